@@ -12,7 +12,7 @@ from ..core.process import HOST, leave, options, serve
 from .environment import PORT
 
 if TYPE_CHECKING:
-    from ..minutes import Minutes
+    from ..core.minutes import Minutes
     from .core.call import Call
 
 

@@ -1,11 +1,11 @@
-"""What a handler is, and what it is given.
+"""The registry of handlers, and the context that a handler works with.
 
     @handles("sagemaker", "CreateEndpoint")
     def create_endpoint(ctx: Context, params: dict[str, Any]) -> dict[str, Any]: ...
 
-`params` as botocore would have been given them (times are aware datetimes, blobs bytes); the result
-as botocore would return it (a StreamingBody as bytes). Handlers run in many threads at once: a
-store guards itself.
+`params` are as botocore would have been given them (times are aware datetimes, blobs are bytes),
+the result is as botocore would return it (a StreamingBody as bytes). Handlers run in many threads
+at once: a store guards itself.
 """
 
 from __future__ import annotations
@@ -33,9 +33,13 @@ _NAMELESS = "no-role"
 
 
 class AwsError(Exception):
-    """An error as the service words it.
+    """An error in the service's own words.
 
-    `status` None: the one in the service's model, else 400. `fields`: the error shape's members.
+    Args:
+        code: The error's code, such as ResourceNotFound.
+        message: The text of the error.
+        status: The HTTP status; None: the one in the service's model, else 400.
+        fields: The members of the error's shape.
     """
 
     def __init__(self, code: str, message: str, status: int | None = None, **fields: Any) -> None:
@@ -47,10 +51,14 @@ class AwsError(Exception):
 
 
 class Handler(Protocol):
+    """A function that executes an operation."""
+
     def __call__(self, ctx: Context, params: dict[str, Any], /) -> dict[str, Any] | None: ...
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation that has a handler of ours."""
+
     service: str  # botocore's name
     name: str
     handler: Handler
@@ -61,9 +69,15 @@ OPERATIONS: dict[tuple[str, str], Operation] = {}
 
 
 def handles(service: str, *operations: str, executes: bool = True) -> Callable[[Handler], Handler]:
-    """Put a function into the table.
+    """Register the decorated function as the handler of operations of a service.
 
-    A second one for the same operation is an error: somebody's work would silently be lost.
+    Args:
+        service: botocore's name of the service.
+        operations: The names of its operations.
+        executes: False: the operation only stores, and the coverage list says so.
+
+    Raises:
+        ValueError: An operation has a handler already.
     """
 
     def add(handler: Handler) -> Handler:
@@ -81,7 +95,7 @@ def handles(service: str, *operations: str, executes: bool = True) -> Callable[[
 
 
 class Services(Protocol):
-    """What a Context needs of the front: moto below, the whole stack from above."""
+    """The part of the front that a Context needs: moto below it, the whole stack above."""
 
     def client(self, service: str, account: str, region: str) -> Any: ...
     def moto(
@@ -91,9 +105,9 @@ class Services(Protocol):
 
 
 class Context:
-    """What a handler is given.
+    """A handler's access to the stack: its clock, its stores, its other services.
 
-    It may be kept (by a timer, by a thread); `forward` alone belongs to the request.
+    It may be kept by a timer or a thread; `forward` alone belongs to the request.
     """
 
     __slots__ = ("_services", "_stack", "account", "caller", "incoming", "region", "state")
@@ -116,35 +130,39 @@ class Context:
 
     @property
     def clock(self) -> Clock:
+        """The stack's clock, which tests may move."""
         return self._stack.clock
 
     @property
     def images(self) -> Mapping[str, str]:
+        """The commands that stand for container images, by the image's name."""
         return self._stack.images
 
     @property
     def moto_answers(self) -> bool:
-        """Whether moto's canned answers, and its leniency, are wanted where the service would
-        execute or refuse.
-        """
+        """Whether moto's canned answers replace what the service executes or refuses."""
         return self._stack.moto_answers
 
     @property
     def home(self) -> Path:
+        """The folder in which the stack's files are."""
         return self._stack.home
 
     @property
     def query_memory(self) -> int:
-        """Bytes that one query may use."""
+        """The number of bytes of memory that one query may use."""
         return self._stack.query_memory
 
     @property
     def url(self) -> str:
+        """The stack's own URL."""
         return self._stack.url
 
     def env(self, role: str) -> dict[str, str]:
-        """What a subprocess that acts as `role` (an ARN; "": the request named none) needs to reach
-        this stack with the genuine SDKs.
+        """Return the variables with which a subprocess that acts as a role reaches this stack.
+
+        Args:
+            role: The role's ARN; "": the request named none.
         """
         role = role or f"arn:aws:iam::{self.account}:role/{_NAMELESS}"
         session = self.sessions.issue(self.account, role=role)
@@ -153,43 +171,55 @@ class Context:
 
     @property
     def sessions(self) -> Sessions:
-        """The keys that the stack issued itself, for all accounts and regions; a reset drops them."""
+        """The session keys that the stack has issued, of all accounts and regions.
+
+        A reset drops them.
+        """
         return self.state.store((ACCOUNT, REGION), Sessions)
 
     @property
     def stopping(self) -> threading.Event:
-        """Set at reset and shutdown: background work looks at it (`ctx.stopping.wait(1)` instead of
-        sleeping).
+        """An event that is set at a reset and at shutdown.
+
+        Background work waits by `ctx.stopping.wait(1)` instead of sleeping.
         """
         return self.state.stopping
 
     def store(self, kind: type[T]) -> T:
-        """The one instance of `kind` for this account and region, made by `kind()`; a reset drops
-        it.
+        """Return the one instance of `kind` for this account and region.
+
+        It is made by `kind()` at the first call; a reset drops it.
         """
         return self.state.store((self.account, self.region), kind)
 
     def client(self, service: str) -> Any:
-        """A boto3 client of this same stack (no socket in between): for other services, moto's
-        included. Not in the call log, no faults.
+        """Return a boto3 client of this same stack, without a socket in between.
+
+        It reaches every service, moto's included. Its calls are not in the log and meet no faults.
         """
         return self._services.client(service, self.account, self.region)
 
     def as_caller(self) -> AbstractContextManager[None]:
-        """What this thread asks of `client` meanwhile needs the caller's rights, as Athena's reads
-        of Glue and S3 do.
+        """Make the calls of this thread's clients need the caller's rights for a while.
+
+        Athena reads Glue and S3 so.
         """
         return acting_for(self.caller)
 
     def moto(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """What moto alone answers to an operation, even to one that has a handler of ours.
+        """Return what moto alone answers to an operation, even to one that has a handler of ours.
 
-        AwsError when it refuses.
+        Raises:
+            AwsError: moto refuses.
         """
         return self._services.moto(service, operation, params, self.account, self.region)
 
     def forward(self) -> dict[str, Any]:
-        """What moto alone answers to this very request. AwsError when it refuses."""
+        """Return what moto alone answers to this very request.
+
+        Raises:
+            AwsError: moto refuses.
+        """
         if self.incoming is None:
             raise RuntimeError(
                 "forward() belongs to a request; use moto(service, operation, params)"
@@ -197,8 +227,9 @@ class Context:
         return self._services.forward(self.incoming)
 
     def fault(self, kind: Kind, name: str | None = None) -> Fault | None:
-        """Take a fault that only a handler can act out (silent-rollback, eventual-consistency);
-        None: all is well.
+        """Take a fault that only a handler can act out (silent-rollback, eventual-consistency).
+
+        None: no such fault is set.
         """
         if kind not in OF_THE_HANDLERS:
             raise ValueError(f"{kind} is the front's business")
@@ -210,30 +241,28 @@ class Context:
     def service_fault(
         self, service: str, operation: str, names: tuple[str, ...] = ()
     ) -> Fault | None:
-        """Take a throttle or an error meant for a call that the stack makes itself: a pipeline's
-        for its steps, a job's for its host.
+        """Take a throttle or an error that is meant for a call that the stack makes itself.
 
-        Only rules that name the operation: the others are for what clients ask.
+        Such calls are a pipeline's for its steps, and a job's for its host. Only rules that name
+        the operation count: the others are for what clients ask.
         """
         if not any(rule.operation == operation for rule in self._stack.faults.list()):
             return None
         return self._stack.faults.take(("throttle", "error"), service, operation, names)
 
     def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:
-        """Background work of the stack.
+        """Start background work in a thread of the stack.
 
-        It watches `stopping`; its errors are written to the stack's stderr.
+        The work watches `stopping`; its errors are written to the stack's stderr.
         """
         return self.state.spawn(function, *arguments)
 
     def on_stop(self, function: Callable[[], object]) -> None:
-        """Call `function()` at the next reset or at shutdown: where subprocesses are killed and
-        files closed.
-        """
+        """Call `function()` at the next reset or shutdown, to end subprocesses and close files."""
         self.state.on_stop(function)
 
     def without_request(self) -> Context:
-        """The same, for what outlives the request: it does not hold the request's body."""
+        """Return a context for what outlives the request: it does not hold the request's body."""
         context = Context(self._stack, self._services, self.account, self.region)
         context.state = self.state
         context.caller = self.caller

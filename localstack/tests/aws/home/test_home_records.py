@@ -16,6 +16,7 @@ from moto.s3.models import s3_backends
 
 from isthmus_stack.aws import handler_modules
 from isthmus_stack.aws.core.home import stores
+from isthmus_stack.aws.core.home.declarations import LEFT_OUT, NOT_KEPT
 from isthmus_stack.aws.core.home.keeper import Keeper
 from isthmus_stack.aws.core.home.objects import Objects
 from isthmus_stack.aws.core.protocol import wire
@@ -57,8 +58,8 @@ def test_every_store_of_the_stack_is_kept_or_named_as_forgotten():
         for kind in re.findall(r"ctx\.store\((\w+)\)", Path(sys.modules[name].__file__).read_text())
     }
     assert len(kinds) > 10
-    for kind in kinds - set(stores.FORGOTTEN):
-        assert type(thaw(freeze(kind(), left=stores._LEFT))) is kind
+    for kind in kinds - NOT_KEPT:
+        assert type(thaw(freeze(kind(), left=LEFT_OUT))) is kind
 
 
 def test_nothing_is_written_after_the_end(tmp_path):
