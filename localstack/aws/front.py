@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from http.client import responses
 from typing import TYPE_CHECKING, Any
@@ -10,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..core import control
-from ..core.calls import Calls, is_mutating, names
+from ..core.calls import is_mutating, names
 from ..core.error_log import tell, tell_line
 from ..core.faults import OF_THE_WIRE, Fault
+from ..core.front import BaseFront
 from ..core.http.answers import Answer, Cut
 from ..core.minutes import Minutes
-from ..core.state import Stack, State
+from ..core.state import Stack
 from . import coverage
 from .core import in_process
 from .core.caller import on_behalf_of
@@ -53,12 +53,11 @@ _THROTTLED = {
 }
 
 
-class Front:
+class Front(BaseFront):
     """The application of one stack. It is thread-safe: waitress calls it from many threads."""
 
     def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.calls = Calls()
+        super().__init__(stack)
         self.used = Used()
         self.access = Access()
         self._proxy = Proxy(stack)
@@ -67,7 +66,6 @@ class Front:
             "GET coverage": coverage.coverage,
             "GET environment": self._proxy.variables,
         }
-        self._resetting = threading.Lock()
         self._keeper: Keeper | None = None
         self._clients = in_process.Clients(self._internal)
         moto_server.configure(moto_answers=stack.moto_answers)
@@ -173,21 +171,14 @@ class Front:
     def operations(self, service: str | None) -> frozenset[str]:
         return coverage.operations(service) | _ASKED_INSIDE
 
-    def reset(self) -> None:
-        """Make the stack as it was when it was started; the faults and the log are gone, too."""
-        with self._resetting:
-            old, self.stack.state = self.stack.state, State()
-            old.stop()
-            self.stack.clock.reset()
-            self.stack.faults.clear()
-            moto_server.reset()
-            if self._keeper is not None:
-                self._keeper.clear()
-            self.access.reset()
-            self.forget_calls()
+    def _reset_cloud(self) -> None:
+        moto_server.reset()
+        if self._keeper is not None:
+            self._keeper.clear()
+        self.access.reset()
 
     def forget_calls(self) -> None:
-        self.calls.clear()
+        super().forget_calls()
         self.used.clear()
 
     def add_minutes(self, scripted: Minutes) -> None:
@@ -216,8 +207,7 @@ class Front:
 
     def close(self) -> None:
         self.stack.clock.settle()
-        self.stack.state.stop()
-        self.stack.clock.close()
+        super().close()
         self._proxy.close()
         if self._keeper is not None:
             self._keeper.close()

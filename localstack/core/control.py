@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from hmac import compare_digest
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from .calls import Calls
 from .faults import Fault, check
+from .front import BaseFront
 from .http.answers import Answer
 from .http.peers import is_other_user
 from .keys import FILE
@@ -32,25 +32,7 @@ _fault = msgspec.json.Decoder(Fault).decode
 _minutes = msgspec.json.Decoder(Minutes).decode
 
 
-class Steered(Protocol):
-    """A cloud's front, as far as it is steered from outside."""
-
-    stack: Stack
-    calls: Calls
-    routes: Mapping[
-        str, Callable[[], object]
-    ]  # what this cloud has of its own: "GET policy" -> its answer
-
-    def services(self) -> Collection[str]: ...
-    def operations(self, service: str | None, /) -> Collection[str]: ...
-    def reset(self) -> None: ...
-    def forget_calls(self) -> None: ...
-    def add_minutes(
-        self, scripted: Minutes, /
-    ) -> None: ...  # ValueError: of no endpoint or variant that is there
-
-
-def answer(front: Steered, environ: dict[str, Any]) -> Answer:
+def answer(front: BaseFront, environ: dict[str, Any]) -> Answer:
     """What a WSGI application was asked."""
     route = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO'].removeprefix('/_stack/')}"
     if (refused := refusal_of(front.stack, route, environ)) is not None:
@@ -97,7 +79,7 @@ def refusal(
     return None
 
 
-def steer(front: Steered, route: str, body: bytes, query: dict[str, str]) -> Answer:
+def steer(front: BaseFront, route: str, body: bytes, query: dict[str, str]) -> Answer:
     """`route`: the method and what follows /_stack/, such as `GET health`."""
     try:
         return _json(200, _effect(front, route, body, query))
@@ -107,7 +89,7 @@ def steer(front: Steered, route: str, body: bytes, query: dict[str, str]) -> Ans
         return _json(400, {"error": str(error)})
 
 
-def _effect(front: Steered, route: str, body: bytes, query: dict[str, str]) -> object:  # noqa: C901, PLR0911  a table of routes
+def _effect(front: BaseFront, route: str, body: bytes, query: dict[str, str]) -> object:  # noqa: C901, PLR0911  a table of routes
     stack = front.stack
     match route:
         case "GET health":

@@ -6,12 +6,10 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...core.clock import Clock
-from ...core.faults import OF_THE_HANDLERS, Fault, Kind
-from ...core.state import Stack
+from ...core.faults import Fault, Kind
+from ...core.handler_context import HandlerContext
 from .http_messages import HttpAnswer, HttpRequest
 
 if TYPE_CHECKING:
@@ -24,13 +22,13 @@ T = TypeVar("T")
 _NEVER = threading.Event()
 
 
-class Call:
+class Call(HandlerContext):
     """The context of one call: the stack, its state, its clock.
 
     A timer or a thread may keep what `without_request` returns, and not the call itself.
     """
 
-    __slots__ = ("_front", "clock", "ended", "headers", "operation", "service", "stack", "state")
+    __slots__ = ("_front", "ended", "headers", "operation", "service")
 
     def __init__(
         self,
@@ -40,34 +38,12 @@ class Call:
         headers: Mapping[str, str],
         ended: threading.Event | None = None,
     ) -> None:
+        super().__init__(front.stack)
         self._front = front
         self.service = service
         self.operation = operation
         self.headers = headers
-        self.stack: Stack = front.stack
-        self.clock: Clock = self.stack.clock
-        self.state = self.stack.state
         self.ended = ended or _NEVER  # of a stream: the client has gone
-
-    @property
-    def images(self) -> Mapping[str, str]:
-        """The commands that the user mapped to containers' images."""
-        return self.stack.images
-
-    @property
-    def home(self) -> Path:
-        """The folder of this stack's files."""
-        return self.stack.home
-
-    @property
-    def query_memory(self) -> int:
-        """How many bytes one query may use."""
-        return self.stack.query_memory
-
-    @property
-    def url(self) -> str:
-        """The stack's URL."""
-        return self.stack.url
 
     @property
     def grpc_address(self) -> str:
@@ -80,15 +56,6 @@ class Call:
         """The variables with which a subprocess reaches this stack by Google's own SDKs."""
         variables: dict[str, str] = self._front.variables()
         return variables
-
-    @property
-    def stopping(self) -> threading.Event:
-        """The event that a reset or a shutdown sets.
-
-        Background work looks at it: `call.stopping.wait(1)` instead of sleeping.
-        """
-        event: threading.Event = self.state.stopping
-        return event
 
     def store(self, kind: type[T]) -> T:
         """Return the stack's one instance of `kind`, made by `kind()`; a reset drops it."""
@@ -129,23 +96,7 @@ class Call:
 
         These are lost-deploy, eventual-consistency and duplicate.
         """
-        if kind not in OF_THE_HANDLERS:
-            raise ValueError(f"{kind} is the front's business")
-        return self.stack.faults.take(
-            (kind,), self.service, self.operation, (name,) if name else ()
-        )
-
-    def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:
-        """Run background work of the stack in a thread.
-
-        The work watches `stopping`; its errors are written to the stack's stderr.
-        """
-        thread: threading.Thread = self.state.spawn(function, *arguments)
-        return thread
-
-    def on_stop(self, function: Callable[[], object]) -> None:
-        """Call `function` at the next reset or at shutdown, to kill subprocesses or close files."""
-        self.state.on_stop(function)
+        return self.take_handler_fault(kind, self.service, self.operation, name)
 
     def without_request(self) -> Call:
         """Return the same context for what outlives the request."""

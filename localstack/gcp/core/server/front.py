@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from ....core import control
-from ....core.calls import Calls
+from ....core.front import BaseFront
 from ....core.http.answers import Answer
 from ....core.minutes import Minutes
-from ....core.state import Stack, State
+from ....core.state import Stack
 from ..call import Call
 from ..environment import PROJECT, STACK, Environment
 from ..errors import GcpError
@@ -39,16 +39,15 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     add_minutes: Callable[[Call, Minutes], object]  # ValueError: of no endpoint that there is
 
 
-class Front:
+class Front(BaseFront):
     """The front of one stack. Its handlers run in many threads."""
 
     callers: Callers  # since `begin`
 
     def __init__(self, stack: Stack, services: Services) -> None:
-        self.stack = stack
+        super().__init__(stack)
         self.catalog = services.catalog
         self._services = services
-        self.calls = Calls()
         self.grpc_address, self.grpc_port = "", 0
         self.used = Used()
         self.routes: Mapping[str, Callable[[], object]] = {
@@ -65,11 +64,6 @@ class Front:
         self._keys = Keys(self.stack.home / "keys", f"{self.stack.url}/token")
         self.callers = Callers(self.stack, self._keys.account_key)
 
-    def close(self) -> None:
-        """Stop background work and the clock."""
-        self.stack.state.stop()
-        self.stack.clock.close()
-
     def services(self) -> frozenset[str]:
         """Return the services whose calls the log and the faults know."""
         return self._services.names
@@ -79,17 +73,9 @@ class Front:
         covered = self._services.coverage(service)
         return frozenset(row.operation for row in covered) | SHARED_OPERATIONS
 
-    def reset(self) -> None:
-        """Return to the state of a stack that has just been started, without faults and log."""
-        old, self.stack.state = self.stack.state, State()
-        old.stop()
-        self.stack.clock.reset()
-        self.stack.faults.clear()
-        self.forget_calls()
-
     def forget_calls(self) -> None:
         """Clear the log and the permissions that were used."""
-        self.calls.clear()
+        super().forget_calls()
         self.used.clear()
 
     def add_minutes(self, scripted: Minutes) -> None:
