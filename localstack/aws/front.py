@@ -344,7 +344,7 @@ class Front(BaseFront):
         ):
             self.used.add(_access_request(incoming), named)
         self.calls.add(
-            at=self.stack.clock.now(),
+            called_at=self.stack.clock.now(),
             service=incoming.service,
             operation=incoming.operation,
             names=named,

@@ -1,4 +1,4 @@
-"""`isthmus-stack`: AWS and Google Cloud on this machine."""
+"""The command line `isthmus-stack`: AWS and Google Cloud on this machine."""
 
 from __future__ import annotations
 

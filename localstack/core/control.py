@@ -1,4 +1,7 @@
-"""/_stack/...: how tests and the command line steer a stack. JSON in and out."""
+"""The control routes /_stack/..., by which tests and commands steer a stack.
+
+JSON goes in and out.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ _minutes = msgspec.json.Decoder(Minutes).decode
 
 
 def answer(front: BaseFront, environ: dict[str, Any]) -> Answer:
-    """What a WSGI application was asked."""
+    """Answer a control request that came to a WSGI application."""
     route = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO'].removeprefix('/_stack/')}"
     if (refused := refusal_of(front.stack, route, environ)) is not None:
         return refused
@@ -47,7 +50,7 @@ def answer(front: BaseFront, environ: dict[str, Any]) -> Answer:
 
 
 def refusal_of(stack: Stack, route: str, environ: Mapping[str, Any]) -> Answer | None:
-    """Why a WSGI request may not steer the stack; None for one that may."""
+    """Return why a WSGI request may not steer the stack; None for one that may."""
     return refusal(
         stack,
         route,
@@ -59,8 +62,9 @@ def refusal_of(stack: Stack, route: str, environ: Mapping[str, Any]) -> Answer |
 def refusal(
     stack: Stack, route: str, authorization: str, peer: tuple[str, int] | None
 ) -> Answer | None:
-    """Why who asks may not: without the stack's own secret, or another user's process; None for who
-    may.
+    """Return why a caller may not steer the stack; None for one that may.
+
+    A caller needs the stack's own secret, and may not be another user's process.
     """
     if route in _OPEN:
         return None
@@ -80,7 +84,14 @@ def refusal(
 
 
 def steer(front: BaseFront, route: str, body: bytes, query: dict[str, str]) -> Answer:
-    """`route`: the method and what follows /_stack/, such as `GET health`."""
+    """Do what a control request asks.
+
+    Args:
+        front: The stack's front.
+        route: The method and what follows /_stack/, such as `GET health`.
+        body: JSON.
+        query: The query's parameters.
+    """
     try:
         return _json(200, _effect(front, route, body, query))
     except KeyError:

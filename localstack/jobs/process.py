@@ -1,4 +1,4 @@
-"""Run a command: its lines as they come, its end, its stop."""
+"""Run a command: take its lines as they come, and end it when it has to."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ _TICK = 0.02
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a command."""
+
     code: int  # as a shell counts: 128 + signal
     why: Literal["itself", "stopped", "overdue", "reset"]
 
@@ -40,13 +42,23 @@ def run(
 ) -> Ended:
     """Run the command to its end.
 
-    `line` gets each line of its output and `tick` runs often, both in this thread.
-
     A command that is to stop, or is overdue, gets SIGTERM, and SIGKILL `grace` seconds later.
-    `on_stop` keeps what the stack does at a reset or at its end; when it is killed itself, the
-    command dies with it.
 
-    Raises OSError when it cannot be started.
+    Args:
+        command: The command line.
+        env: Its variables.
+        folder: Its working directory.
+        line: Gets each line of its output, in this thread.
+        tick: Runs often, in this thread.
+        stop: Set when the command is to stop.
+        reset: Set when the stack is reset.
+        overdue: Returns whether its time is over.
+        grace: The seconds between SIGTERM and SIGKILL.
+        on_stop: Keeps what the stack does at a reset or at its end; when it is killed itself, the
+            command dies with it.
+
+    Raises:
+        OSError: It cannot be started.
     """
     process = bound.start(command, folder=folder, env=env)
     on_stop(lambda: bound.kill(process) if process.poll() is None else None)
@@ -89,7 +101,10 @@ def _read(stream: IO[bytes], into: queue.SimpleQueue[str | None]) -> None:
 
 
 def _drain(lines: queue.SimpleQueue[str | None], line: Callable[[str], None], wait: float) -> bool:
-    """Hand over what is there, after waiting for the first; whether there was any."""
+    """Hand over the lines that are there, after waiting for the first.
+
+    Return whether there was any.
+    """
     any_line = False
     with suppress(queue.Empty):
         item = lines.get(timeout=wait) if wait else lines.get_nowait()

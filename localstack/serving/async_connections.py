@@ -29,7 +29,12 @@ class AsyncConnections:
         *,
         within: float = 60.0,
     ) -> Answer:
-        """One exchange, sent once. NotReached or TimedOut when there is no whole answer."""
+        """Send a request once, and return its answer.
+
+        Raises:
+            NotReached: There is no whole answer.
+            TimedOut: There is none in time.
+        """
         connection = await self._take(port)
         answer = connection.send(head(port, method, path, len(body), headers) + body, within)
         try:
@@ -82,7 +87,11 @@ class _Connection(asyncio.Protocol):
         self._transport = transport
 
     def send(self, request: bytes, within: float) -> Reply:
-        """TimeoutError when no answer has come within so many seconds, NotReached when none will."""
+        """Send a request, and return its answer that is to come.
+
+        The answer ends in TimeoutError when none has come within so many seconds, in NotReached
+        when none will.
+        """
         self._transport.write(request)
         self._answer = None
         self._waiting = waiting = Reply(self._loop)
@@ -141,7 +150,10 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
     def _end(self, answer: Answer) -> None:
-        """Last in what calls it: who waited may have sent the next request when this returns."""
+        """Give the answer to its waiter.
+
+        A caller does so last: the waiter may have sent the next request when this returns.
+        """
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(answer)
 

@@ -43,7 +43,7 @@ def variables(url: str) -> dict[str, str]:
 
     A server that is not ours takes any key.
     """
-    of_stack = keys.of(url)
+    of_stack = keys.keys_of(url)
     pair = of_stack.pair if of_stack is not None else ANY
     return exports(url, REGION, pair.access_key, pair.secret_key)
 
@@ -65,7 +65,7 @@ def proxy(url: str, environ: Mapping[str, str]) -> dict[str, str]:
     """
     if (
         any(environ.get(name, environ.get(DOOR)) != environ.get(DOOR) for name in _PROXIES)
-        or keys.of(url) is None
+        or keys.keys_of(url) is None
     ):
         return {}
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

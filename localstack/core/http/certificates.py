@@ -1,5 +1,6 @@
-"""A certificate authority of a stack's own: a certificate for each host that is asked for through
-its door.
+"""A certificate authority of a stack's own.
+
+It makes a certificate for each host that is asked for through the stack's door.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ _DAY = timedelta(days=1)
 
 
 class Authority:
-    """Files in `folder` (0700; each file 0600).
+    """An authority with its files in `folder` (0700; each file 0600).
 
-    `name`: what it calls itself; `protocols`: what its hosts speak, by ALPN.
+    `name` is what it calls itself; `protocols` are what its hosts speak, by ALPN.
     """
 
     def __init__(self, folder: Path, name: str, protocols: Sequence[str]) -> None:
@@ -36,7 +37,7 @@ class Authority:
         self.bundle = self.write("bundle.pem", _certifi() + _pem(self._authority))
 
     def context(self, host: str) -> ssl.SSLContext:
-        """What ends TLS for `host`."""
+        """Return the context that ends TLS for `host`."""
         with self._lock:
             if host not in self._contexts:
                 self._contexts[host] = self._minted(host)
@@ -99,7 +100,7 @@ class Authority:
         return builder.sign(self._key, hashes.SHA256())
 
     def write(self, name: str, content: bytes) -> Path:
-        """A file of its folder."""
+        """Write a file of its folder, and return its path."""
         path = self._folder / name
         path.touch(mode=0o600)
         path.write_bytes(content)
@@ -121,7 +122,7 @@ def _pem(certificate: Any) -> bytes:
 
 
 def _certifi() -> bytes:
-    """The public authorities, for the hosts that are let through."""
+    """Return the public authorities, for the hosts that are let through."""
     try:
         import certifi
     except ImportError:

@@ -59,7 +59,7 @@ def test_credentials_of_the_pinned_account_are_asked_for_once(profile, stack, mo
 
 def test_offline_the_stacks_keys_are_found_in_its_users_file_and_a_jobs_are_its_own(monkeypatch):
     url = aws_stack().url
-    pair = keys.of(url).pair
+    pair = keys.keys_of(url).pair
     mine = {"aws_access_key_id": pair.access_key, "aws_secret_access_key": pair.secret_key}
     assert session._offline_keys(url) == mine
     for name, value in {

@@ -76,7 +76,7 @@ class Exchange:
     def _log(self, status: int, error: str | None) -> None:
         invocation = self._invocation
         self._calls.add(
-            at=self._stack.clock.now(),
+            called_at=self._stack.clock.now(),
             service=invocation.service,
             operation=invocation.operation,
             names=invocation.names,
