@@ -440,7 +440,7 @@ def test_keys_are_those_of_the_stack_that_is_asked_and_of_nobody_elses_file(
     assert stack_keys.keys_of(example_stack.url.replace("127.0.0.1", "localhost")) == here
     other = stack_keys.write(tmp_path, stack_keys.make("http://127.0.0.1:1", None))
     monkeypatch.setattr(
-        stack_keys, "_own", lambda _: other.read_bytes()
+        stack_keys, "_read_own_file", lambda _: other.read_bytes()
     )  # what a server names that wants another stack's secret
     assert stack_keys.keys_of(example_stack.url) is None
     monkeypatch.undo()
