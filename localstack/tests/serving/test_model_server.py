@@ -37,7 +37,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
         weights = Path(os.environ["STORAGE"], "weights.txt").read_bytes()
-        self.answer(b" ".join([self.path.encode(), weights, body, *(word.encode() for word in sys.argv[1:])]))
+        words = [word.encode() for word in sys.argv[1:]]
+        self.answer(b" ".join([self.path.encode(), weights, body, *words]))
 
     def answer(self, body, status=200):
         self.send_response(status)
