@@ -11,8 +11,8 @@ import msgspec
 from ..core import control
 from ..core.calls import is_mutating, names
 from ..core.error_log import tell, tell_line
-from ..core.faults import OF_THE_WIRE, Fault
-from ..core.front import BaseFront
+from ..core.faults import Fault, Kind
+from ..core.fronts import StackFront, take_faults
 from ..core.http.answers import Answer, Cut
 from ..core.minutes import Minutes
 from ..core.state import Stack
@@ -53,12 +53,12 @@ _THROTTLED = {
 }
 
 
-class Front(BaseFront):
+class Front(StackFront):
     """The application of one stack. It is thread-safe: waitress calls it from many threads."""
 
     def __init__(self, stack: Stack) -> None:
-        super().__init__(stack)
         self.used = Used()
+        super().__init__(stack, self.used)
         self.access = Access()
         self._proxy = Proxy(stack)
         self.routes: Mapping[str, Callable[[], object]] = {
@@ -115,7 +115,7 @@ class Front(BaseFront):
         if refused is None:
             return self.answer(incoming)
         done = wire.refusal(incoming, refused)
-        self._log(incoming, (), done, [], cut=False, refused=True)
+        self._log(incoming, (), done, {}, cut=False, refused=True)
         return done
 
     def _answer_moto_route(self, environ: dict[str, Any]) -> Answer:
@@ -148,18 +148,21 @@ class Front(BaseFront):
 
     def _answer(self, incoming: Incoming) -> Answer:
         named = self._names(incoming)
-        faults = self._faults(incoming, named)
-        kinds = {fault.kind: fault for fault in faults}
+        faults = (
+            {}
+            if _INTERNAL in incoming.environ
+            else take_faults(self.stack, incoming.service, incoming.operation, named)
+        )
         done: Answer | None = None
-        if "latency" in kinds:
-            self.stack.state.stopping.wait(kinds["latency"].seconds)
-        if "throttle" in kinds:
+        if "latency" in faults:
+            self.stack.state.stopping.wait(faults["latency"].seconds)
+        if "throttle" in faults:
             done = wire.refusal(incoming, _throttling(incoming))
-        elif "error" in kinds:
-            done = wire.refusal(incoming, _error(incoming, kinds["error"]))
-        elif "cut-before" not in kinds:
+        elif "error" in faults:
+            done = wire.refusal(incoming, _error(incoming, faults["error"]))
+        elif "cut-before" not in faults:
             done = self._save(incoming, self._effect(incoming))
-        cut = "cut-before" in kinds or "cut-after" in kinds
+        cut = "cut-before" in faults or "cut-after" in faults
         self._log(incoming, named, done, faults, cut=cut)
         if cut or done is None:
             raise Cut
@@ -176,10 +179,6 @@ class Front(BaseFront):
         if self._keeper is not None:
             self._keeper.clear()
         self.access.reset()
-
-    def forget_calls(self) -> None:
-        super().forget_calls()
-        self.used.clear()
 
     def add_minutes(self, scripted: Minutes) -> None:
         ctx = Context(self.stack, self, ACCOUNT, scripted.region or REGION)
@@ -316,21 +315,12 @@ class Front(BaseFront):
         except AwsError:  # it will be said when the operation is answered
             return ()
 
-    def _faults(self, incoming: Incoming, named: tuple[str, ...]) -> list[Fault]:
-        if _INTERNAL in incoming.environ:
-            return []
-        faults = (
-            self.stack.faults.take((kind,), incoming.service, incoming.operation, named)
-            for kind in OF_THE_WIRE
-        )
-        return [fault for fault in faults if fault is not None]
-
     def _log(
         self,
         incoming: Incoming,
         named: tuple[str, ...],
         done: Answer | None,
-        faults: list[Fault],
+        faults: Mapping[Kind, Fault],
         *,
         cut: bool,
         refused: bool = False,
@@ -350,7 +340,7 @@ class Front(BaseFront):
             names=named,
             status=0 if cut or done is None else done.status,
             error=done.error if done else None,
-            fault=faults[-1].kind if faults else None,
+            fault=next(reversed([*faults]), None),
         )
 
     # What a Context asks for (registry.Services).

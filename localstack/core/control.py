@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from .faults import Fault, check
-from .front import BaseFront
+from .fronts import StackFront
 from .http.answers import Answer
 from .http.peers import is_other_user
 from .keys import FILE
@@ -35,7 +35,7 @@ _fault = msgspec.json.Decoder(Fault).decode
 _minutes = msgspec.json.Decoder(Minutes).decode
 
 
-def answer(front: BaseFront, environ: dict[str, Any]) -> Answer:
+def answer(front: StackFront, environ: dict[str, Any]) -> Answer:
     """Answer a control request that came to a WSGI application."""
     route = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO'].removeprefix('/_stack/')}"
     if (refused := refusal_of(front.stack, route, environ)) is not None:
@@ -83,7 +83,7 @@ def refusal(
     return None
 
 
-def steer(front: BaseFront, route: str, body: bytes, query: dict[str, str]) -> Answer:
+def steer(front: StackFront, route: str, body: bytes, query: dict[str, str]) -> Answer:
     """Do what a control request asks.
 
     Args:
@@ -100,7 +100,7 @@ def steer(front: BaseFront, route: str, body: bytes, query: dict[str, str]) -> A
         return _json(400, {"error": str(error)})
 
 
-def _effect(front: BaseFront, route: str, body: bytes, query: dict[str, str]) -> object:  # noqa: C901, PLR0911  a table of routes
+def _effect(front: StackFront, route: str, body: bytes, query: dict[str, str]) -> object:  # noqa: C901, PLR0911  a table of routes
     stack = front.stack
     match route:
         case "GET health":

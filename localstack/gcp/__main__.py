@@ -67,9 +67,9 @@ def _add_minutes(call: Call, scripted: Minutes) -> None:
     from .core.rpc.late_packages import IMPORTING
 
     with IMPORTING:
-        from .services.aiplatform.endpoints.scripted_traffic import add
+        from .services.aiplatform.endpoints.scripted_traffic import add_scripted_minutes
 
-    add(call, scripted)
+    add_scripted_minutes(call, scripted)
 
 
 if __name__ == "__main__":

@@ -39,14 +39,14 @@ STRAY = (
 )
 
 
-def of(url: str) -> Environment:
+def ways_into(url: str) -> Environment:
     """Return the ways into the stack at `url`, which answers with its own keys and gRPC port."""
     return _fetch(url)
 
 
 def variables(url: str) -> dict[str, str]:
     """Return the variables with which every SDK of Google's talks to the stack at `url` only."""
-    return of(url).door
+    return ways_into(url).door
 
 
 def proxy(url: str, environ: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG001  as every cloud's
@@ -56,7 +56,7 @@ def proxy(url: str, environ: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG0
 
 def ways(url: str) -> tuple[tuple[str, dict[str, str]], ...]:
     """Return what to export for each way in, with a remark."""
-    stack = of(url)
+    stack = ways_into(url)
     rest = f'api_endpoint="{url}", api_transport="rest"'
     return (
         ("nothing in the code: every client of Google's comes here", stack.door),

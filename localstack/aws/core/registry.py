@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
-from ...core.faults import Fault, Kind
-from ...core.handler_context import HandlerContext
+from ...core.contexts import StackContext
+from ...core.faults import Fault
 from ...core.state import Stack
 from .caller import acting_for
 from .environment import ACCOUNT, REGION, ROLE, exports
@@ -102,7 +102,7 @@ class Services(Protocol):
     def forward(self, incoming: Incoming) -> dict[str, Any]: ...
 
 
-class Context(HandlerContext):
+class Context(StackContext):
     """A handler's access to the stack: its clock, its stores, its other services.
 
     It may be kept by a timer or a thread; `forward` alone belongs to the request.
@@ -124,6 +124,15 @@ class Context(HandlerContext):
         self.region = region
         self.incoming = incoming
         self.caller = incoming.caller if incoming is not None else None
+
+    @property
+    def _owner(self) -> tuple[str, ...]:
+        return self.account, self.region
+
+    @property
+    def _called(self) -> tuple[str, str]:
+        incoming = self.incoming
+        return (incoming.service, incoming.operation) if incoming is not None else ("", "")
 
     @property
     def moto_answers(self) -> bool:
@@ -148,13 +157,6 @@ class Context(HandlerContext):
         A reset drops them.
         """
         return self.state.store((ACCOUNT, REGION), Sessions)
-
-    def store(self, kind: type[T]) -> T:
-        """Return the one instance of `kind` for this account and region.
-
-        It is made by `kind()` at the first call; a reset drops it.
-        """
-        return self.state.store((self.account, self.region), kind)
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of this same stack, without a socket in between.
@@ -189,16 +191,6 @@ class Context(HandlerContext):
                 "forward() belongs to a request; use moto(service, operation, params)"
             )
         return self._services.forward(self.incoming)
-
-    def fault(self, kind: Kind, name: str | None = None) -> Fault | None:
-        """Take a fault that only a handler can act out (silent-rollback, eventual-consistency).
-
-        None: no such fault is set.
-        """
-        service, operation = (
-            (self.incoming.service, self.incoming.operation) if self.incoming else ("", "")
-        )
-        return self.take_handler_fault(kind, service, operation, name)
 
     def service_fault(
         self, service: str, operation: str, names: tuple[str, ...] = ()

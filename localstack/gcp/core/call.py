@@ -8,8 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...core.faults import Fault, Kind
-from ...core.handler_context import HandlerContext
+from ...core.contexts import StackContext
 from .http_messages import HttpAnswer, HttpRequest
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ T = TypeVar("T")
 _NEVER = threading.Event()
 
 
-class Call(HandlerContext):
+class Call(StackContext):
     """The context of one call: the stack, its state, its clock.
 
     A timer or a thread may keep what `without_request` returns, and not the call itself.
@@ -46,6 +45,10 @@ class Call(HandlerContext):
         self.ended = ended or _NEVER  # of a stream: the client has gone
 
     @property
+    def _called(self) -> tuple[str, str]:
+        return self.service, self.operation
+
+    @property
     def grpc_address(self) -> str:
         """The host and port at which the stack speaks gRPC."""
         address: str = self._front.grpc_address
@@ -56,11 +59,6 @@ class Call(HandlerContext):
         """The variables with which a subprocess reaches this stack by Google's own SDKs."""
         variables: dict[str, str] = self._front.variables()
         return variables
-
-    def store(self, kind: type[T]) -> T:
-        """Return the stack's one instance of `kind`, made by `kind()`; a reset drops it."""
-        instance: T = self.state.store((), kind)
-        return instance
 
     async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run a function in a handler's thread, for a handler that runs in the loop.
@@ -76,7 +74,7 @@ class Call(HandlerContext):
 
     def answer(self, request: HttpRequest) -> HttpAnswer:
         """Return the answer to a request that this one carries, such as one part of a batch."""
-        answer: HttpAnswer = self._front.inside(request)
+        answer: HttpAnswer = self._front.answer_part(request)
         return answer
 
     def new_id(self) -> str:
@@ -90,13 +88,6 @@ class Call(HandlerContext):
         moment = Timestamp()
         moment.FromDatetime(self.clock.now())
         return moment
-
-    def fault(self, kind: Kind, name: str | None = None) -> Fault | None:
-        """Take a fault that only a handler can act out; None if there is none to take.
-
-        These are lost-deploy, eventual-consistency and duplicate.
-        """
-        return self.take_handler_fault(kind, self.service, self.operation, name)
 
     def without_request(self) -> Call:
         """Return the same context for what outlives the request."""

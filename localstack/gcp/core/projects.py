@@ -29,7 +29,7 @@ class Projects:
             with self._lock:
                 self._ids[number] = project
 
-    def known(self) -> list[str]:
+    def ids(self) -> list[str]:
         """Return the ids of all projects that requests have named, sorted."""
         with self._lock:
             return sorted(self._ids.values())
@@ -58,7 +58,7 @@ def canonical(call: Call, name: str) -> str:
     return f"projects/{number_of(match[1])}{name[match.end() :]}"
 
 
-def by_id(call: Call, name: str) -> str:
+def with_project_id(call: Call, name: str) -> str:
     """Return a resource's name with its project as an id, if a request has named that id."""
     match = _PROJECT.match(name)
     return (

@@ -128,3 +128,42 @@ def test_athenas_tables_and_its_language_stand_without_its_queries():
 
 def test_no_modules_import_each_other_in_a_circle():
     TopologicalSorter({name: imported - {name} for name, imported in graph().items()}).prepare()
+
+
+@pytest.mark.parametrize(
+    ("floor", "below"),
+    [
+        ("gcp.googlesql", ()),
+        ("gcp.core", ()),
+        ("gcp.services", ("gcp.core", "gcp.googlesql")),
+    ],
+)
+def test_each_floor_of_the_gcp_stack_knows_only_those_below_it(floor, below):
+    """Services are put together above both floors, in gcp/composition.py."""
+    assert any(is_of(name, floor) for name in graph())
+    for name, imported in graph().items():
+        if is_of(name, floor):
+            above = {
+                other
+                for other in imported
+                if is_of(other, "gcp") and not is_of(other, floor, *below)
+            }
+            assert not above, name
+
+
+def test_the_handlers_of_every_gcp_service_are_its_operations():
+    services = ROOT / "gcp" / "services"
+    folders = {path.parent for path in services.glob("*/api.py")}
+    assert folders == {path.parent for path in services.glob("*/__init__.py")}
+    parts = {path.parent for path in services.glob("aiplatform/*/__init__.py")}
+    for folder in (folders | parts) - {services / "aiplatform"}:
+        assert (folder / "operations.py").is_file() or (folder / "operations").is_dir(), folder
+    with_handlers = {
+        path.relative_to(services)
+        for path in services.rglob("*.py")
+        for node in nodes(path)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("handles", "route")
+    }
+    assert len(with_handlers) > 30
+    for path in with_handlers:
+        assert path.stem == "operations" or path.parent.name == "operations", path

@@ -89,7 +89,7 @@ class Callers:
         """Return whether the peer is known to be a process of this user's or of root's."""
         return peer is not None and peer not in self._led and peers.is_own(peer, port)
 
-    def way_to_grpc(self, own: bool) -> Callable[[Any], Pipe]:
+    def grpc_pipe(self, own: bool) -> Callable[[Any], Pipe]:
         """Return the protocol that carries a door client's bytes to the gRPC port.
 
         The connection to the gRPC port belongs to our own process. A client that is not the stack's

@@ -22,7 +22,7 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
     permissions: frozenset[str]
 
 
-def smallest(needed: Iterable[str]) -> tuple[tuple[str, ...], frozenset[str]]:
+def smallest_roles(needed: Iterable[str]) -> tuple[tuple[str, ...], frozenset[str]]:
     """Return the predefined roles that cover `needed` and grant the least besides.
 
     Each service is solved by itself, as one service's role grants nothing of weight in another.

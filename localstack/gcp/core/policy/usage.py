@@ -11,12 +11,12 @@ from typing import Any
 
 from ..rpc.apis import Api
 from .permissions import depends_on_request, permissions_of
-from .roles import smallest
+from .roles import smallest_roles
 
 _NAME = "isthmus"
 
 
-class Used:
+class UsedPermissions:
     """The permissions that the calls since the last reset needed."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Used:
         """Return the permissions, roles that cover them, a custom role, and all of it as text."""
         with self._lock:
             permissions = sorted(self._permissions)
-        roles, unknown = smallest(permissions)
+        roles, unknown = smallest_roles(permissions)
         custom = _yaml(permissions)
         lines = [
             f"{len(permissions)} permissions were used",

@@ -1,6 +1,6 @@
 """The standard methods of Vertex AI's resources (AIP-131 to 135): create, list, update by mask.
 
-They work on `Resources`; `operation` also says how long a method takes.
+They work on `Resources`; `long_running` also says how long a method takes.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def create(call: Call, kind: Kind, name: str, message: Any) -> Any:
     _check_labels(message)
     message.name = name
     message.create_time.CopyFrom(call.now_pb())
-    stamp(call, message)
+    set_written(call, message)
     resources = call.store(Resources)
     with resources.lock:
         if resources.find(name) is not None:
@@ -74,7 +74,7 @@ def get(call: Call, kind: Kind, name: str) -> Any:
     return call.store(Resources).get(kind.word, canonical(call, name))
 
 
-def listing(
+def list_page(
     call: Call, kind: Kind, request: Any, *, size: int = 100, most: int = 1000
 ) -> tuple[list[Any], str]:
     """Return the page of a collection that `request` asks for, and the next page's token.
@@ -82,10 +82,10 @@ def listing(
     `request` has a parent, and perhaps filter and order_by.
     """
     items = call.store(Resources).below(canonical(call, request.parent), kind.collection)
-    return select(items, request, size=size, most=most)
+    return filtered_page(items, request, size=size, most=most)
 
 
-def select(
+def filtered_page(
     items: list[Any], request: Any, *, size: int = 100, most: int = 1000
 ) -> tuple[list[Any], str]:
     """Return the page of `items` that a request's filter and order choose, and the next token."""
@@ -145,23 +145,23 @@ def update(
         _check_labels(changed)
         if check is not None:
             check(current, changed)
-        stamp(call, changed)
+        set_written(call, changed)
         resources.put(name, changed)
     return changed
 
 
-def revise(call: Call, name: str, change: Callable[[Any], None]) -> None:
+def change_if_present(call: Call, name: str, change: Callable[[Any], None]) -> None:
     """Change a stored resource in place, if it still exists; for work in the background."""
     resources = call.store(Resources)
     with resources.lock:
         message = resources.find(name)
         if message is not None:
             change(message)
-            stamp(call, message)
+            set_written(call, message)
             resources.put(name, message)
 
 
-def stamp(call: Call, message: Any) -> None:
+def set_written(call: Call, message: Any) -> None:
     """Set a message's update time and etag as after a write."""
     if "update_time" in message.DESCRIPTOR.fields_by_name:
         message.update_time.CopyFrom(call.now_pb())
@@ -174,7 +174,7 @@ def _check_labels(message: Any) -> None:
         check_labels(message.labels)
 
 
-def operation(
+def long_running(
     call: Call, parent: str, work: Callable[[], Any], *, metadata: Any = None, seconds: float = 0.0
 ) -> Any:
     """Run `work`, and return it as a long-running operation.

@@ -73,7 +73,7 @@ def updated_fields(request: Any, allowed: Collection[str], *, kind: str) -> list
     return paths
 
 
-def merge(request: Any, source: Any, target: Any) -> None:
+def copy_masked(request: Any, source: Any, target: Any) -> None:
     """Copy the fields that the mask names to `target`; maps and lists are replaced."""
     request.update_mask.MergeMessage(
         source, target, replace_message_field=True, replace_repeated_field=True

@@ -52,7 +52,7 @@ class Catalog:
         """Import an API's package and its handlers, once."""
         if api in self._loaded:
             return
-        methods.load(api)
+        methods.import_package(api)
         with IMPORTING:
             for module in (*self._shared_handlers, *api.handlers):
                 importlib.import_module(module)

@@ -180,7 +180,7 @@ def _class(module: str, transport: str, ending: str) -> Any:
 
 
 @functools.cache
-def rules(api: Api) -> tuple[Rule, ...]:
+def http_rules(api: Api) -> tuple[Rule, ...]:
     """Return the HTTP forms of an API's RPCs; none for an API that speaks gRPC only."""
     collected = []
     for short, module in _services(api).items():
@@ -219,12 +219,12 @@ def _rule(rpc: str, option: Mapping[str, str]) -> Rule:
 @functools.cache
 def _index(api: Api) -> Mapping[tuple[str, str, int | None], list[Rule]]:
     index: dict[tuple[str, str, int | None], list[Rule]] = {}
-    for rule in rules(api):
+    for rule in http_rules(api):
         index.setdefault((rule.method, rule.verb, rule.segments), []).append(rule)
     return index
 
 
-def rule_for(api: Api, method: str, path: str) -> tuple[Method, Rule, re.Match[str]] | None:
+def http_rule_for(api: Api, method: str, path: str) -> tuple[Method, Rule, re.Match[str]] | None:
     """Return the RPC that an HTTP request asks for, its form, and the path's match; or None."""
     verb = verb_of(path)
     with IMPORTING:
@@ -244,8 +244,8 @@ def methods_of_api(api: Api) -> tuple[Method, ...]:
         return tuple(method for short in _services(api) for method in _service(api, short).values())
 
 
-def load(api: Api) -> None:
+def import_package(api: Api) -> None:
     """Import the package of an API now."""
     if api.module:
         with IMPORTING:
-            rules(api)
+            http_rules(api)

@@ -74,7 +74,7 @@ def stream_of(messages: Any, request: HttpRequest) -> HttpAnswer:
     return HttpAnswer(headers=JSON, body=parts())
 
 
-def refusal(error: GcpError) -> HttpAnswer:
+def error_answer(error: GcpError) -> HttpAnswer:
     """Return an error as Google's gateways write it.
 
     It has `errors` where the clients of BigQuery and Storage look for a reason.

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 HOSTS = ("googleapis.com", "prediction.vertexai.goog", "featurestore.vertexai.goog")
 
 
-def leads_here(host: str) -> bool:
+def is_google_host(host: str) -> bool:
     """Return whether a host is one of Google's that the stack answers for."""
     return any(host == domain or host.endswith(f".{domain}") for domain in HOSTS)
 
 
-async def open_to(
+async def open_door(
     transport: Any,
     host: str,
     front: Front,

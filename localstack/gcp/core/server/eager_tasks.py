@@ -9,7 +9,7 @@ from typing import Any
 
 if sys.version_info >= (3, 12):
 
-    def begin(coroutine: Coroutine[Any, Any, None]) -> object:
+    def start_eagerly(coroutine: Coroutine[Any, Any, None]) -> object:
         """Run a coroutine in the running loop, the first step before this returns.
 
         The caller keeps what is returned until the coroutine has ended.
@@ -18,7 +18,7 @@ if sys.version_info >= (3, 12):
 
 else:
 
-    class begin:  # noqa: N801  called as the function of 3.12 above is
+    class start_eagerly:  # noqa: N801  called as the function of 3.12 above is
         """Run it in the loop that calls.
 
         It is no task: nothing in it may ask for the current one. What it waits for are futures.

@@ -7,7 +7,8 @@ from typing import Any, Self
 
 from ....core.calls import Calls
 from ....core.error_log import tell
-from ....core.faults import OF_THE_WIRE, Fault, Kind
+from ....core.faults import Fault, Kind
+from ....core.fronts import take_faults
 from ....core.http.answers import Cut
 from ....core.state import Stack
 from ..errors import GcpError
@@ -30,7 +31,11 @@ class Exchange:
         self._stack = stack
         self._calls = calls
         self._invocation = invocation
-        self.faults = _take_faults(stack, invocation) if stack.faults else _NONE
+        self.faults = (
+            take_faults(stack, invocation.service, invocation.operation, invocation.names)
+            if stack.faults
+            else _NONE
+        )
         self._status = 200
 
     def __enter__(self) -> Self:
@@ -92,18 +97,6 @@ class Exchange:
         tell(f"the handler of {call} failed", error)
         text = f"the GCP stack failed at {call}: {type(error).__name__}: {error}"
         return GcpError("UNIMPLEMENTED", text, reason="notImplemented")  # which no SDK tries again
-
-
-def _take_faults(stack: Stack, invocation: Invocation) -> dict[Kind, Fault]:
-    """Take the faults that apply to this call; each taking uses a fault up by one."""
-    taken: dict[Kind, Fault] = {}
-    for kind in OF_THE_WIRE:
-        fault = stack.faults.take(
-            (kind,), invocation.service, invocation.operation, invocation.names
-        )
-        if fault is not None:
-            taken[kind] = fault
-    return taken
 
 
 def _throttling(api: Api) -> GcpError:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ....core import control
-from ....core.front import BaseFront
+from ....core.fronts import StackFront
 from ....core.http.answers import Answer
 from ....core.minutes import Minutes
 from ....core.state import Stack
@@ -21,12 +21,12 @@ from ..errors import GcpError
 from ..http_messages import HttpAnswer, HttpRequest
 from ..identity.callers import Callers
 from ..identity.keys import Keys
-from ..policy.usage import Used
+from ..policy.usage import UsedPermissions
 from ..rpc.apis import Api
 from ..rpc.catalog import Catalog
 from ..rpc.invocations import Invocation, handler_of, invocation_of, unsupported
-from ..rpc.methods import SHARED_OPERATIONS, rule_for
-from ..rpc.transcoding import JSON, answer_of, message_of, refusal, stream_of
+from ..rpc.methods import SHARED_OPERATIONS, http_rule_for
+from ..rpc.transcoding import JSON, answer_of, error_answer, message_of, stream_of
 from .exchanges import Exchange
 
 
@@ -39,17 +39,17 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     add_minutes: Callable[[Call, Minutes], object]  # ValueError: of no endpoint that there is
 
 
-class Front(BaseFront):
+class Front(StackFront):
     """The front of one stack. Its handlers run in many threads."""
 
     callers: Callers  # since `begin`
 
     def __init__(self, stack: Stack, services: Services) -> None:
-        super().__init__(stack)
+        self.used = UsedPermissions()
+        super().__init__(stack, self.used)
         self.catalog = services.catalog
         self._services = services
         self.grpc_address, self.grpc_port = "", 0
-        self.used = Used()
         self.routes: Mapping[str, Callable[[], object]] = {
             "GET environment": self.environment,
             "GET coverage": self._coverage,
@@ -72,11 +72,6 @@ class Front(BaseFront):
         """Return the operations of one service, or of all."""
         covered = self._services.coverage(service)
         return frozenset(row.operation for row in covered) | SHARED_OPERATIONS
-
-    def forget_calls(self) -> None:
-        """Clear the log and the permissions that were used."""
-        super().forget_calls()
-        self.used.clear()
 
     def add_minutes(self, scripted: Minutes) -> None:
         """Add scripted traffic to the metrics.
@@ -138,7 +133,7 @@ class Front(BaseFront):
         """
         api = self.catalog.api_of(request.host, request.path)
         if api is None:
-            return refusal(
+            return error_answer(
                 GcpError(
                     "NOT_FOUND", f"The requested URL {request.path} was not found on this server."
                 )
@@ -152,9 +147,9 @@ class Front(BaseFront):
             result = await self.answer(invocation, handler, request, request.headers)
             return result if isinstance(result, HttpAnswer) else _http_answer(result)
         except GcpError as error:
-            return refusal(error)
+            return error_answer(error)
 
-    def inside(self, request: HttpRequest) -> HttpAnswer:
+    def answer_part(self, request: HttpRequest) -> HttpAnswer:
         """Answer a request that another one carries, in this thread.
 
         It meets its own faults, and has its own line in the log.
@@ -165,7 +160,7 @@ class Front(BaseFront):
         api = self.catalog.api_of(request.host, request.path)
         routed = None if api is None else self.catalog.route_of(api, request)
         if routed is None:
-            return refusal(
+            return error_answer(
                 GcpError(
                     "NOT_FOUND",
                     f"{request.method} {request.path} cannot be a part of a batch",
@@ -174,22 +169,24 @@ class Front(BaseFront):
             )
         invocation, handler = routed
         try:
-            return _http_answer(self.answer_here(invocation, handler, request, request.headers))
+            return _http_answer(
+                self.answer_in_thread(invocation, handler, request, request.headers)
+            )
         except GcpError as error:
-            return refusal(error)
+            return error_answer(error)
 
     def _transcode(self, api: Api, request: HttpRequest) -> HttpAnswer:
         """Answer an RPC that is called over HTTP, in this thread."""
-        routed = rule_for(api, request.method, request.path) if api.module else None
+        routed = http_rule_for(api, request.method, request.path) if api.module else None
         if routed is None:
             name = f"{request.method} {request.path}"
             invocation = Invocation(api=api, operation=name, names=(), mutating=False)
             return _http_answer(
-                self.answer_here(invocation, unsupported(name), request, request.headers)
+                self.answer_in_thread(invocation, unsupported(name), request, request.headers)
             )
         method, rule, match = routed
         message = message_of(method, rule, match, request)
-        result = self.answer_here(
+        result = self.answer_in_thread(
             invocation_of(method, message), handler_of(method), message, request.headers
         )
         return stream_of(result, request) if method.server_streams else answer_of(result, request)
@@ -211,7 +208,7 @@ class Front(BaseFront):
         """
         if not _in_loop(handler):
             return await asyncio.get_running_loop().run_in_executor(
-                None, self.answer_here, invocation, handler, request, headers
+                None, self.answer_in_thread, invocation, handler, request, headers
             )
         with Exchange(self.stack, self.calls, invocation) as exchange:
             if exchange.faults:
@@ -224,7 +221,7 @@ class Front(BaseFront):
             exchange.end(result)
             return result
 
-    def answer_here(
+    def answer_in_thread(
         self,
         invocation: Invocation,
         handler: Callable[..., Any],

@@ -225,7 +225,7 @@ class _Stream:
                 "INVALID_ARGUMENT", "Request contains an invalid argument: no message came."
             )
         invocation = invocation_of(self._method, None if self._method.client_streams else request)
-        result = self._front.answer_here(
+        result = self._front.answer_in_thread(
             invocation, handler_of(self._method), request, self._call.headers, self._call
         )
         return result if self._method.server_streams else (result,)

@@ -75,10 +75,10 @@ def _without_port(host: str) -> str:
 @lru_cache(maxsize=256)
 def _is_ours(host: str) -> bool:
     """Return whether a Host header is one of this stack's."""
-    return host in _LOOPBACK or host.endswith(".localhost") or door.leads_here(host)
+    return host in _LOOPBACK or host.endswith(".localhost") or door.is_google_host(host)
 
 
-def beginning(data: bytes) -> tuple[Head, bytes] | None:
+def read_head(data: bytes) -> tuple[Head, bytes] | None:
     """Return the head of a POST with which `data` begins, and the bytes behind it.
 
     None: there is no whole head, or its body has no known size, so it takes the long way.

@@ -22,10 +22,10 @@ from ....core.http.answers import Cut
 from ....core.http.peers import is_other_user
 from ....core.http.tunnel import through
 from ..http_messages import HttpAnswer, HttpRequest
-from ..rpc.transcoding import refusal
+from ..rpc.transcoding import error_answer
 from . import door, heads
 from .connections import Connections
-from .eager_tasks import begin
+from .eager_tasks import start_eagerly
 
 if TYPE_CHECKING:
     from .front import Front
@@ -80,6 +80,7 @@ class Connection(asyncio.Protocol):
         self._target = b""
         self._headers: dict[str, str] = {}
         self._read = 0
+        self._read_unparsed = 0  # bytes of a head that is not whole yet, without its first part
         self._body: list[bytes] = []
         self._size = 0
 
@@ -120,7 +121,7 @@ class Connection(asyncio.Protocol):
     def _take_known_head(self, data: bytes) -> bool:
         """Read bytes of a request whose head was parsed before; return whether they are such."""
         if self._head is None:
-            if (beginning := heads.beginning(data)) is None:
+            if (beginning := heads.read_head(data)) is None:
                 return False
             self._head, data = beginning
         head = self._head
@@ -135,17 +136,23 @@ class Connection(asyncio.Protocol):
         return True
 
     def _parse(self, data: bytes) -> None:
+        was_in_head = self.in_head
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._connect()
         except httptools.HttpParserError as error:
             self._refuse(400, f"not HTTP: {error}")
+        if was_in_head and self.in_head:  # the parser holds a header until its end has come
+            self._read_unparsed += len(data)
+            if self._read_unparsed > _HEADERS:
+                self._refuse(431, _TOO_LONG)
 
     # The parser's.
 
     def on_message_begin(self) -> None:
         self._parsing = self.in_head = True
+        self._read_unparsed = 0
 
     def on_url(self, target: bytes) -> None:
         self._target += target
@@ -199,7 +206,7 @@ class Connection(asyncio.Protocol):
         self._waiting.append((head, body))
         if not self.busy:
             self.busy = True
-            self._work = begin(self._answer())
+            self._work = start_eagerly(self._answer())
         elif len(self._waiting) > 8:
             self._transport.pause_reading()
 
@@ -258,7 +265,7 @@ class Connection(asyncio.Protocol):
             request.headers.get("authorization", ""), self._is_own
         )
         if refused is not None:
-            done = refusal(refused)
+            done = error_answer(refused)
             return HttpAnswer(
                 status=done.status, headers=(*done.headers, _CHALLENGE), body=done.body
             )
@@ -320,7 +327,7 @@ class Connection(asyncio.Protocol):
             self._refuse(403, _STRANGER)
         elif host in self._front.stack.allow_hosts:
             self._leave(through, host, port)
-        elif not door.leads_here(host):
+        elif not door.is_google_host(host):
             tell_line("the door of the GCP stack let nobody through to a host", host)
             self._refuse(
                 403,
@@ -332,11 +339,11 @@ class Connection(asyncio.Protocol):
         else:
             inside = partial(Connection, self._front, self._loop, self._connections, inside=True)
             self._leave(
-                door.open_to,
+                door.open_door,
                 host,
                 self._front,
                 inside,
-                self._front.callers.way_to_grpc(self._is_own()),
+                self._front.callers.grpc_pipe(self._is_own()),
             )
 
     def _leave(self, to: Callable[..., Any], *arguments: object) -> None:

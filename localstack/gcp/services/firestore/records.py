@@ -10,7 +10,7 @@ from typing import Any
 
 from ...core.call import Call
 from ...core.errors import invalid
-from ...core.projects import by_id
+from ...core.projects import with_project_id
 from . import paths, values, writes
 from .errors import no_database
 
@@ -87,14 +87,14 @@ class Firestore:
         Raises:
             GcpError: NOT_FOUND.
         """
-        database = self.databases.get(by_id(call, paths.check_database(name)))
+        database = self.databases.get(with_project_id(call, paths.check_database(name)))
         if database is None:
             raise no_database(name)
         return database
 
 
 def _is_expired(document: Any, field: Any, path: Sequence[str], now: datetime) -> bool:
-    value = values.at(document.fields, path) if field.HasField("ttl_config") else None
+    value = values.value_at(document.fields, path) if field.HasField("ttl_config") else None
     if value is None or value.WhichOneof("value_type") != "timestamp_value":
         return False
     ends: datetime = (

@@ -82,7 +82,7 @@ def _size(value: Any) -> int:
     return _BYTES.get(kind, 8)
 
 
-def at(fields: Fields, path: Sequence[str]) -> Any | None:
+def value_at(fields: Fields, path: Sequence[str]) -> Any | None:
     """Return the value at a path, or None."""
     *above, last = path
     for name in above:
@@ -92,7 +92,7 @@ def at(fields: Fields, path: Sequence[str]) -> Any | None:
     return fields.get(last, None)
 
 
-def put(fields: Fields, path: Sequence[str], value: Any | None) -> None:
+def put_value(fields: Fields, path: Sequence[str], value: Any | None) -> None:
     """Write a value at a path, with the maps above it; None removes it."""
     *above, last = path
     for name in above:
@@ -110,8 +110,8 @@ def put(fields: Fields, path: Sequence[str], value: Any | None) -> None:
 def copy_masked(fields: Fields, mask: Iterable[Sequence[str]], into: Fields) -> None:
     """Copy the fields that a mask names."""
     for path in mask:
-        if (value := at(fields, path)) is not None:
-            put(into, path, value)
+        if (value := value_at(fields, path)) is not None:
+            put_value(into, path, value)
 
 
 def number(value: Any | None) -> float | int | None:
@@ -120,14 +120,14 @@ def number(value: Any | None) -> float | int | None:
     return getattr(value, kind) if kind in ("integer_value", "double_value") else None
 
 
-def of_number(amount: float) -> Any:
+def number_value(amount: float) -> Any:
     """Return a number as a value. An integer beyond 64 bits becomes the largest of its sign."""
     if isinstance(amount, int):
         return Value(integer_value=max(_LEAST, min(_MOST, amount)))
     return Value(double_value=amount)
 
 
-def same(left: Any, right: Any) -> bool:
+def are_equal(left: Any, right: Any) -> bool:
     """Return whether two values are equal as arrays compare them: 3 and 3.0 are, and two NaN."""
     numbers = [amount for amount in (number(left), number(right)) if amount is not None]
     if len(numbers) == 2:

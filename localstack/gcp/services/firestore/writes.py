@@ -81,23 +81,23 @@ def _update(document: Any, write: Any) -> None:
         document.MergeFrom(Document(fields=write.update.fields))
         return
     for path in map(paths.field_path, write.update_mask.field_paths):
-        values.put(document.fields, path, values.at(write.update.fields, path))
+        values.put_value(document.fields, path, values.value_at(write.update.fields, path))
 
 
 def _transform(document: Any, transform: Any, now: datetime) -> Any:
     """Apply a transform to a document, and return the transform's result."""
     path = paths.field_path(transform.field_path)
-    current = values.at(document.fields, path)
+    current = values.value_at(document.fields, path)
     kind = transform.WhichOneof("transform_type")
     if kind in ("append_missing_elements", "remove_all_from_array"):
-        values.put(document.fields, path, _array(current, kind, transform))
+        values.put_value(document.fields, path, _array(current, kind, transform))
         return values.Value(null_value=0)
     value = (
         _moment(transform, now)
         if kind == "set_to_server_value"
         else _numeric_transform(current, kind, transform)
     )
-    values.put(document.fields, path, value)
+    values.put_value(document.fields, path, value)
     return value
 
 
@@ -119,9 +119,9 @@ def _numeric_transform(current: Any | None, kind: str | None, transform: Any) ->
     if old is None:
         return operand
     if kind == "increment":
-        return values.of_number(old + amount)
+        return values.number_value(old + amount)
     if math.isnan(old) or math.isnan(amount):
-        return values.of_number(math.nan)
+        return values.number_value(math.nan)
     larger = amount > old if kind == "maximum" else amount < old
     return operand if larger else current
 
@@ -130,10 +130,12 @@ def _array(current: Any | None, kind: str, transform: Any) -> Any:
     items = [] if current is None else list(current.array_value.values)
     named = getattr(transform, kind).values
     if kind == "remove_all_from_array":
-        items = [item for item in items if not any(values.same(item, other) for other in named)]
+        items = [
+            item for item in items if not any(values.are_equal(item, other) for other in named)
+        ]
     else:
         for item in named:
-            if not any(values.same(item, other) for other in items):
+            if not any(values.are_equal(item, other) for other in items):
                 items.append(item)
     array = values.Value(array_value=types.ArrayValue.pb()(values=items))
     array.array_value.SetInParent()

@@ -26,7 +26,7 @@ def matching(entries: Sequence[Any], text: str) -> list[Any]:
     Raises:
         FilterError: The text is no filter.
     """
-    text = prepared(text)
+    text = normalized(text)
     if not text.strip():
         return list(entries)
     return [entry for entry in entries if filters.matches(text, Lookup(entry), anywhere=contains)]
@@ -73,7 +73,7 @@ def contains(lookup: Any, text: str) -> bool:
     )
 
 
-def prepared(text: str) -> str:
+def normalized(text: str) -> str:
     """Return a filter without comments, and with `log_id("x")` as a comparison."""
     return _LOG_ID.sub(r"log_id=\1", _COMMENT.sub(lambda match: match[1] or " ", text))
 

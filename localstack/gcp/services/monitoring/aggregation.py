@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from . import distributions as histograms
+from . import distributions
 from .distributions import Histogram
 
 Kind = Literal["GAUGE", "DELTA", "CUMULATIVE"]
@@ -167,7 +167,7 @@ def _reducer(
         and series.value_type == "DISTRIBUTION"
         and (name == "SUM" or function_name.startswith("REDUCE"))
     ):
-        return "DISTRIBUTION", lambda values: histograms.merged(
+        return "DISTRIBUTION", lambda values: distributions.merged(
             value for value in values if isinstance(value, Histogram)
         )
     if name not in _FUNCTIONS:
@@ -186,8 +186,8 @@ def _reducer(
 
 def _percentile(series: Series, share: float, function_name: str) -> Callable[[list[Value]], Value]:
     if series.value_type == "DISTRIBUTION":
-        return lambda values: histograms.percentile(
-            histograms.merged(v for v in values if isinstance(v, Histogram)), share
+        return lambda values: distributions.percentile(
+            distributions.merged(v for v in values if isinstance(v, Histogram)), share
         )
     if function_name.startswith("ALIGN"):
         raise BadAggregation(

@@ -9,7 +9,7 @@ from google.api import metric_pb2
 
 from ...core.call import Call
 from ...core.errors import GcpError, invalid
-from . import distributions as histograms
+from . import distributions
 from .aggregation import Point, Series, Value
 from .descriptors import RESOURCES
 from .records import Custom
@@ -119,7 +119,7 @@ def _point(message: Any, descriptor: Any) -> Point:
             f"metric: {start} to {end}."
         )
     raw = getattr(message.value, member)
-    value: Value = histograms.of_message(raw) if member == "distribution_value" else raw
+    value: Value = distributions.of_message(raw) if member == "distribution_value" else raw
     return Point(start, end, value)
 
 

@@ -19,7 +19,7 @@ from .records import Minute, Online
 DELAY = "ISTHMUS_STACK_METRIC_SECONDS"
 
 
-def record(
+def record_request(
     call: Call,
     endpoint: str,
     deployed: str,
@@ -47,7 +47,7 @@ def record(
     minute.predictions.append(predictions if status == 200 else 0)
 
 
-def delay(call: Call) -> float:
+def visibility_delay(call: Call) -> float:
     """Return how many seconds after its end a minute becomes visible.
 
     0: at once, and the running one too.
@@ -58,12 +58,12 @@ def delay(call: Call) -> float:
     return 0.0 if call.clock.mode == "instant" else 300.0
 
 
-def series(call: Call, project: str, name: str) -> Iterator[Series]:
+def visible_series(call: Call, project: str, name: str) -> Iterator[Series]:
     """Yield every visible series of a metric, in a project given by its number.
 
     A minute without a request has no point.
     """
-    late = delay(call)
+    late = visibility_delay(call)
     visible = call.clock.now() - timedelta(seconds=late) if late else None
     for (endpoint, deployed), minutes in list(call.store(Online).of.items()):
         _, owner, _, location, _, endpoint_id = endpoint.split("/")

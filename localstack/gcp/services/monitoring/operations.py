@@ -24,10 +24,7 @@ from ...core.projects import canonical, number_of
 from ...core.registry import handles
 from ...core.resources.filters import FilterError, matches
 from ...core.resources.store import page
-from . import custom_metrics as custom
-from . import descriptors
-from . import distributions as histograms
-from . import online_prediction as online
+from . import custom_metrics, descriptors, distributions, online_prediction
 from .aggregation import BadAggregation, Point, Series, align, reduce
 from .distributions import Histogram
 from .records import Custom
@@ -57,9 +54,9 @@ def list_time_series(call: Call, request: Any) -> Any:
         raise invalid('The filter must name one metric: metric.type = "...".')
     if not request.interval.HasField("end_time"):
         raise invalid("interval.end_time is required.")
-    end = custom.moment(request.interval.end_time)
+    end = custom_metrics.moment(request.interval.end_time)
     start = (
-        custom.moment(request.interval.start_time)
+        custom_metrics.moment(request.interval.start_time)
         if request.interval.HasField("start_time")
         else end
     )
@@ -92,7 +89,7 @@ def create_time_series(call: Call, request: Any) -> Any:
     failures = []
     for message in request.time_series:
         try:
-            custom.write(call, project, message)
+            custom_metrics.write(call, project, message)
         except GcpError as error:
             failures.append(error)
     if failures:
@@ -126,13 +123,13 @@ def get_metric_descriptor(call: Call, request: Any) -> Any:
     project, name = _project(request.name), request.name.partition("/metricDescriptors/")[2]
     if name in descriptors.ONLINE:
         return descriptors.descriptor(project, name, descriptors.ONLINE[name])
-    return custom.descriptor(call, project, name)
+    return custom_metrics.descriptor(call, project, name)
 
 
 @handles(f"{_METHOD}CreateMetricDescriptor")
 def create_metric_descriptor(call: Call, request: Any) -> Any:
     project, requested = _project(request.name), request.metric_descriptor
-    custom.check_type(requested.type)
+    custom_metrics.check_type(requested.type)
     if not requested.metric_kind or not requested.value_type:
         raise invalid("metric_descriptor.metric_kind and value_type are required.")
     descriptor = metric_pb2.MetricDescriptor()
@@ -149,7 +146,7 @@ def delete_metric_descriptor(call: Call, request: Any) -> Any:
     project, name = _project(request.name), request.name.partition("/metricDescriptors/")[2]
     store = call.store(Custom)
     with store.lock:
-        custom.descriptor(call, project, name)
+        custom_metrics.descriptor(call, project, name)
         del store.descriptors[project][name]
         series = store.series.get(project, {})
         for key in [key for key in series if key[0] == name]:
@@ -194,7 +191,7 @@ def _all(call: Call, project: str, text: str) -> Iterator[Series]:
     metric = named[1].strip("\"'") if named is not None else None
     for name in descriptors.ONLINE:
         if metric in (None, name):
-            yield from online.series(call, number_of(project), name)
+            yield from online_prediction.visible_series(call, number_of(project), name)
     yield from list(call.store(Custom).series.get(project, {}).values())
 
 
@@ -277,6 +274,6 @@ def _add(message: Any, series: Series, point: Point) -> None:
     added.interval.start_time.FromDatetime(point.start)
     added.interval.end_time.FromDatetime(point.end)
     if isinstance(point.value, Histogram):
-        added.value.distribution_value.CopyFrom(histograms.message(point.value))
+        added.value.distribution_value.CopyFrom(distributions.message(point.value))
     else:
         setattr(added.value, f"{series.value_type.lower()}_value", point.value)

@@ -29,13 +29,13 @@ _LEASE = 600.0  # seconds: longer than a busy machine writes; what broke comes a
 _METADATA = ("subscription_name", "message_id", "publish_time", "attributes")
 
 
-def check(call: Call, subscription: Any) -> None:
+def complete_config(call: Call, subscription: Any) -> None:
     """Complete the bigquery_config of a subscription.
 
     Raises:
         GcpError: Something in it is not supported, or the table does not exist or lacks a column.
     """
-    from ..bigquery.operations import in_process as access
+    from ..bigquery.operations import in_process
 
     config = subscription.bigquery_config
     if config.use_topic_schema:
@@ -50,7 +50,7 @@ def check(call: Call, subscription: Any) -> None:
             "INVALID_ARGUMENT",
             f"bigquery_config.table {config.table!r} is not project.dataset.table.",
         )
-    columns = {field.name for field in access.table_schema(call, config.table)}
+    columns = {field.name for field in in_process.table_schema(call, config.table)}
     needed = [
         *(() if config.use_table_schema else ("data",)),
         *(_METADATA if config.write_metadata else ()),
@@ -64,13 +64,13 @@ def check(call: Call, subscription: Any) -> None:
     config.state = types.BigQueryConfig.State.ACTIVE
 
 
-def attach(call: Call, subscription: Subscription) -> None:
+def start_writing(call: Call, subscription: Subscription) -> None:
     """Write the messages of a subscription from now on."""
     context = call.without_request()
     late, timed = context.store(PendingRows), threading.Event()
 
     def noted() -> None:
-        late.note(subscription, lambda: write(context, subscription))
+        late.note(subscription, lambda: write_waiting(context, subscription))
         if (
             not timed.is_set()
         ):  # what is tried again waits for a reader, and must not keep what comes from its time
@@ -84,7 +84,7 @@ def attach(call: Call, subscription: Subscription) -> None:
     subscription.on_messages = noted
 
 
-def write(call: Call, subscription: Subscription) -> None:
+def write_waiting(call: Call, subscription: Subscription) -> None:
     """Append the waiting messages to the table, and acknowledge them."""
     backlog = subscription.backlog
     deliveries: list[Delivery] = []
@@ -102,11 +102,11 @@ def write(call: Call, subscription: Subscription) -> None:
 
 def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) -> None:
     from ..bigquery.data import decode
-    from ..bigquery.operations import in_process as access
+    from ..bigquery.operations import in_process
 
     backlog, config = subscription.backlog, subscription.message.bigquery_config
     try:
-        fields = access.table_schema(call, config.table)
+        fields = in_process.table_schema(call, config.table)
     except GcpError:  # the table is gone: they wait until it is there again
         config.state = types.BigQueryConfig.State.NOT_FOUND
         return
@@ -126,7 +126,7 @@ def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) 
     ):  # what follows an unfit one under its ordering key comes again, after it
         del rows[ack_id]
     with suppress(GcpError):  # the table has changed meanwhile
-        access.append_rows(
+        in_process.append_rows(
             call, config.table, list(rows.values()), ignore_unknown=config.drop_unknown_fields
         )
         backlog.acknowledge(rows)
@@ -134,7 +134,7 @@ def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) 
 
 def _try_again(call: Call, subscription: Subscription) -> None:
     """Write again when somebody reads next."""
-    call.store(PendingRows).note(subscription, lambda: write(call, subscription))
+    call.store(PendingRows).note(subscription, lambda: write_waiting(call, subscription))
 
 
 def _row(subscription: Any, message: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ...core.call import Call
 from ...core.errors import GcpError
-from ...core.projects import by_id
+from ...core.projects import with_project_id
 from .attribute_filter import Predicate
 from .backlog import Backlog
 from .errors import not_found
@@ -58,19 +58,19 @@ class Hub:
         self._ids = itertools.count(_FIRST_ID)
 
     def topic(self, call: Call, name: str) -> Topic:
-        topic = self.topics.get(by_id(call, name))
+        topic = self.topics.get(with_project_id(call, name))
         if topic is None:
             raise not_found(name)
         return topic
 
     def subscription(self, call: Call, name: str) -> Subscription:
-        subscription = self.subscriptions.get(by_id(call, name))
+        subscription = self.subscriptions.get(with_project_id(call, name))
         if subscription is None:
             raise not_found(name)
         return subscription
 
     def snapshot(self, call: Call, name: str) -> Snapshot:
-        snapshot = self.snapshots.get(by_id(call, name))
+        snapshot = self.snapshots.get(with_project_id(call, name))
         if snapshot is None:
             raise not_found(name)
         return snapshot
@@ -121,7 +121,7 @@ def new_name(call: Call, name: str, collection: str) -> str:
             f"projects/PROJECT/{collection}/ID; an ID has 3 to 255 letters, digits and"
             " . _ ~ + % -, begins with a letter, and not with goog.",
         )
-    return by_id(call, name)
+    return with_project_id(call, name)
 
 
 def check_duration(field: str, duration: Any, least: timedelta, most: timedelta) -> None:
@@ -132,7 +132,7 @@ def check_duration(field: str, duration: Any, least: timedelta, most: timedelta)
         )
 
 
-def overwrite(source: Any, target: Any, mask: Any, fixed: Sequence[str]) -> None:
+def overwrite_masked(source: Any, target: Any, mask: Any, fixed: Sequence[str]) -> None:
     """Copy the fields that a mask names from `source` to `target`.
 
     Raises:

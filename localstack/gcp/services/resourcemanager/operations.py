@@ -9,7 +9,7 @@ from google.cloud.resourcemanager_v3 import types
 from ...core.call import Call
 from ...core.environment import PROJECT
 from ...core.errors import GcpError
-from ...core.policy import resource_policies as iam
+from ...core.policy import resource_policies
 from ...core.projects import Projects, number_of
 from ...core.registry import handles
 from ...core.resources.filters import FilterError, Lookup, matches, of_message
@@ -31,7 +31,7 @@ def get_project(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.SearchProjects")
 def search_projects(call: Call, request: Any) -> Any:
-    projects = [_project(project) for project in sorted({PROJECT, *call.store(Projects).known()})]
+    projects = [_project(project) for project in sorted({PROJECT, *call.store(Projects).ids()})]
     try:
         fitting = [project for project in projects if matches(request.query, _lookup(project))]
     except FilterError as error:
@@ -42,18 +42,20 @@ def search_projects(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetIamPolicy")
 def get_iam_policy(call: Call, request: Any) -> Any:
-    return iam.get_policy(call, f"projects/{_id(call, request.resource)}")
+    return resource_policies.get_policy(call, f"projects/{_id(call, request.resource)}")
 
 
 @handles(f"{_SERVICE}.SetIamPolicy")
 def set_iam_policy(call: Call, request: Any) -> Any:
-    return iam.set_policy(call, f"projects/{_id(call, request.resource)}", request.policy)
+    return resource_policies.set_policy(
+        call, f"projects/{_id(call, request.resource)}", request.policy
+    )
 
 
 @handles(f"{_SERVICE}.TestIamPermissions")
 def test_iam_permissions(call: Call, request: Any) -> Any:
     _id(call, request.resource)
-    return iam.test_permissions(request.permissions)
+    return resource_policies.test_permissions(request.permissions)
 
 
 def _id(call: Call, name: str) -> str:

@@ -59,9 +59,9 @@ def predefined_acl(name: str, project: str, *, owner: bool) -> Entries:
 
 def of_new_object(bucket: Bucket, name: str | None, entries: Any) -> Entries:
     if name:
-        return private(bucket, predefined_acl(name, bucket.project, owner=True))
+        return refuse_public(bucket, predefined_acl(name, bucket.project, owner=True))
     if entries:
-        return private(bucket, checked(entries))
+        return refuse_public(bucket, checked(entries))
     return [*(dict(entry) for entry in bucket.default_acl), new_entry(f"user-{ACCOUNT}", "OWNER")]
 
 
@@ -78,7 +78,7 @@ def checked(entries: Any) -> Entries:
     ]
 
 
-def private(bucket: Bucket, entries: Entries) -> Entries:
+def refuse_public(bucket: Bucket, entries: Entries) -> Entries:
     """Return the entries as they are.
 
     Raises:
@@ -90,7 +90,7 @@ def private(bucket: Bucket, entries: Entries) -> Entries:
     return entries
 
 
-def legacy(bucket: Bucket) -> None:
+def require_acls(bucket: Bucket) -> None:
     """Raise if uniform bucket-level access has replaced the bucket's ACLs."""
     if bucket.uniform:
         text = (

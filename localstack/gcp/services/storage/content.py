@@ -112,7 +112,7 @@ def decompressed(content: Content) -> Iterator[bytes]:
     yield inflate.flush()
 
 
-def check(content: Content, checksums: Mapping[str, Any]) -> None:
+def check_checksums(content: Content, checksums: Mapping[str, Any]) -> None:
     """Raise unless the checksums that came with the bytes, `md5Hash` and `crc32c`, are theirs."""
     for name, words, actual in (
         ("md5Hash", "MD5 hash", content.md5),
@@ -125,7 +125,7 @@ def check(content: Content, checksums: Mapping[str, Any]) -> None:
             )
 
 
-def told_by_header(header: str) -> dict[str, str]:
+def checksums_in_header(header: str) -> dict[str, str]:
     """Return the checksums in X-Goog-Hash: crc32c=...,md5=...
 
     What is not canonical base64 is ignored, as by Google.

@@ -11,7 +11,7 @@ from ...core.errors import GcpError
 from ...core.http_messages import HttpAnswer, HttpRequest
 from .content import write_content
 from .signing import verify_form
-from .uploads import New
+from .uploads import NewObject
 
 _OWN = frozenset(
     {
@@ -51,7 +51,7 @@ def post(call: Call, request: HttpRequest) -> HttpAnswer:
     }
     if metadata:
         body["metadata"] = metadata
-    new = New(call, request, body, content_type=fields.get("content-type"))
+    new = NewObject(call, request, body, content_type=fields.get("content-type"))
     new.finish(call, write_content(new.store.folder(call), [data]), {})
     return HttpAnswer(status=int(fields.get("success_action_status", "204")))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from ...core.errors import GcpError
 from ...core.http_messages import HttpAnswer, HttpRequest
-from ...core.rpc.transcoding import refusal
+from ...core.rpc.transcoding import error_answer
 from .content import decompressed, parts
 from .records import Version
 from .requests import check_key, key_of
@@ -85,7 +85,7 @@ def _span(header: str, size: int) -> tuple[int, int] | None:
 
 def _unsatisfiable(header: str, size: int) -> HttpAnswer:
     text = f"The requested range cannot be satisfied: {header} of {size} bytes."
-    answer = refusal(
+    answer = error_answer(
         GcpError("OUT_OF_RANGE", text, reason="requestedRangeNotSatisfiable", http=416)
     )
     return HttpAnswer(

@@ -38,7 +38,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
         if not (self._matches(dated) and self._differs(dated)):
             raise precondition_failed()
 
-    def modified(self, dated: Dated | None) -> bool:
+    def is_modified(self, dated: Dated | None) -> bool:
         """Return whether a read has something new; False is a 304, without a body.
 
         Raises:

@@ -128,7 +128,7 @@ class Bucket(msgspec.Struct, kw_only=True):
             None,
         )
 
-    def bury(self, version: Version, now: datetime) -> None:
+    def delete_softly(self, version: Version, now: datetime) -> None:
         """Delete a version softly.
 
         Versions whose time is over are lost, and the oldest ones if there are too many bytes.
@@ -141,7 +141,7 @@ class Bucket(msgspec.Struct, kw_only=True):
             size -= oldest.content.size
             oldest.content.remove()
 
-    def buried(self, now: datetime) -> list[Version]:
+    def restorable(self, now: datetime) -> list[Version]:
         """Return the softly deleted versions that can be restored, by names and generations."""
         return sorted(
             (v for v in self.soft if not self._over(v, now)),
@@ -259,18 +259,18 @@ class Store:
 
     def _retire(self, bucket: Bucket, version: Version, now: datetime) -> None:
         if bucket.versioned:
-            may_go(version, now)
+            check_deletable(version, now)
             version.replaced = now
         else:
             self._remove(bucket, version, now)
 
     def _remove(self, bucket: Bucket, version: Version, now: datetime) -> None:
-        may_go(version, now)
+        check_deletable(version, now)
         bucket.versions[version.name].remove(version)
         if not bucket.versions[version.name]:
             del bucket.versions[version.name]
         if bucket.soft_delete:
-            bucket.bury(version, now)
+            bucket.delete_softly(version, now)
         else:
             version.content.remove()
 
@@ -314,7 +314,7 @@ def _varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-def may_go(version: Version, now: datetime) -> None:
+def check_deletable(version: Version, now: datetime) -> None:
     """Raise if a hold or a retention keeps the object."""
     what = f"Object '{version.bucket}/{version.name}'"
     if hold := version.hold():

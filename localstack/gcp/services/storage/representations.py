@@ -53,7 +53,7 @@ def bucket_fields(body: Mapping[str, Any]) -> dict[str, Any]:
     return without_nulls({key: value for key, value in body.items() if key not in _BUCKET_OWN})
 
 
-def merged(old: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+def merge_patched(old: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     """Return a JSON object after a merge patch (RFC 7396): null removes a member."""
     result = dict(old)
     for key, value in patch.items():
@@ -61,14 +61,14 @@ def merged(old: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
             result.pop(key, None)
         elif isinstance(value, Mapping):
             below = result.get(key)
-            result[key] = merged(below if isinstance(below, Mapping) else {}, value)
+            result[key] = merge_patched(below if isinstance(below, Mapping) else {}, value)
         else:
             result[key] = value
     return result
 
 
 def without_nulls(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return merged({}, fields)
+    return merge_patched({}, fields)
 
 
 def storage_class(name: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from ...core.call import Call
 from ...core.http_messages import HttpRequest
 from . import acls
-from .content import Content, Writer, check
+from .content import Content, Writer, check_checksums
 from .field_types import OBJECT, checked
 from .preconditions import Conditions
 from .records import Bucket, Version, check_object_name
@@ -17,7 +17,7 @@ from .representations import object_fields, storage_class
 from .requests import conditions_of, key_of, object_answer, store_of
 
 
-class New:
+class NewObject:
     """An object that is being uploaded: what its request says of it."""
 
     def __init__(
@@ -52,8 +52,8 @@ class New:
             GcpError: A checksum, a precondition or a retention refuses it; the bytes are deleted.
         """
         try:
-            check(content, self.told)
-            check(content, checksums)
+            check_checksums(content, self.told)
+            check_checksums(content, checksums)
             with self.store.lock:
                 bucket = self.store.bucket(self.bucket_name)
                 version = new_version(
@@ -115,7 +115,7 @@ def default_key(bucket: Bucket) -> str | None:
 
 
 class ResumableUpload:
-    def __init__(self, new: New, writer: Writer) -> None:
+    def __init__(self, new: NewObject, writer: Writer) -> None:
         self.new = new
         self.writer = writer
         self.lock = threading.Lock()

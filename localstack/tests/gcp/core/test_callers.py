@@ -285,7 +285,7 @@ def test_the_doors_own_connection_to_grpc_does_not_pass_for_its_unknown_client(
 
     monkeypatch.setattr(peers, "_owner", lambda *_: os.getuid())
     assert callers.is_own(("127.0.0.1", 40000), 1)
-    way = callers.way_to_grpc(False)(Transport())
+    way = callers.grpc_pipe(False)(Transport())
     way.connection_made(Transport())
     assert not callers.is_own(("127.0.0.1", 40000), 1)
     way.connection_lost(None)

@@ -15,7 +15,7 @@ from google.protobuf import duration_pb2
 
 from isthmus_stack.core import keys
 from isthmus_stack.gcp.composition import CATALOG
-from isthmus_stack.gcp.core.rpc.methods import methods_of_api, rule_for
+from isthmus_stack.gcp.core.rpc.methods import http_rule_for, methods_of_api
 from isthmus_stack.run import start
 
 from ..conftest import PARENT
@@ -43,11 +43,11 @@ def test_the_table_knows_every_rpc_and_its_classes():
     pull = CATALOG.method_of("/google.pubsub.v1.Subscriber/StreamingPull", CATALOG.default)
     assert (pull.client_streams, pull.server_streams) == (True, True)
     assert (
-        rule_for(CATALOG.default, "POST", f"/v1/{PARENT}/endpoints/7:predict")[0].operation
+        http_rule_for(CATALOG.default, "POST", f"/v1/{PARENT}/endpoints/7:predict")[0].operation
         == "PredictionService.Predict"
     )
     assert (
-        rule_for(CATALOG.default, "GET", f"/v1/{PARENT}/models/ranker@2")[0].operation
+        http_rule_for(CATALOG.default, "GET", f"/v1/{PARENT}/models/ranker@2")[0].operation
         == "ModelService.GetModel"
     )
 

@@ -18,7 +18,7 @@ import msgspec
 from ....core.call import Call
 from ....core.errors import GcpError
 from ...bigquery.operations import in_process as bigquery
-from ...storage import access as storage
+from ...storage import in_process as storage
 
 _ROWS = 1000  # of a table that are Python's objects at once
 
@@ -85,7 +85,7 @@ def _of_json(value: Any, line: str, config: Any) -> Item:
         return _of_object(
             value, config, array=config.instance_type == "array", columns=columns, shown=value
         )
-    if chooses(config) or config.instance_type == "object":
+    if chooses_fields(config) or config.instance_type == "object":
         raise _UnfitError("the instance is not a JSON object")
     if config.instance_type == "array" and not isinstance(value, list):
         raise _UnfitError("the instance is not a JSON array")
@@ -111,7 +111,7 @@ def _of_table(call: Call, uri: str, config: Any) -> Iterator[Item]:
     rows = bigquery.query(call, table[0], f"SELECT * FROM `{'.'.join(table)}`")
     for batch in rows.to_batches(max_chunksize=_ROWS):
         for values in batch.to_pylist():
-            row = {name: plain(value) for name, value in values.items()}
+            row = {name: json_value(value) for name, value in values.items()}
             try:
                 yield _of_object(
                     row, config, array=config.instance_type != "object", columns=row, shown=row
@@ -142,7 +142,7 @@ def _of_object(
     return Item(sent=sent, shown={"instance": shown}, columns=columns)
 
 
-def chooses(config: Any) -> bool:
+def chooses_fields(config: Any) -> bool:
     """Return whether a job's configuration chooses fields of an instance."""
     return bool(config.included_fields or config.excluded_fields or config.key_field)
 
@@ -151,15 +151,15 @@ def _unreadable(line: str, why: str) -> Item:
     return Item(sent=None, shown={"instance": line}, columns={"instance": line}, wrong=why)
 
 
-def plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """Return a BigQuery value as JSON, as BigQuery's own exports write it.
 
     Decimals and times become texts, bytes base64.
     """
     if isinstance(value, dict):
-        return {name: plain(member) for name, member in value.items()}
+        return {name: json_value(member) for name, member in value.items()}
     if isinstance(value, list):
-        return [plain(member) for member in value]
+        return [json_value(member) for member in value]
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, bytes):

@@ -14,11 +14,11 @@ from ....core.projects import canonical
 from ....core.registry import handles
 from ....core.resources import operations
 from ....core.resources.listing import page_of
-from ....core.resources.standard_methods import revise
+from ....core.resources.standard_methods import change_if_present
 from ....core.resources.store import Resources
 from ....core.resources.validation import check_display_name, check_labels
 from ..models import records as models
-from .instances import chooses
+from .instances import chooses_fields
 from .records import Batches
 from .runs import Work
 
@@ -124,7 +124,7 @@ def _check_instances(job: Any) -> None:
     if (
         job.input_config.instances_format == "jsonl"
         and config.instance_type == "array"
-        and chooses(config)
+        and chooses_fields(config)
         and not config.included_fields
     ):
         raise invalid("instance_config: included_fields must say the order of an array's fields.")
@@ -146,7 +146,7 @@ def _model(call: Call, job: Any) -> Any:
             "batch_prediction_job: exactly one of model and unmanaged_container_model must be set."
         )
     if job.model:
-        model = models.find(call, job.model)
+        model = models.version_by_name(call, job.model)
     else:
         own = job.unmanaged_container_model
         model = Model.pb()(artifact_uri=own.artifact_uri, container_spec=own.container_spec)
@@ -194,7 +194,7 @@ def cancel_batch_prediction_job(call: Call, request: Any) -> Any:
             job.state = int(JobState.JOB_STATE_CANCELLING)
 
     call.store(Batches).works[job.name].cancel()
-    revise(call, job.name, cancel)
+    change_if_present(call, job.name, cancel)
     return empty_pb2.Empty()
 
 

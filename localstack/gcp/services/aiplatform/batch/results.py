@@ -20,7 +20,7 @@ from google.cloud.aiplatform_v1.types import BatchPredictionJob
 from ....core.call import Call
 from ...bigquery.data.types import Field
 from ...bigquery.operations import in_process as bigquery
-from ...storage import access as storage
+from ...storage import in_process as storage
 from .instances import Item
 
 OutputInfoPb = BatchPredictionJob.OutputInfo.pb()

@@ -24,8 +24,8 @@ from .....serving.connections import Answer, NotReached, TimedOut
 from .....serving.model_server import ModelServer
 from ....core.call import Call
 from ....core.errors import GcpError
-from ....core.resources.standard_methods import revise
-from ..endpoints import model_servers as serving
+from ....core.resources.standard_methods import change_if_present
+from ..endpoints import model_servers
 from .instances import Item, items
 from .results import Failure, Results, results
 
@@ -116,12 +116,12 @@ class Work:
             self._job.dedicated_resources.machine_spec
         )
         place = f"{self._job.name.rpartition('/batchPredictionJobs/')[0]}/endpoints/{number}"
-        return serving.model_server(self._call, place, deployed, self._model)
+        return model_servers.model_server(self._call, place, deployed, self._model)
 
     def _start(self, server: ModelServer) -> None:
         problem = server.start(
-            lambda folder: serving.fill(self._call, self._model, folder),
-            serving.patience(self._model),
+            lambda folder: model_servers.copy_model_files(self._call, self._model, folder),
+            model_servers.start_timeout(self._model),
         )
         if problem is not None:
             raise GcpError(
@@ -204,7 +204,7 @@ class Work:
             self._change(ended)
 
     def _change(self, change: Callable[[Any], None]) -> None:
-        revise(self._call, self._job.name, change)
+        change_if_present(self._call, self._job.name, change)
 
 
 _CANCELLED_END = (

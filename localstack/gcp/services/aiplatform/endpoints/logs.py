@@ -6,7 +6,7 @@ from typing import Any
 
 from .....serving.log_lines import Lines
 from ....core.call import Call
-from ...logging import access
+from ...logging import in_process
 from .records import location_of
 
 LOG = "aiplatform.googleapis.com/prediction_container"
@@ -38,7 +38,7 @@ class EndpointLog(Lines):
     def flush(self) -> None:
         lines, self._waiting = self._waiting, []
         if lines:
-            access.write(
+            in_process.write(
                 self._call,
                 f"projects/{self._project}/logs/{LOG.replace('/', '%2F')}",
                 RESOURCE,

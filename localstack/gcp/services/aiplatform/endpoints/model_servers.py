@@ -15,7 +15,7 @@ from .....core.images import command_of
 from .....serving.model_server import Contract, ModelServer, Program
 from ....core.call import Call
 from ....core.errors import GcpError
-from ...storage import access
+from ...storage import in_process
 from .logs import EndpointLog
 from .timing import HEALTH
 
@@ -32,12 +32,12 @@ def model_server(call: Call, endpoint: str, deployed: Any, model: Any) -> ModelS
     """
     spec = model.container_spec
     variables = vertex_variables(endpoint, deployed, model)
-    own = expanded({variable.name: variable.value for variable in spec.env}, variables)
+    own = expand_in_order({variable.name: variable.value for variable in spec.env}, variables)
     environment = {**variables, **own}
     entry = list(spec.command) or command_of(call.images, spec.image_uri)
     if entry is None:
         raise GcpError("FAILED_PRECONDITION", _unmapped_message(spec.image_uri))
-    words = [expand(word, environment) for word in (*entry, *spec.args)]
+    words = [expand_variables(word, environment) for word in (*entry, *spec.args)]
     context = call.without_request()
     return ModelServer(
         call.state,
@@ -54,7 +54,7 @@ def model_server(call: Call, endpoint: str, deployed: Any, model: Any) -> ModelS
     )
 
 
-def patience(model: Any) -> float:
+def start_timeout(model: Any) -> float:
     """Return how many real seconds the container has to become healthy.
 
     It is the model's deployment_timeout, unless the stack's own limit is shorter.
@@ -68,7 +68,7 @@ def patience(model: Any) -> float:
     return min(own, HEALTH) or HEALTH
 
 
-def fill(call: Call, model: Any, folder: Path) -> None:
+def copy_model_files(call: Call, model: Any, folder: Path) -> None:
     """Bring a model's files into a folder.
 
     Raises:
@@ -77,11 +77,11 @@ def fill(call: Call, model: Any, folder: Path) -> None:
     if not model.artifact_uri:
         return
     prefix = f"{model.artifact_uri.rstrip('/')}/"
-    if not access.uris_below(call, prefix):
+    if not in_process.uris_below(call, prefix):
         raise GcpError(
             "FAILED_PRECONDITION", f'There are no files under "{model.artifact_uri}" to copy.'
         )
-    access.download(call, prefix, folder)
+    in_process.download(call, prefix, folder)
 
 
 def vertex_variables(endpoint: str, deployed: Any, model: Any) -> dict[str, str]:
@@ -108,7 +108,7 @@ def vertex_variables(endpoint: str, deployed: Any, model: Any) -> dict[str, str]
     }
 
 
-def expand(word: str, environment: Mapping[str, str]) -> str:
+def expand_variables(word: str, environment: Mapping[str, str]) -> str:
     """Replace $(NAME) in a word as Kubernetes does.
 
     An unknown name stays as it is, and $$ is a dollar.
@@ -118,11 +118,11 @@ def expand(word: str, environment: Mapping[str, str]) -> str:
     )
 
 
-def expanded(variables: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+def expand_in_order(variables: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
     """Return variables whose values may refer to the variables before them."""
     values: dict[str, str] = {}
     for name, value in variables.items():
-        values[name] = expand(value, {**environment, **values})
+        values[name] = expand_variables(value, {**environment, **values})
     return values
 
 

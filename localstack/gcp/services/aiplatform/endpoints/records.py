@@ -81,7 +81,7 @@ class Hosted:
         """The name of the current state for etags: each change makes another one."""
         return f"{self.name} {self.message.create_time.ToJsonString()} {self.changes}"
 
-    def changed(self, call: Call) -> None:
+    def note_change(self, call: Call) -> None:
         """Give the endpoint a new revision, update time and routing after a change."""
         self.changes += 1
         self.message.update_time.CopyFrom(call.now_pb())
@@ -126,7 +126,7 @@ def location_of(name: str) -> str:
     return name.split("/")[3]
 
 
-def must(call: Call, name: str) -> Hosted:
+def require_endpoint(call: Call, name: str) -> Hosted:
     """Return the endpoint of that name.
 
     Raises:
@@ -148,7 +148,7 @@ def must(call: Call, name: str) -> Hosted:
     return hosted
 
 
-def hide(call: Call, hosted: Hosted) -> None:
+def show_former_state(call: Call, hosted: Hosted) -> None:
     """Let readers see the present state for a while, if the fault eventual-consistency is set.
 
     Call it before a change.
@@ -160,14 +160,14 @@ def hide(call: Call, hosted: Hosted) -> None:
             hosted.stale = until, _copy(hosted.message), hosted.revision
 
 
-def visible(call: Call, hosted: Hosted) -> Any:
+def visible_copy(call: Call, hosted: Hosted) -> Any:
     """Return a copy of an endpoint as GetEndpoint and ListEndpoints show it."""
     if hosted.stale is not None and call.clock.now() < hosted.stale[0]:
         return _read(call, *hosted.stale[1:])
-    return snapshot(call, hosted)
+    return current_copy(call, hosted)
 
 
-def snapshot(call: Call, hosted: Hosted) -> Any:
+def current_copy(call: Call, hosted: Hosted) -> Any:
     """Return a copy of an endpoint as it is now."""
     with hosted.lock:
         return _read(call, hosted.message, hosted.revision)

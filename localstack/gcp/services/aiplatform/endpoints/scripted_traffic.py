@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from .....core.minutes import Minutes
 from ....core.call import Call
-from ...monitoring import online_prediction as online
+from ...monitoring import online_prediction
 from .records import Endpoints, Hosted
 
 
-def add(call: Call, scripted: Minutes) -> None:
+def add_scripted_minutes(call: Call, scripted: Minutes) -> None:
     """Add scripted minutes to an endpoint's metrics.
 
     `endpoint` is a name or an id; a minute's `variant` is a DeployedModel's id.
@@ -24,7 +24,7 @@ def add(call: Call, scripted: Minutes) -> None:
         )
     for minute in scripted.minutes:
         for status, latency in minute.answers:
-            online.record(
+            online_prediction.record_request(
                 call,
                 hosted.name,
                 minute.variant,

@@ -10,7 +10,7 @@ import msgspec
 
 from ....core.call import Call
 from ....core.errors import GcpError
-from ....core.projects import by_id
+from ....core.projects import with_project_id
 from ....core.resources.store import Resources
 from . import values
 from .kinds import FEATURE, GROUP
@@ -126,13 +126,13 @@ def read(call: Call, view: Any) -> dict[values.Key, bytes]:
         SourceError: The rows cannot be served.
         GcpError: BigQuery's own error.
     """
-    from ...bigquery.operations import in_process as access
+    from ...bigquery.operations import in_process
 
     sources = view_sources(call, view, view.name)
-    project = by_id(call, view.name).split("/")[1]
+    project = with_project_id(call, view.name).split("/")[1]
     if sources[0].features is None:
         return values.rows(
-            access.query(call, project, f"SELECT * FROM `{sources[0].table}`"),
+            in_process.query(call, project, f"SELECT * FROM `{sources[0].table}`"),
             sources[0].id_columns,
         )
     parts = [_part(call, project, source, place) for place, source in enumerate(sources)]
@@ -158,7 +158,7 @@ def _part(call: Call, project: str, source: Source, place: int) -> pa.Table:
     """
     import pyarrow as pa
 
-    from ...bigquery.operations import in_process as access
+    from ...bigquery.operations import in_process
 
     features = source.features or {}
     selected = list(
@@ -170,7 +170,7 @@ def _part(call: Call, project: str, source: Source, place: int) -> pa.Table:
             ]
         )
     )
-    table = access.query(
+    table = in_process.query(
         call, project, f"SELECT {', '.join(f'`{name}`' for name in selected)} FROM `{source.table}`"
     )
     if source.timestamp:
@@ -195,7 +195,7 @@ def _with_timestamp(table: pa.Table, times: Sequence[str]) -> pa.Table:
 
 
 def _table(call: Call, uri: str) -> tuple[str, Collection[str]]:
-    from ...bigquery.operations import in_process as access
+    from ...bigquery.operations import in_process
 
     match = _URI.fullmatch(uri)
     if match is None:
@@ -203,7 +203,7 @@ def _table(call: Call, uri: str) -> tuple[str, Collection[str]]:
             "INVALID_ARGUMENT", f"The BigQuery source {uri!r} is not bq://project.dataset.table."
         )
     table = ".".join(match.groups())
-    return table, [field.name for field in access.table_schema(call, table)]
+    return table, [field.name for field in in_process.table_schema(call, table)]
 
 
 def _check_columns(uri: str, columns: Collection[str], needed: Sequence[str]) -> None:

@@ -55,13 +55,13 @@ def schedule(call: Call, view: Any) -> None:
         name = _new_sync(call, view.name)
         _run(context, name, view.name)
         served.timers[view.name] = call.clock.call_every(
-            _CONTINUOUS, lambda: _follow(context, name, view.name)
+            _CONTINUOUS, lambda: _sync_if_changed(context, name, view.name)
         )
     elif view.sync_config.cron:
         _await_next(context, view.name, view.sync_config.cron)
 
 
-def forget(call: Call, view: str) -> None:
+def drop_view(call: Call, view: str) -> None:
     """Drop a view's timer, syncs and rows."""
     served = call.store(Served)
     resources = call.store(Resources)
@@ -97,15 +97,15 @@ def _new_sync(call: Call, view: str) -> str:
     return name
 
 
-def _follow(call: Call, name: str, view: str) -> None:
+def _sync_if_changed(call: Call, name: str, view: str) -> None:
     """Sync a continuous view once more.
 
     On the instant clock it is called four times a second, so it skips a source that has not
     changed.
     """
-    from ...bigquery.operations import in_process as access
+    from ...bigquery.operations import in_process
 
-    versions, version = call.store(Served).versions, access.content_version(call)
+    versions, version = call.store(Served).versions, in_process.content_version(call)
     if call.clock.mode != "instant" or versions.get(view) != version:
         versions[view] = version
         _run(call, name, view)

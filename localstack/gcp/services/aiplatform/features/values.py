@@ -73,7 +73,7 @@ def rows(
     return entities
 
 
-def as_struct(row: bytes) -> Any:
+def struct_answer(row: bytes) -> Any:
     """Return an answer in the other format, PROTO_STRUCT."""
     pairs = Response.FromString(row).key_values.features
     response = Response()

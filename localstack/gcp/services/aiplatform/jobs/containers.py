@@ -14,8 +14,7 @@ import msgspec
 from .....jobs import container as containers
 from .....jobs.container import Container
 from ....core.call import Call
-from . import gcs_mount as gcs
-from . import gcs_shim, pip_shim
+from . import gcs_mount, gcs_shim, pip_shim
 
 _OWN_NETWORK = (
     "HTTP_PROXY",
@@ -42,29 +41,29 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         return (*self.command, *self.args, *self.env.values())
 
 
-def make(folder: Path, mounted: Path) -> Container:
+def make_folders(folder: Path, mounted: Path) -> Container:
     """Make a container's folders. `mounted` is its /gcs, which the replicas of a job share."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / Path(gcs.MOUNT).name).symlink_to(mounted, target_is_directory=True)
-    container = containers.make(folder, gcs.MOUNT)
+    (folder / Path(gcs_mount.MOUNT).name).symlink_to(mounted, target_is_directory=True)
+    container = containers.make(folder, gcs_mount.MOUNT)
     _put_pip(container)
     if not container.mounted:
         (container.folder / "site" / "sitecustomize.py").write_text(_running(gcs_shim.__file__))
     return container
 
 
-def remarks(container: Container) -> list[str]:
+def differences(container: Container) -> list[str]:
     """Return what differs from Vertex AI, for the job's log."""
     if container.mounted:
         return []
     words = (
-        f"{gcs.MOUNT}/ in command, arguments and variables was replaced by {container.root}/, "
+        f"{gcs_mount.MOUNT}/ in command, arguments and variables was replaced by {container.root}/, "
         "where kfp's artifacts are, too"
     )
     return [
         (
             "[local stack] a private mount namespace is not permitted here: there is no "
-            f"{gcs.MOUNT}. {words}"
+            f"{gcs_mount.MOUNT}. {words}"
         )
     ]
 

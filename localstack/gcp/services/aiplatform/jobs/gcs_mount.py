@@ -20,7 +20,7 @@ from typing import Any
 from .....core.downloads import Refused, arrive
 from ....core.call import Call
 from ....core.errors import GcpError
-from ...storage import access
+from ...storage import in_process
 
 MOUNT = "/gcs"
 _NAMED = re.compile(r"(?:gs://|/gcs/)([a-z0-9][a-z0-9._-]+)(?:/([^\s\"'\\,;*?\[\]{}<>|&)]*))?")
@@ -28,7 +28,7 @@ _NAMED = re.compile(r"(?:gs://|/gcs/)([a-z0-9][a-z0-9._-]+)(?:/([^\s\"'\\,;*?\[\
 State = Mapping[str, tuple[int, int]]  # path below /gcs -> size and time of its last change
 
 
-def mounts(words: Iterable[str]) -> list[tuple[str, str]]:
+def named_places(words: Iterable[str]) -> list[tuple[str, str]]:
     """Return the bucket and the prefix of object names for each place that the words name.
 
     Where one place contains another, only the containing one is returned.
@@ -43,16 +43,16 @@ def mounts(words: Iterable[str]) -> list[tuple[str, str]]:
     return shortest
 
 
-def fill(call: Call, folder: Path, words: Iterable[str]) -> tuple[State, list[str]]:
+def copy_named_objects(call: Call, folder: Path, words: Iterable[str]) -> tuple[State, list[str]]:
     """Copy the objects that the words name into the folder; return its state, and remarks.
 
     A remark tells of a name that no file can have. A bucket that does not exist is absent, as under
     /gcs.
     """
     left_out: list[str] = []
-    for bucket, prefix in mounts(words):
+    for bucket, prefix in named_places(words):
         try:
-            uris = access.uris_below(call, f"gs://{bucket}/{prefix}")
+            uris = in_process.uris_below(call, f"gs://{bucket}/{prefix}")
         except GcpError:
             continue
         (folder / bucket).mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def fill(call: Call, folder: Path, words: Iterable[str]) -> tuple[State, list[st
                 if "//" in uri[5:] or uri in folders:
                     left_out.append(uri)
                 elif not placeholder and not path.exists():
-                    path.write_bytes(access.read(call, uri))
+                    path.write_bytes(in_process.read(call, uri))
             except (Refused, OSError):
                 left_out.append(uri)
     return state(folder), left_out
@@ -78,7 +78,7 @@ def state(folder: Path) -> State:
     }
 
 
-def keep(call: Call, folder: Path, previous_state: State) -> None:
+def upload_changes(call: Call, folder: Path, previous_state: State) -> None:
     """Upload every file that is new or changed since `before`.
 
     Raises:
@@ -86,7 +86,7 @@ def keep(call: Call, folder: Path, previous_state: State) -> None:
     """
     for name, entry in state(folder).items():
         if previous_state.get(name) != entry:
-            access.write(call, f"gs://{name}", (folder / name).read_bytes())
+            in_process.write(call, f"gs://{name}", (folder / name).read_bytes())
 
 
 def words_of(*values: Any) -> list[str]:

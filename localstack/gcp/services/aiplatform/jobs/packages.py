@@ -8,7 +8,7 @@ from typing import Any
 from .....core.downloads import Refused, arrive
 from ....core.call import Call
 from ....core.errors import GcpError
-from ...storage import access
+from ...storage import in_process
 from .containers import Program
 
 _SCRIPT = (
@@ -32,7 +32,7 @@ def python_program(call: Call, spec: Any, own: list[str], folder: Path) -> Progr
             raise GcpError(
                 "INVALID_ARGUMENT", f"{uri!r} cannot be a file: {error}", reason="invalid"
             ) from error
-        file.write_bytes(access.read(call, uri))
+        file.write_bytes(in_process.read(call, uri))
         files.append(str(file))
     env = {variable.name: variable.value for variable in spec.env}
     return Program(

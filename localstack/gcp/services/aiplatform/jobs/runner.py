@@ -14,10 +14,9 @@ from .....core.http.ports import free_port
 from .....jobs.process import Ended, run
 from ....core.call import Call
 from ....core.errors import GcpError
-from ....core.resources.standard_methods import revise
+from ....core.resources.standard_methods import change_if_present
 from ....core.resources.store import Resources
-from . import containers
-from . import gcs_mount as gcs
+from . import containers, gcs_mount
 from . import variables as contract
 from .containers import Program
 from .images import is_training, own_command, unmapped_message
@@ -39,7 +38,7 @@ class JobFailed(Exception):
         self.code = code
 
 
-def start(
+def run_in_background(
     call: Call, job: Any, *, words: tuple[str, ...] = (), folders: tuple[str, ...] = ()
 ) -> Running:
     """Store a custom job, and run it in the background.
@@ -104,7 +103,7 @@ class _Work:
             if message:
                 job.error.code, job.error.message = code, message
 
-        revise(self.call, self.name, ended)
+        change_if_present(self.call, self.name, ended)
 
     def _run(self) -> JobState:
         if self.running.stop.is_set():
@@ -115,7 +114,7 @@ class _Work:
             for index, pool in enumerate(self.spec.worker_pool_specs)
         ]
         words = [*self.words, *(word for program in programs for word in program.words)]
-        mount_state, self.left_out = gcs.fill(self.call, self.mounted, words)
+        mount_state, self.left_out = gcs_mount.copy_named_objects(self.call, self.mounted, words)
         for path in self.folders:
             (self.mounted / path).mkdir(parents=True, exist_ok=True)
 
@@ -124,12 +123,12 @@ class _Work:
                 job.state = int(JobState.JOB_STATE_RUNNING)
             job.start_time.CopyFrom(self.call.now_pb())
 
-        revise(self.call, self.name, begun)
+        change_if_present(self.call, self.name, begun)
         try:
             return self._replicas(programs)
         finally:
             if not self.call.stopping.is_set():
-                gcs.keep(self.call, self.mounted, mount_state)
+                gcs_mount.upload_changes(self.call, self.mounted, mount_state)
 
     def _program(self, pool: Any, folder: Path) -> Program:
         package = pool.WhichOneof("task") == "python_package_spec"
@@ -196,10 +195,10 @@ class _Work:
 
     def _replica(self, program: Program, replicas: list[Replica], replica: Replica) -> Ended:
         call = self.call
-        container = containers.make(self.folder / replica.name, self.mounted)
+        container = containers.make_folders(self.folder / replica.name, self.mounted)
         lines = Lines(call, self.name, replica.name)
         for remark in (
-            *containers.remarks(container),
+            *containers.differences(container),
             *_on_images(program),
             *map(_on_name, self.left_out),
         ):
@@ -253,4 +252,4 @@ def _on_images(program: Program) -> list[str]:
 
 
 def _on_name(uri: str) -> str:
-    return f"[local stack] {uri} is not under {gcs.MOUNT}: no file can have its name here"
+    return f"[local stack] {uri} is not under {gcs_mount.MOUNT}: no file can have its name here"

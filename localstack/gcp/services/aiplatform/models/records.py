@@ -100,7 +100,7 @@ def version_of(model: Registered, version: str) -> Version:
     return model.versions[number]
 
 
-def find(call: Call, name: str) -> Any:
+def version_by_name(call: Call, name: str) -> Any:
     """Return the version that a name means, as GetModel answers it.
 
     Its name has the version's number if it was asked for by a number or an alias.
@@ -136,7 +136,7 @@ def version_message(model: Registered, version: Version, *, versioned: bool = Fa
     return message
 
 
-def touch(call: Call, model: Registered, version: Version | None = None) -> None:
+def note_change(call: Call, model: Registered, version: Version | None = None) -> None:
     """Set the update time and a new revision of a model, and of one of its versions."""
     model.changes += 1
     model.shared.update_time.CopyFrom(call.now_pb())

@@ -46,7 +46,7 @@ def job_message(run: Run, contexts: Sequence[Any] = (), *, tasks: bool = True) -
     return job
 
 
-def part(job: Any, paths: Sequence[str]) -> Any:
+def masked_job(job: Any, paths: Sequence[str]) -> Any:
     """Return the part of a job that a read mask names.
 
     Within the spec, which is a Struct, a path is in snake_case, too: pipeline_spec.pipeline_info.

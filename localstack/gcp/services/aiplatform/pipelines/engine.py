@@ -15,12 +15,12 @@ from google.rpc.code_pb2 import CANCELLED, FAILED_PRECONDITION, INTERNAL, INVALI
 from ....core.call import Call
 from ....core.errors import GcpError
 from . import inputs, tasks, tracking
-from .inputs import Around, BadInput, MissingInput
+from .inputs import BadInput, MissingInput, Surroundings
 from .records import Inputs, Outcome, Run, TaskRun
 from .specification import expressions
 from .specification.placeholders import BadPlaceholder
 from .specification.spec import Component, Task
-from .specification.validation import needs
+from .specification.validation import upstream_tasks
 
 NOT_TRIGGERED = Outcome(state="NOT_TRIGGERED")
 _UNLISTED = Outcome(state="")  # it never will start, and nobody is told
@@ -34,7 +34,7 @@ def run(call: Call, pipeline_run: Run) -> Outcome:
     """
     root = tasks.new_task(call, pipeline_run, parent=None, name=pipeline_run.id, path=())
     root.kind = "system.Run"
-    tracking.begin(call, pipeline_run)
+    tracking.record_run(call, pipeline_run)
     arguments = pipeline_run.arguments
     tasks.begin(call, pipeline_run, root, arguments)
     outcome = _Dag(call, pipeline_run, pipeline_run.pipeline.root, arguments, (root, ())).run()
@@ -98,7 +98,7 @@ class _Dag:
                     self.outcomes[key] = self._never(task)
 
     def _verdict(self, task: Task) -> str:
-        producers = [self.outcomes.get(name) for name in needs(task)]
+        producers = [self.outcomes.get(name) for name in upstream_tasks(task)]
         if any(outcome is None or outcome.state not in _ENDED for outcome in producers):
             return "wait"
         if self.pipeline_run.stop.is_set():
@@ -158,10 +158,12 @@ class _Dag:
             name: tasks.final_status(self.pipeline_run, name, outcome)
             for name, outcome in self.outcomes.items()
         }
-        arguments = inputs.of_task(
+        arguments = inputs.task_inputs(
             task,
             component,
-            Around(arguments=self.arguments, siblings=self.outcomes, final=final, names=names),
+            Surroundings(
+                arguments=self.arguments, siblings=self.outcomes, final=final, names=names
+            ),
         )
         if task.trigger_policy.condition:
             scope = {
@@ -219,7 +221,9 @@ class _Dag:
         )
         if outcomes is None:
             return Outcome(state="CANCELLED", code=CANCELLED)
-        parameters, artifacts = inputs.collect([outcomes[index] for index in sorted(outcomes)])
+        parameters, artifacts = inputs.collect_outputs(
+            [outcomes[index] for index in sorted(outcomes)]
+        )
         failed = [
             f"{row.name}-{index}" for index in sorted(outcomes) if outcomes[index].state == "FAILED"
         ]

@@ -34,7 +34,7 @@ class BadInput(Exception):
     """An input that does not fit its declaration."""
 
 
-class Around(msgspec.Struct, frozen=True, kw_only=True):
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """A task's surroundings, from which it may take its inputs."""
 
     arguments: Inputs  # the DAG's own
@@ -43,7 +43,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     names: Names
 
 
-def of_task(task: Task, component: Component, around: Around) -> Inputs:
+def task_inputs(task: Task, component: Component, around: Surroundings) -> Inputs:
     """Return a task's inputs.
 
     Raises:
@@ -152,7 +152,9 @@ def outputs_of(
     return parameters, artifacts
 
 
-def collect(outcomes: list[Outcome]) -> tuple[dict[str, list[Any]], dict[str, list[Artifact]]]:
+def collect_outputs(
+    outcomes: list[Outcome],
+) -> tuple[dict[str, list[Any]], dict[str, list[Artifact]]]:
     """Return a loop's outputs: for each output, the values of its iterations in their order."""
     parameters: dict[str, list[Any]] = {}
     artifacts: dict[str, list[Artifact]] = {}
@@ -164,7 +166,7 @@ def collect(outcomes: list[Outcome]) -> tuple[dict[str, list[Any]], dict[str, li
     return parameters, artifacts
 
 
-def _parameter(source: ParameterSource, around: Around) -> Any:
+def _parameter(source: ParameterSource, around: Surroundings) -> Any:
     if source.component_input_parameter is not None:
         return around.arguments.parameters.get(source.component_input_parameter, _MISSING)
     if source.task_output_parameter is not None:
@@ -179,7 +181,7 @@ def _parameter(source: ParameterSource, around: Around) -> Any:
     return source.runtime_value.constant if source.runtime_value is not None else _MISSING
 
 
-def _artifact(source: ArtifactSource, around: Around) -> list[Artifact] | None:
+def _artifact(source: ArtifactSource, around: Surroundings) -> list[Artifact] | None:
     if source.component_input_artifact is not None:
         return around.arguments.artifacts.get(source.component_input_artifact)
     if source.task_output_artifact is None:

@@ -24,7 +24,7 @@ from ....core.resources.listing import last_segment, page_of
 from ....core.resources.validation import check_display_name, check_labels
 from . import details, engine, tracking
 from .records import Artifact, Inputs, Outcome, Pipelines, Run
-from .specification import validation as reading
+from .specification import validation
 from .specification.spec import SCHEMA, Pipeline
 from .specification.validation import BadSpec
 
@@ -108,12 +108,12 @@ def _read(call: Call, message: Any, parent: str) -> tuple[Pipeline, Inputs]:
         raise BadSpec(
             f"runtime_config.parameters: pipelines of schema {SCHEMA} take parameter_values."
         )
-    pipeline = reading.read(json_format.MessageToDict(message.pipeline_spec))
+    pipeline = validation.read(json_format.MessageToDict(message.pipeline_spec))
     arguments = {
         name: json_format.MessageToDict(value) for name, value in config.parameter_values.items()
     }
     return pipeline, Inputs(
-        parameters=reading.parameters(pipeline, reading.whole(arguments)),
+        parameters=validation.parameters(pipeline, validation.with_whole_numbers(arguments)),
         artifacts=_artifacts(call, pipeline, config, parent),
     )
 
@@ -220,7 +220,7 @@ def list_pipeline_jobs(call: Call, request: Any) -> Any:
         more=more,
         orders=("create_time", "update_time", "end_time", "start_time"),
     )
-    answer = [details.part(message, mask) for message in page] if mask else page
+    answer = [details.masked_job(message, mask) for message in page] if mask else page
     return ListPipelineJobsResponse.pb()(pipeline_jobs=answer, next_page_token=token)
 
 

@@ -11,7 +11,7 @@ import msgspec
 from google.rpc.code_pb2 import FAILED_PRECONDITION
 
 from ....core.call import Call
-from ...storage import access
+from ...storage import in_process
 from .records import Artifact, Inputs, Outcome, Run
 from .specification.placeholders import local_path
 from .specification.spec import Component, Kind
@@ -70,10 +70,10 @@ def read(call: Call, component: Component, artifacts: Mapping[str, Artifact], ro
 
     It is FAILED if a declared parameter is missing or of another type.
     """
-    uris = set(access.uris_below(call, f"{root}/"))
+    uris = set(in_process.uris_below(call, f"{root}/"))
     try:
         output = (
-            json.loads(access.read(call, f"{root}/{_OUTPUT}"))
+            json.loads(in_process.read(call, f"{root}/{_OUTPUT}"))
             if f"{root}/{_OUTPUT}" in uris
             else {}
         )
@@ -103,7 +103,7 @@ def _from_file(call: Call, uri: str, kind: Kind, uris: set[str]) -> Any:
             f"The output parameter {key} was not written: there is no {local_path(uri)}."
         )
     try:
-        return output_value(access.read(call, uri).decode(), kind)
+        return output_value(in_process.read(call, uri).decode(), kind)
     except (WrongType, UnicodeDecodeError) as error:
         raise BadResult(f"output parameter {key}: {error}") from error
 
@@ -120,9 +120,9 @@ def _artifact(call: Call, artifact: Artifact, changed: Any) -> Artifact:
     uri = first.get("uri") or artifact.uri
     custom = first.get("custom_path") or first.get("customPath")
     if custom and Path(custom).is_dir():
-        access.upload(call, Path(custom), uri)
+        in_process.upload(call, Path(custom), uri)
     elif custom and Path(custom).is_file():
-        access.write(call, uri, Path(custom).read_bytes())
+        in_process.write(call, uri, Path(custom).read_bytes())
     return msgspec.structs.replace(
         artifact, uri=uri, metadata={**artifact.metadata, **first.get("metadata", {})}
     )

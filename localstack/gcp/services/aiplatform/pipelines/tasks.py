@@ -14,8 +14,7 @@ from google.rpc.code_pb2 import CANCELLED, FAILED_PRECONDITION, UNIMPLEMENTED
 
 from ....core.call import Call
 from ....core.resources.store import Resources
-from ..jobs import gcs_mount as gcs
-from ..jobs import runner
+from ..jobs import gcs_mount, runner
 from . import cache, results, tracking
 from .records import Artifact, Inputs, Outcome, Pipelines, Run, TaskRun, new_task_id
 from .specification import placeholders
@@ -52,7 +51,7 @@ def begin(call: Call, run: Run, row: TaskRun, arguments: Inputs) -> None:
         row.state = "RUNNING"
         row.started = call.clock.now()
         row.statuses.append((row.started, row.state))
-    tracking.start(call, run, row)
+    tracking.record_start(call, run, row)
 
 
 def finish(call: Call, run: Run, row: TaskRun, outcome: Outcome) -> None:
@@ -63,7 +62,7 @@ def finish(call: Call, run: Run, row: TaskRun, outcome: Outcome) -> None:
         if outcome.state != "NOT_TRIGGERED":
             row.started = row.started or row.ended
         row.statuses.append((row.ended, row.state))
-    tracking.keep(call, run, row)
+    tracking.record_end(call, run, row)
 
 
 def names(run: Run, row: TaskRun) -> Names:
@@ -190,8 +189,11 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
                 for uri in (*(a.uri for a in expected.values()), f"{root}/executor_output.json")
             }
         )
-        running = runner.start(
-            call, job, words=tuple(gcs.words_of(executor_input["inputs"])), folders=tuple(folders)
+        running = runner.run_in_background(
+            call,
+            job,
+            words=tuple(gcs_mount.words_of(executor_input["inputs"])),
+            folders=tuple(folders),
         )
         while not running.done.wait(0.05):
             if self.run.stop.is_set():
@@ -215,9 +217,11 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         pool.machine_spec.machine_type = _MACHINE
         pool.container_spec.image_uri = spec.image
         pool.container_spec.command.extend(
-            placeholders.command(spec.command, executor_input, self.names)
+            placeholders.resolve_command(spec.command, executor_input, self.names)
         )
-        pool.container_spec.args.extend(placeholders.command(spec.args, executor_input, self.names))
+        pool.container_spec.args.extend(
+            placeholders.resolve_command(spec.args, executor_input, self.names)
+        )
         for variable in spec.env:
             pool.container_spec.env.add(
                 name=variable.name,

@@ -8,19 +8,19 @@ from google.cloud.aiplatform_v1.types import Event, MetadataStore
 from google.protobuf import json_format
 
 from ....core.call import Call
-from ....core.resources import standard_methods as standard
+from ....core.resources import standard_methods
 from ....core.resources.store import Resources
 from ..metadata.kinds import ARTIFACT, CONTEXT, EXECUTION, STORE
 from ..metadata.records import Lineage
 from . import details
 from .records import Artifact, Run, TaskRun
 from .specification.spec import ArtifactType
-from .specification.validation import whole
+from .specification.validation import with_whole_numbers
 
 EventPb = Event.pb()
 
 
-def begin(call: Call, run: Run) -> None:
+def record_run(call: Call, run: Run) -> None:
     """Create the run's context below the pipeline's, and the default store if there is none."""
     with call.store(Resources).lock:
         _once(call, STORE, run.store, MetadataStore.pb()())
@@ -35,13 +35,13 @@ def begin(call: Call, run: Run) -> None:
         _once(call, CONTEXT, f"{run.store}/contexts/{run.id}", context)
 
 
-def start(call: Call, run: Run, row: TaskRun) -> None:
+def record_start(call: Call, run: Run, row: TaskRun) -> None:
     """Record that a task begins to run."""
     _once(call, EXECUTION, row.execution, details.execution(row))
     call.store(Lineage).add_members(f"{run.store}/contexts/{run.id}", [row.execution])
 
 
-def keep(call: Call, run: Run, row: TaskRun) -> None:
+def record_end(call: Call, run: Run, row: TaskRun) -> None:
     """Record a task that has ended."""
     if row.started is None:
         return
@@ -74,7 +74,7 @@ def artifact(call: Call, store: str, identifier: str) -> Artifact | None:
     if message is None:
         return None
     kind = ArtifactType(schema_title=message.schema_title, schema_version=message.schema_version)
-    metadata = whole(json_format.MessageToDict(message.metadata))
+    metadata = with_whole_numbers(json_format.MessageToDict(message.metadata))
     return Artifact(
         name=message.name, key=message.display_name, type=kind, uri=message.uri, metadata=metadata
     )
@@ -92,9 +92,9 @@ def contexts(call: Call, run: Run) -> list[Any]:
     return messages if len(messages) == 2 else []
 
 
-def _once(call: Call, kind: standard.Kind, name: str, message: Any) -> Any:
+def _once(call: Call, kind: standard_methods.Kind, name: str, message: Any) -> Any:
     stored = call.store(Resources).find(name)
-    return standard.create(call, kind, name, message) if stored is None else stored
+    return standard_methods.create(call, kind, name, message) if stored is None else stored
 
 
 def _event(call: Call, row: TaskRun, artifact: Artifact, kind: Event.Type) -> Any:

@@ -12,8 +12,8 @@ import msgspec
 from .....serving.connections import Answer, NotReached, TimedOut
 from ....core.call import Call
 from ....core.errors import GcpError, invalid
-from ...monitoring import online_prediction as online
-from ..endpoints.records import Routing, Target, must
+from ...monitoring import online_prediction
+from ..endpoints.records import Routing, Target, require_endpoint
 
 SHARED_SECONDS, DEDICATED_SECONDS = 60.0, 3600.0  # Choose an endpoint type
 _draw = random.random
@@ -102,7 +102,7 @@ def predictions_of(answer: Answer) -> _Predictions:
 
 
 def routing_of(call: Call, endpoint: str) -> Routing:
-    return must(call, endpoint).routing
+    return require_endpoint(call, endpoint).routing
 
 
 def check_size(routing: Routing, size: int) -> None:
@@ -128,7 +128,7 @@ async def forward(
         GcpError: No model takes traffic, the request is too large, or no answer came.
     """
     began = time.perf_counter()
-    routing, target = enter(call, endpoint, size if size is not None else len(body))
+    routing, target = choose_target(call, endpoint, size if size is not None else len(body))
     process = target.server.process
     seconds = DEDICATED_SECONDS if routing.dedicated else SHARED_SECONDS
     try:
@@ -139,11 +139,11 @@ async def forward(
         raise no_answer(call, routing, target, error, began) from error
     finally:
         process.leave()
-    count(call, routing, target, status=answer.status, began=began, instances=instances)
+    record_request(call, routing, target, status=answer.status, began=began, instances=instances)
     return Exchange(routing=routing, target=target, answer=answer)
 
 
-def enter(call: Call, endpoint: str, size: int) -> tuple[Routing, Target]:
+def choose_target(call: Call, endpoint: str, size: int) -> tuple[Routing, Target]:
     """Choose a target, and count this request as under way at its server.
 
     The server's process must be told when the request leaves.
@@ -161,11 +161,11 @@ def enter(call: Call, endpoint: str, size: int) -> tuple[Routing, Target]:
             return routing, target
 
 
-def count(
+def record_request(
     call: Call, routing: Routing, target: Target, *, status: int, began: float, instances: int
 ) -> None:
     """Add a request to the metrics of Cloud Monitoring."""
-    online.record(
+    online_prediction.record_request(
         call,
         routing.endpoint,
         target.id,
@@ -180,7 +180,9 @@ def no_answer(
 ) -> GcpError:
     """Count a request without an answer, and return its error."""
     timed_out = isinstance(error, TimedOut)
-    count(call, routing, target, status=504 if timed_out else 503, began=began, instances=0)
+    record_request(
+        call, routing, target, status=504 if timed_out else 503, began=began, instances=0
+    )
     if timed_out:
         return GcpError(
             "DEADLINE_EXCEEDED", f"The model server of DeployedModel {target.id} gave {error}."
@@ -198,7 +200,7 @@ def forwarded_headers(headers: Mapping[str, Any]) -> tuple[tuple[str, str], ...]
     )
 
 
-def of_target(target: Target) -> tuple[tuple[str, str], ...]:
+def target_headers(target: Target) -> tuple[tuple[str, str], ...]:
     """Return the headers with which RawPredict names the model that answered."""
     return (
         ("X-Vertex-AI-Deployed-Model-Id", target.id),

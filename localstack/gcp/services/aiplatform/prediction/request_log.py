@@ -17,7 +17,7 @@ import msgspec
 
 from ....core.call import Call
 from ....core.errors import GcpError
-from ....core.projects import by_id
+from ....core.projects import with_project_id
 from ...bigquery.pending_rows import PendingRows
 from .forwarding import Exchange
 from .records import Waiting
@@ -56,7 +56,7 @@ def note(call: Call, exchange: Exchange, body: bytes) -> None:
         "request_payload": _parts(body, "instances"),
         "response_payload": _parts(exchange.answer.body, "predictions"),
     }
-    table = _table(by_id(call, endpoint).split("/")[1], exchange.routing)
+    table = _table(with_project_id(call, endpoint).split("/")[1], exchange.routing)
     waiting = call.store(Waiting)
     with waiting.lock:
         waiting.rows.setdefault(table, []).append(row)
@@ -70,14 +70,14 @@ def _write(call: Call, waiting: Waiting, table: str) -> None:
     A prediction never fails for its log.
     """
     from ...bigquery.data.types import Field
-    from ...bigquery.operations import in_process as access
+    from ...bigquery.operations import in_process
 
     with waiting.lock:
         rows = waiting.rows.pop(table, [])
     fields = [Field(name=name, type=kind, mode=mode) for name, kind, mode in _COLUMNS]
     try:
-        access.create_table(call, table, fields, partition_by="logging_time")
-        access.append_rows(call, table, rows)
+        in_process.create_table(call, table, fields, partition_by="logging_time")
+        in_process.append_rows(call, table, rows)
     except GcpError as error:
         sys.stderr.write(
             f"request-response logging to {table}: {len(rows)} rows lost: {error.message}\n"

@@ -39,7 +39,7 @@ def prepare(call: Call, instance: Instance, job: Job) -> Callable[[], Outcome]:
         )
 
     def work() -> Outcome:
-        from ...storage import access
+        from ...storage import in_process
 
         table = instance.catalog.table(ref)
         if not table.stored:
@@ -52,7 +52,7 @@ def prepare(call: Call, instance: Instance, job: Job) -> Callable[[], Outcome]:
         content = _FORMATS[form](rows, table.fields, configuration)
         if configuration.get("compression") == "GZIP" and form != "PARQUET":
             content = gzip.compress(content)
-        access.write(call, str(uris[0]).replace("*", "000000000000"), content)
+        in_process.write(call, str(uris[0]).replace("*", "000000000000"), content)
         return Outcome(
             rows=rows.num_rows,
             statistics={

@@ -65,7 +65,7 @@ def _files(call: Call, uris: Sequence[str]) -> list[bytes]:
     Raises:
         BigQueryError: `notFound` for an address at which nothing is.
     """
-    from ...storage import access
+    from ...storage import in_process
 
     contents = []
     for uri in uris:
@@ -78,12 +78,12 @@ def _files(call: Call, uris: Sequence[str]) -> list[bytes]:
             if "*" in uri:
                 names = [
                     name
-                    for name in access.uris_below(call, uri.partition("*")[0])
+                    for name in in_process.uris_below(call, uri.partition("*")[0])
                     if fnmatch.fnmatchcase(name, uri)
                 ]
             if not names:
                 raise BigQueryError("notFound", f"Not found: URI {uri}")
-            contents += [access.read(call, name) for name in names]
+            contents += [in_process.read(call, name) for name in names]
         except GcpError as error:
             raise BigQueryError("notFound", f"Not found: URI {uri}") from error
     return contents

@@ -13,8 +13,8 @@ from ....core.http_messages import HttpAnswer, HttpRequest
 from ....core.projects import Projects
 from ....core.registry import route
 from ..errors import BigQueryError
-from ..operations.request_shapes import checked
 from ..request_values import whole_number
+from .request_shapes import checked
 
 Answer = HttpAnswer | dict[str, Any]
 

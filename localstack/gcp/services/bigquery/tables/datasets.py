@@ -8,7 +8,7 @@ from ..errors import BigQueryError, invalid
 from ..sql.analysis import routines
 from ..state.catalog import Dataset
 from ..state.instance import Instance
-from ..tables import tables
+from . import tables
 
 COMPUTED = {
     "kind",

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 
 from ....core.call import Call
 from ....core.errors import GcpError, invalid
-from ....core.projects import by_id, canonical
+from ....core.projects import canonical, with_project_id
 from ....core.registry import handles
 from ....core.resources import operations
 from ..records import Database, Firestore
@@ -35,7 +35,9 @@ def create_database(call: Call, request: Any) -> Any:
     store = call.store(Firestore)
     _check(request)
     database = _complete(
-        call, request.database, f"{by_id(call, request.parent)}/databases/{request.database_id}"
+        call,
+        request.database,
+        f"{with_project_id(call, request.parent)}/databases/{request.database_id}",
     )
     with store.lock:
         if database.name in store.databases or database.name in store.creating:
@@ -60,7 +62,7 @@ def get_database(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ListDatabases")
 def list_databases(call: Call, request: Any) -> Any:
-    prefix = f"{by_id(call, request.parent)}/databases/"
+    prefix = f"{with_project_id(call, request.parent)}/databases/"
     store = call.store(Firestore)
     with store.lock:
         databases = [

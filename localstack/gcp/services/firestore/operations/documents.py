@@ -9,7 +9,7 @@ from google.cloud.firestore_v1 import types
 
 from ....core.call import Call
 from ....core.errors import GcpError, invalid
-from ....core.projects import by_id
+from ....core.projects import with_project_id
 from ....core.registry import handles
 from .. import paths, values, writes
 from ..records import Database, Firestore
@@ -21,7 +21,7 @@ _MOST_BYTES = 11_534_336  # of a request
 @handles(f"{_SERVICE}.GetDocument")
 def get_document(call: Call, request: Any) -> Any:
     _refuse(request, "transaction", "read_time")
-    name = by_id(call, request.name)
+    name = with_project_id(call, request.name)
     database, path = paths.split(name)
     document = call.store(Firestore).database(call, database).get(path, call.clock.now())
     if document is None:
@@ -37,7 +37,7 @@ def batch_get_documents(call: Call, request: Any) -> Any:
     mask = _mask(request)
     return [
         _answer(call, database, name, mask)
-        for name in dict.fromkeys(by_id(call, name) for name in request.documents)
+        for name in dict.fromkeys(with_project_id(call, name) for name in request.documents)
     ]
 
 
@@ -67,11 +67,11 @@ def commit(call: Call, request: Any) -> Any:
 def _name_by_id(call: Call, write: Any) -> None:
     match write.WhichOneof("operation"):
         case "update":
-            write.update.name = by_id(call, write.update.name)
+            write.update.name = with_project_id(call, write.update.name)
         case "delete":
-            write.delete = by_id(call, write.delete)
+            write.delete = with_project_id(call, write.delete)
         case "transform":
-            write.transform.document = by_id(call, write.transform.document)
+            write.transform.document = with_project_id(call, write.transform.document)
         case _:
             raise invalid("A write needs an update, a delete or a transform.")
 
@@ -82,7 +82,7 @@ def _path_in(call: Call, database: Database, name: str) -> str:
     Raises:
         GcpError: The document is in another database.
     """
-    its_database, path = paths.split(by_id(call, name))
+    its_database, path = paths.split(with_project_id(call, name))
     if its_database != database.message.name:
         raise invalid(f'Document name "{name}" is not in the database "{database.message.name}".')
     return path

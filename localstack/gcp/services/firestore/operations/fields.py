@@ -12,7 +12,7 @@ from google.cloud.firestore_admin_v1.types import operation as metadata
 
 from ....core.call import Call
 from ....core.errors import invalid
-from ....core.projects import by_id
+from ....core.projects import with_project_id
 from ....core.registry import handles
 from ..paths import ANY_FIELD, FieldName, field_name
 from ..records import Database, Firestore
@@ -29,11 +29,11 @@ def update_field(call: Call, request: Any) -> Any:
 
     A time to live acts at once on what is written, and once the operation is over on what existed.
     """
-    name = field_name(by_id(call, request.field.name))
+    name = field_name(with_project_id(call, request.field.name))
     store = call.store(Firestore)
     with store.lock:
         database = store.database(call, name.database)
-        field = _field(database, name, by_id(call, request.field.name))
+        field = _field(database, name, with_project_id(call, request.field.name))
         for setting in _mask(request):
             _set(field, request.field, setting)
         _check(database, name, field)
@@ -54,7 +54,7 @@ def update_field(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetField")
 def get_field(call: Call, request: Any) -> Any:
-    full_name = by_id(call, request.name)
+    full_name = with_project_id(call, request.name)
     name = field_name(full_name)
     return _field(call.store(Firestore).database(call, name.database), name, full_name)
 

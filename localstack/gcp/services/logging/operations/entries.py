@@ -11,7 +11,7 @@ from google.protobuf import empty_pb2
 
 from ....core.call import Call
 from ....core.errors import GcpError
-from ....core.projects import by_id
+from ....core.projects import with_project_id
 from ....core.registry import handles
 from ....core.resources.filters import FilterError
 from ....core.resources.store import page
@@ -112,7 +112,7 @@ def _log_name(call: Call, name: str) -> str:
             "INVALID_ARGUMENT",
             f"Log name {name!r} is not projects/PROJECT/logs/ID, with the ID quoted as in a URL.",
         )
-    return by_id(call, name)
+    return with_project_id(call, name)
 
 
 def _parent(call: Call, name: str) -> str:
@@ -126,4 +126,4 @@ def _parent(call: Call, name: str) -> str:
             "INVALID_ARGUMENT",
             f"The resource name {name!r} is not projects/PROJECT or one of its siblings.",
         )
-    return by_id(call, match[0])
+    return with_project_id(call, match[0])

@@ -13,7 +13,7 @@ from google.protobuf import empty_pb2
 
 from ....core.call import Call
 from ....core.errors import GcpError
-from ....core.projects import by_id, number_of
+from ....core.projects import number_of, with_project_id
 from ....core.registry import handles
 from ....core.resources.store import page
 from ..records import Exports
@@ -37,23 +37,27 @@ def create_log_metric(call: Call, request: Any) -> Any:
 
 @handles(f"{_SINKS}.GetSink", executes=False)
 def get_sink(call: Call, request: Any) -> Any:
-    return call.store(Exports).get(by_id(call, request.sink_name))
+    return call.store(Exports).get(with_project_id(call, request.sink_name))
 
 
 @handles(f"{_METRICS}.GetLogMetric", executes=False)
 def get_log_metric(call: Call, request: Any) -> Any:
-    return call.store(Exports).get(by_id(call, request.metric_name))
+    return call.store(Exports).get(with_project_id(call, request.metric_name))
 
 
 @handles(f"{_SINKS}.ListSinks", executes=False)
 def list_sinks(call: Call, request: Any) -> Any:
-    listed, token = page(call.store(Exports).below(by_id(call, request.parent), "sinks"), request)
+    listed, token = page(
+        call.store(Exports).below(with_project_id(call, request.parent), "sinks"), request
+    )
     return types.ListSinksResponse.pb()(sinks=listed, next_page_token=token)
 
 
 @handles(f"{_METRICS}.ListLogMetrics", executes=False)
 def list_log_metrics(call: Call, request: Any) -> Any:
-    listed, token = page(call.store(Exports).below(by_id(call, request.parent), "metrics"), request)
+    listed, token = page(
+        call.store(Exports).below(with_project_id(call, request.parent), "metrics"), request
+    )
     return types.ListLogMetricsResponse.pb()(metrics=listed, next_page_token=token)
 
 
@@ -63,7 +67,7 @@ def update_sink(call: Call, request: Any) -> Any:
 
     Without a mask these are destination, filter and include_children, as the API says.
     """
-    exports, name = call.store(Exports), by_id(call, request.sink_name)
+    exports, name = call.store(Exports), with_project_id(call, request.sink_name)
     with exports.lock:
         sink = types.LogSink.pb()()
         sink.CopyFrom(exports.get(name))
@@ -79,7 +83,7 @@ def update_sink(call: Call, request: Any) -> Any:
 @handles(f"{_METRICS}.UpdateLogMetric", executes=False)
 def update_log_metric(call: Call, request: Any) -> Any:
     """Change a metric, or create it."""
-    exports, name = call.store(Exports), by_id(call, request.metric_name)
+    exports, name = call.store(Exports), with_project_id(call, request.metric_name)
     metric = _metric(request.metric)
     metric.name = name.rpartition("/")[2]
     with exports.lock:
@@ -109,7 +113,7 @@ def _create(call: Call, name: str, message: Any) -> Any:
             f"{name!r} is not projects/PROJECT/sinks/ID or projects/PROJECT/metrics/ID, with "
             "up to 100 letters.",
         )
-    exports, name = call.store(Exports), by_id(call, name)
+    exports, name = call.store(Exports), with_project_id(call, name)
     with exports.lock:
         if name in exports.messages:
             raise GcpError("ALREADY_EXISTS", f"{name} already exists")
@@ -120,7 +124,7 @@ def _create(call: Call, name: str, message: Any) -> Any:
 
 
 def _delete(call: Call, name: str) -> Any:
-    exports, name = call.store(Exports), by_id(call, name)
+    exports, name = call.store(Exports), with_project_id(call, name)
     with exports.lock:
         exports.get(name)
         del exports.messages[name]

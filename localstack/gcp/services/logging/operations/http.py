@@ -12,13 +12,13 @@ from ....core.errors import GcpError
 from ....core.http_messages import HttpRequest
 from ....core.registry import route
 from ....core.rpc.transcoding import answer_of
-from . import entries as service
+from . import entries
 
 
 @route("LoggingServiceV2.WriteLogEntries", "POST", "/v2/entries:write")
 def write(call: Call, request: HttpRequest) -> Any:
     return answer_of(
-        service.write_log_entries(call, _message(types.WriteLogEntriesRequest.pb()(), request)),
+        entries.write_log_entries(call, _message(types.WriteLogEntriesRequest.pb()(), request)),
         request,
     )
 
@@ -26,7 +26,7 @@ def write(call: Call, request: HttpRequest) -> Any:
 @route("LoggingServiceV2.ListLogEntries", "POST", "/v2/entries:list")
 def list_entries(call: Call, request: HttpRequest) -> Any:
     return answer_of(
-        service.list_log_entries(call, _message(types.ListLogEntriesRequest.pb()(), request)),
+        entries.list_log_entries(call, _message(types.ListLogEntriesRequest.pb()(), request)),
         request,
     )
 
@@ -39,13 +39,13 @@ def list_logs(call: Call, request: HttpRequest) -> Any:
         page_size=int(query.get("pageSize", 0)),
         page_token=query.get("pageToken", ""),
     )
-    return answer_of(service.list_logs(call, rpc_request), request)
+    return answer_of(entries.list_logs(call, rpc_request), request)
 
 
 @route("LoggingServiceV2.DeleteLog", "DELETE", "/v2/{log_name=*/*/logs/*}")
 def delete_log(call: Call, request: HttpRequest) -> Any:
     name = request.path.removeprefix("/v2/")  # quoted, as the log's id is
-    return answer_of(service.delete_log(call, types.DeleteLogRequest.pb()(log_name=name)), request)
+    return answer_of(entries.delete_log(call, types.DeleteLogRequest.pb()(log_name=name)), request)
 
 
 def _message(message: Any, request: HttpRequest) -> Any:

@@ -10,11 +10,11 @@ from google.pubsub_v1 import types
 
 from ....core.call import Call
 from ....core.errors import GcpError
-from ....core.projects import by_id
+from ....core.projects import with_project_id
 from ....core.registry import handles
 from ....core.resources.store import page
 from ..errors import already_exists
-from ..records import Hub, Snapshot, Subscription, new_name, overwrite, published_at
+from ..records import Hub, Snapshot, Subscription, new_name, overwrite_masked, published_at
 
 _SERVICE = "google.pubsub.v1.Subscriber"
 _LIFE = timedelta(days=7)
@@ -52,7 +52,7 @@ def get_snapshot(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ListSnapshots")
 def list_snapshots(call: Call, request: Any) -> Any:
-    prefix = f"{by_id(call, request.project)}/snapshots/"
+    prefix = f"{with_project_id(call, request.project)}/snapshots/"
     snapshots = [
         snapshot.message
         for name, snapshot in sorted(call.store(Hub).snapshots.items())
@@ -69,7 +69,7 @@ def update_snapshot(call: Call, request: Any) -> Any:
         snapshot = hub.snapshot(call, request.snapshot.name)
         changed = types.Snapshot.pb()()
         changed.CopyFrom(snapshot.message)
-        overwrite(request.snapshot, changed, request.update_mask, ("name", "topic"))
+        overwrite_masked(request.snapshot, changed, request.update_mask, ("name", "topic"))
         snapshot.message = changed
     return changed
 

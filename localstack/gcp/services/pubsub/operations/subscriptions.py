@@ -13,14 +13,13 @@ from google.pubsub_v1 import types
 
 from ....core.call import Call
 from ....core.errors import GcpError
-from ....core.projects import by_id
+from ....core.projects import with_project_id
 from ....core.registry import handles
 from ....core.resources.store import page
-from .. import attribute_filter
-from .. import bigquery_subscriptions as to_bigquery
+from .. import attribute_filter, bigquery_subscriptions
 from ..backlog import Backlog, Rules
 from ..errors import already_exists
-from ..records import Hub, Subscription, check_duration, new_name, overwrite
+from ..records import Hub, Subscription, check_duration, new_name, overwrite_masked
 
 _SERVICE = "google.pubsub.v1.Subscriber"
 _ACK_DEADLINE = 10  # seconds, where nothing is said
@@ -61,7 +60,7 @@ def create_subscription(call: Call, request: Any) -> Any:
         )
         subscription = Subscription(request, backlog, predicate)
         if request.HasField("bigquery_config"):
-            to_bigquery.attach(call, subscription)
+            bigquery_subscriptions.start_writing(call, subscription)
         hub.subscriptions[request.name] = topic.subscriptions[request.name] = subscription
         call.on_stop(backlog.close)
     return request
@@ -74,7 +73,7 @@ def get_subscription(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ListSubscriptions")
 def list_subscriptions(call: Call, request: Any) -> Any:
-    prefix = f"{by_id(call, request.project)}/subscriptions/"
+    prefix = f"{with_project_id(call, request.project)}/subscriptions/"
     subscriptions = [
         sub.message
         for name, sub in sorted(call.store(Hub).subscriptions.items())
@@ -91,7 +90,7 @@ def update_subscription(call: Call, request: Any) -> Any:
         subscription = hub.subscription(call, request.subscription.name)
         changed = types.Subscription.pb()()
         changed.CopyFrom(subscription.message)
-        overwrite(request.subscription, changed, request.update_mask, _FIXED)
+        overwrite_masked(request.subscription, changed, request.update_mask, _FIXED)
         if changed.HasField("bigquery_config") != subscription.message.HasField("bigquery_config"):
             raise GcpError(
                 "UNIMPLEMENTED",
@@ -194,7 +193,7 @@ def _check(call: Call, subscription: Any) -> None:
     )
     _check_policies(call, subscription)
     if subscription.HasField("bigquery_config"):
-        to_bigquery.check(call, subscription)
+        bigquery_subscriptions.complete_config(call, subscription)
 
 
 def _check_policies(call: Call, subscription: Any) -> None:
@@ -240,7 +239,7 @@ def _dead_letters(call: Call, name: str) -> Any:
         if subscription is None:
             return True
         topic = hub.topics.get(
-            by_id(call, subscription.message.dead_letter_policy.dead_letter_topic)
+            with_project_id(call, subscription.message.dead_letter_policy.dead_letter_topic)
         )
         if topic is None:
             return False

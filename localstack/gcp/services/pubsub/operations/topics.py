@@ -11,11 +11,11 @@ from google.pubsub_v1 import types
 
 from ....core.call import Call
 from ....core.errors import GcpError
-from ....core.projects import by_id
+from ....core.projects import with_project_id
 from ....core.registry import handles
 from ....core.resources.store import page
 from ..errors import already_exists
-from ..records import DELETED_TOPIC, Hub, Topic, check_duration, new_name, overwrite
+from ..records import DELETED_TOPIC, Hub, Topic, check_duration, new_name, overwrite_masked
 
 _SERVICE = "google.pubsub.v1.Publisher"
 _MOST_MESSAGES = 1000  # of one request
@@ -46,7 +46,9 @@ def update_topic(call: Call, request: Any) -> Any:
         topic = hub.topic(call, request.topic.name)
         changed = types.Topic.pb()()
         changed.CopyFrom(topic.message)
-        overwrite(request.topic, changed, request.update_mask, ("name", "state", "kms_key_name"))
+        overwrite_masked(
+            request.topic, changed, request.update_mask, ("name", "state", "kms_key_name")
+        )
         _check(changed)
         topic.message = changed
     return changed
@@ -59,7 +61,7 @@ def get_topic(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ListTopics")
 def list_topics(call: Call, request: Any) -> Any:
-    prefix = f"{by_id(call, request.project)}/topics/"
+    prefix = f"{with_project_id(call, request.project)}/topics/"
     topics = [
         topic.message
         for name, topic in sorted(call.store(Hub).topics.items())

@@ -9,7 +9,7 @@ from ....core.call import Call
 from ....core.errors import GcpError
 from ....core.http_messages import HttpAnswer, HttpRequest
 from ....core.registry import route
-from ..acls import Entries, legacy, new_entry, private
+from ..acls import Entries, new_entry, refuse_public, require_acls
 from ..field_types import ENTRY
 from ..field_types import checked as checked_shape
 from ..preconditions import number
@@ -24,7 +24,7 @@ class _List:
     def __init__(self, call: Call, request: HttpRequest, kind: str) -> None:
         store = store_of(call)
         self.bucket = store.bucket(request.params["bucket"])
-        legacy(self.bucket)
+        require_acls(self.bucket)
         self.owner: Bucket | Version = self.bucket
         self.kind = (
             "storage#bucketAccessControl" if kind == "acl" else "storage#objectAccessControl"
@@ -56,7 +56,7 @@ class _List:
         setattr(
             self.owner,
             self._attribute,
-            others if entry is None else private(self.bucket, [*others, entry]),
+            others if entry is None else refuse_public(self.bucket, [*others, entry]),
         )
         self.owner.metageneration += 1
         self.owner.updated = self._call.clock.now()

@@ -13,7 +13,7 @@ from ..field_types import BUCKET, checked
 from ..partial_answers import selected
 from ..preconditions import number
 from ..records import Bucket, Store, check_bucket_name
-from ..representations import bucket_fields, merged, with_server_fields
+from ..representations import bucket_fields, merge_patched, with_server_fields
 from ..requests import bucket_answer, conditions_of, flag, store_of
 
 _MOST = 1000  # of a page
@@ -98,7 +98,7 @@ def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
         if flag(request.query, "softDeleted")
         else store.bucket(name)
     )
-    if not conditions_of(request).modified(bucket):
+    if not conditions_of(request).is_modified(bucket):
         return HttpAnswer(status=304)
     return selected(bucket_answer(bucket, request), request.query.get("fields"))
 
@@ -116,7 +116,9 @@ def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
         fields = (
             fixed | bucket_fields(body)
             if whole
-            else merged(bucket.fields, {k: v for k, v in body.items() if k in _patchable(body)})
+            else merge_patched(
+                bucket.fields, {k: v for k, v in body.items() if k in _patchable(body)}
+            )
         )
         fields = with_server_fields(fields, bucket.fields, now)
         _take_acls(bucket, request, body)
@@ -223,13 +225,13 @@ def _take_acls(bucket: Bucket, request: HttpRequest, body: dict[str, Any]) -> No
             setattr(
                 bucket,
                 attribute,
-                acls.private(
+                acls.refuse_public(
                     bucket, acls.predefined_acl(str(named[attribute]), bucket.project, owner=False)
                 ),
             )
         elif body.get(key):
             if not new:
-                acls.legacy(bucket)
-            setattr(bucket, attribute, acls.private(bucket, acls.checked(body[key])))
+                acls.require_acls(bucket)
+            setattr(bucket, attribute, acls.refuse_public(bucket, acls.checked(body[key])))
         elif new:
             setattr(bucket, attribute, acls.project_private(bucket.project))

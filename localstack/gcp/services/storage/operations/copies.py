@@ -18,7 +18,7 @@ from ..content import Content, parts, write_content
 from ..errors import invalid, no_object
 from ..field_types import COMPOSITION, OBJECT, checked
 from ..preconditions import Conditions, number
-from ..records import Bucket, Store, Version, check_object_name, may_go
+from ..records import Bucket, Store, Version, check_deletable, check_object_name
 from ..representations import object_fields
 from ..requests import check_key, conditions_of, key_of, object_answer, store_of
 from ..uploads import default_key, kms_version, new_version
@@ -164,7 +164,7 @@ def move(call: Call, request: HttpRequest) -> dict[str, Any]:
     store = store_of(call)
     with store.lock:
         source, bucket = _source(store, request), store.bucket(request.params["bucket"])
-        may_go(source, call.clock.now())
+        check_deletable(source, call.clock.now())
         version = _copy(call, request, source, bucket)
         version.storage_class, version.key_sha256, version.kms_key = (
             source.storage_class,

@@ -19,7 +19,7 @@ from ..listing import ListQuery, page
 from ..partial_answers import selected
 from ..preconditions import NONE, number, parse_conditions
 from ..records import Bucket, Version
-from ..representations import merged, object_fields
+from ..representations import merge_patched, object_fields
 from ..requests import conditions_of, flag, key_of, object_answer, store_of
 
 _OBJECT = "/storage/v1/b/{bucket}/o/{object}"
@@ -42,7 +42,7 @@ def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
         )
         if version is None and conditions_of(request) == NONE:
             raise no_object(bucket_name, name)
-        if not conditions_of(request).modified(version):
+        if not conditions_of(request).is_modified(version):
             return HttpAnswer(status=304)
         if version is None:
             raise no_object(bucket_name, name)
@@ -71,7 +71,7 @@ def list_objects(call: Call, request: HttpRequest) -> dict[str, Any]:
         bucket = store.bucket(request.params["bucket"])
         soft = flag(query, "softDeleted")
         listed = (
-            bucket.buried(call.clock.now())
+            bucket.restorable(call.clock.now())
             if soft
             else bucket.listed(all_versions=flag(query, "versions"))
         )
@@ -106,10 +106,10 @@ def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
             number(query, "generation"),
             conditions_of(request),
         )
-        fields = object_fields(body) if whole else merged(version.fields, _writable(body))
+        fields = object_fields(body) if whole else merge_patched(version.fields, _writable(body))
         _check_retention(bucket, version, fields, override=flag(query, "overrideUnlockedRetention"))
         if "acl" in body or query.get("predefinedAcl"):
-            acls.legacy(bucket)
+            acls.require_acls(bucket)
             version.acl = (
                 acls.of_new_object(bucket, query.get("predefinedAcl"), body.get("acl"))
                 if body.get("acl") != []
@@ -181,7 +181,7 @@ def without_hashes(
 
 
 def _soft(bucket: Bucket, name: str, generation: int | None, call: Call) -> Version:
-    for version in bucket.buried(call.clock.now()):
+    for version in bucket.restorable(call.clock.now()):
         if version.name == name and version.generation == generation:
             return version
     raise no_object(bucket.name, name)

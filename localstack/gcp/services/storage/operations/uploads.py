@@ -11,10 +11,10 @@ from ....core.call import Call
 from ....core.errors import GcpError
 from ....core.http_messages import HttpAnswer, HttpRequest
 from ....core.registry import route
-from ..content import Writer, told_by_header, write_content
+from ..content import Writer, checksums_in_header, write_content
 from ..errors import invalid
 from ..requests import base_of
-from ..uploads import New, ResumableUpload, Sessions
+from ..uploads import NewObject, ResumableUpload, Sessions
 
 _UPLOAD = ("/upload/storage/v1/b/{bucket}/o", "/resumable/upload/storage/v1/b/{bucket}/o")
 
@@ -29,19 +29,19 @@ _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 def insert(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
     kind = request.query.get("uploadType", "")
     if kind == "media":
-        new = New(call, request, {}, content_type=request.headers.get("content-type"))
+        new = NewObject(call, request, {}, content_type=request.headers.get("content-type"))
         return new.finish(
             call,
             write_content(new.store.folder(call), [request.body]),
-            told_by_header(request.headers.get("x-goog-hash", "")),
+            checksums_in_header(request.headers.get("x-goog-hash", "")),
         )
     if kind == "multipart":
         body, content_type, data = _multipart(request)
-        new = New(call, request, body, content_type=content_type)
+        new = NewObject(call, request, body, content_type=content_type)
         return new.finish(
             call,
             write_content(new.store.folder(call), [data]),
-            told_by_header(request.headers.get("x-goog-hash", "")),
+            checksums_in_header(request.headers.get("x-goog-hash", "")),
         )
     if "upload_id" in request.query:
         answer: HttpAnswer | dict[str, Any] = resume(call, request)
@@ -94,7 +94,7 @@ def begin(
     call: Call, request: HttpRequest, body: Mapping[str, Any], content_type: str | None
 ) -> HttpAnswer:
     """Begin a resumable upload: answer where its parts are sent."""
-    new = New(call, request, body, content_type=content_type)
+    new = NewObject(call, request, body, content_type=content_type)
     upload_id = secrets.token_urlsafe(48)
     call.store(Sessions).open[upload_id] = ResumableUpload(new, Writer(new.store.folder(call)))
     query = f"uploadType=resumable&upload_id={upload_id}"
@@ -132,7 +132,7 @@ def resume(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
             raise invalid(f"Invalid request. There were {writer.size} bytes uploaded, of {total}.")
         try:
             session.done = session.new.finish(
-                call, writer.finish(), told_by_header(request.headers.get("x-goog-hash", ""))
+                call, writer.finish(), checksums_in_header(request.headers.get("x-goog-hash", ""))
             )
         except GcpError:
             call.store(Sessions).open.pop(request.query["upload_id"], None)

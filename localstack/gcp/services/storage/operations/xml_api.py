@@ -16,7 +16,7 @@ from ....core.errors import GcpError
 from ....core.http_messages import HttpAnswer, HttpRequest
 from ....core.registry import route
 from .. import acls, forms, media, signing
-from ..content import Content, check, parts, told_by_header, write_content
+from ..content import Content, check_checksums, checksums_in_header, parts, write_content
 from ..listing import ListQuery, page
 from ..preconditions import NONE, number, of_xml
 from ..records import Version, check_object_name
@@ -301,7 +301,7 @@ def _version(call: Call, request: HttpRequest) -> Version | None:
         of_xml(request.headers),
     )
     version = store.version(request.params["bucket"], request.params["object"], generation, NONE)
-    return version if conditions.modified(version) else None
+    return version if conditions.is_modified(version) else None
 
 
 def _upload(call: Call, request: HttpRequest) -> PartedUpload:
@@ -312,11 +312,11 @@ def _upload(call: Call, request: HttpRequest) -> PartedUpload:
 
 
 def _check(content: Content, headers: Mapping[str, str]) -> None:
-    checksums = told_by_header(headers.get("x-goog-hash", ""))
+    checksums = checksums_in_header(headers.get("x-goog-hash", ""))
     if headers.get("content-md5"):
         checksums["md5Hash"] = headers["content-md5"]
     try:
-        check(content, checksums)
+        check_checksums(content, checksums)
     except GcpError as error:
         raise GcpError("INVALID_ARGUMENT", error.message, reason="BadDigest") from error
 

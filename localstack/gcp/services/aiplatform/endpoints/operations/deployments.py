@@ -29,9 +29,8 @@ from .....core.registry import handles
 from .....core.resources import operations
 from .....core.resources.validation import check_display_name
 from ...models import records as models
-from .. import model_servers as serving
-from .. import timing
-from ..records import Hosted, Server, Target, check_split, hide, must
+from .. import model_servers, timing
+from ..records import Hosted, Server, Target, check_split, require_endpoint, show_former_state
 from .endpoints import generic
 
 DeployedPb = DeployedModel.pb()
@@ -50,13 +49,13 @@ LOST_AFTER = 120.0  # seconds until a deployment that is lost (the fault lost-de
 
 @handles("google.cloud.aiplatform.v1.EndpointService.DeployModel")
 def deploy_model(call: Call, request: Any) -> Any:
-    hosted = must(call, request.endpoint)
+    hosted = require_endpoint(call, request.endpoint)
     deployed = DeployedPb()
     deployed.CopyFrom(request.deployed_model)
     _check(deployed)
     if not deployed.model:
         raise invalid("deployed_model.model is required.")
-    model = models.find(call, deployed.model)
+    model = models.version_by_name(call, deployed.model)
     if not model.HasField("container_spec"):
         raise GcpError(
             "FAILED_PRECONDITION",
@@ -66,9 +65,9 @@ def deploy_model(call: Call, request: Any) -> Any:
     version = f"{model.name.partition('@')[0]}@{model.version_id}"
     lost = call.fault("lost-deploy", hosted.name.rpartition("/")[2])
     with hosted.lock:
-        _number(hosted, deployed)
+        _assign_id(hosted, deployed)
         check_split(
-            _with_number(request.traffic_split, deployed.id),
+            _with_new_id(request.traffic_split, deployed.id),
             {*hosted.targets, deployed.id},
             endpoint=hosted.name,
         )
@@ -80,23 +79,23 @@ def deploy_model(call: Call, request: Any) -> Any:
     deployment = _Deployment(call, hosted, deployed, model, dict(request.traffic_split))
     metadata = deployment.stage(Stage.STARTING_DEPLOYMENT)
     delay = LOST_AFTER if lost is not None else timing.seconds(call)
-    work = deployment.lose if lost is not None else deployment.run
+    work = deployment.fail_as_lost if lost is not None else deployment.run
     return operations.start(call, hosted.name, work, metadata=metadata, delay=delay)
 
 
 @handles("google.cloud.aiplatform.v1.EndpointService.UndeployModel")
 def undeploy_model(call: Call, request: Any) -> Any:
-    hosted = must(call, request.endpoint)
+    hosted = require_endpoint(call, request.endpoint)
     context = call.without_request()
     number, split = request.deployed_model_id, dict(request.traffic_split)
 
     def work(_progress: operations.Progress) -> Any:
         with hosted.lock:
             _check_undeployable(hosted, number, split)
-            hide(context, hosted)
-            _take_out(hosted, number, split)
+            show_former_state(context, hosted)
+            _remove_deployed_model(hosted, number, split)
             target = hosted.targets.pop(number)
-            hosted.changed(context)
+            hosted.note_change(context)
         models.note_undeployed(context, hosted.name, number)
         target.server.process.retire()
         return UndeployModelResponse.pb()()
@@ -116,7 +115,7 @@ def mutate_deployed_model(call: Call, request: Any) -> Any:
 
     Replicas are numbers only: one process serves, however many there are said to be.
     """
-    hosted = must(call, request.endpoint)
+    hosted = require_endpoint(call, request.endpoint)
     number = request.deployed_model.id
     if wrong := sorted(set(request.update_mask.paths) - _MUTABLE):
         raise invalid(
@@ -146,7 +145,7 @@ def mutate_deployed_model(call: Call, request: Any) -> Any:
             present = hosted.deployed(number)
             assert present is not None  # noqa: S101  mutated() has seen it
             present.CopyFrom(copy)
-            hosted.changed(context)
+            hosted.note_change(context)
             return MutateDeployedModelResponse.pb()(deployed_model=copy)
 
     with hosted.lock:
@@ -188,10 +187,10 @@ class _Deployment:
         over = threading.Event()
         try:
             progress.metadata(self.stage(Stage.PREPARING_MODEL))
-            server = serving.model_server(
+            server = model_servers.model_server(
                 self._call, self._hosted.name, self._deployed, self._model
             )
-            self._call.spawn(_give_up, progress, over, server)
+            self._call.spawn(_kill_once_cancelled, progress, over, server)
             progress.metadata(self.stage(Stage.STARTING_MODEL_SERVER))
             self._start(server, progress)
             progress.metadata(self.stage(Stage.FINISHING_UP))
@@ -209,15 +208,15 @@ class _Deployment:
 
     def _start(self, server: ModelServer, progress: operations.Progress) -> None:
         problem = server.start(
-            lambda folder: serving.fill(self._call, self._model, folder),
-            serving.patience(self._model),
+            lambda folder: model_servers.copy_model_files(self._call, self._model, folder),
+            model_servers.start_timeout(self._model),
         )
         if progress.cancelled.is_set():
             raise GcpError("CANCELLED", "The operation was cancelled.")
         if problem is not None:
             raise GcpError("FAILED_PRECONDITION", self._unhealthy(problem))
 
-    def lose(self, progress: operations.Progress) -> Any:
+    def fail_as_lost(self, progress: operations.Progress) -> Any:
         """Fail as the fault lost-deploy asks for."""
         self._forget()
         progress.metadata(self.stage(Stage.FAILED_TO_DEPLOY))
@@ -230,15 +229,15 @@ class _Deployment:
         with hosted.lock:
             if hosted.deleted:
                 raise GcpError("NOT_FOUND", f"The Endpoint does not exist: {hosted.name}")
-            split = _with_number(self._split, deployed.id)
+            split = _with_new_id(self._split, deployed.id)
             check_split(split, {*hosted.targets, deployed.id}, endpoint=hosted.name)
-            hide(self._call, hosted)
+            show_former_state(self._call, hosted)
             hosted.targets[deployed.id] = self._target(server)
             hosted.message.deployed_models.append(deployed)
             if split:
-                _set(hosted, split)
+                _set_split(hosted, split)
             hosted.pending.pop(deployed.id, None)
-            hosted.changed(self._call)
+            hosted.note_change(self._call)
         return DeployModelResponse.pb()(deployed_model=deployed)
 
     def _target(self, server: ModelServer) -> Target:
@@ -247,9 +246,9 @@ class _Deployment:
             model=self._deployed.model,
             version=self._deployed.model_version_id,
             display_name=self._model.display_name,
-            predict_route=serving.vertex_variables(self._hosted.name, self._deployed, self._model)[
-                "AIP_PREDICT_ROUTE"
-            ],
+            predict_route=model_servers.vertex_variables(
+                self._hosted.name, self._deployed, self._model
+            )["AIP_PREDICT_ROUTE"],
             server=Server(server),
         )
 
@@ -273,7 +272,9 @@ class _Deployment:
         return f"{what} {where}. (local stack: {image}: {problem})"
 
 
-def _give_up(progress: operations.Progress, over: threading.Event, server: ModelServer) -> None:
+def _kill_once_cancelled(
+    progress: operations.Progress, over: threading.Event, server: ModelServer
+) -> None:
     """End the server once its deployment is cancelled, until the deployment is over."""
     while not over.wait(0.05):
         if progress.cancelled.is_set():
@@ -325,7 +326,7 @@ def _scale(call: Call, deployed: Any) -> None:
     deployed.status.last_update_time.CopyFrom(call.now_pb())
 
 
-def _number(hosted: Hosted, deployed: Any) -> None:
+def _assign_id(hosted: Hosted, deployed: Any) -> None:
     """Set a deployed model's id: the caller's, if it is free, or a new one."""
     taken = {*hosted.targets, *hosted.pending}
     if deployed.id in taken:
@@ -337,12 +338,12 @@ def _number(hosted: Hosted, deployed: Any) -> None:
         deployed.id = number if number not in taken else ""
 
 
-def _with_number(split: Mapping[str, int], number: str) -> dict[str, int]:
+def _with_new_id(split: Mapping[str, int], number: str) -> dict[str, int]:
     """Return a traffic split with the new deployed model's id in the place of "0"."""
     return {number if key == _NEW else key: percent for key, percent in split.items()}
 
 
-def _set(hosted: Hosted, split: Mapping[str, int]) -> None:
+def _set_split(hosted: Hosted, split: Mapping[str, int]) -> None:
     hosted.message.ClearField("traffic_split")
     hosted.message.traffic_split.update(split)
 
@@ -364,7 +365,7 @@ def _check_undeployable(hosted: Hosted, number: str, split: Mapping[str, int]) -
         )
 
 
-def _take_out(hosted: Hosted, number: str, split: Mapping[str, int]) -> None:
+def _remove_deployed_model(hosted: Hosted, number: str, split: Mapping[str, int]) -> None:
     """Remove a deployed model and its share from the endpoint's message.
 
     The last one leaves an empty split.
@@ -377,4 +378,4 @@ def _take_out(hosted: Hosted, number: str, split: Mapping[str, int]) -> None:
     }
     del hosted.message.deployed_models[:]
     hosted.message.deployed_models.extend(rest)
-    _set(hosted, shares if rest else {})
+    _set_split(hosted, shares if rest else {})

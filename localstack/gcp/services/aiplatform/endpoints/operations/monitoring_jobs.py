@@ -20,7 +20,7 @@ from .....core.resources import operations
 from .....core.resources.listing import page_of
 from .....core.resources.store import Resources
 from .....core.resources.validation import check_display_name, check_labels
-from ..records import must
+from ..records import require_endpoint
 
 _SERVICE = "google.cloud.aiplatform.v1.JobService"
 _COLLECTION = "modelDeploymentMonitoringJobs"
@@ -34,7 +34,7 @@ def create_monitoring_job(call: Call, request: Any) -> Any:
     job.CopyFrom(request.model_deployment_monitoring_job)
     check_display_name(job.display_name, kind="ModelDeploymentMonitoringJob")
     check_labels(job.labels)
-    hosted = must(call, job.endpoint)
+    hosted = require_endpoint(call, job.endpoint)
     with hosted.lock:
         for config in job.model_deployment_monitoring_objective_configs:
             if config.deployed_model_id not in hosted.targets:
@@ -45,7 +45,7 @@ def create_monitoring_job(call: Call, request: Any) -> Any:
         job.endpoint = hosted.name
         job.state = int(JobState.JOB_STATE_PENDING)
         job.schedule_state = int(ModelDeploymentMonitoringJob.MonitoringScheduleState.OFFLINE)
-        hosted.changed(call)
+        hosted.note_change(call)
         job.create_time.CopyFrom(hosted.message.update_time)
         job.update_time.CopyFrom(hosted.message.update_time)
         call.store(Resources).add(job.name, job)

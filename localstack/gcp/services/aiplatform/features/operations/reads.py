@@ -25,7 +25,7 @@ async def fetch_feature_values(call: Call, request: Any) -> Any:
     if row is None:  # Google's words for a view that is not there, too
         raise GcpError("NOT_FOUND", "Requested entity was not found.")
     if request.data_format == FeatureViewDataFormat.PROTO_STRUCT:
-        return values.as_struct(row)
+        return values.struct_answer(row)
     return values.Response.FromString(row)
 
 

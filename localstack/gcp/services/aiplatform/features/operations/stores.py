@@ -12,7 +12,7 @@ from .....core.call import Call
 from .....core.errors import GcpError
 from .....core.projects import canonical
 from .....core.registry import handles
-from .....core.resources import standard_methods as standard
+from .....core.resources import standard_methods
 from .....core.resources.store import Resources
 from ..kinds import STORE, VIEW
 from .views import remove_view
@@ -26,7 +26,7 @@ _State = FeatureOnlineStore.State
 @handles(f"{_SERVICE}.CreateFeatureOnlineStore")
 def create_feature_online_store(call: Call, request: Any) -> Any:
     store = request.feature_online_store
-    name = standard.name_of(call, STORE, request.parent, request.feature_online_store_id)
+    name = standard_methods.name_of(call, STORE, request.parent, request.feature_online_store_id)
     if store.WhichOneof("storage_type") is None:
         raise GcpError(
             "INVALID_ARGUMENT", "A FeatureOnlineStore needs a storage_type: bigtable or optimized."
@@ -35,8 +35,8 @@ def create_feature_online_store(call: Call, request: Any) -> Any:
     if store.HasField("optimized"):
         _give_endpoint(call, store, name)
     store.state = _State.STABLE
-    standard.create(call, STORE, name, store)
-    return standard.operation(
+    standard_methods.create(call, STORE, name, store)
+    return standard_methods.long_running(
         call,
         name,
         lambda: store,
@@ -47,12 +47,12 @@ def create_feature_online_store(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetFeatureOnlineStore")
 def get_feature_online_store(call: Call, request: Any) -> Any:
-    return standard.get(call, STORE, request.name)
+    return standard_methods.get(call, STORE, request.name)
 
 
 @handles(f"{_SERVICE}.ListFeatureOnlineStores")
 def list_feature_online_stores(call: Call, request: Any) -> Any:
-    stores, token = standard.listing(call, STORE, request, most=100)
+    stores, token = standard_methods.list_page(call, STORE, request, most=100)
     return admin.ListFeatureOnlineStoresResponse.pb()(
         feature_online_stores=stores, next_page_token=token
     )
@@ -60,7 +60,7 @@ def list_feature_online_stores(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.UpdateFeatureOnlineStore")
 def update_feature_online_store(call: Call, request: Any) -> Any:
-    store = standard.update(
+    store = standard_methods.update(
         call,
         STORE,
         request.feature_online_store,
@@ -68,7 +68,7 @@ def update_feature_online_store(call: Call, request: Any) -> Any:
         ("labels", "bigtable"),
         check=_check_scaling,
     )
-    return standard.operation(
+    return standard_methods.long_running(
         call,
         store.name,
         lambda: store,
@@ -95,7 +95,7 @@ def delete_feature_online_store(call: Call, request: Any) -> Any:
             remove_view(context, view.name)
         resources.remove(name)
 
-    return standard.operation(
+    return standard_methods.long_running(
         call, name, delete, metadata=metadata.DeleteOperationMetadata.pb()(), seconds=_SECONDS
     )
 

@@ -9,7 +9,7 @@ from google.cloud.aiplatform_v1.types import feature_online_store_admin_service 
 from .....core.call import Call
 from .....core.errors import GcpError
 from .....core.registry import handles
-from .....core.resources import standard_methods as standard
+from .....core.resources import standard_methods
 from .....core.resources.store import Resources
 from ..kinds import SYNC, VIEW
 from ..syncs import start
@@ -19,7 +19,7 @@ _SERVICE = "google.cloud.aiplatform.v1.FeatureOnlineStoreAdminService"
 
 @handles(f"{_SERVICE}.SyncFeatureView")
 def sync_feature_view(call: Call, request: Any) -> Any:
-    view = standard.get(call, VIEW, request.feature_view)
+    view = standard_methods.get(call, VIEW, request.feature_view)
     if view.sync_config.continuous:
         raise GcpError(
             "FAILED_PRECONDITION",
@@ -30,13 +30,13 @@ def sync_feature_view(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetFeatureViewSync")
 def get_feature_view_sync(call: Call, request: Any) -> Any:
-    return standard.get(call, SYNC, request.name)
+    return standard_methods.get(call, SYNC, request.name)
 
 
 @handles(f"{_SERVICE}.ListFeatureViewSyncs")
 def list_feature_view_syncs(call: Call, request: Any) -> Any:
     """List a view's syncs, the newest first."""
-    view = standard.get(call, VIEW, request.parent)
+    view = standard_methods.get(call, VIEW, request.parent)
     syncs = call.store(Resources).below(view.name, SYNC.collection)
-    listed, token = standard.select(syncs[::-1], request, size=1000)
+    listed, token = standard_methods.filtered_page(syncs[::-1], request, size=1000)
     return admin.ListFeatureViewSyncsResponse.pb()(feature_view_syncs=listed, next_page_token=token)

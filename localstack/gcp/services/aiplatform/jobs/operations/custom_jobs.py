@@ -16,7 +16,7 @@ from .....core.projects import canonical
 from .....core.registry import handles
 from .....core.resources import operations
 from .....core.resources.listing import page_of
-from .....core.resources.standard_methods import revise
+from .....core.resources.standard_methods import change_if_present
 from .....core.resources.store import Resources
 from .....core.resources.validation import check_display_name, check_labels
 from .. import runner
@@ -56,7 +56,7 @@ def start(call: Call, parent: str, job: Any) -> Running:
     job.state = int(JobState.JOB_STATE_PENDING)
     job.create_time.CopyFrom(call.now_pb())
     job.update_time.CopyFrom(job.create_time)
-    return runner.start(call, job)
+    return runner.run_in_background(call, job)
 
 
 def check_spec(spec: Any, where: str) -> None:
@@ -162,7 +162,7 @@ def cancel_custom_job(call: Call, request: Any) -> Any:
             job.state = int(JobState.JOB_STATE_CANCELLING)
             job.error.code, job.error.message = CANCELLED, "The custom job was cancelled."
 
-    revise(call, name, cancel)
+    change_if_present(call, name, cancel)
     call.store(Jobs).running[name].stop.set()
     return empty_pb2.Empty()
 

@@ -25,12 +25,12 @@ from .....core.projects import canonical
 from .....core.registry import handles
 from .....core.resources import operations
 from .....core.resources.listing import page_of
-from .....core.resources.standard_methods import revise
+from .....core.resources.standard_methods import change_if_present
 from .....core.resources.store import Resources
 from .....core.resources.validation import check_display_name, check_labels
 from ...models.operations import upload
 from ..records import Running, Trainings
-from . import custom_jobs as custom
+from . import custom_jobs
 
 _SERVICE = "google.cloud.aiplatform.v1.PipelineService"
 _CUSTOM = re.compile(
@@ -105,7 +105,7 @@ def _spec(inputs: Any) -> Any:
         TypeError,
     ) as error:  # a text or a list has no members
         raise GcpError("INVALID_ARGUMENT", f"training_task_inputs: {error}") from error
-    custom.check_spec(spec, "training_task_inputs")
+    custom_jobs.check_spec(spec, "training_task_inputs")
     return spec
 
 
@@ -159,7 +159,7 @@ class _Training:
         if self.training.stop.is_set():
             return _CANCELLED_END
         job = self._job()
-        working = custom.start(self.call, self.parent, job)
+        working = custom_jobs.start(self.call, self.parent, job)
         self._change(lambda pipeline: _begin(self.call, pipeline, job.name))
         while not working.done.wait(_LOOK):
             if self.training.stop.is_set():
@@ -179,7 +179,7 @@ class _Training:
         )
 
     def _job(self) -> Any:
-        job = custom.CustomJobPb(
+        job = custom_jobs.CustomJobPb(
             display_name=f"{self.pipeline.display_name}-custom-job"[:128], job_spec=self.spec
         )
         job.labels.update(self.pipeline.labels)
@@ -199,7 +199,7 @@ class _Training:
         self._change(lambda pipeline: pipeline.model_to_upload.CopyFrom(model))
 
     def _change(self, change: Any) -> None:
-        revise(self.call, self.name, change)
+        change_if_present(self.call, self.name, change)
 
     def _end(self, state: PipelineState, code: int = 0, message: str = "") -> None:
         def ended(pipeline: Any) -> None:

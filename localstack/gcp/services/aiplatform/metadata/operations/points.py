@@ -11,7 +11,7 @@ from google.cloud.aiplatform_v1.types import tensorboard_service as service
 from .....core.call import Call
 from .....core.errors import GcpError
 from .....core.registry import handles
-from .....core.resources import standard_methods as standard
+from .....core.resources import standard_methods
 from .....core.resources.store import Resources
 from ..kinds import EXPERIMENT, RUN, SERIES, TENSORBOARD
 from ..records import Points
@@ -24,7 +24,7 @@ _MOST_POINTS = 1000  # that a read gives, where nothing else is asked
 
 @handles(f"{_SERVICE}.WriteTensorboardRunData")
 def write_tensorboard_run_data(call: Call, request: Any) -> Any:
-    run = standard.get(call, RUN, request.tensorboard_run)
+    run = standard_methods.get(call, RUN, request.tensorboard_run)
     _check(call, run.name, request.time_series_data)
     _write(call, run.name, request.time_series_data)
     return service.WriteTensorboardRunDataResponse.pb()()
@@ -33,9 +33,9 @@ def write_tensorboard_run_data(call: Call, request: Any) -> Any:
 @handles(f"{_SERVICE}.WriteTensorboardExperimentData")
 def write_tensorboard_experiment_data(call: Call, request: Any) -> Any:
     """Write the points of several runs: all or nothing."""
-    experiment = standard.get(call, EXPERIMENT, request.tensorboard_experiment)
+    experiment = standard_methods.get(call, EXPERIMENT, request.tensorboard_experiment)
     runs = [
-        standard.get(call, RUN, single.tensorboard_run).name
+        standard_methods.get(call, RUN, single.tensorboard_run).name
         for single in request.write_run_data_requests
     ]
     for name, single in zip(runs, request.write_run_data_requests, strict=True):
@@ -49,7 +49,7 @@ def write_tensorboard_experiment_data(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ReadTensorboardTimeSeriesData")
 def read_tensorboard_time_series_data(call: Call, request: Any) -> Any:
-    series = standard.get(call, SERIES, request.tensorboard_time_series)
+    series = standard_methods.get(call, SERIES, request.tensorboard_time_series)
     return service.ReadTensorboardTimeSeriesDataResponse.pb()(
         time_series_data=_data(call, series, request.max_data_points)
     )
@@ -57,8 +57,8 @@ def read_tensorboard_time_series_data(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.BatchReadTensorboardTimeSeriesData")
 def batch_read_tensorboard_time_series_data(call: Call, request: Any) -> Any:
-    tensorboard = standard.get(call, TENSORBOARD, request.tensorboard)
-    series = [standard.get(call, SERIES, name) for name in request.time_series]
+    tensorboard = standard_methods.get(call, TENSORBOARD, request.tensorboard)
+    series = [standard_methods.get(call, SERIES, name) for name in request.time_series]
     for member in series:
         if not member.name.startswith(f"{tensorboard.name}/"):
             raise GcpError(
@@ -71,8 +71,8 @@ def batch_read_tensorboard_time_series_data(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ExportTensorboardTimeSeriesData")
 def export_tensorboard_time_series_data(call: Call, request: Any) -> Any:
-    series = standard.get(call, SERIES, request.tensorboard_time_series)
-    points, token = standard.select(
+    series = standard_methods.get(call, SERIES, request.tensorboard_time_series)
+    points, token = standard_methods.filtered_page(
         call.store(Points).get(series.name), request, size=_MOST_POINTS, most=10_000
     )
     return service.ExportTensorboardTimeSeriesDataResponse.pb()(
@@ -82,7 +82,7 @@ def export_tensorboard_time_series_data(call: Call, request: Any) -> Any:
 
 def _check(call: Call, run: str, data: Sequence[Any]) -> None:
     for part in data:
-        series = standard.get(
+        series = standard_methods.get(
             call, SERIES, f"{run}/{SERIES.collection}/{part.tensorboard_time_series_id}"
         )
         kind = _VALUES.get(series.value_type)

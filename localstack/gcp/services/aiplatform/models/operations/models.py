@@ -25,10 +25,10 @@ from ..records import (
     Name,
     Registered,
     Version,
-    find,
+    note_change,
     parse,
     registered_model,
-    touch,
+    version_by_name,
     version_message,
     version_of,
 )
@@ -40,7 +40,7 @@ _OF_VERSION = {"version_description"}
 
 @handles("google.cloud.aiplatform.v1.ModelService.GetModel")
 def get_model(call: Call, request: Any) -> Any:
-    return find(call, request.name)
+    return version_by_name(call, request.name)
 
 
 @handles("google.cloud.aiplatform.v1.ModelService.ListModels")
@@ -107,7 +107,7 @@ def update_model(call: Call, request: Any) -> Any:
         target = version.content if of_version else model.shared
         for path in paths:
             _replace(request.model, target, path)
-        touch(call, model, version if of_version else None)
+        note_change(call, model, version if of_version else None)
         return version_message(model, version, versioned=of_version)
 
 
@@ -144,7 +144,7 @@ def merge_version_aliases(call: Call, request: Any) -> Any:
                 "version.",
             )
         model.aliases = aliases
-        touch(call, model, version)
+        note_change(call, model, version)
         return version_message(model, version, versioned=True)
 
 
@@ -185,7 +185,7 @@ def delete_model_version(call: Call, request: Any) -> Any:
             model.aliases = {
                 alias: number for alias, number in model.aliases.items() if number != version.number
             }
-            touch(context, model)
+            note_change(context, model)
 
     with call.store(Models).lock:
         _deletable(call, parsed)

@@ -18,16 +18,16 @@ from .....core.projects import canonical
 from .....core.registry import handles
 from .....core.resources import operations
 from .....core.resources.validation import check_display_name, check_labels
-from ....storage import access
+from ....storage import in_process
 from ..records import (
     DEFAULT,
     ModelPb,
     Models,
     Registered,
     Version,
+    note_change,
     parse,
     registered_model,
-    touch,
     version_message,
 )
 
@@ -167,7 +167,7 @@ def _check(model: Any) -> None:
 
 
 def _check_artifacts(call: Call, uri: str) -> None:
-    if uri and not access.uris_below(call, f"{uri.rstrip('/')}/"):
+    if uri and not in_process.uris_below(call, f"{uri.rstrip('/')}/"):
         raise GcpError("FAILED_PRECONDITION", f'There are no files under "{uri}" to copy.')
 
 
@@ -191,7 +191,7 @@ def _register(call: Call, name: str, request: Any) -> tuple[Registered, Version]
         for alias in request.model.version_aliases:
             model.aliases[alias] = version.number
         model.aliases.setdefault(DEFAULT, version.number)
-        touch(call, model)
+        note_change(call, model)
         return model, version
 
 

@@ -36,7 +36,7 @@ def local_path(uri: str) -> str:
     return MOUNT + uri.removeprefix("gs://") if uri.startswith("gs://") else uri
 
 
-def command(words: Iterable[str], executor_input: Mapping[str, Any], run: Run) -> list[str]:
+def resolve_command(words: Iterable[str], executor_input: Mapping[str, Any], run: Run) -> list[str]:
     """Return the words of a container's command; an absent IfPresent leaves none.
 
     Raises:

@@ -45,7 +45,7 @@ def read(document: dict[str, Any]) -> Pipeline:
             f"which runs {SCHEMA}."
         )
     try:
-        pipeline = msgspec.convert(whole(document), Pipeline)
+        pipeline = msgspec.convert(with_whole_numbers(document), Pipeline)
     except msgspec.ValidationError as error:
         raise BadSpec(f"pipeline_spec: {error}") from error
     for problem in _problems(pipeline):
@@ -53,7 +53,7 @@ def read(document: dict[str, Any]) -> Pipeline:
     return pipeline
 
 
-def whole(value: Any) -> Any:
+def with_whole_numbers(value: Any) -> Any:
     """Return a value with its whole floats as ints.
 
     Where a parameter's type is known to be a float, it is made one again.
@@ -61,8 +61,8 @@ def whole(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):
-        return {key: whole(inner) for key, inner in value.items()}
-    return [whole(inner) for inner in value] if isinstance(value, list) else value
+        return {key: with_whole_numbers(inner) for key, inner in value.items()}
+    return [with_whole_numbers(inner) for inner in value] if isinstance(value, list) else value
 
 
 def parameters(pipeline: Pipeline, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def _in_dag(pipeline: Pipeline, name: str, component: Component, dag: Dag) -> It
         if task.component not in pipeline.components:
             yield f"{where}: component {task.component!r} is not defined."
             continue
-        for producer in needs(task):
+        for producer in upstream_tasks(task):
             if producer not in dag.tasks:
                 yield f"{where}: it depends on {producer!r}, which is no task of {name}."
         yield from (
@@ -161,7 +161,9 @@ def _in_dag(pipeline: Pipeline, name: str, component: Component, dag: Dag) -> It
             yield f"component {name}: an output comes from {producer!r}, which is no task of it."
     try:
         tuple(
-            TopologicalSorter({key: needs(task) for key, task in dag.tasks.items()}).static_order()
+            TopologicalSorter(
+                {key: upstream_tasks(task) for key, task in dag.tasks.items()}
+            ).static_order()
         )
     except CycleError as error:
         cycle = " -> ".join(error.args[1])
@@ -212,7 +214,7 @@ def _unset(component: Component, task: Task) -> Iterator[str]:
             yield f"its required parameter {name} has no value."
 
 
-def needs(task: Task) -> tuple[str, ...]:
+def upstream_tasks(task: Task) -> tuple[str, ...]:
     """Return the tasks that end before this one starts.
 
     These are the tasks that it names, and those whose outputs or final status it takes.

@@ -10,10 +10,10 @@ from .....core.call import Call
 from .....core.errors import GcpError
 from .....core.http_messages import HttpAnswer, HttpRequest
 from .....core.registry import route
-from ...endpoints.records import must
+from ...endpoints.records import require_endpoint
 from .. import request_log
 from ..errors import model_error
-from ..forwarding import forward, forwarded_headers, instances_of, of_target, predictions_of
+from ..forwarding import forward, forwarded_headers, instances_of, predictions_of, target_headers
 from .predictions import stream
 
 _ENDPOINT = "/v1/{endpoint=projects/*/locations/*/endpoints/*}"
@@ -59,7 +59,7 @@ async def raw_predict(call: Call, request: HttpRequest) -> HttpAnswer:
     request_log.note(call, exchange, request.body)
     return HttpAnswer(
         status=answer.status,
-        headers=(*forwarded_headers(answer.headers), *of_target(exchange.target)),
+        headers=(*forwarded_headers(answer.headers), *target_headers(exchange.target)),
         body=answer.body,
     )
 
@@ -92,7 +92,7 @@ def _check_host(call: Call, request: HttpRequest, endpoint: str) -> None:
     A dedicated endpoint has a host of its own, and no other; the stack's own address reaches all.
     """
     if request.host.endswith((_SHARED_HOST, _DEDICATED_HOST)):
-        message = must(call, endpoint).message
+        message = require_endpoint(call, endpoint).message
         if message.dedicated_endpoint_enabled and request.host.endswith(_SHARED_HOST):
             raise GcpError(
                 "FAILED_PRECONDITION",

@@ -14,10 +14,18 @@ from ......serving.connections import NotReached, TimedOut
 from .....core.call import Call
 from .....core.errors import GcpError
 from .....core.registry import handles
-from ...endpoints.records import must
+from ...endpoints.records import require_endpoint
 from .. import request_log, values
 from ..errors import model_error
-from ..forwarding import check_size, count, enter, forward, no_answer, predictions_of, routing_of
+from ..forwarding import (
+    check_size,
+    choose_target,
+    forward,
+    no_answer,
+    predictions_of,
+    record_request,
+    routing_of,
+)
 
 PredictResponsePb = PredictResponse.pb()
 _JSON = (("content-type", "application/json"),)
@@ -100,7 +108,7 @@ def stream_raw_predict(call: Call, request: Any) -> Iterator[Any]:
 @handles("google.cloud.aiplatform.v1.PredictionService.Explain", executes=False)
 def explain(call: Call, request: Any) -> Any:
     """Refuse to explain: no model here has an explanation."""
-    hosted = must(call, request.endpoint)
+    hosted = require_endpoint(call, request.endpoint)
     check_size(routing_of(call, request.endpoint), request.ByteSize())
     if request.deployed_model_id and request.deployed_model_id not in hosted.targets:
         raise GcpError(
@@ -123,7 +131,7 @@ def stream(
         GcpError: There is no answer.
     """
     began = time.perf_counter()
-    routing, target = enter(call, endpoint, len(body))
+    routing, target = choose_target(call, endpoint, len(body))
     process = target.server.process
     try:
         answer, parts = process.connections.stream("POST", target.predict_route, body, headers)
@@ -136,7 +144,7 @@ def stream(
             yield from parts
         finally:
             process.leave()
-            count(call, routing, target, status=answer.status, began=began, instances=1)
+            record_request(call, routing, target, status=answer.status, began=began, instances=1)
 
     return answer.status, {**answer.headers, "x-vertex-ai-deployed-model-id": target.id}, passing()
 

@@ -10,7 +10,7 @@ from google.api.monitored_resource_pb2 import MonitoredResource
 from google.logging.type import log_severity_pb2
 
 from ...core.call import Call
-from ...core.projects import by_id
+from ...core.projects import with_project_id
 from .records import Entries, LogEntry
 
 
@@ -27,7 +27,7 @@ def write(
 
     `labels` are those of the resource. `call` may outlive its request.
     """
-    name = by_id(call, log_name)
+    name = with_project_id(call, log_name)
     resource = MonitoredResource(type=resource_type, labels=labels)
     level = log_severity_pb2.LogSeverity.Value(severity)
     nonce = secrets.token_hex(6)

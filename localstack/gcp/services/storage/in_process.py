@@ -21,7 +21,7 @@ from .uploads import new_version
 
 
 def read(call: Call, uri: str) -> bytes:
-    bucket, name = place(uri)
+    bucket, name = split_uri(uri)
     store = store_of(call)
     with store.lock:
         data = parts(store.version(bucket, name).content)
@@ -35,7 +35,7 @@ def write(
 
 
 def _write(call: Call, uri: str, data: Iterable[bytes], content_type: str) -> None:
-    bucket_name, name = place(uri)
+    bucket_name, name = split_uri(uri)
     check_object_name(name)
     store = store_of(call)
     content = write_content(store.folder(call), data)
@@ -52,7 +52,7 @@ def _write(call: Call, uri: str, data: Iterable[bytes], content_type: str) -> No
 
 def uris_below(call: Call, prefix_uri: str) -> list[str]:
     """Return the URIs that begin with a prefix, in order."""
-    bucket_name, prefix = place(prefix_uri)
+    bucket_name, prefix = split_uri(prefix_uri)
     store = store_of(call)
     with store.lock:
         versions = store.bucket(bucket_name).listed()
@@ -79,7 +79,7 @@ def download(call: Call, prefix_uri: str, folder: Path) -> None:
     for uri in uris:
         if uri.endswith("/"):  # the console makes "folders" of such
             continue
-        bucket, name = place(uri)
+        bucket, name = split_uri(uri)
         with store.lock:
             data = parts(store.version(bucket, name).content)
         try:
@@ -107,7 +107,7 @@ def upload(call: Call, folder: Path, prefix_uri: str) -> None:
             )
 
 
-def place(uri: str) -> tuple[str, str]:
+def split_uri(uri: str) -> tuple[str, str]:
     """Return the bucket, and the object's name or prefix, in a URI."""
     if not uri.startswith("gs://") or not uri[5:].strip("/"):
         raise GcpError(
