@@ -120,7 +120,7 @@ def test_neither_stack_imports_the_other():
 
 def test_athenas_tables_and_its_language_stand_without_its_queries():
     athena = "aws.services.athena"
-    tables = (f"{athena}.errors", f"{athena}.formats", f"{athena}.tables")
+    tables = tuple(f"{athena}.{part}" for part in ("errors", "schemas", "formats", "tables"))
     below = {
         f"{athena}.formats": tables,
         f"{athena}.tables": tables,
@@ -134,6 +134,43 @@ def test_athenas_tables_and_its_language_stand_without_its_queries():
                     for other in imported
                     if is_of(other, athena) and not is_of(other, *allowed)
                 }, name
+
+
+def test_moto_is_imported_in_one_module():
+    users = {path for path in FILES if any(is_of(name, "moto") for name in imports(path))}
+    assert users == {ROOT / "aws" / "core" / "moto_internals.py"}
+
+
+@pytest.mark.parametrize(
+    ("floor", "below"), [("aws.core", ()), ("aws.services", ("aws.core", "aws.services"))]
+)
+def test_each_floor_of_the_aws_stack_knows_only_those_below_it(floor, below):
+    assert any(is_of(name, floor) for name in graph())
+    for name, imported in graph().items():
+        if is_of(name, floor):
+            above = {
+                other
+                for other in imported
+                if is_of(other, "aws") and not is_of(other, floor, *below)
+            }
+            assert not above, name
+
+
+def test_the_handlers_of_every_aws_service_are_its_operations():
+    services = ROOT / "aws" / "services"
+    parts = [*services.iterdir(), *(services / "sagemaker").iterdir()]
+    for folder in parts:
+        if folder.is_dir() and folder.name not in ("__pycache__", "sagemaker"):
+            assert (folder / "operations.py").is_file() or (folder / "operations").is_dir(), folder
+    with_handlers = [
+        path.relative_to(services)
+        for path in services.rglob("*.py")
+        for node in nodes(path)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "handles"
+    ]
+    assert len(with_handlers) > 100
+    for path in with_handlers:
+        assert path.stem == "operations" or path.parent.name == "operations", path
 
 
 def test_no_modules_import_each_other_in_a_circle():
