@@ -126,6 +126,28 @@ def test_athenas_tables_and_its_language_stand_without_its_queries():
                 }, name
 
 
+def test_moto_is_imported_in_one_module():
+    users = {path for path in FILES if any(is_of(name, "moto") for name in imports(path))}
+    assert users == {ROOT / "aws" / "core" / "moto_internals.py"}
+
+
+def test_the_handlers_of_every_aws_service_are_its_operations():
+    services = ROOT / "aws" / "services"
+    parts = [*services.iterdir(), *(services / "sagemaker").iterdir()]
+    for folder in parts:
+        if folder.is_dir() and folder.name not in ("__pycache__", "sagemaker"):
+            assert (folder / "operations.py").is_file() or (folder / "operations").is_dir(), folder
+    with_handlers = [
+        path.relative_to(services)
+        for path in services.rglob("*.py")
+        for node in nodes(path)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "handles"
+    ]
+    assert len(with_handlers) > 100
+    for path in with_handlers:
+        assert path.stem == "operations" or path.parent.name == "operations", path
+
+
 def test_no_modules_import_each_other_in_a_circle():
     TopologicalSorter({name: imported - {name} for name, imported in graph().items()}).prepare()
 
@@ -133,20 +155,23 @@ def test_no_modules_import_each_other_in_a_circle():
 @pytest.mark.parametrize(
     ("floor", "below"),
     [
+        ("aws.core", ()),
+        ("aws.services", ("aws.core",)),
         ("gcp.googlesql", ()),
         ("gcp.core", ()),
         ("gcp.services", ("gcp.core", "gcp.googlesql")),
     ],
 )
-def test_each_floor_of_the_gcp_stack_knows_only_those_below_it(floor, below):
-    """Services are put together above both floors, in gcp/composition.py."""
+def test_each_floor_of_a_cloud_knows_only_those_below_it(floor, below):
+    """Services are put together above both floors: aws/handler_modules.py, gcp/composition.py."""
+    cloud = floor.partition(".")[0]
     assert any(is_of(name, floor) for name in graph())
     for name, imported in graph().items():
         if is_of(name, floor):
             above = {
                 other
                 for other in imported
-                if is_of(other, "gcp") and not is_of(other, floor, *below)
+                if is_of(other, cloud) and not is_of(other, floor, *below)
             }
             assert not above, name
 

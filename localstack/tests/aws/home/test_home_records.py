@@ -2,6 +2,7 @@
 they were when they are read.
 """
 
+import importlib
 import os
 import queue
 import re
@@ -25,6 +26,7 @@ from isthmus_stack.aws.services.sagemaker.features.records import Groups
 from isthmus_stack.aws.services.sagemaker.jobs.records import Jobs
 from isthmus_stack.core.clock import Clock
 from isthmus_stack.core.home import pickles as frozen
+from isthmus_stack.core.home.former_modules import FORMER_MODULES
 from isthmus_stack.core.home.home import Home
 from isthmus_stack.core.home.pickles import Changed, freeze, thaw
 from isthmus_stack.core.state import State
@@ -47,6 +49,15 @@ def test_a_record_that_has_the_packages_name_of_before_is_read(monkeypatch):
         written = freeze(Jobs())
     assert former.encode() in written
     assert type(thaw(written)) is Jobs
+
+
+def test_what_records_of_earlier_releases_name_is_there():
+    for former, present in FORMER_MODULES.items():
+        if ".aws." in former:
+            module, _, last = present.rpartition(".")
+            assert hasattr(importlib.import_module(module), last) or importlib.import_module(
+                present
+            )
 
 
 def test_every_store_of_the_stack_is_kept_or_named_as_forgotten():
