@@ -273,7 +273,7 @@ def compare(folder: Path, *, url: str | None = None, clock: str = "instant") -> 
         Unsupported: it is of another cloud.
     """
     from ..aws.recorded import form
-    from ..aws.recorded.compare import compare as again
+    from ..aws.recorded.compare import compare as compare_calls
 
     try:
         about, calls = form.read(folder)
@@ -291,9 +291,9 @@ def compare(folder: Path, *, url: str | None = None, clock: str = "instant") -> 
     if about.cloud != "aws":
         raise Unsupported(f"{folder}: calls of {about.cloud} cannot be asked again yet")
     if url is not None:
-        return again(calls, about, url)
+        return compare_calls(calls, about, url)
     with up(about.cloud, clock=clock) as own:
-        return again(calls, about, own.url)
+        return compare_calls(calls, about, own.url)
 
 
 def image_commands(texts: Sequence[str]) -> dict[str, str]:

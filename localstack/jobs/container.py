@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from ..core.downloads import place
-from . import mount_namespace as namespace
+from . import mount_namespace
 
 _INHERITED = (
     "PATH",
@@ -71,7 +71,7 @@ def make(folder: Path, mount: str) -> Container:
     container = Container(
         folder=folder,
         mount=mount,
-        mounted=namespace.prefix(str(PurePosixPath(mount).parent)) is not None,
+        mounted=mount_namespace.prefix(str(PurePosixPath(mount).parent)) is not None,
     )
     for path in (container.files, container.work, folder / "home", folder / "bin"):
         path.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def command(container: Container, entrypoint: list[str], arguments: list[str]) -
         words[0] = sys.executable
     if not container.mounted:
         return words
-    return namespace.inside(
+    return mount_namespace.inside(
         words,
         folder=container.folder,
         files=container.files,

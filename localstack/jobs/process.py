@@ -15,7 +15,7 @@ from typing import IO, Literal
 
 import msgspec
 
-from . import process_group as bound
+from . import process_group
 
 _TICK = 0.02
 
@@ -60,8 +60,8 @@ def run(
     Raises:
         OSError: It cannot be started.
     """
-    process = bound.start(command, folder=folder, env=env)
-    on_stop(lambda: bound.kill(process) if process.poll() is None else None)
+    process = process_group.start(command, folder=folder, env=env)
+    on_stop(lambda: process_group.kill(process) if process.poll() is None else None)
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     assert process.stdout is not None  # noqa: S101  PIPE was asked for
     reader = threading.Thread(
@@ -84,7 +84,9 @@ def run(
             _drain(lines, line, wait=_TICK)
             tick()
     finally:
-        bound.kill(process)  # what it left behind, too: a container's processes end with its first
+        process_group.kill(
+            process
+        )  # what it left behind, too: a container's processes end with its first
         code = process.wait()
         assert process.stdin is not None  # noqa: S101  bound.start has a pipe
         process.stdin.close()

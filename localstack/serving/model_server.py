@@ -19,7 +19,7 @@ import msgspec
 from ..core.http.ports import free_port
 from ..core.state import State
 from ..jobs import container as containers
-from ..jobs import process_group as bound
+from ..jobs import process_group
 from .connections import Answer, Connections, NotReached, TimedOut
 
 # seconds that requests under way get, as SageMaker's own limit; more where they were given more
@@ -174,7 +174,7 @@ class ModelServer:
         """End the process now, and remove its folder."""
         self._retired = True
         if self._process is not None:
-            bound.kill(self._process)
+            process_group.kill(self._process)
             self._process.wait()
         self.connections.close()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -232,7 +232,9 @@ class ModelServer:
             environment = containers.environment(
                 container, self._program.stack, {**variables, **self._program.variables}
             )
-            self._process = bound.start(argv, folder=container.work, env=environment, grace=_GRACE)
+            self._process = process_group.start(
+                argv, folder=container.work, env=environment, grace=_GRACE
+            )
         except OSError as error:
             return f"the command of image {self._program.image} does not start: {error}"
         self.connections = Connections(port)

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from . import pickles as frozen
-from . import seals
+from . import pickles, seals
 from .folders import LOCK, Owned, Taken, remove_tree
 
 FORMAT = 2
@@ -203,8 +202,8 @@ def _seal(folder: Path, *, foreign: int) -> None:
     for path in paths:
         if path.is_file() and path.parent != folder and path.suffix not in (BODY, _FRESH):
             record = path.read_bytes()
-            if frozen.unsealed(record) is None:
-                _write(folder, str(path.relative_to(folder)), frozen.sealed(record[foreign:]))
+            if pickles.unsealed(record) is None:
+                _write(folder, str(path.relative_to(folder)), pickles.sealed(record[foreign:]))
 
 
 def _write(home: Path, name: str, record: bytes) -> None:
