@@ -73,10 +73,12 @@ class Calls:
             )
 
     def list(self) -> tuple[StackCall, ...]:
+        """Return the calls, the oldest first."""
         with self._lock:
             return tuple(self._calls)
 
     def clear(self) -> None:
+        """Forget all calls."""
         with self._lock:
             self._calls.clear()
 

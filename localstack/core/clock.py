@@ -47,6 +47,7 @@ class _Soon:
         self._begun = False
 
     def run(self) -> None:
+        """Run the function, unless it has been run."""
         with self._lock:
             if not self._begun:
                 self._begun = True
@@ -208,6 +209,7 @@ class Clock:
             self._changed.notify_all()
 
     def _show(self, moment: datetime) -> None:
+        """Move what the clock shows forward to `moment`."""
         self._offset += max(moment - self.now(), timedelta())
 
     def _push(self, timer: Timer) -> None:
@@ -219,6 +221,7 @@ class Clock:
             self._changed.notify_all()
 
     def _pop(self, until: datetime) -> Timer | None:
+        """Return the next timer that is due at `until`, or None."""
         with self._changed:
             while self._timers and self._timers[0][0] <= until:
                 timer = heapq.heappop(self._timers)[2]
@@ -235,6 +238,7 @@ class Clock:
                 self._push(timer)
 
     def _next(self, due: datetime, every: float, target: datetime | None) -> datetime:
+        """Return when a periodic timer is due next."""
         if self.mode != "instant":
             return due + timedelta(seconds=every)
         left = (target - due).total_seconds() if target else 0.0
@@ -245,6 +249,7 @@ class Clock:
         )  # nothing is made up for, or who moves it would wait for that
 
     def _tick(self) -> None:
+        """Run timers as they come due, until the clock is closed."""
         while True:
             with self._changed:
                 if self._closed:
@@ -260,6 +265,7 @@ class Clock:
 
 
 def _run(timer: Timer) -> None:
+    """Run a timer's function, unless it was cancelled; an error goes to stderr."""
     if timer.cancelled:
         return
     try:

@@ -101,6 +101,7 @@ def steer(front: StackFront, route: str, body: bytes, query: dict[str, str]) -> 
 
 
 def _effect(front: StackFront, route: str, body: bytes, query: dict[str, str]) -> object:  # noqa: C901, PLR0911  a table of routes
+    """Do what a route says, and return what is answered."""
     stack = front.stack
     match route:
         case "GET health":
@@ -144,4 +145,5 @@ def _effect(front: StackFront, route: str, body: bytes, query: dict[str, str]) -
 
 
 def _json(status: int, value: object) -> Answer:
+    """Return an answer in JSON."""
     return Answer(status, (("Content-Type", "application/json"),), _encode(value))

@@ -70,6 +70,7 @@ def first_time(
 
 
 def _number(word: str, names: tuple[str, ...], first: int) -> int:
+    """Return the number of a word: digits or a name."""
     if word.isdecimal():
         return int(word)
     if word.lower() in names:

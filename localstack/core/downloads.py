@@ -104,6 +104,7 @@ def unpack(data: BinaryIO, size: int, folder: Path) -> None:
 
 
 def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, count: int) -> None:
+    """Write one member of an archive into the folder."""
     if count > _FILES:
         raise Refused(f"it has more than {_FILES:,} files")
     name = member.name.removeprefix("./")
@@ -126,6 +127,8 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, co
 
 
 class _Member(tarfile.TarInfo):
+    """A member of an archive whose extended header may not be large."""
+
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Self:
         member = super().frombuf(buf, encoding, errors)  # type: ignore[arg-type]  # typeshed has str, tarfile itself gives None
@@ -142,6 +145,7 @@ class _Bounded:
         self._limit = self._left = limit
 
     def read(self, size: int) -> bytes:
+        """Read, or raise Refused where the limit is passed."""
         content = self._stream.read(size)
         self._left -= len(content)
         if self._left < 0:

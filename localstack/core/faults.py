@@ -92,6 +92,7 @@ def check(fault: Fault, named: Named) -> None:
 
 
 def _check_name(what: str, name: str, names: Collection[str], suffix: str) -> None:
+    """Raise ValueError with the closest name, if a name is none of these."""
     if name in names:
         return
     folded = {other.lower(): other for other in names}
@@ -149,6 +150,7 @@ class Faults:
 
 
 def _fits(rule: Fault, service: str, operation: str, names: tuple[str, ...]) -> bool:
+    """Return whether a rule fits a call."""
     return (
         rule.service in (None, service)
         and rule.operation in (None, operation)

@@ -59,6 +59,7 @@ def make(url: str, home: Home | None) -> Keys:
 
 
 def _pair(home: Home | None) -> Pair:
+    """Return the pair of a home, made new where it has none."""
     if home is not None and (home.folder / FILE).exists():
         return msgspec.json.decode(home.read(FILE), type=Pair)
     pair = Pair(fresh("AKIA"), secrets.token_urlsafe(30))

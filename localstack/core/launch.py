@@ -36,21 +36,30 @@ class Cloud(Protocol):
     TITLE: str  # AWS
     PORT: int  # the default of `isthmus-stack up`
     ADDRESS: str  # the variable that leads to a stack: AWS_ENDPOINT_URL
-    NEEDS: tuple[
-        str, ...
-    ]  # the modules that a stack of this cloud imports and not every environment has
+    # the modules that a stack of this cloud imports and not every environment has
+    NEEDS: tuple[str, ...]
     OPTIONS: frozenset[str]  # of `start`: those that not every cloud has
     SERVICES: str  # what it has, in a line
 
-    def variables(self, url: str) -> dict[str, str]: ...
-    def proxy(
-        self, url: str, environ: Mapping[str, str]
-    ) -> dict[str, str]: ...  # for clients that have addresses of their own
-    def stray(self, name: str) -> bool: ...
-    def ways(
-        self, url: str
-    ) -> tuple[tuple[str, dict[str, str]], ...]: ...  # each with what is to be said of it
-    def summary(self, url: str) -> str: ...  # what the stack there does, in a line
+    def variables(self, url: str) -> dict[str, str]:
+        """Return the variables with which the cloud's SDKs talk to the stack at `url`."""
+        ...
+
+    def proxy(self, url: str, environ: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables for clients that have addresses of their own."""
+        ...
+
+    def stray(self, name: str) -> bool:
+        """Return whether a variable could lead an SDK to the genuine cloud."""
+        ...
+
+    def ways(self, url: str) -> tuple[tuple[str, dict[str, str]], ...]:
+        """Return the ways in: for each a sentence, and the variables to export."""
+        ...
+
+    def summary(self, url: str) -> str:
+        """Return what the stack at `url` does, in a line."""
+        ...
 
 
 class StackFailed(RuntimeError):

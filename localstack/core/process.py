@@ -349,6 +349,7 @@ def _show_life(ready: Path) -> None:
 
 
 def _write(path: Path, value: object) -> None:
+    """Write a value as JSON, so that no reader sees a part of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_bytes(msgspec.json.encode(value))

@@ -159,6 +159,7 @@ class Stack(msgspec.Struct, kw_only=True):
 
 
 def _logged(function: Callable[..., object], *arguments: object) -> None:
+    """Call a function, and write its error to stderr."""
     try:
         function(*arguments)
     except Exception:  # noqa: BLE001  background work has nobody else to tell

@@ -97,6 +97,7 @@ def run(
 
 
 def _read(stream: IO[bytes], into: queue.SimpleQueue[str | None]) -> None:
+    """Put the lines of a stream into a queue."""
     for raw in stream:
         into.put(raw.decode(errors="replace").rstrip("\r\n"))
     stream.close()

@@ -51,6 +51,7 @@ class AsyncConnections:
         return result
 
     async def _take(self, port: int) -> _Connection:
+        """Return an idle connection, or a new one."""
         while self._idle:
             idle = self._idle.pop()
             if not idle.closed and idle.port == port:
@@ -108,6 +109,7 @@ class _Connection(asyncio.Protocol):
         self._timer = self._loop.call_at(self._until, self._look)
 
     def _look(self) -> None:
+        """Fail the answer if it is overdue; else look again when it is."""
         self._timer = None
         if self._waiting is None or self._waiting.done():
             return
@@ -158,5 +160,6 @@ class _Connection(asyncio.Protocol):
             self._waiting.set_result(answer)
 
     def _fail(self, error: Exception) -> None:
+        """Give an error to the waiter."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(error)

@@ -126,6 +126,7 @@ class Connections:
 
     @staticmethod
     def _parts(answer: Reading, exchange: Iterator[None]) -> Iterator[bytes]:
+        """Yield the parts of a body as they come."""
         while True:
             parts, answer.parts = answer.parts, []
             yield from parts
@@ -167,6 +168,7 @@ class Connections:
             connection.close()
 
     def _take(self) -> socket.socket:
+        """Return an idle connection, or a new one."""
         while True:
             try:
                 idle = self._idle.pop()
@@ -196,6 +198,7 @@ def head(
 
 @lru_cache(maxsize=256)  # a model is asked with the same ones again and again
 def _lead(port: int, method: str, path: str, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """Return a request's line and headers without its length."""
     lines = "".join(f"{name}: {_clean(value)}\r\n" for name, value in headers)
     return f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n{lines}".encode(
         "latin-1", "replace"
@@ -208,6 +211,7 @@ def _lower_case(name: bytes) -> str:
 
 
 def _clean(value: str) -> str:
+    """Return a header's value without line ends."""
     return value.replace("\r", " ").replace("\n", " ")
 
 

@@ -211,6 +211,7 @@ class ModelServer:
             self._reviving = False
 
     def _end(self) -> None:
+        """Wait for the requests under way, then end the process."""
         deadline = time.monotonic() + _DRAIN
         with self._changed:
             while self._busy and (left := max(deadline, self._until) - time.monotonic()) > 0:
@@ -223,6 +224,7 @@ class ModelServer:
         self.kill()
 
     def _run(self, container: containers.Container, seconds: float) -> str | None:
+        """Start the process and wait until it is healthy; return what went wrong, or None."""
         port = free_port()
         where = {"{model}": containers.local(container, self._contract.model), "{port}": str(port)}
         words = [_fill(word, where) for word in self._program.command]
@@ -245,6 +247,7 @@ class ModelServer:
         return self._wait(port, seconds)
 
     def _wait(self, port: int, seconds: float) -> str | None:
+        """Ask for the health until it is good; return what is wrong in the end, or None."""
         deadline = time.monotonic() + seconds
         probe = Connections(port, timeout=2.0)
         problem = "nothing listens"
@@ -273,6 +276,7 @@ class ModelServer:
 
 
 def _fill(word: str, where: Mapping[str, str]) -> str:
+    """Replace the marks in a word of a command."""
     for mark, value in where.items():
         word = word.replace(mark, value)
     return word

@@ -23,6 +23,7 @@ class Choice(msgspec.Struct, Generic[T], frozen=True):
 
     @property
     def total(self) -> float:
+        """The sum of all weights."""
         return self.ends[-1] if self.ends else 0.0
 
     def pick(self, point: float) -> T | None:

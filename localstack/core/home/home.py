@@ -75,6 +75,7 @@ class Home:
             raise NotUsable(str(error)) from error
 
     def _take(self, expected: _About) -> None:
+        """Take the folder, make it a home if it is new, and check it if it is one."""
         new = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in new:
@@ -207,6 +208,7 @@ def _seal(folder: Path, *, foreign: int) -> None:
 
 
 def _write(home: Path, name: str, record: bytes) -> None:
+    """Write a record whole: beside its place, then into it."""
     path = home / name
     new = () if path.parent.exists() else path.relative_to(home).parents
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -228,6 +230,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def _sync(folder: Path) -> None:
+    """Have the disk know what names a folder has."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

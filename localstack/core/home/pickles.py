@@ -134,11 +134,18 @@ def _thaw(pickled: bytes, outside: Callable[[str], object]) -> Any:
 
 
 class _Unpickler(pickle.Unpickler):
+    """An unpickler that finds classes where they are today."""
+
     def find_class(self, module: str, name: str) -> Any:
         return super().find_class(*present_address(module, name))
 
 
 class _Pickler(pickle.Pickler):
+    """A pickler that leaves out what belongs to a process.
+
+    It notes this package's classes, with their fields.
+    """
+
     def __init__(self, stream: io.BytesIO, left: Left) -> None:
         super().__init__(stream, protocol=pickle.HIGHEST_PROTOCOL)
         self.classes: dict[tuple[str, str], tuple[str, ...]] = {}  # of this package, in the value
@@ -200,6 +207,7 @@ def _fields(kind: Any) -> tuple[str, ...]:
 
 
 def _event(is_set: bool) -> threading.Event:
+    """Return an event that is set, or is not."""
     event = threading.Event()
     if is_set:
         event.set()

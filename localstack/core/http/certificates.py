@@ -44,6 +44,7 @@ class Authority:
             return self._contexts[host]
 
     def _minted(self, host: str) -> ssl.SSLContext:
+        """Make a certificate for a host, and its TLS context."""
         from cryptography import x509
         from cryptography.hazmat.primitives import serialization
 
@@ -61,6 +62,7 @@ class Authority:
         return context
 
     def _signed(self, name: Any, key: Any, *, ca: bool = False, names: Any = None) -> Any:
+        """Return a certificate that this authority has signed."""
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes
 

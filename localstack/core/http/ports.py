@@ -27,6 +27,7 @@ class _Ports:
         self._lock = threading.Lock()
 
     def free(self) -> int:
+        """Return a port that nobody has been told of for a while."""
         with self._lock:
             while True:
                 stale_before = time.monotonic() - _LISTENS
@@ -51,6 +52,7 @@ class _Ports:
         raise OSError(f"no port from {_FIRST} to {_FIRST + _BLOCKS * _SIZE - 1} is free")
 
     def close(self) -> None:
+        """Give up all blocks."""
         for guard in self._guards:
             guard.close()
 

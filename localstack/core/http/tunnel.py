@@ -79,6 +79,7 @@ class _Between(asyncio.Protocol):
         self._closed = (exc,)
 
     def become(self, transport: Any, protocol: Any) -> None:
+        """Hand the transport, and what has come, to the protocol that reads it."""
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         for data in self._early:

@@ -44,6 +44,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
 
 
 class _Server(TcpWSGIServer):  # type: ignore[misc]
+    """Waitress's server, which drops connections that keep others out."""
+
     _swept = 0.0
     active_channels: Any  # waitress has no types: by descriptor
 
@@ -73,6 +75,7 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]
             min(self._waiting(), key=lambda channel: channel.last_activity).handle_close()
 
     def _waiting(self) -> list[Channel]:
+        """Return the connections that have no request at work."""
         return [channel for channel in self.active_channels.values() if not channel.requests]
 
 
