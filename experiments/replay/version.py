@@ -1,11 +1,10 @@
-"""`isthmus models replay ranker@3`: what a registered version would have earned in place of those
-that answered, from what was logged.
+"""`isthmus models replay ranker@3`: what a registered version would have earned.
 
-Each logged answer is asked again: the version's own predictor scores the logged candidates, with
-the features as they were known then, and the same rules, eligible items and parameters, with the
-endpoint's `explore`, give the probability of each item that was shown. Clicks are taken to depend
-on the unit, the item and its position (the item-position model of Li et al. 2018), so places are
-weighed one by one.
+In place of those that answered, from what was logged. Each logged answer is asked again: the
+version's own predictor scores the logged candidates, with the features as they were known then, and
+the same rules, eligible items and parameters, with the endpoint's `explore`, give the probability
+of each item that was shown. Clicks are taken to depend on the unit, the item and its position (the
+item-position model of Li et al. 2018), so places are weighed one by one.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _OWN: Mapping[str, type[IsthmusError]] = {error.__name__: error for error in (Re
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """What the step that replays is told."""
+    """The task of the step that replays: a version, and whose answers."""
 
     model: str
     version: int
@@ -52,12 +51,12 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
-    """Estimates are of the objective's outcomes per place.
+    """The value of a version: estimates of the objective's outcomes per place.
 
     `left_out`: answers that could not be replayed, by the reason.
 
     `outside`: of the answers that do not explore, the share of the version's probability that lies
-    on what was not shown; None: none is so.
+    on what was not shown; None: all explore.
     """
 
     target: str
@@ -75,9 +74,9 @@ class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
     def __str__(self) -> str:
         replay = self.replay
         span = f"{self.since:%Y-%m-%d %H:%M} .. {self.until:%Y-%m-%d %H:%M}"
-        of = f"{self.objective} per place, explore {100 * self.explore:g} %"
+        unit = f"{self.objective} per place, explore {100 * self.explore:g} %"
         head = (
-            f"{self.target:<7} {self.version} in place of what {self.endpoint} served   {of}   "
+            f"{self.target:<7} {self.version} in place of what {self.endpoint} served   {unit}   "
             f"{span}"
         )
         left = [
@@ -136,12 +135,22 @@ def replay_version(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> VersionReplay:
-    """Replay a version (`ranker@3`) over what an endpoint's gateways logged in [since, until), by
-    default the last 28 days.
+    """Replay a version over what an endpoint's gateways logged.
 
     It runs as a step of a pipeline, where the model's trainer ran. Only answers whose outcomes are
-    closed count. NotFound: no such version or endpoint. Refused: what was logged cannot tell; it
-    says what is missing. Invalid: the predictor failed, with the log's name.
+    closed count.
+
+    Args:
+        project: The project.
+        version: MODEL@NUMBER, such as `ranker@3`.
+        endpoint: Whose answers; None: of the one endpoint that serves the model.
+        since: The first moment; None: 28 days before the last.
+        until: The last moment, not included; None: now.
+
+    Raises:
+        NotFound: There is no such version or endpoint.
+        Refused: What was logged cannot tell; it says what is missing.
+        Invalid: The predictor failed, with the log's name.
     """
     from ...pipelines.runs import names as run_names
 
@@ -154,8 +163,10 @@ def replay_version(
 
 
 def require_some(replayed: VersionReplay) -> None:
-    """Refused: no answer could be replayed; with the share of the version's probability that lies
-    where the log's policy never went.
+    """Check that an answer could be replayed.
+
+    Raises:
+        Refused: None could, with the share of the version's probability where the log never went.
     """
     if replayed.replay.rows:
         return
@@ -181,7 +192,7 @@ def checked_question(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Question:
-    """The question, checked against what there is. As `replay_version` raises."""
+    """Return the question, checked against what there is; raise as `replay_version` does."""
     model, _, number = version.partition("@")
     if not number.isdigit():
         raise Invalid(
@@ -220,23 +231,27 @@ def _endpoint_of(spec: ProjectSpec, model: str) -> str:
 
 
 def _require_log(project: Project, endpoint: str) -> None:
-    """Refused: what was shown, or what became of it, is not known."""
+    """Check that what was shown, and what became of it, is logged.
+
+    Raises:
+        Refused: It is not.
+    """
     objective = project.spec.objectives[project.spec.endpoints[endpoint].objective]
     if not has_exposure(project.spec.events[objective.exposure]):
         raise Refused(
             f"events.{objective.exposure}.attributes has no exposure_id: nobody knows what "
             "became of an item that was shown",
-            remedy="exposure_id: {type: string, required: false}, and send what the gateway answers "
-            "as `exposures` along with the event",
+            remedy="exposure_id: {type: string, required: false}, and send what the gateway "
+            "answers as `exposures` along with the event",
         )
     for stream, columns in ((EXPOSURES, OF_EXPOSURES), (RANKINGS, OF_RANKINGS)):
-        there = project.target.warehouse.observe(stream.name)
-        if there is None:
+        table = project.target.warehouse.observe(stream.name)
+        if table is None:
             raise Refused(
                 f"{stream.name} are not logged",
                 remedy=f"endpoints.{endpoint}.explore, then isthmus deploy, and some traffic",
             )
-        if missing := sorted(set(columns) - {column.name for column in there.columns}):
+        if missing := sorted(set(columns) - {column.name for column in table.columns}):
             raise Refused(
                 f"{stream.name} has no column {', '.join(missing)} yet",
                 remedy="isthmus apply, then some days of traffic",
@@ -246,12 +261,14 @@ def _require_log(project: Project, endpoint: str) -> None:
 def _window(
     project: Project, endpoint: str, since: datetime | None, until: datetime | None
 ) -> Window:
-    """Answers whose outcomes are closed."""
+    """Return the answers whose outcomes are closed."""
     objective = project.spec.endpoints[endpoint].objective
     now = utc_milliseconds(project.now())
     moment = min(utc_milliseconds(until), now) if until else now
-    ends, known = cutoffs(project.spec, [project.spec.metrics[objective]], moment)
-    closed = max(known, now) - project.spec.objectives[objective].within + timedelta(milliseconds=1)
+    ends, known_at = cutoffs(project.spec, [project.spec.metrics[objective]], moment)
+    closed = (
+        max(known_at, now) - project.spec.objectives[objective].within + timedelta(milliseconds=1)
+    )
     begin = utc_milliseconds(since) if since else moment - RECENT
     end = min(ends, closed)
     if begin >= end:
@@ -259,7 +276,7 @@ def _window(
             f"no answer before {end:%Y-%m-%d %H:%M}, whose outcomes are closed, is after {begin}",
             remedy="an earlier --since",
         )
-    return Window(since=begin, until=end, known=max(known, now))
+    return Window(since=begin, until=end, known=max(known_at, now))
 
 
 def _pipeline(question: Question, uri: str) -> Pipeline:
@@ -291,7 +308,7 @@ def _answer(project: Project, pipeline: Pipeline, name: str) -> VersionReplay:
 
 
 def _error(state: RunState, failure: StepFailure | None, *, remedy: str) -> IsthmusError:
-    """As the step raised it; what it did not raise itself is Invalid."""
+    """Return the error that the step raised; what it did not raise itself is Invalid."""
     if failure is not None and failure.message and (kind := _OWN.get(failure.error or "")):
         return kind(failure.message, remedy=remedy)
     reason = next((step.reason for step in state.steps if step.reason), None)

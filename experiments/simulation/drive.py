@@ -1,5 +1,6 @@
-"""Drives the genuine gateway over HTTP through simulated days: visits in the order of their time,
-the clock moved before each group.
+"""Drives the genuine gateway over HTTP through simulated days.
+
+Visits come in the order of their time; the clock is moved before each group.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ Note = Callable[[SimulatedTime], None]
 
 
 class Played(msgspec.Struct, frozen=True, kw_only=True):
-    """What was sent and answered.
+    """The calls that were made, and their answers.
 
     `units`, `bots`: who came in this time, also who had come before. `lost`: who the broken split
     lost.
@@ -56,7 +57,7 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class Stopping:
-    """Ctrl-C lets the group that is under way end. A second one does not wait."""
+    """Lets the group that is under way end at Ctrl-C. A second one does not wait."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -66,11 +67,11 @@ class Stopping:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.signal(signal.SIGINT, self._ask)
+        former = signal.signal(signal.SIGINT, self._ask)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            signal.signal(signal.SIGINT, former)
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
         if self.asked:
@@ -98,8 +99,13 @@ class Drive:
         self._rejected: Counter[str] = Counter()
 
     def run(self, note: Note, progress: Progress, stopping: Stopping) -> Played:
-        """`note` is told where the clock will stand before a day begins, so that a kill repeats no
-        moment; and at the end.
+        """Let the days pass.
+
+        Args:
+            note: Is told where the clock will stand before a day begins, so that a kill repeats no
+                moment; and at the end.
+            progress: Is told how far it is.
+            stopping: Whether somebody asked to stop.
         """
         began, hours = self._clock.moment, 24 * self._setting.simulation.days
         for hour, coming in enumerate(
@@ -125,7 +131,7 @@ class Drive:
         )
 
     def _hour(self, coming: Sequence[Visit], ends: datetime, stopping: Stopping) -> bool:
-        """False: it was stopped."""
+        """Let an hour's visits come; False: it was stopped."""
         for group in _in_groups(iter(coming), _GROUP):
             if stopping.asked:
                 return False
@@ -152,14 +158,19 @@ class Drive:
             self._answer(visit, reply)
 
     def _without_lost(self, group: Sequence[Visit]) -> list[Visit]:
-        """Of who might be lost the gateway says the arm, and logs nothing."""
+        """Return the visits of those whom the broken split does not lose.
+
+        Of who might be lost the gateway says the arm, and logs nothing.
+        """
         doubtful = {
             visit.unit: visit
             for visit in group
             if is_lost(self._setting, visit.unit) and visit.unit not in self._lost
         }
-        asked = [{**question(self._setting, visit), "log": False} for visit in doubtful.values()]
-        for unit, reply in zip(doubtful, self._calls.post("/assign", asked), strict=True):
+        questions = [
+            {**question(self._setting, visit), "log": False} for visit in doubtful.values()
+        ]
+        for unit, reply in zip(doubtful, self._calls.post("/assign", questions), strict=True):
             if reply.status != 200:
                 raise Unavailable(f"/assign: {reply.status} {reply.error}", remedy="isthmus doctor")
             if self._arm(reply) == self._broken:
@@ -184,7 +195,7 @@ class Drive:
             self._number += 1
 
     def _arm(self, reply: Reply) -> str | None:
-        """Of the simulation's experiment; None: the unit is in no run of it."""
+        """Return the unit's arm of the simulation's experiment; None: it is in no run of it."""
         arms = reply.body.get("assignments", {})
         return next(
             (
@@ -220,11 +231,12 @@ class Drive:
                 self._sent[waiting.event["event"]] += 1
                 self._counts["late"] += waiting.late
 
-    def _standing(self, at: datetime) -> SimulatedTime:
+    def _standing(self, moment: datetime) -> SimulatedTime:
+        """Return where simulated time stands, with the events that are on their way."""
         waiting = tuple(
             waiting for _, _, waiting in sorted(self._ahead, key=lambda entry: entry[:2])
         )
-        return replace(self._time, at=at, waiting=waiting)
+        return replace(self._time, at=moment, waiting=waiting)
 
     def _totals(self, began: datetime) -> Played:
         return Played(

@@ -18,14 +18,14 @@ _encode, _decode = msgspec.json.Encoder().encode, msgspec.json.Decoder().decode
 
 
 class Reply(NamedTuple):
-    """`status` 0: nobody answered, and `body` says why."""
+    """An answer. `status` 0: nobody answered, and `body` says why."""
 
     status: int
     body: Any
 
     @property
     def fields(self) -> dict[str, Any]:
-        """Of an object; of anything else none."""
+        """The body's members if it is a JSON object, else an empty dict."""
         body = self.body
         return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
 
@@ -51,7 +51,7 @@ class HttpCalls:
             connection.close()
 
     def post(self, path: str, bodies: Iterable[object]) -> list[Reply]:
-        """The replies in the order of the bodies."""
+        """Send the bodies; return the replies in their order."""
         return list(self._threads.map(partial(self._post, path), bodies))
 
     def _post(self, path: str, body: object) -> Reply:

@@ -30,9 +30,10 @@ _LIKING_SHAPE = 4.0  # of a gamma distribution: a spread of a half
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """`visitors`: so many new ones, whose ids begin with a prefix.
+    """The visitors, the items and the chances of a simulation.
 
-    `items` by key. `chances` by event, of those that are not certain.
+    `visitors`: so many new ones, whose ids begin with a prefix. `items` by key. `chances` by event,
+    of those that are not certain.
     """
 
     visitors: Callable[[Random, int, str], list[dict[str, Any]]]
@@ -41,10 +42,11 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def world_of(project: Project, simulation: Simulation, unit: str, key: str) -> World:
-    """The world of the module, or of the file's own words.
+    """Return the world of the module, or of the file's own words.
 
-    Invalid: the module lacks what a world has, or its visitors or items have no `unit`, or no
-    `key`.
+    Raises:
+        Invalid: The module lacks what a world has, or its visitors or items have no `unit`, or no
+            `key`.
     """
     if not simulation.world:
         return _plain_world(project.spec, simulation, unit, key)
@@ -97,12 +99,12 @@ def _plain(simulation: Simulation) -> dict[str, Chance]:
 
 
 def _number(name: str) -> int:
-    """Of a visitor whose id is a number: the digits of the name."""
+    """Return the id of a visitor whose id is a number: the digits of the name."""
     return int("".join(filter(str.isdigit, name)))
 
 
 class _Unit(NamedTuple):
-    """The attribute, and what it holds of a visitor of a name."""
+    """The attribute that names a visitor, and what it holds of a visitor of a name."""
 
     name: str
     of: Callable[[str], str | int]
