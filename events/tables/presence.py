@@ -1,4 +1,4 @@
-"""That a table of the warehouse is as the project declares it."""
+"""Check that a table of the warehouse is as the project declares it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ...feature_store.port import TableSpec
 
 
 def require_table(project: Project, table: TableSpec) -> None:
-    """NotFound when `apply` has not made the table yet, or has not given it all of its columns."""
+    """Raise NotFound when `apply` has not made the table yet, or not all of its columns."""
     state = project.target.warehouse.observe(table.name)
     lacks = {c.name for c in table.columns} - ({c.name for c in state.columns} if state else set())
     if lacks:
