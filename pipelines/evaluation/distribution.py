@@ -1,4 +1,4 @@
-"""How a feature is distributed in a training set, and how far it has moved from another one's."""
+"""Describe how a feature is distributed in a training set, and how far it moved from another's."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ _LEVELS = 12
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True):
-    """Numbers have `quantiles`, `bars` and deciles (`edges`, and the `shares` between them);
-    everything else `levels`.
+    """The distribution of a feature's values.
+
+    Numbers have `quantiles`, `bars` and deciles (`edges`, and the `shares` between them);
+    everything else has `levels`.
     """
 
     feature: str  # view.feature, or an attribute
@@ -41,7 +43,10 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def distribution(feature: str, column: Any, *, age: Any = None) -> Distribution:
-    """Of a column of the training set. `age`: seconds by row, NaN where there is no value."""
+    """Return the distribution of a column of the training set.
+
+    `age`: seconds by row, NaN where there is no value.
+    """
     known = column.drop_null().combine_chunks() if column.null_count else column.combine_chunks()
     told: dict[str, Any] = {
         "feature": feature,
@@ -67,12 +72,12 @@ def distribution(feature: str, column: Any, *, age: Any = None) -> Distribution:
 
 
 def drift(before: Distribution, column: Any) -> float:
-    """The population stability index of a column against a distribution (Siddiqi, Credit Risk
-    Scorecards, 2006): nulls are a bin, too.
+    """Return the population stability index of a column against a distribution.
 
-    Sum over bins of (q - p) ln(q / p); half a row is added to every bin, so that an empty one is
-    dear but finite. By convention below 0.1 is little and above 0.25 is much; by chance alone about
-    (bins - 1) (1 / rows + 1 / rows).
+    Nulls are a bin, too. It is the sum over bins of (q - p) ln(q / p) (Siddiqi, Credit Risk
+    Scorecards, 2006); half a row is added to every bin, so that an empty one is dear but finite. By
+    convention below 0.1 is little and above 0.25 is much; by chance alone it is about (bins - 1) (1
+    / rows + 1 / rows).
     """
     known = column.drop_null().combine_chunks() if column.null_count else column.combine_chunks()
     valued = before.rows - before.nulls
@@ -106,7 +111,7 @@ def _between(numbers: NDArray[Any], edges: NDArray[Any]) -> NDArray[Any]:
 
 
 def _numbers(known: Any) -> NDArray[Any] | None:
-    """The values as floats; None when there is none, or they are levels."""
+    """Return the values as floats; None when there is none, or when they are levels."""
     kind = known.type
     if not len(known) or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         return None
@@ -118,7 +123,7 @@ def _numbers(known: Any) -> NDArray[Any] | None:
 
 
 def _levels(known: Any, most: int | None = _LEVELS) -> dict[str, float]:
-    """Value -> share, the most frequent first."""
+    """Return each value's share, the most frequent first."""
     counted = sorted(
         known.value_counts().to_pylist(), key=lambda pair: (-pair["counts"], str(pair["values"]))
     )
@@ -136,8 +141,9 @@ def _age(age: Any) -> tuple[float, float] | None:
 def drifts(
     before: Sequence[Distribution], names: dict[str, str], data: pa.Table
 ) -> dict[str, float]:
-    """The index of every feature that both have, of one kind; `names` says which column of `data` a
-    feature is.
+    """Return the index of every feature that both have, if they are of one kind.
+
+    `names` says which column of `data` a feature is.
     """
     columns = {
         known.feature: (known, data[names[known.feature]])
@@ -159,7 +165,7 @@ def _is_number(column: Any) -> bool:
 
 
 def spoken_age(seconds: float) -> str:
-    """`40 s`, `12 min`, `5 h`, `3 days`."""
+    """Return a duration in its largest unit: `40 s`, `12 min`, `5 h`, `3 days`."""
     for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
         if seconds >= 1.5 * size:
             return f"{seconds / size:.2g} {unit}"

@@ -1,4 +1,4 @@
-"""What a pipeline is, and the checks that it passes before anything is submitted.
+"""Describe a pipeline, and check it before anything is submitted.
 
 A step is a command or a function. An edge is made by naming something of another step: an output
 folder (`Artifact`), a small typed output (`Value`), a condition over one, or a plain `needs`.
@@ -51,12 +51,12 @@ class Parameter(msgspec.Struct, frozen=True, tag="parameter"):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """A command (argv with placeholders) or a function (`package.module:function`, called with a
-    StepContext in the step's own process).
+    """A command (argv with placeholders) or a function of a pipeline.
 
-    Placeholders in `command`: `{parameters.x}`, `{inputs.x}` and `{outputs.x}` (folders),
-    `{values}` (a file to write the typed outputs to, as one JSON object) and `{python}` (this
-    interpreter). The command runs in the project's folder.
+    A function is named `package.module:function` and is called with a StepContext in the step's own
+    process. Placeholders in `command` are `{parameters.x}`, `{inputs.x}` and `{outputs.x}`
+    (folders), `{values}` (a file to write the typed outputs to, as one JSON object) and `{python}`
+    (this interpreter). The command runs in the project's folder.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fits(value: object, kind: ValueType) -> bool:
-    """Whether a value may stand where `kind` is declared.
+    """Return whether a value may stand where `kind` is declared.
 
     An int is a float; a bool is only a bool.
     """
@@ -93,7 +93,7 @@ def fits(value: object, kind: ValueType) -> bool:
 
 
 def dependencies(step: Step) -> tuple[str, ...]:
-    """The names of the steps that must end before this one, in a fixed order."""
+    """Return the names of the steps that must end before this one, in a fixed order."""
     names = [*step.needs]
     names += [source.step for source in step.inputs.values() if isinstance(source, Artifact)]
     names += [source.step for source in step.parameters.values() if isinstance(source, Value)]
@@ -103,9 +103,10 @@ def dependencies(step: Step) -> tuple[str, ...]:
 
 
 def topological_order(pipeline: Pipeline) -> tuple[Step, ...]:
-    """The steps in a topological order that keeps the written order where it can.
+    """Return the steps in a topological order that keeps the written order where it can.
 
-    Invalid, naming the circle.
+    Raises:
+        Invalid: there is a circle. The error names it.
     """
     steps = {step.name: step for step in pipeline.steps}
     done: dict[str, Step] = {}
@@ -130,7 +131,8 @@ def topological_order(pipeline: Pipeline) -> tuple[Step, ...]:
 def check(pipeline: Pipeline) -> tuple[Step, ...]:
     """Validate a graph and return its steps in order.
 
-    Invalid lists everything that is wrong with it.
+    Raises:
+        Invalid: something is wrong with it. The error lists everything.
     """
     problems = list(_problems(pipeline))
     if problems:
@@ -143,7 +145,7 @@ def check(pipeline: Pipeline) -> tuple[Step, ...]:
 
 
 def check_parameters(pipeline: Pipeline, values: Mapping[str, object]) -> None:
-    """Every declared parameter, nothing else, each of its type. Invalid."""
+    """Raise Invalid unless `values` are the declared parameters, each of its type."""
     problems = [
         f"parameter {name} is missing ({kind})"
         for name, kind in pipeline.parameters.items()
@@ -201,7 +203,7 @@ def _step_problems(
 
 
 def _own_problems(step: Step) -> Iterator[str]:
-    """What needs no other step to be seen."""
+    """Yield the problems of a step that need no other step to be seen."""
     twice = {output.name for output in step.outputs} & set(step.artifacts)
     wrong = {
         "it needs either a command or a function": (step.command is None)
@@ -275,7 +277,7 @@ def _name_problems(what: str, name: str) -> Iterator[str]:
 
 
 def _circle(steps: Mapping[str, Step], done: Mapping[str, Step]) -> list[str]:
-    """Follow unmet needs until a step comes up again."""
+    """Follow unmet needs until a step comes up again, and return that circle."""
     path = [next(name for name in steps if name not in done)]
     while path[-1] not in path[:-1]:
         path.append(next(name for name in dependencies(steps[path[-1]]) if name not in done))

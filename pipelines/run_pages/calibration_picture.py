@@ -1,6 +1,4 @@
-"""The demo's picture: calibration and ROC of two runs as one PNG, for a README or a terminal that
-shows images.
-"""
+"""Draw calibration and ROC of two runs as one PNG, for a README or a terminal that shows images."""
 
 from __future__ import annotations
 
@@ -25,7 +23,8 @@ def demo_picture(
 ) -> Path:
     """Draw runs (by name, champion first) and return the picture's path.
 
-    MissingDependency without matplotlib.
+    Raises:
+        MissingDependency: matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure  # not pyplot: no window, no global state

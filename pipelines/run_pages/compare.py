@@ -1,6 +1,6 @@
-"""Runs side by side:
+"""Compare runs side by side (`isthmus runs compare r6 r7 r8`), each paired with the first.
 
-`isthmus runs compare r6 r7 r8`, each paired with the first. A verdict is the paired difference's.
+A verdict is that of the paired difference.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """`differences` are the second's figures minus the first's, paired, on the rows that both were
-    tested on.
+    """Two runs and their paired differences.
+
+    `differences` are the second's figures minus the first's, on the rows that both were tested on.
     """
 
     first: Run
@@ -64,8 +65,10 @@ class Comparisons(Rows[Comparison]):
 def compare(project: Project, *names: str) -> Comparisons:
     """Compare runs with the first of them; `comparison_page` draws it.
 
-    NotFound: no such run, or no predictions. Invalid: a single run, one that failed, other
-    objectives, no row in common.
+    Raises:
+        NotFound: there is no such run, or it has no predictions.
+        Invalid: it is a single run, or one failed, or they have other objectives or no row in
+            common.
     """
     if len(names) < 2:
         raise Invalid(
@@ -122,7 +125,7 @@ def _pair(first: Run, theirs: pa.Table, second: Run, ours: pa.Table) -> Comparis
 
 
 def text(comparison: Comparison) -> str:
-    """The table that the console prints."""
+    """Return the table that the console prints."""
     first, second = comparison.first, comparison.second
     rows = [
         ("", f"{first.name} {first.told()}", f"{second.name} {second.told()}", ""),
@@ -150,8 +153,10 @@ def text(comparison: Comparison) -> str:
 
 
 def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
-    """A head, and a line a run: its own figures, and the deciding difference to the first run on
-    the rows of both.
+    """Return a head, and a row for each run, for several runs.
+
+    A row has the run's own figures, and the deciding difference to the first run on the rows of
+    both.
     """
     head = (
         "run",
@@ -188,7 +193,7 @@ def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
 
 
 def overview(pairs: Sequence[Comparison]) -> str:
-    """What the console prints of three runs and more."""
+    """Return what the console prints of three runs and more."""
     rows = overview_rows(pairs)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
@@ -205,7 +210,7 @@ def overview(pairs: Sequence[Comparison]) -> str:
 
 
 def several(number: int) -> str:
-    """What many comparisons do to 95 %."""
+    """Return a sentence on what many comparisons do to 95 %."""
     return (
         f"each interval is a 95 % one by itself: of {number} differences that are none, "
         f"{number / 20:.1g} look decided on average"
@@ -213,7 +218,7 @@ def several(number: int) -> str:
 
 
 def figure_rows(comparison: Comparison, gap: str) -> list[tuple[str, str, str, str]]:
-    """(metric, first, second, difference) of every figure that either has."""
+    """Return (metric, first, second, difference) of every figure that either run has."""
     first_evaluation, second_evaluation = figures(comparison.first), figures(comparison.second)
     first, second = first_evaluation.figures(), second_evaluation.figures()
 
@@ -264,7 +269,10 @@ def version_of(run: Run) -> str:
 
 
 def spoken_verdict(comparison: Comparison) -> str:
-    """What the deciding figure says, what it would take to say more, and where AUC says otherwise."""
+    """Return what the deciding figure says, and what it would take to say more.
+
+    It also says where AUC differs.
+    """
     name, deciding = comparison.second.name, comparison.deciding()
     told = {
         "undecided": f"undecided. {power(comparison)}".rstrip(),
@@ -280,7 +288,7 @@ def spoken_verdict(comparison: Comparison) -> str:
 
 
 def power(comparison: Comparison) -> str:
-    """What so much data can show of the deciding figure."""
+    """Return what so much data can show of the deciding figure."""
     evaluation = figures(comparison.second)
     if evaluation.unit is not None:
         return figure_text.power_of_units(

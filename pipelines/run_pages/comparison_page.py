@@ -1,4 +1,4 @@
-"""The page of runs side by side: `reports/r6-r7.html`, each run against the first."""
+"""Draw the page of runs side by side: `reports/r6-r7.html`, each run against the first."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ _LONGEST = 8  # names in a file's name
 
 
 def comparison_page(project: Project, compared: Comparisons) -> Path:
-    """Write `reports/<a>-<b>.html` and return where it is (on a cloud target: a copy in the
-    project's .isthmus/).
+    """Write `reports/<a>-<b>.html` and return where it is.
+
+    On a cloud target that is a copy in the project's .isthmus/.
     """
     tables = [runs.predictions_of(project.target.blobs, run.name) for run in compared.runs]
     names = [run.name for run in compared.runs]
@@ -37,7 +38,7 @@ def comparison_page(project: Project, compared: Comparisons) -> Path:
 
 
 def html(compared: Comparisons, tables: list[pa.Table]) -> str:
-    """The page; `tables` are the forward predictions of `compared.runs`."""
+    """Return the page; `tables` are the forward predictions of `compared.runs`."""
     runs_ = compared.runs
     title = " and ".join(run.name for run in runs_) if len(runs_) == 2 else f"{len(runs_)} runs"
     body = [page.heading(*heading(compared)), *parts(compared, tables)]
@@ -45,7 +46,7 @@ def html(compared: Comparisons, tables: list[pa.Table]) -> str:
 
 
 def heading(compared: Comparisons) -> tuple[str, str]:
-    """What is compared, and the line below."""
+    """Return what is compared, and the line below."""
     first, second = compared[0].first, compared[0].second
     if len(compared) == 1:
         return (
@@ -59,7 +60,7 @@ def heading(compared: Comparisons) -> tuple[str, str]:
 
 
 def parts(compared: Comparisons, tables: list[pa.Table]) -> list[str]:
-    """The page without its heading and its foot."""
+    """Return the page without its heading and its foot."""
     shown = list(zip(compared.runs, tables, STYLES, strict=False))
     seen = [
         Seen(name=f"{run.name} {run.told()}", style=style, predictions=table)
@@ -155,7 +156,7 @@ def _sentence(pair: Comparison) -> str:
 
 
 def _changes(compared: tuple[Run, ...]) -> list[str]:
-    """A line for whatever is not the same in all runs."""
+    """Return a line for whatever is not the same in all runs."""
 
     def named(parameters: dict[str, object]) -> str:
         return ", ".join(f"{name} {value}" for name, value in parameters.items())

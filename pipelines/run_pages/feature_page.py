@@ -1,5 +1,7 @@
-"""The part of a run's page about its features: what each is worth, how it is distributed, how old
-at serving, how far it has drifted.
+"""Draw the part of a run's page about its features.
+
+It shows what each is worth, how it is distributed, how old it is at serving, and how far it has
+drifted.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ _MUCH, _LITTLE = 0.25, 0.1  # of drift, by convention
 
 
 def features(run: Run) -> list[str]:
-    """The sections `What features are worth` and `Features`; of a run from before there were such
-    figures only what it has.
+    """Return the sections `What features are worth` and `Features`.
+
+    A run from before there were such figures has only those that it stored.
     """
     parts = []
     if run.evaluation is not None and run.evaluation.worth:
@@ -30,7 +33,7 @@ def features(run: Run) -> list[str]:
 
 
 def _worth(run: Run, evaluation: Evaluation) -> list[str]:
-    """The deciding figure as a picture, all of them as its table."""
+    """Return the deciding figure as a picture, and all of them as its table."""
     full = {feature.rsplit(".", 1)[-1]: feature for feature in run.features}
     metric = next(
         (
@@ -160,7 +163,7 @@ def _drift(run: Run, column: Distribution) -> str:
 
 
 def segments(run: Run) -> list[str]:
-    """The section `Segments`, when the configuration names some."""
+    """Return the section `Segments`, when the configuration names some."""
     if not run.segments:
         return []
     names = [

@@ -1,5 +1,6 @@
-"""What the charts show, computed from forward predictions (forward_evaluation.SCHEMA): calibration,
-ROC within days, AUC by day.
+"""Compute and draw charts of forward predictions: calibration, ROC within days, AUC by day.
+
+The predictions are of forward_evaluation.SCHEMA.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def calibration_bins(predictions: pa.Table, bins: int = _BINS) -> tuple[Bin, ...]:
-    """Bins of about equally many rows by prediction; equal predictions stay together."""
+    """Return bins of about equally many rows by prediction; equal predictions stay together."""
     scores, outcomes = predictions["prediction"].to_numpy(), predictions["outcome"].to_numpy()
     among = clusters(predictions)
     edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1]))
@@ -66,8 +67,9 @@ def calibration_bins(predictions: pa.Table, bins: int = _BINS) -> tuple[Bin, ...
 
 
 def roc(predictions: pa.Table) -> tuple[list[float], list[float]]:
-    """The ROC curve within days: false and true positive rates, where a score is replaced by its
-    rank among its own day's negatives.
+    """Return the ROC curve within days: false and true positive rates.
+
+    A score is replaced by its rank among its own day's negatives.
     """
     scores, outcomes, days = (
         predictions["prediction"].to_numpy(),
@@ -118,7 +120,7 @@ def roc_chart(seen: Sequence[Seen], outcome: str) -> str:
 
 
 def calibration_chart(seen: Sequence[Seen], outcome: str) -> str:
-    """Empty when a run's predictions are no rates."""
+    """Draw calibration; the result is empty when a run's predictions are no rates."""
     tables = [
         (run, calibration_bins(run.predictions))
         for run in seen
@@ -172,8 +174,9 @@ _POINTS = 31  # of the chart by time: more could not be told apart
 
 
 def daily_chart(seen: Sequence[Seen], outcome: str) -> str:
-    """AUC of every test day with a whisker of 1.96 standard errors; over more than 31 days, of one
-    week or several.
+    """Draw the AUC of every test day with a whisker of 1.96 standard errors.
+
+    Over more than 31 days it is that of one week or several.
     """
     days = sorted({day for run in seen for day in np.unique(day_of(run.predictions)).tolist()})
     number = (days[-1] - days[0]).days + 1
@@ -230,12 +233,11 @@ def daily_chart(seen: Sequence[Seen], outcome: str) -> str:
 
 
 def by_time(predictions: pa.Table, first: date, length: int) -> list[Span]:
-    """AUC within days of each `length` days from `first` on; a stretch without a day of both
-    outcomes is left out.
+    """Return the AUC within days of each `length` days from `first` on.
 
-    The half-width is what so few positives allow at chance, 1.96 / sqrt(12 positives); where the
-    log names units, that of an AUC of clustered rows (Obuchowski, Biometrics 53, 1997): each unit's
-    part of it, squared and summed.
+    A stretch without a day of both outcomes is left out. The half-width is what so few positives
+    allow at chance, 1.96 / sqrt(12 positives); where the log names units, that of an AUC of
+    clustered rows (Obuchowski, Biometrics 53, 1997): each unit's part of it, squared and summed.
     """
     days, scores, outcomes = (
         day_of(predictions),

@@ -1,5 +1,6 @@
-"""The leak beside the honest join: what an evaluation shows when a feature has seen the outcomes
-that it predicts.
+"""Show what an evaluation says when a feature has seen the outcomes that it predicts.
+
+The leak stands beside the honest join.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 
 
 class Leak(msgspec.Struct, frozen=True, kw_only=True):
-    """AUC within days of one feature as the score, and of the whole model, joined honestly and with
-    the leak.
+    """The AUC within days of one feature as the score, and of the whole model.
+
+    Each is joined honestly, and with the leak.
     """
 
     run: str
@@ -49,12 +51,15 @@ class Leak(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak:
-    """Train a run's configuration again with one history feature replaced by its entity's rate over
-    the whole window, and write the page.
+    """Train a run's configuration again with a leaking feature, and write the page.
 
-    `feature` (default: the first whose view reads the objective) keeps its name; only its values
-    are the leak. Nothing is registered. NotFound: no such run. Invalid: it has no feature that is
-    made of past outcomes.
+    One history feature is replaced by its entity's rate over the whole window. `feature` (default:
+    the first whose view reads the objective) keeps its name; only its values are the leak. Nothing
+    is registered.
+
+    Raises:
+        NotFound: there is no such run.
+        Invalid: it has no feature that is made of past outcomes.
     """
     record = runs.get_run(project, run)
     model = msgspec.convert(record.settings, Model)
@@ -104,8 +109,9 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
 
 
 def with_leak(data: pa.Table, feature: str, key: str) -> pa.Table:
-    """The training set with `feature` replaced by the key's click rate (0 .. 1) over all its rows,
-    later ones and itself included.
+    """Return the training set with `feature` replaced by the key's click rate over all its rows.
+
+    The rate (0 .. 1) includes later rows and the row itself.
     """
     rates = data.group_by(key).aggregate([("outcome", "mean")])
     by_key = dict(zip(rates[key].to_pylist(), rates["outcome_mean"].to_pylist(), strict=True))
@@ -114,8 +120,9 @@ def with_leak(data: pa.Table, feature: str, key: str) -> pa.Table:
 
 
 def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
-    """The columns of `predictions`, with a feature itself as `prediction`; where it is not known
-    yet, its mean.
+    """Return the columns of `predictions`, with a feature itself as `prediction`.
+
+    Where the feature is not known yet it is its mean.
     """
     values = dict(
         zip(data["event_id"].to_pylist(), data[feature].cast(pa.float64()).to_pylist(), strict=True)
@@ -129,8 +136,9 @@ def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
 
 
 def _choose(description: Description, model: Model, wanted: str | None) -> Feature:
-    """The first feature, or the wanted one, that its view's SQL makes of the objective's outcomes:
-    not a mere count of impressions.
+    """Return the first feature, or the named one, that its view makes of the objective's outcomes.
+
+    A mere count of impressions is none.
     """
     spec = description.spec
     views = lineage.histories(spec, model.objective)

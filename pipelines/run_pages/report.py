@@ -1,4 +1,4 @@
-"""The page of a run: static HTML in the blob store, self-contained, made once and never served."""
+"""Write the page of a run: static HTML in the blob store, self-contained and made once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def write_run(blobs: BlobStore, run: Run, ours: pa.Table, champion: pa.Table | None) -> None:
-    """The page of one run; `champion` are the predictions that it was compared with."""
+    """Write the page of one run; `champion` are the predictions that it was compared with."""
     blobs.put(run_uri(blobs, run.name), run_page(run, ours, champion).encode())
 
 
@@ -33,7 +33,11 @@ def title(run: Run) -> str:
 
 
 def parts(run: Run, ours: pa.Table, champion: pa.Table | None) -> list[str]:
-    """The page without its heading, its links and its foot. NotFound: the run failed."""
+    """Return the page without its heading, its links and its foot.
+
+    Raises:
+        NotFound: the run failed.
+    """
     if run.evaluation is None or run.data is None:
         raise NotFound(f"run {run.name} has no figures: {run.failure}")
     seen = [Seen(name=run.told(), style="b" if champion is not None else "a", predictions=ours)]
@@ -66,7 +70,10 @@ def parts(run: Run, ours: pa.Table, champion: pa.Table | None) -> list[str]:
 
 
 def _links(run: Run) -> list[tuple[str, str]]:
-    """Beside this page in the store; the champion's page is in its own run's folder."""
+    """Return links to pages beside this one in the store.
+
+    The champion's page is in its own run's folder.
+    """
     champion = (
         [(f"champion {run.champion.version}", f"../{run.champion.run}/report.html")]
         if run.champion.run

@@ -1,5 +1,6 @@
-"""Runs in an MLflow server: each as it ends, and all that are not there yet by `isthmus runs export
---to mlflow`.
+"""Copy runs to an MLflow server.
+
+Each is copied as it ends, and the rest by `isthmus runs export --to mlflow`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 
 
 class Exported(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """`state`: written now, there already as it is, or deleted in MLflow, which stays so."""
+    """A run and its state in MLflow.
+
+    It was written now, is there already as it is, or was deleted in MLflow, which stays so.
+    """
 
     run: str
     state: Literal["written", "unchanged", "deleted"]
@@ -38,9 +42,11 @@ def export(project: Project, *names: str, to: Literal["mlflow"] = "mlflow") -> R
 
     What is there as it is stays untouched.
 
-    NotFound: profiles.yaml names no server, or there is no such run. Unavailable: the server does
-    not answer; again goes on from there. MissingDependency: MLflow is not installed. Refused:
-    `--offline`, and a server elsewhere.
+    Raises:
+        NotFound: profiles.yaml names no server, or there is no such run.
+        Unavailable: the server does not answer; the same command goes on from there.
+        MissingDependency: MLflow is not installed.
+        Refused: the target stands for a cloud (`--offline`), and the server is elsewhere.
     """
     uri = server.uri(project)
     if uri is None:
@@ -54,7 +60,7 @@ def export(project: Project, *names: str, to: Literal["mlflow"] = "mlflow") -> R
 
 
 def mirror(project: Project, run: Run) -> None:
-    """A run that has just ended, where profiles.yaml names a server.
+    """Copy a run that has just ended, where profiles.yaml names a server.
 
     What goes wrong is a warning: the run itself is whole.
     """

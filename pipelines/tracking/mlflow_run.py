@@ -1,5 +1,6 @@
-"""One training run in MLflow: found again by a tag, written so that a kill at any point leaves what
-the next copy completes.
+"""Write one training run to MLflow, so that a kill leaves what the next copy completes.
+
+It is found again by a tag.
 """
 
 from __future__ import annotations
@@ -32,17 +33,17 @@ _METRICS = 1000
 
 
 def identity(project: Project, run: str) -> str:
-    """Of a run in one store of one project: the same from every checkout."""
+    """Return the tag of a run in one store of one project: the same from every checkout."""
     return digest_text(f"{project.target.blobs.root}\n{project.spec.name}\n{run}")[:32]
 
 
 def digest(run: Run, notes: Notes) -> str:
-    """Of what is copied, and of how it is told."""
+    """Return the digest of what is copied, and of how it is told."""
     return digest_text(msgspec.json.encode([1, run, notes], order="sorted"))
 
 
 def experiment(project: Project, client: MlflowClient) -> str:
-    """The id of the project's experiment, which is made where there is none."""
+    """Return the id of the project's experiment, which is made where there is none."""
     from mlflow.exceptions import MlflowException
 
     name = project.spec.name
@@ -58,7 +59,7 @@ def experiment(project: Project, client: MlflowClient) -> str:
 
 
 def find(client: MlflowClient, experiment_id: str, run_id: str) -> MlflowRun | None:
-    """The MLflow run of a run of ours; a deleted one where there is no other."""
+    """Return the MLflow run of a run of ours; a deleted one where there is no other."""
     from mlflow.entities import ViewType
 
     copies = client.search_runs(
@@ -83,7 +84,10 @@ def copy(
     *,
     there: MlflowRun | None,
 ) -> str:
-    """Write all of a run, over what is there; its digest goes last. MLflow's id of it."""
+    """Write all of a run over what MLflow has of it, and return MLflow's id of it.
+
+    The digest goes last.
+    """
     run_id = identity(project, run.name)
     tags = fields.tags(run, notes, project=project.spec.name, run_id=run_id)
     if there is None:
@@ -137,7 +141,7 @@ def _log_data(project: Project, client: MlflowClient, at: str, run: Run) -> None
 
 
 def _log_files(project: Project, client: MlflowClient, at: str, run: Run) -> None:
-    """The record, the page, the log and the configuration's text, as far as they are there."""
+    """Copy the record, the page, the log and the configuration's text, as far as they are there."""
     blobs = project.target.blobs
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

@@ -1,5 +1,6 @@
-"""A registered version as an MLflow model that MLflow alone can load: its folder, one file that
-reads it, a signature.
+"""Write a registered version as an MLflow model that MLflow alone can load.
+
+It is the version's folder, one file that reads it, and a signature.
 """
 
 from __future__ import annotations
@@ -30,13 +31,17 @@ _PARAMETERS = {"bool": "boolean", "int": "long", "float": "double", "string": "s
 
 
 def registered_name(project: Project, model: str) -> str:
-    """`production.shop.ranker`: targets number their versions each for itself."""
+    """Return the model's name in MLflow: `production.shop.ranker`.
+
+    It has the target's name, as each target numbers its own versions.
+    """
     return f"{project.target.name}.{project.spec.name}.{model}"
 
 
 def register(project: Project, client: MlflowClient, run: Run, at: str) -> None:
-    """The version that a run made, with the run that MLflow has of it; not again where an earlier
-    run of the same content brought it.
+    """Register the version that a run made, with the MLflow run of that run.
+
+    It is not done again where an earlier run of the same content brought it.
     """
     model, _, number = (run.version or "").partition("@")
     if not number:
@@ -84,7 +89,7 @@ def _put(
 
 
 def save(folder: Path, to: Path, *, nulls: frozenset[str] = frozenset()) -> None:
-    """A model's folder as a pyfunc in a new folder.
+    """Write a model's folder as a pyfunc in a new folder.
 
     `nulls`: features that had empty values when it was trained.
     """
@@ -105,7 +110,7 @@ def save(folder: Path, to: Path, *, nulls: frozenset[str] = frozenset()) -> None
 
 
 def _nulls(run: Run) -> frozenset[str]:
-    """By a feature's whole name: view.feature, or an attribute."""
+    """Return the features that had empty values, by whole name: view.feature, or an attribute."""
     return (
         frozenset(told.feature for told in run.data.distributions if told.nulls)
         if run.data
@@ -114,7 +119,7 @@ def _nulls(run: Run) -> frozenset[str]:
 
 
 def signature(manifest: Manifest, nulls: frozenset[str]) -> ModelSignature:
-    """A column a feature.
+    """Return the model's signature, a column for each feature.
 
     A whole number that may be missing is double, as pandas has it; MLflow would refuse it as long.
     """
@@ -139,9 +144,7 @@ def signature(manifest: Manifest, nulls: frozenset[str]) -> ModelSignature:
 
 
 def _requirements(folder: Path, manifest: Manifest) -> list[str]:
-    """MLflow, pandas, and what the predictor's code imports, in the versions that are installed
-    here.
-    """
+    """Return MLflow, pandas, and what the predictor's code imports, with installed versions."""
     from importlib.metadata import version
 
     code = {str(path): path.read_text(encoding="utf-8") for path in (folder / "code").rglob("*.py")}
@@ -153,7 +156,7 @@ def _requirements(folder: Path, manifest: Manifest) -> list[str]:
 
 
 def move_aliases(project: Project, client: MlflowClient, model: str) -> None:
-    """MLflow's aliases of a model to where ours are, as far as those versions are there."""
+    """Move MLflow's aliases of a model to where ours are, as far as MLflow has those versions."""
     name = registered_name(project, model)
     there = {
         version.tags.get(VERSION_ID): version

@@ -1,4 +1,4 @@
-"""The last step of a training run: from figures to a version, its alias, its record and its page."""
+"""Register a version (the last step of a training run), with its alias, its record and its page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 
 def register(context: StepContext, model: Model) -> None:
-    """May be run again at any time: every effect is by name or by digest."""
+    """Register what a run made.
+
+    It may be run again at any time: every effect is by name or by digest.
+    """
     from ..run_pages import report
 
     project = context.project()
@@ -97,12 +100,12 @@ def register(context: StepContext, model: Model) -> None:
 
 
 def names_of(model: Model) -> dict[str, str]:
-    """Each feature's column in the training set."""
+    """Return each feature's column in the training set."""
     return {str(feature): feature.name for feature in model.features}
 
 
 def publish(blobs: BlobStore, folder: Path, manifest: Manifest) -> str:
-    """Copy a model folder to its place by digest, unless it is there whole. The URI."""
+    """Copy a model folder to its place by digest, unless it is there whole, and return the URI."""
     uri = f"{blobs.root.rstrip('/')}/models/{manifest.model}/{manifest.digest}"
     there = {info.uri.removeprefix(f"{uri}/") for info in blobs.list(f"{uri}/")}
     if not {MANIFEST, *manifest.files} <= there:
@@ -111,7 +114,7 @@ def publish(blobs: BlobStore, folder: Path, manifest: Manifest) -> str:
 
 
 def _submission(about: dict[str, Any]) -> dict[str, Any]:
-    """What the submitter knew and a job cannot: the file's text, git, when it began."""
+    """Return what the submitter knew and a job cannot: the file's text, git, when it began."""
     git = about["git"]
     return {
         "config": about["config"],
@@ -172,8 +175,9 @@ def _comparison(
 
 
 def entity_of(features: tuple[Feature, ...], spec: ProjectSpec) -> str | None:
-    """The entity that alone decides a model's predictions, when all of its features are that
-    entity's.
+    """Return the entity that alone decides a model's predictions; None if there are several.
+
+    It is the one that all of the model's features are of.
     """
     views = {feature.view for feature in features}
     entities = {
@@ -191,8 +195,10 @@ def _place(
     judged: GateResult,
     champion: ModelVersion | None,
 ) -> tuple[str | None, str | None]:
-    """Approve and give the alias as far as the gate allows: the alias it got, and why it did not
-    get the one asked for.
+    """Approve a version and give it the alias as far as the gate allows.
+
+    Returns:
+        The alias that it got, and why it did not get the one asked for.
     """
     registry = context.target.registry
     first = champion is None or champion.version == version.version

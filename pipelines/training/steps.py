@@ -1,4 +1,4 @@
-"""The four steps of a training run.
+"""The four steps of a training run: dataset, fit, evaluate, register.
 
 Each is a job of its own: all that it needs comes through the context.
 """
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 
 def dataset(context: StepContext) -> None:
-    """The training set, point in time, as `data/data.parquet`, with what is known of it as
-    `data/data.json`.
+    """Write the training set, point in time, to `data/data.parquet`.
+
+    Its record is `data/data.json`.
     """
     import pyarrow.parquet as pq
 
@@ -62,7 +63,7 @@ def dataset(context: StepContext) -> None:
 
 
 def fit(context: StepContext) -> None:
-    """The model of all rows, as `model/`."""
+    """Fit the model on all rows, and save it as `model/`."""
     from ..models import predictor, trainers
     from .dataset import read_data
 
@@ -79,8 +80,9 @@ def fit(context: StepContext) -> None:
 
 
 def evaluate(context: StepContext) -> None:
-    """Forward predictions of the test periods, as `forward/predictions.parquet`, measured in
-    `forward/evaluation.json`.
+    """Predict the test periods to `forward/predictions.parquet`, and measure the predictions.
+
+    The figures are in `forward/evaluation.json`.
     """
     import pyarrow.parquet as pq
 
@@ -175,7 +177,7 @@ def _known_data(
 
 
 def _distribution(feature: Feature, stamped: pa.Table) -> Distribution:
-    """With the age of a view's values at the time of their rows."""
+    """Return a feature's distribution, with the age of its values at the time of their rows."""
     from ...feature_store.offline.training_set import STAMP
     from ..evaluation.distribution import distribution
 
