@@ -43,7 +43,7 @@ class Fold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What one period gave; `predictions` is None if the period was left out."""
+    """The result of one period; `predictions` is None if the period was left out."""
 
     fold: Fold
     known: int  # rows that were trained on, and the outcomes among them
@@ -93,12 +93,12 @@ def predict_fold(
         Invalid: the fitted model cannot be saved and loaded. That is tried only with `keeps`.
     """
     started = time.perf_counter()
-    known = data.filter(pc.less_equal(data["created_timestamp"], _scalar(fold.begin)))
+    training_rows = data.filter(pc.less_equal(data["created_timestamp"], _scalar(fold.begin)))
     rows = rows_of(data, fold)
-    hits = int(pc.sum(known[trainers.LABEL]).as_py() or 0)
+    hits = int(pc.sum(training_rows[trainers.LABEL]).as_py() or 0)
     predictions, shuffled = None, None
-    if rows.num_rows and 0 < hits < known.num_rows:
-        fitted = trainers.fit(trainer, model, known, folder)
+    if rows.num_rows and 0 < hits < training_rows.num_rows:
+        fitted = trainers.fit(trainer, model, training_rows, folder)
         if keeps:
             predictor.check_keepable(fitted, model)
         predict = partial(trainers.predict, fitted, model=model, folder=folder)
@@ -120,7 +120,7 @@ def predict_fold(
     seconds = time.perf_counter() - started
     return FoldResult(
         fold=fold,
-        known=known.num_rows,
+        known=training_rows.num_rows,
         hits=hits,
         rows=rows.num_rows,
         predictions=predictions,
@@ -147,11 +147,11 @@ def predict_folds(
     model is also saved and loaded, so that nobody waits for the others to hear that none of them
     can be.
     """
-    here = partial(predict_fold, data, trainer, model, folder)
+    predict = partial(predict_fold, data, trainer, model, folder)
     total, workers = len(planned), min(os.cpu_count() or 1, len(planned))
     fitted, ahead = 0, 0.0
     for number, fold in enumerate(planned, 1):
-        result = here(fold, keeps=keeps and not fitted)
+        result = predict(fold, keeps=keeps and not fitted)
         log(f"period {number} of {total}: {result}")
         yield result
         if result.predictions is not None:
@@ -172,7 +172,7 @@ def predict_folds(
     more = (
         _elsewhere(source, model, folder, rest, workers)
         if parallel and source is not None
-        else map(here, rest)
+        else map(predict, rest)
     )
     for done, result in enumerate(more, number + 1):
         log(f"period {done} of {total}: {result}")

@@ -81,10 +81,10 @@ def grouping(data: pa.Table, objective: Objective, spec: ProjectSpec) -> Groupin
     ]
     item = None
     if within is not None and candidates:
-        beside = list(dict.fromkeys(name for name in (objective.unit, within) if name))
-        groups = data.group_by(beside).aggregate([]).num_rows
+        group_names = list(dict.fromkeys(name for name in (objective.unit, within) if name))
+        groups = data.group_by(group_names).aggregate([]).num_rows
         different = {
-            key: data.group_by([*beside, key]).aggregate([]).num_rows for key in candidates
+            key: data.group_by([*group_names, key]).aggregate([]).num_rows for key in candidates
         }
         best = max(candidates, key=lambda key: different[key])
         item = best if different[best] > groups else None

@@ -33,7 +33,7 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[Check, ...] = ()
     note: str | None = None  # where AUC and the ranking disagree
 
-    def of(self, name: str) -> Verdict | None:
+    def verdict_of(self, name: str) -> Verdict | None:
         """Return the verdict of one check by its name; None if the gate has no such check."""
         return next((check.verdict for check in self.checks if check.name == name), None)
 
@@ -114,17 +114,17 @@ def no_leaks(gate: Gate, looked: Sequence[Looked]) -> Check | None:
     """
     if gate.leaks is None:
         return None
-    alarms = [one.feature for one in looked if one.warnings]
-    seen = sum(one.auc is not None for one in looked)
+    alarms = [feature.feature for feature in looked if feature.warnings]
+    looked_at = sum(feature.auc is not None for feature in looked)
     reason = (
         f"the leak alarm calls {', '.join(alarms)}"
         if alarms
-        else f"{seen} of {len(looked)} features looked at"
+        else f"{looked_at} of {len(looked)} features looked at"
     )
     return Check(
         name="leaks",
         wanted="none",
-        verdict="fail" if alarms else "pass" if seen else "inconclusive",
+        verdict="fail" if alarms else "pass" if looked_at else "inconclusive",
         reason=reason,
     )
 

@@ -43,7 +43,7 @@ Codes = NDArray[np.int64]
 
 
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
-    """What the alarm found in one feature."""
+    """The finding of the alarm about one feature."""
 
     feature: str
     # that hold both outcomes; none: it has no order (text), or no value, and was not looked at
@@ -55,9 +55,10 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.feature}: {self.told()}"
+        return f"{self.feature}: {self.finding()}"
 
-    def told(self) -> str:
+    def finding(self) -> str:
+        """Return the finding as a sentence."""
         if self.warnings:
             return f"{'; '.join(self.warnings)}: has it seen the label?"
         if self.auc is None:
@@ -130,8 +131,10 @@ def leak_alarm(
         name: _days(_numbers(table, name), truth, days, units, clustered=unit is not None)
         for name in ordered
     }
-    before = [name for name in ordered if earlier is not None and _has_order(earlier, name)]
-    tests = sum(len(by_day.day) for by_day in judged.values() if len(by_day.day) > 1) + len(before)
+    with_earlier = [name for name in ordered if earlier is not None and _has_order(earlier, name)]
+    tests = sum(len(by_day.day) for by_day in judged.values() if len(by_day.day) > 1) + len(
+        with_earlier
+    )
     limit = NormalDist().inv_cdf(1 - _ALPHA / (2 * max(tests, 1)))
     looked = []
     for name in features:
@@ -141,7 +144,7 @@ def leak_alarm(
             continue
         warnings = [*_standing_out(by_day, limit)]
         held_back = None
-        if earlier is not None and name in before:
+        if earlier is not None and name in with_earlier:
             held_back = _fall(_numbers(table, name), _numbers(earlier, name), truth, days, units)
         if held_back is not None:
             now, then, z = held_back
@@ -211,10 +214,10 @@ def _days(
     *,
     clustered: bool,
 ) -> _Days:
-    known = ~np.isnan(values)
-    names, day = np.unique(days[known], return_inverse=True)
-    number, hit = len(names), truth[known]
-    won, pairs = ranking.pair_shares(values[known], hit, day.astype(np.int64))
+    has_value = ~np.isnan(values)
+    names, day = np.unique(days[has_value], return_inverse=True)
+    number, hit = len(names), truth[has_value]
+    won, pairs = ranking.pair_shares(values[has_value], hit, day.astype(np.int64))
     positives, rows = sums(day, hit, number), sums(day, 1.0, number)
     wins, all_pairs = sums(day, won, number), positives * (rows - positives)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -222,7 +225,7 @@ def _days(
     good = all_pairs > 0
     spread, design = np.zeros(number), 1.0
     if clustered and good.any():
-        own = units[known]
+        own = units[has_value]
         cell, places = np.unique(own * number + day, return_inverse=True)  # a unit on a day
         of_day = cell % number
         good &= np.bincount(of_day, minlength=number) >= _FEWEST
@@ -276,9 +279,8 @@ def _standing_out(by_day: _Days, limit: float) -> Iterator[str]:
             + between
             + float((weights**2 * (theirs + between)).sum())
         )
-        if (
-            own <= 0
-        ):  # the other days are ranked perfectly, or exactly in reverse: nothing can stand out above that
+        # the other days are ranked perfectly, or exactly in reverse: nothing can stand out above that
+        if own <= 0:
             continue
         area = float(by_day.auc[place])
         away = area - pooled

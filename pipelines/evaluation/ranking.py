@@ -91,11 +91,11 @@ def _runs(scores: Floats, outcomes: NDArray[Any], groups: Codes) -> _Runs:
 
 def _within(group: Codes, values: NDArray[Any]) -> NDArray[Any]:
     """Return for each row the sum of the values before it in its own, contiguous group."""
-    before = np.cumsum(values) - values
+    sums_before = np.cumsum(values) - values
     opens = np.ones(len(group), dtype=bool)
     opens[1:] = group[1:] != group[:-1]
     opening = np.maximum.accumulate(np.where(opens, np.arange(len(group)), 0))
-    inside: NDArray[Any] = before - before[opening]
+    inside: NDArray[Any] = sums_before - sums_before[opening]
     return inside
 
 
@@ -126,9 +126,9 @@ def _reciprocal_rank(runs: _Runs, number: int) -> Floats:
     )  # `open_still`: the chance that none came before
     active = np.arange(len(some))
     while len(active):
-        here = hits[active] / (size[active] - place)
-        value[active] += open_still[active] * here / (first[active] + place + 1)
-        open_still[active] *= 1 - here
+        chance = hits[active] / (size[active] - place)
+        value[active] += open_still[active] * chance / (first[active] + place + 1)
+        open_still[active] *= 1 - chance
         place += 1
         active = active[size[active] - place >= hits[active]]
     reciprocal[runs.group[some]] = value
@@ -159,7 +159,7 @@ def pair_shares(scores: Any, outcomes: Any, groups: Codes) -> tuple[Floats, Floa
 
 
 class Top(msgspec.Struct, frozen=True, kw_only=True):
-    """What would stand first, over the groups of two rows and more.
+    """The spread of first places over items, in groups of two rows and more.
 
     Equal scores share the place.
     """
@@ -181,9 +181,9 @@ def top(scores: Any, groups: Codes, items: Codes, number: int) -> Top:
     ranked = rows[groups] > 1
     first = ranked & (scores == best[groups])
     share = 1 / np.bincount(groups[first], minlength=len(rows))[groups[first]]
-    there = np.bincount(items[ranked], minlength=number) > 0
-    places = np.sort(sums(items[first], share, number)[there])
-    return Top(items=int(there.sum()), shown=int((places > 0).sum()), gini=gini(places))
+    is_ranked = np.bincount(items[ranked], minlength=number) > 0
+    places = np.sort(sums(items[first], share, number)[is_ranked])
+    return Top(items=int(is_ranked.sum()), shown=int((places > 0).sum()), gini=gini(places))
 
 
 def gini(sorted_shares: Floats) -> float:

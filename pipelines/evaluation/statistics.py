@@ -51,11 +51,12 @@ class Pairs:
             for group in np.unique(groups)
         ]
         sizes, clicks = (
-            np.array([len(part[at]) for part in by_group], dtype=np.int64) for at in (1, 0)
+            np.array([len(part[position]) for part in by_group], dtype=np.int64)
+            for position in (1, 0)
         )
         ends = np.cumsum(sizes)
         hits, misses, below, up_to = (
-            _concatenate([part[at] for part in by_group]) for at in range(4)
+            _concatenate([part[position] for part in by_group]) for position in range(4)
         )
         first, end = np.repeat(ends - sizes, clicks), np.repeat(ends, clicks)
         edges, places = np.unique(
@@ -150,8 +151,8 @@ def auc_difference(
 
 
 def _interval(value: float, drawn: Sequence[float]) -> Estimate:
-    known = [one for one in drawn if not math.isnan(one)]  # a sample may have missed every click
-    low, high = np.percentile(known or [value], [100 * _TAIL_LOWER, 100 * _TAIL_UPPER])
+    areas = [area for area in drawn if not math.isnan(area)]  # a sample may have missed every click
+    low, high = np.percentile(areas or [value], [100 * _TAIL_LOWER, 100 * _TAIL_UPPER])
     return Estimate(value=value, low=float(low), high=float(high))
 
 
@@ -234,8 +235,8 @@ def ceiling(rates: Any, groups: Any) -> float:
     rates, groups = np.asarray(rates, dtype=float), np.asarray(groups)
     won = pairs = 0.0
     for group in np.unique(groups):
-        levels, at = np.unique(rates[groups == group], return_inverse=True)
-        number = np.bincount(at)
+        levels, level_numbers = np.unique(rates[groups == group], return_inverse=True)
+        number = np.bincount(level_numbers)
         hits, misses = number * levels, number * (1 - levels)
         below = np.cumsum(misses) - misses
         won += float((hits * (below + misses / 2)).sum())

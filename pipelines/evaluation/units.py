@@ -120,9 +120,9 @@ def _interval(value: float, drawn: Floats, influence: Floats, number: int) -> Es
     Bias correction and acceleration (BCa) and studentizing were tried and cover no better
     (docs/benchmarks.md).
     """
-    known = drawn[~np.isnan(drawn)]
+    values = drawn[~np.isnan(drawn)]
     out = 100 * tail(number, freedom(influence, number))
-    low, high = np.percentile(known if len(known) else [value], [out, 100 - out])
+    low, high = np.percentile(values if len(values) else [value], [out, 100 - out])
     return Estimate(value=value, low=float(low), high=float(high))
 
 

@@ -44,7 +44,7 @@ class Shuffled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Worth(msgspec.Struct, frozen=True, kw_only=True):
-    """What is lost without a feature's values (`falls`), above 0 when the feature helps.
+    """The loss without a feature's values (`falls`), above 0 when the feature helps.
 
     It is by `auc`, `ndcg@10` and `log_loss` (a rise of it).
     """

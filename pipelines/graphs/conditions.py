@@ -45,7 +45,7 @@ def all_conditions(steps: Iterable[StepSpec]) -> dict[str, tuple[Condition, ...]
     """
     conditions: dict[str, tuple[Condition, ...]] = {}
     for spec in steps:
-        before = dict.fromkeys((*spec.needs, spec.when.step) if spec.when else spec.needs)
-        above = [condition for name in before for condition in conditions[name]]
+        needed = dict.fromkeys((*spec.needs, spec.when.step) if spec.when else spec.needs)
+        above = [condition for name in needed for condition in conditions[name]]
         conditions[spec.name] = tuple(dict.fromkeys([*above, *([spec.when] if spec.when else [])]))
     return conditions

@@ -229,7 +229,10 @@ def _input_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
             if not _URI.fullmatch(source):
                 yield f"input {name}: {source!r} is no URI (file:///..., s3://..., gs://...)"
         elif source.step in steps and source.name not in steps[source.step].artifacts:
-            yield f"input {name}: step {source.step} has no artifact {source.name} (it has {_names(steps[source.step].artifacts)})"
+            yield (
+                f"input {name}: step {source.step} has no artifact {source.name} "
+                f"(it has {_names(steps[source.step].artifacts)})"
+            )
 
 
 def _parameter_problems(
@@ -237,20 +240,27 @@ def _parameter_problems(
 ) -> Iterator[str]:
     for name, parameter in step.parameters.items():
         if isinstance(parameter, Parameter) and parameter.name not in parameters:
-            yield f"parameter {name}: {parameter.name} is no parameter of the pipeline (it has {_names(parameters)})"
+            yield (
+                f"parameter {name}: {parameter.name} is no parameter of the pipeline "
+                f"(it has {_names(parameters)})"
+            )
         if isinstance(parameter, Value) and parameter.step in steps:
             outputs = [output.name for output in steps[parameter.step].outputs]
             if parameter.output not in outputs:
-                yield f"parameter {name}: step {parameter.step} has no output {parameter.output} (it has {_names(outputs)})"
+                yield (
+                    f"parameter {name}: step {parameter.step} has no output {parameter.output} "
+                    f"(it has {_names(outputs)})"
+                )
 
 
 def _placeholder_problems(step: Step) -> Iterator[str]:
-    known = {"parameters": step.parameters, "inputs": step.inputs, "outputs": step.artifacts}
+    declared = {"parameters": step.parameters, "inputs": step.inputs, "outputs": step.artifacts}
     for argument in step.command or ():
         for placeholder in PLACEHOLDER.finditer(argument):
             where, name, _ = placeholder.groups()
-            if where and name not in known[where]:
-                yield f"its command uses {placeholder[0]}, but its {where} are {_names(known[where])}"
+            if where and name not in declared[where]:
+                names = _names(declared[where])
+                yield f"its command uses {placeholder[0]}, but its {where} are {names}"
 
 
 def _condition_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
@@ -259,21 +269,35 @@ def _condition_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
         return
     source = steps[when.step]
     if source.kind != "task":
-        yield f"its condition reads {when.step}, a {source.kind} step; only a task has outputs on SageMaker"
+        yield (
+            f"its condition reads {when.step}, a {source.kind} step; "
+            "only a task has outputs on SageMaker"
+        )
     kinds: dict[str, ValueType] = {output.name: output.type for output in source.outputs}
     if when.output not in kinds:
-        yield f"its condition: step {when.step} has no output {when.output} (it has {_names(kinds)})"
+        yield (
+            f"its condition: step {when.step} has no output {when.output} (it has {_names(kinds)})"
+        )
         return
     kind = kinds[when.output]
     if not fits(when.value, kind):
-        yield f"its condition compares {when.step}.{when.output}, {_article(kind)}, with {when.value!r}"
+        yield (
+            f"its condition compares {when.step}.{when.output}, {_article(kind)}, "
+            f"with {when.value!r}"
+        )
     if when.op != "==" and kind in ("bool", "string"):
-        yield f"its condition orders {when.step}.{when.output}, {_article(kind)}, by {when.op}; only == is possible"
+        yield (
+            f"its condition orders {when.step}.{when.output}, {_article(kind)}, by {when.op}; "
+            "only == is possible"
+        )
 
 
 def _name_problems(what: str, name: str) -> Iterator[str]:
     if not _NAME.fullmatch(name) or len(name) > 28:
-        yield f"{what} {name!r} is no name: lower-case letters, digits and single underscores, a letter first, at most 28"
+        yield (
+            f"{what} {name!r} is no name: lower-case letters, digits and single underscores, "
+            "a letter first, at most 28"
+        )
 
 
 def _circle(steps: Mapping[str, Step], done: Mapping[str, Step]) -> list[str]:

@@ -18,9 +18,9 @@ from ...project.specs.description import ParameterType
 
 Scalar = bool | int | float | str
 SCALARS = "true or false, a whole number up to 2^53, a finite number or a text"
-_EXACT = (
-    2**53
-)  # beyond it doubles have gaps, and so have many readers of JSON (RFC 8259, section 6) and a protobuf Value
+# beyond it doubles have gaps, and so have many readers of JSON (RFC 8259, section 6) and a protobuf
+# Value
+_EXACT = 2**53
 _KINDS: dict[type, ParameterType] = {bool: "bool", int: "int", float: "float", str: "string"}
 _WORDS: dict[ParameterType, str] = {
     "bool": "true or false",
@@ -71,7 +71,8 @@ def parameters_of(predictor: object) -> dict[str, CallParameter]:
             raise Invalid(
                 f"{kind}.predict_table has {name}={default!r} and {kind}.predict "
                 f"{parameters[name].default!r}",
-                remedy="give both the same default: evaluation goes by the one, serving by the other",
+                remedy="give both the same default: evaluation goes by the one, "
+                "serving by the other",
             )
     return parameters
 

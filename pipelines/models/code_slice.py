@@ -63,12 +63,12 @@ class _Statement(msgspec.Struct, frozen=True, eq=False):
     binds: set[str]
     uses: set[str]
 
-    def matters_to(self, wanted: set[str], own: set[str]) -> bool:
+    def matters_to(self, needed: set[str], own: set[str]) -> bool:
         """Return whether the statement binds a needed name, or may change one of the module's own.
 
         The module's own names are those that are not imported.
         """
-        return bool(self.binds & wanted or (_changes(self.node) and self.uses & wanted & own))
+        return bool(self.binds & needed or (_changes(self.node) and self.uses & needed & own))
 
 
 def _required_statements(source: str, tree: ast.Module, name: str) -> list[ast.stmt] | None:
@@ -82,15 +82,15 @@ def _required_statements(source: str, tree: ast.Module, name: str) -> list[ast.s
         if isinstance(statement.node, ast.Import | ast.ImportFrom)
     )
     own = defined.difference(*(statement.binds for statement in imports))
-    wanted, needed = {name}, set[_Statement]()
+    needed_names, needed = {name}, set[_Statement]()
     while more := [
         statement
         for statement in statements
-        if statement not in needed and statement.matters_to(wanted, own)
+        if statement not in needed and statement.matters_to(needed_names, own)
     ]:
         needed.update(more)
-        wanted.update(*(statement.uses for statement in more))
-    if wanted & (_UNFOLLOWABLE - defined):
+        needed_names.update(*(statement.uses for statement in more))
+    if needed_names & (_UNFOLLOWABLE - defined):
         return None
     return [*future, *(statement.node for statement in statements if statement in needed)]
 

@@ -155,7 +155,7 @@ def _sources(sql: str, spec: ProjectSpec) -> Iterator[Node]:
     from sqlglot import expressions
 
     tree = sqlglot.parse_one(sql, read="duckdb")
-    inside = {one.alias for one in tree.find_all(expressions.CTE)}
+    inside = {cte.alias for cte in tree.find_all(expressions.CTE)}
     kinds: tuple[tuple[Kind, Mapping[str, object]], ...] = (
         ("event", {f"events_{name}": name for name in spec.events}),
         ("objective", dict.fromkeys(spec.objectives)),
@@ -165,8 +165,8 @@ def _sources(sql: str, spec: ProjectSpec) -> Iterator[Node]:
     for name in dict.fromkeys(
         table.name for table in tree.find_all(expressions.Table) if table.name not in inside
     ):
-        for kind, known in kinds:
-            if name in known:
+        for kind, names in kinds:
+            if name in names:
                 yield Node(kind, name.removeprefix("events_") if kind == "event" else name)
                 break
 
@@ -185,11 +185,11 @@ def _text(_every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
         below = [edge for edge in edges if edge.target == node]
         for number, edge in enumerate(below):
             last = number == len(below) - 1
-            again = edge.source in opened and any(one.target == edge.source for one in edges)
+            again = edge.source in opened and any(other.target == edge.source for other in edges)
             note = f"   {edge.what}" if edge.what else ""
-            lines.append(
-                f"{ahead}{'└── ' if last else '├── '}{edge.source}{note}{'   (above)' if again else ''}"
-            )
+            if again:
+                note += "   (above)"
+            lines.append(f"{ahead}{'└── ' if last else '├── '}{edge.source}{note}")
             if not again:
                 opened.add(edge.source)
                 branch(edge.source, ahead + ("    " if last else "│   "))

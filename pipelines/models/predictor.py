@@ -478,7 +478,7 @@ def _import(folder: Path, manifest: Manifest) -> ModuleType:
     package = ModuleType(name)
     package.__path__ = [str((folder / "code").resolve())]
     sys.modules[name] = package
-    before, sys.dont_write_bytecode = (
+    writes_no_bytecode, sys.dont_write_bytecode = (
         sys.dont_write_bytecode,
         True,
     )  # a model folder holds what was digested, nothing else
@@ -486,7 +486,7 @@ def _import(folder: Path, manifest: Manifest) -> ModuleType:
     try:
         return importlib.import_module(f"{name}.{manifest.module}")
     finally:
-        sys.dont_write_bytecode = before
+        sys.dont_write_bytecode = writes_no_bytecode
 
 
 def _version() -> str:

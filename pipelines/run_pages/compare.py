@@ -128,14 +128,15 @@ def text(comparison: Comparison) -> str:
     """Return the table that the console prints."""
     first, second = comparison.first, comparison.second
     rows = [
-        ("", f"{first.name} {first.told()}", f"{second.name} {second.told()}", ""),
+        ("", f"{first.name} {first.title()}", f"{second.name} {second.title()}", ""),
         ("version", version_of(first), version_of(second), ""),
         ("features", str(len(first.features)), str(len(second.features)), ""),
         *figure_rows(comparison, "   "),
     ]
-    widths = [max(len(row[1]) for row in rows), max(len(row[2]) for row in rows)]
+    first_width = max(31, 3 + max(len(row[1]) for row in rows))
+    second_width = max(27, 3 + max(len(row[2]) for row in rows))
     lines = [
-        f"  {name:<13}{left:<{max(31, widths[0] + 3)}}{right:<{max(27, widths[1] + 3)}}{rest}".rstrip()
+        f"  {name:<13}{left:<{first_width}}{right:<{second_width}}{rest}".rstrip()
         for name, left, right, rest in rows
     ]
     first_evaluation, second_evaluation = figures(first), figures(second)
@@ -171,15 +172,15 @@ def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
     )
 
     def own(run: Run) -> tuple[str, ...]:
-        known = figures(run).figures()
+        by_name = figures(run).figures()
         shown = (
-            (name, known.get(name), digits)
+            (name, by_name.get(name), digits)
             for name, digits in (("auc", 3), (f"ndcg@{CUTOFF}", 3), ("calibration", 2))
         )
         cells = (
             "" if figure is None else _short(figure, "  ", digits) for _, figure, digits in shown
         )
-        return (f"{run.name} {run.told()}", version_of(run), str(len(run.features)), *cells)
+        return (f"{run.name} {run.title()}", version_of(run), str(len(run.features)), *cells)
 
     lines = [(*own(pairs[0].first), "", f"{figures(pairs[0].first).rows:,}", "")]
     for pair in pairs:
@@ -274,7 +275,7 @@ def spoken_verdict(comparison: Comparison) -> str:
     It also says where AUC differs.
     """
     name, deciding = comparison.second.name, comparison.deciding()
-    told = {
+    words = {
         "undecided": f"undecided. {power(comparison)}".rstrip(),
         "better": f"{name} ranks better: {comparison.metric} {estimate(deciding, sign=True)}",
         "worse": f"{name} ranks worse: {comparison.metric} {estimate(deciding, sign=True)}",
@@ -282,7 +283,7 @@ def spoken_verdict(comparison: Comparison) -> str:
     otherwise = (comparison.verdict == "worse" and comparison.difference.low > 0) or (
         comparison.verdict == "better" and comparison.difference.high < 0
     )
-    return told + (
+    return words + (
         f" (auc says otherwise: {estimate(comparison.difference, sign=True)})" if otherwise else ""
     )
 

@@ -117,5 +117,5 @@ def power_of_units(figure: Estimate, number: int, unit: str, what: str) -> str:
         f"{distance:g} takes {two_figures(number * (shown / distance) ** 2)} {people(unit)}"
         for distance in smaller
     ]
-    told = f"With {number:,} {people(unit)} {what} of {shown:.{digits}f} {_POWER}"
-    return f"{told}{'; ' if takes else ''}{', '.join(takes)}. "
+    sentence = f"With {number:,} {people(unit)} {what} of {shown:.{digits}f} {_POWER}"
+    return f"{sentence}{'; ' if takes else ''}{', '.join(takes)}. "

@@ -31,7 +31,7 @@ class Bin(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class ChartedRun(msgspec.Struct, frozen=True, kw_only=True):
     """One run's predictions under its name on the chart."""
 
     name: str
@@ -88,9 +88,11 @@ def roc(predictions: pa.Table) -> tuple[list[float], list[float]]:
         else:
             ranks[inside] = 0.5
     levels = np.unique(ranks)[::-1]
-    at = len(levels) - 1 - np.searchsorted(levels[::-1], ranks)
-    hits = np.cumsum(np.bincount(at, weights=outcomes == 1, minlength=len(levels)))
-    misses_so_far = np.cumsum(np.bincount(at, weights=outcomes == 0, minlength=len(levels)))
+    level_numbers = len(levels) - 1 - np.searchsorted(levels[::-1], ranks)
+    hits = np.cumsum(np.bincount(level_numbers, weights=outcomes == 1, minlength=len(levels)))
+    misses_so_far = np.cumsum(
+        np.bincount(level_numbers, weights=outcomes == 0, minlength=len(levels))
+    )
     keep = np.unique(
         np.linspace(0, len(levels) - 1, 400).astype(int)
     )  # a curve of 380 points' width needs no more
@@ -98,17 +100,19 @@ def roc(predictions: pa.Table) -> tuple[list[float], list[float]]:
     return across, [0.0, *(hits[keep] / max(hits[-1], 1)).tolist()]
 
 
-def roc_chart(seen: Sequence[Seen], outcome: str) -> str:
+def roc_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
     lines = [plots.Series(name="chance", style="quiet", x=[0, 1], y=[0, 1])]
-    at = (0.05, 0.1, 0.2, 0.5)
+    shares = (0.05, 0.1, 0.2, 0.5)
     rows = []
-    for run in seen:
+    for run in drawn:
         x, y = roc(run.predictions)
         lines.append(plots.Series(name=run.name, style=run.style, x=x, y=y))
-        rows.append((run.name, *(f"{float(np.interp(share, x, y)):.3f}" for share in at)))
+        rows.append((run.name, *(f"{float(np.interp(share, x, y)):.3f}" for share in shares)))
     across = plots.axis(f"rows without a {outcome} ranked as high, share", 0, 1)
     behind = page.table(
-        (f"{outcome}s found, at a share of rows without one of", *map(str, at)), rows, numbers=True
+        (f"{outcome}s found, at a share of rows without one of", *map(str, shares)),
+        rows,
+        numbers=True,
     )
     return plots.chart(
         "ROC within days",
@@ -119,11 +123,11 @@ def roc_chart(seen: Sequence[Seen], outcome: str) -> str:
     )
 
 
-def calibration_chart(seen: Sequence[Seen], outcome: str) -> str:
+def calibration_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
     """Draw calibration; the result is empty when a run's predictions are no rates."""
     tables = [
         (run, calibration_bins(run.predictions))
-        for run in seen
+        for run in drawn
         if chances(run.predictions["prediction"].to_numpy())
     ]
     if not tables:
@@ -173,19 +177,19 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 _POINTS = 31  # of the chart by time: more could not be told apart
 
 
-def daily_chart(seen: Sequence[Seen], outcome: str) -> str:
+def daily_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
     """Draw the AUC of every test day with a whisker of 1.96 standard errors.
 
     Over more than 31 days it is that of one week or several.
     """
-    days = sorted({day for run in seen for day in np.unique(day_of(run.predictions)).tolist()})
+    days = sorted({day for run in drawn for day in np.unique(day_of(run.predictions)).tolist()})
     number = (days[-1] - days[0]).days + 1
     length = 1 if number <= _POINTS else 7 * math.ceil(number / _POINTS / 7)
     places = math.ceil(number / length)
     series = [plots.Series(name="", style="quiet", x=[-0.5, places - 0.5], y=[0.5, 0.5])]
     rows = []
-    for place, run in enumerate(seen):
-        shift = (place - (len(seen) - 1) / 2) * min(0.16, 0.7 / len(seen))
+    for place, run in enumerate(drawn):
+        shift = (place - (len(drawn) - 1) / 2) * min(0.16, 0.7 / len(drawn))
         spans = by_time(run.predictions, days[0], length)
         series.append(
             plots.Series(

@@ -23,7 +23,7 @@ from ..evaluation.measure import auc
 from ..evaluation.statistics import Estimate
 from ..models import lineage, trainers
 from . import figure_text, runs
-from .figures import Seen, daily_chart, roc_chart
+from .figures import ChartedRun, daily_chart, roc_chart
 from .report_store import keep
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
     model = msgspec.convert(record.settings, Model)
     chosen = _choose(project.description, model, feature)
     entity = project.spec.entities[project.spec.feature_views[chosen.view or ""].entity]
-    data, known = runs.data_of(project.target.blobs, run)
+    data, data_record = runs.data_of(project.target.blobs, run)
     leaky = with_leak(data, chosen.name, entity.key)
     trainer = trainers.find(model, project.folder)
     among = forward_evaluation.grouping(
@@ -75,8 +75,8 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
         leaky,
         trainer,
         model,
-        start=known.start,
-        end=known.end,
+        start=data_record.start,
+        end=data_record.end,
         folder=project.folder,
         log=lambda _text: None,
         among=among,
@@ -100,7 +100,7 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
     html = _page(
         leak,
         record.configuration,
-        known,
+        data_record,
         alone,
         alone_leaky,
         intervals=f"Intervals are 95 %: {drawn}.",
@@ -135,7 +135,7 @@ def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
     return predictions.set_column(place, "prediction", pa.array(scores))
 
 
-def _choose(description: Description, model: Model, wanted: str | None) -> Feature:
+def _choose(description: Description, model: Model, chosen_name: str | None) -> Feature:
     """Return the first feature, or the named one, that its view makes of the objective's outcomes.
 
     A mere count of impressions is none.
@@ -146,15 +146,15 @@ def _choose(description: Description, model: Model, wanted: str | None) -> Featu
     rates = (
         feature
         for feature in histories
-        if wanted in (None, feature.name, str(feature))
+        if chosen_name in (None, feature.name, str(feature))
         and _reads_outcomes(description, model, feature)
     )
     rate = next(rates, None)
     if rate is None:
-        there = ", ".join(map(str, histories)) or "none"
-        what = f"{wanted} is not" if wanted else "no feature is"
+        listed = ", ".join(map(str, histories)) or "none"
+        what = f"{chosen_name} is not" if chosen_name else "no feature is"
         raise Invalid(
-            f"{model.path}: {what} made of past outcomes ({there})",
+            f"{model.path}: {what} made of past outcomes ({listed})",
             remedy="choose a run with a history feature",
         )
     return rate
@@ -172,22 +172,22 @@ def _short(figure: Estimate) -> str:
 def _page(
     leak: Leak,
     configuration: str,
-    known: Data,
+    record: Data,
     honest: pa.Table,
     leaked: pa.Table,
     *,
     intervals: str,
 ) -> str:
-    entity, outcome = leak.entity, known.outcome
+    entity, outcome = leak.entity, record.outcome
     rows = [
         (f"{leak.feature} alone, point in time", _short(leak.honest)),
         (f"{leak.feature} alone, whole window", _short(leak.leaked)),
         (f"{configuration}, all features, point in time", _short(leak.model_honest)),
         (f"{configuration}, all features, whole window", _short(leak.model_leaked)),
     ]
-    seen = [
-        Seen(name="as it was known", style="a", predictions=honest),
-        Seen(name="whole window: a leak", style="b", predictions=leaked),
+    drawn = [
+        ChartedRun(name="as it was known", style="a", predictions=honest),
+        ChartedRun(name="whole window: a leak", style="b", predictions=leaked),
     ]
     alarm = (
         "The leak alarm saw it: on one day it stands out."
@@ -214,7 +214,7 @@ def _page(
                 page.words(
                     f"Point in time: each row got the {entity}'s rate as it was known when "
                     "the row happened, from earlier "
-                    f"{known.exposure}s whose outcome was already known. Whole window: each "
+                    f"{record.exposure}s whose outcome was already known. Whole window: each "
                     f"row got the {entity}'s rate over the whole "
                     "window, which one GROUP BY over the log gives. That rate counts the "
                     f"row's own {outcome} and every later one: "
@@ -227,7 +227,7 @@ def _page(
                     "soft",
                 ),
             ),
-            page.section("Pictures", roc_chart(seen, outcome), daily_chart(seen, outcome)),
+            page.section("Pictures", roc_chart(drawn, outcome), daily_chart(drawn, outcome)),
             page.section(
                 "Why it matters",
                 page.words(

@@ -90,9 +90,9 @@ def _change(
     blobs = project.target.blobs
     runs.get_run(project, run)
     with project.lock("runs"):
-        before = read(blobs, run)
-        tags = tuple(sorted({*before.tags, *add} - set(remove)))
-        after = Notes(tags=tags, note=before.note if note is None else note.strip())
-        if after != before:
-            write(blobs, notes_uri(blobs, run), after)
-    return after
+        previous = read(blobs, run)
+        tags = tuple(sorted({*previous.tags, *add} - set(remove)))
+        changed = Notes(tags=tags, note=previous.note if note is None else note.strip())
+        if changed != previous:
+            write(blobs, notes_uri(blobs, run), changed)
+    return changed

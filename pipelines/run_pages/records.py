@@ -117,7 +117,7 @@ class Run(Shown, StoredDocument, frozen=True, kw_only=True, tag=2):
         }
         return old | inner | {"segments": [renamed(segment) for segment in old.get("segments", ())]}
 
-    def told(self) -> str:
+    def title(self) -> str:
         """Return the configuration's name, with what was changed in it."""
         return " ".join((self.configuration, *self.overrides))
 

@@ -79,13 +79,13 @@ def list_runs(
     Raises:
         Invalid: there is no such figure or field.
     """
-    wanted = conditions(sort, where)
+    tests = conditions(sort, where)
     blobs = project.target.blobs
     listed = [
         with_notes(run, notes.read(blobs, run.name))
         for run in runs.list_runs(project, newest=newest)
     ]
-    chosen = [entry for entry in listed if all(holds(entry) for holds in wanted)]
+    chosen = [entry for entry in listed if all(holds(entry) for holds in tests)]
     return Rows(chosen if sort is None else sorted(chosen, key=lambda run: _badness(run, sort)))
 
 
@@ -118,10 +118,10 @@ def _condition(text: str) -> Callable[[NotedRun], bool]:
         name = field.removeprefix("parameters.")
         return lambda listed: _same(listed.parameters.get(name), value)
     if field not in _FIELDS:
-        known = (*_FIELDS, "parameters.NAME")
+        fields = (*_FIELDS, "parameters.NAME")
         raise Invalid(
             f"--where {text}: runs have no {field}",
-            remedy=did_you_mean(field, _FIELDS) or f"they have {', '.join(known)}",
+            remedy=did_you_mean(field, _FIELDS) or f"they have {', '.join(fields)}",
         )
     return lambda listed: value in _FIELDS[field](listed)
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def text(run: Run) -> str:
     """Return the block that `isthmus train` prints."""
-    lines = [f"{run.target:<7} run {run.name}   {run.model} / {run.told()}   {run.git or 'no git'}"]
+    lines = [
+        f"{run.target:<7} run {run.name}   {run.model} / {run.title()}   {run.git or 'no git'}"
+    ]
     if run.data:
         lines.append(_line("rows", description(run.data)))
     lines += [_line("corrected", str(run.corrected))] if run.corrected else []
@@ -128,7 +130,7 @@ def ranking_figures(figures: Mapping[str, Estimate]) -> dict[str, Estimate]:
 
 def _with_verdict(run: Run, check: str, text: str) -> str:
     """Return a figure's text with what the gate says of it."""
-    return f"{text:<59}   {run.checks.of(check) or ''}".rstrip()
+    return f"{text:<59}   {run.checks.verdict_of(check) or ''}".rstrip()
 
 
 def _ranking(run: Run, evaluation: Evaluation) -> list[str]:
@@ -171,7 +173,7 @@ def _against(run: Run) -> list[str]:
 
     They are AUC's, NDCG's, and what the gate asks for.
     """
-    asked = [
+    gate_figures = [
         check.name.removesuffix(AGAINST)
         for check in run.checks.checks
         if check.name.endswith(AGAINST)
@@ -179,14 +181,19 @@ def _against(run: Run) -> list[str]:
     if run.champion.difference is None:
         why = run.champion.why_not
         return (
-            [_line("vs champion", _with_verdict(run, f"{asked[0]}{AGAINST}" if asked else "", why))]
+            [
+                _line(
+                    "vs champion",
+                    _with_verdict(run, f"{gate_figures[0]}{AGAINST}" if gate_figures else "", why),
+                )
+            ]
             if why
             else []
         )
     differences = run.champion.figures()
     lines: list[str] = []
     for name in dict.fromkeys(
-        ["auc", *(name for name in differences if name.startswith("ndcg")), *asked]
+        ["auc", *(name for name in differences if name.startswith("ndcg")), *gate_figures]
     ):
         if name in differences:
             spoken = (

@@ -29,8 +29,8 @@ def list_runs(project: Project, *, newest: int | None = None) -> tuple[Run, ...]
 
 def _all(blobs: BlobStore, newest: int | None = None) -> tuple[Run, ...]:
     every = run_names.names(blobs)
-    wanted = every if newest is None else every[max(0, len(every) - newest) :]
-    return tuple(run for name in wanted if (run := records.peek(blobs, name)))
+    names = every if newest is None else every[max(0, len(every) - newest) :]
+    return tuple(run for name in names if (run := records.peek(blobs, name)))
 
 
 def get_run(project: Project, name: str) -> Run:
@@ -43,8 +43,8 @@ def get_run(project: Project, name: str) -> Run:
     try:
         return records.fetch(blobs, name)
     except NotFound as error:
-        there = run_names.names(blobs)
-        shown = ", ".join(there[-8:]) or "none yet"
+        names = run_names.names(blobs)
+        shown = ", ".join(names[-8:]) or "none yet"
         raise NotFound(
             f"there is no finished training run {name} (there is: {shown})",
             remedy="isthmus runs list",

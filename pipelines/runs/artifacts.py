@@ -84,10 +84,10 @@ def damage(blobs: BlobStore, artifact: StoredFolder) -> str | None:
     if manifest is None or manifest.digest != artifact.digest:
         return "missing"
     prefix = uri + "/"
-    seen = {info.uri.removeprefix(prefix): info.size for info in blobs.list(prefix)}
+    sizes = {info.uri.removeprefix(prefix): info.size for info in blobs.list(prefix)}
     return (
         None
-        if seen == {name: file.size for name, file in manifest.files.items()}
+        if sizes == {name: file.size for name, file in manifest.files.items()}
         else "changed since it was written"
     )
 

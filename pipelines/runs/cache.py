@@ -150,12 +150,16 @@ def _folder(blobs: BlobStore, document: RunDocument, step: Step) -> str:
     return f"{blobs.root.rstrip('/')}/cache/{document.pipeline}/{step.name}"
 
 
-def _changes(step: str, before: Mapping[str, str], after: Mapping[str, str]) -> list[KeyChange]:
-    if "function" in before:  # the same function by its name of before is no change
-        before = {**before, "function": stable(before["function"])}
-    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+def _changes(
+    step: str, old_parts: Mapping[str, str], new_parts: Mapping[str, str]
+) -> list[KeyChange]:
+    if "function" in old_parts:  # the same function by its name of before is no change
+        old_parts = {**old_parts, "function": stable(old_parts["function"])}
+    names = sorted(
+        name for name in {*old_parts, *new_parts} if old_parts.get(name) != new_parts.get(name)
+    )
     return [
-        KeyChange(step=step, part=name, before=before.get(name), after=after.get(name))
+        KeyChange(step=step, part=name, before=old_parts.get(name), after=new_parts.get(name))
         for name in names
     ]
 

@@ -83,18 +83,18 @@ def files(folder: Path, *, also: tuple[str, ...] = ()) -> tuple[str, ...]:
 
 def _walk(folder: Path) -> Iterator[str]:
     for place, folders, names in os.walk(folder):
-        here = Path(place)
+        current = Path(place)
         folders[:] = [
             name
             for name in folders
             if not name.startswith(".")
             and name not in _LEFT_OUT
             and not name.endswith(".egg-info")
-            and not (here == folder and name == _DATA)
-            and not (here / name / "pyvenv.cfg").exists()
+            and not (current == folder and name == _DATA)
+            and not (current / name / "pyvenv.cfg").exists()
         ]
         for name in names:
-            path = here / name
+            path = current / name
             if not name.startswith(".") and path.suffix != ".pyc" and path.is_file():
                 yield path.relative_to(folder).as_posix()
 

@@ -26,7 +26,9 @@ def why_rerun(project: Project, run: str, step: str | None = None) -> Rows[KeyCh
     """
     document = open_run(project.target.blobs, run)
     names = (
-        [document.step(step).name] if step is not None else [each.name for each in document.steps]
+        [document.step(step).name]
+        if step is not None
+        else [declared.name for declared in document.steps]
     )
     return Rows(change for name in names for change in _changes(project, document, name))
 

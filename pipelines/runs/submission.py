@@ -81,14 +81,14 @@ def prepare(
     check_parameters(pipeline, values)
     document = _document(project, pipeline, steps, values, run=run, retry_of=retry_of)
     uri = run_uri(blobs.root, run)
-    if (known := _earlier_submit(blobs, uri, document)) is None:
+    if (earlier := _earlier_submit(blobs, uri, document)) is None:
         if settle:
             document = msgspec.structs.replace(
                 document, settled=_settle(blobs, document, project.wall())
             )
         blobs.put(uri, encode_run(document))
     else:
-        document = known
+        document = earlier
     return pipeline_run(blobs, document)
 
 
@@ -164,19 +164,19 @@ def _earlier_submit(blobs: BlobStore, uri: str, document: RunDocument) -> RunDoc
     That submit may have been cut before the engine heard of it.
     """
     try:
-        known = decode_run(blobs.get(uri), uri)
+        earlier = decode_run(blobs.get(uri), uri)
     except NotFound:
         return None
     except Invalid as error:
         raise AlreadyExists(f"it exists: {error}", remedy=error.remedy) from error
     same = msgspec.structs.replace(
-        document, submitted=known.submitted, settled=known.settled, version=known.version
+        document, submitted=earlier.submitted, settled=earlier.settled, version=earlier.version
     )
-    if encode_run(same) != encode_run(known):
+    if encode_run(same) != encode_run(earlier):
         raise AlreadyExists(
             f"run {document.run} exists and is another one", remedy="submit under a new name"
         )
-    return known
+    return earlier
 
 
 def _settle(blobs: BlobStore, document: RunDocument, now: datetime) -> dict[str, Settled]:

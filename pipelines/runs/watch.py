@@ -52,13 +52,13 @@ def watch(
         Unavailable: the run takes longer than its steps may.
     """
     document = open_run(project.target.blobs, _short(run))
-    seen: RunState | None = None
+    last_state: RunState | None = None
 
     def look() -> RunState:
-        nonlocal seen
+        nonlocal last_state
         state = _state(project, document, run)
-        if state != seen:
-            seen = state
+        if state != last_state:
+            last_state = state
             on_change(state)
         end_beside_failure(project.target, state)
         on_look(state)
@@ -203,21 +203,21 @@ def _result(project: Project, run: str, step: str) -> StepResult:
 def _state(project: Project, document: RunDocument, run: PipelineRun) -> RunState:
     """Return the engine's state, with the steps that it was never given put in their places."""
     blobs = project.target.blobs
-    seen = (
+    engine_state = (
         project.target.pipelines.observe(run.run_id)
         if run.steps
         else RunState(run_id=run.run_id, phase="done", steps=())
     )
-    if seen is None:
+    if engine_state is None:
         raise NotFound(
             f"run {document.run} was written but not started",
             remedy="submit it again: the same name and pipeline complete it",
         )
-    known = {state.name: state for state in seen.steps}
+    states_by_name = {state.name: state for state in engine_state.steps}
     states = []
     for step in document.steps:
-        if step.name in known:
-            states.append(known[step.name])
+        if step.name in states_by_name:
+            states.append(states_by_name[step.name])
         elif document.settled.get(step.name) == "cached":
             done = find(
                 blobs, f"{step_folder(blobs, document.run, step.name)}/step.json", StepResult
@@ -238,7 +238,7 @@ def _state(project: Project, document: RunDocument, run: PipelineRun) -> RunStat
             )
         else:
             states.append(StepState(name=step.name, phase="waiting"))
-    return msgspec.structs.replace(seen, steps=tuple(states))
+    return msgspec.structs.replace(engine_state, steps=tuple(states))
 
 
 def _why_skipped(document: RunDocument, step: Step) -> str:

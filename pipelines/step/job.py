@@ -268,16 +268,16 @@ class _Work:
             )
 
 
-def _argv(step: Step, known: Mapping[str, Mapping[str, Any]], values: Path) -> list[str]:
+def _argv(step: Step, values_by_kind: Mapping[str, Mapping[str, Any]], values: Path) -> list[str]:
     def text(value: object) -> str:
         return str(value) if isinstance(value, (str, Path)) else msgspec.json.encode(value).decode()
 
     def fill(argument: str) -> str:
         return PLACEHOLDER.sub(
-            lambda found: (
-                text(known[found[1]][found[2]])
-                if found[1]
-                else {"values": str(values), "python": sys.executable}[found[3]]
+            lambda match: (
+                text(values_by_kind[match[1]][match[2]])
+                if match[1]
+                else {"values": str(values), "python": sys.executable}[match[3]]
             ),
             argument,
         )

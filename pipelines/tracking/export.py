@@ -93,21 +93,21 @@ def _export_run(
     project: Project, client: MlflowClient, uri: str, experiment: str, run: Run
 ) -> Exported:
     noted = notes.read(project.target.blobs, run.name)
-    there = copying.find(client, experiment, copying.identity(project, run.name))
+    existing = copying.find(client, experiment, copying.identity(project, run.name))
     digest = copying.digest(run, noted)
-    if there is not None and (state := _state(there, digest)):
-        return Exported(run=run.name, state=state, url=_page(uri, experiment, there.info.run_id))
+    if existing is not None and (state := _state(existing, digest)):
+        return Exported(run=run.name, state=state, url=_page(uri, experiment, existing.info.run_id))
     with project.target.calls.mutating("mlflow.copy", f"{uri} {run.name}"):
-        at = copying.copy(project, client, experiment, run, noted, there=there)
-        pyfunc.register(project, client, run, at)
-        client.set_tag(at, fields.DIGEST, digest)
-    return Exported(run=run.name, state="written", url=_page(uri, experiment, at))
+        mlflow_id = copying.copy(project, client, experiment, run, noted, existing=existing)
+        pyfunc.register(project, client, run, mlflow_id)
+        client.set_tag(mlflow_id, fields.DIGEST, digest)
+    return Exported(run=run.name, state="written", url=_page(uri, experiment, mlflow_id))
 
 
-def _state(there: MlflowRun, digest: str) -> Literal["unchanged", "deleted"] | None:
-    if there.info.lifecycle_stage == "deleted":
+def _state(existing: MlflowRun, digest: str) -> Literal["unchanged", "deleted"] | None:
+    if existing.info.lifecycle_stage == "deleted":
         return "deleted"
-    return "unchanged" if there.data.tags.get(fields.DIGEST) == digest else None
+    return "unchanged" if existing.data.tags.get(fields.DIGEST) == digest else None
 
 
 def _page(uri: str, experiment: str, run: str) -> str:

@@ -69,9 +69,11 @@ def metrics(run: Run) -> tuple[Metric, ...]:
 
     A figure has its 95 % interval as NAME_min and NAME_max.
     """
-    at = epoch_milliseconds(run.ended)
+    ended_ms = epoch_milliseconds(run.ended)
     figures = {name: value for name, value in _figures(run) if math.isfinite(value)}
-    totals = tuple(Metric(key=key(name), value=value, at=at) for name, value in figures.items())
+    totals = tuple(
+        Metric(key=key(name), value=value, at=ended_ms) for name, value in figures.items()
+    )
     return totals + (tuple(_periods(run)) if run.evaluation else ())
 
 

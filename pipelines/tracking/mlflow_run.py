@@ -47,15 +47,15 @@ def experiment(project: Project, client: MlflowClient) -> str:
     from mlflow.exceptions import MlflowException
 
     name = project.spec.name
-    if (there := client.get_experiment_by_name(name)) is None:
+    if (existing := client.get_experiment_by_name(name)) is None:
         with project.target.calls.mutating("mlflow.create_experiment", name):
             try:
                 return client.create_experiment(name)
             except MlflowException:  # somebody else made it
-                there = client.get_experiment_by_name(name)
-                if there is None:
+                existing = client.get_experiment_by_name(name)
+                if existing is None:
                     raise
-    return there.experiment_id
+    return existing.experiment_id
 
 
 def find(client: MlflowClient, experiment_id: str, run_id: str) -> MlflowRun | None:
@@ -82,7 +82,7 @@ def copy(
     run: Run,
     notes: Notes,
     *,
-    there: MlflowRun | None,
+    existing: MlflowRun | None,
 ) -> str:
     """Write all of a run over what MLflow has of it, and return MLflow's id of it.
 
@@ -90,40 +90,40 @@ def copy(
     """
     run_id = identity(project, run.name)
     tags = fields.tags(run, notes, project=project.spec.name, run_id=run_id)
-    if there is None:
-        there = client.create_run(
+    if existing is None:
+        existing = client.create_run(
             experiment_id,
             epoch_milliseconds(run.started),
             {fields.RUN_ID: run_id},
             run_name=run.name,
         )
-    at: str = there.info.run_id
-    _log(client, at, run, tags)
-    _log_data(project, client, at, run)
-    _log_files(project, client, at, run)
+    mlflow_id: str = existing.info.run_id
+    _log(client, mlflow_id, run, tags)
+    _log_data(project, client, mlflow_id, run)
+    _log_files(project, client, mlflow_id, run)
     client.set_terminated(
-        at, "FINISHED" if run.status == "done" else "FAILED", epoch_milliseconds(run.ended)
+        mlflow_id, "FINISHED" if run.status == "done" else "FAILED", epoch_milliseconds(run.ended)
     )
-    return at
+    return mlflow_id
 
 
-def _log(client: MlflowClient, at: str, run: Run, tags: dict[str, str]) -> None:
+def _log(client: MlflowClient, mlflow_id: str, run: Run, tags: dict[str, str]) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
     metrics = [
         Metric(metric.key, metric.value, metric.at, metric.step) for metric in fields.metrics(run)
     ]
     params = [Param(name, text) for name, text in fields.parameters(run).items()]
-    told = [RunTag(name, text) for name, text in tags.items()]
+    run_tags = [RunTag(name, text) for name, text in tags.items()]
     for start in range(0, len(metrics), _METRICS):
-        client.log_batch(at, metrics=metrics[start : start + _METRICS])
-    for start in range(0, max(len(params), len(told)), _BATCH):
+        client.log_batch(mlflow_id, metrics=metrics[start : start + _METRICS])
+    for start in range(0, max(len(params), len(run_tags)), _BATCH):
         client.log_batch(
-            at, params=params[start : start + _BATCH], tags=told[start : start + _BATCH]
+            mlflow_id, params=params[start : start + _BATCH], tags=run_tags[start : start + _BATCH]
         )
 
 
-def _log_data(project: Project, client: MlflowClient, at: str, run: Run) -> None:
+def _log_data(project: Project, client: MlflowClient, mlflow_id: str, run: Run) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     if run.data is None:
@@ -136,11 +136,11 @@ def _log_data(project: Project, client: MlflowClient, at: str, run: Run) -> None
         )
         dataset = Dataset(read.name, read.digest, "isthmus", read.source, read.schema, read.profile)
         client.log_inputs(
-            at, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
+            mlflow_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
         )
 
 
-def _log_files(project: Project, client: MlflowClient, at: str, run: Run) -> None:
+def _log_files(project: Project, client: MlflowClient, mlflow_id: str, run: Run) -> None:
     """Copy the record, the page, the log and the configuration's text, as far as they are there."""
     blobs = project.target.blobs
     with tempfile.TemporaryDirectory() as scratch:
@@ -154,4 +154,4 @@ def _log_files(project: Project, client: MlflowClient, at: str, run: Run) -> Non
                 (folder / uri.rpartition("/")[2]).write_bytes(blobs.get(uri))
         if run.config:
             (folder / Path(run.path).name).write_text(run.config, encoding="utf-8")
-        client.log_artifacts(at, str(folder))
+        client.log_artifacts(mlflow_id, str(folder))

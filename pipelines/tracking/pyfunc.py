@@ -38,7 +38,7 @@ def registered_name(project: Project, model: str) -> str:
     return f"{project.target.name}.{project.spec.name}.{model}"
 
 
-def register(project: Project, client: MlflowClient, run: Run, at: str) -> None:
+def register(project: Project, client: MlflowClient, run: Run, mlflow_id: str) -> None:
     """Register the version that a run made, with the MLflow run of that run.
 
     It is not done again where an earlier run of the same content brought it.
@@ -54,7 +54,7 @@ def register(project: Project, client: MlflowClient, run: Run, at: str) -> None:
     if not client.search_model_versions(
         f"name = '{name}' and tags.`{VERSION_ID}` = '{_identity(project, version)}'"
     ):
-        _put(project, client, version, run, name=name, at=at)
+        _put(project, client, version, run, name=name, mlflow_id=mlflow_id)
 
 
 def _identity(project: Project, version: ModelVersion) -> str:
@@ -64,7 +64,13 @@ def _identity(project: Project, version: ModelVersion) -> str:
 
 
 def _put(
-    project: Project, client: MlflowClient, version: ModelVersion, run: Run, *, name: str, at: str
+    project: Project,
+    client: MlflowClient,
+    version: ModelVersion,
+    run: Run,
+    *,
+    name: str,
+    mlflow_id: str,
 ) -> None:
     from mlflow.exceptions import MlflowException
 
@@ -72,7 +78,7 @@ def _put(
         folder = Path(scratch) / f"{version.model}-{version.version}"
         project.target.blobs.download(version.uri, folder)
         save(folder, Path(scratch) / _FOLDER, nulls=_nulls(run))
-        client.log_artifacts(at, str(Path(scratch) / _FOLDER), _FOLDER)
+        client.log_artifacts(mlflow_id, str(Path(scratch) / _FOLDER), _FOLDER)
     try:
         client.create_registered_model(
             name, {"isthmus.project": project.spec.name, "isthmus.target": project.target.name}
@@ -85,7 +91,7 @@ def _put(
         "isthmus.version": f"{version.model}@{version.version}",
         "isthmus.digest": version.digest,
     }
-    client.create_model_version(name, f"runs:/{at}/{_FOLDER}", at, tags=tags)
+    client.create_model_version(name, f"runs:/{mlflow_id}/{_FOLDER}", mlflow_id, tags=tags)
 
 
 def save(folder: Path, to: Path, *, nulls: frozenset[str] = frozenset()) -> None:
@@ -112,7 +118,9 @@ def save(folder: Path, to: Path, *, nulls: frozenset[str] = frozenset()) -> None
 def _nulls(run: Run) -> frozenset[str]:
     """Return the features that had empty values, by whole name: view.feature, or an attribute."""
     return (
-        frozenset(told.feature for told in run.data.distributions if told.nulls)
+        frozenset(
+            distribution.feature for distribution in run.data.distributions if distribution.nulls
+        )
         if run.data
         else frozenset()
     )
@@ -158,27 +166,31 @@ def _requirements(folder: Path, manifest: Manifest) -> list[str]:
 def move_aliases(project: Project, client: MlflowClient, model: str) -> None:
     """Move MLflow's aliases of a model to where ours are, as far as MLflow has those versions."""
     name = registered_name(project, model)
-    there = {
+    mlflow_versions = {
         version.tags.get(VERSION_ID): version
         for version in client.search_model_versions(f"name = '{name}'")
     }
-    if not there:
+    if not mlflow_versions:
         return
     ours = {
         alias: _identity(project, version)
         for version in project.target.registry.versions(model)
         for alias in version.aliases
     }
-    wanted = {
-        alias: str(there[identity].version) for alias, identity in ours.items() if identity in there
+    our_aliases = {
+        alias: str(mlflow_versions[identity].version)
+        for alias, identity in ours.items()
+        if identity in mlflow_versions
     }
     theirs = {
         alias: str(number) for alias, number in client.get_registered_model(name).aliases.items()
     }
-    if wanted == theirs:
+    if our_aliases == theirs:
         return
     with project.target.calls.mutating("mlflow.set_aliases", name):
-        for alias in theirs.keys() - wanted.keys():
+        for alias in theirs.keys() - our_aliases.keys():
             client.delete_registered_model_alias(name, alias)
-        for alias in sorted(alias for alias in wanted if theirs.get(alias) != wanted[alias]):
-            client.set_registered_model_alias(name, alias, wanted[alias])
+        for alias in sorted(
+            alias for alias in our_aliases if theirs.get(alias) != our_aliases[alias]
+        ):
+            client.set_registered_model_alias(name, alias, our_aliases[alias])

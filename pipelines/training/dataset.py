@@ -22,7 +22,7 @@ def read_data(folder: Path) -> tuple[pa.Table, Data]:
     """
     import pyarrow.parquet as pq
 
-    known = folder / "data.json"
+    record_file = folder / "data.json"
     return pq.ParquetFile(folder / "data.parquet").read(), decode(
-        known.read_bytes(), Data, what=str(known)
+        record_file.read_bytes(), Data, what=str(record_file)
     )

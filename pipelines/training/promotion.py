@@ -98,7 +98,7 @@ def promote(
         name = f"{model}@{version}"
         run = runs.of_version(project.target.blobs, name)
         verdict = run.gate if run else None
-        before = current(registry, model, alias)
+        previous = current(registry, model, alias)
         champion = current(registry, model, CHAMPION)
         first = champion is None or champion.version == version
         why = refusal(alias, verdict, first=first)
@@ -114,15 +114,15 @@ def promote(
                 remedy=f"a person may decide: isthmus models promote {name} --alias {alias} "
                 '--because "..."',
             )
-        if before is not None and before.version == version:
-            return before
+        if previous is not None and previous.version == version:
+            return previous
         _record(
             project,
             Promotion(
                 model=model,
                 version=version,
                 alias=alias,
-                before=before.version if before else None,
+                before=previous.version if previous else None,
                 gate=verdict,
                 run=run.name if run else None,
                 because=reason or None,
@@ -155,10 +155,10 @@ def _record(project: Project, promotion: Promotion) -> None:
 
     A crash may leave a record whose move is repeated, never a move without a record.
     """
-    before = promotions(project, promotion.model)
-    if before and msgspec.structs.replace(before[-1], at=promotion.at) == promotion:
+    earlier = promotions(project, promotion.model)
+    if earlier and msgspec.structs.replace(earlier[-1], at=promotion.at) == promotion:
         return
-    key = f"{_prefix(promotion.model)}{len(before) + 1:06d}"
+    key = f"{_prefix(promotion.model)}{len(earlier) + 1:06d}"
     project.target.state.put(key, msgspec.json.encode(promotion), expect=None)
 
 

@@ -64,7 +64,7 @@ def register(context: StepContext, model: Model) -> None:
     version = registry.register(model.model, uri=uri, digest=manifest.digest, image=image)
     alias, why_not = _place(context, model, version, judged, champion)
     theirs = runs.predictions_of(blobs, compared.run) if compared.rows and compared.run else None
-    before = records.peek(blobs, compared.run) if compared.run else None
+    previous_run = records.peek(blobs, compared.run) if compared.run else None
     run = Run(
         name=context.run,
         status="done",
@@ -81,8 +81,8 @@ def register(context: StepContext, model: Model) -> None:
         data=data,
         evaluation=measured,
         champion=compared,
-        drift=drifts(before.data.distributions, names_of(model), table)
-        if before and before.data
+        drift=drifts(previous_run.data.distributions, names_of(model), table)
+        if previous_run and previous_run.data
         else {},
         segments=by_segment(model.evaluate.segments, table, ours, theirs),
         gate=judged.verdict,
@@ -107,8 +107,8 @@ def names_of(model: Model) -> dict[str, str]:
 def publish(blobs: BlobStore, folder: Path, manifest: Manifest) -> str:
     """Copy a model folder to its place by digest, unless it is there whole, and return the URI."""
     uri = f"{blobs.root.rstrip('/')}/models/{manifest.model}/{manifest.digest}"
-    there = {info.uri.removeprefix(f"{uri}/") for info in blobs.list(f"{uri}/")}
-    if not {MANIFEST, *manifest.files} <= there:
+    stored_files = {info.uri.removeprefix(f"{uri}/") for info in blobs.list(f"{uri}/")}
+    if not {MANIFEST, *manifest.files} <= stored_files:
         blobs.upload(folder, uri)
     return uri
 
@@ -156,21 +156,23 @@ def _comparison(
     name = f"{champion.model}@{champion.version}"
     if champion.digest == own:
         return Champion(version=name, why_not=f"it is the champion, {name}")
-    before = runs.of_version(blobs, name)
-    if before is None:
+    previous_run = runs.of_version(blobs, name)
+    if previous_run is None:
         return Champion(version=name, why_not=f"the run of {name} is not kept")
     try:
-        theirs = runs.predictions_of(blobs, before.name)
+        theirs = runs.predictions_of(blobs, previous_run.name)
     except NotFound:
         return Champion(
             version=name,
-            run=before.name,
-            why_not=f"the predictions of {name} ({before.name}) are not kept",
+            run=previous_run.name,
+            why_not=f"the predictions of {name} ({previous_run.name}) are not kept",
         )
-    theirs_of = entity_of(msgspec.convert(before.settings["features"], tuple[Feature, ...]), spec)
+    theirs_of = entity_of(
+        msgspec.convert(previous_run.settings["features"], tuple[Feature, ...]), spec
+    )
     cutoffs = gate.cutoffs_of(model.gate)
     return measure.against(
-        ours, theirs, version=name, run=before.name, rates_of=theirs_of, cutoffs=cutoffs
+        ours, theirs, version=name, run=previous_run.name, rates_of=theirs_of, cutoffs=cutoffs
     )
 
 
@@ -202,16 +204,16 @@ def _place(
     """
     registry = context.target.registry
     first = champion is None or champion.version == version.version
-    wanted = promotion.approval_for(
+    approval = promotion.approval_for(
         judged.verdict, first=first and model.alias == promotion.CHAMPION
     )
-    if wanted != version.approval and not (
-        version.approval == "approved" and wanted == "pending"
+    if approval != version.approval and not (
+        version.approval == "approved" and approval == "pending"
     ):  # a person's approval stays
         registry.set_approval(
             version.model,
             version.version,
-            wanted,
+            approval,
             f"gate {judged.verdict or 'none'}, run {context.run}",
         )
     if model.alias is None:

@@ -82,9 +82,9 @@ def configuration(project: Project, config: str, overrides: Sequence[str] = ()) 
     models = project.spec.models
     name = Path(config).stem if config.endswith((".yaml", ".yml")) else config
     if name not in models:
-        there = ", ".join(model.path for model in models.values()) or "none"
+        listed = ", ".join(model.path for model in models.values()) or "none"
         raise NotFound(
-            f"there is no configuration {config} (there is: {there})",
+            f"there is no configuration {config} (there is: {listed})",
             remedy=did_you_mean(name, models),
         )
     return overridden(project.description, models[name], overrides) if overrides else models[name]
@@ -104,11 +104,11 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
     All but the last come from the cache when nothing changed.
     """
     start, end = window(project, model)
-    before = previous_run(project, model)
-    stored = stored_events(project, model, start, end, since=before.started if before else None)
+    last_run = previous_run(project, model)
+    stored = stored_events(project, model, start, end, since=last_run.started if last_run else None)
     corrected = (
-        Corrected(corrections=stored.corrections, since=before.name)
-        if before and stored.corrections
+        Corrected(corrections=stored.corrections, since=last_run.name)
+        if last_run and stored.corrections
         else None
     )
     settings: dict[str, Any] = msgspec.to_builtins(model)
@@ -231,10 +231,10 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: 
     run = _failed_run(project, model, name, planned=planned, failure=f"{step}: {text}")
     records.keep(blobs, run)
     mirror(project, run)
-    known = failure(project, name, step)
-    mend = f"{known.remedy}\n" if known and known.remedy else ""
-    beside = ", ".join(other.name for other in failed[1:] if other.phase == "cancelled")
-    cancelled = f"{beside} was cancelled, " if beside else ""
+    step_failure = failure(project, name, step)
+    mend = f"{step_failure.remedy}\n" if step_failure and step_failure.remedy else ""
+    cancelled_names = ", ".join(other.name for other in failed[1:] if other.phase == "cancelled")
+    cancelled = f"{cancelled_names} was cancelled, " if cancelled_names else ""
     raise Invalid(
         f"run {name} ({model.path}) failed in step {step}: {text}",
         remedy=f"{mend}{cancelled}nothing was registered; log {run.log}",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class VersionLineage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a version is made of, and the moves of its aliases.
+    """The things that a version is made of, and the moves of its aliases.
 
     `made_of` ends at the node `model MODEL@VERSION`; what lies above its run's features is as
     project.yaml says it now.
@@ -80,12 +80,12 @@ def edges_of(run: Run, spec: ProjectSpec) -> tuple[Edge, ...]:
 
 
 def _above(nodes: list[Node], spec: ProjectSpec) -> list[Edge]:
-    every, wanted, edges = lineage.edges(spec), list(nodes), dict[Edge, None]()
-    while wanted:
-        node = wanted.pop()
+    every, pending, edges = lineage.edges(spec), list(nodes), dict[Edge, None]()
+    while pending:
+        node = pending.pop()
         above = [edge for edge in every if edge.target == node and edge not in edges]
         edges |= dict.fromkeys(above)
-        wanted += [edge.source for edge in above]
+        pending += [edge.source for edge in above]
     return list(edges)
 
 
@@ -95,8 +95,8 @@ def parsed(text: str) -> tuple[str, int]:
     Raises:
         NotFound: the text names no version.
     """
-    model, at, number = text.rpartition("@")
-    if not at or not number.isascii() or not number.isdigit():
+    model, separator, number = text.rpartition("@")
+    if not separator or not number.isascii() or not number.isdigit():
         raise NotFound(
             f"{text} is no version",
             remedy="a version is MODEL@NUMBER, such as ranker@2: isthmus models list",
