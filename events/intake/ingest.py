@@ -217,7 +217,7 @@ def _check_tables(project: Project, chosen: Iterable[Event]) -> None:
             raw_table(project.spec.events[name]),
             quarantine_table(project.spec.events[name]),
         ):
-            require_table(project, table)
+            require_table(project.target, table)
 
 
 def _stage(

@@ -192,5 +192,5 @@ def _event(project: Project, event: str) -> Event:
         )
     spec = project.spec.events[event]
     for table in (quarantine_table(spec), raw_table(spec)):
-        require_table(project, table)
+        require_table(project.target, table)
     return spec

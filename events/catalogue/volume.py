@@ -8,7 +8,7 @@ import msgspec
 
 from ...core.runtime.project import Project
 from ...errors import NotFound
-from .relations import raw_name
+from ..tables.relations import raw_name
 
 
 class DayVolume(msgspec.Struct, frozen=True, kw_only=True):

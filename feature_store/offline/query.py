@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from ...errors import Invalid
 from ...project.reading.names import did_you_mean
-from .subset import parse
+from ..sql.subset import parse
 
 if TYPE_CHECKING:
     import pyarrow as pa
