@@ -158,12 +158,15 @@ class LocalOnlineStore:
             params["since"] = from_epoch(start)
         return self._target.warehouse.query(sql, params)
 
-    def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
+    def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
         """By view a row for each key, in order, or None; a SELECT of many keys.
 
         NotFound: no such view.
         """
-        return {view: self._rows(view, keys) if keys else [] for view, keys in wanted.items()}
+        return {
+            view: self._rows(view, view_keys) if view_keys else []
+            for view, view_keys in keys.items()
+        }
 
     def _rows(self, view: str, keys: Sequence[str]) -> list[dict[str, object] | None]:
         rows: dict[str, dict[str, object]] = {}

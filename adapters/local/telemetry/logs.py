@@ -24,12 +24,12 @@ class LocalLogSource:
         self._target = target
         self._home = home(target).absolute()
 
-    def tail(self, ref: str, *, after: str | None = None, limit: int = 100) -> LogPage:
+    def tail(self, resource: str, *, after: str | None = None, limit: int = 100) -> LogPage:
         """The last `limit` lines; with `after` (a page's cursor) the first `limit` whole lines
         after it. NotFound, Invalid.
         """
-        self._target.calls.reading("logs.tail", ref)
-        path = self._path(ref)
+        self._target.calls.reading("logs.tail", resource)
+        path = self._path(resource)
         try:
             with path.open("rb") as file:
                 size = file.seek(0, 2)
@@ -45,7 +45,7 @@ class LocalLogSource:
                     ]
                     lines, cursor = whole, start + sum(map(len, whole))
         except (FileNotFoundError, IsADirectoryError) as error:
-            raise NotFound(f"{ref} has written no log yet") from error
+            raise NotFound(f"{resource} has written no log yet") from error
         return LogPage(
             lines=tuple(line.decode("utf-8", "replace").rstrip("\r\n") for line in lines),
             cursor=str(cursor),

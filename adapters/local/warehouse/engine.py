@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar, final
 import msgspec
 
 from ....errors import Invalid, IsthmusError, LimitExceeded
-from ....events.sources.sql import of_the_system
+from ....events.sources.sql import system_error
 from ....target import Target
 from ...common.warehouse import results
 from ...common.warehouse.queries import bind, sql_error, sql_invalid, with_position
@@ -370,7 +370,7 @@ def _replace(
 
 
 def _is_full_disk(error: Exception) -> bool:
-    refusal = of_the_system(error)
+    refusal = system_error(error)
     return refusal is not None and refusal.errno == errno.ENOSPC
 
 

@@ -64,16 +64,20 @@ def _send(aws: Aws, name: str, entries: list[dict[str, Any]]) -> None:
     raise _refusal(name, failed, len(entries))
 
 
-def read(
-    aws: Aws, wanted: Mapping[str, Sequence[str]]
-) -> dict[str, dict[str, list[dict[str, str]]]]:
+def read(aws: Aws, keys: Mapping[str, Sequence[str]]) -> dict[str, dict[str, list[dict[str, str]]]]:
     """By feature group, the records of those keys that have one.
 
     Up to a hundred keys, of whatever groups, are one call.
     """
-    records: dict[str, dict[str, Any]] = {name: {} for name in wanted}
+    records: dict[str, dict[str, Any]] = {name: {} for name in keys}
     chunks = list(
-        _calls(list(dict.fromkeys((name, key) for name, keys in wanted.items() for key in keys)))
+        _calls(
+            list(
+                dict.fromkeys(
+                    (name, key) for name, group_keys in keys.items() for key in group_keys
+                )
+            )
+        )
     )
     if len(chunks) < 2:
         answers = [_fetch(aws, chunk) for chunk in chunks]

@@ -76,13 +76,13 @@ class SageMakerRegistry:
         assert there is not None  # noqa: S101  for the type checker: `wait` returned, so it is there
         return self._version(model, there, self._aliases(group))
 
-    def get(self, model: str, ref: int | str) -> ModelVersion:
+    def get(self, model: str, number_or_alias: int | str) -> ModelVersion:
         """By number or alias (a tag of the group). NotFound, with what there is."""
-        return self._version(model, *self._lookup(model, ref))
+        return self._version(model, *self._lookup(model, number_or_alias))
 
-    def arn(self, model: str, ref: int | str) -> str:
+    def arn(self, model: str, number_or_alias: int | str) -> str:
         """The package of a version, by number or alias. NotFound."""
-        return str(self._lookup(model, ref)[0]["ModelPackageArn"])
+        return str(self._lookup(model, number_or_alias)[0]["ModelPackageArn"])
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
         """The packages that are Completed, oldest first; none of a model that is not there."""

@@ -45,18 +45,18 @@ class CloudWatchLogs:
         self._target = target
         self._aws: Aws = of(target)
 
-    def tail(self, ref: str, *, after: str | None = None, limit: int = 100) -> LogPage:
+    def tail(self, resource: str, *, after: str | None = None, limit: int = 100) -> LogPage:
         """The last `limit` lines; with `after` (a page's cursor) the first `limit` lines after it.
 
         NotFound, Invalid.
         """
-        group, prefix = place(self._aws, ref)
+        group, prefix = place(self._aws, resource)
         try:
             if after is not None:
                 return self._following(group, prefix, _cursor(after), limit)
             return self._last(group, prefix, limit)
         except NotFound as error:
-            raise NotFound(f"{ref} has written no log yet") from error
+            raise NotFound(f"{resource} has written no log yet") from error
 
     def _last(self, group: str, prefix: str | None, limit: int) -> LogPage:
         now = epoch_milliseconds(self._target.clock())
