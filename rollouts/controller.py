@@ -39,9 +39,8 @@ from .tick import outcome, tick
 REQUEST = timedelta(seconds=15)  # the time-out of a call that changes something
 MARGIN = timedelta(seconds=5)
 EVERY = timedelta(seconds=10)
-TELL_AGAIN = timedelta(
-    minutes=1
-)  # after what could not be told: a webhook that does not answer holds up no other look
+# after what could not be told: a webhook that does not answer holds up no other look
+TELL_AGAIN = timedelta(minutes=1)
 Clock = Callable[[], datetime]
 
 

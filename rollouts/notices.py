@@ -123,9 +123,8 @@ def _post(url: str, body: bytes, name: str) -> None:
     headers = {"Content-Type": "application/json", "Idempotency-Key": name}
     handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
     if urllib.parse.urlsplit(url).hostname in _LOOPBACK:
-        handlers.append(
-            urllib.request.ProxyHandler({})
-        )  # a proxy has no business between this machine and itself
+        # a proxy has no business between this machine and itself
+        handlers.append(urllib.request.ProxyHandler({}))
     try:
         request = urllib.request.Request(url, data=body, headers=headers, method="POST")  # noqa: S310  _url looked at its scheme
         with urllib.request.build_opener(*handlers).open(request, timeout=TIMEOUT):

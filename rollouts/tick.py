@@ -35,9 +35,8 @@ _PHASES: dict[Phase, Callable[[State, Observation, datetime], Step]] = {
     "ended": end,
 }
 _ABORTABLE = ("starting", "sizing", "shifting", "baking", "waiting", "promoted")
-_CHANGED = (
-    "changed"  # no target's token: somebody changed the endpoint between our look and our touch
-)
+# no target's token: somebody changed the endpoint between our look and our touch
+_CHANGED = "changed"
 _MOST_MOVES = 16  # of one look; there are fewer phases
 
 
@@ -133,9 +132,8 @@ def _abort(state: State, wish: Wish, seen: Observation, now: datetime) -> State:
         return to_aborting(state, now, cause)
     if seen.owner is None:
         return state
-    state = note(
-        replace(state, cause=cause), now, "abort", cause
-    )  # nothing was ours yet: nothing to take back
+    # nothing was ours yet: nothing to take back
+    state = note(replace(state, cause=cause), now, "abort", cause)
     return to_ended(note(state, now, "aborted", cause), now, "aborted")
 
 
@@ -153,11 +151,9 @@ def outcome(state: State, action: Action, error: IsthmusError | None) -> State:
             replace(state, bake_token=_CHANGED) if baking and isinstance(error, Conflict) else state
         )
     if isinstance(action, Shift) and unknown:
-        return replace(
-            state, lease=replace(state.lease, touched=False)
-        )  # it may come yet: a touch makes it stale
+        # it may come yet: a touch makes it stale
+        return replace(state, lease=replace(state.lease, touched=False))
     if isinstance(action, Shift) and not done:
-        return replace(
-            state, sent=max(state.sent - 1, 1)
-        )  # it did not happen, so the target did not go back; 0: nothing was tried
+        # it did not happen, so the target did not go back; 0: nothing was tried
+        return replace(state, sent=max(state.sent - 1, 1))
     return state

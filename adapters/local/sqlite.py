@@ -49,9 +49,8 @@ class Database:
             return self._open()
         if isinstance(connection, Snapshot) and time.monotonic() - self._local.opened > _FRESH:
             with self._lock:
-                self._all.remove(
-                    (pid, connection)
-                )  # and not closed: somebody may read it to its end
+                # and not closed: somebody may read it to its end
+                self._all.remove((pid, connection))
             return self._open()
         return connection
 

@@ -54,9 +54,8 @@ def explained(target: str) -> Iterator[None]:
     ) as error:
         raise none(target, why=str(error)) from error
     except (aws.SSOError, aws.TokenRetrievalError) as error:  # a login that has run out
-        asked = isinstance(
-            error, aws.TokenRetrievalError
-        )  # of AWS's login service, to make the login last longer
+        # of AWS's login service, to make the login last longer
+        asked = isinstance(error, aws.TokenRetrievalError)
         raise none(target, why=str(error), called=asked) from error
 
 

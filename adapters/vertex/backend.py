@@ -16,9 +16,8 @@ _REMEDY = (
     "for a stack of the project's own, unset the variable that names this one, and take "
     "`offline:` out of profiles.yaml"
 )
-_direct = urllib.request.build_opener(
-    urllib.request.ProxyHandler({})
-)  # the door of a stack is no way to the stack itself
+# the door of a stack is no way to the stack itself
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def address(url: str) -> dict[str, str]:

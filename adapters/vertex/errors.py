@@ -145,9 +145,8 @@ def _unanswered_error(error: BaseException, what: str, *, effect: bool) -> Isthm
     if isinstance(error, (TransportError, ConnectTimeout, ProxyError, SSLError)) or (
         isinstance(error, NoConnection) and _never_connected(error)
     ):
-        return Unavailable(
-            f"{what}: {error}", remedy="check the network, or the offline stack"
-        )  # nothing was sent
+        # nothing was sent
+        return Unavailable(f"{what}: {error}", remedy="check the network, or the offline stack")
     if isinstance(error, GoogleAuthError):
         alone = isinstance(error, (DefaultCredentialsError, RefreshError))
         return Denied(

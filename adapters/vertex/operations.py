@@ -62,9 +62,8 @@ def wait_for_success(
 def error_of(operation: Any, what: str) -> IsthmusError:
     """What an operation that failed says. It is over: nothing of it is unknown."""
     error = from_status(operation.error.code, operation.error.message, what)
-    return (
-        Invalid(error.message) if isinstance(error, Busy) else error
-    )  # a precondition of work that is over: waiting does not mend it
+    # a precondition of work that is over: waiting does not mend it
+    return Invalid(error.message) if isinstance(error, Busy) else error
 
 
 def of_resource(session: Session, client: Any, resource: str) -> list[Any]:

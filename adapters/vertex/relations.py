@@ -52,9 +52,8 @@ def _sources(scope: Scope) -> dict[str, exp.Expr]:
     """What stands in a SELECT's FROM and JOINs, by the names that it has there."""
     sources: dict[str, exp.Expr] = {}
     for name, (node, _) in scope.selected_sources.items():
-        named = (
-            node if isinstance(node, exp.Table) else node.parent
-        )  # of a subquery sqlglot gives what is inside
+        # of a subquery sqlglot gives what is inside
+        named = node if isinstance(node, exp.Table) else node.parent
         if isinstance(named, exp.Table | exp.Subquery):
             sources[name] = named
     return sources

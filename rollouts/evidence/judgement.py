@@ -24,9 +24,8 @@ MINUTE = timedelta(minutes=1)
 MOST_NEWS = 4
 # that one look judges, each on everything since the bake began: the lease must outlive the look
 MOST_MINUTES = 240
-LATE = (
-    2 * MINUTE
-)  # minutes that are settled and cannot be read for so long are no data; a single failed call is not
+# minutes that are settled and cannot be read for so long are no data; a single failed call is not
+LATE = 2 * MINUTE
 
 
 def judged_until(state: State) -> datetime | None:

@@ -17,9 +17,8 @@ from ..state.transitions import MOST_CALLS, Step, note, to_ended
 from .promoted import model_of
 from .shifting import put_right
 
-PATIENCE = timedelta(
-    minutes=30
-)  # that the traffic is owned until it and the instances are as they are to stay
+# that the traffic is owned until it and the instances are as they are to stay
+PATIENCE = timedelta(minutes=30)
 
 
 def aborting(state: State, seen: Observation, now: datetime) -> Step:
@@ -86,12 +85,10 @@ def _is_settled(state: State, seen: Observation) -> bool:
         return seen.absent
     if not state.taken or state.end in ("refused", "lost") or is_lost(state, seen):
         return True
-    served = (
-        is_served(state, seen.endpoint) or state.sent > MOST_CALLS
-    )  # what was put right has arrived, or somebody means it
-    named = (
-        state.plan.promote_alias is None or seen.alias_version is not None
-    )  # else it may be late, and was not looked at
+    # what was put right has arrived, or somebody means it
+    served = is_served(state, seen.endpoint) or state.sent > MOST_CALLS
+    # else it may be late, and was not looked at
+    named = state.plan.promote_alias is None or seen.alias_version is not None
     return served and named and is_sized(_final_spec(state), seen.endpoint)
 
 

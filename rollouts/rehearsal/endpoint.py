@@ -32,9 +32,8 @@ def stand_up(target: Target, plan: Plan) -> None:
         _register(target, variant.model, variant.version)
         if alias is not None:
             target.registry.set_alias(variant.model, alias, variant.version)
-    host = RoutedEndpoints(
-        target.endpoints, target.state, lambda: _LONG_AGO
-    )  # a split that has served for long, on any clock
+    # a split that has served for long, on any clock
+    host = RoutedEndpoints(target.endpoints, target.state, lambda: _LONG_AGO)
     host.apply(plan.spec)
     ready = _settle(target, plan.spec.name)
     host.shift(plan.spec.name, plan.initial, expect=ready.token)

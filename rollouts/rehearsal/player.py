@@ -69,9 +69,8 @@ def play(scenario: Scenario, plan: Plan, endpoint: str, setting: Setting) -> Reh
 class _Player:
     def __init__(self, scenario: Scenario, plan: Plan, endpoint: str, setting: Setting) -> None:
         self.endpoint, self.setting, self.plan = endpoint, setting, plan
-        self.outside = (
-            setting.ports()
-        )  # of people and of who else is there: no trap is set for them
+        # of people and of who else is there: no trap is set for them
+        self.outside = setting.ports()
         self.traps = Traps()
         self.names = (f"controller {number}" for number in itertools.count(1))
         self.controllers: dict[str, Ports] = {}

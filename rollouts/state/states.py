@@ -59,10 +59,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     initial: dict[str, Decimal]  # percent by variant when it was planned
     promote_alias: str | None
     alias_before: int = 0  # the version that it named when this was planned; 0: none
-    retire_alias: str | None = (
-        # the alias by which the new variant is declared: taken off the version that was promoted
-        None
-    )
+    # the alias by which the new variant is declared: taken off the version that was promoted
+    retire_alias: str | None = None
     remove_old: timedelta
     webhook_env: str | None
     heir_of: str = ""  # the run of an experiment that leaves it the traffic
@@ -150,9 +148,8 @@ class State(StoredDocument, frozen=True, kw_only=True, tag=2):
     bake_from: datetime | None = None
     bake_until: datetime | None = None
     bake_token: str | None = None  # the endpoint's token at the bake's first look
-    hold_until: datetime | None = (
-        None  # of no data; what is inconclusive has until bake_until and its hold
-    )
+    # of no data; what is inconclusive has until bake_until and its hold
+    hold_until: datetime | None = None
     held_for: Literal["", "no data", "inconclusive", "drift"] = ""  # of which the history was told
     grace_until: datetime | None = None
     watch_until: datetime | None = None
@@ -160,9 +157,8 @@ class State(StoredDocument, frozen=True, kw_only=True, tag=2):
     checks: dict[str, Tally] = {}  # by Guardrail.name
     corrected: int = 0
     alias: Literal["unmoved", "moved", "back"] = "unmoved"
-    handover: Literal["", "resizing", "small", "whole", "removing", "done", "failed"] = (
-        ""  # where `handing` is
-    )
+    # where `handing` is
+    handover: Literal["", "resizing", "small", "whole", "removing", "done", "failed"] = ""
     wish: Wishes = Wishes()
     lease: Lease
     seq: int = 0  # of the newest entry
@@ -186,13 +182,11 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     absent: bool = False  # the endpoint is not there: seen, not unknown
     owner: Literal["ours", "free", "other"] | None = None
     owner_text: str = ""  # of another's: who and since when
-    alias_version: int | None = (
-        None  # what the alias to be promoted names now; 0: nothing; None: not read
-    )
+    # what the alias to be promoted names now; 0: nothing; None: not read
+    alias_version: int | None = None
     retired_version: int | None = None  # ... and the alias to be retired
-    smoke: str | None = (
-        None  # what is wrong with the variant that was tried; "": nothing; None: not tried
-    )
+    # what is wrong with the variant that was tried; "": nothing; None: not tried
+    smoke: str | None = None
     settled: datetime | None = None  # minutes before it are final; None: not read at this look
     minutes: Mapping[str, tuple[Bucket, ...]] = {}  # by variant, from bake_from up to `settled`
     scores: Mapping[

@@ -18,9 +18,8 @@ from .states import Check, End, Entry, Plan, State, What
 
 Step = tuple[State, tuple[Action, ...]]  # the next state, and what is asked for
 SHIFT_TIME = timedelta(minutes=30)  # for capacity, and again for the traffic, to follow
-MOST_CALLS = (
-    6  # that do not bring the traffic where it is meant to be: a silent rollback ends ready
-)
+# that do not bring the traffic where it is meant to be: a silent rollback ends ready
+MOST_CALLS = 6
 WATCH = timedelta(minutes=6)  # a lease, and the five minutes in which AWS takes a signature
 
 

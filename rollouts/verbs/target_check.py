@@ -16,9 +16,8 @@ from ...project.reading.report import problem_at
 from ...project.specs.description import Description, Rollout
 from ...target import Capability
 
-SPARE = timedelta(
-    minutes=2
-)  # of a bake, beyond the metrics' delay: a minute must be over, and another one seen
+# of a bake, beyond the metrics' delay: a minute must be over, and another one seen
+SPARE = timedelta(minutes=2)
 
 
 def check_target(
@@ -33,9 +32,8 @@ def check_target(
         capabilities[name].value if name in capabilities else None
         for name in ("traffic.resolution", "metrics.delay")
     )
-    endpoint = description.spec.endpoints.get(
-        rollout.endpoint
-    )  # absent: what is wrong with it is said already
+    # absent: what is wrong with it is said already
+    endpoint = description.spec.endpoints.get(rollout.endpoint)
     if endpoint is not None and endpoint.routing == "sticky":
         resolution = STEP  # the gateway splits
     for position, step in enumerate(rollout.steps):

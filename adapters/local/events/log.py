@@ -101,9 +101,8 @@ class LocalEventLog:
     def _write(self, together: list[_Ticket]) -> None:
         with self._database.transaction("appending events") as db:
             for ticket in together:
-                document = catalogue.read(
-                    db, ticket.stream
-                )  # a stream that was deleted since must not swallow events
+                # a stream that was deleted since must not swallow events
+                document = catalogue.read(db, ticket.stream)
                 if document is None or document.stream_key is None:
                     ticket.error = _absent(ticket.stream)
                 else:

@@ -72,9 +72,8 @@ class LocalCounters:
         """
         if self.observe(endpoint) is None:
             with self._calls.mutating("counters.apply", endpoint):
-                inventory.record(
-                    self._target, KIND, endpoint
-                )  # first: what a crash leaves is listed
+                # first: what a crash leaves is listed
+                inventory.record(self._target, KIND, endpoint)
                 with (
                     _synced(self._target) as database,
                     database.transaction(f"making counters of {endpoint}") as db,

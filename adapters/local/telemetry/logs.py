@@ -36,9 +36,8 @@ class LocalLogSource:
                 if after is None:
                     lines, cursor = _last(path, size, limit), size
                 else:
-                    start = (
-                        int(after) if after.isdigit() and int(after) <= size else 0
-                    )  # the log was begun anew
+                    # the log was begun anew
+                    start = int(after) if after.isdigit() and int(after) <= size else 0
                     file.seek(start)
                     whole = [
                         line for line in file.readlines(CHUNK * 16)[:limit] if line.endswith(b"\n")

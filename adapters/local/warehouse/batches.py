@@ -114,9 +114,8 @@ def write(table: Path, batch: str, document: Document, rows: Iterator[pa.RecordB
         except OSError as error:
             if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
                 raise
-            shutil.rmtree(
-                aside, ignore_errors=True
-            )  # another process published the same batch first
+            # another process published the same batch first
+            shutil.rmtree(aside, ignore_errors=True)
         sync_folder(table)
     except BaseException:
         if writer is not None:

@@ -56,16 +56,14 @@ class Engine:
 
     def __init__(self, target: Target, database: Database) -> None:
         self._folder = home(target).absolute() / "warehouse"
-        self._spill = (
-            self._folder / files.temporary_name()
-        )  # DuckDB makes it when memory runs short
+        # DuckDB makes it when memory runs short
+        self._spill = self._folder / files.temporary_name()
         self._database = database
         self._calls = target.calls
         self._lock = threading.Lock()  # one thread at a time registers
         self._registered: dict[str, _Registered] = {}
-        self._compared: set[tuple[str, str, str]] = (
-            set()
-        )  # table, its incarnation, batch: found as they were written
+        # table, its incarnation, batch: found as they were written
+        self._compared: set[tuple[str, str, str]] = set()
         self._owner = 0
         self._base: duckdb.DuckDBPyConnection | None = None
         self._local = threading.local()
@@ -182,12 +180,10 @@ class Engine:
             )
             folder = str(self._folder.resolve())
             literal = "'" + folder.replace("'", "''") + "'"
-            base.execute(
-                f"SET allowed_directories = [{literal}, {path_literal(folder)}]"
-            )  # a pattern is looked at before what it matches
-            base.execute(
-                "SET enable_external_access = false"
-            )  # views and queries are a project's own: they see the warehouse
+            # a pattern is looked at before what it matches
+            base.execute(f"SET allowed_directories = [{literal}, {path_literal(folder)}]")
+            # views and queries are a project's own: they see the warehouse
+            base.execute("SET enable_external_access = false")
             base.execute("CREATE SCHEMA spool")
             self._base, self._owner = base, os.getpid()
             self._registered = {}
@@ -293,9 +289,8 @@ class Engine:
         import duckdb
 
         if isinstance(error, duckdb.FatalException | duckdb.InternalException):
-            self._base = (
-                None  # DuckDB refuses everything after such an error; a new one starts clean
-            )
+            # DuckDB refuses everything after such an error; a new one starts clean
+            self._base = None
         if _is_full_disk(error):
             place = f"{self._folder}: what does not fit into memory waits there"
             return LimitExceeded(

@@ -44,7 +44,7 @@ class SageMakerAdopter:
         ours = owner == self._aws.project
         name = adoption.name_here(
             native,
-            wanted=name,
+            requested=name,
             noted=tags.get(names.NAME_TAG, "") if ours else None,
             adopted=self._aws.adopted,
             own=native.removeprefix(names.dashed(self._aws.project, "")),

@@ -68,9 +68,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     machine: str
     count: int
     weight: Decimal
-    standing: Mapping[str, Any] | None = (
-        None  # of what was adopted: the production variant that is repeated; its model is there
-    )
+    # of what was adopted: the production variant that is repeated; its model is there
+    standing: Mapping[str, Any] | None = None
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):

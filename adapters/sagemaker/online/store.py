@@ -50,13 +50,11 @@ class _View(StoredDocument, frozen=True, kw_only=True):
     """The document beside a feature group."""
 
     features: tuple[Column, ...]
-    created: str = msgspec.field(
-        name="made"
-    )  # the group's creation time: another group of the name has another document
+    # the group's creation time: another group of the name has another document
+    created: str = msgspec.field(name="made")
     stamp: int = 0  # ms; the greatest EventTime that a sync has used
-    synced: int | None = (
-        None  # ms; everything created up to then is served. None: it must be rebuilt
-    )
+    # ms; everything created up to then is served. None: it must be rebuilt
+    synced: int | None = None
 
 
 class _Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,9 +152,8 @@ class FeatureStoreOnline:
         stored = self._stored_view(view, group)
         phase = _PHASES[group["FeatureGroupStatus"]]
         if stored is None:
-            return OnlineViewState(
-                phase="creating" if phase == "ready" else phase, columns=()
-            )  # half-made: `apply` makes the rest
+            # half-made: `apply` makes the rest
+            return OnlineViewState(phase="creating" if phase == "ready" else phase, columns=())
         return OnlineViewState(
             phase="updating" if phase == "ready" and _updating(group) else phase,
             columns=stored.view.features,
@@ -176,9 +173,8 @@ class FeatureStoreOnline:
             if since is None or known.synced is None
             else min(epoch_milliseconds(since), known.synced)
         )
-        end = max(
-            epoch_milliseconds(until), known.synced or 0
-        )  # must not take back what a later sync has served
+        # must not take back what a later sync has served
+        end = max(epoch_milliseconds(until), known.synced or 0)
         latest = self._latest(view, known, start, end)
         if latest.num_rows:
             stamp = max(end, known.stamp + 1)

@@ -35,9 +35,8 @@ DELETERS: dict[str, Callable[[Aws, str], None]] = {
 }
 # parts of another resource, which goes as a whole
 _PART_OF = {"endpoint_config": "endpoint", "endpoint_model": "endpoint"}
-_FREE = frozenset(
-    {KIND, "pipeline", online.KIND, "view", "table", "model"}
-)  # cost nothing by the hour, only by use
+# cost nothing by the hour, only by use
+_FREE = frozenset({KIND, "pipeline", online.KIND, "view", "table", "model"})
 
 
 @final

@@ -58,9 +58,8 @@ class SageMakerObjects:
         """sagemaker.core.resources.ModelPackage: a version, by its number or an alias. NotFound."""
         arn = SageMakerRegistry(self._target).arn(name, ref)
         package = self._resource("ModelPackage", "DescribeModelPackage", model_package_name=arn)
-        package.model_package_name = (
-            arn  # a version has no name of its own; the SDK's refresh, update and delete send this
-        )
+        # a version has no name of its own; the SDK's refresh, update and delete send this
+        package.model_package_name = arn
         return package
 
     def pipeline(self, run: str) -> Any:

@@ -21,9 +21,8 @@ from .prices import PROVIDER
 
 _API_REGION = "us-east-1"  # one of the few that have the API; each knows the prices of all
 _WITHIN = 10  # seconds for a page of 100 products
-_HOSTING = re.compile(
-    r"([A-Z]{2,4}\d-)?Host:(?P<machine>ml\.[a-z0-9.-]+)"
-)  # USE1-Host:ml.m5.large, "Real-Time Inference"
+# USE1-Host:ml.m5.large, "Real-Time Inference"
+_HOSTING = re.compile(r"([A-Z]{2,4}\d-)?Host:(?P<machine>ml\.[a-z0-9.-]+)")
 _SCANNED = re.compile(r"([A-Z]{2,4}\d-)?DataScannedInTB")
 
 

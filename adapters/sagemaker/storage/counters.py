@@ -113,9 +113,8 @@ class DynamoCounters:
             seen = self._aws.client("dynamodb").describe_time_to_live(TableName=name)[
                 "TimeToLiveDescription"
             ]
-        return (
-            "ready" if seen.get("TimeToLiveStatus") in ("ENABLING", "ENABLED") else "creating"
-        )  # half-made: `apply` makes the rest
+        # half-made: `apply` makes the rest
+        return "ready" if seen.get("TimeToLiveStatus") in ("ENABLING", "ENABLED") else "creating"
 
     def _status(self, name: str) -> str | None:
         try:

@@ -31,9 +31,8 @@ _QUERIES = (
     ("p99_ms", "ModelLatency", "p99", 0.001),
 )
 _MOST_POINTS = 100_800  # of a call
-_KNOWN = timedelta(
-    seconds=30
-)  # that DescribeEndpoint's answer is good for: a variant made since has no minute that is settled
+# that DescribeEndpoint's answer is good for: a variant made since has no minute that is settled
+_KNOWN = timedelta(seconds=30)
 _AGAIN = 5  # times, when CloudWatch says that it gave a part only
 _PAUSE = 1.0  # seconds before that
 
@@ -64,9 +63,8 @@ class CloudWatchMetrics:
                 remedy="ask again after that, or for the minutes before it",
             )
         span = timedelta(minutes=_MOST_POINTS // (len(_QUERIES) * len(variants)))
-        start = max(
-            window.start, _floor(created)
-        )  # an earlier endpoint of the same name had metrics of its own
+        # an earlier endpoint of the same name had metrics of its own
+        start = max(window.start, _floor(created))
         if start >= window.end:
             return {}
         series: dict[str, dict[str, Values]] = {variant: {} for variant in variants}

@@ -39,7 +39,7 @@ class VertexAdopter:
         ours = owner == session.name
         name = adoption.name_here(
             number,
-            wanted=name,
+            requested=name,
             noted=endpoint.labels.get(NAME_LABEL, "") if ours else None,
             adopted=session.adopted,
             own=endpoint.display_name.removeprefix(dashed(session.name, "")),

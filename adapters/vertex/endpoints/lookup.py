@@ -84,9 +84,8 @@ def answering(
         return head
     wanted = [spec.name for spec in deployed.intended_variants(head).values()]
     name = variant or wanted[0]
-    part = (
-        find(session, endpoint, name) if name in wanted else None
-    )  # else it is leaving, though its endpoint may be there
+    # else it is leaving, though its endpoint may be there
+    part = find(session, endpoint, name) if name in wanted else None
     if part is None:
         raise NotFound(f"{endpoint} has no variant {name}", remedy=f"isthmus deploy {endpoint}")
     return part

@@ -31,9 +31,8 @@ PREDICT, HEALTH = "/invocations", "/ping"
 _DIGEST = "ISTHMUS_DIGEST"  # in the container's environment, which never changes
 _APPROVAL = "isthmus_approval"
 _DEFAULT = "default"
-_CLAIMED = timedelta(
-    minutes=2
-)  # after which a claim that was not renewed is of somebody who was killed
+# after which a claim that was not renewed is of somebody who was killed
+_CLAIMED = timedelta(minutes=2)
 _READY = timedelta(minutes=15)
 _TRIES = 5  # of a change that somebody else was quicker with
 

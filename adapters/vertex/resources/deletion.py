@@ -25,9 +25,8 @@ from ..online import store as online
 from ..session import CONTROL, Session
 from . import prices
 
-_EMPTY = timedelta(
-    minutes=10
-)  # in which the replicas of an endpoint stop, or the views of a store go
+# in which the replicas of an endpoint stop, or the views of a store go
+_EMPTY = timedelta(minutes=10)
 
 
 def endpoint(session: Session, name: str) -> None:

@@ -103,9 +103,8 @@ def _labelled_resources(session: Session, project: str) -> Found:
                 if (name := dict(item.labels).get(NAME_LABEL)) and is_of_variant(
                     resources.get((kind, name), "--")
                 ):
-                    resources[kind, name] = (
-                        item.name
-                    )  # of a sticky endpoint's several its own, if that is listed
+                    # of a sticky endpoint's several its own, if that is listed
+                    resources[kind, name] = item.name
     return resources
 
 

@@ -62,9 +62,8 @@ class VertexObjects:
         sdk = self.session
         with self._session.reading("GetEndpoint", path):
             endpoint = sdk.Endpoint(path)
-            _ = (
-                endpoint.gca_resource
-            )  # asked for now: the SDK would refuse a name that is not there at its first use
+            # asked for now: the SDK would refuse a name that is not there at its first use
+            _ = endpoint.gca_resource
         return endpoint
 
     def model(self, name: str, ref: int | str) -> Any:

@@ -25,9 +25,8 @@ from ...common.storage.transfers import arriving, side_by_side
 from ..errors import translated
 from ..session import Session, of, retry
 
-RESERVED = frozenset(
-    {"state"}
-)  # what another port keeps below the root, with its own rules for writing it
+# what another port keeps below the root, with its own rules for writing it
+RESERVED = frozenset({"state"})
 _TEMPORARY = ".isthmus-tmp-"
 
 

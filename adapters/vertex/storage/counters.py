@@ -49,12 +49,10 @@ class FirestoreCounters:
             return
         if phase is None:
             self._create(endpoint)
-        self._set(
-            endpoint, "*", {"index_config": {"indexes": []}}
-        )  # nothing is queried, and each index would be written at each addition
-        self._set(
-            endpoint, _UNTIL, {"index_config": {"indexes": []}, "ttl_config": {}}
-        )  # last: see `observe`
+        # nothing is queried, and each index would be written at each addition
+        self._set(endpoint, "*", {"index_config": {"indexes": []}})
+        # last: see `observe`
+        self._set(endpoint, _UNTIL, {"index_config": {"indexes": []}, "ttl_config": {}})
 
     def _create(self, endpoint: str) -> None:
         session, name = self._session, _database(self._session, endpoint)

@@ -59,9 +59,8 @@ class CloudMonitoring:
 
     def _minutes(self, described: Any, window: Window) -> dict[str, tuple[Bucket, ...]]:
         """Of one of Vertex AI's endpoints, by variant."""
-        start = max(
-            window.start, _floor(described.create_time)
-        )  # an earlier endpoint of the same name had metrics of its own
+        # an earlier endpoint of the same name had metrics of its own
+        start = max(window.start, _floor(described.create_time))
         if start >= window.end:
             return {}
         span = Window(start=start, end=window.end)
