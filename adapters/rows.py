@@ -42,8 +42,7 @@ def rows(
     """Return every row of the parity table, for example `rows(warehouse_asof="native")`.
 
     A row with a quantity takes it as its value and is native: `invoke_max_bytes=1_500_000`. A row
-    that
-    is left out is refused.
+    that is left out is refused.
 
     Raises:
         Invalid: There is no such row, or it has a level where a quantity belongs, or the reverse.

@@ -87,10 +87,9 @@ def blobs_for(uri: str) -> BlobStore:
     """Return the blob store that opens a URI, found by its scheme.
 
     A job is given the URI of its run.json and nothing else. The store works under the identity of
-    the
-    process. Its adapter is opened with `bucket: SCHEME://NAME` of the URI, with the next part of
-    the
-    URI as its project, and with a stack's URL if one of the variables of its offline stack has one.
+    the process. Its adapter is opened with `bucket: SCHEME://NAME` of the URI, with the next part
+    of the URI as its project, and with a stack's URL if one of the variables of its offline stack
+    has one.
 
     Raises:
         Unsupported: Nothing installed opens such URIs.

@@ -47,7 +47,8 @@ def keys(url: str) -> dict[str, Any]:
     """Return the keys of the local stack at `url`, read from the file that the stack names.
 
     Returns:
-        `control`, the key of the control routes, and `pair`, the `access_key` and `secret_key` that an
+        `control`, the key of the control routes, and `pair`, the `access_key` and `secret_key` that
+        an
         SDK signs with. Empty if the server is not a stack of ours, or is another user's.
     """
     if not on_this_machine(url):

@@ -44,7 +44,8 @@ def listed_below(prefix: str, names: BlobNames) -> tuple[str, str]:
     """Split a URI prefix for a listing.
 
     Returns:
-        Both below the root: the folder of every blob whose URI begins with `prefix`, and the prefix.
+        Both below the root: the folder of every blob whose URI begins with `prefix`, and the
+        prefix.
 
     Raises:
         Invalid: The prefix is outside of the root.

@@ -39,7 +39,8 @@ def goals(uri: str, pattern: str, names: Iterable[str], folder: Path) -> Iterato
     if not matching:
         raise NotFound(
             f"nothing is at {uri}",
-            remedy="a prefix ends in /; * stands for any part of a name, ** for folders of any depth",
+            remedy="a prefix ends in /; * stands for any part of a name, ** for folders of any "
+            "depth",
         )
     for name in matching:
         goal = folder / name.removeprefix(below)

@@ -154,9 +154,7 @@ def _inline(window: exp.Window, named: exp.Window) -> None:
 
 
 def rewrite(tree: exp.Expr, say: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
-    """Put `say(node)` in the place of each node, children first, so that what is inside a rewritten
-    node is rewritten too.
-    """
+    """Replace each node by `say(node)`, children first, so that nested nodes are replaced, too."""
     for node in reversed(list(tree.walk(bfs=True))):
         parent = node.parent
         if parent is None:

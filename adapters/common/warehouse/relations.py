@@ -29,8 +29,7 @@ def relations_in(documents: Mapping[str, Document], sql: str) -> tuple[str, ...]
     """Return the relations that a query may read, those that a view uses before the view.
 
     Any word that is a table's name counts, wherever it stands: registering one too many costs a
-    little,
-    parsing would cost more.
+    little, parsing would cost more.
     """
     relations: dict[str, None] = {}
 

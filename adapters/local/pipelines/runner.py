@@ -33,7 +33,8 @@ from ..processes import kill_session, me
 from . import table
 
 _GRACE = 10.0  # seconds between SIGTERM and SIGKILL, and beyond a step's own time limit
-# What a step that was told to end exits with: its own word (pipelines/step/job.py), or the signals'.
+# What a step that was told to end exits with: its own word (pipelines/step/job.py), or the
+# signals'.
 _TOLD = (143, -signal.SIGTERM, -signal.SIGKILL)
 _ENDED: tuple[StepPhase, ...] = ("done", "failed", "skipped", "cancelled")
 
