@@ -291,14 +291,14 @@ class Session:
             return opened
 
 
-of = one_for_each(Session)
+session_of = one_for_each(Session)
 
 
 def where(target: Target) -> str:
     """What the first line of every command says of a target: project, location, offline or not,
     bucket.
     """
-    session = of(target)
+    session = session_of(target)
     session.admit()
     offline = "  offline" if session.offline else ""
     return (
@@ -311,7 +311,7 @@ def native(target: Target) -> Any:
     """`target.native`: the Session, whose attributes are Google's clients: bigquery, storage,
     endpoints.
     """
-    return of(target)
+    return session_of(target)
 
 
 @cache

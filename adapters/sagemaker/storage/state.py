@@ -11,29 +11,31 @@ from ....target import Target
 from ....times import utc_milliseconds
 from ...common.storage.documents import Documents, Seen, Stored, Words
 from ..errors import translated
-from ..session import Aws, of
+from ..session import Aws, aws_of
 
 _WORDS = Words(read="GetObject", write="PutObject", remove="DeleteObject", list="ListObjectsV2")
 
 
 def state(target: Target) -> Documents:
-    """StateStore in S3: no second service, no second permission."""
-    return documents(of(target), "state")
+    """Return the StateStore in S3: it needs no second service and no second permission."""
+    return documents(aws_of(target), "state")
 
 
 def documents(aws: Aws, folder: str) -> Documents:
-    """The documents below a folder of the project's root."""
+    """Return the documents below a folder of the project's root."""
     return Documents(_S3Objects(aws, folder), aws, _WORDS, folder)
 
 
 @final
 class _S3Objects:
+    """The objects below a folder, for `Documents`."""
+
     def __init__(self, aws: Aws, folder: str) -> None:
         self._aws = aws
         self._folder = folder
 
     def read(self, key: str) -> Stored | None:
-        """One GetObject; its ETag is the token. None: absent."""
+        """Return an object's bytes, or None; its ETag is the token."""
         try:
             with translated(f"reading {key}"):
                 reply = self._aws.s3().get_object(**self._object(key))
@@ -86,4 +88,5 @@ class _S3Objects:
 
 
 def _bare(etag: str) -> str:
+    """Return an ETag without its quotes."""
     return etag.strip('"')

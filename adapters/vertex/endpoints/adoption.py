@@ -15,7 +15,7 @@ from ....target import Target
 from ...common import adoption
 from .. import operations
 from ..names import NAME_LABEL, PROJECT_LABEL, dashed, endpoint_id, label_filter
-from ..session import CONTROL, Session, of
+from ..session import CONTROL, Session, session_of
 from . import deployed_models as deployed
 from . import labels
 from . import lookup as standing
@@ -26,7 +26,7 @@ class VertexAdopter:
     """See endpoints.adoption.Adopter."""
 
     def __init__(self, target: Target) -> None:
-        self._session: Session = of(target)
+        self._session: Session = session_of(target)
 
     def look(self, native: str, *, name: str | None) -> Standing:
         session = self._session

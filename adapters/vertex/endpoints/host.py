@@ -23,7 +23,7 @@ from ....target import Target
 from ...common import adoption
 from .. import operations
 from ..names import endpoint_id
-from ..session import Session, of
+from ..session import Session, session_of
 from . import adopted_versions as repeating
 from . import deployed_models as deployed
 from . import lookup as standing
@@ -45,7 +45,7 @@ _KIND_REMEDY = (
 class VertexEndpoints:
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._session = of(target)
+        self._session = session_of(target)
         self._shared = _is_shared(self._session)
         rules = hosting.rules_of(target, provider="Vertex AI")
         self._rules = (
@@ -232,7 +232,7 @@ def fixed(target: Target, endpoint: str) -> str:
     """In what an endpoint that stands differs from the profile for good; "": in nothing, or it is
     not there.
     """
-    session = of(target)
+    session = session_of(target)
     there = standing.find(session, endpoint)
     return "" if there is None else _of_other_kind(there, shared=_is_shared(session))
 

@@ -22,7 +22,7 @@ from ...common.event_values import TIME, EventRules, check_stream, encode_events
 from ...common.warehouse.tables import without_stream
 from .. import names
 from ..errors import translated
-from ..session import Session, of
+from ..session import Session, session_of
 from ..warehouse import catalogue, warehouse
 from . import messages
 
@@ -43,7 +43,7 @@ _RIGHTS = (
 @final
 class PubSubEventLog:
     def __init__(self, target: Target) -> None:
-        self._session = of(target)
+        self._session = session_of(target)
         self._ready: dict[str, EventRules] = {}
 
     def apply(self, stream: StreamSpec) -> None:

@@ -28,7 +28,7 @@ from ...common.online import latest_sql, merged, not_found
 from .. import names, operations
 from .. import sql as bigquery
 from ..errors import translated
-from ..session import Session, of, retry
+from ..session import Session, retry, session_of
 from ..warehouse import catalogue
 from . import feature_values
 
@@ -57,7 +57,7 @@ class _View(StoredDocument, frozen=True, kw_only=True):
 @final
 class VertexFeatures:
     def __init__(self, target: Target) -> None:
-        self._session = of(target)
+        self._session = session_of(target)
         self._readers: dict[str, tuple[float, tuple[Column, ...]]] = {}
 
     def apply(self, view: OnlineViewSpec) -> None:

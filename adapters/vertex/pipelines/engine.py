@@ -12,7 +12,7 @@ from ....target import Target
 from ...common.pipelines.executions import Execution, read, write
 from ..machines import container_limits, image, job_environment, job_machine
 from ..names import dashed
-from ..session import Session, of
+from ..session import Session, session_of
 from . import run_states
 
 _GOING_ON = (
@@ -26,7 +26,7 @@ _GOING_ON = (
 @final
 class VertexPipelines:
     def __init__(self, target: Target) -> None:
-        self._session: Session = of(target)
+        self._session: Session = session_of(target)
         self._blobs = target.blobs
 
     def submit(self, run: PipelineRun) -> None:

@@ -25,7 +25,7 @@ from ...common.pipelines.registry import check_alias, check_approval, no_version
 from .. import operations
 from ..machines import image as our_image
 from ..names import dashed
-from ..session import of
+from ..session import session_of
 
 PREDICT, HEALTH = "/invocations", "/ping"
 _DIGEST = "ISTHMUS_DIGEST"  # in the container's environment, which never changes
@@ -48,7 +48,7 @@ class _Claim(msgspec.Struct, frozen=True, kw_only=True):
 class VertexRegistry:
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._session = of(target)
+        self._session = session_of(target)
         self._holder = secrets.token_hex(8)
         self._registering = threading.Lock()  # a claim is this object's, not a thread's
 

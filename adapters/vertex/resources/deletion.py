@@ -136,7 +136,7 @@ def endpoint_cost(session: Session, name: str) -> Decimal | None:
         resources = model.dedicated_resources
         machine = resources.machine_spec.machine_type
         replicas[machine] = replicas.get(machine, 0) + resources.min_replica_count
-    return prices.total(prices.of(session.profile, session.location), replicas)
+    return prices.total(prices.current(session.profile, session.location), replicas)
 
 
 def _of_variants(session: Session, name: str) -> list[str]:

@@ -13,7 +13,7 @@ from ...common.storage.counters import KIND as COUNTERS
 from ..events import log as events
 from ..names import NAME_LABEL, is_of_variant, label_filter
 from ..online import store as online
-from ..session import Session, of
+from ..session import Session, session_of
 from ..storage import counters
 from ..warehouse import warehouse
 from . import deletion
@@ -39,7 +39,7 @@ _FREE = frozenset(DELETERS) - {"endpoint", online.STORE}  # cost nothing by the 
 @final
 class VertexInventory:
     def __init__(self, target: Target) -> None:
-        self._session = of(target)
+        self._session = session_of(target)
 
     def list(self, project: str) -> Iterator[Resource]:
         """Of another project than the target's: what Vertex AI's own labels say."""

@@ -17,14 +17,14 @@ from ...common.pipelines.executions import read
 from .. import names
 from ..endpoints import lookup as standing
 from ..online.store import view_path
-from ..session import Session, of
+from ..session import Session, session_of
 
 
 @final
 class VertexObjects:
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._session: Session = of(target)
+        self._session: Session = session_of(target)
 
     @property
     def session(self) -> Any:

@@ -17,7 +17,7 @@ import msgspec
 
 from ....target import Target
 from ...common.price_list import PriceList, refresh
-from ..session import Session, of
+from ..session import Session, session_of
 from .prices import PROVIDER
 
 _SKUS = "https://cloudbilling.googleapis.com/v1/services/C7E2-9256-1C43/skus"  # of Vertex AI
@@ -34,7 +34,7 @@ def ask(target: Target) -> None:
 
     Denied, Unavailable, Throttled.
     """
-    session = of(target)
+    session = session_of(target)
     if not session.offline:
         refresh(
             PROVIDER,

@@ -55,7 +55,7 @@ def count_price(profile: Profile) -> Decimal | None:
     return None if price is None else sum(map(Decimal, price), Decimal(0))
 
 
-def of(profile: Profile, location: str | None = None) -> PriceList:
+def current(profile: Profile, location: str | None = None) -> PriceList:
     """Google's own list of a location (the profile's), where it was asked for; else, and offline,
     the shipped table.
     """
@@ -108,7 +108,7 @@ def estimate(profile: Profile, variants: Iterable[VariantSpec]) -> Estimate:
     """What the variants would cost an hour in the profile's location, without the online store:
     what its nodes cost is not in the table.
     """
-    replicas, prices = fewest(profile, variants), of(profile)
+    replicas, prices = fewest(profile, variants), current(profile)
     nodes = ", ".join(f"{count} x {machine}" for machine, count in replicas.items())
     return Estimate(
         hourly_cost=total(prices, replicas),

@@ -23,7 +23,7 @@ from ...common.storage.blob_names import (
 )
 from ...common.storage.transfers import arriving, side_by_side
 from ..errors import translated
-from ..session import Session, of, retry
+from ..session import Session, retry, session_of
 
 # what another port keeps below the root, with its own rules for writing it
 RESERVED = frozenset({"state"})
@@ -33,7 +33,7 @@ _TEMPORARY = ".isthmus-tmp-"
 @final
 class GcsBlobStore:
     def __init__(self, target: Target) -> None:
-        self._session = of(target)
+        self._session = session_of(target)
         self.root = self._session.root
         self._names = BlobNames(root=self.root, temporary=_TEMPORARY, reserved=RESERVED)
 

@@ -21,7 +21,7 @@ from ....target import Target
 from ...common.storage.counters import counters_of
 from .. import names, operations
 from ..errors import from_google, is_disabled, translated
-from ..session import Session, of
+from ..session import Session, session_of
 
 T = TypeVar("T")
 _UNITS = "units"  # the collection
@@ -37,7 +37,7 @@ _NEEDS_REPAIR = 3
 @final
 class FirestoreCounters:
     def __init__(self, target: Target) -> None:
-        self._session = of(target)
+        self._session = session_of(target)
 
     def apply(self, endpoint: str) -> None:
         """A database of its own, without indexes, then its time to live.

@@ -15,7 +15,7 @@ from ....target import Target
 from ....times import utc_milliseconds
 from ...common.storage.documents import Documents, Seen, Stored, Words
 from ..errors import translated
-from ..session import CONTROL, Session, of, retry
+from ..session import CONTROL, Session, retry, session_of
 from .blobs import list_blobs
 
 _FOLDER = "state"
@@ -29,7 +29,7 @@ _WORDS = Words(
 
 def state(target: Target) -> Documents:
     """The StateStore of a target."""
-    session = of(target)
+    session = session_of(target)
     return Documents(_GcsObjects(session), session, _WORDS, _FOLDER)
 
 

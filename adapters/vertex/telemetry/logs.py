@@ -16,7 +16,7 @@ from ....target import Target
 from ..endpoints import deployed_models as deployed
 from ..endpoints import lookup as standing
 from ..names import endpoint_id
-from ..session import Session, of
+from ..session import Session, session_of
 
 _PAGE = 1000  # entries, at most
 
@@ -37,7 +37,7 @@ class CloudLogging:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._session = of(target)
+        self._session = session_of(target)
 
     def tail(self, ref: str, *, after: str | None = None, limit: int = 100) -> LogPage:
         """The last `limit` lines; with `after` (a page's cursor) the first `limit` lines after it.

@@ -20,7 +20,7 @@ from ....errors import NotSettled
 from ....target import Target
 from ..endpoints import deployed_models as deployed
 from ..endpoints import lookup as standing
-from ..session import of
+from ..session import session_of
 from .distributions import percentile
 
 _METRICS = "aiplatform.googleapis.com/prediction/online/"
@@ -32,7 +32,7 @@ _MINUTE = timedelta(minutes=1)
 class CloudMonitoring:
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._session = of(target)
+        self._session = session_of(target)
         self._delay = hosting.metrics_delay(target)
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:

@@ -19,14 +19,14 @@ from ....target import Target
 from ...common import control
 from ..endpoints import deployed_models as deployed
 from ..endpoints import lookup as standing
-from ..session import of
+from ..session import session_of
 
 
 @final
 class StackTrafficScript:
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._session = of(target)
+        self._session = session_of(target)
 
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
         """Into the stack's Cloud Monitoring, which answers its metrics from it.

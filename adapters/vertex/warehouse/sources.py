@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 from ....target import Target
 from ...common.storage.object_names import goals, literal_prefix
 from ..errors import translated
-from ..session import of, retry
+from ..session import retry, session_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,7 +23,7 @@ _CALL = 60  # seconds
 @final
 class GoogleSources:
     def __init__(self, target: Target) -> None:
-        self._session = of(target)
+        self._session = session_of(target)
 
     def copy(self, uri: str, folder: Path) -> None:
         """`gs://bucket/...` with the caller's own rights, object by object.

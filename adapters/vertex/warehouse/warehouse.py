@@ -20,7 +20,7 @@ from ...common.warehouse.binder import bind
 from ...common.warehouse.conformance import check_columns, conform, in_time_order
 from ...common.warehouse.results import columns as columns_of
 from ...common.warehouse.tables import PARTITION, Document, check_batch_name, check_spec, evolved
-from ..session import Session, of, retry
+from ..session import Session, retry, session_of
 from . import catalogue, statements
 from .jobs import once
 
@@ -38,7 +38,7 @@ _KINDS = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING", datetime:
 @final
 class BigQueryWarehouse:
     def __init__(self, target: Target) -> None:
-        self._session = of(target)
+        self._session = session_of(target)
 
     def apply(self, table: TableSpec) -> None:
         """In the project's dataset, with the document that says the columns.

@@ -12,7 +12,7 @@ import pytest
 from isthmus.adapters import targets
 from isthmus.adapters.vertex.endpoints import deployed_models as deployed
 from isthmus.adapters.vertex.resources import deletion
-from isthmus.adapters.vertex.session import CONTROL, of
+from isthmus.adapters.vertex.session import CONTROL, session_of
 from isthmus.endpoints.port import VariantSpec
 from isthmus.endpoints.traffic.convergence import variants_ready
 from isthmus.errors import Busy, Conflict, Invalid, IsthmusError, OutcomeUnknown, Unsupported
@@ -43,7 +43,7 @@ def ready(target, tmp_path, one):
 
 
 def google(target, name="ranker"):
-    session = of(target)
+    session = session_of(target)
     return session.endpoints.get_endpoint(name=f"{session.parent}/endpoints/conf-{name}")
 
 
@@ -68,7 +68,7 @@ def test_an_endpoint_that_takes_one_operation_at_a_time_comes_up_and_goes_all_th
     target, one, tmp_path, monkeypatch
 ):
     """Deploying two at once is not forbidden by the documentation, nor promised by it."""
-    session = of(target)
+    session = session_of(target)
     control = session.client("endpoints", retrying=False, within=CONTROL)
     sent = []
 
@@ -335,7 +335,7 @@ def test_a_token_is_of_the_endpoint_and_of_each_model_as_it_was_deployed():
 def test_an_endpoint_of_somebody_else_is_foreign(target, one):
     from google.cloud import aiplatform_v1 as ai
 
-    session = of(target)
+    session = session_of(target)
     request = ai.CreateEndpointRequest(
         parent=session.parent,
         endpoint=ai.Endpoint(display_name="theirs"),
