@@ -123,7 +123,7 @@ class OnlineStore(Protocol):
         ...
 
     def get(
-        self, wanted: Mapping[str, Sequence[str]]
+        self, keys: Mapping[str, Sequence[str]]
     ) -> Mapping[str, list[dict[str, object] | None]]:
         """By view, one row per key of it, in order, duplicates kept; None where the store has none.
 

@@ -105,7 +105,7 @@ class ModelRegistry(Protocol):
         """Blocking; the same digest gives the same version."""
         ...
 
-    def get(self, model: str, ref: int | str) -> ModelVersion:
+    def get(self, model: str, number_or_alias: int | str) -> ModelVersion:
         """By number or alias. NotFound."""
         ...
 

@@ -61,10 +61,12 @@ class KnownStore:
         for view in self._views.values():
             view.move(moment)
 
-    def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[_Row | None]]:
+    def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[_Row | None]]:
         return {
-            view: [dict(row) if (row := self._views[view].rows.get(key)) else None for key in keys]
-            for view, keys in wanted.items()
+            view: [
+                dict(row) if (row := self._views[view].rows.get(key)) else None for key in view_keys
+            ]
+            for view, view_keys in keys.items()
         }
 
 

@@ -22,7 +22,7 @@ Row = dict[str, object]  # feature -> value, None when unknown or stale
 
 
 class Rows(Protocol):
-    def get(self, wanted: Mapping[str, Sequence[str]]) -> Mapping[str, list[Row | None]]:
+    def get(self, keys: Mapping[str, Sequence[str]]) -> Mapping[str, list[Row | None]]:
         """As OnlineStore.get; the rows may be changed by who asks."""
         ...
 

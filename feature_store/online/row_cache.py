@@ -36,14 +36,14 @@ class RowCache:
         self._clock = clock
         self._views: dict[str, dict[str, _Entry]] = {}
 
-    def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
+    def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
         """Copies: who asks may change them."""
         now = self._clock()
-        entries = {view: self._known(view, keys) for view, keys in wanted.items()}
+        entries = {view: self._known(view, view_keys) for view, view_keys in keys.items()}
         missing = {
             view: old
-            for view, keys in wanted.items()
-            if (old := _missing(keys, entries[view], now))
+            for view, view_keys in keys.items()
+            if (old := _missing(view_keys, entries[view], now))
         }
         fresh = self._read(missing, now) if missing else {}
         return {
@@ -52,7 +52,7 @@ class RowCache:
                 if view not in fresh
                 else [
                     fresh[view].get(key, entry)
-                    for key, entry in zip(wanted[view], known, strict=True)
+                    for key, entry in zip(keys[view], known, strict=True)
                 ]
             )
             for view, known in entries.items()

@@ -46,7 +46,7 @@ class WorldState:
             self._documents.last += 1
             token = str(self._documents.last)
             self._documents.values[key] = Versioned(
-                value=bytes(value), token=token, written=self._clock()
+                value=bytes(value), token=token, written_at=self._clock()
             )
         return token
 
@@ -127,10 +127,14 @@ class WorldRegistry:
             capability="registry.register",
         )
 
-    def get(self, model: str, ref: int | str) -> ModelVersion:
-        self._calls.reading("registry.get", f"{model}@{ref}")
-        number = self._models.aliases.get((model, ref)) if isinstance(ref, str) else ref
-        return self._version(model, number, ref)
+    def get(self, model: str, number_or_alias: int | str) -> ModelVersion:
+        self._calls.reading("registry.get", f"{model}@{number_or_alias}")
+        number = (
+            self._models.aliases.get((model, number_or_alias))
+            if isinstance(number_or_alias, str)
+            else number_or_alias
+        )
+        return self._version(model, number, number_or_alias)
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
         self._calls.reading("registry.versions", model)

@@ -45,7 +45,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
     body: bytes
     token: str
-    written: datetime
+    written_at: datetime
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,7 +143,7 @@ class Documents:
             value = base64.b64decode(document.value)
         except ValueError as error:
             raise Invalid(f"{uri} is damaged: {error}", remedy=remedy) from error
-        return Versioned(value=value, token=stored.token, written=stored.written)
+        return Versioned(value=value, token=stored.token, written_at=stored.written_at)
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
         """Write a document if it still has the token `expect`, and return the new token.

@@ -178,7 +178,7 @@ class LocalOnlineStore:
             params["since"] = from_epoch(start)
         return self._target.warehouse.query(sql, params)
 
-    def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
+    def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
         """Return for each view a row for each key, in order, or None where the view has none.
 
         Many keys are one SELECT.
@@ -186,7 +186,10 @@ class LocalOnlineStore:
         Raises:
             NotFound: There is no such view.
         """
-        return {view: self._rows(view, keys) if keys else [] for view, keys in wanted.items()}
+        return {
+            view: self._rows(view, view_keys) if view_keys else []
+            for view, view_keys in keys.items()
+        }
 
     def _rows(self, view: str, keys: Sequence[str]) -> list[dict[str, object] | None]:
         """Return a view's rows for the keys, in order."""

@@ -68,12 +68,16 @@ class LocalModelRegistry:
                 inventory.record(self._target, "model", model, connection=db)
             return self._version(db, model, row[0])
 
-    def get(self, model: str, ref: int | str) -> ModelVersion:
+    def get(self, model: str, number_or_alias: int | str) -> ModelVersion:
         """Return a version by its number or alias; NotFound names those that exist."""
-        self._calls.reading("registry.get", f"{model}@{ref}")
+        self._calls.reading("registry.get", f"{model}@{number_or_alias}")
         with self._reading(model) as db:
             return self._version(
-                db, model, ref if isinstance(ref, int) else self._version_of_alias(db, model, ref)
+                db,
+                model,
+                number_or_alias
+                if isinstance(number_or_alias, int)
+                else self._version_of_alias(db, model, number_or_alias),
             )
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:

@@ -42,7 +42,7 @@ class LocalStateStore:
             ).fetchone()
         if row is None:
             return None
-        return Versioned(value=row[0], token=str(row[1]), written=datetime.fromisoformat(row[2]))
+        return Versioned(value=row[0], token=str(row[1]), written_at=datetime.fromisoformat(row[2]))
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
         """Write a value in one transaction, and return its token, a number that only rises.

@@ -18,23 +18,23 @@ CHUNK = 65_536
 class LocalLogSource:
     """The LogSource port over files.
 
-    `ref` is `[endpoints/]<endpoint>/<variant>`, `endpoints/<endpoint>` (its supervisor), or a log
-    file's path below the home folder.
+    `resource` is `[endpoints/]<endpoint>/<variant>`, `endpoints/<endpoint>` (its supervisor), or a
+    log file's path below the home folder.
     """
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._home = home(target).absolute()
 
-    def tail(self, ref: str, *, after: str | None = None, limit: int = 100) -> LogPage:
+    def tail(self, resource: str, *, after: str | None = None, limit: int = 100) -> LogPage:
         """Return the last `limit` lines, or with `after` (a page's cursor) the first ones after it.
 
         Raises:
             NotFound: Nothing has been logged yet.
             Invalid: The path is outside of the home folder.
         """
-        self._target.calls.reading("logs.tail", ref)
-        path = self._path(ref)
+        self._target.calls.reading("logs.tail", resource)
+        path = self._path(resource)
         try:
             with path.open("rb") as file:
                 size = file.seek(0, 2)
@@ -49,14 +49,14 @@ class LocalLogSource:
                     ]
                     lines, cursor = whole, start + sum(map(len, whole))
         except (FileNotFoundError, IsADirectoryError) as error:
-            raise NotFound(f"{ref} has written no log yet") from error
+            raise NotFound(f"{resource} has written no log yet") from error
         return LogPage(
             lines=tuple(line.decode("utf-8", "replace").rstrip("\r\n") for line in lines),
             cursor=str(cursor),
         )
 
     def _path(self, ref: str) -> Path:
-        """Return the log file that `ref` names."""
+        """Return the log file that `resource` names."""
         parts = ref.split("/")
         if parts[0] == "endpoints" and len(parts) in (2, 3):
             folder = endpoint_folder(self._home, parts[1])

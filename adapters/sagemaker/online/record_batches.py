@@ -68,17 +68,19 @@ def _send(aws: Aws, name: str, entries: list[dict[str, Any]]) -> None:
     raise _refusal(name, failed, len(entries))
 
 
-def read(
-    aws: Aws, keys_by_group: Mapping[str, Sequence[str]]
-) -> dict[str, dict[str, list[dict[str, str]]]]:
+def read(aws: Aws, keys: Mapping[str, Sequence[str]]) -> dict[str, dict[str, list[dict[str, str]]]]:
     """Return the records of the keys that have one, by feature group and key.
 
     Up to a hundred keys, of whatever groups, are one call.
     """
-    records: dict[str, dict[str, Any]] = {name: {} for name in keys_by_group}
+    records: dict[str, dict[str, Any]] = {name: {} for name in keys}
     chunks = list(
         _calls(
-            list(dict.fromkeys((name, key) for name, keys in keys_by_group.items() for key in keys))
+            list(
+                dict.fromkeys(
+                    (name, key) for name, group_keys in keys.items() for key in group_keys
+                )
+            )
         )
     )
     if len(chunks) < 2:

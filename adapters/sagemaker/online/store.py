@@ -242,7 +242,7 @@ class FeatureStoreOnline:
         )
         return self._target.warehouse.query(sql, params)
 
-    def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
+    def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
         """Return for each view a row for each key, in order, or None where the view has none.
 
         BatchGetRecord takes 100 keys of whatever views a call.
@@ -250,20 +250,22 @@ class FeatureStoreOnline:
         Raises:
             NotFound: There is no such view.
         """
-        nonempty = {view: keys for view, keys in wanted.items() if keys}
-        features = {view: self._reader(view) for view in nonempty}
+        not_empty = {view: view_keys for view, view_keys in keys.items() if view_keys}
+        features = {view: self._reader(view) for view in not_empty}
         try:
             stored = record_batches.read(
-                self._aws, {self._name(view): keys for view, keys in nonempty.items()}
+                self._aws, {self._name(view): view_keys for view, view_keys in not_empty.items()}
             )
         except NotFound:
-            for view in nonempty:  # whichever was deleted since
+            for view in not_empty:  # whichever was deleted since
                 self._readers.pop(view, None)
                 self._reader(view)
             raise
         return {
-            view: records.decode(stored[self._name(view)], keys, features[view]) if keys else []
-            for view, keys in wanted.items()
+            view: records.decode(stored[self._name(view)], view_keys, features[view])
+            if view_keys
+            else []
+            for view, view_keys in keys.items()
         }
 
     def _reader(self, view: str) -> tuple[Column, ...]:

@@ -80,19 +80,19 @@ class SageMakerRegistry:
         assert summary is not None  # noqa: S101  for the type checker: `wait` returned, so it is there
         return self._version(model, summary, self._aliases(group))
 
-    def get(self, model: str, ref: int | str) -> ModelVersion:
+    def get(self, model: str, number_or_alias: int | str) -> ModelVersion:
         """Return a version by its number or alias (a tag of the group).
 
         NotFound names what exists.
         """
-        return self._version(model, *self._lookup(model, ref))
+        return self._version(model, *self._lookup(model, number_or_alias))
 
-    def arn(self, model: str, ref: int | str) -> str:
+    def arn(self, model: str, number_or_alias: int | str) -> str:
         """Return the ARN of a version's package, by number or alias.
 
         Raise NotFound if there is none.
         """
-        return str(self._lookup(model, ref)[0]["ModelPackageArn"])
+        return str(self._lookup(model, number_or_alias)[0]["ModelPackageArn"])
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
         """Return the versions whose packages are Completed, oldest first.

@@ -43,7 +43,7 @@ class _S3Objects:
         except NotFound:
             return None
         written: datetime = reply["LastModified"]
-        return Stored(body=body, token=_bare(reply["ETag"]), written=utc_milliseconds(written))
+        return Stored(body=body, token=_bare(reply["ETag"]), written_at=utc_milliseconds(written))
 
     def look(self, key: str) -> Seen | None:
         try:

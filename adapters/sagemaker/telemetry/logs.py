@@ -38,7 +38,7 @@ class _Cursor(msgspec.Struct, frozen=True, array_like=True):
 class CloudWatchLogs:
     """The LogSource port over CloudWatch Logs.
 
-    `ref` is `[endpoints/]<endpoint>[/<variant>]`, or a job: `processing-jobs/<name>`,
+    `resource` is `[endpoints/]<endpoint>[/<variant>]`, or a job: `processing-jobs/<name>`,
     `training-jobs/<name>`, or its ARN.
     """
 
@@ -46,20 +46,20 @@ class CloudWatchLogs:
         self._target = target
         self._aws: Aws = aws_of(target)
 
-    def tail(self, ref: str, *, after: str | None = None, limit: int = 100) -> LogPage:
+    def tail(self, resource: str, *, after: str | None = None, limit: int = 100) -> LogPage:
         """Return the last `limit` lines, or with `after` (a page's cursor) the first ones after it.
 
         Raises:
             NotFound: Nothing has been logged yet.
-            Invalid: `ref` or the cursor is wrong.
+            Invalid: `resource` or the cursor is wrong.
         """
-        group, prefix = place(self._aws, ref)
+        group, prefix = place(self._aws, resource)
         try:
             if after is not None:
                 return self._following(group, prefix, _cursor(after), limit)
             return self._last(group, prefix, limit)
         except NotFound as error:
-            raise NotFound(f"{ref} has written no log yet") from error
+            raise NotFound(f"{resource} has written no log yet") from error
 
     def _last(self, group: str, prefix: str | None, limit: int) -> LogPage:
         """Return the last lines, looked for in ever longer pasts."""
@@ -102,7 +102,7 @@ class CloudWatchLogs:
 
 
 def place(aws: Aws, ref: str) -> tuple[str, str | None]:
-    """Return the log group of `ref`, and the prefix of its streams (None: all of them)."""
+    """Return the log group of `resource`, and the prefix of its streams (None: all of them)."""
     if ref.startswith("arn:"):
         kind, _, name = ref.rpartition(":")[2].partition("/")
         ref = f"{kind}s/{name}"

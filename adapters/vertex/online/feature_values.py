@@ -108,6 +108,6 @@ def _moment(value: Any) -> object:
     return None if value is None else from_epoch(int(value))
 
 
-def by_view(wanted: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+def by_view(keys: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
     """Each (view, key) once."""
-    return list(dict.fromkeys((view, key) for view, keys in wanted.items() for key in keys))
+    return list(dict.fromkeys((view, key) for view, view_keys in keys.items() for key in view_keys))

@@ -253,28 +253,28 @@ class VertexFeatures:
         with self._session.reading("GetFeatureViewSync", name):
             return self._session.features.get_feature_view_sync(request={"name": name})
 
-    def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
+    def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
         """By view a row for each key, in order, or None: a FetchFeatureValues a key, many at once.
 
         NotFound: no such view.
         """
-        features = {view: self._reader(view) for view in wanted}
-        paths = {view: view_path(self._session, view) for view in wanted}
+        features = {view: self._reader(view) for view in keys}
+        paths = {view: view_path(self._session, view) for view in keys}
         answers = feature_values.fetch(
             self._session,
-            feature_values.by_view({paths[view]: keys for view, keys in wanted.items()}),
+            feature_values.by_view({paths[view]: view_keys for view, view_keys in keys.items()}),
         )
-        for view, keys in wanted.items():
-            if any((paths[view], key) not in answers for key in keys):
+        for view, view_keys in keys.items():
+            if any((paths[view], key) not in answers for key in view_keys):
                 self._reader(view, within=_SURE)
         return {
             view: [
                 feature_values.decoded(answer, features[view])
                 if (answer := answers.get((paths[view], key))) is not None
                 else None
-                for key in keys
+                for key in view_keys
             ]
-            for view, keys in wanted.items()
+            for view, view_keys in keys.items()
         }
 
     def _reader(self, view: str, *, within: float = _KNOWN) -> tuple[Column, ...]:

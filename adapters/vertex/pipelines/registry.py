@@ -66,10 +66,10 @@ class VertexRegistry:
                 )
         return _ours(model, version)
 
-    def get(self, model: str, ref: int | str) -> ModelVersion:
+    def get(self, model: str, number_or_alias: int | str) -> ModelVersion:
         """By number or alias. NotFound, with what there is."""
         versions = self._versions(self._name(model))
-        return _ours(model, _find_version(model, versions, ref))
+        return _ours(model, _find_version(model, versions, number_or_alias))
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
         """Oldest first; none of a model that is not there."""

@@ -47,7 +47,7 @@ class _GcsObjects:
             ):  # another generation has taken its place in between
                 body = blob.download_as_bytes(if_generation_match=blob.generation, retry=retry())
                 return Stored(
-                    body=body, token=str(blob.generation), written=utc_milliseconds(blob.updated)
+                    body=body, token=str(blob.generation), written_at=utc_milliseconds(blob.updated)
                 )
         return None
 

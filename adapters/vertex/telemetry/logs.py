@@ -39,12 +39,12 @@ class CloudLogging:
         self._target = target
         self._session = session_of(target)
 
-    def tail(self, ref: str, *, after: str | None = None, limit: int = 100) -> LogPage:
+    def tail(self, resource: str, *, after: str | None = None, limit: int = 100) -> LogPage:
         """The last `limit` lines; with `after` (a page's cursor) the first `limit` lines after it.
 
         NotFound, Invalid.
         """
-        chosen = _filter(self._session, ref)
+        chosen = _filter(self._session, resource)
         if after is not None:
             cursor = _cursor(after)
             entries = self._entries(
@@ -62,7 +62,7 @@ class CloudLogging:
             else []
         )
         if limit and not last:
-            raise NotFound(f"{ref} has written no log yet")
+            raise NotFound(f"{resource} has written no log yet")
         now = self._target.clock().astimezone(UTC)
         return _page(
             last[::-1],

@@ -24,7 +24,7 @@ class Slow:
 
     def read(self, _key):
         return self.object and documents.Stored(
-            body=self.object[1], token=self.object[0], written=datetime.now(UTC)
+            body=self.object[1], token=self.object[0], written_at=datetime.now(UTC)
         )
 
     def look(self, _key):
