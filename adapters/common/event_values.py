@@ -28,9 +28,8 @@ class EventRules(msgspec.Struct, frozen=True, kw_only=True):
     """The checks of every event of a stream, derived once from its table."""
 
     columns: tuple[Column, ...]
-    plan: tuple[
-        tuple[str, type | None, Column], ...
-    ]  # of each column its name, and the type of which any value will do
+    # of each column its name, and the type of which any value will do
+    plan: tuple[tuple[str, type | None, Column], ...]
     names: frozenset[str]  # what an event may name: the columns and dt
     key: str
     key_place: int  # among the columns

@@ -37,9 +37,8 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
 
     per_minute: float  # requests, of all variants
     error_rate: dict[str, float] = {}  # by metric
-    spread: dict[
-        str, float
-    ] = {}  # by latency metric: `spread_of` its minutes; a metric that is absent is not foreseen
+    # by latency metric: `spread_of` its minutes; a metric that is absent is not foreseen
+    spread: dict[str, float] = {}
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

@@ -189,6 +189,5 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     smoke: str | None = None
     settled: datetime | None = None  # minutes before it are final; None: not read at this look
     minutes: Mapping[str, tuple[Bucket, ...]] = {}  # by variant, from bake_from up to `settled`
-    scores: Mapping[
-        str, Mapping[datetime, tuple[int, float]]
-    ] = {}  # by variant and minute: how many, their mean
+    # by variant and minute: how many, their mean
+    scores: Mapping[str, Mapping[datetime, tuple[int, float]]] = {}

@@ -48,7 +48,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     written_at: datetime
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class ObjectHead(msgspec.Struct, frozen=True, kw_only=True):
     """An object without its bytes."""
 
     token: str
@@ -66,7 +66,7 @@ class Objects(Protocol):
         """Return bytes, token and time of one version, or None if there is no object."""
         ...
 
-    def look(self, key: str) -> Seen | None:
+    def look(self, key: str) -> ObjectHead | None:
         """Return the same without the bytes."""
         ...
 
@@ -209,11 +209,11 @@ class Documents:
             f"writing {key}: it kept changing between present and deleted", remedy="run this again"
         )
 
-    def _look(self, key: str) -> Seen | None:
+    def _look(self, key: str) -> ObjectHead | None:
         return self._objects.look(key)
 
 
-def _still(current: Seen | None, expect: str | None) -> bool:
+def _still(current: ObjectHead | None, expect: str | None) -> bool:
     """Return whether the key is as the writer expects it: then the write may be sent again."""
     if current is None or current.tombstone:
         return expect is None
@@ -221,7 +221,7 @@ def _still(current: Seen | None, expect: str | None) -> bool:
 
 
 def _lost_reply(
-    key: str, current: Seen | None, expect: str | None, *, unsure: bool
+    key: str, current: ObjectHead | None, expect: str | None, *, unsure: bool
 ) -> IsthmusError:
     """Return the error for a write that did not take effect, or whose effect cannot be told."""
     if unsure:

@@ -51,9 +51,8 @@ class _Reader(msgspec.Struct, frozen=True):
     expires: float  # monotonic
     sql: Callable[[int], str]
     names: tuple[str, ...]
-    conversions: tuple[
-        tuple[int, Callable[[Any], object]], ...
-    ]  # by place: what SQLite has no type for
+    # by place: what SQLite has no type for
+    conversions: tuple[tuple[int, Callable[[Any], object]], ...]
 
 
 @final

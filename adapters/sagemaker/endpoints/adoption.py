@@ -343,9 +343,8 @@ def variant_name(aws: Aws, endpoint: str, variant: str) -> str:
     return names.variant(variant)
 
 
-_STRANGE: dict[
-    str, Callable[[Mapping[str, Any]], bool]
-] = {  # what a variant of an endpoint of somebody else's may be, and ours never is
+# what a variant of an endpoint of somebody else's may be, and ours never is
+_STRANGE: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "hosts inference components": lambda variant: not variant.get("ModelName"),
     "is serverless": lambda variant: "ServerlessConfig" in variant,
     "has instance pools": lambda variant: "InstanceType" not in variant,

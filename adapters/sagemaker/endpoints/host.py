@@ -40,12 +40,10 @@ class SageMakerEndpoints:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._aws: Aws = aws_of(target)
-        self._configs: dict[
-            tuple[str, ...], tuple[Known, ...]
-        ] = {}  # by endpoint and name: configs and models never change
-        self._asked: dict[
-            str, tuple[str, object]
-        ] = {}  # endpoint -> the config that this host asked for, LastModifiedTime before that
+        # by endpoint and name: configs and models never change
+        self._configs: dict[tuple[str, ...], tuple[Known, ...]] = {}
+        # endpoint -> the config that this host asked for, LastModifiedTime before that
+        self._asked: dict[str, tuple[str, object]] = {}
         self._lock = threading.Lock()
         self._rules = hosting.rules_of(target, provider="SageMaker", most_variants=variants.MOST)
 

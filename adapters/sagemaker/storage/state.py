@@ -9,7 +9,7 @@ from typing import Any, final
 from ....errors import NotFound
 from ....target import Target
 from ....times import utc_milliseconds
-from ...common.storage.documents import Documents, Seen, Stored, Words
+from ...common.storage.documents import Documents, ObjectHead, Stored, Words
 from ..errors import translated
 from ..session import Aws, aws_of
 
@@ -45,13 +45,13 @@ class _S3Objects:
         written: datetime = reply["LastModified"]
         return Stored(body=body, token=_bare(reply["ETag"]), written_at=utc_milliseconds(written))
 
-    def look(self, key: str) -> Seen | None:
+    def look(self, key: str) -> ObjectHead | None:
         try:
             with translated(f"looking at {key}"):
                 reply: dict[str, Any] = self._aws.s3().head_object(**self._object(key))
         except NotFound:
             return None
-        return Seen(
+        return ObjectHead(
             token=_bare(reply["ETag"]),
             nonce=reply.get("Metadata", {}).get("nonce", ""),
             tombstone=reply.get("ContentLength") == 0,

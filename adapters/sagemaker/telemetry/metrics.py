@@ -124,9 +124,8 @@ class CloudWatchMetrics:
             if attempt:
                 self.sleep(_PAUSE)
             series: dict[tuple[str, str], Values] = {}
-            status: dict[
-                str, str
-            ] = {}  # PartialData on a page that is not the last only says that there is another
+            # PartialData on a page that is not the last only says that there is another
+            status: dict[str, str] = {}
             for result in self._pages(queries, start, end):
                 variant, field, factor = ids[result["Id"]]
                 times, values = result["Timestamps"], result["Values"]

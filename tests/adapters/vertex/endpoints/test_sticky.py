@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from isthmus.adapters import targets
-from isthmus.adapters.vertex.endpoints import deployed_models as deployed
+from isthmus.adapters.vertex.endpoints import deployed_models
 from isthmus.adapters.vertex.names import dashed, endpoint_id, is_of_variant
 from isthmus.adapters.vertex.resources import prices
 from isthmus.adapters.vertex.session import session_of
@@ -104,7 +104,7 @@ def test_a_version_is_replaced_without_a_gap_also_under_its_traffic(target, read
         )
         .deployed_models
     )
-    assert model.id == deployed.number(again.variants[1])
+    assert model.id == deployed_models.number(again.variants[1])
 
 
 def test_a_lost_deployment_is_told_by_its_variant_and_the_next_apply_tries_again(
