@@ -1,7 +1,7 @@
 """tick(state, observation, now) -> (state, actions). Pure: no clock, no chance, no I/O.
 
-What is asked for follows from what is, never from how it came about: a crash between a decision and
-its action loses nothing.
+An action follows from what is, never from how it came about: a crash between a decision and its
+action loses nothing.
 """
 
 from __future__ import annotations
@@ -43,10 +43,17 @@ _MOST_MOVES = 16  # of one look; there are fewer phases
 def tick(
     state: State, seen: Observation, now: datetime, *, holder: str, seize: bool = False
 ) -> Step:
-    """The next state, to be stored before its action (at most one) is done.
+    """Return the next state, to be stored before its action (at most one) is done.
 
-    `seize`: take the lease from a holder that may be alive. Busy: somebody else has it, and it was
-    not to be seized.
+    Args:
+        state: The rollout's state.
+        observation: What this look has read.
+        now: The time.
+        holder: The name of this process, for the lease.
+        seize: Take the lease from a holder that may be alive.
+
+    Raises:
+        Busy: Somebody else has the lease, and it is not to be seized.
     """
     before = state
     state = replace(state, lease=lease_of(state.lease, now, holder, seize=seize))
@@ -57,7 +64,7 @@ def tick(
 
 
 def lease_of(last: lease.Lease, now: datetime, holder: str, *, seize: bool = False) -> lease.Lease:
-    """The lease as this holder has it; renewed when less than half is left."""
+    """Return the lease as this holder has it, renewed if less than half is left."""
     if last.holder != holder:
         if not seize and not lease.is_free(last, now):
             raise Busy(f"{last.holder} drives this rollout until {last.until}")
@@ -70,7 +77,7 @@ def lease_of(last: lease.Lease, now: datetime, holder: str, *, seize: bool = Fal
 
 
 def _advance(state: State, seen: Observation, now: datetime) -> Step:
-    """Phase after phase, until one waits for something, or asks for an action."""
+    """Go from phase to phase, until one waits for something or returns an action."""
     actions: tuple[Action, ...] = ()
     for _ in range(_MOST_MOVES):
         place = _place(state)
@@ -81,10 +88,12 @@ def _advance(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def _place(state: State) -> tuple[object, ...]:
+    """Return where in the rollout a state is."""
     return state.phase, state.stage, state.attempt, state.handover, state.released
 
 
 def _step(state: State, seen: Observation, now: datetime) -> Step:
+    """Make one decision."""
     if state.released:
         return state, ()
     running = state.phase not in ("starting", "ended")
@@ -100,7 +109,10 @@ def _step(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def _precondition(state: State, seen: Observation, now: datetime) -> Step | None:
-    """What comes before any decision: the traffic is ours, and nobody with an older token can act."""
+    """Return the step that must come before any decision, or None.
+
+    The traffic must be ours, and no older token may be able to act.
+    """
     if seen.owner == "other":
         return to_ended(state, now, "lost", f"the traffic belongs to {seen.owner_text}"), ()
     if seen.owner == "free" and not seen.absent:
@@ -111,10 +123,9 @@ def _precondition(state: State, seen: Observation, now: datetime) -> Step | None
 
 
 def _touch(state: State, seen: Observation) -> Step:
-    """Before anything is decided: make the tokens stale that an older holder, stopped before its
-    call, may have.
+    """Make stale the tokens of an older holder that was stopped before its call.
 
-    A bake's token is compared first. Where nobody was there the next look takes over the one that
+    A bake's token is compared first. If nobody was there, the next look takes over the token that
     our own touch leaves.
     """
     endpoint = seen.endpoint
@@ -127,6 +138,7 @@ def _touch(state: State, seen: Observation) -> Step:
 
 
 def _abort(state: State, wish: Wish, seen: Observation, now: datetime) -> State:
+    """Abort because a person asked for it."""
     cause = f"{wish.who}: {wish.because}" if wish.because else wish.who
     if state.phase != "starting" or seen.owner == "ours":
         return to_aborting(state, now, cause)
@@ -138,9 +150,9 @@ def _abort(state: State, wish: Wish, seen: Observation, now: datetime) -> State:
 
 
 def outcome(state: State, action: Action, error: IsthmusError | None) -> State:
-    """What the holder of the lease knows of the action that it did.
+    """Return the state with what the holder of the lease knows of its action.
 
-    Who dies before it writes this down has lost a count, no more.
+    A process that dies before it writes this down has lost a count, no more.
     """
     done, unknown = error is None, isinstance(error, OutcomeUnknown)
     if isinstance(action, Touch):

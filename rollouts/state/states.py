@@ -1,8 +1,7 @@
-"""What a rollout is: its plan, its state, what people wish, what happened.
+"""A rollout's plan and state, the wishes of people, and the entries of its history.
 
-Frozen, stored under `rollouts/<endpoint>`.
-
-Times are aware UTC. Percents are Decimal. Nothing here reads a clock or does I/O.
+They are frozen, and stored under `rollouts/<endpoint>`. Times are aware UTC. Percents are Decimal.
+Nothing here reads a clock or does I/O.
 """
 
 from __future__ import annotations
@@ -71,9 +70,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One guardrail over one window.
+    """One guardrail's verdict over one window.
 
-    `value` is held against `limit`: a rate from 0 to 1, ms, times the old variant's, a relative
+    `value` is compared with `limit`: a rate from 0 to 1, ms, times the old variant's, a relative
     shift.
     """
 
@@ -91,9 +90,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
-    """How a guardrail stands: its newest check, up to which minute, and how many checks running
-    failed.
-    """
+    """A guardrail's newest check, until when it judges, and how many checks running failed."""
 
     check: Check
     until: datetime
@@ -101,9 +98,9 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person asked for.
+    """A person's wish.
 
-    Changed by compare-and-swap, never by a look except to take one back that is done (not abort).
+    It is changed by compare-and-swap, and by a look only to take back one that is done (not abort).
     """
 
     who: str
@@ -112,6 +109,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):
+    """The wishes of people that are not done."""
+
     abort: Wish | None = None
     promote: Wish | None = None
     pause: Wish | None = None
@@ -134,7 +133,7 @@ class Entry(StoredDocument, frozen=True, kw_only=True):
 
 
 class State(StoredDocument, frozen=True, kw_only=True, tag=2):
-    """The document: at most 32 KiB."""
+    """The document of a rollout, at most 32 KiB."""
 
     id: str  # ro3
     endpoint: str
@@ -173,7 +172,7 @@ class State(StoredDocument, frozen=True, kw_only=True, tag=2):
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
-    """What one look saw.
+    """What one look has read.
 
     None of endpoint, owner, alias: it could not be read this time, so nothing is decided about it.
     """

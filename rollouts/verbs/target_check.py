@@ -1,5 +1,6 @@
-"""What one target cannot do of a rollout: shares that it cannot represent, bakes shorter than its
-metrics take to come.
+"""Checks of what one target cannot do of a rollout.
+
+Those are shares that it cannot represent, and bakes shorter than its metrics take to come.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ SPARE = timedelta(minutes=2)
 def check_target(
     description: Description, rollout: Rollout, target: str, capabilities: Mapping[str, Capability]
 ) -> tuple[Problem, ...]:
-    """Each step that `target` refuses, where it is written.
+    """Return a problem for each step that a target refuses, where it is written.
 
-    What a target says nothing of is not judged.
+    A capability that a target says nothing of is not judged.
     """
     problems: list[Problem] = []
     resolution, delay = (
@@ -70,8 +71,9 @@ def check_target(
 
 
 def _written_key(description: Description, rollout: Rollout, keys: Sequence[str]) -> str | None:
-    """The first that the project has: steps of a linear or blue-green rollout have no keys of their
-    own.
+    """Return the first key that the project has, or None.
+
+    Steps of a linear or blue-green rollout have no keys of their own.
     """
     return next(
         (

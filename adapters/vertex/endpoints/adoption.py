@@ -70,18 +70,18 @@ class VertexAdopter:
         Raises:
             Conflict: The endpoint has changed since.
         """
-        endpoint = self._endpoint(lookup.native)
-        if _token(endpoint) != lookup.token:
+        endpoint = self._endpoint(standing.native)
+        if _token(endpoint) != standing.token:
             raise Conflict(
-                f"{lookup.native} was changed since it was looked at", remedy="import it again"
+                f"{standing.native} was changed since it was looked at", remedy="import it again"
             )
         variants = {}
-        for variant in lookup.variants:
+        for variant in standing.variants:
             model, _, version = refs[variant.content].partition("@")
             variants[variant.native] = VariantSpec(
                 name=variant.name, model=model, version=int(version)
             )
-        marked = {**endpoint.labels, **self._session.labels("endpoint", lookup.name)}
+        marked = {**endpoint.labels, **self._session.labels("endpoint", standing.name)}
         models = {model.id: model for model in endpoint.deployed_models}
         _update(
             self._session,

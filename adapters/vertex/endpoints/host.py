@@ -201,8 +201,10 @@ class VertexEndpoints:
 
     def _create(self, spec: EndpointSpec, variant: str | None = None) -> None:
         """Make an endpoint, or that of a sticky one's variant."""
-        sticky = spec.routing == "sticky" and variant is None
-        description = sticky.description(spec, {}) if sticky else deployed_models.description(spec)
+        if spec.routing == "sticky" and variant is None:
+            description = sticky.description(spec, {})
+        else:
+            description = deployed_models.description(spec)
         self._deployer.create(
             spec.name, endpoint_id(self._session.name, spec.name, variant), description
         )

@@ -125,7 +125,7 @@ def _distributions(
     latencies: dict[str, dict[datetime, Any]] = defaultdict(dict)
     for name, _, minute, value in _points(series, names):
         standing = latencies[name].get(minute)
-        if standing is None or value.distribution_value.count > lookup.count:
+        if standing is None or value.distribution_value.count > standing.count:
             latencies[name][minute] = value.distribution_value
     return latencies
 
