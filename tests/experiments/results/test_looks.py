@@ -22,7 +22,7 @@ class State:
     def get(self, key):
         assert key == "experiments/r.1/looks"
         return (
-            Versioned(value=self.value, token=str(self.version), written=NOON)
+            Versioned(value=self.value, token=str(self.version), written_at=NOON)
             if self.value
             else None
         )

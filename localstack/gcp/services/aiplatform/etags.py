@@ -1,5 +1,4 @@
-"""Etags of endpoints and models: each read of the same state answers another one, and any of them
-will do.
+"""Etags of endpoints and models: each read of the same state returns another one, all valid.
 
 Recorded of the real service: 9 of 9 states that were read twice had two etags with equal content,
 cloud-custodian df800e9e, tools/c7n_gcp/tests/data/flights/vertexai-*. That any etag of the current
@@ -12,7 +11,7 @@ import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
 
-from ..registry import GcpError
+from ...core.errors import GcpError
 
 _PREFIX = "AMEw9y"  # as recorded
 _NONCE = 9  # bytes
@@ -24,8 +23,9 @@ def fresh(revision: str) -> str:
 
 
 def check(etag: str, revision: str, name: str) -> None:
-    """Raise GcpError ABORTED (AIP-154) unless the etag is one of this revision, or empty: a blind
-    overwrite.
+    """Raise ABORTED (AIP-154) unless the etag is of this revision, or empty.
+
+    An empty etag is a blind overwrite.
     """
     if etag and etag != _etag(_nonce(etag), revision):
         raise GcpError(
@@ -40,7 +40,7 @@ def _etag(nonce: bytes, revision: str) -> str:
 
 
 def _nonce(etag: str) -> bytes:
-    """Return an etag's nonce; of what is none of ours, anything, since the etag of that differs."""
+    """Return an etag's nonce, or no bytes if the etag is not one of ours."""
     try:
         return urlsafe_b64decode(etag.removeprefix(_PREFIX))[:_NONCE]
     except ValueError:

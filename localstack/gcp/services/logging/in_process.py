@@ -1,4 +1,4 @@
-"""Lines of what the stack itself runs: jobs, pipelines' steps, model servers."""
+"""Log lines of what the stack itself runs: jobs, pipelines' steps, model servers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from google.api.monitored_resource_pb2 import MonitoredResource
 from google.logging.type import log_severity_pb2
 
-from ...core.projects import by_id
-from ...core.registry import Call
+from ...core.call import Call
+from ...core.projects import with_project_id
 from .records import Entries, LogEntry
 
 
@@ -23,11 +23,11 @@ def write(
     *,
     severity: str = "INFO",
 ) -> None:
-    """Lines of one log, in their order: "projects/P/logs/ID".
+    """Write lines to one log, "projects/P/logs/ID", in their order.
 
     `labels` are those of the resource. `call` may outlive its request.
     """
-    name = by_id(call, log_name)
+    name = with_project_id(call, log_name)
     resource = MonitoredResource(type=resource_type, labels=labels)
     level = log_severity_pb2.LogSeverity.Value(severity)
     nonce = secrets.token_hex(6)

@@ -1,4 +1,7 @@
-"""Objects by their gs:// URI, for the other services of the stack. GcpError where there is none."""
+"""Objects by their gs:// URIs, for the other services of the stack.
+
+Every function raises GcpError if there is no such bucket or object.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from ....core import downloads
-from ...core.registry import Call, GcpError
+from ...core.call import Call
+from ...core.errors import GcpError
 from .content import parts, write_content
 from .preconditions import NONE
 from .records import check_object_name
@@ -17,7 +21,7 @@ from .uploads import new_version
 
 
 def read(call: Call, uri: str) -> bytes:
-    bucket, name = place(uri)
+    bucket, name = split_uri(uri)
     store = store_of(call)
     with store.lock:
         data = parts(store.version(bucket, name).content)
@@ -31,7 +35,7 @@ def write(
 
 
 def _write(call: Call, uri: str, data: Iterable[bytes], content_type: str) -> None:
-    bucket_name, name = place(uri)
+    bucket_name, name = split_uri(uri)
     check_object_name(name)
     store = store_of(call)
     content = write_content(store.folder(call), data)
@@ -47,8 +51,8 @@ def _write(call: Call, uri: str, data: Iterable[bytes], content_type: str) -> No
 
 
 def uris_below(call: Call, prefix_uri: str) -> list[str]:
-    """The URIs that begin so, in order."""
-    bucket_name, prefix = place(prefix_uri)
+    """Return the URIs that begin with a prefix, in order."""
+    bucket_name, prefix = split_uri(prefix_uri)
     store = store_of(call)
     with store.lock:
         versions = store.bucket(bucket_name).listed()
@@ -60,9 +64,10 @@ def uris_below(call: Call, prefix_uri: str) -> list[str]:
 
 
 def download(call: Call, prefix_uri: str, folder: Path) -> None:
-    """A folder of objects, or one object, into `folder`.
+    """Copy a folder of objects, or one object, into `folder`.
 
-    GcpError when there is nothing, or a name leads out of it.
+    Raises:
+        GcpError: There is nothing, or a name leads out of the folder.
     """
     base = prefix_uri.rstrip("/")
     uris = uris_below(call, f"{base}/")
@@ -74,7 +79,7 @@ def download(call: Call, prefix_uri: str, folder: Path) -> None:
     for uri in uris:
         if uri.endswith("/"):  # the console makes "folders" of such
             continue
-        bucket, name = place(uri)
+        bucket, name = split_uri(uri)
         with store.lock:
             data = parts(store.version(bucket, name).content)
         try:
@@ -90,7 +95,7 @@ def download(call: Call, prefix_uri: str, folder: Path) -> None:
 
 
 def upload(call: Call, folder: Path, prefix_uri: str) -> None:
-    """Every file below a folder."""
+    """Upload every file below a folder."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         with path.open("rb") as file:
             uri = f"{prefix_uri.rstrip('/')}/{path.relative_to(folder).as_posix()}"
@@ -102,8 +107,8 @@ def upload(call: Call, folder: Path, prefix_uri: str) -> None:
             )
 
 
-def place(uri: str) -> tuple[str, str]:
-    """The bucket and the object's name, or a prefix of names."""
+def split_uri(uri: str) -> tuple[str, str]:
+    """Return the bucket, and the object's name or prefix, in a URI."""
     if not uri.startswith("gs://") or not uri[5:].strip("/"):
         raise GcpError(
             "INVALID_ARGUMENT",
