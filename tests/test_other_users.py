@@ -153,7 +153,7 @@ def test_another_user_is_refused_by_the_offline_clouds():
         proxy = int(json.loads(variables)["HTTPS_PROXY"].rpartition(":")[2])
         grpc = environment.ways_into(gcp.url).grpc_address
         secrets = [
-            {"authorization": f"Bearer {keys.of(stack.url).control}"} for stack in (aws, gcp)
+            {"authorization": f"Bearer {keys.keys_of(stack.url).control}"} for stack in (aws, gcp)
         ]
         steal = [
             (port, "POST", "/_stack/reset", secret, None)

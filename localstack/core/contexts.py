@@ -1,4 +1,4 @@
-"""What the context of a call has in every cloud."""
+"""The context of a call, as far as both clouds share it."""
 
 from __future__ import annotations
 

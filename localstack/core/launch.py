@@ -36,21 +36,30 @@ class Cloud(Protocol):
     TITLE: str  # AWS
     PORT: int  # the default of `isthmus-stack up`
     ADDRESS: str  # the variable that leads to a stack: AWS_ENDPOINT_URL
-    NEEDS: tuple[
-        str, ...
-    ]  # the modules that a stack of this cloud imports and not every environment has
+    # the modules that a stack of this cloud imports and not every environment has
+    NEEDS: tuple[str, ...]
     OPTIONS: frozenset[str]  # of `start`: those that not every cloud has
     SERVICES: str  # what it has, in a line
 
-    def variables(self, url: str) -> dict[str, str]: ...
-    def proxy(
-        self, url: str, environ: Mapping[str, str]
-    ) -> dict[str, str]: ...  # for clients that have addresses of their own
-    def stray(self, name: str) -> bool: ...
-    def ways(
-        self, url: str
-    ) -> tuple[tuple[str, dict[str, str]], ...]: ...  # each with what is to be said of it
-    def summary(self, url: str) -> str: ...  # what the stack there does, in a line
+    def variables(self, url: str) -> dict[str, str]:
+        """Return the variables with which the cloud's SDKs talk to the stack at `url`."""
+        ...
+
+    def proxy(self, url: str, environ: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables for clients that have addresses of their own."""
+        ...
+
+    def stray(self, name: str) -> bool:
+        """Return whether a variable could lead an SDK to the genuine cloud."""
+        ...
+
+    def ways(self, url: str) -> tuple[tuple[str, dict[str, str]], ...]:
+        """Return the ways in: for each a sentence, and the variables to export."""
+        ...
+
+    def summary(self, url: str) -> str:
+        """Return what the stack at `url` does, in a line."""
+        ...
 
 
 class StackFailed(RuntimeError):
@@ -58,7 +67,7 @@ class StackFailed(RuntimeError):
 
 
 class Ready(msgspec.Struct, frozen=True, tag_field="schema", tag=1):
-    """What a stack writes when it listens.
+    """The file that a stack writes when it listens.
 
     A later version may read it: who changes the layout raises the tag, its format.
     """
@@ -72,7 +81,7 @@ class Ready(msgspec.Struct, frozen=True, tag_field="schema", tag=1):
 class RunningStack:
     """A stack that this process started.
 
-    It dies with this process, or at `stop()`. A context manager too.
+    It dies with this process, or at `stop()`. It is a context manager, too.
     """
 
     def __init__(
@@ -91,7 +100,7 @@ class RunningStack:
         return variables(self.cloud, self.url)
 
     def wait(self) -> int:
-        """Until the process ends by itself. Its exit code."""
+        """Wait until the process ends by itself, and return its exit code."""
         return self._process.wait()
 
     def stop(self) -> None:
@@ -129,17 +138,27 @@ def start(
     home: Path | None = None,
     allow_hosts: Sequence[str] = (),
 ) -> RunningStack:
-    """Start the stack of `cloud` on a free port (or on `port`) and wait until it listens.
+    """Start the stack of `cloud` and wait until it listens.
 
-    StackFailed with its log otherwise.
+    Args:
+        cloud: aws or gcp.
+        images: Container image -> the command that it is here.
+        clock: real, instant or manual.
+        port: Where it listens; 0: on a free port.
+        handlers: Modules with handlers of your own.
+        query_memory: What one query may use, such as 256MB.
+        env: More variables for it.
+        loud: Its complaints go to our stderr instead of its log.
+        any_key: It takes any access key or token, and requests without one, of every user of this
+            machine.
+        moto_answers: Where nothing here executes, what moto makes up is answered; implies
+            `any_key`.
+        home: Where it keeps what it holds (default: nowhere).
+        allow_hosts: Genuine hosts to which its door lets through.
 
-    `images`: container image -> the command that it is here. `handlers`: modules with handlers of
-    your own. `env`: more variables for it. `query_memory`: what one query may use, such as 256MB.
-    `loud`: its complaints go to our stderr instead of its log. `any_key`: it takes any access key
-    or token, and requests without one, of every user of this machine. `moto_answers`: where nothing
-    here executes, what moto makes up is answered; implies `any_key`. `home`: where it keeps what it
-    holds (default: nowhere). `allow_hosts`: genuine hosts to which its door lets through.
-    ValueError for what this cloud has not.
+    Raises:
+        StackFailed: It did not start; the message ends with its log.
+        ValueError: This cloud has not that option.
     """
     owned = Owned.temporary("isthmus-stack-")
     ready, log_file = owned.folder / "ready.json", owned.folder / "stack.log"
@@ -190,15 +209,14 @@ def command(
     home: Path | None = None,
     allow_hosts: Sequence[str] = (),
 ) -> list[str]:
-    """The command line of the stack's process."""
+    """Return the command line of the stack's process."""
     for option, value in (("any_key", any_key), ("moto_answers", moto_answers), ("home", home)):
         if value and option not in environment_of(cloud).OPTIONS:
             raise ValueError(f"the {environment_of(cloud).TITLE} stack has no {option}")
     words = [
         sys.executable,
-        *(
-            [] if handlers else ["-P"]
-        ),  # no module of the working folder stands for a library; handlers of your own may be there
+        # no module of the working folder stands for a library; handlers of your own may be there
+        *([] if handlers else ["-P"]),
         "-m",
         f"{_PACKAGE}.{cloud}",
         "--port",
@@ -213,7 +231,7 @@ def command(
     for module in handlers:
         words += ["--handlers", module]
     words += [
-        word for word, wanted in (("--open", any_key), ("--moto-answers", moto_answers)) if wanted
+        word for word, chosen in (("--open", any_key), ("--moto-answers", moto_answers)) if chosen
     ]
     for host in allow_hosts:
         words += ["--allow-host", host]
@@ -223,7 +241,7 @@ def command(
 
 
 def read_ready(ready: Path) -> Ready | None:
-    """The stack that `ready` tells of, whether or not it lives."""
+    """Return the stack that `ready` tells of, whether or not it lives."""
     try:
         return msgspec.json.decode(ready.read_bytes(), type=Ready)
     except (OSError, ValueError):
@@ -231,9 +249,10 @@ def read_ready(ready: Path) -> Ready | None:
 
 
 def wait_ready(cloud: str, ready: Path, process: subprocess.Popen[bytes], log: Path) -> Ready:
-    """Poll for the file that says where the stack listens.
+    """Wait until the file says where the stack listens.
 
-    StackFailed when the process ends first.
+    Raises:
+        StackFailed: The process ended first.
     """
     deadline = time.monotonic() + _STARTS
     while time.monotonic() < deadline:
@@ -250,8 +269,14 @@ def wait_ready(cloud: str, ready: Path, process: subprocess.Popen[bytes], log: P
 def environment_for(
     url: str, environ: Mapping[str, str] = os.environ, cloud: str = "aws"
 ) -> dict[str, str]:
-    """`environ` for a process whose SDKs are to talk to the stack at `url` alone: no profiles,
-    tokens or other endpoints, no proxy.
+    """Return the environment of a process whose SDKs talk to the stack at `url` alone.
+
+    It has no profiles, tokens, other endpoints or proxy.
+
+    Args:
+        url: The stack's.
+        environ: The variables that it begins with.
+        cloud: aws or gcp.
     """
     own = environment_of(cloud)
     neutral = {name: value for name, value in environ.items() if not own.stray(name)}
@@ -271,12 +296,16 @@ def environment_for(
 
 
 def variables(cloud: str, url: str) -> dict[str, str]:
-    """What to export so that an SDK of the cloud talks to the stack at `url` and to nothing else."""
+    """Return what to export so that a cloud's SDKs talk to the stack at `url` alone."""
     return environment_of(cloud).variables(url)
 
 
 def environment_of(cloud: str) -> Cloud:
-    """What a cloud says of itself. ValueError for one that has no stack."""
+    """Return what a cloud says of itself.
+
+    Raises:
+        ValueError: It has no stack.
+    """
     if cloud not in CLOUDS:
         raise ValueError(f"there is no stack for {cloud}; there is {', '.join(CLOUDS)}")
     return cast("Cloud", import_module(_ENVIRONMENTS[cloud], _PACKAGE))

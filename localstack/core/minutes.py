@@ -1,5 +1,6 @@
-"""Minutes of an endpoint's traffic that nobody sent: a scripted world puts them into a stack's
-metrics as if they had happened.
+"""Minutes of an endpoint's traffic that nobody sent.
+
+A scripted world puts them into a stack's metrics as if they had happened.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Minutes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of POST /_stack/minutes. `region` "": the stack's usual one."""
+    """The body of POST /_stack/minutes.
+
+    `region` "": the stack's usual one.
+    """
 
     endpoint: str
     minutes: tuple[Minute, ...]

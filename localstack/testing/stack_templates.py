@@ -9,7 +9,7 @@ import os
 import subprocess
 from types import SimpleNamespace
 
-from isthmus_stack.core import launch as run
+from isthmus_stack.core import launch
 from isthmus_stack.testing.fork_server import Forked
 
 MOTO = (
@@ -35,7 +35,7 @@ FIRST_ASKED = (
 
 def install():
     """From now on `run.start` forks the stacks of this process."""
-    run.subprocess = SimpleNamespace(
+    launch.subprocess = SimpleNamespace(
         Popen=popen, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired
     )
 

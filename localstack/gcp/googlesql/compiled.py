@@ -113,6 +113,7 @@ def wasm_engine() -> Any:
 
 
 def _kind() -> str:
+    """Return the name of this wheel, compiler and kind of machine."""
     versions = "-".join(metadata.version(name) for name in ("zetasql", "wasmtime"))
     return f"{versions}-{platform.machine()}"
 

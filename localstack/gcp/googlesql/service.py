@@ -73,6 +73,7 @@ class Service:
             return self._bytes(method, request)
 
     def _bytes(self, method: str, request: Any) -> bytes:
+        """Call a method; a trap costs a new instance."""
         from wasmtime import Trap, WasmtimeError
 
         try:
@@ -84,6 +85,7 @@ class Service:
             ) from error
 
     def _register(self, catalog: bytes) -> int:
+        """Return the number under which a catalog is registered."""
         from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
         registered = self._instance.catalogs
@@ -103,6 +105,8 @@ class Service:
 
 
 class _Instance:
+    """A running instance of the WebAssembly module."""
+
     def __init__(self, engine: Any, module: Any) -> None:
         from wasmtime import Linker, Store, WasiConfig
 
@@ -124,6 +128,7 @@ class _Instance:
         )  # serialized: its number in this instance
 
     def call(self, function: str, request: bytes) -> bytes:
+        """Call a function with a message, and return the answer's bytes."""
         store = self._store
         place, size_place = self._allocate(store, len(request) or 1), self._allocate(store, 4)
         answer = 0

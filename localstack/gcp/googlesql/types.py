@@ -59,6 +59,7 @@ def text_of(message: Any) -> str:
 
 
 def _parse(tokens: list[str], text: str) -> Any:
+    """Read a type from its tokens, and take these away."""
     from zetasql.wasi._pb2.zetasql.public.type_pb2 import TypeProto
 
     name = tokens.pop(0).partition("(")[0].strip().upper() if tokens else ""
@@ -89,5 +90,6 @@ def _parse(tokens: list[str], text: str) -> Any:
 
 
 def _expect(tokens: list[str], token: str, text: str) -> None:
+    """Take a token away, or raise ValueError where it is another one."""
     if not tokens or tokens.pop(0) != token:
         raise ValueError(f"{text!r} is not a type of GoogleSQL: a {token} is missing")

@@ -82,7 +82,7 @@ class Exchange:
         """Add the call to the log."""
         invocation = self._invocation
         self._calls.add(
-            at=self._stack.clock.now(),
+            called_at=self._stack.clock.now(),
             service=invocation.service,
             operation=invocation.operation,
             names=invocation.names,

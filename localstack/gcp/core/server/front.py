@@ -64,11 +64,6 @@ class Front(StackFront):
         self._keys = Keys(self.stack.home / "keys", f"{self.stack.url}/token")
         self.callers = Callers(self.stack, self._keys.account_key)
 
-    def close(self) -> None:
-        """Stop background work and the clock."""
-        self.stack.state.stop()
-        self.stack.clock.close()
-
     def services(self) -> frozenset[str]:
         """Return the services whose calls the log and the faults know."""
         return self._services.names

@@ -62,6 +62,7 @@ class PendingRows:
                     traceback.print_exc()
 
     def _take_unwritten(self, written: set[object]) -> dict[object, Callable[[], object]]:
+        """Take the writers that have not written in this round."""
         with self._lock:
             return {
                 owner: self._writers.pop(owner)

@@ -62,7 +62,7 @@ def test_what_nobody_answers_is_named_at_once_over_both_transports(vertex):
 
 
 def test_who_steers_the_stack_needs_its_secret_for_all_but_who_it_is(gcp):
-    secret = {"Authorization": f"Bearer {keys.of(gcp.url).control}"}
+    secret = {"Authorization": f"Bearer {keys.keys_of(gcp.url).control}"}
     for method, path in (("POST", "/_stack/reset"), ("GET", "/_stack/calls")):
         assert ask(gcp, method, path)[0] == 403
         assert ask(gcp, method, path, headers={"Authorization": "Bearer guess"})[0] == 403

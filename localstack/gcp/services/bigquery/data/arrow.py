@@ -77,6 +77,7 @@ def read_api_table(rows: pa.Table, fields: Sequence[Field]) -> pa.Table:
 
 
 def _read_api_column(column: Any, field: Field, kind: Any) -> Any:
+    """Cast a column of DuckDB's to what the Storage Read API shows."""
     import pyarrow as pa
 
     if differs_in_duckdb(field):

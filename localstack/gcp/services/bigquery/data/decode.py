@@ -119,6 +119,11 @@ def column(value: Any, field: Field, *, ignore_unknown: bool = False, place: str
 
 
 def _element(value: Any, field: Field, place: str, *, ignore_unknown: bool) -> Any:
+    """Read one value of a column.
+
+    Raises:
+        WrongValue: It does not fit.
+    """
     if field.type == "RANGE":
         return _range(value, field, place)
     if field.type == "RECORD":
@@ -178,6 +183,7 @@ def interval(value: Any) -> dict[str, int]:
 
 
 def integer(value: Any) -> int:
+    """Read an INTEGER: a whole number, also as text or as a float without a fraction."""
     if isinstance(value, bool):
         raise TypeError(value)
     number = (
@@ -198,6 +204,7 @@ def integer(value: Any) -> int:
 
 
 def floating(value: Any) -> float:
+    """Read a FLOAT, also inf and nan."""
     if isinstance(value, bool):
         raise TypeError(value)
     if isinstance(value, str):
@@ -208,6 +215,7 @@ def floating(value: Any) -> float:
 
 
 def boolean(value: Any) -> bool:
+    """Read a BOOLEAN."""
     if isinstance(value, bool):
         return value
     answer = {
@@ -229,6 +237,7 @@ def boolean(value: Any) -> bool:
 
 
 def text(value: Any) -> str:
+    """Read a STRING; numbers and truth values are written as JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):

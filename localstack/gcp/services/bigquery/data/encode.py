@@ -36,11 +36,13 @@ def rows(table: pa.Table, fields: Sequence[Field], timestamps: str = FLOAT) -> l
 
 
 def _cells(column: pa.ChunkedArray[Any], field: Field, timestamps: str) -> list[dict[str, Any]]:
+    """Write the values of a column."""
     write = _writer(field, timestamps)
     return [{"v": write(value)} for value in column.to_pylist()]
 
 
 def _writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
+    """Return the function that writes a value of a column."""
     element = _element_writer(field, timestamps)
     if field.repeated:
         return lambda values: [
@@ -50,6 +52,7 @@ def _writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
 
 
 def _element_writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
+    """Return the function that writes one element of a column, which is not NULL."""
     if field.type == "RECORD":
         members = [(child.name, _writer(child, timestamps)) for child in field.fields]
         return lambda value: {"f": [{"v": write(value[name])} for name, write in members]}

@@ -172,10 +172,12 @@ def _bytes_of_decimal(value: Decimal, scale: int) -> bytes:
 
 
 def _interval(_message: Any) -> Any:
+    """Refuse a literal of INTERVAL, which has no place in a query here."""
     raise not_run("a literal of type INTERVAL outside of date arithmetic")
 
 
 def _geography(_message: Any) -> Any:
+    """Refuse GEOGRAPHY, which has no place in a query here."""
     raise not_run("GEOGRAPHY in a query")
 
 

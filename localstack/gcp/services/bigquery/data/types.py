@@ -75,6 +75,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def repeated(self) -> bool:
+        """Whether it is an array."""
         return self.mode == "REPEATED"
 
 
@@ -264,6 +265,7 @@ def from_arrow(field: pa.Field[Any]) -> Field:
 
 
 def _arrow_name(kind: pa.DataType, name: str) -> str:
+    """Return the BigQuery type that a column of a Parquet file becomes."""
     import pyarrow as pa
 
     if pa.types.is_timestamp(kind):

@@ -55,6 +55,7 @@ def read(
 
 
 def _lines(content: bytes, configuration: Mapping[str, Any]) -> list[list[str]]:
+    """Split a CSV file into lines of values."""
     encoding = configuration.get("encoding") or "UTF-8"
     if encoding not in _ENCODINGS:
         raise not_run(f"encoding {encoding}")
@@ -76,6 +77,7 @@ def _lines(content: bytes, configuration: Mapping[str, Any]) -> list[list[str]]:
 def _row(
     line: Sequence[str], fields: Sequence[Field], nulls: set[str], configuration: Mapping[str, Any]
 ) -> dict[str, Any]:
+    """Read a line as the columns of a row."""
     if len(line) > len(fields) and not configuration.get("ignoreUnknownValues"):
         raise decode.WrongValue(
             "",
@@ -141,5 +143,6 @@ def _detected_type(values: Sequence[str]) -> str:
 
 
 def _column_name(word: str, place: int) -> str:
+    """Return the name of a column for a word of the header."""
     name = re.sub(r"\W", "_", word.strip()) or f"field_{place}"
     return f"_{name}" if name[0].isdigit() else name

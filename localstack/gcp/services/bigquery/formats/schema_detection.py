@@ -62,6 +62,7 @@ def columns_of_objects(rows: Sequence[Any]) -> tuple[Field, ...]:
 
 
 def _field(name: str, values: Sequence[Any]) -> Field:
+    """Return the column of a member, by its values."""
     repeated = any(isinstance(value, list) for value in values)
     flat = [
         v

@@ -98,6 +98,7 @@ def _load(
     files: Sequence[bytes],
     reader: Reader,
 ) -> Outcome:
+    """Read the files and write their rows into the target."""
     configuration = job.configuration["load"]
     current = instance.catalog.find(target.ref)
     if (
@@ -143,6 +144,7 @@ def _load(
 
 
 def _too_many_errors(bad: Sequence[BigQueryError], rows: Any) -> BigQueryError:
+    """Return the error for more bad rows than the job allows."""
     words = "Error while reading data, error message: "
     if len(bad) == 1 and not rows.num_rows:
         return invalid(words + bad[0].message)

@@ -337,6 +337,7 @@ def _run_script(instance: Instance, spec: Spec, nodes: Sequence[Node], running: 
 
 
 def _execute(instance: Instance, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
+    """Run an analyzed statement: a query, DML or DDL."""
     kind = meaning.statement.kind
     if kind == "query_stmt":
         return _select(instance, spec, meaning, running)
@@ -348,6 +349,7 @@ def _execute(instance: Instance, spec: Spec, meaning: Analysis, running: Running
 
 
 def _select(instance: Instance, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
+    """Run a query, and write its rows into the target."""
     fields = tuple(field for _, field in meaning.columns)
     target = _target(instance, spec)
     rows = reference_evaluation.select(

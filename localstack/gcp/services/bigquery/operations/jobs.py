@@ -90,6 +90,7 @@ def _new_job(
     name: str | None,
     location: str | None,
 ) -> Job:
+    """Return a job that has not started."""
     return Job(
         project=project,
         id=name or f"job_{uuid.uuid4().hex}",
@@ -143,12 +144,13 @@ def _work(
 
 
 def start(call: Call, instance: Instance, job: Job, work: Callable[[], Outcome]) -> None:
-
+    """Start a job's work in a thread."""
     job.started = instance.now()
     call.spawn(_run, call.without_request(), instance, job, work)
 
 
 def _run(call: Call, instance: Instance, job: Job, work: Callable[[], Outcome]) -> None:
+    """Do a job's work, and note what came of it."""
     try:
         job.running.check()
         job.outcome = work()
@@ -201,6 +203,7 @@ def get_job(call: Call, request: HttpRequest) -> Answer:
 
 
 def _requested_job(call: Call, request: HttpRequest) -> Job:
+    """Return the job that a request's path names."""
     instance_of(call)
     return call.store(Jobs).get(
         request.params["project"], request.params["job"], request.query.get("location")

@@ -51,6 +51,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sessions:
+    """The read sessions that are open."""
+
     def __init__(self) -> None:
         self.by_name: dict[str, Session] = {}
         self.lock = threading.Lock()

@@ -99,6 +99,7 @@ def _note_project(call: Call, request: HttpRequest) -> None:
 
 
 def _with_project_id(value: Any, number: str, project: str) -> Any:
+    """Put the project's id in the place of its number, at any depth."""
     if isinstance(value, list):
         return [_with_project_id(item, number, project) for item in value]
     if not isinstance(value, dict):

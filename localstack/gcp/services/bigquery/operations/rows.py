@@ -87,6 +87,7 @@ def list_rows(call: Call, request: HttpRequest) -> Answer:
 
 
 def _selected(fields: tuple[Field, ...], text: str | None) -> tuple[Field, ...]:
+    """Return the fields that a parameter names; without it, all."""
     if not text:
         return fields
     names = [name.strip().lower() for name in text.split(",")]

@@ -52,6 +52,7 @@ def list_tables(call: Call, request: HttpRequest) -> Answer:
 
 
 def _list_entry(table: Table) -> dict[str, Any]:
+    """Return a table as a list shows it."""
     from ..state.instance import rest_time
 
     view = {"view": {"useLegacySql": False}} if table.kind == "VIEW" else {}

@@ -100,6 +100,7 @@ def continue_upload(call: Call, request: HttpRequest) -> Answer:
 
 
 def _wait(call: Call, job: Job) -> Job:
+    """Wait a moment for a job's end, and return the job."""
     job.running.ended.wait(PATIENCE[call.clock.mode])
     return job
 

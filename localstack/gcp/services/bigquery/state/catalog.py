@@ -25,6 +25,8 @@ _TABLE_ID = re.compile(r"[\w\- ]{1,1024}")
 
 
 class TableRef(msgspec.Struct, frozen=True):
+    """The name of a table: project, dataset and table."""
+
     project: str
     dataset: str
     table: str
@@ -33,10 +35,13 @@ class TableRef(msgspec.Struct, frozen=True):
         return f"{self.project}:{self.dataset}.{self.table}"
 
     def rest(self) -> dict[str, str]:
+        """Return the name as a TableReference."""
         return {"projectId": self.project, "datasetId": self.dataset, "tableId": self.table}
 
 
 class Dataset(msgspec.Struct, frozen=True, kw_only=True):
+    """A dataset, with what its owner wrote about it."""
+
     project: str
     id: str
     written: Mapping[
@@ -49,6 +54,8 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """A table or a view, with what its owner wrote about it."""
+
     ref: TableRef
     fields: tuple[Field, ...]
     written: Mapping[str, Any]  # by its owner, without schema and expirationTime
@@ -61,6 +68,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> str:
+        """The kind of table: TABLE, VIEW or SNAPSHOT."""
         if "view" in self.written:
             return "VIEW"
         return "SNAPSHOT" if "snapshotDefinition" in self.written else "TABLE"
@@ -87,6 +95,7 @@ class Catalog:
         ] = {}  # of which content; rows, bytes by column
 
     def dataset(self, project: str, dataset: str) -> Dataset:
+        """Return a dataset; `notFound` where there is none."""
         try:
             return self._datasets[project, dataset]
         except KeyError:
@@ -209,6 +218,7 @@ class Catalog:
 
 
 def check_table_id(ref: TableRef) -> None:
+    """Raise `invalid` if no table can have this name."""
     if not _TABLE_ID.fullmatch(ref.table):
         words = (
             "Table IDs must be alphanumeric (plus underscores) and must be at most 1024 "

@@ -68,6 +68,7 @@ class Running:
 
     @property
     def stopped(self) -> bool:
+        """Whether the job was stopped."""
         return self._stopped.is_set()
 
     def stop(self) -> None:
@@ -77,6 +78,7 @@ class Running:
             threading.Thread(target=self._interrupt, name="interrupt", daemon=True).start()
 
     def _interrupt(self) -> None:
+        """Interrupt the connection again and again, until the work has ended."""
         import duckdb
 
         while not self.ended.wait(_AGAIN):

@@ -40,6 +40,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Job(msgspec.Struct, kw_only=True):
+    """A job: query, load, copy or extract."""
+
     project: str
     id: str
     location: str
@@ -57,10 +59,12 @@ class Job(msgspec.Struct, kw_only=True):
 
     @property
     def done(self) -> bool:
+        """Whether it has ended."""
         return self.running.ended.is_set()
 
     @property
     def state(self) -> str:
+        """The state that the REST API shows: PENDING, RUNNING or DONE."""
         return "DONE" if self.done else "RUNNING" if self.started else "PENDING"
 
 

@@ -50,6 +50,7 @@ class Warehouse:
         return cursor
 
     def _open(self) -> duckdb.DuckDBPyConnection:
+        """Open the database, bounded and without extensions."""
         import duckdb
 
         from .duckdb_macros import MACROS
@@ -116,6 +117,7 @@ class Warehouse:
                 raise
 
     def _lock_of(self, relation: str) -> threading.RLock:
+        """Return the lock of a table's writers."""
         with self._lock:
             return self._locks.setdefault(relation, threading.RLock())
 

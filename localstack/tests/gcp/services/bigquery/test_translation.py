@@ -44,25 +44,31 @@ COLUMNS = (
 )
 ROWS = [
     {
-        "i": 1, "k": 2, "f": 1.5, "g": 2.0, "n": "1.5", "b": True, "s": "Hello World", "u": "lo", "y": "aGVsbG8=", "d": "2024-02-29",
-        "e": "2023-12-31", "dt": "2024-02-29T12:34:56.123456", "tm": "12:34:56.789", "ts": "2024-02-29 12:34:56.123456Z",
-        "tz": "2023-12-31 23:59:59Z", "l": [3, 1, 2], "j": {"a": 1, "b": "x", "c": [1, 2]}, "st": {"x": 1, "z": "q"},
+        "i": 1, "k": 2, "f": 1.5, "g": 2.0, "n": "1.5", "b": True, "s": "Hello World", "u": "lo",
+        "y": "aGVsbG8=", "d": "2024-02-29", "e": "2023-12-31", "dt": "2024-02-29T12:34:56.123456",
+        "tm": "12:34:56.789", "ts": "2024-02-29 12:34:56.123456Z", "tz": "2023-12-31 23:59:59Z",
+        "l": [3, 1, 2], "j": {"a": 1, "b": "x", "c": [1, 2]}, "st": {"x": 1, "z": "q"},
     },
     {
-        "i": -7, "k": 3, "f": -2.5, "g": 0.1, "n": "-2.675", "b": False, "s": "ärger  ", "u": "", "y": "AAEC", "d": "2021-01-03",
-        "e": "2021-01-04", "dt": "2021-01-03T00:00:00", "tm": "00:00:00", "ts": "2021-01-03 00:00:00Z", "tz": "1969-12-31 23:59:58.5Z",
-        "l": [], "st": {"x": None, "z": "r"},
+        "i": -7, "k": 3, "f": -2.5, "g": 0.1, "n": "-2.675", "b": False, "s": "ärger  ", "u": "",
+        "y": "AAEC", "d": "2021-01-03", "e": "2021-01-04", "dt": "2021-01-03T00:00:00",
+        "tm": "00:00:00", "ts": "2021-01-03 00:00:00Z", "tz": "1969-12-31 23:59:58.5Z", "l": [],
+        "st": {"x": None, "z": "r"},
     },
     {
-        "i": 0, "k": -2, "f": 0.5, "g": 3.0, "n": "0", "s": "42", "u": "4", "d": "1970-01-01", "e": "1969-12-31",
-        "dt": "1970-01-01T00:00:00.5", "tm": "23:59:59.999999", "ts": "1970-01-01 00:00:00.5Z", "tz": "2000-01-01T00:00:00Z", "l": [5],
+        "i": 0, "k": -2, "f": 0.5, "g": 3.0, "n": "0", "s": "42", "u": "4", "d": "1970-01-01",
+        "e": "1969-12-31", "dt": "1970-01-01T00:00:00.5", "tm": "23:59:59.999999",
+        "ts": "1970-01-01 00:00:00.5Z", "tz": "2000-01-01T00:00:00Z", "l": [5],
         "j": {"a": None, "b": True},
     },
-    {"k": 1, "g": 1e10, "b": True, "u": "x", "y": "", "e": "2022-05-01", "tz": "2022-05-01 10:00:00Z", "l": [7, 7], "j": "[1]",
-     "st": {"x": 5, "z": None}},
     {
-        "i": 100, "k": 7, "f": "NaN", "g": "inf", "n": "123.456789123", "b": False, "s": "a,b,,c", "u": ",", "y": "//8=", "d": "2020-12-28",
-        "e": "2020-06-15", "dt": "2020-12-28T23:59:59", "tm": "01:02:03", "ts": "2020-12-28 05:00:00Z", "tz": "2020-12-27 04:59:59Z",
+        "k": 1, "g": 1e10, "b": True, "u": "x", "y": "", "e": "2022-05-01",
+        "tz": "2022-05-01 10:00:00Z", "l": [7, 7], "j": "[1]", "st": {"x": 5, "z": None},
+    },
+    {
+        "i": 100, "k": 7, "f": "NaN", "g": "inf", "n": "123.456789123", "b": False, "s": "a,b,,c",
+        "u": ",", "y": "//8=", "d": "2020-12-28", "e": "2020-06-15", "dt": "2020-12-28T23:59:59",
+        "tm": "01:02:03", "ts": "2020-12-28 05:00:00Z", "tz": "2020-12-27 04:59:59Z",
         "l": [1, 2, 3, 4], "j": {"a": {"b": 2.5}}, "st": {"x": 9, "z": "w"},
     },
 ]  # fmt: skip
@@ -173,10 +179,15 @@ def test_a_long_sum_is_read_although_protobuf_does_not(instance):
 FUNCTIONS = """
 CREATE TEMP FUNCTION plus(x ANY TYPE, y INT64) AS (IF(x IS NULL, y, y + 1));
 CREATE TEMP FUNCTION ratio(x INT64, y INT64) RETURNS FLOAT64 AS (x / NULLIF(y, 0));
-CREATE TEMP FUNCTION total(l ARRAY<INT64>) AS ((SELECT SUM(v * (SELECT COUNT(*) FROM UNNEST(l))) FROM UNNEST(l) v));
-CREATE TEMP FUNCTION both(x INT64, y INT64) AS (STRUCT(ratio(x, y) AS r, plus(CAST(x AS STRING), y) AS p));
+CREATE TEMP FUNCTION total(l ARRAY<INT64>) AS (
+  (SELECT SUM(v * (SELECT COUNT(*) FROM UNNEST(l))) FROM UNNEST(l) v)
+);
+CREATE TEMP FUNCTION both(x INT64, y INT64) AS (
+  STRUCT(ratio(x, y) AS r, plus(CAST(x AS STRING), y) AS p)
+);
 SELECT k, both(i, k) AS b, total(l) AS t, plus(f + g, k) AS p, ratio(plus(i, k), plus(s, 0)) AS q,
-  SUM(ratio(k, 2)) OVER (ORDER BY plus(k, k)) AS w, (SELECT MAX(ratio(v, t.k)) FROM UNNEST(t.l) v) AS m
+  SUM(ratio(k, 2)) OVER (ORDER BY plus(k, k)) AS w,
+  (SELECT MAX(ratio(v, t.k)) FROM UNNEST(t.l) v) AS m
 FROM ds.t WHERE ratio(k, k) = 1 ORDER BY ratio(k, 3), plus(s, k)
 """
 

@@ -53,10 +53,12 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def named(self) -> Mapping[str, Parameter]:
+        """The parameters that have names, by these."""
         return {parameter.name: parameter for parameter in self.parameters if parameter.name}
 
     @property
     def system_types(self) -> dict[Path, str]:
+        """The types of the system variables, by their paths."""
         return {
             tuple(variable.name.split(".")): type_text(variable.field) for variable in self.system
         }
@@ -166,6 +168,7 @@ def _valueless_constants(variables: Sequence[Parameter]) -> dict[str, Constant]:
 
 
 def constants(variables: Sequence[Parameter]) -> dict[str, Constant]:
+    """Return a script's variables as the analyzer's constants."""
     return {
         variable.name: Constant(type=type_text(variable.field), value=_serialized_value(variable))
         for variable in variables
@@ -187,6 +190,7 @@ def _serialized_value(variable: Parameter) -> bytes:
 
 
 def _source(instance: Instance, path: Path, question: Question) -> Source:
+    """Return what a table's name in the statement means."""
     return sources.source_of(
         instance,
         path,

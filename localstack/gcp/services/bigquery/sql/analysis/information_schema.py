@@ -16,6 +16,7 @@ from ...state.instance import Instance
 
 
 def _fields(text: str) -> tuple[Field, ...]:
+    """Return columns of a text such as `name created:TIMESTAMP`; others are STRING."""
     parts = (word.partition(":") for word in text.split())
     return tuple(Field(name=name, type=kind or "STRING") for name, _, kind in parts)
 

@@ -38,6 +38,7 @@ def read(mode: str | None, resources: Sequence[Mapping[str, Any]]) -> tuple[Para
 
 
 def _read(resource: Mapping[str, Any], index: int) -> Parameter:
+    """Read one query parameter."""
     name = resource.get("name") or ""
     field = _field(resource.get("parameterType") or {}, name or "value")
     place = name or f"at position {index + 1}"

@@ -42,6 +42,7 @@ class Node:
         self._read(data, descriptor)
 
     def _read(self, data: bytes, descriptor: Any) -> None:
+        """Note the fields of a message, and those of what it inherits from."""
         for name, field in descriptor.fields_by_name.items():
             self._fields.setdefault(name, field)
         for number, kind, value in _wire(data):
@@ -95,6 +96,7 @@ class Node:
             waiting.extend(node.children())
 
     def children(self) -> Iterator[Node]:
+        """Yield the nodes that are fields of this one."""
         for name in self._raw:
             value = getattr(self, name)
             yield from (
@@ -119,6 +121,7 @@ def script(answer: bytes) -> Node:
 
 
 def _member(answer: bytes, descriptor: Any, name: str) -> Node:
+    """Return the node that stands in a field of a serialized answer."""
     fields = descriptor.fields_by_number
     for number, _, value in _wire(answer):
         if fields[number].name == name:
@@ -137,6 +140,7 @@ def _kind(name: str) -> str:
 
 
 def _values(field: Any, kind: int, value: Any) -> Iterator[Any]:
+    """Yield the values of a field, from how they came over the wire."""
     if field.message_type is not None:
         if (
             field.message_type.name.endswith("Proto")
@@ -156,6 +160,7 @@ def _values(field: Any, kind: int, value: Any) -> Iterator[Any]:
 
 
 def _is_tree_node(descriptor: Any) -> bool:
+    """Return whether a message is a node of the tree."""
     name, file = str(descriptor.name), str(descriptor.file.name)
     return file.endswith(("resolved_ast.proto", "parse_tree.proto")) or name.startswith(
         ("AnyResolved", "Resolved")
@@ -170,6 +175,7 @@ def _message_class(descriptor: Any) -> Any:
 
 
 def _scalar(field: Any, value: Any) -> Any:
+    """Return a scalar as the field's type has it."""
     if field.type == field.TYPE_BOOL:
         return bool(value)
     if field.type == field.TYPE_STRING:

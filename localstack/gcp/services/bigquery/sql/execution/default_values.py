@@ -21,6 +21,7 @@ def values(instance: Instance, table: Table) -> dict[str, Any]:
 
 
 def _value(instance: Instance, table: Table, expression: str) -> Any:
+    """Return the present value of a default expression."""
     meaning = analyzer.analyze(
         instance, analyzer.Question(sql=f"SELECT {expression} AS value", project=table.ref.project)
     )

@@ -131,6 +131,7 @@ def _column_of_part(name: str | None, field: Field) -> str:
 
 
 def _information_schema_rows(instance: Instance, source: Source) -> str:
+    """Write the rows of a view of INFORMATION_SCHEMA as VALUES."""
     rows = information_schema.rows(instance, source.ref)
     columns = ", ".join(quoted(field.name) for field in source.fields)
     written = [
@@ -170,6 +171,7 @@ def bigquery_errors(running: Running) -> Iterator[None]:
 
 
 def _bigquery_error(words: str) -> BigQueryError:
+    """Return BigQuery's error for the words of DuckDB's."""
     first = words.splitlines()[0]
     if _NOT_RUN in words:
         return not_run(words.partition(_NOT_RUN)[2].splitlines()[0])

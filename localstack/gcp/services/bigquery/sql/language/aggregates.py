@@ -43,6 +43,7 @@ def aggregate_scan(t: Translator, node: Node) -> str:
 
 
 def _grouping_set(node: Node, groups: dict[int, str]) -> str:
+    """Write a set of GROUPING SETS, ROLLUP or CUBE."""
     if node.kind == "grouping_set":
         return f"({', '.join(groups[ref.column.column_id] for ref in node.group_by_column_list)})"
     if node.kind not in ("rollup", "cube"):
@@ -94,6 +95,7 @@ def aggregate(t: Translator, node: Node, condition: str | None = None) -> str:
 
 
 def _aggregate(t: Translator, node: Node, name: str, arguments: list[str], where: str) -> str:
+    """Write an aggregate function with its FILTER."""
     if name == "$count_star":
         return f"count(*){where}"
     if name in ("array_agg", "string_agg"):
@@ -106,6 +108,7 @@ def _aggregate(t: Translator, node: Node, name: str, arguments: list[str], where
 
 
 def _computed(node: Node, name: str, arguments: list[str], where: str) -> str:
+    """Write an aggregate function that takes no ORDER BY."""
     kind = type_kind(node)
     if name == "approx_count_distinct":
         return f"count(DISTINCT {arguments[0]}){where}"
@@ -135,6 +138,7 @@ def _duckdb_function(node: Node, name: str, kind: int, arguments: list[str], whe
 
 
 def _distinct(node: Node) -> str:
+    """Write DISTINCT, where the function has it."""
     return "DISTINCT " if node.distinct else ""
 
 

@@ -18,6 +18,7 @@ _CLOCK = r"[0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(\.[0-9]{1,6})?"
 
 
 def cast(t: Translator, node: Node) -> str:
+    """Write CAST or SAFE_CAST."""
     source, target = field_of(node.expr.type), field_of(node.type)
     if "format" in node or "time_zone" in node or "extended_cast" in node:
         raise not_run("CAST with FORMAT or AT TIME ZONE")
@@ -70,6 +71,7 @@ Rule = Callable[
 
 
 def _plain(kind: str) -> Rule:
+    """Return a rule that converts by DuckDB's own CAST."""
     return lambda sql, cast, _wrong: f"{cast}({sql} AS {kind})"
 
 
@@ -109,6 +111,7 @@ def float_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> str:
 
 
 def decimal_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> str:
+    """Write a NUMERIC as text, without trailing zeros."""
     return f"rtrim(rtrim(CAST({sql} AS VARCHAR), '0'), '.')"
 
 
@@ -122,10 +125,12 @@ def _fraction(moment: str) -> str:
 
 
 def datetime_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> str:
+    """Write a DATETIME as text."""
     return f"(strftime({sql}, '%Y-%m-%d %H:%M:%S') || {_fraction(sql)})"
 
 
 def timestamp_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> str:
+    """Write a TIMESTAMP as text, in UTC."""
     return f"({datetime_text(utc(sql))} || '+00')"
 
 
@@ -140,6 +145,7 @@ def utc(sql: str) -> str:
 
 
 def _boolean(sql: str, _cast: str, wrong: str | None) -> str:
+    """Convert a text to a BOOL: true or false, in any letters."""
     bad = wrong or f"error('Bad bool value: ' || {sql})"
     return (
         f"CASE lower({sql}) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE ELSE CASE WHEN {sql} "

@@ -144,6 +144,7 @@ def truncation(value: str, part: str) -> str:
 
 
 def _trunc(t: Translator, node: Node) -> str:
+    """Write DATE_TRUNC and its likes."""
     value, part = t.expression(node.argument_list[0]), part_of(node.argument_list[1])
     kind = type_kind(node)
     if kind == TIMESTAMP:
@@ -194,6 +195,8 @@ def extraction(value: str, part: str) -> str:
 
 
 def _extract_part(part: str) -> Callable[[Translator, Node], str]:
+    """Return the writer of EXTRACT of one part."""
+
     def write(t: Translator, node: Node) -> str:
         value = t.expression(node.argument_list[0])
         if type_kind(node) == TIMESTAMP:
@@ -220,10 +223,12 @@ def _from(unit: int) -> Callable[[Translator, Node], str]:
 
 
 def _days_since_1970(t: Translator, node: Node) -> str:
+    """Write UNIX_DATE."""
     return f"CAST(({t.expression(node.argument_list[0])} - DATE '1970-01-01') AS BIGINT)"
 
 
 def _date_of_days(t: Translator, node: Node) -> str:
+    """Write DATE_FROM_UNIX_DATE."""
     return f"(DATE '1970-01-01' + CAST({t.expression(node.argument_list[0])} AS INTEGER))"
 
 
@@ -261,6 +266,7 @@ def _pattern(node: Node) -> str:
 
 
 def _format(t: Translator, node: Node) -> str:
+    """Write FORMAT_DATE and its likes."""
     pattern, value = _pattern(node.argument_list[0]), t.expression(node.argument_list[1])
     kind = type_kind(node, 1)
     if kind == TIMESTAMP:

@@ -16,17 +16,20 @@ def _literal(_t: Translator, node: Node) -> str:
 
 
 def _parameter(t: Translator, node: Node) -> str:
+    """Write a query parameter as its value."""
     named = (parameter for parameter in t.parameters if parameter.name == node.name.lower())
     parameter = next(named) if node.name else t.parameters[node.position - 1]
     return literals.constant(parameter.value, parameter.field)
 
 
 def _constant(t: Translator, node: Node) -> str:
+    """Write a variable of a script as its value."""
     variable = t.variables[node.constant.name.lower()]
     return literals.constant(variable.value, variable.field)
 
 
 def _system(t: Translator, node: Node) -> str:
+    """Write a system variable as its value."""
     variable = t.variables[".".join(node.name_path).lower()]
     return literals.constant(variable.value, variable.field)
 

@@ -36,6 +36,7 @@ def constant(value: Any, field: Field) -> str:
 
 
 def _word(value: Any, kind: str) -> str:
+    """Return the text of a constant, without its type."""
     if isinstance(value, dict):  # a BIGNUMERIC or an INTERVAL
         return f"struct_pack({', '.join(f'{name} := {part!r}' for name, part in value.items())})"
     if kind in ("STRING", "JSON", "GEOGRAPHY"):

@@ -14,6 +14,8 @@ from .type_kinds import ARRAY, FLOAT, INT64, NUMERIC, STRUCT, type_kind
 
 
 def _arithmetic(operator: str) -> Callable[[Translator, Node], str]:
+    """Return the writer of +, - or *, also of dates."""
+
     def write(t: Translator, node: Node) -> str:
         first, second = type_kind(node), type_kind(node, 1)
         if first != second or first not in (INT64, FLOAT, NUMERIC):
@@ -45,6 +47,7 @@ def _ieee_divide(t: Translator, node: Node) -> str:
 
 
 def _check_floats(node: Node, name: str) -> None:
+    """Raise `notImplemented` if a function is not one of FLOAT64."""
     if type_kind(node) != FLOAT:
         raise not_run(f"{name} of NUMERIC")
 

@@ -72,6 +72,7 @@ class Translator:
         self._entries[name] = columns
 
     def entry_columns(self, name: str) -> Sequence[Any]:
+        """Return the columns of a query of WITH."""
         return self._entries[name]
 
 
@@ -86,6 +87,7 @@ def column_list(node: Node) -> str:
 
 
 def column(message: Any) -> str:
+    """Return the name that a column has in all SELECTs."""
     return f"c{message.column_id}"
 
 

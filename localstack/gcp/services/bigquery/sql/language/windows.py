@@ -39,6 +39,7 @@ def analytic_scan(t: Translator, node: Node) -> str:
 
 
 def _function(t: Translator, group: Node, node: Node) -> str:
+    """Write an analytic function with its window."""
     name = node.function.name.removeprefix("ZetaSQL:")
     arguments = [t.expression(argument) for argument in node.argument_list]
     over = f"OVER ({_partition(group)}{_order(group, node)}{_frame(t, node)})"
@@ -54,6 +55,7 @@ def _function(t: Translator, group: Node, node: Node) -> str:
 
 
 def _window_aggregate(node: Node, name: str, arguments: list[str], over: str) -> str:
+    """Write an aggregate function with its window."""
     if name == "$count_star":
         return f"count(*) {over}"
     if (

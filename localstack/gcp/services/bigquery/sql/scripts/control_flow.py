@@ -49,6 +49,7 @@ def execute(script: Script, nodes: Sequence[Node]) -> None:
 
 
 def _run(script: Script, nodes: Sequence[Node]) -> None:
+    """Run statements one after the other."""
     for node in nodes:
         script.running.check()
         _ACTIONS.get(node.kind, _run_statement)(script, node)
@@ -111,6 +112,7 @@ def _arguments(script: Script, nodes: Sequence[Node]) -> tuple[Parameter, ...]:
 
 
 def _argument(script: Script, node: Node) -> Parameter:
+    """Return one parameter of USING."""
     field, value = script.value(node.expression)
     name = node.alias.identifier.id_string.lower() if "alias" in node else ""
     return Parameter(name=name, field=field, value=value)
@@ -133,12 +135,14 @@ def _assign_row(
 
 
 def _check_different(names: Sequence[str]) -> None:
+    """Raise `invalidQuery` if a variable is named twice."""
     small = [name.lower() for name in names]
     if twice := next((name for name in names if small.count(name.lower()) > 1), None):
         raise invalid_query(f"Assigning multiple values to variable: {twice}")
 
 
 def _declare(script: Script, node: Node) -> None:
+    """Run DECLARE."""
     declared = _declared_column(script, node) if "type" in node else None
     field, value = (
         script.value(node.default_value, declared) if "default_value" in node else (declared, None)
@@ -151,6 +155,7 @@ def _declare(script: Script, node: Node) -> None:
 
 
 def _declared_column(script: Script, node: Node) -> Field:
+    """Return the column of a type that DECLARE names."""
     text = text_of(script.sql, node.type).strip()
     if "(" in text or "COLLATE" in text.upper():
         raise not_run(f"a variable with a collation or a type with parameters ({text})")
@@ -161,12 +166,14 @@ def _declared_column(script: Script, node: Node) -> Field:
 
 
 def _set(script: Script, node: Node) -> None:
+    """Run SET of one variable."""
     name = node.variable.id_string
     field = script.variable(name).field
     script.assign(name, field, script.value(node.expression, field)[1])
 
 
 def _set_several(script: Script, node: Node) -> None:
+    """Run SET of several variables."""
     names = [identifier.id_string for identifier in node.variables.identifier_list]
     _check_different(names)
     fields = tuple(script.variable(name).field for name in names)
@@ -178,6 +185,7 @@ def _set_several(script: Script, node: Node) -> None:
 
 
 def _set_system(script: Script, node: Node) -> None:
+    """Run SET of a system variable, which may be @@dataset_id."""
     name = text_of(script.sql, node.system_variable).strip().lower()
     if name != "@@dataset_id":
         raise not_run(f"SET {name}")
@@ -291,6 +299,7 @@ def _run_guarded(script: Script, node: Node, depth: int) -> None:
 
 
 def _handle(script: Script, handler: Node, error: BigQueryError) -> None:
+    """Run the handler of an error."""
     script.errors.append(error)
     try:
         _run(script, handler.statement_list.statement_list)

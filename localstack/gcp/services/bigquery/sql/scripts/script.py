@@ -127,9 +127,15 @@ class Script:
         self._affected = sum(outcome.affected.values()) if outcome.affected is not None else None
 
     def variable(self, name: str) -> Parameter:
+        """Return a variable.
+
+        Raises:
+            BigQueryError: `invalidQuery`: It is not declared.
+        """
         return self._scope_of(name)[name.lower()]
 
     def _scope_of(self, name: str) -> dict[str, Parameter]:
+        """Return the variables among which one is declared."""
         for scope in self.scopes:
             if name.lower() in scope:
                 return scope
@@ -147,6 +153,7 @@ class Script:
         scope[name.lower()] = msgspec.structs.replace(current, value=value)
 
     def _coerce(self, field: Field, value: Any, target: Field) -> Any:
+        """Return a value in another type, as an assignment coerces it."""
         own = variable("value_", field, value)
         question = msgspec.structs.replace(
             self.outer,

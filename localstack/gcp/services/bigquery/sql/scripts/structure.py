@@ -71,6 +71,7 @@ def check_parameters(question: Question, nodes: Sequence[Node]) -> None:
 
 
 def _check_list(sql: str, nodes: Sequence[Node], around: _Surroundings, *, declares: bool) -> None:
+    """Check a list of statements, whose declarations stand first."""
     for node in nodes:
         if node.kind == "variable_declaration":
             if not declares:
@@ -96,6 +97,7 @@ def _with_name(sql: str, identifier: Node, around: _Surroundings) -> _Surroundin
 
 
 def _check(sql: str, node: Node, around: _Surroundings) -> None:
+    """Check one statement, and those that are in it."""
     if node.kind in _REFUSED:
         raise not_run(f"the script statement {_REFUSED[node.kind]}")
     if node.kind == "raise_statement" and "message" not in node and not around.handler:
@@ -111,6 +113,7 @@ def _check(sql: str, node: Node, around: _Surroundings) -> None:
 
 
 def _check_jump(sql: str, node: Node, around: _Surroundings) -> None:
+    """Check that BREAK and CONTINUE have a loop, and that their label exists."""
     word, label = text_of(sql, node).split()[0].upper(), label_of(node)
     if not label and not around.loop:
         raise _error_at(sql, node, f"{word} is only allowed inside of a loop body")
@@ -132,6 +135,7 @@ def _inside(sql: str, node: Node, around: _Surroundings) -> _Surroundings:
 
 
 def _check_parts(sql: str, node: Node, around: _Surroundings) -> None:
+    """Check the lists of statements that a statement has."""
     for part in node.children():
         if part.kind == "statement_list":
             _check_list(

@@ -41,6 +41,7 @@ def alter(instance: Instance, ref: TableRef, actions: Sequence[Node]) -> None:
 
 
 def _rename(instance: Instance, ref: TableRef, actions: Sequence[Node]) -> None:
+    """Do RENAME TO, which is the only action then."""
     path = next(action.new_path for action in actions if action.kind == "rename_to_action")
     if len(actions) > 1:
         raise not_run("ALTER TABLE: RENAME TO beside other actions")
@@ -67,6 +68,7 @@ def _change(table: Table, actions: Sequence[Node]) -> tuple[Table, Mapping[str, 
 
 
 def _with_fields(table: Table, fields: Sequence[Field]) -> Table:
+    """Return the table with other columns."""
     return msgspec.structs.replace(table, fields=tuple(fields))
 
 

@@ -25,6 +25,7 @@ _TEMPORARY = 3  # CreateScope
 
 
 def run(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
+    """Run a statement of DDL."""
     return _RUN[meaning.statement.kind](instance, meaning, running)
 
 
@@ -43,6 +44,7 @@ def _table_ref(instance: Instance, meaning: Analysis) -> TableRef:
 
 
 def _outcome(operation: str, ref: TableRef | None = None, **more: Any) -> Outcome:
+    """Return the outcome of an operation on a table."""
     target = {"ddlTargetTable": ref.rest()} if ref is not None else {}
     return Outcome(statistics={"ddlOperationPerformed": operation, **target}, **more)
 
@@ -150,6 +152,7 @@ def _range_partitioning(node: Node) -> dict[str, Any]:
 
 
 def _partitioning(node: Node) -> dict[str, Any]:
+    """Return the layout that PARTITION BY asks for."""
     name, granularity = node, "DAY"
     if node.kind == "function_call":
         function = node.function.name.removeprefix("ZetaSQL:")
@@ -222,11 +225,13 @@ def _drop_function(instance: Instance, meaning: Analysis, _running: Running) -> 
 
 
 def _routine_outcome(operation: str, ref: TableRef) -> Outcome:
+    """Return the outcome of an operation on a function."""
     target = {"projectId": ref.project, "datasetId": ref.dataset, "routineId": ref.table}
     return Outcome(statistics={"ddlOperationPerformed": operation, "ddlTargetRoutine": target})
 
 
 def _dataset_name(instance: Instance, meaning: Analysis) -> tuple[str, str]:
+    """Return project and name of the dataset that a statement names."""
     parts = [part for segment in meaning.statement.name_path for part in segment.split(".")]
     if len(parts) == 1:
         return meaning.question.project, parts[0]

@@ -25,6 +25,7 @@ def values(nodes: Sequence[Node]) -> dict[str, Any]:
 
 
 def _constant(node: Node) -> Any:
+    """Return the value of an option."""
     if node.kind == "literal":
         return python_value(node.value.value, field_of(node.value.type))
     if node.kind == "function_call" and node.function.name == "ZetaSQL:$make_array":
@@ -85,6 +86,7 @@ def with_changes(layout: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[
 
 
 def _labels(value: Any) -> dict[str, str]:
+    """Return labels of an array of pairs."""
     pairs = (tuple(pair.values()) if isinstance(pair, dict) else pair for pair in value or ())
     return {str(key): str(text) for key, text in pairs}
 

@@ -68,6 +68,7 @@ def target_of(meaning: Analysis) -> Table:
 
 
 def run(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
+    """Run a statement of DML, in a transaction."""
     table = target_of(meaning)
     if any(
         part in meaning.statement
@@ -89,6 +90,7 @@ def run(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
 
 
 def _insert(work: _Work) -> Mapping[str, int]:
+    """Insert rows of VALUES or of a query; return how many, as all of these do."""
     node = work.statement
     if node.insert_mode != 0:
         raise not_run("INSERT OR IGNORE")
@@ -125,6 +127,7 @@ def insert(work: _Work, fields: Sequence[Field], rows: str) -> int:
 
 
 def _values(work: _Work, row: Node) -> str:
+    """Write a row of VALUES."""
     values = []
     for value in row.value_list:
         if value.value.kind == "dmldefault":
@@ -207,6 +210,7 @@ def _new_values(work: _Work, items: Sequence[Node]) -> list[tuple[Field, str]]:
 
 
 def _merge(work: _Work) -> Mapping[str, int]:
+    """Match source and target rows, and do what the clauses of MERGE say."""
     node, cursor = work.statement, work.cursor
     source = ", ".join(f"c{c.column_id}" for c in node.from_scan.column_list)
     cursor.execute(

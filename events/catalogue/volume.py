@@ -1,4 +1,4 @@
-"""How many events came on each date."""
+"""Count how many events came on each date."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 from ...core.runtime.project import Project
 from ...errors import NotFound
-from .relations import raw_name
+from ..tables.relations import raw_name
 
 
 class DayVolume(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,9 +17,10 @@ class DayVolume(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def volume(project: Project, event: str, *, days: int) -> tuple[DayVolume, ...]:
-    """Of the last `days` dates of the project's clock that have any; a query.
+    """Return the events of each of the last `days` dates that has any, by the project's clock.
 
-    NotFound: before `apply`.
+    Raises:
+        NotFound: `apply` has not made the table yet.
     """
     table = raw_name(event)
     if project.target.warehouse.observe(table) is None:
@@ -34,7 +35,10 @@ def volume(project: Project, event: str, *, days: int) -> tuple[DayVolume, ...]:
 
 
 def volume_sql(table: str) -> str:
-    """Columns dt, events. Parameter: $since. An id is unique within its date. Neutral subset."""
+    """Return SQL for the columns dt and events, in the neutral subset; its parameter is $since.
+
+    An id is unique within its date.
+    """
     return (
         f"SELECT dt, count(DISTINCT event_id) AS events FROM {table} WHERE dt >= $since GROUP BY "
         "dt ORDER BY dt"

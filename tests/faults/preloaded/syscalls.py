@@ -15,7 +15,7 @@ from isthmus.adapters.local.warehouse import upkeep
 from isthmus.errors import NotFound
 from isthmus.tests.cli.running import create, tree
 from isthmus.tests.faults.flow import RELATIONS, digest, settle
-from isthmus.tests.faults.preloaded import Preloaded
+from isthmus.tests.faults.preloaded.commands import Preloaded
 from isthmus.tests.faults.serving import end_all, serving_project, standing
 
 TRAINED = ("apply", "ingest", "materialize", "train models/history.yaml")

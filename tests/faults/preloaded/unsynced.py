@@ -201,7 +201,7 @@ def _dropped(_):
 
 
 _SQLITE_OFF = _synchronous("OFF")
-_NO_FOLDERS = Change("durable.sync_folder", _nothing)
+_NO_FOLDERS = Change("core.durable.sync_folder", _nothing)
 _NO_ROWS = Change("adapters.local.warehouse.batches._settle", _settle_without_files)
 
 MUTANTS: Mapping[str, Mutant] = {

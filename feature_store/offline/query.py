@@ -1,4 +1,4 @@
-"""`im.query`: read any table or view of a target with the SQL that all targets share."""
+"""Read any table or view of a target with the SQL that all targets share (`im.query`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from ...errors import Invalid
 from ...project.reading.names import did_you_mean
-from .subset import parse
+from ..sql.subset import parse
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,12 +17,20 @@ if TYPE_CHECKING:
 
 
 def query(project: Project, sql: str, /, *, limit: int | None = None, **params: object) -> pa.Table:
-    """The rows of one SELECT, in the order of its ORDER BY. `params` are its `$names`: bool, int,
-    float, string or datetime.
+    """Return the rows of one SELECT, in the order of its ORDER BY.
 
-    `limit`: at most so many rows; without it all of them come into memory. Timestamps are UTC, in
-    milliseconds, without a zone. Invalid, with the line: what is no SELECT, what the target cannot
-    say, a table that is not there, a parameter too many or too few.
+    Timestamps are UTC, in milliseconds, without a zone.
+
+    Args:
+        project: The project.
+        sql: One SELECT in the subset that all targets share.
+        limit: The most rows to return; without it all of them come into memory.
+        **params: The values of the statement's `$names`: bool, int, float, string or datetime.
+
+    Raises:
+        Invalid: it is no SELECT, or it has what the target cannot say, a table that is not there,
+            or a
+            parameter too many or too few. The error names the line.
     """
     warehouse = project.target.warehouse
     if problems := warehouse.check(sql):
@@ -38,7 +46,10 @@ def query(project: Project, sql: str, /, *, limit: int | None = None, **params: 
 
 
 def _check_params(tree: exp.Query, params: dict[str, object]) -> None:
-    """Invalid: one that the query does not name; one that is missing is refused by the warehouse."""
+    """Raise Invalid for a parameter that the query does not name.
+
+    The warehouse refuses one that is missing.
+    """
     names = sorted({placeholder.name for placeholder in tree.find_all(exp.Placeholder)})
     if unknown := next((name for name in params if name not in names), None):
         raise Invalid(
@@ -47,8 +58,9 @@ def _check_params(tree: exp.Query, params: dict[str, object]) -> None:
 
 
 def _limited(sql: str, tree: exp.Query, limit: int) -> str:
-    """The text as it stands, for the places of errors, with LIMIT behind it; one with a LIMIT of
-    its own keeps it.
+    """Return the statement with LIMIT after it, unless it has its own.
+
+    The text before it stays as it is, so that errors name its places.
     """
     if tree.args.get("limit") is not None:
         return sql

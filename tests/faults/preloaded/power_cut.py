@@ -11,9 +11,9 @@ import struct
 from enum import Enum
 from pathlib import Path
 
-from isthmus.tests.faults import syscalls
-from isthmus.tests.faults.acknowledged import STORES
-from isthmus.tests.faults.preloaded import Preloaded
+from isthmus.tests.faults.preloaded import syscalls
+from isthmus.tests.faults.preloaded.acknowledged import STORES
+from isthmus.tests.faults.preloaded.commands import Preloaded
 from isthmus.tests.faults.serving import end_all
 
 MUTANT = (
@@ -221,7 +221,9 @@ def lose(commands, name, folder, at=0):
         with store.opened(place) as opened:
             store.begin(opened)
         plan.arm(place, at)
-        ended = commands.run(place, name, entry="isthmus.tests.faults.acknowledged:perform")
+        ended = commands.run(
+            place, name, entry="isthmus.tests.faults.preloaded.acknowledged:perform"
+        )
         done, syncs = ended.text.splitlines(), plan.seen
         assert plan.off or done == list(store.steps), f"{name}: {ended.text}"
         plan.cut()

@@ -2,6 +2,6 @@
 
 import os
 
-from isthmus.tests.faults import unsynced
+from isthmus.tests.faults.preloaded import unsynced
 
 unsynced.install(os.environ["ISTHMUS_MUTANT"])
