@@ -58,8 +58,8 @@ def differences(container: Container) -> list[str]:
     if container.mounted:
         return []
     words = (
-        f"{gcs_mount.MOUNT}/ in command, arguments and variables was replaced by {container.root}/, "
-        "where kfp's artifacts are, too"
+        f"{gcs_mount.MOUNT}/ in command, arguments and variables was replaced by "
+        f"{container.root}/, where kfp's artifacts are, too"
     )
     return [
         (
