@@ -36,14 +36,14 @@ def fetched(url, *, method="GET", headers=None, data=None):
         return error.code, error.read()
 
 
-def signed(url, service, *, at, method="POST", path="/", target="", body=b"", headers=None):
+def signed(url, service, *, signed_at, method="POST", path="/", target="", body=b"", headers=None):
     """The headers of a request that was signed at a time, which may be another than now."""
     pair = keys_of(url).pair
     request = AWSRequest(
         method, f"{url}{path}", data=body, headers={"X-Amz-Target": target, **(headers or {})}
     )
     signer = SigV4Auth(Credentials(pair.access_key, pair.secret_key), service, "us-east-1")
-    request.context["timestamp"] = at.strftime("%Y%m%dT%H%M%SZ")
+    request.context["timestamp"] = signed_at.strftime("%Y%m%dT%H%M%SZ")
     signer._modify_request_before_signing(request)
     signature = signer.signature(
         signer.string_to_sign(request, signer.canonical_request(request)), request

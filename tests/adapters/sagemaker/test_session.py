@@ -108,7 +108,9 @@ def test_a_closed_target_leaves_no_connection_open_and_connects_anew_when_it_is_
 def test_a_call_that_changes_an_endpoint_is_sent_once_and_given_up_within_15_s(target):
     """A rollout's lease is 60 s; an answer of a model may take longer than that."""
     control = (
-        session.aws_of(target).client("sagemaker", retrying=False, within=session.CONTROL).meta.config
+        session.aws_of(target)
+        .client("sagemaker", retrying=False, within=session.CONTROL)
+        .meta.config
     )
     assert (
         control.connect_timeout + control.read_timeout,

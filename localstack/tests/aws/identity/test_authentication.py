@@ -285,7 +285,7 @@ def test_a_request_that_was_signed_a_quarter_of_an_hour_away_is_refused(example_
     asked = signed(
         example_stack.url,
         "sagemaker",
-        at=at,
+        signed_at=at,
         target="SageMaker.ListEndpoints",
         body=b"{}",
         headers=headers,
@@ -298,7 +298,9 @@ def test_a_request_that_was_signed_a_quarter_of_an_hour_away_is_refused(example_
 def test_a_signed_request_may_have_any_host_and_no_web_page_may_ask(example_stack):
     target = {"target": "SageMaker.ListEndpoints", "body": b"{}"}
     headers = {"Content-Type": "application/x-amz-json-1.1", "Host": "aws-stack:4599"}
-    asked = signed(example_stack.url, "sagemaker", at=datetime.now(UTC), headers=headers, **target)
+    asked = signed(
+        example_stack.url, "sagemaker", signed_at=datetime.now(UTC), headers=headers, **target
+    )
     root = f"{example_stack.url}/"
     assert fetched(root, method="POST", data=b"{}", headers=asked)[0] == 200
     assert fetched(root, method="POST", data=b"{}", headers=asked | {"Host": "other"})[0] == 400
@@ -323,7 +325,7 @@ def test_another_body_than_the_signed_one_is_refused(example_stack):
     asked = signed(
         example_stack.url,
         "sagemaker",
-        at=datetime.now(UTC),
+        signed_at=datetime.now(UTC),
         target="SageMaker.ListEndpoints",
         body=b"{}",
         headers=headers,
