@@ -2,7 +2,7 @@
 there is nothing; seeds fixed.
 
 `python -m benchmarks.experiments.monitors [--worlds 200] [--visitors 8000]`. Worlds of
-tests/experiments/feedback_world.py; a version's window goes
+tests/experiments/monitors/feedback_world.py; a version's window goes
 through units.rows, as a look does.
 """
 
