@@ -39,7 +39,7 @@ def main() -> None:
 def stages(target: str) -> dict[str, float]:
     """Return the seconds of each stage; the first opens the project and starts the stack."""
     import isthmus as im
-    from isthmus.core.runtime.project import stacks
+    from isthmus.core.runtime import stacks
     from isthmus.lifecycle.demo.demo import demo
     from isthmus.project.scaffold import create
 

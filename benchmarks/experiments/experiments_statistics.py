@@ -211,10 +211,10 @@ def side_acted(random, runs, likely):
     shape = runs, LOOKS * PART
     clicks, shown, rate = np.zeros(shape), np.zeros(shape), random.beta(*likely, shape)
     looks = []
-    for units in range(PART, LOOKS * PART + 1, PART):
-        impressions = random.poisson(3, (runs, units))
-        shown[:, :units] += impressions
-        clicks[:, :units] += random.binomial(impressions, rate[:, :units])
+    for count in range(PART, LOOKS * PART + 1, PART):
+        impressions = random.poisson(3, (runs, count))
+        shown[:, :count] += impressions
+        clicks[:, :count] += random.binomial(impressions, rate[:, :count])
         ratio = clicks.sum(1) / shown.sum(1)
         looks.append((ratio, ((clicks - ratio[:, None] * shown) ** 2).sum(1) / shown.sum(1) ** 2))
     return tuple(np.stack(part, 1) for part in zip(*looks, strict=True))

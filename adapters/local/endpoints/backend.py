@@ -78,9 +78,8 @@ class Backend:
 
     def __init__(self, balancer: Queue, *, hung: Callable[[], None] = lambda: None) -> None:
         self.balancer = balancer
-        self.hung = (
-            hung  # called when the process works at one request for longer than the time-out
-        )
+        # called when the process works at one request for longer than the time-out
+        self.hung = hung
         self.port: int | None = None  # None: no process is ready
         self.why = "it is starting"
         self.returns = True  # a process will be ready soon: requests may wait for it
@@ -167,9 +166,8 @@ class Backend:
             )
         except OSError:
             self._opening = None
-            loop.call_later(
-                AGAIN, self._connect
-            )  # it is dying, which its owner will say, or has no descriptor left
+            # it is dying, which its owner will say, or has no descriptor left
+            loop.call_later(AGAIN, self._connect)
             return
         self._opening = None
         if self.port != port:

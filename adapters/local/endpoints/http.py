@@ -17,9 +17,8 @@ import httptools
 
 from ....errors import OutcomeUnknown, Unavailable
 
-KEPT = (
-    240.0  # seconds that an idle connection is used again; the other side closes it after an hour
-)
+# seconds that an idle connection is used again; the other side closes it after an hour
+KEPT = 240.0
 
 
 class Response:

@@ -28,7 +28,7 @@ class Slow:
         )
 
     def look(self, _key):
-        return self.object and documents.Seen(
+        return self.object and documents.ObjectHead(
             token=self.object[0], nonce=self.object[2], tombstone=not self.object[1]
         )
 

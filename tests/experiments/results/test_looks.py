@@ -85,5 +85,5 @@ def test_the_look_that_reaches_the_planned_units_ends_the_plan():
         ),
     )
     assert looks.closed.units == 1200
-    assert [look.units for look in looks.before(looks.closed.until)] == [400, 800]
+    assert [look.units for look in looks.earlier(looks.closed.until)] == [400, 800]
     assert Looks(looks=looks.looks).closed is None
