@@ -1,4 +1,6 @@
-"""How a server of ours listens and ends, whatever its application: the gateway, the pages."""
+"""How a server of ours listens and ends, whatever its application: the gateway and the pages, which
+end at a signal; the model server and the laptop's router, whose loop is somebody else's.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Literal
 
@@ -17,7 +19,8 @@ import uvicorn
 
 from ...core import logs, spans
 from ...errors import Unavailable
-from .asgi_limits import Bounded, Limits, within_descriptors
+from .asgi_limits import Bounded, Connections, Limits, within_descriptors
+from .requests import Application
 
 FINISHING = 30  # seconds for what is under way at SIGTERM; then connections are cut
 _IDLE = 75  # seconds for which a connection is kept between requests
@@ -41,10 +44,20 @@ def url(host: str, listening: socket.socket) -> str:
 
 
 def config(application: Any, *, lifespan: Literal["on", "off"]) -> uvicorn.Config:
-    """Of an ASGI application, with our limits on connections."""
-    return uvicorn.Config(
+    """Configure uvicorn for an ASGI application, with our limits on connections."""
+    return _config(
         _with_spans(application) if logs.listening("request") or spans.listening() else application,
-        http=partial(Bounded, limits=within_descriptors(Limits()), waiting={}),  # type: ignore[arg-type]  # what makes a protocol, as a class does
+        Connections(within_descriptors(Limits())),
+        lifespan=lifespan,
+    )
+
+
+def _config(
+    application: Any, connections: Connections, *, lifespan: Literal["on", "off"]
+) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        http=partial(Bounded, shared=connections),  # type: ignore[arg-type]  # what makes a protocol, as a class does
         ws="none",
         loop="uvloop",
         lifespan=lifespan,
@@ -119,7 +132,35 @@ class Server(uvicorn.Server):
 
     def _stop(self, number: int) -> None:
         if self.should_exit:
-            print(f"stopped at once: {self._cut}", file=sys.stderr, flush=True)
+            say(f"stopped at once: {self._cut}")
             os._exit(128 + number)
-        print(f"stopping: {self._ending}", file=sys.stderr, flush=True)
         self.should_exit = True
+        say(f"stopping: {self._ending}")
+
+
+class Embedded:
+    """An application's server in a loop that somebody else runs and ends."""
+
+    def __init__(self, application: Application) -> None:
+        self.connections = application.connections
+        self._uvicorn = uvicorn.Server(
+            _config(application, application.connections, lifespan="off")
+        )
+
+    async def start(self, listening: socket.socket) -> None:
+        """Answer what comes to a socket."""
+        config = self._uvicorn.config
+        config.load()
+        self._uvicorn.lifespan = config.lifespan_class(config)
+        await self._uvicorn.startup(sockets=[listening])
+
+    def close(self) -> None:
+        """Take no new connections."""
+        for server in self._uvicorn.servers:
+            server.close()
+
+
+def say(text: str) -> None:
+    """Write a line to stderr, which nobody may read any more: that must not lose a signal."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
