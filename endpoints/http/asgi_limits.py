@@ -137,7 +137,7 @@ class Bounded(HttpToolsProtocol):
         self._in_head = True  # from the start, or the last message's end, to the head's end
         self._in_body = False
         self._raised: Refusal | None = None  # in a callback of the parser
-        self._last_word: bytes | None = None  # the refusal that is told after what is under way
+        self._last_word: Refusal | None = None  # told after what is under way
         self._deaf = False  # nothing that still comes is a request
         self._lingers = False  # the last word was said: what comes is thrown away
         self._half_closed = False
@@ -365,11 +365,17 @@ class Bounded(HttpToolsProtocol):
         """Return whether the last request that was parsed is not answered."""
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _under_way_at_all(self) -> bool:
-        """Return whether any request is not answered."""
-        return bool(self.pipeline) or (
-            self._at_work is not None
-            and not (self._at_work.response_complete or self._at_work.disconnected)
+    def _under_way_at_all(self, *, without_half: bool = False) -> bool:
+        """Return whether any request is not answered. `without_half`: leave out one whose body is
+        not whole.
+        """
+        cycles = [cycle for cycle, _ in self.pipeline]
+        if self._at_work is not None:
+            cycles.append(self._at_work)
+        return any(
+            not (cycle.response_complete or cycle.disconnected)
+            and not (without_half and self._in_body and cycle is self.cycle)
+            for cycle in cycles
         )
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio takes it
@@ -388,13 +394,10 @@ class Bounded(HttpToolsProtocol):
             return
         if answers != self._answers:
             answers, turns = self._answers, _TURNS
-        if (
-            not (self._unparsed or self._under_way_at_all())
-            and not self._deaf
-            and self._part_came()
-        ):
+        waits = self._unparsed or self._under_way_at_all(without_half=True)
+        if not waits and not self._deaf and self._part_came():
             self.refuse(400, "BadRequest", "the request ended before it was whole")
-        elif turns == 0 or not (self._unparsed or self._under_way_at_all()):
+        elif turns == 0 or not waits:
             self.transport.close()
         else:
             self.loop.call_soon(self._end_half_closed, answers, turns - 1)
@@ -465,12 +468,10 @@ class Bounded(HttpToolsProtocol):
         if self._in_body and not self._give_up_request():
             self._linger()  # it was answered already
             return
-        logs.emit("request", method="", path="", status=refusal.status, ms=0.0)
-        word = _answer(refusal.status, self.shared.refusal_body(refusal))
         if self._under_way_at_all():
-            self._last_word = word
+            self._last_word = refusal
         else:
-            self._say_last(word)
+            self._say_last(refusal)
 
     def _give_up_request(self) -> bool:
         """Tell the application of the request that is read that no more of it comes.
@@ -484,9 +485,10 @@ class Bounded(HttpToolsProtocol):
         cycle.message_event.set()
         return answerable
 
-    def _say_last(self, word: bytes) -> None:
+    def _say_last(self, refusal: Refusal) -> None:
         self._last_word = None
-        self.transport.write(word)
+        logs.emit("request", method="", path="", status=int(refusal.status), ms=0.0)
+        self.transport.write(_answer(refusal.status, self.shared.refusal_body(refusal)))
         self._linger()
 
     def _linger(self) -> None:

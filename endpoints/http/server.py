@@ -53,7 +53,11 @@ def config(application: Any, *, lifespan: Literal["on", "off"]) -> uvicorn.Confi
 
 
 def _config(
-    application: Any, connections: Connections, *, lifespan: Literal["on", "off"]
+    application: Any,
+    connections: Connections,
+    *,
+    lifespan: Literal["on", "off"],
+    backlog: int = _BACKLOG,
 ) -> uvicorn.Config:
     return uvicorn.Config(
         application,
@@ -66,7 +70,7 @@ def _config(
         server_header=False,
         proxy_headers=False,  # who asks is what the kernel says, not what a header does
         date_header=False,
-        backlog=_BACKLOG,
+        backlog=backlog,
         timeout_keep_alive=_IDLE,
         timeout_graceful_shutdown=FINISHING,
     )
@@ -141,10 +145,11 @@ class Server(uvicorn.Server):
 class Embedded:
     """An application's server in a loop that somebody else runs and ends."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, *, backlog: int = _BACKLOG) -> None:
+        """`backlog`: connections that the kernel keeps until they are accepted."""
         self.connections = application.connections
         self._uvicorn = uvicorn.Server(
-            _config(application, application.connections, lifespan="off")
+            _config(application, application.connections, lifespan="off", backlog=backlog)
         )
 
     async def start(self, listening: socket.socket) -> None:

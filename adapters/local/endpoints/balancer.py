@@ -8,7 +8,8 @@ import asyncio
 from collections import deque
 from time import monotonic
 
-from .backend import Answer, Backend, Exchange, failure
+from ....endpoints.http.requests import Answer, Headers
+from .backend import Backend, Exchange, failed
 
 TIMEOUT = 60.0  # seconds of a prediction, SageMaker's limit
 RETURN_WAIT = 2.0  # seconds that a request waits when no process of its variant runs
@@ -32,9 +33,9 @@ class Balancer:
         max_answer: int = MAX_ANSWER,
     ) -> None:
         self.variant = variant
-        self.extra = b"x-amzn-invoked-production-variant: %s\r\nx-isthmus-version: %d\r\n" % (
-            variant.encode(),
-            version,
+        self.headers: Headers = (
+            (b"x-amzn-invoked-production-variant", variant.encode()),
+            (b"x-isthmus-version", b"%d" % version),
         )
         self.timeout = timeout
         self.return_wait = return_wait
@@ -69,10 +70,21 @@ class Balancer:
             if exchange.request.gone:
                 continue
             if not backend.send(exchange):
-                self._queue.appendleft(exchange)  # it connects again, and comes back
+                self._queue.appendleft(exchange)  # it comes back once it is ready
             return
         if backend not in self._idle:
             self._idle.append(backend)
+
+    def put_back(self, exchange: Exchange) -> None:
+        """Have an exchange answered of which nothing was sent: it is the next."""
+        if exchange.request.gone:
+            return
+        if any(backend.returns for backend in self.backends):
+            self._queue.appendleft(exchange)
+            if self._timer is None:
+                self._arm()
+        else:
+            self._unavailable(exchange)
 
     def leave(self, backend: Backend) -> None:
         if backend in self._idle:
@@ -105,7 +117,7 @@ class Balancer:
                 self._unavailable(exchange)
 
     def failure(self, status: int, error: str, message: str, code: str) -> Answer:
-        return failure(status, error, message, code=code, extra=self.extra)
+        return failed(status, error, message, code=code, headers=self.headers)
 
     def _unavailable(self, exchange: Exchange) -> None:
         why = self.backends[0].why if self.backends else "it is being removed"
