@@ -1,5 +1,5 @@
 """This folder is the package `isthmus_stack`, as the checkout is `isthmus`: see
-docs/architecture.md, "The root is the package".
+docs/architecture.md, "Two packages in one repository".
 """
 
 from setuptools import find_packages, setup

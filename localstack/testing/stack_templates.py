@@ -1,7 +1,6 @@
-"""Stacks of the tests that are forked from one process a cloud, which has imported and read what
-each would (testing/fork_server.py).
+"""Fork the stacks of the tests from a process that has imported and read what each would.
 
-The genuine start is judged by test_stack_end.py, and by all that starts `isthmus` or a stack apart.
+See testing/fork_server.py. The genuine start is judged by test_stack_end.py, and by all that starts `isthmus` or a stack apart.
 """
 
 import contextlib
@@ -43,7 +42,8 @@ def install():
 
 def popen(command, **options):
     command = [word for word in command if word != "-P"]
-    return Forked(f"{__name__}:{command[2].rpartition('.')[2]}", command, **options)
+    cloud = command[2].rpartition(".")[2]
+    return Forked(f"isthmus_stack.testing.prepared_{cloud}", command, **options)
 
 
 def aws():

@@ -6,6 +6,7 @@ import atexit
 import gc
 import os
 import shutil
+import signal
 import sys
 from collections import Counter, defaultdict
 from itertools import zip_longest
@@ -16,8 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import isthmus_stack
-from isthmus_stack.testing import stack_templates as forked
-from isthmus_stack.testing import workers
+from isthmus_stack.testing import stack_templates
 from isthmus_stack.testing.shared_folder import shared
 
 STACK = Path(isthmus_stack.__file__).parent
@@ -29,6 +29,10 @@ sys.pycache_prefix = os.environ.setdefault(
     "PYTHONPYCACHEPREFIX", str(STACK.parent / ".cache" / "bytecode")
 )
 sys.dont_write_bytecode = False
+# A background job of a script, and some CI runners, ignore SIGINT, and so would all that tests start
+# and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # The threads of a fit wait for each other by spinning: half of its CPU and more, and every core has
 # its worker already.
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -50,7 +54,7 @@ settings.register_profile("often", deadline=None, suppress_health_check=[HealthC
 settings.register_profile("isthmus", settings.get_profile("often"), derandomize=True)
 settings.load_profile("isthmus")
 gc.disable()  # what is imported and collected stays: see pytest_collection_finish
-forked.install()
+stack_templates.install()
 
 # pytest names a test by its folder, and would import `localstack/__init__.py` by that name, a
 # second time.
@@ -68,7 +72,6 @@ def pytest_configure(config):
         "numprocesses", None
     ):  # before the workers start
         shared()
-        workers.install()
 
 
 def pytest_collect_directory(path, parent):

@@ -27,6 +27,7 @@ from isthmus_stack import run
 from isthmus_stack.testing.jobs_kit import Aws
 
 pytestmark = [
+    pytest.mark.soak,
     pytest.mark.slow,
     pytest.mark.skipif(
         sys.platform != "linux" or COMPILER is None,

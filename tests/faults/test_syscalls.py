@@ -17,6 +17,7 @@ from isthmus.tests.faults.preloaded import COMPILER
 from isthmus.tests.faults.syscalls import Commands, Kind, Verb
 
 pytestmark = [
+    pytest.mark.soak,
     pytest.mark.slow,
     pytest.mark.skipif(
         sys.platform != "linux" or COMPILER is None,

@@ -34,7 +34,7 @@ from isthmus.tests.conformance.toy_models import (
     variant,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.soak, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ import msgspec
 import pyarrow as pa
 
 import isthmus
-from isthmus.core.runtime.project import stacks
+from isthmus.core.runtime import stacks
 from isthmus.endpoints.deploy.deploy import deploy
 from isthmus.events.intake.ingest import ingest
 from isthmus.experiments import experiment
