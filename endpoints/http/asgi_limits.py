@@ -1,9 +1,9 @@
-"""What one connection may cost a server of ours: uvicorn's HTTP/1.1, with limits, time-outs and
-refusals in JSON.
+"""Limits of one connection to a server of ours: uvicorn's HTTP/1.1 with time-outs and refusals.
 
 A connection answers in order. While an answer is under way nothing more of it is parsed, and beyond
-64 KiB nothing more is read. A request that is refused is told so in its turn; what its sender still
-sends is read and thrown away, because a sender does not read before it has sent everything.
+64 KiB nothing more is read. A request that is refused is told so in its turn, in JSON; what its
+sender still sends is read and thrown away, because a sender does not read before it has sent
+everything.
 
 A connection that waits (nothing asked yet, a head that is not whole, kept after an answer) is
 closed when its place is needed, the oldest first. So idle or slow clients lock nobody out; what is
@@ -40,7 +40,7 @@ _TURNS = 4  # turns of the loop without an answer, after which a half-closed con
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one connection may send, and how long it may take."""
+    """The sizes and times that a connection must keep to."""
 
     url_bytes: int = 8_192
     head_bytes: int = 65_536
@@ -76,7 +76,7 @@ class Connections:
     def __init__(
         self, limits: Limits, *, refusal_body: Callable[[Refusal], bytes] = _gateway_body
     ) -> None:
-        """`refusal_body` writes the JSON that a refused caller is answered with."""
+        """Share `limits`; `refusal_body` writes the JSON that a refused caller is answered with."""
         self.limits = limits
         self.refusal_body = refusal_body
         self.open: set[Bounded] = set()
@@ -252,13 +252,13 @@ class Bounded(HttpToolsProtocol):
         )  # fmt: skip
 
     def _feed(self, piece: bytes) -> None:
-        before = (self._head, self._messages)
+        previous = (self._head, self._messages)
         super().data_received(piece)
         if self._deaf or self.transport.is_closing():
             return
         # httptools gathers what is no whole header yet
         self._gathered = (
-            self._gathered + len(piece) if before == (self._head, self._messages) else 0
+            self._gathered + len(piece) if previous == (self._head, self._messages) else 0
         )
         if self._in_head:
             most = self.limits.head_bytes + self.limits.url_bytes + 2 * _SLICE
@@ -366,8 +366,9 @@ class Bounded(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _under_way_at_all(self, *, without_half: bool = False) -> bool:
-        """Return whether any request is not answered. `without_half`: leave out one whose body is
-        not whole.
+        """Return whether any request is not answered.
+
+        `without_half`: leave out one whose body is not whole.
         """
         cycles = [cycle for cycle, _ in self.pipeline]
         if self._at_work is not None:
@@ -455,8 +456,9 @@ class Bounded(HttpToolsProtocol):
         )
 
     def refuse(self, status: int, error: str, message: str) -> None:
-        """Answer what arrives now in its turn, and read nothing more of this connection: what
-        follows cannot be understood, or is too much to read.
+        """Answer what arrives now in its turn, and read nothing more of this connection.
+
+        What follows cannot be understood, or is too much to read.
         """
         self._refuse(Refusal(status, error, message))
 

@@ -1,5 +1,6 @@
-"""Requests that an ASGI application reads whole and answers at once or later: what the model server
-and the laptop's router share.
+"""Requests that an ASGI application reads whole and answers at once or later.
+
+The model server and the laptop's router share it.
 """
 
 from __future__ import annotations
@@ -218,7 +219,8 @@ class Application:
                 self.connections.bytes += len(part)
                 if not request.body:
                     request.body = part
-                else:  # no list of pieces: those of a byte each would take ten times what is counted
+                else:
+                    # no list of pieces: those of a byte each would take ten times what is counted
                     if isinstance(request.body, bytes):
                         request.body = bytearray(request.body)
                     request.body += part

@@ -1,5 +1,7 @@
-"""How a server of ours listens and ends, whatever its application: the gateway and the pages, which
-end at a signal; the model server and the laptop's router, whose loop is somebody else's.
+"""How a server of ours listens and ends, whatever its application.
+
+The gateway and the pages end at a signal; the model server and the laptop's router run in a loop
+that is somebody else's.
 """
 
 from __future__ import annotations
@@ -28,7 +30,11 @@ _BACKLOG = 2_048
 
 
 def listener(host: str, port: int) -> socket.socket:
-    """A socket that listens; port 0 takes a free one. Unavailable: nothing can listen there."""
+    """Return a socket that listens; port 0 takes a free one.
+
+    Raises:
+        Unavailable: Nothing can listen there.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
@@ -40,6 +46,7 @@ def listener(host: str, port: int) -> socket.socket:
 
 
 def url(host: str, listening: socket.socket) -> str:
+    """Return the URL of a listening socket."""
     return f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
 
 
@@ -77,7 +84,10 @@ def _config(
 
 
 def _with_spans(application: Any) -> Any:
-    """With a record and a span for each answer; status 0 where the caller has gone before."""
+    """Wrap an application so that each answer leaves a record and a span.
+
+    Status 0 says that the caller has gone before.
+    """
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -85,7 +95,7 @@ def _with_spans(application: Any) -> Any:
             return
         began, status = time.perf_counter(), 0
 
-        async def seen(message: Any) -> None:
+        async def send_noting_status(message: Any) -> None:
             nonlocal status
             status = message.get("status", status)
             await send(message)
@@ -94,7 +104,7 @@ def _with_spans(application: Any) -> Any:
             with spans.span(
                 f"{scope['method']} {scope['path']}", kind="SERVER", sent=_headers(scope)
             ) as tell:
-                await application(scope, receive, seen)
+                await application(scope, receive, send_noting_status)
                 tell(
                     **{
                         "http.request.method": scope["method"],
@@ -114,13 +124,11 @@ def _headers(scope: Any) -> dict[str, str]:
 
 
 class Server(uvicorn.Server):
-    """With our signals: exit code 0 after the first, at once after the second.
+    """A server that ends at a signal: exit code 0 after the first, at once after the second."""
 
-    `ending`, `cut`: what each of them means.
-    """
-
-    def __init__(self, of: uvicorn.Config, *, ending: str, cut: str) -> None:
-        super().__init__(of)
+    def __init__(self, settings: uvicorn.Config, *, ending: str, cut: str) -> None:
+        """Serve as `settings` say; `ending` and `cut` tell what each signal means."""
+        super().__init__(settings)
         self._ending, self._cut = ending, cut
 
     @contextmanager

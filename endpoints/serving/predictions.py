@@ -1,8 +1,8 @@
-"""Predictions one at a time, on the thread that loaded the model, while the server's loop goes on
-in another one.
+"""Predictions one at a time, on the thread that loaded the model.
 
 A predictor need not be thread-safe, and what it opened while it was loaded (SQLite, thread-locals)
-is its thread's. So the thread that loads predicts, and health checks and time-outs are the loop's.
+is its thread's. So the thread that loads predicts, and HTTP, health checks and time-outs are the
+thread's of the server's loop.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Predictions:
-    """`submit` and what it calls are of the loop's thread, `run` of the one that loaded the model."""
+    """The queue of requests between the loop, which calls `submit`, and the thread of `run`."""
 
     def __init__(
         self,

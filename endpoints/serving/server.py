@@ -1,13 +1,14 @@
-"""The model server: one process, one model, the container protocols of SageMaker and of Vertex AI.
+"""The model server: one process, one model, the containers' protocols of SageMaker and Vertex AI.
 
 `python -m isthmus.endpoints.server --model FOLDER [--port N] [--digest SHA256] [--predict-timeout
 SECONDS]`
+
 SageMaker: GET /ping, POST /invocations on port 8080. Vertex AI: AIP_HEALTH_ROUTE,
 AIP_PREDICT_ROUTE, AIP_HTTP_PORT.
+
 A request with an error in it answers 400, one above 10,000,000 bytes 413, a predictor that raises
-500, one that hangs 504; 503 says that
-too much waits already. Any Host may ask, as a provider's front and the laptop's router do; a web
-page may not (door.py).
+500, one that hangs 504; 503 says that too much waits already. Any Host may ask, as a provider's
+front and the laptop's router do; a web page may not (door.py).
 """
 
 from __future__ import annotations
@@ -52,8 +53,10 @@ LIMITS = Limits(body_seconds=60, write_seconds=60, idle_seconds=3_600)
 
 
 class ModelServer:
-    """A server whose loop runs in a thread of its own, from `start` to the end of `run`, which
-    predicts in the caller's thread.
+    """A server of one model.
+
+    Its loop runs in a thread of its own, from `start` to the end of `run`, which predicts in the
+    caller's thread.
     """
 
     def __init__(
@@ -178,8 +181,9 @@ class ModelServer:
                 os._exit(HUNG)  # nothing else ends its thread
 
     def _hang(self) -> None:
-        """End the process once the callers of a hung prediction have their answers: nothing else
-        ends its thread.
+        """End the process once the callers of a hung prediction have their answers.
+
+        Nothing else ends its thread.
         """
         self._server.close()
         self._connections.stop()
@@ -307,9 +311,9 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _fetch(uri: str) -> Path:
-    """A version's folder, from where Vertex AI keeps its copy: a container gets the URI alone.
+    """Fetch a version's folder from where Vertex AI keeps its copy: a container gets the URI alone.
 
-    It lives as long as the container.
+    The folder lives as long as the container.
     """
     from ...core.runtime.project import open_blobs
 
@@ -319,8 +323,7 @@ def _fetch(uri: str) -> Path:
 
 
 def _end_with_parent() -> None:
-    while os.read(
-        0, 1024
-    ):  # not sys.stdin: a thread inside it makes the interpreter abort when the process ends by itself
+    # not sys.stdin: a thread inside it makes the interpreter abort when the process ends by itself
+    while os.read(0, 1024):
         pass
     os._exit(0)  # nobody is left to answer

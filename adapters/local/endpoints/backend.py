@@ -1,5 +1,4 @@
-"""One request forwarded to a variant, and the process that answers it: one kept connection, one
-request at a time.
+"""Forward one request to a variant's process, over one kept connection, one request at a time.
 
 A model predicts one request at a time. What waits does so here, where it can still go to another
 process: only the request that a process works at is lost with it. A request is sent once: aiohttp
@@ -58,7 +57,7 @@ class Exchange:
 
 
 class Queue(Protocol):
-    """What a process hears requests from, and tells how it is: a variant's balancer."""
+    """A variant's balancer, as a process knows it: who brings requests and hears how it is."""
 
     variant: str
     headers: Headers  # of every answer
@@ -192,6 +191,7 @@ class Backend:
         return answer
 
     def _lost(self) -> Answer:
+        """Return the answer to a request that was sent and whose answer did not come."""
         words = f"variant {self.balancer.variant} ended the connection before it answered"
         return self.balancer.failure(502, "ConnectionLost", words, "lost")
 
@@ -229,8 +229,9 @@ async def ping(port: int) -> None:
 
 
 def _session() -> aiohttp.ClientSession:
-    """Return a client with one connection, which says nothing of itself and waits for as long as
-    its caller does.
+    """Return a client with one connection.
+
+    It says nothing of itself, and waits for as long as its caller does.
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=1, keepalive_timeout=KEPT),

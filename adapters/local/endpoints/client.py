@@ -88,8 +88,9 @@ class Client:
 
 
 class _Pool(urllib3.HTTPConnectionPool):
-    """A pool that gives up connections before their server does, as a close that meets a request
-    loses it.
+    """A pool that gives up connections before their server does.
+
+    A close that meets a request loses it.
     """
 
     def _put_conn(self, conn: Any) -> None:

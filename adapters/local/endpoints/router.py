@@ -1,7 +1,7 @@
-"""The router in front of an endpoint's variants: splits by weight, honours an explicit variant,
-forwards bytes.
+"""The router in front of an endpoint's variants.
 
-A request is never sent twice and never to another variant: both would bend the split.
+It splits by weight, honours an explicit variant, and forwards bytes. A request is never sent twice
+and never to another variant: both would bend the split.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ Control = Callable[[str, str], tuple[int, bytes]]  # method, what follows /_isth
 
 
 class Router:
-    """The split and the balancers.
+    """The split and the balancers, which the supervisor sets.
 
-    The supervisor sets both; a change holds from the next request on.
+    A change holds from the next request on.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Router:
         self._bounds: list[tuple[int, str]] = []
 
     def split(self, steps: Sequence[tuple[str, int]]) -> None:
-        """Weights in hundredths of a percent, summing to 10,000."""
+        """Set the weights, in hundredths of a percent, which sum to 10,000."""
         total, bounds = 0, []
         for name, weight in steps:
             total += weight
@@ -79,7 +79,7 @@ class Router:
         self._bounds = bounds
 
     def choose(self) -> str:
-        """A variant by weight. The draw is exact: 10,000 equally likely places."""
+        """Draw a variant by weight. The draw is exact: 10,000 equally likely places."""
         place = int(self._rng.random() * 10_000)
         for bound, name in self._bounds:
             if place < bound:
@@ -114,7 +114,7 @@ class Router:
         )
 
     def answer(self, request: Request) -> None:
-        """At once or later."""
+        """Answer a request, at once or later."""
         if request.path.startswith(CONTROL):
             request.reply(self._control(request))
         elif request.headers.get(INSTANCE, self.instance) != self.instance:
