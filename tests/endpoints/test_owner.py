@@ -86,7 +86,7 @@ def test_what_another_rollout_or_experiment_has_is_refused_by_its_name_and_the_c
     by, name
 ):
     state = Documents()
-    take(state, kind=by, name=name)
+    take(state, by=by, name=name)
     later = NOW + timedelta(days=30)
     with pytest.raises(
         Refused, match=f"^ranker's traffic belongs to {by} {name} since 2026-11-25 14:02 UTC$"
