@@ -39,7 +39,7 @@ def main() -> None:
 def stages(target: str) -> dict[str, float]:
     """Seconds of each stage; opening the project (and starting the stack) is the first."""
     import isthmus as im
-    from isthmus.core.runtime.project import stacks
+    from isthmus.core.runtime import stacks
     from isthmus.lifecycle.demo.demo import demo
     from isthmus.project.scaffold import create
 
