@@ -39,16 +39,16 @@ from .tick import outcome, tick
 REQUEST = timedelta(seconds=15)  # the time-out of a call that changes something
 MARGIN = timedelta(seconds=5)
 EVERY = timedelta(seconds=10)
-TELL_AGAIN = timedelta(
-    minutes=1
-)  # after what could not be told: a webhook that does not answer holds up no other look
+# after what could not be told: a webhook that does not answer holds up no other look
+TELL_AGAIN = timedelta(minutes=1)
 Clock = Callable[[], datetime]
 
 
 class LookResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a look left behind.
+    """The result of a look.
 
-    `state` None: the endpoint has no rollout, or, with problems, its document could not be read.
+    `state` is None if the endpoint has no rollout, or, with problems, if its document could not be
+    read.
     """
 
     state: State | None
@@ -60,6 +60,7 @@ class LookResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def over(self) -> bool:
+        """Whether there is nothing left to do."""
         return (
             not self.problems
             if self.state is None
@@ -77,17 +78,21 @@ def look(
     remembered: Stored | None = None,
     leaving: bool = False,
 ) -> LookResult:
-    """Read, observe, decide, write down, act: in this order, so that whoever dies in between has
-    lost nothing.
+    """Read, observe, decide, write down, act: in this order, so that a crash loses nothing.
 
-    `seize`: take the lease from a holder that may be alive, as a person's abort does. `remembered`:
-    the document as this holder's last look left it. It is not read again where a new minute is to
-    be judged, as that is written by compare-and-swap: whatever came in between makes it fail, and
-    the look begins anew; so it does where nothing was written. Errors of the document's own reading
-    are raised.
+    Errors of reading the document are raised.
 
-    `leaving`: this holder looks once. Where nothing is left to do or to tell, the write that says
-    so gives the lease back, too.
+    Args:
+        ports: The ports.
+        endpoint: The endpoint's name.
+        holder: The name of this process, for the lease.
+        clock: The clock.
+        seize: Take the lease from a holder that may be alive, as a person's abort does.
+        remembered: The document as this holder's last look left it. It is not read again if a new
+            minute is to be judged, as that is written by compare-and-swap: whatever came in between
+            makes it fail, and the look begins anew; so it does if nothing was written.
+        leaving: This holder looks once. If nothing is left to do or to announce, the write that
+            says so gives the lease back, too.
     """
     if (
         remembered is not None
@@ -104,7 +109,7 @@ def look(
 
 
 def _is_ours(state: State, holder: str, now: datetime) -> bool:
-    """The lease, without a doubt: but for a person's abort nobody else has written since."""
+    """Return whether the lease is surely ours: only a person's abort can have come since."""
     return (
         state.lease.holder == holder and state.lease.until is not None and now < state.lease.until
     )
@@ -119,6 +124,7 @@ def _advance(
     seize: bool = False,
     leaving: bool = False,
 ) -> LookResult:
+    """Make a look from a document that was read."""
     now, state = clock(), stored.state
     if state.released and not state.outbox:
         return LookResult(state=state, driver=state.lease.holder)
@@ -151,9 +157,9 @@ def _advance(
 
 
 def _is_told(state: State) -> bool:
-    """Whether there is neither a notice to send nor a page to write.
+    """Return whether there is neither a notice to send nor a page to write.
 
-    What is in the outbox the next look writes, whoever makes it.
+    The next look, by any controller, writes what is in the outbox.
     """
     return not state.released and (state.plan.webhook_env is None or state.notified >= state.seq)
 
@@ -167,7 +173,7 @@ def _carry_out(
     seen: Observation,
     clock: Clock,
 ) -> tuple[Stored, tuple[str, ...]]:
-    """First the decision is durable, then it is done."""
+    """Write the decision down, then act on it."""
     problems = _keep_minutes(ports, stored.state, decided, seen)
     if decided != stored.state or actions:
         before, stored = stored.state, documents.write(ports.state, decided, expect=stored.token)
@@ -179,9 +185,9 @@ def _carry_out(
 
 
 def _announce_end(ports: Ports, before: State, decided: State, now: datetime) -> None:
-    """Tell who asks for the traffic until when it is kept.
+    """Tell others who want the traffic until when it is kept.
 
-    Where this is not written, the rollout's status says it still.
+    If this is not written, the rollout's status still says it.
     """
     until = decided.watch_until
     if before.phase != "ended" and decided.phase == "ended" and until is not None and now < until:
@@ -194,9 +200,9 @@ def _announce_end(ports: Ports, before: State, decided: State, now: datetime) ->
 def _keep_minutes(
     ports: Ports, before: State, decided: State, seen: Observation
 ) -> tuple[str, ...]:
-    """The minutes that a decision stands on, before it.
+    """Store the minutes that a decision rests on, before it is made.
 
-    What cannot be kept stops no rollout, least of all its abort.
+    If they cannot be stored, that stops no rollout, least of all its abort.
     """
     if not _stands_on_minutes(before, decided):
         return ()
@@ -208,7 +214,7 @@ def _keep_minutes(
 
 
 def _stands_on_minutes(before: State, decided: State) -> bool:
-    """A bake ended; or what served on the way to the next one was judged to be broken."""
+    """Return whether a bake ended, or what served on the way to the next one was judged broken."""
     places = [
         (state.phase, state.stage, state.attempt, state.bake_from) for state in (before, decided)
     ]
@@ -220,7 +226,7 @@ def _stands_on_minutes(before: State, decided: State) -> bool:
 def _act(
     ports: Ports, stored: Stored, action: Action, clock: Clock
 ) -> tuple[Stored, tuple[str, ...]]:
-    """Only while the lease outlives the call.
+    """Do an action if the lease outlives the call, and note its outcome.
 
     Whatever it raises, the next look sees what happened.
     """
@@ -242,6 +248,7 @@ def _act(
 
 
 def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
+    """Do an action through the ports."""
     endpoint = state.endpoint
     match action:
         case Take():
@@ -268,9 +275,9 @@ def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
 
 
 def tell_of(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> LookResult:
-    """After a look of the driver, or of anybody at the end: notices and the page.
+    """Announce the result of a look by the driver, or by anybody at the end.
 
-    The result with what could not be told.
+    Return the result with the problems of that.
     """
     if result.state is None or not (result.over or result.driver == holder):
         return result
@@ -278,12 +285,10 @@ def tell_of(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> 
 
 
 def give_back(ports: Ports, endpoint: str, *, holder: str, known: Stored | None = None) -> None:
-    """The lease is free at once: nobody has to wait until it runs out, nor to touch.
+    """Give the lease back, so that nobody has to wait until it runs out.
 
-    Only of who has nothing under way any more.
-
-    `known`: the document, as who gives back has left it. Whoever cannot give back leaves the lease
-    to run out.
+    Only for a holder that has nothing under way any more. One that cannot give it back lets it run
+    out. `known` is the document as the holder left it.
     """
     with suppress(Conflict, OutcomeUnknown, Throttled, Unavailable):
         if known is not None and _free_lease(ports, known, holder):
@@ -294,7 +299,7 @@ def give_back(ports: Ports, endpoint: str, *, holder: str, known: Stored | None 
 
 
 def _free_lease(ports: Ports, stored: Stored, holder: str) -> bool:
-    """False: somebody has written since."""
+    """Free the lease; return False if somebody has written since."""
     if stored.state.lease.holder != holder:
         return True
     try:
@@ -318,12 +323,13 @@ def drive(
     every: timedelta = EVERY,
     sleep: Callable[[float], None] = time.sleep,
 ) -> LookResult:
-    """Look until the rollout is over, or `until`, which is asked after each look, says so.
+    """Look until the rollout is over, or `until`, called after each look, returns True.
 
-    At its end the lease is given back.
+    At the end the lease is given back. An error of a single look does not end it.
 
-    An error of a single look is not the end: it is looked again. Refused (a newer document),
-    Invalid, and a clock that stands still (Unavailable) are.
+    Raises:
+        Refused: A newer version wrote the document. So with Invalid.
+        Unavailable: The clock stands still.
     """
     alarm = StillClockAlarm(clock, what=f"the rollout of {endpoint}")
     tell_again: datetime | None = None

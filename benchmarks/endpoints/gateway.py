@@ -88,7 +88,7 @@ def in_process(project: isthmus.Project) -> None:
         Gateway(project, "ranker"),
         Gateway(project, "ranker", emit=lambda _stream, _rows: ()),
     )
-    document = Versioned(value=msgspec.json.encode(two_layers()), token="t", written=NOW)
+    document = Versioned(value=msgspec.json.encode(two_layers()), token="t", written_at=NOW)
     tested = Gateway(project, "ranker", live=LiveReader(lambda: document))
     project.target.counters.apply("ranker")
     others = [with_rules(project.folder, rules) for rules in (RULES, RULES + CAP)]

@@ -92,7 +92,7 @@ CREATE OR REPLACE TABLE assignments AS SELECT 'r.1' AS run, visitor_id AS unit,
         "since": "2026-10-01",
         "earliest": "2026-10-01",
         "until": end,
-    } | parameters([CTR], ARMS, known=end, shifts={})
+    } | parameters([CTR], ARMS, known_at=end, shifts={})
     answer, all_looks = measured(engine, cells_sql(SPEC, [CTR], unit="visitor_id", arms=2), asked)
     _, trend = measured(
         engine, cells_sql(SPEC, [CTR], unit="visitor_id", arms=2, daily=("ctr",)), asked
@@ -120,7 +120,7 @@ CREATE OR REPLACE TABLE assignments AS SELECT 'r.1' AS run, visitor_id AS unit,
 
 def same_look(engine, cells, ends):
     direct, _ = measured(engine, ONE_LOOK, {"until": ends})
-    sums = cells.at(CTR, ends, None)
+    sums = cells.sums_at(CTR, ends, None)
     return all(
         tuple(getattr(sums[row["arm"]], name) for name in ("units", "y", "d", "yy", "yd", "dd"))
         == tuple(int(row[name]) for name in ("units", "y", "d", "yy", "yd", "dd"))

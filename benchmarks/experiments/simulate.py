@@ -18,7 +18,7 @@ from pathlib import Path
 import isthmus
 from isthmus.endpoints.deploy.deploy import deploy
 from isthmus.experiments.experiment import stop
-from isthmus.experiments.results.run_results import results
+from isthmus.experiments.results.comparison import results
 from isthmus.experiments.simulation.clock import on_simulated_clock
 from isthmus.experiments.simulation.simulate import Session, simulate
 from isthmus.experiments.simulation.simulation_file import read

@@ -289,7 +289,7 @@ def main() -> int:
             )
         )
         listening = time.perf_counter() - began
-        stack = Stack(running.url, running.pid, environment.of(running.url).grpc_address)
+        stack = Stack(running.url, running.pid, environment.ways_into(running.url).grpc_address)
         empty = stack.megabytes()
         list(stack.client(v1.EndpointServiceClient).list_endpoints(parent=PARENT))
         first = time.perf_counter() - began - listening

@@ -1,5 +1,6 @@
-"""While a step serves: its minutes are judged, somebody else's changes are put right, and a person
-may be asked.
+"""Baking: a step serves, and its minutes are judged.
+
+Somebody else's changes are corrected, and a person may be asked.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ MOST_CORRECTIONS = 3  # of a rollout; who changes the split again and again mean
 
 
 def baking(state: State, seen: Observation, now: datetime) -> Step:
-    """Also while a person is asked: everything of a bake goes on then."""
+    """Judge the bake's minutes, and decide when its time is over.
+
+    So it goes on while a person is asked.
+    """
     state, cause = judge(state, seen, now)
     state = with_readiness(state, seen, now)
     if cause := cause or unready(state, now):
@@ -35,7 +39,7 @@ def baking(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def with_readiness(state: State, seen: Observation, now: datetime) -> State:
-    """Since when something is not ready."""
+    """Note since when a variant is not ready."""
     if seen.endpoint is None:
         return state
     if is_ready(state, seen.endpoint):
@@ -44,14 +48,14 @@ def with_readiness(state: State, seen: Observation, now: datetime) -> State:
 
 
 def unready(state: State, now: datetime) -> str:
+    """Return that a variant was not ready for too long, or ""."""
     if state.not_ready_since is None or now - state.not_ready_since < PATIENCE:
         return ""
     return f"a variant was not ready for {PATIENCE // timedelta(minutes=1)} minutes"
 
 
 def has_drifted(state: State, seen: Observation) -> bool:
-    """Return whether the endpoint has another split than the intent, or another token than at the
-    bake's first look.
+    """Return whether the endpoint has another split than the intent, or another token.
 
     A token is of what people change (endpoints/port.py): autoscaling, maintenance and monitoring
     leave it as it is.
@@ -65,14 +69,14 @@ def has_drifted(state: State, seen: Observation) -> bool:
 
 
 def with_token(state: State, seen: Observation) -> State:
-    """With the endpoint's token, which our own touch took away."""
+    """Return the state with the endpoint's token, which our own touch took away."""
     if seen.endpoint is None or state.bake_token is not None:
         return state
     return replace(state, bake_token=seen.endpoint.token)
 
 
 def _put_right(state: State, now: datetime) -> State:
-    """The traffic is put right in any case, and then a whole new bake."""
+    """Correct somebody else's change, in any case, and begin a whole new bake."""
     state = note(state, now, "drift", "somebody else changed the endpoint")
     if state.plan.on_drift == "abort" or state.corrected >= MOST_CORRECTIONS:
         return to_aborting(state, now, "drift: somebody else changes the endpoint")
@@ -83,7 +87,7 @@ def _put_right(state: State, now: datetime) -> State:
 
 
 def _over(state: State, seen: Observation, now: datetime) -> Step:
-    """The bake's time is over: on, or wait, or back."""
+    """Decide at the end of a bake: on, wait, or back."""
     plan, verdict = state.plan, standing(state, now)
     if verdict in ("fail", "unread"):
         return state, ()  # one more check decides
@@ -117,6 +121,7 @@ def _over(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def _without_data(state: State, now: datetime) -> Step:
+    """Hold a bake without data, then wait or abort."""
     hold = state.plan.on_no_data
     if state.hold_until is None:
         until = now + (hold.hold or state.plan.stages[state.stage - 1].bake)
@@ -130,15 +135,14 @@ def _without_data(state: State, now: datetime) -> Step:
 
 
 def _wait(state: State, now: datetime, why: str) -> Step:
+    """Wait for a person."""
     if state.phase == "waiting":
         return state, ()
     return note(replace(state, phase="waiting"), now, "waiting", why), ()
 
 
 def _on(state: State, seen: Observation, now: datetime, *, overridden: str) -> Step:
-    """To the next step, when the target is as it should be at this very look, in the hours, and
-    nobody paused it.
-    """
+    """Go to the next step, if the target is as it should be, in the hours, and not paused."""
     if (
         seen.endpoint is None
         or not is_converged(state, state.plan.spec, seen.endpoint)

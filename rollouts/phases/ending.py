@@ -1,5 +1,7 @@
-"""Back, and the end: aborting never gives up, and an ended rollout watches for what comes late
-before it lets the traffic go.
+"""Aborting and ended rollouts.
+
+Aborting never gives up, and an ended rollout watches for what comes late before it releases the
+traffic.
 """
 
 from __future__ import annotations
@@ -17,13 +19,12 @@ from ..state.transitions import MOST_CALLS, Step, note, to_ended
 from .promoted import model_of
 from .shifting import put_right
 
-PATIENCE = timedelta(
-    minutes=30
-)  # that the traffic is owned until it and the instances are as they are to stay
+# that the traffic is owned until it and the instances are as they are to stay
+PATIENCE = timedelta(minutes=30)
 
 
 def aborting(state: State, seen: Observation, now: datetime) -> Step:
-    """The new variant to 0, however long it takes, and the alias back.
+    """Bring the new variant to 0, however long that takes, and the alias back.
 
     Whether the new variant is ready does not matter.
     """
@@ -42,7 +43,10 @@ def aborting(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def end(state: State, seen: Observation, now: datetime) -> Step:
-    """Nothing is touched but what came late, and the instances that only the rollout needed."""
+    """Watch an ended rollout, then release the traffic.
+
+    Nothing is touched but what came late, and the instances that only the rollout needed.
+    """
     if (
         state.taken
         and state.end in ("promoted", "aborted")
@@ -66,6 +70,7 @@ def end(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def _watch(state: State, seen: Observation, endpoint: EndpointState, now: datetime) -> Step:
+    """Correct what came late."""
     if not is_split(target_split(endpoint), state.intent, state.plan):
         if state.sent > MOST_CALLS:
             return state, ()  # whoever it is, it is not a late call
@@ -82,30 +87,33 @@ def _watch(state: State, seen: Observation, endpoint: EndpointState, now: dateti
 
 
 def _is_settled(state: State, seen: Observation) -> bool:
+    """Return whether the endpoint is as it is to stay."""
     if seen.endpoint is None:
         return seen.absent
     if not state.taken or state.end in ("refused", "lost") or is_lost(state, seen):
         return True
-    served = (
-        is_served(state, seen.endpoint) or state.sent > MOST_CALLS
-    )  # what was put right has arrived, or somebody means it
-    named = (
-        state.plan.promote_alias is None or seen.alias_version is not None
-    )  # else it may be late, and was not looked at
+    # what was put right has arrived, or somebody means it
+    served = is_served(state, seen.endpoint) or state.sent > MOST_CALLS
+    # else it may be late, and was not looked at
+    named = state.plan.promote_alias is None or seen.alias_version is not None
     return served and named and is_sized(_final_spec(state), seen.endpoint)
 
 
 def _final_spec(state: State) -> EndpointSpec:
-    """What stays. Where nobody scaled, or the hand-over stopped half-way, it stays as it is."""
+    """Return the spec that stays; one without variants if everything stays as it is.
+
+    That is so if nobody scaled, or the hand-over stopped half-way.
+    """
     if state.plan.capacity == "keep" or state.handover == "failed":
         return replace(state.plan.spec, variants=())
     return final(state.plan) if state.handover == "done" else state.plan.spec
 
 
 def _alias_back(state: State, seen: Observation) -> tuple[Action, ...]:
-    """Where it names the version that was taken back, or, after a promotion, the one from before.
+    """Return the action that takes the alias back from a wrong version, if there is one.
 
-    What else it names is a person's.
+    The wrong version is the one that was taken back, or, after a promotion, the one from before. If
+    it names another one, that is a person's.
     """
     plan = state.plan
     new = version_of(plan, plan.to)

@@ -1,4 +1,4 @@
-"""The roles go home: the promoted version takes the old variant's name, and the new variant goes.
+"""Hand-over: the promoted version takes the old variant's name, and the new variant goes.
 
 Whatever fails on the way, the variant that served goes on serving: the rollout is promoted all the
 same, and a person is told.
@@ -28,6 +28,7 @@ LEAST_BAKE = timedelta(minutes=2)  # and the metrics' delay
 
 
 def handing(state: State, seen: Observation, now: datetime) -> Step:
+    """Take the next step of the hand-over, or give it up."""
     if state.handover != "failed" and (why := _failure(state, now)):
         if (
             state.handover == "removing"
@@ -44,6 +45,7 @@ def handing(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def _failure(state: State, now: datetime) -> str:
+    """Return why the hand-over fails, or ""."""
     if (wish := state.wish.abort) is not None:
         return f"stopped by {wish.who}; the grace time was over"
     if state.shift_by is not None and now >= state.shift_by:
@@ -57,7 +59,7 @@ def _failure(state: State, now: datetime) -> str:
 
 
 def _fail(state: State, now: datetime, why: str) -> State:
-    """Everything to what served. There is no deadline for it."""
+    """Give everything back to the variant that served. There is no deadline for it."""
     served = to_split(state, now, _everything(state, state.plan.to))
     return note(
         replace(served, handover="failed", shift_by=None, bake_from=None, checks={}),
@@ -68,6 +70,7 @@ def _fail(state: State, now: datetime, why: str) -> State:
 
 
 def _resizing(state: State, seen: Observation, now: datetime) -> Step:
+    """Start the promoted version under the old variant's name, and test it."""
     endpoint, spec = seen.endpoint, home(state.plan)
     if endpoint is None:
         return state, ()
@@ -90,7 +93,7 @@ def _resizing(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def _small(state: State, seen: Observation, now: datetime) -> Step:
-    """The old variant's name with a small share, for as long as two minutes take to be known."""
+    """Give the old variant's name a small share, for as long as two minutes take to be known."""
     endpoint, plan = seen.endpoint, state.plan
     if state.bake_from is None or state.bake_until is None:
         if endpoint is None or not is_converged(state, home(plan), endpoint):
@@ -118,7 +121,7 @@ def _small(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def _put_right(state: State, seen: Observation, now: datetime) -> Step:
-    """The bake of the small share begins anew, as often as any bake of a rollout."""
+    """Begin the bake of the small share anew, as often as any bake of a rollout."""
     state = note(state, now, "drift", "somebody else changed the endpoint")
     if state.corrected >= MOST_CORRECTIONS:
         return _fail(state, now, "somebody else changes the endpoint"), ()
@@ -134,7 +137,7 @@ def _put_right(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def _to_all(state: State, now: datetime) -> State:
-    """On to all of the traffic, once the small share's minutes are known."""
+    """Give it all of the traffic, once the small share's minutes are known."""
     until = state.bake_until
     deciding = {guardrail.name for guardrail in state.plan.guardrails if not guardrail.dry_run}
     failing = any(tally.running for name, tally in state.checks.items() if name in deciding)
@@ -153,15 +156,14 @@ def _to_all(state: State, now: datetime) -> State:
 
 
 def _whole(state: State, seen: Observation, now: datetime) -> Step:
+    """Wait until it has all of the traffic."""
     if seen.endpoint is None or not is_converged(state, home(state.plan), seen.endpoint):
         return put_right(state, seen, now)
     return replace(state, handover="removing", sent=0, shift_by=now + SHIFT_TIME), ()
 
 
 def _removing(state: State, seen: Observation, now: datetime) -> Step:
-    """The new variant goes, and the alias by which it was declared is taken off the version that
-    was promoted.
-    """
+    """Remove the new variant, and take its alias off the promoted version."""
     plan, endpoint, spec = state.plan, seen.endpoint, final(state.plan)
     if endpoint is None:
         return state, ()
@@ -181,6 +183,7 @@ def _removing(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def _hand_over_failed(state: State, seen: Observation, now: datetime) -> Step:
+    """Bring the traffic back to the variant that served, and end."""
     if seen.endpoint is None or not is_served(state, seen.endpoint):
         return put_right(state, seen, now, anyhow=True)
     return to_ended(
@@ -192,6 +195,7 @@ def _hand_over_failed(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def _everything(state: State, name: str) -> dict[str, Decimal]:
+    """Return the split with everything for one variant of the pair."""
     split = split_at(state.plan, Decimal(0))
     both = split[state.plan.source]
     return split | {state.plan.source: Decimal(0), state.plan.to: Decimal(0), name: both}

@@ -1,5 +1,6 @@
-"""All of the traffic is the new variant's: the alias follows, the old variant stays at its size
-until the grace time is over.
+"""Promoted: all of the traffic is the new variant's.
+
+The alias follows, and the old variant keeps its size until the grace time is over.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from .shifting import may_go_up, put_right
 
 
 def promote(state: State, seen: Observation, now: datetime) -> Step:
-    """A guardrail that fails, or a person, takes it back, the alias too.
+    """Judge the grace time: a guardrail that fails, or a person, takes it back, with the alias.
 
     Only another split is drift: in a day somebody also changes replicas, or deploys.
     """
@@ -36,12 +37,14 @@ def promote(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def model_of(state: State) -> str:
+    """Return the model of the rollout's variants."""
     return next(
         variant.model for variant in state.plan.spec.variants if variant.name == state.plan.to
     )
 
 
 def _put_right(state: State, seen: Observation, now: datetime) -> Step:
+    """Correct somebody else's split."""
     if state.held_for != "drift":
         state = note(
             replace(state, held_for="drift", sent=0, corrected=state.corrected + 1),
@@ -55,6 +58,7 @@ def _put_right(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def _undrifted(state: State, seen: Observation, now: datetime) -> State:
+    """Note that no drift is left, and the endpoint's token."""
     if seen.endpoint is None:
         return state
     if state.held_for == "drift":
@@ -63,9 +67,9 @@ def _undrifted(state: State, seen: Observation, now: datetime) -> State:
 
 
 def _alias(state: State, seen: Observation, now: datetime) -> Step:
-    """Set until it is seen.
+    """Set the alias until it is seen.
 
-    Later it is set again only where a late call put the old version back; another version is a
+    Later it is set again only if a late call put the old version back; another version is a
     person's.
     """
     alias, version = state.plan.promote_alias, version_of(state.plan, state.plan.to)
@@ -83,6 +87,7 @@ def _alias(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def _after_grace(state: State, seen: Observation, now: datetime) -> State:
+    """Go on to the hand-over, once the grace time is over."""
     if (yes := state.wish.promote) is not None:
         state = note(
             state,

@@ -1,6 +1,6 @@
-"""Up to a bake: starting, sizing, shifting.
+"""The way to a bake: starting, sizing, shifting.
 
-Each goes on only after it saw that the target has followed.
+Each goes on only after the target was seen to have followed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from ..state.transitions import (
 def starting(state: State, seen: Observation, now: datetime) -> Step:
     """Take the traffic.
 
-    Somebody else's traffic, or other variants than were planned: refused, nothing was touched.
+    If it is somebody else's, or other variants run than were planned, the rollout is refused;
+    nothing was touched.
     """
     if is_lost(state, seen):
         return to_ended(
@@ -49,7 +50,7 @@ def starting(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def sizing(state: State, seen: Observation, now: datetime) -> Step:
-    """The new variant's instances follow before its traffic does."""
+    """Make the new variant's instances follow before its traffic does."""
     endpoint, spec = seen.endpoint, sized_spec(state.plan, state.stage)
     if state.plan.capacity == "keep":
         return to_shifting(state, now), ()
@@ -104,15 +105,15 @@ def shifting(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def _going_on(state: State, seen: Observation, now: datetime) -> State:
-    """Unless what serves is judged to be broken."""
+    """Judge what serves; abort if it is broken."""
     state, cause = judge(state, seen, now)
     return to_aborting(state, now, cause) if cause else state
 
 
 def put_right(state: State, seen: Observation, now: datetime, *, anyhow: bool = False) -> Step:
-    """Shift once more when the target was told another split than the intent, and is ready.
+    """Shift once more if the target was told another split than the intent, and is ready.
 
-    `anyhow`: also when it is not. A variant that never gets ready must not stand in the way of
+    With `anyhow` it need not be ready. A variant that never gets ready must not stand in the way of
     taking its traffic; a target that cannot be interrupted says Busy, and is asked again.
     """
     endpoint = seen.endpoint
@@ -130,5 +131,8 @@ def put_right(state: State, seen: Observation, now: datetime, *, anyhow: bool = 
 
 
 def may_go_up(state: State, now: datetime) -> bool:
-    """Not paused, and in the hours of `advance`. Down it may go at any time."""
+    """Return whether a step may go up: not paused, and in the hours of `advance`.
+
+    Down it may go at any time.
+    """
     return state.wish.pause is None and is_open(state.plan.advance, now)

@@ -1,1 +1,1 @@
-"""What a rollout is: its plan, its state, how one follows from the other, and where it is stored."""
+"""What a rollout is: its plan, its state, the transitions between states, and its storage."""

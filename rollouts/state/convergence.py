@@ -1,5 +1,6 @@
-"""What an observation says beside what a rollout means: is it ours, does it serve what is intended,
-is it ready? Pure.
+"""Comparison of an observation with what a rollout intends. Pure.
+
+Is the endpoint ours, does it serve what is intended, is it ready?
 """
 
 from __future__ import annotations
@@ -22,16 +23,20 @@ _HANDED = ("handing", "ended")  # the variant set may be one of the hand-over's
 
 
 def serving_split(endpoint: EndpointState) -> dict[str, Decimal]:
+    """Return the split that serves."""
     return {variant.name: variant.percent for variant in endpoint.variants}
 
 
 def target_split(endpoint: EndpointState) -> dict[str, Decimal]:
-    """The split that the target was told to serve."""
+    """Return the split that the target was told to serve."""
     return {variant.name: variant.target_percent for variant in endpoint.variants}
 
 
 def is_split(split: Mapping[str, Decimal], wanted: Mapping[str, Decimal], plan: Plan) -> bool:
-    """The same at the target's resolution. A variant that is not named has nothing."""
+    """Return whether two splits are the same at the target's resolution.
+
+    A variant that is not named has nothing.
+    """
     return all(
         abs(split.get(name, Decimal(0)) - wanted.get(name, Decimal(0))) * 2 < plan.resolution
         for name in split.keys() | wanted.keys()
@@ -39,19 +44,19 @@ def is_split(split: Mapping[str, Decimal], wanted: Mapping[str, Decimal], plan: 
 
 
 def is_served(state: State, endpoint: EndpointState) -> bool:
-    """The intent is what serves, and what the target was told."""
+    """Return whether the intent is what serves, and what the target was told."""
     return is_split(serving_split(endpoint), state.intent, state.plan) and is_split(
         target_split(endpoint), state.intent, state.plan
     )
 
 
 def is_converged(state: State, spec: EndpointSpec, endpoint: EndpointState) -> bool:
-    """The intent serves, the variants are the spec's, everything is ready."""
+    """Return whether the intent serves, the variants are the spec's, and everything is ready."""
     return has_converged(spec, state.intent, endpoint, resolution=state.plan.resolution)
 
 
 def is_ready(state: State, endpoint: EndpointState) -> bool:
-    """The two variants of the rollout.
+    """Return whether the two variants of the rollout are ready.
 
     An endpoint may be updating for long elsewhere, while both answer.
     """
@@ -63,9 +68,9 @@ def is_ready(state: State, endpoint: EndpointState) -> bool:
 
 
 def is_lost(state: State, seen: Observation) -> bool:
-    """The variants are not this rollout's any more.
+    """Return whether the variants are not this rollout's any more.
 
-    In the middle of a change nobody knows: it may be rolled back.
+    In the middle of a change that is not known: it may be rolled back.
     """
     if seen.endpoint is None:
         return seen.absent
@@ -79,22 +84,23 @@ def is_lost(state: State, seen: Observation) -> bool:
 
 
 def version_of(plan: Plan, variant: str) -> int:
+    """Return the version of a variant in the plan."""
     return next(spec.version for spec in plan.spec.variants if spec.name == variant)
 
 
 def settled_by(plan: Plan, now: datetime) -> datetime:
-    """The minutes before it are final by now."""
+    """Return the time before which minutes are final."""
     return settled(plan.metrics_delay, now)
 
 
 def next_minute(moment: datetime) -> datetime:
-    """The first whole minute that begins at a moment or after it."""
+    """Return the first whole minute that begins at a moment or after it."""
     whole = floor_minute(moment)
     return whole if whole == moment else whole + timedelta(minutes=1)
 
 
 def is_open(hours: OfficeHours, now: datetime) -> bool:
-    """Whether steps may go up at this time."""
+    """Return whether steps may go up at this time."""
     there = now.astimezone(ZoneInfo(hours.zone))
     return (
         there.weekday() in hours.days and hours.start <= 60 * there.hour + there.minute < hours.end

@@ -1,5 +1,6 @@
-"""What is said before a rollout starts: what its guardrails can see at the traffic that there is,
-and what its instances cost.
+"""The forecast before a rollout starts: what its guardrails can see, and what it costs.
+
+It is for the traffic that there is.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ _LOOKED_BACK = timedelta(hours=1)
 
 
 class Foresight(msgspec.Struct, frozen=True, kw_only=True):
+    """The forecast of a rollout."""
+
     guardrails: dict[str, str]  # Guardrail.name -> what it can see
     false_alarm: float
     more_per_hour: Decimal | None  # USD, at most, while it runs; None: a price is not known
@@ -41,7 +44,10 @@ class Foresight(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def foresee(project: Project, endpoint: str, plan: Plan) -> Foresight:
-    """From the minutes of the last hour. Metrics that cannot be read are said, and stop nothing."""
+    """Return the forecast from the minutes of the last hour.
+
+    Metrics that cannot be read are named in it, and stop nothing.
+    """
     try:
         minutes = project.target.metrics.read(endpoint, settled_window(project, _LOOKED_BACK))
         traffic, why = (
@@ -60,7 +66,7 @@ def foresee(project: Project, endpoint: str, plan: Plan) -> Foresight:
 
 
 def _more(project: Project, plan: Plan) -> Decimal | None:
-    """Of the largest of its stages, beside what runs now."""
+    """Return what the largest stage costs more an hour than what runs now, or None."""
     largest = [
         _hourly(project, spec)
         for spec in (
@@ -74,6 +80,7 @@ def _more(project: Project, plan: Plan) -> Decimal | None:
 
 
 def _hourly(project: Project, spec: EndpointSpec) -> Decimal | None:
+    """Return the USD an hour of a spec, or None if that is unknown."""
     if not project.target.adapter.estimate:
         return None if project.target.adapter.remote else Decimal(0)
     estimate: Estimate = attribute(project.target.adapter.estimate)(

@@ -68,9 +68,7 @@ def status_of(
 
 
 def plan_text(plan: Plan) -> str:
-    """`champion ranker@1 -> challenger ranker@2   10 % -> 25 % 10m -> 50 % 30m, then a person ->
-    100 % 30m`.
-    """
+    """Return a plan in a line: its variants, and its steps."""
     versions = {
         variant.name: f"{variant.model}@{variant.version}" for variant in plan.spec.variants
     }
@@ -87,7 +85,7 @@ def plan_text(plan: Plan) -> str:
 
 
 def duration(span: timedelta) -> str:
-    """1h5m, 10m, 6m12s, 3 s."""
+    """Return a time span as text, such as 1h5m, 10m, 6m12s or 3 s."""
     seconds = max(int(span.total_seconds()), 0)
     hours, minutes, rest = seconds // 3600, seconds % 3600 // 60, seconds % 60
     if not hours and not minutes:
@@ -98,6 +96,7 @@ def duration(span: timedelta) -> str:
 
 
 def _nobody_looks(status: Status) -> list[str]:
+    """Return a warning if nobody has looked for long."""
     state = status.state
     seen = looked_at(state)
     if state.phase == "ended" or seen is None or status.now - seen <= UNWATCHED:
@@ -112,13 +111,14 @@ def _nobody_looks(status: Status) -> list[str]:
 
 
 def looked_at(state: State) -> datetime | None:
-    """When a controller last wrote that it was there."""
+    """Return when a controller last wrote that it was there, or None."""
     if state.lease.until is not None:
         return state.lease.until - LENGTH
     return state.outbox[-1].at if state.outbox else None
 
 
 def _headlines(status: Status) -> list[str]:
+    """Return the line on the rollout's state."""
     state, plan = status.state, status.state.plan
     share = (status.serves or state.intent or plan.initial).get(plan.to, Decimal(0))
     if state.phase == "ended":
@@ -134,6 +134,7 @@ def _headlines(status: Status) -> list[str]:
 
 
 def _end_text(status: Status) -> str:
+    """Return the line on a rollout that has ended."""
     state = status.state
     split = "   ".join(
         f"{name} {percent_text(percent)} %"
@@ -146,6 +147,7 @@ def _end_text(status: Status) -> str:
 
 
 def _phase(status: Status) -> str:  # noqa: PLR0911  one line a phase
+    """Return a clause on the phase."""
     state, now = status.state, status.now
     match state.phase:
         case "baking" if state.wish.pause:
@@ -177,6 +179,7 @@ def _phase(status: Status) -> str:  # noqa: PLR0911  one line a phase
 
 
 def _by(status: Status) -> str:
+    """Return a clause on the last look."""
     seen = looked_at(status.state)
     if seen is None or not status.state.lease.holder:
         return ""
@@ -184,6 +187,7 @@ def _by(status: Status) -> str:
 
 
 def _checks(state: State) -> Iterable[Check]:
+    """Return the checks to show."""
     return (
         (tally.check for tally in state.checks.values())
         if state.phase not in ("ended", "handing")
@@ -192,10 +196,12 @@ def _checks(state: State) -> Iterable[Check]:
 
 
 def _check_line(check: Check) -> str:
+    """Return a check as a line."""
     return f"  {check_text(check)}"
 
 
 def _asks(status: Status) -> list[str]:
+    """Return the lines on what a person can do next."""
     state, name = status.state, status.endpoint
     if state.phase == "waiting":
         return [
@@ -253,7 +259,7 @@ def _asks(status: Status) -> list[str]:
 
 
 def check_text(check: Check) -> str:
-    """`error_rate max   0.3 % of 1,204, max 1 %   pass`."""
+    """Return a check as text, such as `error_rate max   0.3 % of 1,204, max 1 %   pass`."""
     return (
         f"{check.guardrail:<22} {check.why}   {check.verdict}"
         if check.why
@@ -262,10 +268,12 @@ def check_text(check: Check) -> str:
 
 
 def history_text(entries: Iterable[Entry]) -> str:
+    """Return the history as text."""
     return "\n".join(map(_line, entries)) or "nothing has happened yet"
 
 
 def _line(entry: Entry) -> str:
+    """Return an entry as a line."""
     share = "" if entry.percent is None else f"{percent_text(entry.percent)} %"
     stage = f"step {entry.stage}" if entry.stage else ""
     seen = "   ".join(f"{check.guardrail} {check.why} {check.verdict}" for check in entry.checks)

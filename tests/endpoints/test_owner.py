@@ -30,7 +30,7 @@ class Documents:
         if (there.token if there else None) != expect:
             raise state_conflict(key, there.token if there else None, expect)
         token = str(int(there.token) + 1 if there else 1)
-        self.values[key] = Versioned(value=value, token=token, written=NOW)
+        self.values[key] = Versioned(value=value, token=token, written_at=NOW)
         return token
 
 

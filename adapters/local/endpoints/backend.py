@@ -88,9 +88,8 @@ class Backend:
 
     def __init__(self, balancer: Queue, *, hung: Callable[[], None] = lambda: None) -> None:
         self.balancer = balancer
-        self.hung = (
-            hung  # called when the process works at one request for longer than the time-out
-        )
+        # called when the process works at one request for longer than the time-out
+        self.hung = hung
         self.port: int | None = None  # None: no process is ready
         self.why = "it is starting"
         self.returns = True  # a process will be ready soon: requests may wait for it

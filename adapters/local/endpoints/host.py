@@ -351,9 +351,8 @@ class LocalEndpointHost:
             client, address = self._client(name)
             if report.code != own_code():
                 if supervision.steer(client, address, "replace") is None:
-                    supervision.send(
-                        address, signal.SIGKILL
-                    )  # it knows no better way; its watcher starts the next
+                    # it knows no better way; its watcher starts the next
+                    supervision.send(address, signal.SIGKILL)
                 report = (
                     wait(
                         lambda: self._successor(name, address),

@@ -34,9 +34,8 @@ _FREED = 2.0  # seconds that a port is waited for, as whoever had it may be endi
 _DYING = 60.0  # seconds that killed processes are waited for: a busy system lets them die late
 _LOOKING = 10.0  # seconds in which a reader lets go of the lock
 
-_started: list[
-    subprocess.Popen[bytes]
-] = []  # ours to reap while this process lives; they outlive it
+# ours to reap while this process lives; they outlive it
+_started: list[subprocess.Popen[bytes]] = []
 
 
 def alive(home: Path, name: str) -> bool:

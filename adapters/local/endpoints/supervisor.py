@@ -42,9 +42,8 @@ from .variant import Variant
 
 POLL = 0.5  # seconds; the host also says at once when it wrote
 SERVER = "isthmus.endpoints.server"
-LAST_ANSWERS = (
-    1.0  # seconds in which connected clients are answered once more, before a supervisor leaves
-)
+# seconds in which connected clients are answered once more, before a supervisor leaves
+LAST_ANSWERS = 1.0
 RESERVED = 100  # descriptors for what is no client's connection
 
 
@@ -364,9 +363,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return_wait=options.return_wait,
         keep_log=timedelta(seconds=options.keep_log),
     )
-    listening = socket.socket(
-        fileno=os.dup(fds.listen)
-    )  # the server closes its own; this one is the next watcher's
+    # the server closes its own; this one is the next watcher's
+    listening = socket.socket(fileno=os.dup(fds.listen))
     listening.setblocking(False)
     own = argv[: argv.index("--fds")]
 

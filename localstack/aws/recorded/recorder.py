@@ -1,4 +1,4 @@
-"""Record what a boto3 session's clients ask and are answered."""
+"""A recorder of what a boto3 session's clients ask and are answered."""
 
 from __future__ import annotations
 
@@ -17,20 +17,25 @@ _ASKED = "isthmus_recorded_params"
 
 
 class Recorder:
-    """Every call since `begin` of the clients that a session makes from now on, as lines of a
-    folder: an SDK's own repeats are one call.
+    """The recorder of the clients that a session makes from now on.
 
-    A line is written when a call is answered, so a killed process leaves what it had done. A call
+    It keeps every call since `begin` as a line in a folder: an SDK's own repeats are one call. A
+    line is written when a call is answered, so a killed process leaves what it had done. A call
     without an answer leaves none.
+
+    Args:
+        session: The boto3 session.
+        folder: An empty folder.
+        names: The caller's own names, each with what is kept in its place.
+        version: The version that records.
+
+    Raises:
+        FileExistsError: The folder holds something.
     """
 
     def __init__(
         self, session: Any, folder: Path, *, names: Mapping[str, str], version: str
     ) -> None:
-        """`names`: the caller's own, each with what is kept in its place.
-
-        FileExistsError: the folder holds something.
-        """
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise FileExistsError(f"{folder} is not empty")
@@ -60,7 +65,7 @@ class Recorder:
         if not self._begun:
             return
         with self._lock:
-            context[_ASKED] = self._scrubber.asked(params)
+            context[_ASKED] = self._scrubber.request_value(params)
 
     def _on_answer(
         self,

@@ -22,10 +22,11 @@ from isthmus.endpoints.port import Reply
 from isthmus.errors import Invalid, NotFound, Refused
 from isthmus.events.intake.ingest import ingest
 from isthmus.experiments import experiment
+from isthmus.experiments.experiment import power
 from isthmus.experiments.measure.audit import audit
 from isthmus.experiments.measure.draft_audit import Drafts
 from isthmus.experiments.results import page as run_report
-from isthmus.experiments.results.comparison import power, results
+from isthmus.experiments.results.comparison import results
 from isthmus.experiments.running import start as starting
 from isthmus.experiments.running.status import listing, status
 from isthmus.pipelines.models.predictor import MANIFEST

@@ -15,7 +15,7 @@ from isthmus.experiments.design import runs
 from isthmus.experiments.measure import run_cells
 from isthmus.experiments.results import effects as run_judging
 from isthmus.experiments.results import run_results
-from isthmus.experiments.results.effects import Plain
+from isthmus.experiments.results.effects import Comparison
 from isthmus.experiments.results.looks import Look, Looks
 from isthmus.experiments.results.results import MetricArms
 from isthmus.experiments.results.text import value_text
@@ -41,14 +41,18 @@ def judged(control, treatment, metric=BOUGHT, plan=PLAN):
     experiment = Experiment(name="test", layer="home", arms=ARMS, metric=(metric.name,), plan=plan)
     sums = {metric.name: {"control": control, "treatment": treatment}}
     units = control.units + treatment.units
-    plain = Plain(experiment=experiment, metrics={metric.name: metric})
+    comparison = Comparison(experiment=experiment, metrics={metric.name: metric})
     looks = Looks().with_look(
-        Look(until=NOW, units=units), run_judging.units_needed(plain, sums), {}
+        Look(until=NOW, units=units), run_judging.units_needed(comparison, sums), {}
     )
     horizons = run_judging.horizons(
-        plain, looks, run_judging.information_by_metric(plain, sums), units=units, moment=NOW
+        comparison,
+        looks,
+        run_judging.information_by_metric(comparison, sums),
+        units=units,
+        moment=NOW,
     )
-    (effect,) = run_judging.effects(plain, sums, horizons)
+    (effect,) = run_judging.effects(comparison, sums, horizons)
     return effect, looks
 
 
@@ -139,7 +143,7 @@ def test_units_of_a_day_are_those_of_the_whole_days_and_on_the_first_day_those_o
     ]
 
     def a_day(number):
-        return run_results._a_day(
+        return run_results._units_a_day(
             run_cells.RunCells(arms=("a",), cells=tuple(cells[:number])),
             NOW + (number - 0.5) * timedelta(1),
         )
@@ -204,7 +208,7 @@ def test_what_an_endpoint_did_is_asked_again_where_the_squares_of_large_values_l
         now=None, objectives={}, endpoints={"ranker": SimpleNamespace(unit="visitor_id")}
     )
     project = SimpleNamespace(spec=spec, target=SimpleNamespace(warehouse=FarFromZero()))
-    sums = run_cells.read_endpoint(project, "ranker", metric, NOW).at(metric, NOW, None)["all"]
+    sums = run_cells.read_endpoint(project, "ranker", metric, NOW).sums_at(metric, NOW, None)["all"]
     assert sums.covariance("y", "y") == pytest.approx(0.25, rel=2e-3)
     assert sums.mean("y") == pytest.approx(1e7 + 0.5)
     assert sums.covariance("x", "x") == pytest.approx(1, rel=2e-3)

@@ -22,7 +22,7 @@ class State:
     def get(self, key):
         assert key == "experiments/r.1/looks"
         return (
-            Versioned(value=self.value, token=str(self.version), written=NOON)
+            Versioned(value=self.value, token=str(self.version), written_at=NOON)
             if self.value
             else None
         )
@@ -85,5 +85,5 @@ def test_the_look_that_reaches_the_planned_units_ends_the_plan():
         ),
     )
     assert looks.closed.units == 1200
-    assert [look.units for look in looks.before(looks.closed.until)] == [400, 800]
+    assert [look.units for look in looks.earlier(looks.closed.until)] == [400, 800]
     assert Looks(looks=looks.looks).closed is None

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from isthmus.errors import Invalid, NotFound, Refused
-from isthmus.experiments.experiment import stop
+from isthmus.experiments.experiment import power, stop
 from isthmus.experiments.measure import run_cells
 from isthmus.experiments.results import looks as run_looks
 from isthmus.experiments.results import page as run_report
-from isthmus.experiments.results.comparison import power, results
+from isthmus.experiments.results.comparison import results
 from isthmus.tests.cli.running import isthmus as command
 
 from ..shop import DAY, DAYS, START, Shop, version
@@ -261,7 +261,7 @@ def test_the_split_is_told_by_model_version_also_where_results_are_not(shop, nam
         if n
     } == came
     assert any(of.attribute == "model_version" for of in seen.segments) is asked
-    assert "model_version" in run_report.split(seen)
+    assert "model_version" in run_report.split_section(seen)
 
 
 def test_who_never_ran_has_no_results_and_a_log_of_ones_own_no_last_look(shop):

@@ -1,6 +1,6 @@
-"""What AWS has of HTTP and waitress does not give:
+"""HTTP beyond waitress, as AWS needs it.
 
-S3's headers and empty bodies, and refusals in the shape of the API that is asked.
+S3 has headers and empty bodies of its own; a refusal has the shape of the API that is called.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CODES = {
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
-    """For S3: metadata names with an underscore, and empty bodies that are announced."""
+    """A parser that takes S3's metadata names with an underscore, and announced empty bodies."""
 
     def parse_header(self, header_plus: bytes) -> None:
         metadata: dict[str, str] = {}
@@ -52,8 +52,9 @@ class _Task(HTTPChannel.task_class):  # type: ignore[misc]  # waitress has no ty
         return environ
 
     def build_response_header(self) -> bytes:
-        """S3's metadata names are lower case; waitress would capitalize them, and an SDK reads them
-        as they come.
+        """Return the answer's headers, with S3's metadata names in lower case.
+
+        waitress would capitalize them, and an SDK reads them as they come.
         """
         written: bytes = super().build_response_header()
         if b"X-Amz-Meta-" not in written:
@@ -65,10 +66,10 @@ class _Task(HTTPChannel.task_class):  # type: ignore[misc]  # waitress has no ty
 
 
 class _ErrorTask(HTTPChannel.error_task_class):  # type: ignore[misc]  # waitress has no types
-    """What is no request.
+    """The answer to what is no HTTP request.
 
     Where its headers were not read nobody knows for which API it is: it gets S3's shape, as other
-    plain HTTP.
+    plain HTTP does.
     """
 
     def execute(self) -> None:

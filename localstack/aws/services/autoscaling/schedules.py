@@ -26,10 +26,15 @@ Due = Callable[[datetime], datetime | None]  # the first moment after one; None:
 
 
 def due(expression: str, zone: ZoneInfo, start: datetime) -> Due:
-    """When it is due.
+    """Return a function that gives the next moment of a schedule after another moment.
 
-    `zone`: of the times in at() and cron(). `start`: where a rate begins to count. ValueError says
-    what is wrong.
+    Args:
+        expression: The schedule.
+        zone: The time zone of the times in at() and cron().
+        start: The moment from which a rate counts.
+
+    Raises:
+        ValueError: The expression cannot be read; the message says what is wrong.
     """
     match = re.fullmatch(r"(at|rate|cron)\((.*)\)", expression.strip())
     if match is None:

@@ -1,4 +1,4 @@
-"""A stack's resources of SageMaker, by SageMaker's own operations."""
+"""The resources of SageMaker in stacks, by SageMaker's own operations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Failure(Exception):
 
 
 class Resource(msgspec.Struct):
-    """One that is there."""
+    """A resource that exists."""
 
     resource_type: str
     logical: str
@@ -50,8 +50,12 @@ class Resource(msgspec.Struct):
 
 
 def typed(kind: type[Placeholder], logical: str, properties: Properties) -> Properties:
-    """A template's properties as the API takes them: templates and their parameters have numbers
-    and booleans as text, too.
+    """Return a template's properties as the API takes them.
+
+    Templates and their parameters have numbers and booleans as text, too.
+
+    Raises:
+        Failure: A property has no such type.
     """
     try:
         return {
@@ -121,12 +125,12 @@ def create(ctx: Context, resource: Resource) -> None:
 
 
 def update(ctx: Context, resource: Resource) -> None:
-    """An endpoint's configuration and how it is deployed.
+    """Update an endpoint's configuration and how it is deployed.
 
-    Nothing to do for one that has gone back to it.
+    There is nothing to do for one that has gone back to it.
     """
-    there = _describe(ctx, resource)
-    if there is not None and there.get("EndpointConfigName") == resource.properties.get(
+    description = _describe(ctx, resource)
+    if description is not None and description.get("EndpointConfigName") == resource.properties.get(
         "EndpointConfigName"
     ):
         return
@@ -142,22 +146,23 @@ def update(ctx: Context, resource: Resource) -> None:
     )
 
 
-def retag(ctx: Context, arn: str, before: Properties, after: Properties) -> None:
+def retag(ctx: Context, arn: str, previous: Properties, new_properties: Properties) -> None:
     old, new = (
         {tag["Key"]: tag["Value"] for tag in properties.get("Tags", ())}
-        for properties in (before, after)
+        for properties in (previous, new_properties)
     )
     client = ctx.client("sagemaker")
     if gone := sorted(old.keys() - new.keys()):
         client.delete_tags(ResourceArn=arn, TagKeys=gone)
     if new:
-        client.add_tags(ResourceArn=arn, Tags=after["Tags"])
+        client.add_tags(ResourceArn=arn, Tags=new_properties["Tags"])
 
 
 def ready(ctx: Context, resource: Resource) -> bool:
-    """Whether an endpoint serves what its properties say; False while it changes.
+    """Return whether an endpoint serves what its properties say; False while it changes.
 
-    Failure when it does not come to that.
+    Raises:
+        Failure: It does not come to that.
     """
     if not resource.is_endpoint:
         return True
@@ -180,14 +185,14 @@ def ready(ctx: Context, resource: Resource) -> bool:
 
 
 def remove(ctx: Context, resource: Resource) -> bool:
-    """Remove it, as far as that is possible now; whether it is gone."""
-    there = _describe(ctx, resource)
-    if there is None:
+    """Remove a resource, as far as that is possible now. Return whether it is gone."""
+    description = _describe(ctx, resource)
+    if description is None:
         return True
     if not resource.is_endpoint:
         _call(ctx, resource, "Delete", _name_parameter(resource))
         return True
-    if there["EndpointStatus"] in _SETTLED:
+    if description["EndpointStatus"] in _SETTLED:
         _call(ctx, resource, "Delete", _name_parameter(resource))
         return _describe(ctx, resource) is None
     return False

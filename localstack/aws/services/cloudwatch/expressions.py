@@ -1,6 +1,6 @@
-"""The arithmetic of metric math: ids, numbers, + - * / ^ and brackets.
+"""The arithmetic of metric math: ids, numbers, + - * / ^ and brackets. Pure.
 
-Functions are refused by name. Pure.
+Functions are refused by name.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ Series = Mapping[datetime, float]
 
 
 class Refused(Exception):
-    """An expression that is not arithmetic, or names an id that is not there."""
+    """An expression that is not arithmetic, or names an id that does not exist."""
 
 
 def evaluate(text: str, series: Mapping[str, Series]) -> dict[datetime, float]:
-    """A series at the timestamps that all its parts have. A division by zero gives no datapoint."""
+    """Return the series of an expression, at the timestamps that all its parts have.
+
+    A division by zero gives no datapoint.
+    """
     try:
         tree = ast.parse(text.replace("^", "**").strip(), mode="eval")
     except SyntaxError as error:

@@ -1,4 +1,4 @@
-"""From records to objects. Pure: what is written where is returned, not written."""
+"""Objects made of records. Pure: they are returned, not written."""
 
 from __future__ import annotations
 
@@ -25,11 +25,15 @@ _PARTITIONS = 500  # active at a time; beyond, records go to the error prefix
 
 
 class Record(msgspec.Struct, frozen=True):
+    """A record, and when it arrived."""
+
     data: bytes
     arrived: datetime
 
 
 class Failure(msgspec.Struct, frozen=True):
+    """A record that could not be delivered, and why."""
+
     record: Record
     kind: str  # processing-failed, format-conversion-failed
     code: str
@@ -37,7 +41,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What a stream does with a record."""
+    """The way in which a stream treats its records."""
 
     name: str
     version: str
@@ -47,13 +51,14 @@ class Plan(msgspec.Struct, frozen=True):
     delimiter: bytes  # appended to a record
     split: str | None  # JSON or DELIMITED: a record holds several
     compression: str
-    schema: (
-        tuple[tuple[str, str, str], ...] | None
-    )  # column, Hive's type, JSON key; None: records stay as they are
+    # column, Hive's type, JSON key; None: records stay as they are
+    schema: tuple[tuple[str, str, str], ...] | None
     codec: str = "SNAPPY"
 
 
 class Object(msgspec.Struct, frozen=True):
+    """An object to write."""
+
     key: str
     data: bytes
     records: int
@@ -61,7 +66,11 @@ class Object(msgspec.Struct, frozen=True):
 
 
 def partition_keys(query: str) -> frozenset[str]:
-    """The names that a metadata query gives. JqError when it does not parse or is no object."""
+    """Return the names that a metadata query gives.
+
+    Raises:
+        JqError: The query does not parse, or makes no object.
+    """
     extract = jq.compile_filter(query)
     try:
         keys = extract({})
@@ -78,7 +87,10 @@ def partition_keys(query: str) -> frozenset[str]:
 
 
 def objects(plan: Plan, records: list[Record], now: datetime) -> list[Object]:
-    """In the order of the partitions' first records; failures last."""
+    """Return the objects of records, in the order of the partitions' first records.
+
+    Failures are last.
+    """
     failures: list[Failure] = []
     groups: dict[tuple[tuple[str, str], ...], list[Record]] = defaultdict(list)
     extract = jq.compile_filter(plan.query) if plan.query else None
@@ -173,7 +185,7 @@ def _parquet(
 
 
 def _converts(columns: _Columns, record: Record, failures: list[Failure]) -> bool:
-    """Whether a record is a row; why not is put to the failures."""
+    """Return whether a record is a row; else the reason is added to the failures."""
     try:
         columns.table([record])
     except columns.refusals as error:
@@ -207,9 +219,9 @@ class _Columns:
         )
 
     def table(self, records: list[Record]) -> pa.Table:
-        """A row a record, with the columns and Arrow types of the schema in Glue.
+        """Return a row for each record, with the columns and Arrow types of the schema in Glue.
 
-        One of `refusals` for a record that does not fit it.
+        It raises one of `refusals` for a record that does not fit the schema.
         """
         import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""How Firehose refuses."""
+"""Refusals of Firehose."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-r"""As much of jq as dynamic partitioning uses: paths, slices, objects, pipes, //, text with \(...),
-and a few functions.
+r"""The part of jq that dynamic partitioning uses.
 
-Source: jq 1.6 manual, "Basic filters", "Builtin operators and functions".
+It has paths, slices, objects, pipes, //, text with \(...), and a few functions. Source: jq 1.6
+manual, "Basic filters", "Builtin operators and functions".
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ class JqError(ValueError):
 
 
 def compile_filter(query: str) -> Filter:
-    """The query as a function of one value. JqError when it does not parse."""
+    """Return a query as a function of one value.
+
+    Raises:
+        JqError: It does not parse.
+    """
     reader = _Reader(query)
     program = reader.pipe()
     if reader.peek() is not None:
@@ -119,7 +123,7 @@ class _Reader:
         return str(json.loads(word)) if kind == "text" else word
 
     def _bracket(self) -> Filter:
-        """After the opening bracket: a name, an index or a slice."""
+        """Read what follows an opening bracket: a name, an index or a slice."""
         kind, word = self.next()
         if kind == "text":
             self.expect("]")
@@ -199,7 +203,7 @@ def _field(name: str) -> Filter:
 
 
 def _text(word: str) -> Filter:
-    r"""A text, with \(...) filled in."""
+    r"""Return a text with \(...) filled in."""
     parts = re.split(r"\\\(((?:[^()]|\([^()]*\))*)\)", word[1:-1])
     pieces: list[str | Filter] = [
         json.loads(f'"{part}"') if index % 2 == 0 else compile_filter(part)
@@ -247,7 +251,7 @@ _FUNCTIONS: dict[tuple[str, int], Callable[..., Any]] = {
     ("todate", 0): lambda value: _strftime(value, "%Y-%m-%dT%H:%M:%SZ"),
     ("fromdate", 0): _fromdate,
     ("fromdateiso8601", 0): _fromdate,
-    ("split", 1): lambda value, by: _string(value).split(by),
+    ("split", 1): lambda value, separator: _string(value).split(separator),
     ("ltrimstr", 1): lambda value, start: _string(value).removeprefix(start),
     ("rtrimstr", 1): lambda value, end: _string(value).removesuffix(end),
 }

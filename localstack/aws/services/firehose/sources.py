@@ -1,4 +1,4 @@
-"""A delivery stream's source: a Kinesis stream, read shard by shard."""
+"""The source of a delivery stream: a Kinesis stream, read shard by shard."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def shards(ctx: Context, arn: str) -> list[str]:
 
 
 def latest(ctx: Context, arn: str) -> dict[str, str]:
-    """Each shard's last sequence number; "" for an empty one."""
+    """Return each shard's last sequence number; "" for an empty shard."""
     positions = dict.fromkeys(shards(ctx, arn), "")
     for shard in positions:
         _read_shard(ctx, arn, shard, positions)
@@ -41,7 +41,7 @@ def read(ctx: Context, arn: str, positions: dict[str, str]) -> list[Record]:
 
 
 def _read_shard(ctx: Context, arn: str, shard: str, positions: dict[str, str]) -> list[Record]:
-    """What follows a position, which is moved."""
+    """Return the records that follow a position, and move the position."""
     client, name = ctx.client("kinesis"), arn.rpartition("/")[2]
     last = positions.get(shard, "")
     start = (

@@ -1,6 +1,4 @@
-"""Glue's catalogue is moto's; what it lacks of tables is here: they are searched, and an update may
-leave no old version.
-"""
+"""Additions to moto's Glue: tables are searched, and an update may leave no old version."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ _COMPARED: dict[str, Callable[[datetime, datetime], bool]] = {
 
 @handles("glue", "UpdateTable")
 def update_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Of moto's: it keeps the version from before whatever SkipArchive says."""
+    """Update a table in moto, which keeps the previous version whatever SkipArchive says."""
     if not params.get("SkipArchive"):
         return ctx.forward()
     named = {
@@ -36,12 +34,12 @@ def update_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         "Name": params.get("Name") or params["TableInput"]["Name"],
     }
     with SERIAL:  # or another update's version could be the one that goes
-        before = ctx.moto("glue", "GetTable", named)["Table"]["VersionId"]
+        previous_version = ctx.moto("glue", "GetTable", named)["Table"]["VersionId"]
         answer = ctx.forward()
         version = {
             "DatabaseName": named["DatabaseName"],
             "TableName": named["Name"],
-            "VersionId": before,
+            "VersionId": previous_version,
         }
         ctx.moto("glue", "DeleteTableVersion", version)
     return answer
@@ -49,8 +47,10 @@ def update_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("glue", "SearchTables")
 def search_tables(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """By words: a value is parted at its punctuation, and a part is the word or not
-    (API_SearchTables). A quoted text is a whole value.
+    """Search tables by words.
+
+    A value is split at its punctuation, and a part is the word or not (API_SearchTables). A quoted
+    text is a whole value.
     """
     tables = [table for table in _tables(ctx) if _fits(table, params)]
     for criterion in reversed(params.get("SortCriteria") or ()):
@@ -98,8 +98,8 @@ def _passes(table: Mapping[str, Any], predicate: Mapping[str, Any]) -> bool:
         return moment is not None and _COMPARED[predicate.get("Comparator", "EQUALS")](
             moment, _moment(value)
         )
-    there = table.get(key, table.get("Parameters", {}).get(key))
-    return isinstance(there, str) and value.lower() in _words(there)
+    actual = table.get(key, table.get("Parameters", {}).get(key))
+    return isinstance(actual, str) and value.lower() in _words(actual)
 
 
 def _moment(text: str) -> datetime:
@@ -111,7 +111,7 @@ def _moment(text: str) -> datetime:
 
 
 def _values(value: object) -> Iterator[str]:
-    """Every text in a table's description, names of its parameters too."""
+    """Yield every text in a table's description, and the names of its parameters."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):

@@ -1,11 +1,10 @@
-"""Google's filter language (AIP-160), with which lists are narrowed. Pure.
+"""Google's filter language (AIP-160), which narrows lists. Pure.
 
     matches('labels.owner=us AND NOT display_name="old"', lookup)
 
 Comparisons (= != < <= > >=, `:` has, =~ !~ regular expressions), AND, OR (which binds closer), NOT,
--, parentheses; two terms side by side
-are an AND. `field:*` is presence, `*` in the text of = and : is a wildcard. A bare word or string
-asks `anywhere`.
+-, parentheses; two terms side by side are an AND. `field:*` is presence, `*` in the text of = and :
+is a wildcard. A bare word or string is handed to `anywhere`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import msgspec
 
 Lookup = Callable[
     [str], object
-]  # a dotted path -> str, number, bool, datetime, list, dict; None: absent. FilterError: no such field
+]  # dotted path -> str, number, bool, datetime, list, dict; None: absent, FilterError: no field
 Function = Callable[..., bool]  # (the field's value, the call's arguments) -> whether it fits
 Test = Callable[[Lookup], bool]
 Anywhere = Callable[
@@ -37,10 +36,12 @@ _CALL = re.compile(r"([A-Za-z_][\w.]*)\(")
 
 
 class FilterError(ValueError):
-    """Not a filter, or one over a field that is not there."""
+    """Not a filter, or one over a field that does not exist."""
 
 
 class _Call(msgspec.Struct, frozen=True):
+    """A function call on the right of a comparison."""
+
     function: Function
     arguments: tuple[str, ...]
 
@@ -52,20 +53,35 @@ def matches(
     functions: Mapping[str, Function] | None = None,
     anywhere: Anywhere | None = None,
 ) -> bool:
-    """Whether what `lookup` reads fits the filter; an empty one fits all. FilterError."""
+    """Return whether the values that `lookup` reads fit the filter; an empty filter fits all.
+
+    Args:
+        text: The filter.
+        lookup: Returns the value at a field's dotted path.
+        functions: The functions that may stand right of = and !=, by name.
+        anywhere: Returns whether a bare word fits; without it bare words are refused.
+
+    Raises:
+        FilterError: The text is no filter, or names a field that does not exist.
+    """
     names = tuple(sorted((functions or {}).items()))
     return _parse(text, names, anywhere)(lookup)
 
 
 def of_message(message: Any) -> Lookup:
-    """The fields of a protobuf message, in snake_case or camelCase: enums by name, times as
-    datetimes.
+    """Return a lookup into a protobuf message: enums by name, times as datetimes.
+
+    Field names may be in snake_case or camelCase.
     """
     return lambda path: _value(message, path.split("."), path)
 
 
 def ordered(items: Sequence[Any], order_by: str) -> list[Any]:
-    """Messages by `order_by`: "display_name, create_time desc". FilterError: no such field."""
+    """Return messages sorted by `order_by`, such as "display_name, create_time desc".
+
+    Raises:
+        FilterError: There is no such field.
+    """
     rows = list(items)
     for part in reversed([part.strip() for part in order_by.split(",") if part.strip()]):
         path, _, direction = part.partition(" ")
@@ -86,6 +102,8 @@ def _parse(
 
 
 class _Parser:
+    """A recursive descent parser: one method for each level of precedence."""
+
     def __init__(
         self, text: str, functions: Mapping[str, Function], anywhere: Anywhere | None
     ) -> None:
@@ -95,6 +113,7 @@ class _Parser:
         self._anywhere = anywhere
 
     def whole(self) -> Test:
+        """Parse the whole text into a test."""
         self._skip()
         if self._at == len(self._text):
             return lambda _: True
@@ -141,8 +160,8 @@ class _Parser:
         if isinstance(argument, _Call):
             if operator[0] not in ("=", "!="):
                 self._wrong("a function follows = or != only")
-            wanted = operator[0] == "="
-            return lambda lookup: argument.function(lookup(path), *argument.arguments) is wanted
+            expected = operator[0] == "="
+            return lambda lookup: argument.function(lookup(path), *argument.arguments) is expected
         compare = _COMPARE[operator[0]]
         return lambda lookup: compare(lookup(path), argument)
 
@@ -223,7 +242,10 @@ class _Parser:
 
 
 def _value(message: Any, path: Sequence[str], whole: str) -> object:
-    """What a path leads to; None where a message on the way is not set, or a map has no such key."""
+    """Return the value at a path in a message, or None.
+
+    None means that a message on the way is not set, or that a map has no such key.
+    """
     field = message.DESCRIPTOR.fields_by_name.get(
         re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", path[0]).lower()
     )
@@ -249,6 +271,7 @@ def _value(message: Any, path: Sequence[str], whole: str) -> object:
 
 
 def _plain(field: Any, value: Any) -> object:
+    """Return a field's value as the filter compares it: an enum's name, a datetime, or as it is."""
     if field.enum_type is not None:
         return field.enum_type.values_by_number[value].name
     if (
@@ -276,7 +299,7 @@ def _equal(value: object, argument: str) -> bool:
 
 
 def _has(value: object, argument: str) -> bool:
-    """Presence; a map's key; a list's member; a part of a text."""
+    """Return whether `:` holds: presence, a map's key, a list's member, or a text's part."""
     if argument == "*":
         return value not in (None, "", [], {})
     if isinstance(value, Mapping):
@@ -291,7 +314,7 @@ def _has(value: object, argument: str) -> bool:
 
 
 def _order(value: object, argument: str) -> int | None:
-    """-1, 0, 1 as a comparison of the two; None: they are not compared."""
+    """Return -1, 0 or 1 for the order of the two, or None if they cannot be compared."""
     if value is None:
         return None
     left: Any = value
@@ -300,7 +323,11 @@ def _order(value: object, argument: str) -> int | None:
 
 
 def _as(value: object, argument: str) -> object:
-    """The argument as the field's own type. FilterError."""
+    """Return the argument converted to the field's own type.
+
+    Raises:
+        FilterError: It cannot be converted.
+    """
     try:
         if isinstance(value, bool):
             return {"true": True, "false": False}[argument.lower()]

@@ -21,7 +21,7 @@ _THREADS = 48
 
 
 class Server:
-    """It listens from the moment that it is made. OSError when the port is taken."""
+    """The listening ports. OSError if the port is taken."""
 
     def __init__(self, front: Front, host: str, port: int) -> None:
         self._front = front
@@ -43,11 +43,11 @@ class Server:
         )
 
     def run(self) -> None:
-        """Until `close`."""
+        """Block until `close`."""
         self._ended.wait()
 
     def close(self, seconds: float) -> None:
-        """Let what is being answered end, for so many seconds."""
+        """Stop listening, and give running calls so many seconds to end."""
         self._socket.close()
         asyncio.run_coroutine_threadsafe(self._grpc.stop(seconds), self._loop).result(seconds + 1)
         self._ended.set()

@@ -1,4 +1,4 @@
-"""What metrics there are: those of Vertex AI's online prediction, and clients' own."""
+"""Descriptors of metrics: those of Vertex AI's online prediction, and clients' own."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ RESOURCES: Mapping[str, tuple[str, ...]] = {
 
 
 def online(project: str) -> list[Any]:
-    """google.api.MetricDescriptor of each."""
+    """Return the MetricDescriptor of each metric of online prediction."""
     return [descriptor(project, name, metric) for name, metric in ONLINE.items()]
 
 

@@ -1,9 +1,9 @@
-"""The filter of a subscription: which messages it takes, by their attributes [docs:
-pubsub/docs/subscription-message-filter].
+"""The filter of a subscription, which chooses messages by their attributes.
 
-    attributes:key    attributes.key = "v"    attributes.key != "v"    hasPrefix(attributes.key,
-    "v")
-    NOT f    -f    f AND g    f OR g    (f)
+Source: pubsub/docs/subscription-message-filter.
+
+    attributes:key    attributes.key = "v"    attributes.key != "v"
+    hasPrefix(attributes.key, "v")    NOT f    -f    f AND g    f OR g    (f)
 
 AND and OR are not mixed without parentheses.
 """
@@ -23,11 +23,15 @@ _TOKEN = re.compile(
 
 
 class FilterError(ValueError):
-    """What is wrong with a filter, in words."""
+    """A filter that is not valid; the message says why."""
 
 
 def parse(text: str) -> Predicate:
-    """A filter as a function of a message's attributes. FilterError for what is no filter."""
+    """Return a filter as a function of a message's attributes.
+
+    Raises:
+        FilterError: The text is no filter.
+    """
     if len(text.encode()) > _LONGEST:
         raise FilterError(f"the filter is longer than {_LONGEST} bytes")
     parser = _Parser(_tokens(text))

@@ -1,12 +1,13 @@
-"""The bytes of an object as an answer: whole or a range, as they are stored or without their gzip."""
+"""An object's bytes as an answer: whole or a range, as stored or without their gzip."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-from ...core.registry import GcpError, HttpAnswer, HttpRequest
-from ...core.rpc.transcoding import refusal
+from ...core.errors import GcpError
+from ...core.http_messages import HttpAnswer, HttpRequest
+from ...core.rpc.transcoding import error_answer
 from .content import decompressed, parts
 from .records import Version
 from .requests import check_key, key_of
@@ -71,7 +72,7 @@ def _headers(version: Version) -> Iterable[tuple[str, str]]:
 
 
 def _span(header: str, size: int) -> tuple[int, int] | None:
-    """From where to before where; None: all of it."""
+    """Return the first byte of a range and the one behind it, or None for the whole object."""
     match = _RANGE.fullmatch(header.strip())
     if match is None or not any(match.groups()):
         return None
@@ -84,7 +85,7 @@ def _span(header: str, size: int) -> tuple[int, int] | None:
 
 def _unsatisfiable(header: str, size: int) -> HttpAnswer:
     text = f"The requested range cannot be satisfied: {header} of {size} bytes."
-    answer = refusal(
+    answer = error_answer(
         GcpError("OUT_OF_RANGE", text, reason="requestedRangeNotSatisfiable", http=416)
     )
     return HttpAnswer(

@@ -1,4 +1,4 @@
-"""Buckets and objects as the JSON API writes them, and what of a request's JSON is kept. Pure."""
+"""Buckets and objects as the JSON API writes them, and requests' JSON as it is stored. Pure."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+from ...core.errors import GcpError
 from ...core.projects import number_of
-from ...core.registry import GcpError
-from .preconditions import invalid
+from .errors import invalid
 from .records import SOFT_DELETE, Bucket, Version
 
 # what the server says: it is not taken from a request
 _OBJECT_OWN = frozenset(
     {
-        "kind", "id", "selfLink", "mediaLink", "name", "bucket", "generation", "metageneration", "timeCreated", "updated", "timeDeleted",
-        "timeFinalized", "timeStorageClassUpdated", "size", "md5Hash", "crc32c", "etag", "owner", "acl", "componentCount", "storageClass",
-        "retentionExpirationTime", "customerEncryption", "kmsKeyName", "softDeleteTime", "hardDeleteTime",
+        "kind", "id", "selfLink", "mediaLink", "name", "bucket", "generation", "metageneration",
+        "timeCreated", "updated", "timeDeleted", "timeFinalized", "timeStorageClassUpdated", "size",
+        "md5Hash", "crc32c", "etag", "owner", "acl", "componentCount", "storageClass",
+        "retentionExpirationTime", "customerEncryption", "kmsKeyName", "softDeleteTime",
+        "hardDeleteTime",
     }
 )  # fmt: skip
 _BUCKET_OWN = frozenset(
     {
-        "kind", "id", "selfLink", "name", "projectNumber", "generation", "metageneration", "timeCreated", "updated", "etag", "owner", "acl",
-        "defaultObjectAcl", "locationType", "softDeleteTime", "hardDeleteTime", "objectRetention",
+        "kind", "id", "selfLink", "name", "projectNumber", "generation", "metageneration",
+        "timeCreated", "updated", "etag", "owner", "acl", "defaultObjectAcl", "locationType",
+        "softDeleteTime", "hardDeleteTime", "objectRetention",
     }
 )  # fmt: skip
 _MULTI = frozenset({"US", "EU", "ASIA"})
@@ -50,22 +53,22 @@ def bucket_fields(body: Mapping[str, Any]) -> dict[str, Any]:
     return without_nulls({key: value for key, value in body.items() if key not in _BUCKET_OWN})
 
 
-def merged(old: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON merge patch (RFC 7396): null takes a member away."""
+def merge_patched(old: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a JSON object after a merge patch (RFC 7396): null removes a member."""
     result = dict(old)
     for key, value in patch.items():
         if value is None:
             result.pop(key, None)
         elif isinstance(value, Mapping):
             below = result.get(key)
-            result[key] = merged(below if isinstance(below, Mapping) else {}, value)
+            result[key] = merge_patched(below if isinstance(below, Mapping) else {}, value)
         else:
             result[key] = value
     return result
 
 
 def without_nulls(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return merged({}, fields)
+    return merge_patched({}, fields)
 
 
 def storage_class(name: Any) -> str:
@@ -77,7 +80,10 @@ def storage_class(name: Any) -> str:
 def object_resource(
     version: Version, bucket: Bucket, base: str, *, full: bool = False, owner: str = ""
 ) -> dict[str, Any]:
-    """`base`: the URL under which the caller reaches the stack; `full`: with its ACL and owner."""
+    """Return an object as the JSON API writes it.
+
+    `base`: the URL under which the caller reaches the stack; `full`: with its ACL and owner.
+    """
     path = f"/b/{quote(version.bucket, safe='')}/o/{quote(version.name, safe='')}"
     resource: dict[str, Any] = {
         "kind": "storage#object",
@@ -179,13 +185,14 @@ def location_type(fields: Mapping[str, Any]) -> str:
 
 
 def with_server_fields(
-    fields: dict[str, Any], before: Mapping[str, Any], now: datetime
+    fields: dict[str, Any], previous: Mapping[str, Any], now: datetime
 ) -> dict[str, Any]:
-    """A bucket's fields after a write: what the server adds to them.
+    """Return a bucket's fields after a write, with those that the server adds.
 
-    GcpError for what may not be changed.
+    Raises:
+        GcpError: A field that may not be changed was.
     """
-    fields["location"] = str(fields.get("location") or before.get("location") or "US").upper()
+    fields["location"] = str(fields.get("location") or previous.get("location") or "US").upper()
     fields["storageClass"] = storage_class(fields.get("storageClass") or "STANDARD")
     access = fields.setdefault("iamConfiguration", {})
     uniform = access.setdefault("uniformBucketLevelAccess", {"enabled": False})
@@ -203,9 +210,9 @@ def with_server_fields(
     if location_type(fields) != "region":
         fields.setdefault("rpo", "DEFAULT")
     fields.setdefault("softDeletePolicy", {"retentionDurationSeconds": str(SOFT_DELETE)})
-    _set_since(fields, before, "softDeletePolicy", "retentionDurationSeconds", now)
-    _retention(fields, before, now)
-    _autoclass(fields, before, now)
+    _set_since(fields, previous, "softDeletePolicy", "retentionDurationSeconds", now)
+    _retention(fields, previous, now)
+    _autoclass(fields, previous, now)
     _enforcement(fields, now)
     if not fields.get("encryption", True):
         del fields["encryption"]
@@ -213,19 +220,19 @@ def with_server_fields(
 
 
 def _set_since(
-    fields: dict[str, Any], before: Mapping[str, Any], name: str, key: str, now: datetime
+    fields: dict[str, Any], previous: Mapping[str, Any], name: str, key: str, now: datetime
 ) -> None:
-    """The moment since which a policy holds."""
+    """Set the time since which a policy holds."""
     policy = fields.get(name)
     if policy and (
-        str(policy.get(key)) != str((before.get(name) or {}).get(key))
+        str(policy.get(key)) != str((previous.get(name) or {}).get(key))
         or "effectiveTime" not in policy
     ):
         fields[name] = {**policy, key: str(policy.get(key)), "effectiveTime": timestamp(now)}
 
 
-def _retention(fields: dict[str, Any], before: Mapping[str, Any], now: datetime) -> None:
-    old, policy = before.get("retentionPolicy") or {}, fields.get("retentionPolicy")
+def _retention(fields: dict[str, Any], previous: Mapping[str, Any], now: datetime) -> None:
+    old, policy = previous.get("retentionPolicy") or {}, fields.get("retentionPolicy")
     if old.get("isLocked") and int((policy or {}).get("retentionPeriod", 0)) < int(
         old["retentionPeriod"]
     ):
@@ -233,11 +240,11 @@ def _retention(fields: dict[str, Any], before: Mapping[str, Any], now: datetime)
         raise GcpError("PERMISSION_DENIED", text, reason="forbidden")
     if not policy:
         fields.pop("retentionPolicy", None)
-    _set_since(fields, before, "retentionPolicy", "retentionPeriod", now)
+    _set_since(fields, previous, "retentionPolicy", "retentionPeriod", now)
 
 
-def _autoclass(fields: dict[str, Any], before: Mapping[str, Any], now: datetime) -> None:
-    chosen, old = fields.get("autoclass"), before.get("autoclass") or {}
+def _autoclass(fields: dict[str, Any], previous: Mapping[str, Any], now: datetime) -> None:
+    chosen, old = fields.get("autoclass"), previous.get("autoclass") or {}
     if not chosen:
         return
     if bool(chosen.get("enabled")) != bool(old.get("enabled")) or "toggleTime" not in chosen:

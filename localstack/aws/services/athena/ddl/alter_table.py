@@ -8,16 +8,16 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ..errors import NotRun, QueryFailed
+from ..schemas import Table
 from ..sql.words import Words
 from ..tables import partitions
-from ..tables.catalog import Table
 from . import clauses
 from .session import Session, Shown
 from .session import table as table_of
 
 
 def _partition(words: Words, table: Table) -> tuple[str, ...]:
-    """( key = value, ... ), in the order of the table's keys."""
+    """Read `( key = value, ... )`, in the order of the table's keys."""
     values = clauses.values(words)
     if set(values) != {column.name for column in table.partitions}:
         raise QueryFailed(
@@ -105,7 +105,7 @@ def _not_run(what: str) -> Callable[[Session, Words, Table], None]:
 
 
 def _change_column(session: Session, words: Words, table: Table) -> None:
-    """Old new type [COMMENT 'text'] [FIRST | AFTER column]."""
+    """Execute CHANGE: old new type [COMMENT 'text'] [FIRST | AFTER column]."""
     names = [column.name for column in table.columns]
     place = _place(table, names, words.identifier())
     changed = clauses.column(words)
@@ -151,12 +151,13 @@ def _drop_partition(
 
 
 def repair(session: Session, words: Words) -> Shown:
+    """Execute MSCK REPAIR TABLE: add the partitions whose folders are in S3."""
     table = table_of(session, words, views=False)
-    known = {tuple(partition["Values"]) for partition in session.catalog.partitions(table)}
+    known_values = {tuple(partition["Values"]) for partition in session.catalog.partitions(table)}
     new = [
         (values, place)
         for values, place in partitions.from_keys(session.s3, table)
-        if values not in known
+        if values not in known_values
     ]
     session.catalog.add_partitions(
         table, [partition_input(table, values, place) for values, place in new], exists_ok=True

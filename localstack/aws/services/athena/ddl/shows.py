@@ -116,15 +116,8 @@ def show_create_view(session: Session, words: Words) -> Shown:
     relation = table(session, words)
     if relation.view is None:
         raise QueryFailed("FAILED", f"{relation.name} is a table")
-    return Shown(
-        ("create view",),
-        tuple(
-            (line,)
-            for line in f"CREATE VIEW {relation.database}.{relation.name} AS\n{relation.view.strip()}".split(
-                "\n"
-            )
-        ),
-    )
+    text = f"CREATE VIEW {relation.database}.{relation.name} AS\n{relation.view.strip()}"
+    return Shown(("create view",), tuple((line,) for line in text.split("\n")))
 
 
 def describe(session: Session, words: Words) -> Shown:

@@ -27,10 +27,11 @@ _FORMATS = {
 
 
 def run(session: Session, text: str) -> Shown:
-    """Execute a statement of Hive's; what it shows, as rows of text.
+    """Execute a statement of Hive's, and return what it shows.
 
-    Malformed: it does not parse. QueryFailed: Glue refuses it, or Athena
-    would.
+    Raises:
+        Malformed: The statement does not parse.
+        QueryFailed: Glue refuses it, or Athena would.
     """
     words = Words(text, HiveWords)
     for start, verb in _VERBS:
@@ -40,13 +41,17 @@ def run(session: Session, text: str) -> Shown:
 
 
 def check(text: str) -> None:
-    """Malformed for a start that no statement has, before anything runs."""
+    """Refuse a start that no statement has, before anything runs.
+
+    Raises:
+        Malformed: It is none.
+    """
     words = Words(text, HiveWords)
     if not any(words.accept(*start) for start, _ in _VERBS):
         raise Malformed(
             f"mismatched input '{text.split(maxsplit=1)[0]}'. Queries of this type are not "
             "supported",
-            at=(1, 1),
+            position=(1, 1),
         )
 
 

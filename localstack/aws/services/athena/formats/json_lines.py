@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ..errors import QueryFailed
-from ..tables.catalog import Column, Table
+from ..schemas import Column, Table
 from . import text, types
 
 if TYPE_CHECKING:
@@ -19,10 +19,11 @@ _MILLIS = 10**11  # a whole number beyond it is milliseconds since 1970, not sec
 
 
 def rows(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Table:
-    """A row a line, the columns in the table's types: by OpenX's serde or Hive's.
+    """Return a row for each line, the columns in the table's types, by OpenX's serde or Hive's.
 
-    HIVE_BAD_DATA for a value of another type, HIVE_CURSOR_ERROR for a line that is no object,
-    unless ignore.malformed.json makes it a row of nulls.
+    Raises:
+        QueryFailed: HIVE_BAD_DATA for a value of another type, HIVE_CURSOR_ERROR for a line that is
+            no object, unless ignore.malformed.json makes it a row of nulls.
     """
     import pyarrow as pa
 
@@ -56,9 +57,9 @@ def _object(line: str, uri: str, *, ignore: bool) -> dict[str, Any]:
 
 
 def reader(kind: pa.DataType, uri: str) -> Read:
-    """What reads a column's values.
+    """Return a function that reads a column's values.
 
-    HIVE_BAD_DATA for one that is not of its type; `uri`: where it is.
+    It raises QueryFailed with HIVE_BAD_DATA for a value that is not of the type; `uri` says where.
     """
     read = _reader(kind)
 
@@ -116,7 +117,7 @@ def _whole(kind: Any) -> Read:
 
 
 def _scalar(kind: Any) -> Read:
-    """As a text has it."""
+    """Return a function that reads values as a text has them."""
     convert = text.converter(kind, iso=True)
     return lambda value: convert(str(value))
 

@@ -1,7 +1,6 @@
-"""Cells of text:
+"""Cells of text and their values.
 
-OpenCSVSerde's quoted ones, LazySimpleSerDe's delimited ones (nested by further delimiters), and
-their values.
+OpenCSVSerde's cells are quoted, LazySimpleSerDe's delimited, and nested by further delimiters.
 """
 
 from __future__ import annotations
@@ -19,18 +18,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..errors import NotRun, QueryFailed
-from ..tables.catalog import Column, Table
+from ..schemas import Column, Table
 from . import types
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Convert = Callable[[str], object]
+# what a Convert raises for a text that is not of its type
 WRONG = (
     ValueError,
     InvalidOperation,
     OverflowError,
-)  # what a Convert raises for a text that is not of its type
+)
 _DIGITS = Context(prec=76)
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  Hive's timestamps have no zone
 csv.field_size_limit(1 << 30)  # a cell may be as long as it likes
@@ -38,7 +38,7 @@ _DELIMITERS = tuple(chr(code) for code in range(1, 9))  # Hive's, by depth
 
 
 class Lazy(msgspec.Struct, frozen=True):
-    """LazySimpleSerDe's options."""
+    """The options of LazySimpleSerDe."""
 
     delimiters: tuple[str, ...]  # of fields, of items, of a map's keys, of what is nested deeper
     null: str
@@ -62,7 +62,7 @@ def lazy(options: Mapping[str, str]) -> Lazy:
 
 
 def _character(written: str | None, default: str) -> str:
-    """A delimiter is one character: the first, or that whose number is written.
+    """Return a delimiter: the first character of a text, or the one whose number is written.
 
     Without any it is the default (Hive's LazyUtils).
     """
@@ -76,7 +76,7 @@ def _character(written: str | None, default: str) -> str:
 
 
 def csv_lines(options: Mapping[str, str], data: bytes, skip: int) -> Iterator[list[str | None]]:
-    """OpenCSVSerde's lines."""
+    """Yield the cells of each line of OpenCSVSerde."""
     quote, escape = options.get("quoteChar", '"'), options.get("escapeChar", "\\")
     try:
         reader = csv.reader(
@@ -94,7 +94,10 @@ def csv_lines(options: Mapping[str, str], data: bytes, skip: int) -> Iterator[li
 
 
 def lazy_lines(form: Lazy, data: bytes, skip: int) -> Iterator[list[str | None]]:
-    """LazySimpleSerDe's lines. What is escaped is not unescaped yet, as a cell may be nested."""
+    """Yield the cells of each line of LazySimpleSerDe.
+
+    Escapes are left as they are, since a cell may be nested.
+    """
     lines = data.decode("utf-8", "replace").removesuffix("\n").split("\n")  # an empty line is a row
     for index, line in enumerate(lines):
         if index >= skip:
@@ -117,10 +120,13 @@ def _split(text: str, delimiter: str, escape: str | None) -> list[str]:
 
 
 def converter(kind: pa.DataType, *, iso: bool, form: Lazy | None = None, depth: int = 1) -> Convert:  # noqa: PLR0911  one line a kind
-    """What reads a cell.
+    """Return a function that reads a cell of a type.
 
-    OpenCSVSerde (not `iso`) has dates as days and timestamps as milliseconds since 1970. `form`: of
-    nested cells.
+    Args:
+        kind: The type.
+        iso: Whether dates and times are ISO's; OpenCSVSerde has days and milliseconds since 1970.
+        form: The options for nested cells.
+        depth: How deep the cell is nested.
     """
     import pyarrow.types as t
 
@@ -165,9 +171,11 @@ def whole(text: str, bits: int) -> int:
 
 
 def decimal(text: str, kind: Any) -> Decimal:
-    """Rounded to the scale of `kind`, a Decimal128Type, as Hive does.
+    """Return a decimal rounded to the scale of `kind`, a Decimal128Type, as Hive does.
 
-    ValueError or InvalidOperation when it has more digits than that.
+    Raises:
+        ValueError: It has more digits than `kind`.
+        InvalidOperation: It has far more.
     """
     rounded = Decimal(text).quantize(Decimal(1).scaleb(-kind.scale), ROUND_HALF_UP, _DIGITS)
     if not rounded.is_finite() or len(rounded.as_tuple().digits) > kind.precision:
@@ -188,7 +196,7 @@ def _moment(text: str, *, iso: bool) -> datetime:
 
 
 def binary(text: str) -> bytes:
-    """Base64, as Hive writes it; what is none is taken as it is."""
+    """Return bytes from base64, as Hive writes them; a text that is none is taken as it is."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -222,7 +230,7 @@ def _nested_convert(kind: pa.DataType, form: Lazy, depth: int) -> Convert:
 
 
 def _lenient(kind: pa.DataType, form: Lazy, depth: int) -> Callable[[str], object]:
-    """An item that is not of its type is null, as a cell is."""
+    """Return a function that reads an item: one that is not of its type is null, as a cell is."""
     convert = converter(kind, iso=True, form=form, depth=depth)
 
     def read(text: str) -> object:
@@ -252,10 +260,10 @@ def typed_table(
     columns: list[Column],
     form: Lazy | None,
 ) -> pa.Table:
-    """A row a line, the columns in the table's types, each by its place among the table's.
+    """Return a row for each line, the columns in the table's types, by their place in the table.
 
-    A cell that is not of its type: OpenCSVSerde (no
-    `form`) fails with HIVE_BAD_DATA, LazySimpleSerDe reads null.
+    A cell that is not of its type fails with HIVE_BAD_DATA for OpenCSVSerde (without `form`), and
+    is null for LazySimpleSerDe.
     """
     import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""The catalogue through Athena's own API."""
+"""The Glue catalogue through Athena's own API."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from botocore.exceptions import ClientError
 
 from ....core import paging
 from ....core.registry import AwsError, Context, handles
-from ..errors import NotRun, QueryFailed
+from ..errors import NotRun, QueryFailed, refusal
 from ..tables.catalog import Catalog
-from .catalogs import refusal
 
 
 def _metadata(error: ClientError) -> AwsError:

@@ -1,4 +1,4 @@
-"""Parse a query as Athena would, and refuse what Athena would refuse."""
+"""Queries parsed as Athena parses them, and refused where Athena would refuse them."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ def _mark(parser: Any) -> exp.Placeholder:
 
 
 class Strict(Trino):
-    """Trino's dialect in which every function keeps the name that was written: sqlglot would turn
-    other engines' names into its own.
+    """Trino's dialect in which every function keeps the name that was written.
+
+    sqlglot would turn other engines' names into its own.
     """
 
     class Parser(TrinoParser):
@@ -57,9 +58,11 @@ class Strict(Trino):
 
 
 def parsed(text: str) -> exp.Query:
-    """A SELECT, WITH, VALUES or set operation that is in Athena's language.
+    """Return a query of Athena's language: a SELECT, WITH, VALUES or set operation.
 
-    Malformed, or QueryFailed with SYNTAX_ERROR and the like.
+    Raises:
+        Malformed: It does not parse.
+        QueryFailed: It is not in Athena's language (SYNTAX_ERROR and the like).
     """
     return accept(text).copy()
 
@@ -68,7 +71,7 @@ def parsed(text: str) -> exp.Query:
     maxsize=32
 )  # a statement is parsed to be taken, then to be run; a view for each of its readers
 def accept(text: str) -> exp.Query:
-    """As `parsed`, for who changes nothing in it."""
+    """Return the same tree as `parsed`, for callers that change nothing in it."""
     try:
         tokens = Strict().tokenize(text)
         _tokens(text, tokens)
@@ -93,17 +96,21 @@ def accept(text: str) -> exp.Query:
     conditional = 0
     for node in tree.walk():
         _node(text, node)
-        conditional += isinstance(node, exp.Join) and _told_how(node)
+        conditional += isinstance(node, exp.Join) and _has_condition(node)
     if conditional != sum(token.token_type == TokenType.JOIN for token in tokens):
         raise Malformed(
             "mismatched input '<EOF>'. Expecting: 'ON' or 'USING' after JOIN",
-            at=position(text, len(text)),
+            position=position(text, len(text)),
         )
     return tree
 
 
 def syntax(text: str) -> None:
-    """Malformed for what does not parse. What parses and is wrong is no matter."""
+    """Refuse what does not parse; what parses and is wrong is let pass.
+
+    Raises:
+        Malformed: It does not parse.
+    """
     with suppress(QueryFailed):
         accept(text)
 
@@ -114,8 +121,10 @@ def _parse(text: str, tokens: list[Token]) -> exp.Expr | None:
 
 
 def _unescaped(text: str, node: exp.UnicodeString) -> str:
-    """The text of U&'...': an escape is followed by itself, by four hexadecimal digits, or by + and
-    six (Trino, "Character types").
+    """Return the text of U&'...'.
+
+    An escape is followed by itself, by four hexadecimal digits, or by + and six (Trino, "Character
+    types").
     """
     mark = node.args["escape"].this if isinstance(node.args.get("escape"), exp.Expr) else "\\"
     pattern = re.compile(
@@ -130,13 +139,13 @@ def _unescaped(text: str, node: exp.UnicodeString) -> str:
             return chr(int(code.removeprefix("+"), 16))
         except (ValueError, OverflowError) as error:
             raise Malformed(
-                f"Invalid escape sequence in U&'{node.this}'", at=place(text, node)
+                f"Invalid escape sequence in U&'{node.this}'", position=place(text, node)
             ) from error
 
     return pattern.sub(character, node.this)
 
 
-def _told_how(join: exp.Join) -> bool:
+def _has_condition(join: exp.Join) -> bool:
     return bool(
         join.args.get("on")
         or join.args.get("using")
@@ -152,7 +161,7 @@ def _parse_error(error: ParseError) -> Malformed:
     what = detail.get("description", "it does not parse")
     return Malformed(
         f"mismatched input '{word}'. Expecting: ... ({what})",
-        at=(line, max(1, column - len(word) + 1)),
+        position=(line, max(1, column - len(word) + 1)),
     )
 
 
@@ -162,51 +171,54 @@ _Refusal = Callable[[list[Token], Token, Token], bool]
 # Of the tokens, one and the one after it: what a tolerant parser would let through.
 _REFUSED_PAIRS: tuple[_Refusal, ...] = (
     # a list is written ARRAY[...]
-    lambda _tokens, before, token: (
-        token.token_type == TokenType.L_BRACKET and before.token_type not in _BEFORE_SUBSCRIPT
+    lambda _tokens, previous, token: (
+        token.token_type == TokenType.L_BRACKET and previous.token_type not in _BEFORE_SUBSCRIPT
     ),
     # an interval's number is written as text: INTERVAL '7' DAY
-    lambda _tokens, before, token: (
-        (before.token_type, token.token_type) == (TokenType.INTERVAL, TokenType.NUMBER)
+    lambda _tokens, previous, token: (
+        (previous.token_type, token.token_type) == (TokenType.INTERVAL, TokenType.NUMBER)
     ),
     # its unit is one of Trino's
-    lambda tokens, before, token: (
-        before.token_type == TokenType.STRING
+    lambda tokens, previous, token: (
+        previous.token_type == TokenType.STRING
         and token.text.upper() not in _UNITS
-        and _word_before(tokens, before) == "INTERVAL"
+        and _word_before(tokens, previous) == "INTERVAL"
     ),
     # nothing after a comma
-    lambda _tokens, before, token: (
-        before.token_type == TokenType.COMMA and token.token_type in _AFTER_A_LIST
+    lambda _tokens, previous, token: (
+        previous.token_type == TokenType.COMMA and token.token_type in _AFTER_A_LIST
     ),
     # OFFSET comes before LIMIT
-    lambda tokens, before, token: (
-        (before.token_type, token.token_type) == (TokenType.NUMBER, TokenType.OFFSET)
-        and _word_before(tokens, before) == "LIMIT"
+    lambda tokens, previous, token: (
+        (previous.token_type, token.token_type) == (TokenType.NUMBER, TokenType.OFFSET)
+        and _word_before(tokens, previous) == "LIMIT"
     ),
 )
 
 
 def _tokens(text: str, tokens: list[Token]) -> None:
-    """Malformed for tokens, and pairs of them, that are not Trino's; QueryFailed with
-    TYPE_NOT_FOUND for a type in a cast that is not.
+    """Refuse tokens, and pairs of them, that are not Trino's.
+
+    Raises:
+        Malformed: They are not.
+        QueryFailed: A cast has a type that is not Trino's (TYPE_NOT_FOUND).
     """
     if not tokens:
-        raise Malformed("mismatched input '<EOF>'. Expecting: <statement>", at=(1, 1))
+        raise Malformed("mismatched input '<EOF>'. Expecting: <statement>", position=(1, 1))
     _check_token(text, tokens[0], refused=tokens[0].token_type == TokenType.FROM)
-    for before, token in pairwise(tokens):
+    for previous, token in pairwise(tokens):
         _check_token(
-            text, token, refused=any(refused(tokens, before, token) for refused in _REFUSED_PAIRS)
+            text, token, refused=any(refused(tokens, previous, token) for refused in _REFUSED_PAIRS)
         )
         if (
-            before.token_type == TokenType.ALIAS
+            previous.token_type == TokenType.ALIAS
             and token.text.upper() in allowed.NOT_TYPES
             and _closes_a_cast(tokens, token)
         ):
             raise QueryFailed(
                 "TYPE_NOT_FOUND",
                 f"Unknown type: {token.text.lower()}",
-                at=position(text, token.start),
+                position=position(text, token.start),
             )
 
 
@@ -234,12 +246,13 @@ def _word_before(tokens: list[Token], token: Token) -> str:
 
 def _mismatch(text: str, token: Token) -> Malformed:
     return Malformed(
-        f"mismatched input '{token.text}'. Expecting: <expression>", at=position(text, token.start)
+        f"mismatched input '{token.text}'. Expecting: <expression>",
+        position=position(text, token.start),
     )
 
 
 def place(text: str, node: exp.Expr) -> tuple[int, int]:
-    """Where a node is in the text: its own place, or that of the first of its parts that has one."""
+    """Return the place of a node in the text: its own, or that of its first part that has one."""
     starts = [part.meta["start"] for part in node.walk() if "start" in part.meta]
     if starts:
         return position(text, min(starts))
@@ -261,13 +274,13 @@ def _node(text: str, node: exp.Expr) -> None:
 
 
 def _syntax(text: str, node: exp.Expr, message: str) -> QueryFailed:
-    return QueryFailed("SYNTAX_ERROR", f"mismatched input: {message}", at=place(text, node))
+    return QueryFailed("SYNTAX_ERROR", f"mismatched input: {message}", position=place(text, node))
 
 
 def _select(text: str, node: exp.Expr) -> None:
     if not node.expressions:
         raise Malformed(
-            "mismatched input '<EOF>'. Expecting: <expression>", at=position(text, len(text))
+            "mismatched input '<EOF>'. Expecting: <expression>", position=position(text, len(text))
         )
     if (distinct := node.args.get("distinct")) is not None and distinct.args.get("on"):
         raise _syntax(text, node, "SELECT DISTINCT ON is not in Athena's language")
@@ -316,7 +329,7 @@ def _group(text: str, node: exp.Expr) -> None:
         raise Malformed(
             "mismatched input 'ALL': GROUP BY ALL is not in Athena's language. Expecting: "
             "<expression>",
-            at=place(text, node),
+            position=place(text, node),
         )
 
 
@@ -334,7 +347,7 @@ def _function(text: str, node: exp.Expr) -> None:
     name = str(node.this).lower()
     if name not in allowed.FUNCTIONS:
         raise QueryFailed(
-            "FUNCTION_NOT_FOUND", f"Function '{name}' not registered", at=place(text, node)
+            "FUNCTION_NOT_FOUND", f"Function '{name}' not registered", position=place(text, node)
         )
     windowed = isinstance(node.parent, exp.Window) or (
         isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls, exp.Filter))
@@ -342,21 +355,25 @@ def _function(text: str, node: exp.Expr) -> None:
     )
     if name in allowed.WINDOW_ONLY and not windowed:
         raise QueryFailed(
-            "MISSING_OVER", f"Window function {name} requires an OVER clause", at=place(text, node)
+            "MISSING_OVER",
+            f"Window function {name} requires an OVER clause",
+            position=place(text, node),
         )
     if isinstance(node.parent, exp.Window) and name not in allowed.WINDOW_ONLY | allowed.AGGREGATES:
         raise QueryFailed(
-            "FUNCTION_NOT_WINDOW", f"Not a window function: {name}", at=place(text, node)
+            "FUNCTION_NOT_WINDOW", f"Not a window function: {name}", position=place(text, node)
         )
     if isinstance(node.parent, exp.WithinGroup):
-        raise QueryFailed("SYNTAX_ERROR", "WITHIN GROUP is for LISTAGG only", at=place(text, node))
+        raise QueryFailed(
+            "SYNTAX_ERROR", "WITHIN GROUP is for LISTAGG only", position=place(text, node)
+        )
 
 
 def _type(text: str, node: exp.Expr) -> None:
     if node.this not in allowed.TYPES:
         name = node.args.get("kind") or node.sql(dialect="trino")
         raise QueryFailed(
-            "TYPE_NOT_FOUND", f"Unknown type: {str(name).lower()}", at=place(text, node)
+            "TYPE_NOT_FOUND", f"Unknown type: {str(name).lower()}", position=place(text, node)
         )
 
 

@@ -1,4 +1,4 @@
-"""Athena's functions that this stack runs, and what each is in DuckDB.
+"""Athena's functions that this stack runs, and their meaning in DuckDB.
 
 A rule is a template ($1, $2 ... are the arguments) or a function of the arguments. Where the
 engines differ (dates that are counted in full units, nulls in concat and greatest, md5 of bytes)
@@ -27,6 +27,8 @@ RAW = "raw"  # in a node's meta: a literal that is the translation's own
 
 
 class Rule(msgspec.Struct, frozen=True):
+    """The translation of one function, for a number of arguments between `least` and `most`."""
+
     least: int
     most: int
     make: str | Callable[[Arguments], exp.Expr]
@@ -118,10 +120,10 @@ def _cardinality(arguments: Arguments) -> exp.Expr:
     return fill("CAST(cardinality($1) AS BIGINT)" if is_map else "len($1)", arguments)
 
 
-def _by(name: str) -> Maker:
-    """max_by and min_by.
+def _extreme_by(name: str) -> Maker:
+    """Return the translation of max_by or min_by.
 
-    Of three arguments: a list of n, also of nulls, of the rows whose y is not null.
+    With three arguments it is a list of n, also of nulls, of the rows whose y is not null.
     """
 
     def make(arguments: Arguments) -> exp.Expr:
@@ -175,8 +177,8 @@ RULES: dict[str, Rule] = {
     "arbitrary": Rule(1, 1, "any_value(*)"),
     "any_value": Rule(1, 1, "any_value(*)"),
     "every": Rule(1, 1, "bool_and(*)"),
-    "max_by": Rule(2, 3, _by("arg_max")),
-    "min_by": Rule(2, 3, _by("arg_min")),
+    "max_by": Rule(2, 3, _extreme_by("arg_max")),
+    "min_by": Rule(2, 3, _extreme_by("arg_min")),
     "approx_distinct": Rule(1, 1, "approx_count_distinct(*)"),
     "approx_percentile": Rule(2, 2, "quantile_disc(*)"),
     "bitwise_and_agg": Rule(1, 1, "bit_and(*)"),
@@ -348,46 +350,58 @@ RULES: dict[str, Rule] = {
 # What a template calls that DuckDB does not have.
 PRELUDE = """
 CREATE MACRO trino_bytes(x) AS CASE WHEN typeof(x) = 'BLOB' THEN x
- ELSE error('TRINO Unexpected parameters (varchar) for function md5, sha1 or sha256. Expected: varbinary') END;
+ ELSE error('TRINO Unexpected parameters (varchar) for function md5, sha1 or sha256. \
+Expected: varbinary') END;
 CREATE MACRO trino_from_unixtime(x) AS CASE WHEN typeof(x) = 'VARCHAR'
- THEN error('TRINO Unexpected parameters (varchar) for function from_unixtime. Expected: from_unixtime(double)')
+ THEN error('TRINO Unexpected parameters (varchar) for function from_unixtime. \
+Expected: from_unixtime(double)')
  ELSE to_timestamp(round(CAST(x AS DOUBLE), 3)) END;
-CREATE MACRO trino_scalar(x, p) AS CASE WHEN json_type(x, p) IN ('OBJECT', 'ARRAY') THEN NULL ELSE json_extract_string(x, p) END;
+CREATE MACRO trino_scalar(x, p) AS CASE WHEN json_type(x, p) IN ('OBJECT', 'ARRAY') THEN NULL
+ ELSE json_extract_string(x, p) END;
 CREATE MACRO trino_json_text(x) AS CASE WHEN json_type(x) IN ('OBJECT', 'ARRAY')
- THEN error('TRINO_CAST Cannot cast to varchar. Expected a scalar, but got a JSON array or object') ELSE json_extract_string(x, '$') END;
-CREATE MACRO trino_named_types(t) AS replace(replace(replace(replace(replace(replace(replace(replace(t,
- 'TIMESTAMP WITH TIME ZONE', 'TIMESTAMP(3)_WITH_TIME_ZONE'), 'FLOAT', 'REAL'), 'BLOB', 'VARBINARY'), 'STRUCT(', 'ROW('), 'TUPLE(', 'ROW('),
+ THEN error('TRINO_CAST Cannot cast to varchar. Expected a scalar, but got a JSON array or object')
+ ELSE json_extract_string(x, '$') END;
+CREATE MACRO trino_named_types(t) AS
+ replace(replace(replace(replace(replace(replace(replace(replace(t,
+ 'TIMESTAMP WITH TIME ZONE', 'TIMESTAMP(3)_WITH_TIME_ZONE'), 'FLOAT', 'REAL'), 'BLOB', 'VARBINARY'),
+ 'STRUCT(', 'ROW('), 'TUPLE(', 'ROW('),
  'HUGEINT', 'BIGINT'), '"NULL"', 'UNKNOWN'), 'INTERVAL', 'INTERVAL DAY TO SECOND');
 CREATE MACRO trino_time_types(t) AS regexp_replace(regexp_replace(t,
- '\\bTIMESTAMP(?:_MS|_NS|_S)?\\b([^(]|$)', 'TIMESTAMP(3)\\1', 'g'), '\\bTIME\\b([^(]|$)', 'TIME(3)\\1', 'g');
+ '\\bTIMESTAMP(?:_MS|_NS|_S)?\\b([^(]|$)', 'TIMESTAMP(3)\\1', 'g'),
+ '\\bTIME\\b([^(]|$)', 'TIME(3)\\1', 'g');
 CREATE MACRO trino_array_types(t) AS regexp_replace(regexp_replace(t,
  '([A-Z_]+(?:\\([^()]*\\))?(?:_WITH_TIME_ZONE)?)\\[\\]', 'ARRAY(\\1)', 'g'),
  '([A-Z_]+\\((?:[^()]|\\([^()]*\\))*\\))\\[\\]', 'ARRAY(\\1)', 'g');
-CREATE MACRO trino_typeof(x) AS replace(lower(trino_array_types(trino_time_types(trino_named_types(typeof(x))))),
+CREATE MACRO trino_typeof(x) AS replace(
+ lower(trino_array_types(trino_time_types(trino_named_types(typeof(x))))),
  '_with_time_zone', ' with time zone');
 CREATE MACRO trino_iso8601(x) AS CAST(CASE
- WHEN regexp_matches(x, 'T.*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$') THEN x ELSE concat(x, 'Z') END AS TIMESTAMPTZ);
+ WHEN regexp_matches(x, 'T.*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$') THEN x
+ ELSE concat(x, 'Z') END AS TIMESTAMPTZ);
 """
 
 
-def translate_call(name: str, arguments: Arguments, at: tuple[int, int]) -> exp.Expr:
-    """A call in DuckDB. FUNCTION_NOT_FOUND for a wrong number of arguments; NotRun for what this
-    stack lacks.
+def translate_call(name: str, arguments: Arguments, position: tuple[int, int]) -> exp.Expr:
+    """Return a call in DuckDB.
+
+    Raises:
+        QueryFailed: The number of arguments is wrong (FUNCTION_NOT_FOUND).
+        NotRun: This stack lacks the function.
     """
     rule = RULES.get(name)
     if rule is None:
-        raise NotRun(f"the function {name}", at=at)
+        raise NotRun(f"the function {name}", position=position)
     if not rule.least <= len(arguments) <= rule.most:
         raise QueryFailed(
             "FUNCTION_NOT_FOUND",
             f"Unexpected parameters ({len(arguments)} of them) for function {name}",
-            at=at,
+            position=position,
         )
     return fill(rule.make, arguments) if isinstance(rule.make, str) else rule.make(arguments)
 
 
 def fill(template: str, arguments: Arguments) -> exp.Expr:
-    """A template with its arguments: $n, or (*) for all of them."""
+    """Return a template with its arguments: $n, or (*) for all of them."""
     simple = re.fullmatch(r"(\w+)\(\*\)", template)
     if simple:
         return call(simple.group(1), *arguments)
@@ -407,7 +421,7 @@ def fill(template: str, arguments: Arguments) -> exp.Expr:
 
 
 class _Plain(DuckDB):
-    """DuckDB in which functions stay as they are written."""
+    """DuckDB's dialect, in which functions stay as they are written."""
 
     class Parser(DuckDBParser):
         FUNCTIONS: ClassVar[dict[str, Any]] = {}

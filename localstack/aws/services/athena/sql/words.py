@@ -21,12 +21,12 @@ Name = tuple[str | None, str]  # database, table
 
 
 def _single(keywords: Mapping[str, TokenType]) -> dict[str, TokenType]:
-    """Without those of several words, such as PARTITIONED BY: a token is a word."""
+    """Return keywords without those of several words, such as PARTITIONED BY: a token is a word."""
     return {text: kind for text, kind in keywords.items() if " " not in text}
 
 
 class HiveWords(Hive):
-    """Hive's words without commands: SHOW is a word like another."""
+    """Hive's words without commands: SHOW is a word like any other."""
 
     class Tokenizer(Hive.Tokenizer):
         COMMANDS: ClassVar[set[TokenType]] = set()
@@ -75,11 +75,11 @@ class Words:
         if token is None:
             return Malformed(
                 f"mismatched input '<EOF>'. Expecting: {expecting}",
-                at=position(self.text, len(self.text)),
+                position=position(self.text, len(self.text)),
             )
         return Malformed(
             f"mismatched input '{token.text}'. Expecting: {expecting}",
-            at=position(self.text, token.start),
+            position=position(self.text, token.start),
         )
 
     def next(self, expecting: str = "<identifier>") -> Token:
@@ -105,9 +105,8 @@ class Words:
 
     def identifier(self) -> str:
         token = self.next()
-        quoted = (
-            self.text[token.start] == '"'
-        )  # to Hive's words a text; Athena's own, as SHOW CREATE VIEW, take it as a name
+        # to Hive's words a text; Athena's own, as SHOW CREATE VIEW, take it as a name
+        quoted = self.text[token.start] == '"'
         if (token.token_type == TokenType.STRING and not quoted) or not re.fullmatch(
             r"[\w$-]+", token.text
         ):
@@ -127,7 +126,7 @@ class Words:
             raise self.mismatched("<EOF>")
 
     def closing(self) -> int:
-        """The index of the bracket that closes the one before the cursor."""
+        """Return the index of the bracket that closes the one before the cursor."""
         depth, index = 1, self.index
         while index < len(self.tokens):
             depth += self.tokens[index].token_type == TokenType.L_PAREN
@@ -136,11 +135,11 @@ class Words:
                 return index
             index += 1
         raise Malformed(
-            "mismatched input '<EOF>'. Expecting: ')'", at=position(self.text, len(self.text))
+            "mismatched input '<EOF>'. Expecting: ')'", position=position(self.text, len(self.text))
         )
 
     def blanked(self, start: int, end: int) -> str:
-        """The text from token to token (the last is not in it), at its own place."""
+        """Return the text from token to token at its own place; the last is not in it."""
         if start >= len(self.tokens):
             raise self.mismatched("<query>")
         first = self.tokens[start].start

@@ -13,6 +13,8 @@ import msgspec
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """A query's rows, with the names and types of their columns."""
+
     names: tuple[str, ...]
     types: tuple[str, ...]  # DuckDB's
     rows: Any  # pyarrow.Table, columns by position
@@ -21,7 +23,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def text(value: object) -> str | None:
-    """A cell as Athena writes it, in GetQueryResults and in the file of the results. None: NULL."""
+    """Return a cell as Athena writes it, in results and in their file. None: NULL."""
     if value is None or isinstance(value, str):
         return value
     write = _TEXTS.get(type(value)) or next(
@@ -46,9 +48,8 @@ def _list(value: list[Any]) -> str:
 
 
 def _other(value: object) -> str:
-    return (
-        _interval(value) if hasattr(value, "nanoseconds") else str(value)
-    )  # pyarrow's MonthDayNano
+    # pyarrow's MonthDayNano
+    return _interval(value) if hasattr(value, "nanoseconds") else str(value)
 
 
 def _inner(value: object) -> str:
@@ -57,7 +58,7 @@ def _inner(value: object) -> str:
 
 
 def _interval(value: Any) -> str:
-    """As Trino prints INTERVAL YEAR TO MONTH and INTERVAL DAY TO SECOND."""
+    """Return an interval as Trino prints INTERVAL YEAR TO MONTH and INTERVAL DAY TO SECOND."""
     if value.months:
         years, months = divmod(abs(value.months), 12)
         return f"{'-' if value.months < 0 else ''}{years}-{months}"
@@ -71,13 +72,16 @@ def _interval(value: Any) -> str:
 
 
 def _field(name: object) -> object:
-    """A row without names has field0, field1, ...; DuckDB says element1, element2."""
+    """Return the name of a row's field.
+
+    A row without names has field0, field1, ...; DuckDB says element1, element2.
+    """
     match = re.fullmatch(r"element(\d+)", name) if isinstance(name, str) else None
     return f"field{int(match.group(1)) - 1}" if match else name
 
 
 def _double(value: float) -> str:
-    """As Java's Double.toString: 1.0, 1.0E10, NaN, Infinity."""
+    """Return a double as Java's Double.toString prints it: 1.0, 1.0E10, NaN, Infinity."""
     if math.isnan(value):
         return "NaN"
     if value in (float("inf"), float("-inf")):

@@ -1,8 +1,8 @@
 """The offline store: Parquet in S3 in the real layout, and its Glue table.
 
-Layout:
-<S3Uri>/<account>/sagemaker/<region>/offline-store/<group>-<created>/data/year=/month=/day=/hour=/<time>_<16
-characters>.parquet (Amazon SageMaker developer guide, "Feature Store storage configurations").
+Layout: <S3Uri>/<account>/sagemaker/<region>/offline-store/<group>-<created>/data/
+year=/month=/day=/hour=/<time>_<16 characters>.parquet (Amazon SageMaker developer guide, "Feature
+Store storage configurations").
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class OfflineFailed(Exception):
 
 
 def config(ctx: Context, params: dict[str, Any], now: datetime) -> dict[str, Any] | None:
-    """OfflineStoreConfig with what the service adds: the place of the data and the table's name."""
+    """Return the OfflineStoreConfig with the place of the data and the table's name."""
     request = params.get("OfflineStoreConfig")
     if request is None:
         return None
@@ -72,10 +72,13 @@ def config(ctx: Context, params: dict[str, Any], now: datetime) -> dict[str, Any
 
 
 def _check_catalog(catalog: dict[str, str] | None) -> None:
-    """AwsError for a table that Feature Store does not name so.
+    """Refuse a table that Feature Store does not name so.
 
     Source: aws/sagemaker-python-sdk, v3-examples, v3-feature-store-data-catalog-config.ipynb,
     "Important rules".
+
+    Raises:
+        AwsError: It is such a table.
     """
     if catalog is None:
         return
@@ -100,7 +103,11 @@ def _check_catalog(catalog: dict[str, str] | None) -> None:
 
 
 def prepare(ctx: Context, group: Group) -> None:
-    """Check the bucket; make the Glue table. OfflineFailed."""
+    """Check the bucket, and make the Glue table.
+
+    Raises:
+        OfflineFailed: One of them is impossible.
+    """
     if group.offline is None:
         return
     bucket, _ = objects.split(group.offline["S3StorageConfig"]["ResolvedOutputS3Uri"])
@@ -125,15 +132,17 @@ def prepare(ctx: Context, group: Group) -> None:
 
 
 def _is_own(glue: Any, group: Group) -> bool:
-    """Whether the table of that name was made for this group, by a stack that ended before the
-    group was Created.
+    """Return whether the table of that name was made for this group.
+
+    A stack that ended before the group was Created may have made it.
     """
     table = _table(group)
-    there = glue.get_table(
+    existing = glue.get_table(
         DatabaseName=(group.offline or {})["DataCatalogConfig"]["Database"], Name=table["Name"]
     )["Table"]
     return bool(
-        there.get("StorageDescriptor", {}).get("Location") == table["StorageDescriptor"]["Location"]
+        existing.get("StorageDescriptor", {}).get("Location")
+        == table["StorageDescriptor"]["Location"]
     )
 
 
@@ -196,7 +205,7 @@ def await_flush(ctx: Context, group: Group) -> None:
 
 
 def flush(ctx: Context, group: Group) -> None:
-    """Write the queued rows, one file per hour of event time; register new partitions."""
+    """Write the queued rows, one file per hour of event time, and register new partitions."""
     rows, group.pending, group.flushing = group.pending, [], False
     if not rows or ctx.stopping.is_set() or group.offline is None:
         return
@@ -204,13 +213,16 @@ def flush(ctx: Context, group: Group) -> None:
     location = group.offline["S3StorageConfig"]["ResolvedOutputS3Uri"]
     by_hour: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in rows:
-        at = row.event_time
-        by_hour[f"{at:%Y}", f"{at:%m}", f"{at:%d}", f"{at:%H}"].append(row)
+        event_time = row.event_time
+        by_hour[
+            f"{event_time:%Y}", f"{event_time:%m}", f"{event_time:%d}", f"{event_time:%H}"
+        ].append(row)
     s3 = ctx.client("s3")
     for hour, some in sorted(by_hour.items()):
         path = "/".join(f"{key}={value}" for key, value in zip(_PARTITIONS, hour, strict=True))
         latest = max(row.event_time for row in some)
-        name = f"{latest:%Y%m%dT%H%M%SZ}_{''.join(secrets.choice(_LETTERS) for _ in range(16))}.parquet"
+        suffix = "".join(secrets.choice(_LETTERS) for _ in range(16))
+        name = f"{latest:%Y%m%dT%H%M%SZ}_{suffix}.parquet"
         objects.write(s3, f"{location}/{path}/{name}", _parquet(group, some, now))
     _register(ctx, group, list(by_hour))
 

@@ -1,10 +1,10 @@
-"""`pip` inside the stack's containers.
+"""The `pip` inside the stack's containers.
 
-It stands alone: it is run by its path, in a container's own process.
+This file stands alone: it is run by its path, in a container's own process.
 
-What is asked for and installed beside the stack is met; kfp is, whatever its version. The rest goes
-into a folder for that set of requirements, which is kept, and from there into this container's own
-folder of packages. The stack's environment is never changed.
+A requirement that is installed beside the stack is satisfied; kfp is, whatever its version. The
+rest is installed into a folder for that set of requirements, which is kept, and linked from there
+into this container's own folder of packages. The stack's environment is never changed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ import tempfile
 from pathlib import Path
 
 WITH_VALUE = {
-    "-i", "--index-url", "--extra-index-url", "--trusted-host", "-f", "--find-links", "-c", "--constraint", "--timeout", "--retries",
-    "--progress-bar", "--only-binary", "--no-binary", "--root-user-action",
+    "-i", "--index-url", "--extra-index-url", "--trusted-host", "-f", "--find-links", "-c",
+    "--constraint", "--timeout", "--retries", "--progress-bar", "--only-binary", "--no-binary",
+    "--root-user-action",
 }  # fmt: skip
 FORWARDED = {
     "-i",
@@ -61,8 +62,9 @@ def main(arguments: list[str]) -> int:
 
 
 def join_stack() -> None:
-    """A virtual environment that a container makes for itself sees what is installed beside the
-    stack, as it would see its image's.
+    """Let a virtual environment that a container made see the packages beside the stack.
+
+    It would see those of its image in the same way.
     """
     stack, own = os.environ["ISTHMUS_PIP_STACK"], sysconfig.get_path("purelib")
     if Path(own) != Path(stack):
@@ -71,7 +73,7 @@ def join_stack() -> None:
 
 
 def read(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """The requirements, those of -r files included, and the options that an installer gets."""
+    """Return the requirements, those of -r files included, and the installer's options."""
     requirements: list[str] = []
     options: list[str] = []
     words = list(arguments)
@@ -124,7 +126,7 @@ def name_of(text: str) -> str:
 
 
 def is_satisfied(text: str) -> bool:
-    """Whether it need not be installed, and said so."""
+    """Return whether a requirement need not be installed, and print so."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
@@ -149,7 +151,7 @@ def is_satisfied(text: str) -> bool:
 
 
 def fetch(requirements: list[str], options: list[str]) -> int:
-    """Install a set once, and link it into this container's folder of packages."""
+    """Install a set of requirements once, and link it into this container's folder of packages."""
     text = json.dumps([sorted(requirements), options, sys.version])
     if any(is_file(word) and Path(word).is_file() for word in requirements):
         text += "".join(
@@ -179,8 +181,9 @@ def fetch(requirements: list[str], options: list[str]) -> int:
 
 
 def build_archive(file: str, folder: Path) -> bool:
-    """Whether it is a source archive with a setup.py alone, as Google's SDK makes one of a script:
-    that is built without the network.
+    """Build a source archive that has only a setup.py, offline; return whether it is one.
+
+    Google's SDK makes such an archive of a script.
     """
     if (
         not file.endswith(".tar.gz")
@@ -210,7 +213,7 @@ def build_archive(file: str, folder: Path) -> bool:
 
 
 def download(requirements: list[str], options: list[str], folder: Path) -> int:
-    """The installer's exit code."""
+    """Install requirements into a folder; return the installer's exit code."""
     command = installer(folder)
     if command is None:
         return refuse(
@@ -222,7 +225,7 @@ def download(requirements: list[str], options: list[str], folder: Path) -> int:
 
 
 def needs_of_newest() -> list[str]:
-    """What the package that was installed last requires."""
+    """Return the requirements of the package that was installed last."""
     site = Path(os.environ["ISTHMUS_PIP_SITE"])
     newest = max(site.glob("*.*-info"), key=lambda path: path.stat().st_mtime, default=None)
     return importlib.metadata.PathDistribution(newest).requires or [] if newest else []
@@ -267,7 +270,7 @@ def installer(folder: Path) -> list[str] | None:
 
 
 def environment() -> dict[str, str]:
-    """The stack's own way to the network: a container's leads to the stack."""
+    """Return the stack's own variables for the network: a container's lead to the stack."""
     own = json.loads(Path(os.environ["ISTHMUS_PIP_ENVIRONMENT"]).read_text())
     basic = {
         name: value

@@ -1,5 +1,6 @@
-"""Results that need not be computed again: the same container, parameters and artifacts in a
-pipeline of the same name.
+"""Results of tasks that need not run again.
+
+A result is reused for the same container, parameters and artifacts in a pipeline of the same name.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from typing import Any
 
 import msgspec
 
-from ....core.registry import Call
+from ....core.call import Call
 from .records import Inputs, Outcome, Pipelines, Run
 from .specification.spec import Component
 
 
 def fingerprint(run: Run, executor: Any, component: Component, arguments: Inputs) -> str:
-    """Of what Vertex AI compares: the task's interface and its container.
+    """Return a hash of what Vertex AI compares: the task's interface and its container.
 
     Artifacts count by their names, not by their contents.
     """

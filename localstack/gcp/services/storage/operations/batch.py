@@ -12,7 +12,10 @@ from http import HTTPStatus
 from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
-from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpAnswer, HttpRequest
+from ....core.registry import route
 
 _BOUNDARY = "batch_isthmus"
 
@@ -41,7 +44,7 @@ def batch(call: Call, request: HttpRequest) -> HttpAnswer:
 
 
 def _inner(outer: HttpRequest, text: bytes) -> HttpRequest:
-    """METHOD URL HTTP/1.1, headers, a blank line, a body."""
+    """Return the request in one part: METHOD URL HTTP/1.1, headers, a blank line, a body."""
     head, _, body = text.replace(b"\r\n", b"\n").partition(b"\n\n")
     first, *lines = head.decode().split("\n")
     match = re.fullmatch(r"([A-Z]+) (\S+)( HTTP/1\.\d)?", first.strip())

@@ -1,16 +1,19 @@
-"""storage.buckets."""
+"""The methods storage.buckets.*."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpAnswer, HttpRequest
+from ....core.registry import route
 from .. import acls
 from ..field_types import BUCKET, checked
 from ..partial_answers import selected
 from ..preconditions import number
 from ..records import Bucket, Store, check_bucket_name
-from ..representations import bucket_fields, merged, with_server_fields
+from ..representations import bucket_fields, merge_patched, with_server_fields
 from ..requests import bucket_answer, conditions_of, flag, store_of
 
 _MOST = 1000  # of a page
@@ -95,7 +98,7 @@ def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
         if flag(request.query, "softDeleted")
         else store.bucket(name)
     )
-    if not conditions_of(request).modified(bucket):
+    if not conditions_of(request).is_modified(bucket):
         return HttpAnswer(status=304)
     return selected(bucket_answer(bucket, request), request.query.get("fields"))
 
@@ -113,7 +116,9 @@ def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
         fields = (
             fixed | bucket_fields(body)
             if whole
-            else merged(bucket.fields, {k: v for k, v in body.items() if k in _patchable(body)})
+            else merge_patched(
+                bucket.fields, {k: v for k, v in body.items() if k in _patchable(body)}
+            )
         )
         fields = with_server_fields(fields, bucket.fields, now)
         _take_acls(bucket, request, body)
@@ -124,7 +129,7 @@ def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
 
 
 def _patchable(body: dict[str, Any]) -> set[str]:
-    """What a patch may name: with nulls, which take a member away."""
+    """Return the members that a patch names; a null removes a member."""
     return {key for key in body if body[key] is None or key in bucket_fields({key: body[key]})}
 
 
@@ -209,7 +214,7 @@ def _deleted_bucket(store: Store, name: str, generation: int | None) -> Bucket:
 
 
 def _take_acls(bucket: Bucket, request: HttpRequest, body: dict[str, Any]) -> None:
-    """The lists that come with a request; those of a new bucket are the project's."""
+    """Set the lists that a request has; a new bucket's default to its project's."""
     new = not bucket.acl
     named = {
         "acl": request.query.get("predefinedAcl"),
@@ -220,13 +225,13 @@ def _take_acls(bucket: Bucket, request: HttpRequest, body: dict[str, Any]) -> No
             setattr(
                 bucket,
                 attribute,
-                acls.private(
+                acls.refuse_public(
                     bucket, acls.predefined_acl(str(named[attribute]), bucket.project, owner=False)
                 ),
             )
         elif body.get(key):
             if not new:
-                acls.legacy(bucket)
-            setattr(bucket, attribute, acls.private(bucket, acls.checked(body[key])))
+                acls.require_acls(bucket)
+            setattr(bucket, attribute, acls.refuse_public(bucket, acls.checked(body[key])))
         elif new:
             setattr(bucket, attribute, acls.project_private(bucket.project))

@@ -1,4 +1,4 @@
-"""Notifications of a bucket to Pub/Sub, and managed folders: kept and shown.
+"""Notifications of a bucket to Pub/Sub, and managed folders: stored and shown.
 
 No message is sent yet.
 """
@@ -8,9 +8,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpAnswer, HttpRequest
+from ....core.registry import route
+from ..errors import invalid
 from ..field_types import FOLDER, NOTIFICATION, checked
-from ..preconditions import invalid
 from ..representations import timestamp
 from ..requests import base_of, store_of
 

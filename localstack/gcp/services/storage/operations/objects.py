@@ -1,6 +1,6 @@
-"""storage.objects: what they are, and which there are.
+"""The methods storage.objects.* that read, list, change and delete.
 
-Their bytes are in media.py, how they come in uploads.py.
+Objects' bytes are in media.py, their uploads in uploads.py.
 """
 
 from __future__ import annotations
@@ -8,14 +8,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpAnswer, HttpRequest
+from ....core.registry import route
 from .. import acls, media
+from ..errors import invalid, no_object
 from ..field_types import OBJECT, checked
 from ..listing import ListQuery, page
 from ..partial_answers import selected
-from ..preconditions import NONE, invalid, number, parse_conditions
-from ..records import Bucket, Version, no_object
-from ..representations import merged, object_fields
+from ..preconditions import NONE, number, parse_conditions
+from ..records import Bucket, Version
+from ..representations import merge_patched, object_fields
 from ..requests import conditions_of, flag, key_of, object_answer, store_of
 
 _OBJECT = "/storage/v1/b/{bucket}/o/{object}"
@@ -38,7 +42,7 @@ def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
         )
         if version is None and conditions_of(request) == NONE:
             raise no_object(bucket_name, name)
-        if not conditions_of(request).modified(version):
+        if not conditions_of(request).is_modified(version):
             return HttpAnswer(status=304)
         if version is None:
             raise no_object(bucket_name, name)
@@ -53,7 +57,7 @@ def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
 @route("storage.objects.list", "GET", "/storage/v1/b/{bucket}/o")
 def list_objects(call: Call, request: HttpRequest) -> dict[str, Any]:
     store, query = store_of(call), request.query
-    wanted = ListQuery(
+    list_query = ListQuery(
         prefix=query.get("prefix", ""),
         delimiter=query.get("delimiter", ""),
         start=query.get("startOffset", ""),
@@ -67,12 +71,12 @@ def list_objects(call: Call, request: HttpRequest) -> dict[str, Any]:
         bucket = store.bucket(request.params["bucket"])
         soft = flag(query, "softDeleted")
         listed = (
-            bucket.buried(call.clock.now())
+            bucket.restorable(call.clock.now())
             if soft
             else bucket.listed(all_versions=flag(query, "versions"))
         )
         versions = {(version.name, version.generation): version for version in listed}
-        listing = page(versions, wanted)
+        listing = page(versions, list_query)
         items = [
             versions[entry.name, entry.generation] for entry in listing.entries if entry.generation
         ]
@@ -84,7 +88,7 @@ def list_objects(call: Call, request: HttpRequest) -> dict[str, Any]:
             ]
     prefixes = set(listing.prefixes)
     if flag(query, "includeFoldersAsPrefixes"):
-        prefixes |= {folder for folder in bucket.folders if folder.startswith(wanted.prefix)}
+        prefixes |= {folder for folder in bucket.folders if folder.startswith(list_query.prefix)}
     if prefixes:
         answer["prefixes"] = sorted(prefixes)
     if listing.token:
@@ -102,10 +106,10 @@ def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
             number(query, "generation"),
             conditions_of(request),
         )
-        fields = object_fields(body) if whole else merged(version.fields, _writable(body))
+        fields = object_fields(body) if whole else merge_patched(version.fields, _writable(body))
         _check_retention(bucket, version, fields, override=flag(query, "overrideUnlockedRetention"))
         if "acl" in body or query.get("predefinedAcl"):
-            acls.legacy(bucket)
+            acls.require_acls(bucket)
             version.acl = (
                 acls.of_new_object(bucket, query.get("predefinedAcl"), body.get("acl"))
                 if body.get("acl") != []
@@ -168,7 +172,7 @@ def restore(call: Call, request: HttpRequest) -> dict[str, Any]:
 def without_hashes(
     resource: dict[str, Any], version: Version, request: HttpRequest
 ) -> dict[str, Any]:
-    """The checksums of what a customer's key encrypts are told to whoever has the key."""
+    """Return an object without its checksums, unless the caller has the customer's key."""
     if version.key_sha256 is not None and key_of(request.headers) != version.key_sha256:
         resource = {
             key: value for key, value in resource.items() if key not in ("md5Hash", "crc32c")
@@ -177,7 +181,7 @@ def without_hashes(
 
 
 def _soft(bucket: Bucket, name: str, generation: int | None, call: Call) -> Version:
-    for version in bucket.buried(call.clock.now()):
+    for version in bucket.restorable(call.clock.now()):
         if version.name == name and version.generation == generation:
             return version
     raise no_object(bucket.name, name)
@@ -186,9 +190,7 @@ def _soft(bucket: Bucket, name: str, generation: int | None, call: Call) -> Vers
 def _check_retention(
     bucket: Bucket, version: Version, fields: dict[str, Any], *, override: bool
 ) -> None:
-    """An object's own retention: only where the bucket has it, and not made shorter without saying
-    so.
-    """
+    """Raise if an object's own retention is not possible, or is shortened without an override."""
     new, old = fields.get("retention"), version.fields.get("retention") or {}
     if not new:
         fields.pop("retention", None)

@@ -1,6 +1,6 @@
-"""IAM policies of buckets.
+"""IAM policies of buckets: stored and shown.
 
-They are kept and shown; whose rights a call needs is `stack policy`'s business.
+The rights that a call needs are the business of `stack policy`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ import base64
 import re
 from typing import Any
 
-from ....core.registry import Call, GcpError, HttpRequest, route
-from ..acls import PUBLIC, public_access_refusal
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpRequest
+from ....core.registry import route
+from ..acls import PUBLIC
+from ..errors import NOT_MET, invalid, public_access_refusal
 from ..field_types import POLICY, checked
-from ..preconditions import FAILED, invalid
 from ..records import Bucket
 from ..requests import store_of
 
@@ -45,7 +48,7 @@ def set_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
         if body.get("etag") and body["etag"] != policy_of(bucket)["etag"]:
-            raise GcpError("FAILED_PRECONDITION", FAILED, reason="conditionNotMet", http=412)
+            raise GcpError("FAILED_PRECONDITION", NOT_MET, reason="conditionNotMet", http=412)
         access = (bucket.fields.get("iamConfiguration") or {}).get("publicAccessPrevention")
         if access == "enforced" and any(PUBLIC & set(binding["members"]) for binding in bindings):
             raise public_access_refusal()
@@ -64,22 +67,22 @@ def set_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
 @route("storage.buckets.testIamPermissions", "GET", f"{_BUCKET}/testPermissions", executes=False)
 def test_permissions(call: Call, request: HttpRequest) -> dict[str, Any]:
     store_of(call).bucket(request.params["bucket"])
-    asked = request.query_lists.get("permissions", [])
-    if not asked:
+    permissions = request.query_lists.get("permissions", [])
+    if not permissions:
         raise GcpError(
             "INVALID_ARGUMENT",
             "Required parameter: permissions",
             reason="required",
             location="permissions",
         )
-    for permission in asked:
+    for permission in permissions:
         if not _PERMISSION.fullmatch(permission):
             raise invalid(f"Invalid argument: permission {permission!r}", "permissions")
-    return {"kind": "storage#testIamPermissionsResponse", "permissions": asked}
+    return {"kind": "storage#testIamPermissionsResponse", "permissions": permissions}
 
 
 def policy_of(bucket: Bucket) -> dict[str, Any]:
-    """What was set, or what every new bucket has."""
+    """Return a bucket's policy, or what every new bucket has."""
     policy = bucket.policy or {"version": 1, "etag": "CAE=", "bindings": _new(bucket.project)}
     return {"kind": "storage#policy", "resourceId": f"projects/_/buckets/{bucket.name}", **policy}
 

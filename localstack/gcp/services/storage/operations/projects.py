@@ -1,5 +1,6 @@
-"""What Storage keeps of a project: its service agent, and HMAC keys, which are kept and shown, and
-open nothing.
+"""Cloud Storage's part of a project: its service agent, and HMAC keys.
+
+The keys are stored and shown, and open nothing.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ import secrets
 import string
 from typing import Any
 
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpAnswer, HttpRequest
 from ....core.projects import number_of
-from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from ....core.registry import route
+from ..errors import NOT_MET, invalid
 from ..field_types import HMAC_KEY, checked
-from ..preconditions import FAILED, invalid
 from ..representations import timestamp
 from ..requests import base_of, flag, store_of
 
@@ -25,7 +29,8 @@ _STATES = ("ACTIVE", "INACTIVE")
     "storage.projects.serviceAccount.get", "GET", "/storage/v1/projects/{project}/serviceAccount"
 )
 def service_account(call: Call, request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001  the shape of all handlers
-    email = f"service-{number_of(request.params['project'])}@gs-project-accounts.iam.gserviceaccount.com"
+    number = number_of(request.params["project"])
+    email = f"service-{number}@gs-project-accounts.iam.gserviceaccount.com"
     return {"kind": "storage#serviceAccount", "email_address": email}
 
 
@@ -91,7 +96,7 @@ def update(call: Call, request: HttpRequest) -> dict[str, Any]:
     with store_of(call).lock:
         key = _key(call, request)
         if body.get("etag") not in (None, key["etag"]):
-            raise GcpError("FAILED_PRECONDITION", FAILED, reason="conditionNotMet", http=412)
+            raise GcpError("FAILED_PRECONDITION", NOT_MET, reason="conditionNotMet", http=412)
         if body.get("state") not in _STATES:
             raise invalid(
                 f"Invalid argument: state {body.get('state')!r} is none of {', '.join(_STATES)}"

@@ -1,25 +1,29 @@
-"""Of the XML API: objects under /bucket/object, and uploads in parts that come side by side (the
-SDK's transfer manager).
+"""The XML API: objects under /bucket/object, and uploads in parallel parts.
+
+The SDK's transfer manager uses them.
 """
 
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
-from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpAnswer, HttpRequest
+from ....core.registry import route
 from .. import acls, forms, media, signing
-from ..content import Content, check, parts, told_by_header, write_content
+from ..content import Content, check_checksums, checksums_in_header, parts, write_content
 from ..listing import ListQuery, page
 from ..preconditions import NONE, number, of_xml
 from ..records import Version, check_object_name
 from ..representations import timestamp
 from ..requests import key_of, store_of
-from ..uploads import begin, default_key, kms_version, new_version
+from ..uploads import PartedUpload, Uploads, default_key, kms_version, new_version
+from .uploads import begin
 
 _OBJECT = "/{bucket}/{object=**}"
 _SPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -41,26 +45,11 @@ _CODES = {
 }
 
 
-class _Parts:
-    """An upload whose parts come side by side."""
-
-    def __init__(self, headers: Mapping[str, str], bucket: str, name: str) -> None:
-        self.headers = headers
-        self.place = bucket, name
-        self.parts: dict[int, Content] = {}
-        self.lock = threading.Lock()
-
-
-class Uploads:
-    def __init__(self) -> None:
-        self.open: dict[str, _Parts] = {}
-
-
 Handler = Callable[[Call, HttpRequest], HttpAnswer]
 
 
 def xml(operation: str, method: str, template: str = _OBJECT) -> Callable[[Handler], Handler]:
-    """A route whose errors are XML."""
+    """Return a decorator for a route whose errors are XML."""
 
     def add(handler: Handler) -> Handler:
         def answered(call: Call, request: HttpRequest) -> HttpAnswer:
@@ -179,13 +168,13 @@ def put(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @xml("storage.objects.insert", "POST")
 def post(call: Call, request: HttpRequest) -> HttpAnswer:
-    """?uploads begins an upload in parts, ?uploadId=... ends it."""
+    """Begin an upload in parts (?uploads), or end it (?uploadId=...)."""
     bucket, name = request.params["bucket"], request.params["object"]
     if "uploads" in request.query:
         store_of(call).bucket(bucket)
         check_object_name(name)
         upload_id = secrets.token_urlsafe(48)
-        call.store(Uploads).open[upload_id] = _Parts(request.headers, bucket, name)
+        call.store(Uploads).open[upload_id] = PartedUpload(request.headers, bucket, name)
         return _xml("InitiateMultipartUploadResult", Bucket=bucket, Key=name, UploadId=upload_id)
     if request.headers.get("x-goog-resumable") == "start":
         begun = begin(call, request, {"name": name}, request.headers.get("content-type"))
@@ -231,19 +220,19 @@ def _put_part(call: Call, request: HttpRequest, content: Content) -> HttpAnswer:
     return HttpAnswer(headers=(("ETag", f'"{content.md5}"'), ("X-Goog-Hash", hashes)))
 
 
-def _part_numbers(body: bytes, upload: _Parts) -> list[int]:
-    """The numbers of the parts that make the object, in order."""
+def _part_numbers(body: bytes, upload: PartedUpload) -> list[int]:
+    """Return the numbers of the parts that make the object, in order."""
     try:
         elements = [
             element
             for element in ET.fromstring(body)  # noqa: S314
             if element.tag.rpartition("}")[2] == "Part"
         ]
-        told = [
+        parts = [
             {child.tag.rpartition("}")[2]: (child.text or "").strip() for child in element}
             for element in elements
         ]
-        numbers = [int(part["PartNumber"]) for part in told]
+        numbers = [int(part["PartNumber"]) for part in parts]
     except (ET.ParseError, KeyError, ValueError) as error:
         raise GcpError(
             "INVALID_ARGUMENT",
@@ -256,7 +245,7 @@ def _part_numbers(body: bytes, upload: _Parts) -> list[int]:
             "The list of parts was not in ascending order.",
             reason="InvalidPartOrder",
         )
-    for part in told:
+    for part in parts:
         content = upload.parts.get(int(part["PartNumber"]))
         if content is None or part.get("ETag", "").strip('"') != content.md5:
             raise GcpError(
@@ -305,17 +294,17 @@ def _finish(
 
 
 def _version(call: Call, request: HttpRequest) -> Version | None:
-    """None: 304."""
+    """Return the version that a request asks for, or None for a 304."""
     store, generation, conditions = (
         store_of(call),
         number(request.query, "generation"),
         of_xml(request.headers),
     )
     version = store.version(request.params["bucket"], request.params["object"], generation, NONE)
-    return version if conditions.modified(version) else None
+    return version if conditions.is_modified(version) else None
 
 
-def _upload(call: Call, request: HttpRequest) -> _Parts:
+def _upload(call: Call, request: HttpRequest) -> PartedUpload:
     upload = call.store(Uploads).open.get(request.query["uploadId"])
     if upload is None or upload.place != (request.params["bucket"], request.params["object"]):
         raise GcpError("NOT_FOUND", "The requested upload was not found.", reason="NoSuchUpload")
@@ -323,11 +312,11 @@ def _upload(call: Call, request: HttpRequest) -> _Parts:
 
 
 def _check(content: Content, headers: Mapping[str, str]) -> None:
-    told = told_by_header(headers.get("x-goog-hash", ""))
+    checksums = checksums_in_header(headers.get("x-goog-hash", ""))
     if headers.get("content-md5"):
-        told["md5Hash"] = headers["content-md5"]
+        checksums["md5Hash"] = headers["content-md5"]
     try:
-        check(content, told)
+        check_checksums(content, checksums)
     except GcpError as error:
         raise GcpError("INVALID_ARGUMENT", error.message, reason="BadDigest") from error
 

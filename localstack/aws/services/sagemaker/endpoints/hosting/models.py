@@ -1,4 +1,4 @@
-"""From a model's name to a folder with its files, its image and its variables."""
+"""Models for containers: a model's files, its image and its variables."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ...jobs.s3 import TransferError, download, read
 
 
 class NoModel(Exception):
-    """The variant cannot be served, in words for FailureReason."""
+    """A variant cannot be served; the message is for FailureReason."""
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """What a container is made of."""
+    """The content of a container: image, role, variables and files."""
 
     image: str
     role: str = ""  # the model's, an ARN
@@ -30,7 +30,11 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def content(ctx: Context, model: str) -> Content:
-    """The one container of a model. NoModel when there is none, or more than one."""
+    """Return the content of the one container of a model.
+
+    Raises:
+        NoModel: The model does not exist, or has several containers.
+    """
     try:
         description = ctx.client("sagemaker").describe_model(ModelName=model)
     except ClientError as error:
@@ -46,7 +50,11 @@ def content(ctx: Context, model: str) -> Content:
 
 
 def fetch(ctx: Context, source: Content, folder: Path) -> None:
-    """Fill the folder that is /opt/ml/model. NoModel when S3 has nothing there."""
+    """Fill the folder that is /opt/ml/model.
+
+    Raises:
+        NoModel: S3 has nothing there.
+    """
     client = ctx.client("s3")
     try:
         if source.archive:

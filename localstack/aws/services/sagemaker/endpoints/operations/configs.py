@@ -1,4 +1,4 @@
-"""Endpoint configurations: kept as they were given."""
+"""The operations on endpoint configurations, which are kept as they were sent."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from .listing import page
 
 @handles("sagemaker", "DescribeEndpoint")
 def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    endpoint = records.must(ctx, params["EndpointName"])
+    endpoint = records.require_endpoint(ctx, params["EndpointName"])
     with endpoint.lock:
         if endpoint.stale is not None and ctx.clock.now() < endpoint.stale[0]:
             return endpoint.stale[1]
@@ -37,6 +37,7 @@ def list_endpoints(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def description(endpoint: Endpoint) -> dict[str, Any]:
+    """Return an endpoint as DescribeEndpoint has it."""
     fleet = endpoint.fleet
     answer: dict[str, Any] = {
         "EndpointName": endpoint.name,
@@ -66,8 +67,9 @@ def description(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def hide(ctx: Context, endpoint: Endpoint) -> None:
-    """Before a change: with the fault eventual-consistency, DescribeEndpoint shows what is there
-    now for as long as the fault says.
+    """Note what an endpoint is before a change, for the fault eventual-consistency.
+
+    DescribeEndpoint shows that for as long as the fault says.
     """
     fault = ctx.fault("eventual-consistency", endpoint.name)
     if fault is not None:
@@ -133,10 +135,10 @@ def _capture(fleet: Fleet) -> dict[str, Any]:
     config = fleet.capture
     if not config:
         return {}
-    on = bool(config.get("EnableCapture"))
+    is_enabled = bool(config.get("EnableCapture"))
     summary = {
-        "EnableCapture": on,
-        "CaptureStatus": "Started" if on else "Stopped",
+        "EnableCapture": is_enabled,
+        "CaptureStatus": "Started" if is_enabled else "Stopped",
         "CurrentSamplingPercentage": config["InitialSamplingPercentage"],
         "DestinationS3Uri": config["DestinationS3Uri"],
         "KmsKeyId": config.get("KmsKeyId") or "",

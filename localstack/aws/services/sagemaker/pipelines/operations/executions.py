@@ -1,4 +1,4 @@
-"""Executions of pipelines: started, stopped, tried again, shown."""
+"""The operations on executions of pipelines."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def start_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, 
 
 
 def _executes(ctx: Context, definition: Definition | None) -> bool:
-    """Whether any step starts a command.
+    """Return whether any step starts a command.
 
     With --moto-answers the others have ended before the start is answered, as with moto.
     """
@@ -82,7 +82,7 @@ def _executes(ctx: Context, definition: Definition | None) -> bool:
 
 
 def _parameters(version: Version, arguments: list[dict[str, str]]) -> dict[str, object]:
-    """The value of every parameter, in its type."""
+    """Return the value of every parameter, in its type."""
     values: dict[str, object] = {item["Name"]: item["Value"] for item in arguments}
     if version.definition is None:
         return values
@@ -142,7 +142,7 @@ _READ: dict[str, Callable[[str], object]] = {
 def stop_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     execution = _find(ctx, params["PipelineExecutionArn"])
     with execution.lock:
-        if _again(execution, params):
+        if _is_repeated(execution, params):
             return {"PipelineExecutionArn": execution.arn}
         if execution.status not in ("Executing", "Stopping"):
             words = (
@@ -159,10 +159,10 @@ def stop_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, A
 
 @handles("sagemaker", "RetryPipelineExecution")
 def retry_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """What succeeded stays; the rest runs again, with the same definition and parameters."""
+    """Run again what did not succeed, with the same definition and parameters."""
     execution = _find(ctx, params["PipelineExecutionArn"])
     with execution.lock:
-        if _again(execution, params):
+        if _is_repeated(execution, params):
             return {"PipelineExecutionArn": execution.arn}
         if execution.status not in ("Failed", "Stopped", "CompletedWithFailures"):
             words = (
@@ -182,14 +182,14 @@ def retry_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, 
     return {"PipelineExecutionArn": execution.arn}
 
 
-def _again(execution: Execution, params: dict[str, Any]) -> bool:
-    """Whether this very call was made before; notes it."""
+def _is_repeated(execution: Execution, params: dict[str, Any]) -> bool:
+    """Note a call by its token. Return whether this very call was made before."""
     token = params.get("ClientRequestToken")
     if token is None:
         return False
-    seen = token in execution.tokens
+    is_repeated = token in execution.tokens
     execution.tokens.add(token)
-    return seen
+    return is_repeated
 
 
 @handles("sagemaker", "UpdatePipelineExecution")
@@ -225,7 +225,7 @@ def describe_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[st
 
 @handles("sagemaker", "ListPipelineExecutionSteps")
 def list_pipeline_execution_steps(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """The steps that have started; the latest first unless Ascending is asked for."""
+    """List the steps that have started, the latest first unless the call wants them Ascending."""
     execution = _find(ctx, params["PipelineExecutionArn"])
     runs = sorted(
         execution.steps.values(),

@@ -1,6 +1,6 @@
-"""TrainingPipelines: a custom job, and the upload of the model that it has written.
+"""PipelineService's training pipelines: a custom job, and the upload of the model it wrote.
 
-`CustomTrainingJob.run` and its kin make one.
+`CustomTrainingJob.run` and its kin create one.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from google.cloud.aiplatform_v1.types.pipeline_service import ListTrainingPipeli
 from google.protobuf import empty_pb2, json_format
 from google.rpc.code_pb2 import CANCELLED, INTERNAL
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .....core.resources import operations
 from .....core.resources.listing import page_of
-from .....core.resources.standard_methods import revise
+from .....core.resources.standard_methods import change_if_present
 from .....core.resources.store import Resources
 from .....core.resources.validation import check_display_name, check_labels
 from ...models.operations import upload
 from ..records import Running, Trainings
-from . import custom_jobs as custom
+from . import custom_jobs
 
 _SERVICE = "google.cloud.aiplatform.v1.PipelineService"
 _CUSTOM = re.compile(
@@ -89,7 +91,11 @@ def _check_supported(pipeline: Any) -> None:
 
 
 def _spec(inputs: Any) -> Any:
-    """The custom job that the task's inputs describe. INVALID_ARGUMENT with the field."""
+    """Return the custom job that a pipeline's inputs describe.
+
+    Raises:
+        GcpError: INVALID_ARGUMENT, which names the field.
+    """
     spec = CustomJobSpec.pb()()
     try:
         json_format.ParseDict(json_format.MessageToDict(inputs), spec)
@@ -99,12 +105,12 @@ def _spec(inputs: Any) -> Any:
         TypeError,
     ) as error:  # a text or a list has no members
         raise GcpError("INVALID_ARGUMENT", f"training_task_inputs: {error}") from error
-    custom.check_spec(spec, "training_task_inputs")
+    custom_jobs.check_spec(spec, "training_task_inputs")
     return spec
 
 
 def _complete(model: Any, spec: Any) -> None:
-    """Where the job's model is to be, unless the caller says another place."""
+    """Set where the job's model is, unless the caller has set another place."""
     base = spec.base_output_directory.output_uri_prefix
     if not model.artifact_uri:
         if not base:
@@ -125,7 +131,7 @@ def _upload(parent: str, pipeline: Any) -> Any:
 
 
 class _Training:
-    """One pipeline's life."""
+    """The run of one training pipeline."""
 
     def __init__(self, call: Call, pipeline: Any, spec: Any, training: Running) -> None:
         self.call = call
@@ -153,7 +159,7 @@ class _Training:
         if self.training.stop.is_set():
             return _CANCELLED_END
         job = self._job()
-        working = custom.start(self.call, self.parent, job)
+        working = custom_jobs.start(self.call, self.parent, job)
         self._change(lambda pipeline: _begin(self.call, pipeline, job.name))
         while not working.done.wait(_LOOK):
             if self.training.stop.is_set():
@@ -173,14 +179,18 @@ class _Training:
         )
 
     def _job(self) -> Any:
-        job = custom.CustomJobPb(
+        job = custom_jobs.CustomJobPb(
             display_name=f"{self.pipeline.display_name}-custom-job"[:128], job_spec=self.spec
         )
         job.labels.update(self.pipeline.labels)
         return job
 
     def _upload_model(self) -> None:
-        """GcpError: the job has written no model, or its id has been taken meanwhile."""
+        """Upload the model that the job wrote.
+
+        Raises:
+            GcpError: The job wrote no model, or the model's id has been taken meanwhile.
+        """
         if not self.pipeline.HasField("model_to_upload"):
             return
         model = upload.upload(
@@ -189,7 +199,7 @@ class _Training:
         self._change(lambda pipeline: pipeline.model_to_upload.CopyFrom(model))
 
     def _change(self, change: Any) -> None:
-        revise(self.call, self.name, change)
+        change_if_present(self.call, self.name, change)
 
     def _end(self, state: PipelineState, code: int = 0, message: str = "") -> None:
         def ended(pipeline: Any) -> None:

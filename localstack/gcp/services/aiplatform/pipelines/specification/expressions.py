@@ -1,8 +1,7 @@
-"""Conditions and selectors: the part of CEL (github.com/google/cel-spec) that compiled pipelines
-use. Pure.
+"""Conditions and selectors: the part of CEL that compiled pipelines use. Pure.
 
-Operators, `in`, the ternary, indexes, fields, int(), double(), string(), bool(), size(),
-parseJson() and the string methods.
+CEL is github.com/google/cel-spec. Operators, `in`, the ternary, indexes, fields, int(), double(),
+string(), bool(), size(), parseJson() and the string methods.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _CONSTANTS = {"true": True, "false": False, "null": None}
 
 
 class BadExpression(Exception):
-    """It cannot be read, or not be evaluated over these values."""
+    """The text is no expression, or cannot be evaluated over these values."""
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -59,9 +58,10 @@ def parse(text: str) -> Node:
 
 
 def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
-    """The value of an expression over named values.
+    """Return the value of an expression over named values.
 
-    BadExpression also where a value is missing or of a type that does not fit.
+    Raises:
+        BadExpression: It is none, or a value is missing or of a type that does not fit.
     """
     try:
         return _value(parse(text), scope)
@@ -77,9 +77,10 @@ def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
 
 
 def holds(condition: str, inputs: Mapping[str, Any]) -> bool:
-    """Whether a trigger's condition is true over an executor's `inputs`.
+    """Return whether a trigger's condition is true over an executor's `inputs`.
 
-    BadExpression also for what is no truth value.
+    Raises:
+        BadExpression: It is none, or its value is no truth value.
     """
     value = evaluate(condition, {"inputs": inputs})
     if not isinstance(value, bool):
@@ -88,8 +89,9 @@ def holds(condition: str, inputs: Mapping[str, Any]) -> bool:
 
 
 def select(selector: str, value: Any) -> Any:
-    """What a parameter_expression_selector takes of a value, which its expression knows as
-    string_value.
+    """Return what a parameter_expression_selector takes of a value.
+
+    The expression knows the value as string_value.
     """
     return evaluate(
         selector, {"string_value": value if isinstance(value, str) else json.dumps(value)}
@@ -97,24 +99,24 @@ def select(selector: str, value: Any) -> Any:
 
 
 class _Reader:
-    """Recursive descent, one method a level of precedence."""
+    """A recursive descent parser, one method for each level of precedence."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.tokens: list[tuple[str, str]] = []
         end = len(text.rstrip())
-        at = 0
-        while at < end:
-            token = _TOKEN.match(text, at)
+        position = 0
+        while position < end:
+            token = _TOKEN.match(text, position)
             if token is None or token.lastgroup is None:
-                raise BadExpression(f"{text!r}: {text[at:].strip()[:20]!r} cannot be read.")
+                raise BadExpression(f"{text!r}: {text[position:].strip()[:20]!r} cannot be read.")
             self.tokens.append((token.lastgroup, token[token.lastgroup]))
-            at = token.end()
+            position = token.end()
         self.at = 0
 
     @property
     def sign(self) -> str:
-        """The operator or bracket that is next, or `in`; empty for anything else."""
+        """The operator or bracket that comes next, or `in`; empty for anything else."""
         kind, word = self.tokens[self.at] if self.at < len(self.tokens) else ("", "")
         return word if kind == "sign" or word == "in" else ""
 

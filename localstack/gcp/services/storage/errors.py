@@ -1,0 +1,43 @@
+"""Cloud Storage's errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...core.errors import GcpError
+
+NOT_MET = "At least one of the pre-conditions you specified did not hold."
+
+
+def invalid(message: str, parameter: str | None = None) -> GcpError:
+    place: dict[str, Any] = (
+        {"locationType": "parameter", "location": parameter} if parameter else {}
+    )
+    return GcpError("INVALID_ARGUMENT", message, reason="invalid", **place)
+
+
+def precondition_failed() -> GcpError:
+    return GcpError(
+        "FAILED_PRECONDITION",
+        NOT_MET,
+        reason="conditionNotMet",
+        http=412,
+        locationType="header",
+        location="If-Match",
+    )
+
+
+def no_object(bucket: str, name: str) -> GcpError:
+    return GcpError("NOT_FOUND", f"No such object: {bucket}/{name}", reason="notFound")
+
+
+def bad_key(reason: str, text: str) -> GcpError:
+    return GcpError("INVALID_ARGUMENT", text, reason=reason)
+
+
+def public_access_refusal() -> GcpError:
+    text = (
+        "The member bindings allUsers and allAuthenticatedUsers are not allowed since public "
+        "access prevention is enforced."
+    )
+    return GcpError("FAILED_PRECONDITION", text, reason="conditionNotMet", http=412)
