@@ -193,7 +193,7 @@ def _announce_end(ports: Ports, before: State, decided: State, now: datetime) ->
     if before.phase != "ended" and decided.phase == "ended" and until is not None and now < until:
         with suppress(Conflict, OutcomeUnknown, Throttled, Unavailable):
             owner.announce_end(
-                ports.state, decided.endpoint, by="rollout", name=decided.id, until=until
+                ports.state, decided.endpoint, kind="rollout", name=decided.id, until=until
             )
 
 
@@ -258,14 +258,14 @@ def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
                 owner.take(
                     ports.state,
                     seen,
-                    by="rollout",
+                    kind="rollout",
                     name=state.id,
                     command=command,
                     now=now,
                     heir_of=state.plan.heir_of,
                 )
         case Release():
-            owner.release(ports.state, endpoint, by="rollout", name=state.id, now=now)
+            owner.release(ports.state, endpoint, kind="rollout", name=state.id, now=now)
         case Touch(split=split, expect=token) | Shift(split=split, expect=token):
             ports.endpoints.shift(endpoint, split, expect=token)
         case Apply(spec=spec):

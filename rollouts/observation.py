@@ -65,7 +65,7 @@ def _owner(
     whose: Literal["ours", "free", "other"]
     if endpoint is not None:
         whose = owner.whose(
-            claim, endpoint, by="rollout", name=state.id, now=now, heir_of=state.plan.heir_of
+            claim, endpoint, kind="rollout", name=state.id, now=now, heir_of=state.plan.heir_of
         )
     elif claim is not None and claim.owner.is_of("rollout", state.id):
         whose = "ours"

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from benchmarks.measure import SMALL, scaled
 from isthmus.adapters import targets
-from isthmus.adapters.local.endpoints.http import Client
+from isthmus.adapters.local.endpoints.client import Client
 from isthmus.errors import Unavailable
 from isthmus.target import Profile
 from isthmus.tests.conformance.toy_models import (

@@ -27,7 +27,7 @@ from typing import Any
 import msgspec
 
 import isthmus
-from isthmus.adapters.local.endpoints.http import Client
+from isthmus.adapters.local.endpoints.client import Client
 from isthmus.endpoints.deploy.deploy import deploy
 from isthmus.endpoints.gateway.decide.live_document import LIVE, Live, LiveArm, LiveLayer, LiveRun
 from isthmus.endpoints.gateway.decide.live_reader import LiveReader

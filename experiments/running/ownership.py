@@ -60,10 +60,10 @@ def take(project: Project, endpoint: EndpointState | None, run: str) -> str | No
         and runs.experiment_of(claim.owner.name) == name
     ):
         owner.release(
-            state, endpoint.name, by="experiment", name=claim.owner.name, now=project.wall()
+            state, endpoint.name, kind="experiment", name=claim.owner.name, now=project.wall()
         )
     command = f'isthmus experiment stop {name} --because "..."'
-    owner.take(state, endpoint, by="experiment", name=run, command=command, now=project.wall())
+    owner.take(state, endpoint, kind="experiment", name=run, command=command, now=project.wall())
     return "none"
 
 
@@ -85,7 +85,7 @@ def give_back_all(project: Project, name: str) -> tuple[str, ...]:
             _check_home(project, claim.owner.name)
             with suppress(Conflict):
                 owner.release(
-                    state, endpoint, by="experiment", name=claim.owner.name, now=project.wall()
+                    state, endpoint, kind="experiment", name=claim.owner.name, now=project.wall()
                 )
             given_back.append(endpoint)
     return tuple(given_back)
@@ -93,4 +93,4 @@ def give_back_all(project: Project, name: str) -> tuple[str, ...]:
 
 def give_back(project: Project, endpoint: str, run: str) -> None:
     """Give back the traffic of an endpoint, if it is this run's."""
-    owner.release(project.target.state, endpoint, by="experiment", name=run, now=project.wall())
+    owner.release(project.target.state, endpoint, kind="experiment", name=run, now=project.wall())

@@ -26,7 +26,7 @@ def stir(target):
 def _processes(target):
     """Of the model servers that are ready."""
     from isthmus.adapters.local.endpoints import supervision
-    from isthmus.adapters.local.endpoints.http import Client
+    from isthmus.adapters.local.endpoints.client import Client
 
     found = supervision.address(Path(target.profile.options["home"]), "ranker")
     client = Client(found.port)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,8 +22,10 @@ from ....core.formats import decode, decoder
 from ....errors import Invalid, OutcomeUnknown, Refused, Unavailable
 from ..files import remove_tree, replacing
 from ..processes import kill_now, members
-from .http import Client
 from .rows import Address, EndpointRow, Report, endpoint_folder
+
+if TYPE_CHECKING:
+    from .client import Client
 
 # connections that wait until they are taken up, also while the supervisor is started again
 BACKLOG = 1024
@@ -239,6 +242,8 @@ def end(home: Path, name: str, *, within: float = 15.0) -> None:
     """
     before = address(home, name)
     if before is not None and alive(home, name):
+        from .client import Client
+
         client = Client(before.port, timeout=2)
         with suppress(Unavailable, OutcomeUnknown):  # it looks at its row twice a second anyway
             ask(client, before, follow=True)

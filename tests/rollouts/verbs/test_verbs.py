@@ -48,7 +48,7 @@ def test_start_is_refused_while_a_hand_moves_the_traffic(desk):
         state,
         "ranker",
         {"champion": Decimal(80), "challenger": Decimal(20)},
-        by="traffic",
+        kind="traffic",
         claim=None,
         now=desk.world.now(),
     )
