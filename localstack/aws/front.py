@@ -100,6 +100,7 @@ class Front:
         return [done.body]
 
     def _parse_and_answer(self, environ: dict[str, Any]) -> Answer:
+        """Answer a request, also one that cannot be read."""
         try:
             return self._admit(wire.understand(environ))
         except Cut:
@@ -149,6 +150,7 @@ class Front:
             return self._answer(incoming)
 
     def _answer(self, incoming: Incoming) -> Answer:
+        """Act out faults, have the request executed, and log it."""
         named = self._names(incoming)
         faults = self._faults(incoming, named)
         kinds = {fault.kind: fault for fault in faults}
@@ -187,10 +189,12 @@ class Front:
             self.forget_calls()
 
     def forget_calls(self) -> None:
+        """Drop the log of calls."""
         self.calls.clear()
         self.used.clear()
 
     def add_minutes(self, scripted: Minutes) -> None:
+        """Add minutes of scripted traffic to an endpoint's metrics."""
         ctx = Context(self.stack, self, ACCOUNT, scripted.region or REGION)
         try:
             add_minutes(ctx, scripted)
@@ -215,6 +219,7 @@ class Front:
             keeper.resume()
 
     def close(self) -> None:
+        """End the stack's work, and write its home for the last time."""
         self.stack.clock.settle()
         self.stack.state.stop()
         self.stack.clock.close()
@@ -223,6 +228,7 @@ class Front:
             self._keeper.close()
 
     def _effect(self, incoming: Incoming) -> Answer:
+        """Have a request executed by its handler, or by moto."""
         operation = OPERATIONS.get((incoming.service, incoming.operation))
         if _may_meet_deliveries(incoming):
             self.stack.clock.settle()
@@ -253,6 +259,7 @@ class Front:
             return wire.refusal(incoming, AwsError("InternalFailure", text, 501))
 
     def _moto(self, incoming: Incoming) -> Answer:
+        """Have a request executed by moto."""
         if not self.stack.moto_answers:
             managed_policies.load(incoming)
         done = moto_server.answer(incoming)
@@ -319,6 +326,7 @@ class Front:
         )
 
     def _names(self, incoming: Incoming) -> tuple[str, ...]:
+        """Return the names of resources that a request is about."""
         if _INTERNAL in incoming.environ:
             return ()
         try:
@@ -327,6 +335,7 @@ class Front:
             return ()
 
     def _faults(self, incoming: Incoming, named: tuple[str, ...]) -> list[Fault]:
+        """Take the faults that are set for a request."""
         if _INTERNAL in incoming.environ:
             return []
         faults = (
@@ -345,6 +354,7 @@ class Front:
         cut: bool,
         refused: bool = False,
     ) -> None:
+        """Log a call, and the rights that it needed."""
         if _INTERNAL in incoming.environ:
             return
         if (
@@ -366,20 +376,24 @@ class Front:
     # What a Context asks for (registry.Services).
 
     def client(self, service: str, account: str, region: str) -> Any:
+        """Return a boto3 client of this same stack."""
         return self._clients.get(service, account, region)
 
     def moto(
         self, service: str, operation: str, params: Mapping[str, Any], account: str, region: str
     ) -> dict[str, Any]:
+        """Return what moto alone answers to an operation."""
         incoming = wire.understand(
             in_process.environ_of_call(service, operation, params, account, region)
         )
         return in_process.parsed(service, operation, self._moto(incoming))
 
     def forward(self, incoming: Incoming) -> dict[str, Any]:
+        """Return what moto alone answers to a request."""
         return in_process.parsed(incoming.service, incoming.operation, self._moto(incoming))
 
     def _internal(self, environ: dict[str, Any]) -> Answer:
+        """Answer a request of the stack's own clients."""
         environ[_INTERNAL] = True
         return self.answer(wire.understand(environ))
 
@@ -408,11 +422,13 @@ def _access_request(incoming: Incoming, *, by_athena: bool = False) -> AccessReq
 
 
 def _throttling(incoming: Incoming) -> AwsError:
+    """Return the error by which a service throttles."""
     code, status = _THROTTLED.get(incoming.service, ("ThrottlingException", 400))
     return AwsError(code, "Rate exceeded", status)
 
 
 def _error(incoming: Incoming, fault: Fault) -> AwsError:
+    """Return the error that a fault asks for."""
     code = fault.code or ("InternalError" if incoming.service == "s3" else "InternalFailure")
     return AwsError(
         code, "a fault that was asked for", fault.status or (400 if fault.code else 500)
