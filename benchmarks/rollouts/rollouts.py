@@ -106,7 +106,7 @@ def costs() -> None:
         scene = Scene(traits)
         state = scene.until("baking", 2)
         scene.world.advance(timedelta(minutes=10) + traits.metrics_delay)
-        observation = observe(scene.ports(), state, scene.world.now()).seen
+        observation = observe(scene.ports(), state, scene.world.now()).observation
         p50, p99 = latencies(
             partial(tick, state, observation, scene.world.now(), holder="a"), calls=scaled(500, 10)
         )
