@@ -1,4 +1,4 @@
-# make setup | demo | test | test-stack | test-isthmus | test-room ROOM=events | test-often | test-starved TESTS=tests/ui TIMES=10 | check | audit | lock | upgrade | bench | bench-load | bench-faults VERBS="ingest --every 9" | docs
+# make setup | demo | test | test-soak | test-stack | test-isthmus | test-room ROOM=events | test-often | test-starved TESTS=tests/ui TIMES=10 | check | audit | lock | upgrade | bench | bench-load | bench-faults VERBS="ingest --every 9" | docs
 PYTHON ?= python3
 UV = .venv/bin/uv pip
 HERE = --quiet --python .venv/bin/python
@@ -8,7 +8,7 @@ LOCKED = --require-hashes --require-build-hashes --build-constraints requirement
 # An older setup's folder of metadata is removed: Python would find its entry points before those that are installed.
 OURS = rm -rf isthmus.egg-info && $(UV) install $(HERE) --no-deps --no-build-isolation --editable . --editable ./localstack
 
-.PHONY: setup demo test test-stack test-isthmus test-room test-often test-starved check audit lock upgrade bench bench-load bench-faults docs clean
+.PHONY: setup demo test test-soak test-stack test-isthmus test-room test-often test-starved check audit lock upgrade bench bench-load bench-faults docs clean
 
 # pip, of which each Python has one, brings uv by the lock's digests; uv brings the rest.
 .venv/bin/uv: requirements.lock
@@ -45,13 +45,17 @@ PYTEST = .venv/bin/pytest --numprocesses 4 --dist loadscope --no-loadscope-reord
 
 # Both suites in one call, so that the workers end together.
 test: .venv/.setup
-	$(PYTEST)
+	$(PYTEST) -m "not soak"
+
+# Kill chains, mutants and many-world simulations.
+test-soak: .venv/.setup
+	$(PYTEST) -m soak
 
 test-stack: .venv/.setup
-	$(PYTEST) localstack/tests
+	$(PYTEST) -m "not soak" localstack/tests
 
 test-isthmus: .venv/.setup
-	$(PYTEST) tests
+	$(PYTEST) -m "not soak" tests
 
 # What one room's change is tried with: nothing that starts processes. ROOM is a folder below tests/.
 test-room: .venv/.setup

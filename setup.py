@@ -1,4 +1,4 @@
-"""The checkout is the package `isthmus`: see docs/architecture.md, "The root is the package"."""
+"""The checkout is the package `isthmus`: see docs/architecture.md, "Two packages in one repository"."""
 
 from pathlib import Path
 

@@ -14,7 +14,7 @@ STACK = ROOT / "localstack"
 PAGES = {  # file -> its place in the site
     ROOT / "README.md": "index.md",
     STACK / "README.md": "stack/index.md",
-    **{page: page.name for page in DOCS.glob("*.md")},
+    **{page: str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")},
     **{page: f"stack/{page.name}" for page in (STACK / "docs").glob("*.md")},
 }
 _LINK = re.compile(r"\]\((?!https?:|#|mailto:)(?P<to>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")

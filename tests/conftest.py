@@ -14,7 +14,6 @@ import pytest
 from isthmus.adapters.common import price_list
 from isthmus.cli.console import console
 from isthmus.endpoints.gateway.decide import live_reader
-from isthmus.tests import workers
 from isthmus.tests.pipelines.runs import forked as forked_steps
 from isthmus_stack.testing import suite
 
@@ -79,10 +78,3 @@ def first_copy():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(live_reader, "FIRST", timedelta(minutes=2))
         yield
-
-
-def pytest_configure(config):
-    if not hasattr(config, "workerinput") and config.getoption(
-        "numprocesses", None
-    ):  # before the workers start
-        workers.install()

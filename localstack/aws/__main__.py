@@ -9,13 +9,14 @@ from .core.environment import PORT
 
 
 def main(arguments: list[str] | None = None) -> int:
-    wanted = options("aws", PORT, arguments)
+    """Run the offline AWS as a process, and return its exit status."""
+    parsed_options = options("aws", PORT, arguments)
     from . import handler_modules
     from .core.protocol.http import Channel
     from .front import Front
 
-    handler_modules.load(wanted.handlers)
-    return serve("aws", wanted, Front, channel=Channel, versions={"moto": version("moto")})
+    handler_modules.load(parsed_options.handlers)
+    return serve("aws", parsed_options, Front, channel=Channel, versions={"moto": version("moto")})
 
 
 if __name__ == "__main__":

@@ -1,27 +1,23 @@
-"""What the stack does with every operation of the services that it covers: executes, stores only,
-not there.
+"""How the stack meets each operation of the services that it covers.
+
+It executes the operation, only stores what the operation says, or does not have it.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
-from importlib import import_module
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from botocore.session import get_session
 
 from . import handler_modules
+from .core.protocol.moto_operations import MADE_UP, moto_has, operations_of, words_of
 from .core.registry import OPERATIONS
 
 Level = Literal["executes", "stores only", "not there"]
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
 
 
 # What `isthmus-stack up aws` names; SageMaker's data planes count as sagemaker.
@@ -44,7 +40,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 # What moto does in earnest: the effect that the operation promises can be seen through others. All
 # its other operations store only.
 MOTO_EXECUTES: dict[str, frozenset[str]] = {
-    "s3": _words(
+    "s3": words_of(
         "AbortMultipartUpload CompleteMultipartUpload CopyObject CreateBucket "
         "CreateMultipartUpload DeleteBucket DeleteObject "
         "DeleteObjects GetObject GetObjectAttributes GetObjectTagging HeadBucket HeadObject "
@@ -53,7 +49,7 @@ MOTO_EXECUTES: dict[str, frozenset[str]] = {
         "DeleteObjectTagging UploadPart "
         "UploadPartCopy"
     ),
-    "glue": _words(
+    "glue": words_of(
         "BatchCreatePartition BatchDeletePartition BatchDeleteTable BatchGetPartition "
         "BatchUpdatePartition CreateDatabase "
         "CreatePartition CreateTable DeleteDatabase DeletePartition DeleteTable "
@@ -62,62 +58,17 @@ MOTO_EXECUTES: dict[str, frozenset[str]] = {
         "UpdateDatabase UpdatePartition "
         "UpdateTable"
     ),
-    "kinesis": _words(
+    "kinesis": words_of(
         "CreateStream DeleteStream DescribeStream DescribeStreamSummary GetRecords "
         "GetShardIterator ListShards ListStreams "
         "MergeShards PutRecord PutRecords SplitShard UpdateShardCount"
     ),
-    "firehose": _words(
+    "firehose": words_of(
         "CreateDeliveryStream DeleteDeliveryStream DescribeDeliveryStream "
         "ListDeliveryStreams PutRecord PutRecordBatch"
     ),
-    "cloudwatch": _words("GetMetricData GetMetricStatistics ListMetrics PutMetricData"),
-    "dynamodb": _words("ListTables ListTagsOfResource TagResource UntagResource"),
-}
-# What moto says is done, or running, and nobody did: refused by name, but with --moto-answers. Also
-# of services that are not in FAMILIES.
-MADE_UP: dict[str, frozenset[str]] = {
-    "sagemaker": _words(
-        "CreateAutoMLJobV2 CreateCluster CreateCompilationJob CreateDomain "
-        "CreateNotebookInstance StartNotebookInstance"
-    ),
-    "glue": _words("CreateSession StartCrawler StartJobRun StartTrigger StartWorkflowRun"),
-    "batch": _words("SubmitJob"),
-    "bedrock": _words("CreateModelCustomizationJob"),
-    "bedrock-runtime": _words("InvokeModel"),
-    "codebuild": _words("StartBuild"),
-    "comprehend": _words(
-        "DetectKeyPhrases DetectPiiEntities DetectSentiment StartDocumentClassificationJob "
-        "StartDominantLanguageDetectionJob "
-        "StartEntitiesDetectionJob StartEventsDetectionJob StartFlywheelIteration "
-        "StartKeyPhrasesDetectionJob StartPiiEntitiesDetectionJob "
-        "StartSentimentDetectionJob StartTargetedSentimentDetectionJob StartTopicsDetectionJob"
-    ),
-    "datasync": _words("StartTaskExecution"),
-    "dms": _words("StartReplicationTask"),
-    "ec2": _words("RunInstances StartInstances"),
-    "ecs": _words("RunTask StartTask"),
-    "eks": _words("CreateCluster CreateNodegroup"),
-    "elasticache": _words("CreateCacheCluster CreateReplicationGroup"),
-    "emr": _words("AddJobFlowSteps RunJobFlow"),
-    "emr-containers": _words("StartJobRun"),
-    "emr-serverless": _words("StartApplication StartJobRun"),
-    "kafka": _words("CreateCluster CreateClusterV2"),
-    "lambda": _words("Invoke InvokeAsync InvokeWithResponseStream"),
-    "opensearch": _words("CreateDomain"),
-    "polly": _words("SynthesizeSpeech"),
-    "rds": _words("CreateDBCluster CreateDBInstance StartDBCluster StartDBInstance"),
-    "rds-data": _words("ExecuteStatement"),
-    "redshift": _words("CreateCluster"),
-    "redshift-data": _words("ExecuteStatement"),
-    "rekognition": _words(
-        "CompareFaces DetectCustomLabels DetectLabels DetectText StartFaceSearch StartTextDetection"
-    ),
-    "ssm": _words("SendCommand"),
-    "stepfunctions": _words("StartExecution StartSyncExecution"),
-    "timestream-query": _words("Query"),
-    "textract": _words("DetectDocumentText StartDocumentAnalysis StartDocumentTextDetection"),
-    "transcribe": _words("StartMedicalTranscriptionJob StartTranscriptionJob"),
+    "cloudwatch": words_of("GetMetricData GetMetricStatistics ListMetrics PutMetricData"),
+    "dynamodb": words_of("ListTables ListTagsOfResource TagResource UntagResource"),
 }
 # family -> what executes otherwise than the provider's own, which is not published
 NOTES = {
@@ -135,26 +86,11 @@ NOTES = {
         "not published."
     ),
 }
-# Operations that moto answers under method names that do not follow from the operation's.
-_MOTO_ELSEWHERE: dict[str, frozenset[str]] = {
-    "s3": _words(
-        "BucketCORSPreflightCheck CompleteMultipartUpload CreateBucket CreateMultipartUpload "
-        "DeleteObjects "
-        "GetBucketLifecycleConfiguration GetBucketNotificationConfiguration GetBucketTagging "
-        "ListBuckets "
-        "ObjectCORSPreflightCheck PostObject PutBucketAccelerateConfiguration PutBucketAcl "
-        "PutBucketCors PutBucketEncryption "
-        "PutBucketInventoryConfiguration PutBucketLifecycleConfiguration PutBucketLogging "
-        "PutBucketNotificationConfiguration "
-        "PutBucketOwnershipControls PutBucketPolicy PutBucketReplication PutBucketTagging "
-        "PutBucketVersioning "
-        "PutBucketWebsite PutObjectLockConfiguration PutPublicAccessBlock RestoreObject "
-        "SelectObjectContent "
-    ),
-}
 
 
 class Covered(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation, and how the stack meets it."""
+
     service: str  # botocore's name
     operation: str
     level: Level
@@ -162,23 +98,26 @@ class Covered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers of operations by how the stack meets them."""
+
     executes: int
     stores: int
     missing: int
 
 
 def coverage(family: str | None = None) -> tuple[Covered, ...]:
-    """Every operation of botocore's models, in their order of services, then of the alphabet."""
+    """Return every operation of botocore's models, by service and then by the alphabet."""
     handler_modules.load()
     services = [s for name, members in FAMILIES.items() if family in (None, name) for s in members]
     return tuple(
         _coverage_of(service, operation)
         for service in services
-        for operation in sorted(_operations(service))
+        for operation in sorted(operations_of(service))
     )
 
 
 def count(covered: Iterable[Covered]) -> Count:
+    """Count operations by how the stack meets them."""
     levels = Counter(item.level for item in covered)
     return Count(
         executes=levels["executes"], stores=levels["stores only"], missing=levels["not there"]
@@ -186,7 +125,7 @@ def count(covered: Iterable[Covered]) -> Count:
 
 
 def page() -> str:
-    """docs/coverage.md."""
+    """Return the page docs/coverage.md."""
     covered = coverage()
     total = count(covered)
     lines = [
@@ -236,6 +175,7 @@ def page() -> str:
 
 
 def _coverage_of(service: str, operation: str) -> Covered:
+    """Return how the stack meets one operation."""
     ours = OPERATIONS.get((service, operation))
     if ours is not None:
         return Covered(
@@ -257,48 +197,16 @@ def _coverage_of(service: str, operation: str) -> Covered:
 
 @cache
 def services() -> frozenset[str]:
-    """By botocore's names."""
+    """Return the names of AWS's services, as botocore has them."""
     return frozenset(get_session().get_available_services())
 
 
 def operations(service: str | None) -> frozenset[str]:
-    """The operations of a service; None: of all that the stack covers."""
-    wanted = (
+    """Return the operations of a service; None: of all services that the stack covers."""
+    members = (
         [member for members in FAMILIES.values() for member in members]
         if service is None
         else [service]
     )
     ours = {name for owner, name in OPERATIONS if service in (None, owner)}
-    return frozenset(ours.union(*(_operations(member) for member in wanted)))
-
-
-@cache
-def _operations(service: str) -> tuple[str, ...]:
-    from moto.core.utils import get_service_model
-
-    model: Any = get_service_model(service)
-    return tuple(model.operation_names)
-
-
-@cache
-def moto_has(service: str) -> frozenset[str]:
-    """The operations that moto has a method for."""
-    from moto.core.responses import BaseResponse
-    from moto.core.utils import camelcase_to_underscores, method_names_from_class
-
-    try:
-        module = import_module(f"moto.{re.sub(r'[^a-z0-9]', '', service)}.responses")
-    except ModuleNotFoundError:
-        return frozenset()
-    classes = [
-        c
-        for c in vars(module).values()
-        if isinstance(c, type) and issubclass(c, BaseResponse) and c.__module__ == module.__name__
-    ]
-    methods = {name for responses in classes for name in method_names_from_class(responses)}
-    named = {
-        operation
-        for operation in _operations(service)
-        if camelcase_to_underscores(operation) in methods
-    }
-    return frozenset(named | _MOTO_ELSEWHERE.get(service, frozenset()))
+    return frozenset(ours.union(*(operations_of(member) for member in members)))

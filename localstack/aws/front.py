@@ -1,8 +1,7 @@
-"""The WSGI application: faults, then our handler or moto, then the log."""
+"""The WSGI application of the stack: faults first, then our handler or moto, then the log."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from http.client import responses
 from typing import TYPE_CHECKING, Any
@@ -10,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..core import control
-from ..core.calls import Calls, is_mutating, names
+from ..core.calls import is_mutating, names
 from ..core.error_log import tell, tell_line
-from ..core.faults import OF_THE_WIRE, Fault
+from ..core.faults import Fault, Kind
+from ..core.fronts import StackFront, take_faults
 from ..core.http.answers import Answer, Cut
-from ..core.state import Stack, State
-from ..minutes import Minutes
+from ..core.minutes import Minutes
+from ..core.state import Stack
 from . import coverage
 from .core import in_process
 from .core.caller import on_behalf_of
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from .core.home.keeper import Keeper
 
 _encode = msgspec.json.Encoder().encode
+# moto's own route, which its users' suites call between two tests
 _MOTO_RESET = (
     "POST",
     "/moto-api/reset",
-)  # moto's own route, which its users' suites call between two tests
-_ASKED_INSIDE = frozenset(
-    {"TrainingJob", "ProcessingJob", "TransformJob"}
-)  # what a fault calls the start of a job's host
+)
+# what a fault calls the start of a job's host
+_ASKED_INSIDE = frozenset({"TrainingJob", "ProcessingJob", "TransformJob"})
 _INTERNAL = "isthmus.internal"  # in the environ of what the stack asks itself
 # What a throttled caller is told, where it is not ThrottlingException with status 400.
 _THROTTLED = {
@@ -53,13 +53,12 @@ _THROTTLED = {
 }
 
 
-class Front:
-    """One per stack. Thread-safe: waitress calls it from many threads."""
+class Front(StackFront):
+    """The application of one stack. It is thread-safe: waitress calls it from many threads."""
 
     def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.calls = Calls()
         self.used = Used()
+        super().__init__(stack, self.used)
         self.access = Access()
         self._proxy = Proxy(stack)
         self.routes: Mapping[str, Callable[[], object]] = {
@@ -67,7 +66,6 @@ class Front:
             "GET coverage": coverage.coverage,
             "GET environment": self._proxy.variables,
         }
-        self._resetting = threading.Lock()
         self._keeper: Keeper | None = None
         self._clients = in_process.Clients(self._internal)
         moto_server.configure(moto_answers=stack.moto_answers)
@@ -75,15 +73,14 @@ class Front:
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        refused = _foreign(
-            environ, any_host=not self.stack.any_key
-        )  # a signature says enough, behind a proxy or in compose too
+        # a signature says enough, behind a proxy or in compose too
+        refused = _foreign(environ, any_host=not self.stack.any_key)
         if refused is not None:
             done = refused
         elif environ.get("PATH_INFO", "").startswith("/_stack/"):
             done = control.answer(self, environ)
         elif environ.get("PATH_INFO", "").startswith("/moto-api/"):
-            done = self._of_moto(environ)
+            done = self._answer_moto_route(environ)
         else:
             wire.buffer_body(environ)
             done = self._parse_and_answer(environ)
@@ -101,6 +98,7 @@ class Front:
         return [done.body]
 
     def _parse_and_answer(self, environ: dict[str, Any]) -> Answer:
+        """Answer a request, also one that cannot be read."""
         try:
             return self._admit(wire.understand(environ))
         except Cut:
@@ -113,18 +111,18 @@ class Front:
             )
 
     def _admit(self, incoming: Incoming) -> Answer:
-        """The answer for who may ask; the refusal for everybody else."""
+        """Answer a request whose sender may use the stack, and refuse every other one."""
         refused = door.admit(self.stack, incoming)
         if refused is None:
             return self.answer(incoming)
         done = wire.refusal(incoming, refused)
-        self._log(incoming, (), done, [], cut=False, refused=True)
+        self._log(incoming, (), done, {}, cut=False, refused=True)
         return done
 
-    def _of_moto(self, environ: dict[str, Any]) -> Answer:
-        """Moto's own routes steer it as ours do.
+    def _answer_moto_route(self, environ: dict[str, Any]) -> Answer:
+        """Answer moto's own routes, which steer it as ours do.
 
-        With --open they are free: its users' suites call them between two tests.
+        With --open they are free: suites of moto's users call them between two tests.
         """
         route = (environ["REQUEST_METHOD"], environ["PATH_INFO"])
         if (
@@ -141,24 +139,32 @@ class Front:
         return self.answer(wire.understand(environ))
 
     def answer(self, incoming: Incoming) -> Answer:
-        """Faults, the effect, the log. Raises Cut."""
+        """Act out the faults, have the request executed, and log it.
+
+        Raises:
+            Cut: A fault cuts the connection.
+        """
         with self.stack.state.request(mutating=is_mutating(incoming.operation)):
             return self._answer(incoming)
 
     def _answer(self, incoming: Incoming) -> Answer:
+        """Act out faults, have the request executed, and log it."""
         named = self._names(incoming)
-        faults = self._faults(incoming, named)
-        kinds = {fault.kind: fault for fault in faults}
+        faults = (
+            {}
+            if _INTERNAL in incoming.environ
+            else take_faults(self.stack, incoming.service, incoming.operation, named)
+        )
         done: Answer | None = None
-        if "latency" in kinds:
-            self.stack.state.stopping.wait(kinds["latency"].seconds)
-        if "throttle" in kinds:
+        if "latency" in faults:
+            self.stack.state.stopping.wait(faults["latency"].seconds)
+        if "throttle" in faults:
             done = wire.refusal(incoming, _throttling(incoming))
-        elif "error" in kinds:
-            done = wire.refusal(incoming, _error(incoming, kinds["error"]))
-        elif "cut-before" not in kinds:
+        elif "error" in faults:
+            done = wire.refusal(incoming, _error(incoming, faults["error"]))
+        elif "cut-before" not in faults:
             done = self._save(incoming, self._effect(incoming))
-        cut = "cut-before" in kinds or "cut-after" in kinds
+        cut = "cut-before" in faults or "cut-after" in faults
         self._log(incoming, named, done, faults, cut=cut)
         if cut or done is None:
             raise Cut
@@ -170,24 +176,15 @@ class Front:
     def operations(self, service: str | None) -> frozenset[str]:
         return coverage.operations(service) | _ASKED_INSIDE
 
-    def reset(self) -> None:
-        """As if the stack had just been started; the faults and the log are gone too."""
-        with self._resetting:
-            old, self.stack.state = self.stack.state, State()
-            old.stop()
-            self.stack.clock.reset()
-            self.stack.faults.clear()
-            moto_server.reset()
-            if self._keeper is not None:
-                self._keeper.clear()
-            self.access.reset()
-            self.forget_calls()
-
-    def forget_calls(self) -> None:
-        self.calls.clear()
-        self.used.clear()
+    def _reset_cloud(self) -> None:
+        """Drop what moto and the home hold, and whose rights were used."""
+        moto_server.reset()
+        if self._keeper is not None:
+            self._keeper.clear()
+        self.access.reset()
 
     def add_minutes(self, scripted: Minutes) -> None:
+        """Add minutes of scripted traffic to an endpoint's metrics."""
         ctx = Context(self.stack, self, ACCOUNT, scripted.region or REGION)
         try:
             add_minutes(ctx, scripted)
@@ -195,8 +192,9 @@ class Front:
             raise ValueError(error.message) from error
 
     def begin(self) -> None:
-        """The stack knows its URL, and nobody has asked it anything yet: what its home holds comes
-        back.
+        """Restore what the stack's home holds.
+
+        The stack knows its URL by now, and nobody has sent it a request yet.
         """
         if self.stack.persistent is not None:
             from .core.home.keeper import Keeper
@@ -211,14 +209,15 @@ class Front:
             keeper.resume()
 
     def close(self) -> None:
+        """End the stack's work, and write its home for the last time."""
         self.stack.clock.settle()
-        self.stack.state.stop()
-        self.stack.clock.close()
+        super().close()
         self._proxy.close()
         if self._keeper is not None:
             self._keeper.close()
 
     def _effect(self, incoming: Incoming) -> Answer:
+        """Have a request executed by its handler, or by moto."""
         operation = OPERATIONS.get((incoming.service, incoming.operation))
         if _may_meet_deliveries(incoming):
             self.stack.clock.settle()
@@ -245,11 +244,11 @@ class Front:
                 f"the AWS stack failed at {incoming.service}:{incoming.operation}: "
                 f"{type(error).__name__}: {error}"
             )
-            return wire.refusal(
-                incoming, AwsError("InternalFailure", text, 501)
-            )  # 501, which no SDK tries again
+            # 501, which no SDK tries again
+            return wire.refusal(incoming, AwsError("InternalFailure", text, 501))
 
     def _moto(self, incoming: Incoming) -> Answer:
+        """Have a request executed by moto."""
         if not self.stack.moto_answers:
             managed_policies.load(incoming)
         done = moto_server.answer(incoming)
@@ -258,7 +257,7 @@ class Front:
         return done
 
     def _save(self, incoming: Incoming, done: Answer) -> Answer:
-        """The answer, once what the request has changed is in the stack's home."""
+        """Return the answer, once what the request has changed is in the stack's home."""
         if self._keeper is None or done.status >= 400 or not is_mutating(incoming.operation):
             return done
         try:
@@ -273,9 +272,12 @@ class Front:
         return done
 
     def _authorize(self, incoming: Incoming) -> None:
-        """AwsError for who may not.
+        """Check the caller's policies.
 
-        The stack's own calls are free, but not those that it makes for somebody.
+        The stack's own calls are free, but not those that it makes for a caller.
+
+        Raises:
+            AwsError: The caller lacks a right.
         """
         inside = _INTERNAL in incoming.environ
         caller = on_behalf_of() if inside else incoming.caller
@@ -285,22 +287,23 @@ class Front:
             or incoming.environ.get("PATH_INFO", "").startswith("/moto-api")
         ):
             return
-        enforced = self.access.on(counts=not inside)
+        enforced = self.access.applies_to_next_call(counts=not inside)
         if not (enforced or inside):
             return
         wire.parameters(incoming)
-        asked = _access_request(incoming, by_athena=inside)
+        request = _access_request(incoming, by_athena=inside)
         if inside:
-            self.used.add(asked, ())
+            self.used.add(request, ())
         if enforced:
-            self.access.check(incoming, caller, asked)
+            self.access.check(incoming, caller, request)
 
     def _enforce(self, environ: dict[str, Any]) -> Answer:
-        """Do as moto's set_initial_no_auth_action_count: from so many calls on, each caller is held
-        to its policies.
+        """Set after how many calls each caller is held to its policies.
+
+        It does what moto's set_initial_no_auth_action_count does.
         """
         try:
-            before = self.access.start(float(environ["wsgi.input"].read()))
+            previous = self.access.start(float(environ["wsgi.input"].read()))
         except ValueError:
             return Answer(
                 400, (("Content-Type", "text/plain"),), b"the body is a number of calls\n"
@@ -308,10 +311,11 @@ class Front:
         return Answer(
             200,
             (("Content-Type", "application/json"),),
-            _encode({"status": "ok", "PREVIOUS_INITIAL_NO_AUTH_ACTION_COUNT": str(before)}),
+            _encode({"status": "ok", "PREVIOUS_INITIAL_NO_AUTH_ACTION_COUNT": str(previous)}),
         )
 
     def _names(self, incoming: Incoming) -> tuple[str, ...]:
+        """Return the names of resources that a request is about."""
         if _INTERNAL in incoming.environ:
             return ()
         try:
@@ -319,25 +323,17 @@ class Front:
         except AwsError:  # it will be said when the operation is answered
             return ()
 
-    def _faults(self, incoming: Incoming, named: tuple[str, ...]) -> list[Fault]:
-        if _INTERNAL in incoming.environ:
-            return []
-        faults = (
-            self.stack.faults.take((kind,), incoming.service, incoming.operation, named)
-            for kind in OF_THE_WIRE
-        )
-        return [fault for fault in faults if fault is not None]
-
     def _log(
         self,
         incoming: Incoming,
         named: tuple[str, ...],
         done: Answer | None,
-        faults: list[Fault],
+        faults: Mapping[Kind, Fault],
         *,
         cut: bool,
         refused: bool = False,
     ) -> None:
+        """Log a call, and the rights that it needed."""
         if _INTERNAL in incoming.environ:
             return
         if (
@@ -347,39 +343,44 @@ class Front:
         ):
             self.used.add(_access_request(incoming), named)
         self.calls.add(
-            at=self.stack.clock.now(),
+            called_at=self.stack.clock.now(),
             service=incoming.service,
             operation=incoming.operation,
             names=named,
             status=0 if cut or done is None else done.status,
             error=done.error if done else None,
-            fault=faults[-1].kind if faults else None,
+            fault=next(reversed([*faults]), None),
         )
 
     # What a Context asks for (registry.Services).
 
     def client(self, service: str, account: str, region: str) -> Any:
+        """Return a boto3 client of this same stack."""
         return self._clients.get(service, account, region)
 
     def moto(
         self, service: str, operation: str, params: Mapping[str, Any], account: str, region: str
     ) -> dict[str, Any]:
+        """Return what moto alone answers to an operation."""
         incoming = wire.understand(
             in_process.environ_of_call(service, operation, params, account, region)
         )
         return in_process.parsed(service, operation, self._moto(incoming))
 
     def forward(self, incoming: Incoming) -> dict[str, Any]:
+        """Return what moto alone answers to a request."""
         return in_process.parsed(incoming.service, incoming.operation, self._moto(incoming))
 
     def _internal(self, environ: dict[str, Any]) -> Answer:
+        """Answer a request of the stack's own clients."""
         environ[_INTERNAL] = True
         return self.answer(wire.understand(environ))
 
 
 def _may_meet_deliveries(incoming: Incoming) -> bool:
-    """Whether an operation may see, or change, what a stream has still to deliver: all of S3's but
-    the one that a delivery makes itself.
+    """Return whether an operation may see or change what a stream has still to deliver.
+
+    In S3 these are all operations but the one that a delivery makes itself.
     """
     if incoming.service == "s3":
         return incoming.operation != "PutObject"
@@ -400,11 +401,13 @@ def _access_request(incoming: Incoming, *, by_athena: bool = False) -> AccessReq
 
 
 def _throttling(incoming: Incoming) -> AwsError:
+    """Return the error by which a service throttles."""
     code, status = _THROTTLED.get(incoming.service, ("ThrottlingException", 400))
     return AwsError(code, "Rate exceeded", status)
 
 
 def _error(incoming: Incoming, fault: Fault) -> AwsError:
+    """Return the error that a fault asks for."""
     code = fault.code or ("InternalError" if incoming.service == "s3" else "InternalFailure")
     return AwsError(
         code, "a fault that was asked for", fault.status or (400 if fault.code else 500)
@@ -412,11 +415,12 @@ def _error(incoming: Incoming, fault: Fault) -> AwsError:
 
 
 def _foreign(environ: Mapping[str, Any], *, any_host: bool) -> Answer | None:
-    """Requests that a web page makes in somebody's browser: this server runs commands, so it
-    answers programs only.
+    """Refuse a request that a web page makes in somebody's browser; None: it is none.
+
+    This server runs commands, so it answers programs only.
     """
     host = environ.get("HTTP_HOST", "").rpartition(":")[0] or environ.get("HTTP_HOST", "")
-    known = host in (
+    is_own_host = host in (
         "",
         "127.0.0.1",
         "localhost",
@@ -424,7 +428,7 @@ def _foreign(environ: Mapping[str, Any], *, any_host: bool) -> Answer | None:
         "host.docker.internal",
     ) or host.endswith((".localhost", ".amazonaws.com"))
     own = environ.get("HTTP_SEC_FETCH_SITE") in (None, "none", "same-origin")
-    if (known or any_host) and own and "HTTP_ORIGIN" not in environ:
+    if (is_own_host or any_host) and own and "HTTP_ORIGIN" not in environ:
         return None
     body = (
         b"this is a local AWS stack for programs on this machine; it does not answer web pages, "

@@ -1,7 +1,6 @@
-"""Stacks of the tests that are forked from one process a cloud, which has imported and read what
-each would (testing/fork_server.py).
+"""Fork the stacks of the tests from a process that has imported and read what each would.
 
-The genuine start is judged by test_stack_end.py, and by all that starts `isthmus` or a stack apart.
+See testing/fork_server.py. The genuine start is judged by test_stack_end.py, and by all that starts `isthmus` or a stack apart.
 """
 
 import contextlib
@@ -10,7 +9,7 @@ import os
 import subprocess
 from types import SimpleNamespace
 
-from isthmus_stack import run
+from isthmus_stack.core import launch
 from isthmus_stack.testing.fork_server import Forked
 
 MOTO = (
@@ -36,14 +35,15 @@ FIRST_ASKED = (
 
 def install():
     """From now on `run.start` forks the stacks of this process."""
-    run.subprocess = SimpleNamespace(
+    launch.subprocess = SimpleNamespace(
         Popen=popen, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired
     )
 
 
 def popen(command, **options):
     command = [word for word in command if word != "-P"]
-    return Forked(f"{__name__}:{command[2].rpartition('.')[2]}", command, **options)
+    cloud = command[2].rpartition(".")[2]
+    return Forked(f"isthmus_stack.testing.prepared_{cloud}", command, **options)
 
 
 def aws():
@@ -98,15 +98,11 @@ def _import_gcp():
     os.environ["ARROW_DEFAULT_MEMORY_POOL"] = (
         "system"  # as the stack itself says, before it imports Arrow
     )
-    from isthmus_stack.gcp import composition as handler_modules
+    from isthmus_stack.gcp.composition import CATALOG
     from isthmus_stack.gcp.core.rpc import late_packages
-    from isthmus_stack.gcp.core.rpc import methods as table
     from isthmus_stack.gcp.core.server import front, listeners  # noqa: F401  likewise
 
-    late_packages.install(api.module for api in table.APIS if api.module)
+    late_packages.install(api.module for api in CATALOG.apis if api.module)
     late_packages.install = lambda _packages: None
-    for api in table.APIS:
-        table.load(api)
     importlib.import_module("isthmus_stack.gcp.googlesql.analyzer")
-    for package in handler_modules.MODULES:
-        handler_modules.load(package)
+    CATALOG.load_all()

@@ -1,11 +1,13 @@
-"""What holds for both suites, as a plugin that pyproject.toml loads: how long a test may take,
-their order, the seconds by folder.
+"""A plugin of both suites: how long a test may take, their order, the seconds by folder.
+
+pyproject.toml loads it.
 """
 
 import atexit
 import gc
 import os
 import shutil
+import signal
 import sys
 from collections import Counter, defaultdict
 from itertools import zip_longest
@@ -16,8 +18,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import isthmus_stack
-from isthmus_stack.testing import stack_templates as forked
-from isthmus_stack.testing import workers
+from isthmus_stack.testing import stack_templates
 from isthmus_stack.testing.shared_folder import shared
 
 STACK = Path(isthmus_stack.__file__).parent
@@ -29,6 +30,10 @@ sys.pycache_prefix = os.environ.setdefault(
     "PYTHONPYCACHEPREFIX", str(STACK.parent / ".cache" / "bytecode")
 )
 sys.dont_write_bytecode = False
+# A background job of a script, and some CI runners, ignore SIGINT, and so would all that tests start
+# and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # The threads of a fit wait for each other by spinning: half of its CPU and more, and every core has
 # its worker already.
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -50,7 +55,7 @@ settings.register_profile("often", deadline=None, suppress_health_check=[HealthC
 settings.register_profile("isthmus", settings.get_profile("often"), derandomize=True)
 settings.load_profile("isthmus")
 gc.disable()  # what is imported and collected stays: see pytest_collection_finish
-forked.install()
+stack_templates.install()
 
 # pytest names a test by its folder, and would import `localstack/__init__.py` by that name, a
 # second time.
@@ -68,7 +73,6 @@ def pytest_configure(config):
         "numprocesses", None
     ):  # before the workers start
         shared()
-        workers.install()
 
 
 def pytest_collect_directory(path, parent):
@@ -102,7 +106,7 @@ def mixed(items):
 
 
 def pytest_collection_finish():
-    """What was imported and collected stays to the end.
+    """Keep what was imported and collected to the end.
 
     To walk through all of it again and again took a third of a test's CPU.
     """

@@ -1,4 +1,4 @@
-"""CONTRIBUTING's "Add an adapter", to the letter:
+"""docs/extending.md's "Add an adapter", to the letter:
 
 Isthmus from its wheel, a third party's adapter of one port, no cloud SDK.
 """
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 def walk():
     """The shell lines of the section, in two: up to the suite's last run, and what follows."""
-    section = (ROOT / "CONTRIBUTING.md").read_text().partition("## Add an adapter")[2]
+    section = (ROOT / "docs" / "extending.md").read_text().partition("## Add an adapter")[2]
     return re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
 
 

@@ -254,7 +254,7 @@ def test_each_measured_figure_of_the_scale_page_is_one_of_the_benchmarks():
 
 def test_the_walk_of_an_adapter_names_each_port_and_where_its_protocol_stands():
     section = (
-        (DOCS.parent / "CONTRIBUTING.md")
+        (DOCS / "extending.md")
         .read_text(encoding="utf-8")
         .partition("## Add an adapter")[2]
         .partition("\n## ")[0]

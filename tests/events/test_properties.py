@@ -33,6 +33,8 @@ from isthmus.project.specs.description import Attribute, Event
 from ..sampled import EVERY, costly
 from .conftest import IMPRESSION, NOW, click, impression, make_project, raw_count, seen
 
+pytestmark = pytest.mark.soak
+
 QUICK = costly(
     4, of=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )

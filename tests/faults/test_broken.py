@@ -6,7 +6,7 @@ import isthmus as im
 from isthmus.tests.cli.running import create, edit, isthmus, tree
 from isthmus.tests.faults.flow import settle
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.soak, pytest.mark.slow]
 
 
 def failed(folder, *arguments):

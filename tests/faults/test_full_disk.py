@@ -13,7 +13,7 @@ import isthmus as im
 from isthmus.tests.cli.running import create, isthmus
 from isthmus.tests.faults.flow import RELATIONS, digest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.soak, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from isthmus.tests.cli.running import create
 from isthmus.tests.faults.flow import FLOW, completed, disturbed, signalled_at_effect, world
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.soak, pytest.mark.slow]
 EVERY = bool(os.environ.get("ISTHMUS_EVERY_KILL"))  # `make test-often` sets it
 SEEDS, TRIES = (
     ((1, 2, 3), 2) if EVERY else ((1,), 1)

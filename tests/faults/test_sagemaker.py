@@ -23,7 +23,7 @@ from isthmus.tests.faults.flow import RELATIONS, digest
 from isthmus_stack.aws.core.environment import STRAY
 from isthmus_stack.client import Stack
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.soak, pytest.mark.slow]
 
 # what goes wrong, as the stack is told. 403 is not tried again by the SDK; the rest is, five times
 # in all

@@ -13,10 +13,11 @@ import sys
 import pytest
 
 from isthmus.tests.cli.running import CHILD, create, isthmus
-from isthmus.tests.faults.preloaded import COMPILER
-from isthmus.tests.faults.syscalls import Commands, Kind, Verb
+from isthmus.tests.faults.preloaded.commands import COMPILER
+from isthmus.tests.faults.preloaded.syscalls import Commands, Kind, Verb
 
 pytestmark = [
+    pytest.mark.soak,
     pytest.mark.slow,
     pytest.mark.skipif(
         sys.platform != "linux" or COMPILER is None,

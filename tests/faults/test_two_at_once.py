@@ -6,7 +6,7 @@ import pytest
 
 from isthmus.tests.cli.running import isthmus, start, tree
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.soak, pytest.mark.slow]
 
 HOLD = """
 import sys, isthmus

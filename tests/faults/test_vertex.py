@@ -21,7 +21,7 @@ from isthmus.tests.faults.flow import RELATIONS, digest, insisted
 from isthmus_stack.client import Stack
 from isthmus_stack.gcp.environment import stray
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.soak, pytest.mark.slow]
 
 # what goes wrong, as the stack is told; a denial is not tried again by the clients, the rest is
 # where it changes nothing to do it twice

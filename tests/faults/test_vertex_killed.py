@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.core.runtime.project import stacks
+from isthmus.core.runtime import stacks
 from isthmus.tests.cli.running import create, edit, isthmus
 from isthmus_stack.client import Stack
 from isthmus_stack.gcp.environment import stray
 
 pytestmark = [
+    pytest.mark.soak,
     pytest.mark.slow,
     pytest.mark.skipif(
         not Path("/proc/self").is_dir(), reason="what a stack started is seen in /proc"

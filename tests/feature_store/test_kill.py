@@ -14,7 +14,7 @@ from isthmus.feature_store.online.skew import skew
 
 from .shop import START, Clock, history, open_shop, put
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.soak, pytest.mark.slow]
 
 _CHILD = """
 import importlib.util, os, signal, sys

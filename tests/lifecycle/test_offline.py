@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import isthmus
-from isthmus.core.runtime.project import stacks
+from isthmus.core.runtime import stacks
 from isthmus.errors import Invalid, Refused, Unavailable, Unsupported
 from isthmus.project.load import load
 from isthmus.project.profiles.profiles import profile

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import isthmus as im
-from isthmus.core.runtime.project import stacks
+from isthmus.core.runtime import stacks
 from isthmus.core.user_state import kept_for, known_id
 from isthmus.errors import Refused
 from isthmus.lifecycle.resources.plan import plan

@@ -1,1 +1,4 @@
-"""What every service of the offline AWS stands on: requests, callers, the registry of handlers. It knows no service."""
+"""The floor below all services: requests, callers, the registry of handlers.
+
+It knows no service.
+"""

@@ -1,4 +1,4 @@
-"""Whose rights a call needs: its caller's, a role's, or those of whom the stack asks for."""
+"""The sender of a request, and the caller whose rights the stack's own calls need meanwhile."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who asks, as far as a request says it."""
+    """The sender of a request, as far as the request says it."""
 
     key: str  # access key
     token: str = ""  # session token
@@ -24,18 +24,18 @@ _caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
 
 
 def on_behalf_of() -> Caller | None:
-    """Whose rights the calls that the stack makes itself need now, in this thread.
+    """Return the caller whose rights the stack's own calls need now, in this thread.
 
-    None: the stack's own.
+    None: they need the stack's own rights, which are not limited.
     """
     return _caller.get()
 
 
 @contextmanager
 def acting_for(caller: Caller | None) -> Iterator[None]:
-    """What the stack asks itself meanwhile, in this thread, needs the rights of `caller`."""
-    before = _caller.set(caller)
+    """Make the stack's own calls in this thread need the rights of `caller` for a while."""
+    token = _caller.set(caller)
     try:
         yield
     finally:
-        _caller.reset(before)
+        _caller.reset(token)

@@ -39,16 +39,17 @@ STRAY = (
 
 
 def variables(url: str) -> dict[str, str]:
-    """With these every AWS SDK talks to the stack at `url` and to nothing else.
+    """Return the variables with which every AWS SDK talks to the stack at `url` alone.
 
     A server that is not ours takes any key.
     """
-    of_stack = keys.of(url)
+    of_stack = keys.keys_of(url)
     pair = of_stack.pair if of_stack is not None else ANY
     return exports(url, REGION, pair.access_key, pair.secret_key)
 
 
 def exports(url: str, region: str, access_key: str, secret_key: str) -> dict[str, str]:
+    """Return the variables that lead an AWS SDK to `url` with one pair of keys."""
     return {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": access_key,
@@ -58,13 +59,13 @@ def exports(url: str, region: str, access_key: str, secret_key: str) -> dict[str
 
 
 def proxy(url: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """What leads clients with addresses of their own there, too.
+    """Return the variables that also lead clients with fixed addresses of AWS to the stack.
 
-    Nothing where another proxy is set, or no stack of ours listens.
+    Empty where another proxy is set, or where no stack of ours listens.
     """
     if (
         any(environ.get(name, environ.get(DOOR)) != environ.get(DOOR) for name in _PROXIES)
-        or keys.of(url) is None
+        or keys.keys_of(url) is None
     ):
         return {}
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -73,18 +74,18 @@ def proxy(url: str, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def ways(url: str) -> tuple[tuple[str, dict[str, str]], ...]:
-    """What to export, with a word on each way in: there is one."""
+    """Return each way to reach the stack with the variables to export: AWS has a single one."""
     return (("", variables(url)),)
 
 
 def summary(url: str) -> str:
-    """How many operations the stack at `url` executes."""
-    from ...client import Stack
+    """Return a sentence on how many operations the stack at `url` executes."""
+    from ...core.client import Stack
 
     levels = Counter(operation["level"] for operation in Stack(url).coverage())
     return f"{levels['executes']} operations execute, {levels['stores only']} only store"
 
 
 def stray(name: str) -> bool:
-    """Whether a variable must not be there beside them."""
+    """Return whether a variable would lead an SDK away from the stack, and must not be set."""
     return name in STRAY or name.startswith("AWS_ENDPOINT_URL_")

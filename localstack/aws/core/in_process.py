@@ -1,6 +1,4 @@
-"""Calls that the stack makes of itself: boto3 clients without a socket, and single operations of
-moto's.
-"""
+"""Calls of the stack to itself: boto3 clients without a socket, and single operations of moto."""
 
 from __future__ import annotations
 
@@ -30,7 +28,7 @@ _OF_A_CONNECTION = frozenset({"CONTENT_LENGTH", "TRANSFER_ENCODING", "EXPECT"})
 
 
 class Clients:
-    """boto3's clients, one per service, account and region.
+    """boto3's clients for each service, account and region, whose requests stay in the process.
 
     Requests go to `send` as WSGI environments.
     """
@@ -41,6 +39,7 @@ class Clients:
         self._lock = threading.Lock()
 
     def get(self, service: str, account: str, region: str) -> Any:
+        """Return the client of a service for an account and a region; make it at the first call."""
         key = (service, account, region)
         with self._lock:
             if key not in self._made:
@@ -48,6 +47,7 @@ class Clients:
             return self._made[key]
 
     def _make(self, service: str, account: str, region: str) -> Any:
+        """Make a client whose requests are answered in the process."""
         client = _session().create_client(
             service,
             region_name=region,
@@ -66,13 +66,14 @@ class Clients:
         return client
 
     def _answer(self, authorization: str, request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        """Answer a client's request."""
         headers = {**request.headers, "Authorization": authorization}
         done = self._send(_environ(request.method, request.url, headers, _body(request.body)))
         return AWSResponse(request.url, done.status, dict(done.headers), _Raw(done.body))
 
 
 class _Raw(io.BytesIO):
-    """What urllib3's response is to botocore."""
+    """The body of an answer, in the form in which botocore expects urllib3's."""
 
     def stream(self, *_: object, **__: object) -> Iterator[bytes]:
         while chunk := self.read(1 << 20):
@@ -82,7 +83,7 @@ class _Raw(io.BytesIO):
 def environ_of_call(
     service: str, operation: str, params: Mapping[str, Any], account: str, region: str
 ) -> dict[str, Any]:
-    """The request that botocore would send for these parameters."""
+    """Return the request that botocore would send for these parameters, as a WSGI environment."""
     model = operation_model(service, operation)
     serializer = botocore.serialize.create_serializer(
         model.service_model.resolved_protocol, include_validation=False
@@ -102,7 +103,11 @@ def environ_of_call(
 
 
 def parsed(service: str, operation: str, done: Answer) -> dict[str, Any]:
-    """An answer as botocore would return it, without its metadata. AwsError when it is an error."""
+    """Return an answer as botocore would, without its metadata.
+
+    Raises:
+        AwsError: The answer is an error.
+    """
     model = operation_model(service, operation)
     parser = botocore.parsers.create_parser(model.service_model.resolved_protocol)
     headers = botocore.awsrequest.HeadersDict(dict(done.headers))
@@ -122,7 +127,7 @@ def parsed(service: str, operation: str, done: Answer) -> dict[str, Any]:
 
 
 def _session() -> botocore.session.Session:
-    """One that finds what another has read: a service's model is megabytes of JSON."""
+    """Return a botocore session that shares loaded models: one is megabytes of JSON."""
     session = botocore.session.Session()
     session.register_component("data_loader", _loader())
     return session
@@ -130,26 +135,30 @@ def _session() -> botocore.session.Session:
 
 @cache
 def _loader() -> Any:
+    """Return botocore's loader, which keeps the models that it has read."""
     return botocore.session.Session().get_component("data_loader")
 
 
 @lru_cache(maxsize=64)
 def _service_model(service: str) -> ServiceModel:
+    """Return botocore's model of a service."""
     model: ServiceModel = _session().get_service_model(service)
     return model
 
 
 def operation_model(service: str, operation: str) -> OperationModel:
+    """Return botocore's model of an operation, with the shapes of its input and output."""
     return _service_model(service).operation_model(operation)
 
 
 def _authorization(account: str, region: str, model: ServiceModel) -> str:
-    """As much of a signature as says who asks which service."""
+    """Return an Authorization header that names account, region and service, unsigned."""
     key = ANY.access_key if account == ACCOUNT else account
     return f"AWS4-HMAC-SHA256 Credential={key}/20200101/{region}/{model.signing_name}/aws4_request"
 
 
 def _body(body: Any) -> bytes:
+    """Return the body of a request as bytes."""
     if body is None:
         return b""
     if hasattr(body, "read"):
@@ -158,7 +167,7 @@ def _body(body: Any) -> bytes:
 
 
 def _environ(method: str, url: str, headers: Mapping[str, Any], body: bytes) -> dict[str, Any]:
-    """What a server would make of the request (PEP 3333)."""
+    """Return the WSGI environment (PEP 3333) that a server would make of a request."""
     parts = urlsplit(url)
     path = parts.path or "/"
     environ: dict[str, Any] = {

@@ -1,19 +1,20 @@
-"""A request, understood as far as it can be."""
+"""A request, as far as it can be understood before a handler has it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
-from moto.core.model import OperationModel
-from moto.core.request import Request
 
 from .caller import Caller
+from .moto_internals import OperationModel, Request
 
 UNKNOWN = "?"
 
 
 class Incoming(msgspec.Struct, kw_only=True):
+    """A request: who sends it, to which service, for which operation, with what parameters."""
+
     environ: dict[str, Any]
     account: str
     region: str

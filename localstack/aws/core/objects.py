@@ -20,11 +20,15 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class NoSuchBucket(Exception):
-    """The message is the bucket's name."""
+    """The bucket does not exist. The message is the bucket's name."""
 
 
 def split(uri: str) -> tuple[str, str]:
-    """s3://bucket/some/key -> (bucket, some/key). ValueError when it is not one."""
+    """Split s3://bucket/some/key into the bucket and the key.
+
+    Raises:
+        ValueError: It is not such a URI.
+    """
     for scheme in ("s3://", "s3a://", "s3n://"):
         if uri.startswith(scheme) and len(uri) > len(scheme):
             bucket, _, key = uri.removeprefix(scheme).partition("/")
@@ -33,20 +37,29 @@ def split(uri: str) -> tuple[str, str]:
 
 
 def read(s3: Any, uri: str) -> bytes:
+    """Return the bytes of the object at an s3:// URI."""
     bucket, key = split(uri)
     content: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     return content
 
 
 def write(s3: Any, uri: str, data: bytes) -> None:
-    """NoSuchBucket when there is none."""
+    """Write an object at an s3:// URI.
+
+    Raises:
+        NoSuchBucket: The bucket does not exist.
+    """
     bucket, key = split(uri)
     with _of_bucket(bucket):
         s3.put_object(Bucket=bucket, Key=key, Body=data)
 
 
 def objects_below(s3: Any, prefix: str) -> Iterator[Found]:
-    """Every object below an s3:// prefix, in key order. NoSuchBucket when there is none."""
+    """Yield every object below an s3:// prefix, in the order of the keys.
+
+    Raises:
+        NoSuchBucket: The bucket does not exist.
+    """
     bucket, key = split(prefix)
     with _of_bucket(bucket):
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
@@ -57,6 +70,7 @@ def objects_below(s3: Any, prefix: str) -> Iterator[Found]:
 
 
 def erase(s3: Any, uris: Iterable[str]) -> None:
+    """Delete the objects at these s3:// URIs."""
     for uri in uris:
         bucket, key = split(uri)
         s3.delete_object(Bucket=bucket, Key=key)

@@ -1,4 +1,4 @@
-"""NextToken, which is the place of a page's first item here."""
+"""Pages of lists: a NextToken is the position of the page's first item."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ _LONGEST = 18  # digits: no list is as long
 
 
 def start(params: Mapping[str, Any], refusal: AwsError, key: str = "NextToken") -> int:
-    """Where the page that is asked for begins.
+    """Return the position at which the requested page begins.
 
-    Raises `refusal` for a token that no answer had. `key`: what the service calls it.
+    Args:
+        params: The request's parameters.
+        refusal: The error for a token that no answer can have had.
+        key: What the service calls the token.
     """
     token = str(params.get(key) or 0)
     if not (token.isascii() and token.isdigit()) or len(token) > _LONGEST:
@@ -25,7 +28,7 @@ def start(params: Mapping[str, Any], refusal: AwsError, key: str = "NextToken") 
 def page(
     items: Sequence[T], params: dict[str, Any], size: int, refusal: AwsError
 ) -> tuple[Sequence[T], dict[str, str]]:
-    """At most MaxResults items (default `size`), and the NextToken where more follow."""
+    """Return at most MaxResults items (else `size`), and the NextToken where more items follow."""
     begin = start(params, refusal)
     end = begin + (params.get("MaxResults") or size)
     return items[begin:end], {"NextToken": str(end)} if end < len(items) else {}

@@ -1,25 +1,23 @@
-"""What a handler is, and what it is given.
+"""The registry of handlers, and the context that a handler works with.
 
     @handles("sagemaker", "CreateEndpoint")
     def create_endpoint(ctx: Context, params: dict[str, Any]) -> dict[str, Any]: ...
 
-`params` as botocore would have been given them (times are aware datetimes, blobs bytes); the result
-as botocore would return it (a StreamingBody as bytes). Handlers run in many threads at once: a
-store guards itself.
+`params` are as botocore would have been given them (times are aware datetimes, blobs are bytes),
+the result is as botocore would return it (a StreamingBody as bytes). Handlers run in many threads
+at once: a store guards itself.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
-from ...core.clock import Clock
-from ...core.faults import OF_THE_HANDLERS, Fault, Kind
+from ...core.contexts import StackContext
+from ...core.faults import Fault
 from ...core.state import Stack
 from .caller import acting_for
 from .environment import ACCOUNT, REGION, ROLE, exports
@@ -33,9 +31,13 @@ _NAMELESS = "no-role"
 
 
 class AwsError(Exception):
-    """An error as the service words it.
+    """An error in the service's own words.
 
-    `status` None: the one in the service's model, else 400. `fields`: the error shape's members.
+    Args:
+        code: The error's code, such as ResourceNotFound.
+        message: The text of the error.
+        status: The HTTP status; None: the one in the service's model, else 400.
+        fields: The members of the error's shape.
     """
 
     def __init__(self, code: str, message: str, status: int | None = None, **fields: Any) -> None:
@@ -47,10 +49,14 @@ class AwsError(Exception):
 
 
 class Handler(Protocol):
+    """A function that executes an operation."""
+
     def __call__(self, ctx: Context, params: dict[str, Any], /) -> dict[str, Any] | None: ...
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation that has a handler of ours."""
+
     service: str  # botocore's name
     name: str
     handler: Handler
@@ -61,9 +67,15 @@ OPERATIONS: dict[tuple[str, str], Operation] = {}
 
 
 def handles(service: str, *operations: str, executes: bool = True) -> Callable[[Handler], Handler]:
-    """Put a function into the table.
+    """Register the decorated function as the handler of operations of a service.
 
-    A second one for the same operation is an error: somebody's work would silently be lost.
+    Args:
+        service: botocore's name of the service.
+        operations: The names of its operations.
+        executes: False: the operation only stores, and the coverage list says so.
+
+    Raises:
+        ValueError: An operation has a handler already.
     """
 
     def add(handler: Handler) -> Handler:
@@ -81,7 +93,7 @@ def handles(service: str, *operations: str, executes: bool = True) -> Callable[[
 
 
 class Services(Protocol):
-    """What a Context needs of the front: moto below, the whole stack from above."""
+    """The part of the front that a Context needs: moto below it, the whole stack above."""
 
     def client(self, service: str, account: str, region: str) -> Any: ...
     def moto(
@@ -90,13 +102,13 @@ class Services(Protocol):
     def forward(self, incoming: Incoming) -> dict[str, Any]: ...
 
 
-class Context:
-    """What a handler is given.
+class Context(StackContext):
+    """A handler's access to the stack: its clock, its stores, its other services.
 
-    It may be kept (by a timer, by a thread); `forward` alone belongs to the request.
+    It may be kept by a timer or a thread; `forward` alone belongs to the request.
     """
 
-    __slots__ = ("_services", "_stack", "account", "caller", "incoming", "region", "state")
+    __slots__ = ("_services", "account", "caller", "incoming", "region")
 
     def __init__(
         self,
@@ -106,135 +118,95 @@ class Context:
         region: str,
         incoming: Incoming | None = None,
     ) -> None:
-        self._stack = stack
+        super().__init__(stack)
         self._services = services
         self.account = account
         self.region = region
         self.incoming = incoming
         self.caller = incoming.caller if incoming is not None else None
-        self.state = stack.state
 
     @property
-    def clock(self) -> Clock:
-        return self._stack.clock
+    def _owner(self) -> tuple[str, ...]:
+        return self.account, self.region
 
     @property
-    def images(self) -> Mapping[str, str]:
-        return self._stack.images
+    def _called(self) -> tuple[str, str]:
+        incoming = self.incoming
+        return (incoming.service, incoming.operation) if incoming is not None else ("", "")
 
     @property
     def moto_answers(self) -> bool:
-        """Whether moto's canned answers, and its leniency, are wanted where the service would
-        execute or refuse.
-        """
-        return self._stack.moto_answers
-
-    @property
-    def home(self) -> Path:
-        return self._stack.home
-
-    @property
-    def query_memory(self) -> int:
-        """Bytes that one query may use."""
-        return self._stack.query_memory
-
-    @property
-    def url(self) -> str:
-        return self._stack.url
+        """Whether moto's canned answers replace what the service executes or refuses."""
+        return self.stack.moto_answers
 
     def env(self, role: str) -> dict[str, str]:
-        """What a subprocess that acts as `role` (an ARN; "": the request named none) needs to reach
-        this stack with the genuine SDKs.
+        """Return the variables with which a subprocess that acts as a role reaches this stack.
+
+        Args:
+            role: The role's ARN; "": the request named none.
         """
         role = role or f"arn:aws:iam::{self.account}:role/{_NAMELESS}"
         session = self.sessions.issue(self.account, role=role)
         more = {"AWS_SESSION_TOKEN": session.token, ROLE: role}
-        return {**exports(self._stack.url, self.region, session.key, session.secret), **more}
+        return {**exports(self.stack.url, self.region, session.key, session.secret), **more}
 
     @property
     def sessions(self) -> Sessions:
-        """The keys that the stack issued itself, for all accounts and regions; a reset drops them."""
+        """The session keys that the stack has issued, of all accounts and regions.
+
+        A reset drops them.
+        """
         return self.state.store((ACCOUNT, REGION), Sessions)
 
-    @property
-    def stopping(self) -> threading.Event:
-        """Set at reset and shutdown: background work looks at it (`ctx.stopping.wait(1)` instead of
-        sleeping).
-        """
-        return self.state.stopping
-
-    def store(self, kind: type[T]) -> T:
-        """The one instance of `kind` for this account and region, made by `kind()`; a reset drops
-        it.
-        """
-        return self.state.store((self.account, self.region), kind)
-
     def client(self, service: str) -> Any:
-        """A boto3 client of this same stack (no socket in between): for other services, moto's
-        included. Not in the call log, no faults.
+        """Return a boto3 client of this same stack, without a socket in between.
+
+        It reaches every service, moto's included. Its calls are not in the log and meet no faults.
         """
         return self._services.client(service, self.account, self.region)
 
     def as_caller(self) -> AbstractContextManager[None]:
-        """What this thread asks of `client` meanwhile needs the caller's rights, as Athena's reads
-        of Glue and S3 do.
+        """Make the calls of this thread's clients need the caller's rights for a while.
+
+        Athena reads Glue and S3 so.
         """
         return acting_for(self.caller)
 
     def moto(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """What moto alone answers to an operation, even to one that has a handler of ours.
+        """Return what moto alone answers to an operation, even to one that has a handler of ours.
 
-        AwsError when it refuses.
+        Raises:
+            AwsError: moto refuses.
         """
         return self._services.moto(service, operation, params, self.account, self.region)
 
     def forward(self) -> dict[str, Any]:
-        """What moto alone answers to this very request. AwsError when it refuses."""
+        """Return what moto alone answers to this very request.
+
+        Raises:
+            AwsError: moto refuses.
+        """
         if self.incoming is None:
             raise RuntimeError(
                 "forward() belongs to a request; use moto(service, operation, params)"
             )
         return self._services.forward(self.incoming)
 
-    def fault(self, kind: Kind, name: str | None = None) -> Fault | None:
-        """Take a fault that only a handler can act out (silent-rollback, eventual-consistency);
-        None: all is well.
-        """
-        if kind not in OF_THE_HANDLERS:
-            raise ValueError(f"{kind} is the front's business")
-        service, operation = (
-            (self.incoming.service, self.incoming.operation) if self.incoming else ("", "")
-        )
-        return self._stack.faults.take((kind,), service, operation, (name,) if name else ())
-
     def service_fault(
         self, service: str, operation: str, names: tuple[str, ...] = ()
     ) -> Fault | None:
-        """Take a throttle or an error meant for a call that the stack makes itself: a pipeline's
-        for its steps, a job's for its host.
+        """Take a throttle or an error that is meant for a call that the stack makes itself.
 
-        Only rules that name the operation: the others are for what clients ask.
+        Such calls are a pipeline's for its steps, and a job's for its host. Only rules that name
+        the operation count: the others are for what clients ask.
         """
-        if not any(rule.operation == operation for rule in self._stack.faults.list()):
+        if not any(rule.operation == operation for rule in self.stack.faults.list()):
             return None
-        return self._stack.faults.take(("throttle", "error"), service, operation, names)
-
-    def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:
-        """Background work of the stack.
-
-        It watches `stopping`; its errors are written to the stack's stderr.
-        """
-        return self.state.spawn(function, *arguments)
-
-    def on_stop(self, function: Callable[[], object]) -> None:
-        """Call `function()` at the next reset or at shutdown: where subprocesses are killed and
-        files closed.
-        """
-        self.state.on_stop(function)
+        return self.stack.faults.take(("throttle", "error"), service, operation, names)
 
     def without_request(self) -> Context:
-        """The same, for what outlives the request: it does not hold the request's body."""
-        context = Context(self._stack, self._services, self.account, self.region)
+        """Return a context for what outlives the request: it does not hold the request's body."""
+        context = Context(self.stack, self._services, self.account, self.region)
         context.state = self.state
         context.caller = self.caller
         return context

@@ -1,5 +1,6 @@
-"""Session keys that the stack issues itself: to the jobs and model servers that it starts, and to
-who has a key already.
+"""Session keys that the stack issues itself.
+
+They go to the jobs and model servers that it starts, and to callers who have a key already.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from .caller import Caller
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """A session key, and whose rights it carries."""
+
     key: str
     secret: str
     token: str
@@ -25,7 +28,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sessions:
-    """Of one account. They end with the stack, as what they were issued to does."""
+    """The session keys of one account. They end with the stack, as their holders do."""
 
     def __init__(self) -> None:
         self._sessions: dict[str, Session] = {}
@@ -39,6 +42,14 @@ class Sessions:
         role: str = "",
         seconds: int | None = None,
     ) -> Session:
+        """Issue a new session key.
+
+        Args:
+            account: The account that the key belongs to.
+            owner: The caller whose rights the key has; None: those of `role`.
+            role: The role's ARN.
+            seconds: How long the key is valid; None: as long as the stack runs.
+        """
         until = datetime.now(UTC) + timedelta(seconds=seconds) if seconds is not None else None
         session = Session(
             key=fresh("ASIA"),
@@ -54,4 +65,5 @@ class Sessions:
         return session
 
     def get(self, key: str) -> Session | None:
+        """Return the session of an access key; None: the stack has issued no such key."""
         return self._sessions.get(key)

@@ -1,3 +1,1 @@
-"""Calls of an account that were recorded, without what is nobody else's business, and asked again
-of a stack.
-"""
+"""Recorded calls of an account, scrubbed of private names, and asked again of a stack."""

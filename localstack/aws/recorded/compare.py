@@ -1,6 +1,8 @@
-"""Ask recorded calls again, of a server that must answer as the recorded one did: its status, its
-error code, the shape of its answer (names and kinds), and the values that do not change from one
-time to the next: those of a list in the service's model, truths, and what the caller had named.
+"""Recorded calls, asked again of a server that must answer as the recorded one did.
+
+Compared are the status, the error code, the shape of the answer (names and kinds), and the values
+that do not change from one time to the next: those of a list in the service's model, truths, and
+what the caller had named.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """The differences of all calls."""
+
     compared: int  # calls
     passing: int  # calls that were asked and not compared: what they told of was on its way
     differences: tuple[Difference, ...]
@@ -64,27 +68,27 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 def compare(calls: Sequence[Call], about: About, url: str) -> Comparison:
-    """Ask all of them in their order of the server at `url`.
+    """Send all calls in their order to the server at `url`, and compare the answers.
 
-    Buckets that were there when they were recorded are made first.
+    Buckets that existed when the calls were recorded are made first.
     """
     client = _clients(url, about.region)
-    for bucket in _standing(calls):
+    for bucket in _existing_buckets(calls):
         client("s3").create_bucket(Bucket=bucket, **_location(about.region))
     learnt = Learnt()
     learnt.add(STACK, url)
     differences: list[Difference] = []
     passing = 0
     for call in _last_looks(calls):
-        here = _settled_answer(client(call.service), call, learnt.translated(call.params))
-        learnt.add(call.answer, here.value)
+        answer = _settled_answer(client(call.service), call, learnt.translated(call.params))
+        learnt.add(call.answer, answer.value)
         if on_its_way(call.answer):
             passing += 1
         else:
             shape = (
                 client(call.service).meta.service_model.operation_model(call.operation).output_shape
             )
-            differences += _differences(call, here, shape, learnt)
+            differences += _differences(call, answer, shape, learnt)
         learnt.use(call.params)
     return Comparison(
         compared=len(_last_looks(calls)) - passing, passing=passing, differences=tuple(differences)
@@ -92,6 +96,7 @@ def compare(calls: Sequence[Call], about: About, url: str) -> Comparison:
 
 
 def _clients(url: str, region: str) -> Callable[[str], Any]:
+    """Return a function that gives a boto3 client of the server for a service."""
     import boto3
     from botocore.config import Config
 
@@ -104,8 +109,8 @@ def _clients(url: str, region: str) -> Callable[[str], Any]:
     )
 
 
-def _standing(calls: Sequence[Call]) -> list[str]:
-    """The buckets that were used before anything made them."""
+def _existing_buckets(calls: Sequence[Call]) -> list[str]:
+    """Return the buckets that were used before anything made them."""
     created: set[str] = set()
     used: dict[str, None] = {}
     for call in calls:
@@ -120,6 +125,7 @@ def _standing(calls: Sequence[Call]) -> list[str]:
 
 
 def _location(region: str) -> dict[str, Any]:
+    """Return the parameters of CreateBucket that name a region."""
     return (
         {}
         if region == "us-east-1"
@@ -128,36 +134,37 @@ def _location(region: str) -> dict[str, Any]:
 
 
 class Learnt:
-    """What texts of the recording are here, and which the caller had used before it was answered."""
+    """The texts of the recording that stand for other ones now, and those that were used."""
 
     def __init__(self) -> None:
         self._here: dict[str, str] = {}
         self._used: set[str] = set()
 
-    def add(self, recorded: Any, here: Any) -> None:
-        """A recorded answer, and the one that came."""
-        if isinstance(recorded, Mapping) and isinstance(here, Mapping):
-            for name in recorded.keys() & here.keys():
-                self.add(recorded[name], here[name])
-        elif isinstance(recorded, list) and isinstance(here, list):
-            for first, second in zip(recorded, here, strict=False):
+    def add(self, recorded: Any, answered: Any) -> None:
+        """Add a recorded answer, and the one that came."""
+        if isinstance(recorded, Mapping) and isinstance(answered, Mapping):
+            for name in recorded.keys() & answered.keys():
+                self.add(recorded[name], answered[name])
+        elif isinstance(recorded, list) and isinstance(answered, list):
+            for first, second in zip(recorded, answered, strict=False):
                 self.add(first, second)
-        elif isinstance(recorded, str) and isinstance(here, str):
+        elif isinstance(recorded, str) and isinstance(answered, str):
             if WORD.fullmatch(recorded) or recorded == STACK:
-                self._here[recorded] = here
-            ids, ours = UUID.findall(recorded), UUID.findall(here)
+                self._here[recorded] = answered
+            ids, ours = UUID.findall(recorded), UUID.findall(answered)
             if len(ids) == len(ours):
                 self._here.update(zip(ids, ours, strict=True))
 
     def use(self, params: Any) -> None:
-        """A recorded request."""
+        """Add a recorded request."""
         self._used.update(_texts(params))
 
     def is_used(self, text: str) -> bool:
+        """Return whether the caller had used a text before it was answered."""
         return text in self._used and not WORD.fullmatch(text)
 
     def translated(self, value: Any) -> Any:
-        """A recorded value with the texts that stand for its own here."""
+        """Return a recorded value with the texts that stand for its own now."""
         if isinstance(value, Mapping):
             return {name: self.translated(member) for name, member in value.items()}
         if isinstance(value, list):
@@ -169,7 +176,7 @@ class Learnt:
 
 
 def on_its_way(answer: Any) -> bool:
-    """Whether something in an answer says that it is not over: Creating, InProgress, QUEUED."""
+    """Return whether something in an answer says that it is not over: Creating, InProgress."""
     if isinstance(answer, Mapping):
         return any(
             member.lower().endswith(_ON_ITS_WAY)
@@ -181,8 +188,9 @@ def on_its_way(answer: Any) -> bool:
 
 
 def _last_looks(calls: Sequence[Call]) -> tuple[Call, ...]:
-    """Without looks at what was on its way that came again before anything was changed: who waits
-    looks often.
+    """Return the calls without repeated looks at what was on its way.
+
+    Who waits looks often; the last look before something is changed counts.
     """
     later: set[tuple[str, str, bytes]] = set()
     significant: list[Call] = []
@@ -200,7 +208,9 @@ def _last_looks(calls: Sequence[Call]) -> tuple[Call, ...]:
 
 
 def _settled_answer(client: Any, call: Call, params: dict[str, Any]) -> _Answer:
-    """The answer; of a read once what the recording shows as over is over here, too, or after two
+    """Return the answer to a call.
+
+    That of a read comes once what the recording shows as over is over here, too, or after two
     minutes.
     """
     end = time.monotonic() + _PATIENCE
@@ -213,6 +223,7 @@ def _settled_answer(client: Any, call: Call, params: dict[str, Any]) -> _Answer:
 
 
 def _answer(client: Any, operation: str, params: dict[str, Any]) -> _Answer:
+    """Call an operation, and return its answer or its error."""
     from botocore import xform_name
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -233,13 +244,16 @@ def _answer(client: Any, operation: str, params: dict[str, Any]) -> _Answer:
     return _Answer(status, None, value)
 
 
-def _differences(call: Call, here: _Answer, shape: Any, learnt: Learnt) -> Iterator[Difference]:
-    if call.error != here.error:
-        places = [("error", call.error or "an answer", here.error or "an answer")]
-    elif call.status != here.status:
-        places = [("status", str(call.status), str(here.status))]
+def _differences(call: Call, answer: _Answer, shape: Any, learnt: Learnt) -> Iterator[Difference]:
+    """Yield the differences between a recorded answer and one that came."""
+    if call.error != answer.error:
+        places = [("error", call.error or "an answer", answer.error or "an answer")]
+    elif call.status != answer.status:
+        places = [("status", str(call.status), str(answer.status))]
     else:
-        places = list(dict.fromkeys(_otherwise(call.answer, here.value, shape, "", learnt)))
+        places = list(
+            dict.fromkeys(_value_differences(call.answer, answer.value, shape, "", learnt))
+        )
     for where, recorded, now in places:
         yield Difference(
             call=call.number,
@@ -250,70 +264,78 @@ def _differences(call: Call, here: _Answer, shape: Any, learnt: Learnt) -> Itera
         )
 
 
-def _otherwise(
-    recorded: Any, here: Any, shape: Any, where: str, learnt: Learnt | None
+def _value_differences(
+    recorded: Any, answered: Any, shape: Any, where: str, learnt: Learnt | None
 ) -> Iterator[tuple[str, str, str]]:
-    """Where, what was recorded, what is here. `learnt` None: of names and kinds alone."""
-    if (kinds := (kind(recorded), kind(here)))[0] != kinds[1]:
+    """Yield where answers differ, what was recorded, and what came.
+
+    `learnt` None: names and kinds alone are compared.
+    """
+    if (kinds := (kind(recorded), kind(answered)))[0] != kinds[1]:
         yield where, *kinds
     elif kinds[0] == "object":
-        yield from _of_objects(recorded, here, shape, where, learnt)
+        yield from _object_differences(recorded, answered, shape, where, learnt)
     elif kinds[0] == "list":
-        yield from _of_lists(recorded, here, shape, where, learnt)
+        yield from _list_differences(recorded, answered, shape, where, learnt)
     elif (
         learnt is not None
         and _is_stable(recorded, shape, learnt)
-        and (wanted := learnt.translated(recorded)) != here
+        and (expected := learnt.translated(recorded)) != answered
     ):
-        yield where, str(wanted), str(here)
+        yield where, str(expected), str(answered)
 
 
 def _is_stable(recorded: Any, shape: Any, learnt: Learnt) -> bool:
+    """Return whether a value is the same from one time to the next."""
     is_text = isinstance(recorded, str)
     return isinstance(recorded, bool) or (
         is_text and (recorded in getattr(shape, "enum", ()) or learnt.is_used(recorded))
     )
 
 
-def _of_objects(
-    recorded: Any, here: Any, shape: Any, where: str, learnt: Learnt | None
+def _object_differences(
+    recorded: Any, answered: Any, shape: Any, where: str, learnt: Learnt | None
 ) -> Iterator[tuple[str, str, str]]:
+    """Yield the differences between two objects."""
     if getattr(shape, "type_name", "") == "map":
-        for first, second in zip(recorded.values(), here.values(), strict=False):
-            yield from _otherwise(first, second, shape.value, f"{where}{{}}", learnt)
+        for first, second in zip(recorded.values(), answered.values(), strict=False):
+            yield from _value_differences(first, second, shape.value, f"{where}{{}}", learnt)
         return
     members = getattr(shape, "members", {})
-    for name in [*recorded, *(name for name in here if name not in recorded)]:
+    for name in [*recorded, *(name for name in answered if name not in recorded)]:
         place = f"{where}.{name}" if where else name
-        if name not in here or name not in recorded:
+        if name not in answered or name not in recorded:
             yield (
                 place,
                 kind(recorded[name]) if name in recorded else "absent",
-                kind(here[name]) if name in here else "absent",
+                kind(answered[name]) if name in answered else "absent",
             )
         else:
-            yield from _otherwise(recorded[name], here[name], members.get(name), place, learnt)
+            yield from _value_differences(
+                recorded[name], answered[name], members.get(name), place, learnt
+            )
 
 
-def _of_lists(
-    recorded: list[Any], here: list[Any], shape: Any, where: str, learnt: Learnt | None
+def _list_differences(
+    recorded: list[Any], answered: list[Any], shape: Any, where: str, learnt: Learnt | None
 ) -> Iterator[tuple[str, str, str]]:
-    """Pair by pair where there are as many, else names and kinds: an account's lists hold what is
-    not the caller's.
+    """Compare lists pair by pair where they are as long, else by names and kinds.
+
+    An account's lists hold what is not the caller's.
     """
-    if len(recorded) == len(here):
-        for first, second in zip(recorded, here, strict=True):
-            yield from _otherwise(
+    if len(recorded) == len(answered):
+        for first, second in zip(recorded, answered, strict=True):
+            yield from _value_differences(
                 first, second, getattr(shape, "member", None), f"{where}[]", learnt
             )
-    elif recorded and here:
-        yield from _otherwise(recorded[0], here[0], None, f"{where}[]", None)
+    elif recorded and answered:
+        yield from _value_differences(recorded[0], answered[0], None, f"{where}[]", None)
     else:
-        yield where, f"{len(recorded)} items", f"{len(here)} items"
+        yield where, f"{len(recorded)} items", f"{len(answered)} items"
 
 
 def kind(value: Any) -> str:
-    """What a value is, kept or as boto3 gives it."""
+    """Return the kind of a value, as it is kept or as boto3 gives it."""
     if isinstance(value, Mapping):
         return {
             "$time": "time",
@@ -331,6 +353,7 @@ def kind(value: Any) -> str:
 
 
 def _texts(value: Any) -> Iterator[str]:
+    """Yield every text in a value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping | list):

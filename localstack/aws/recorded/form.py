@@ -1,5 +1,6 @@
-"""How a call is kept: a folder with about.json and a line of calls.jsonl for each call, in the
-order in which they were answered.
+"""The form of a recording: a folder with about.json and calls.jsonl.
+
+The latter has a line for each call, in the order in which they were answered.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ _LARGEST = 5_000_000  # bytes of a body that is kept; of a larger one its size i
 
 
 class NewerRecording(ValueError):
-    """A later version wrote it."""
+    """A recording that a later version wrote."""
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=1):
-    """Whose calls these are. Who changes the layout of either file raises the tag, their format."""
+    """The head of a recording. A change of either file's layout raises the tag, their format."""
 
     cloud: str
     region: str
@@ -30,7 +31,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=1
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was asked, as boto3 was given it, and what was answered.
+    """A call as boto3 was given it, and its answer.
 
     Values that JSON has no kind for are objects with one key: `$bytes` (base64), `$text` (bytes
     that are text), `$size` (bytes that are not kept), `$time`, `$stream` (a body, which is not
@@ -48,21 +49,25 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def read(folder: Path) -> tuple[About, tuple[Call, ...]]:
-    """A recording's head and its calls, in their order.
+    """Return a recording's head and its calls, in their order.
 
-    OSError: there is none. NewerRecording. ValueError: damaged.
+    Raises:
+        OSError: There is none.
+        NewerRecording: A later version wrote it.
+        ValueError: It is damaged.
     """
     data = (folder / ABOUT).read_bytes()
     written = msgspec.json.decode(data, type=dict[str, Any]).get("schema", 0)
-    known = About.__struct_config__.tag
-    if written != known:
+    format_here = About.__struct_config__.tag
+    if written != format_here:
         raise NewerRecording(
-            f"{folder / ABOUT} was written in format {written}; this version reads {known}"
+            f"{folder / ABOUT} was written in format {written}; this version reads {format_here}"
         )
     return msgspec.json.decode(data, type=About), tuple(_calls(folder / CALLS))
 
 
 def _calls(file: Path) -> Iterator[Call]:
+    """Yield the calls in a file."""
     decode = msgspec.json.Decoder(Call).decode
     for number, line in enumerate(file.read_bytes().splitlines(), start=1):
         try:
@@ -72,7 +77,7 @@ def _calls(file: Path) -> Iterator[Call]:
 
 
 def body(data: bytes) -> dict[str, Any]:
-    """Bytes of a request."""
+    """Return the bytes of a request as they are kept."""
     if len(data) > _LARGEST:
         return {"$size": len(data)}
     try:
@@ -82,7 +87,7 @@ def body(data: bytes) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A kept value as boto3 takes it."""
+    """Return a kept value as boto3 takes it."""
     if isinstance(value, list):
         return [plain(member) for member in value]
     if not isinstance(value, dict):

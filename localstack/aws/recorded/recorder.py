@@ -1,4 +1,4 @@
-"""Record what a boto3 session's clients ask and are answered."""
+"""A recorder of what a boto3 session's clients ask and are answered."""
 
 from __future__ import annotations
 
@@ -17,20 +17,25 @@ _ASKED = "isthmus_recorded_params"
 
 
 class Recorder:
-    """Every call since `begin` of the clients that a session makes from now on, as lines of a
-    folder: an SDK's own repeats are one call.
+    """The recorder of the clients that a session makes from now on.
 
-    A line is written when a call is answered, so a killed process leaves what it had done. A call
+    It keeps every call since `begin` as a line in a folder: an SDK's own repeats are one call. A
+    line is written when a call is answered, so a killed process leaves what it had done. A call
     without an answer leaves none.
+
+    Args:
+        session: The boto3 session.
+        folder: An empty folder.
+        names: The caller's own names, each with what is kept in its place.
+        version: The version that records.
+
+    Raises:
+        FileExistsError: The folder holds something.
     """
 
     def __init__(
         self, session: Any, folder: Path, *, names: Mapping[str, str], version: str
     ) -> None:
-        """`names`: the caller's own, each with what is kept in its place.
-
-        FileExistsError: the folder holds something.
-        """
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise FileExistsError(f"{folder} is not empty")
@@ -57,10 +62,11 @@ class Recorder:
         self._begun = True
 
     def _on_request(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
+        """Note the parameters of a call."""
         if not self._begun:
             return
         with self._lock:
-            context[_ASKED] = self._scrubber.asked(params)
+            context[_ASKED] = self._scrubber.request_value(params)
 
     def _on_answer(
         self,
@@ -70,6 +76,7 @@ class Recorder:
         context: Mapping[str, Any],
         **_: Any,
     ) -> None:
+        """Write the line of a call that is answered."""
         if _ASKED not in context:
             return
         error = parsed.get("Error", {}) if http_response.status_code >= 300 else {}

@@ -1,9 +1,9 @@
-"""What is kept of a call's values.
+"""The values of a call as they are kept, without private ones.
 
-Of a request all, with the account, keys, people and the caller's own names replaced; of a request's
-body with the names alone replaced. Of an answer only words that a request had used before, and
-those of which the service's model has a list: every other text becomes `text-N`, the same text
-always the same one.
+Of a request all is kept, with the account, keys, people and the caller's own names replaced; of a
+request's body with the names alone replaced. Of an answer only words are kept that a request had
+used before, and those of which the service's model has a list: every other text becomes `text-N`,
+the same text always the same one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ _TOKEN = re.compile(r"[A-Za-z0-9+/=_-]{40,}")
 
 
 class Scrubber:
-    """`names`: the caller's own, each with what stands for it. One thread at a time."""
+    """The replacement of private values. One thread uses it at a time.
+
+    Args:
+        names: The caller's own names, each with what stands for it.
+    """
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = [
@@ -42,16 +46,15 @@ class Scrubber:
         ]
         self._used: set[str] = {"", ACCOUNT}  # texts of requests, as they are kept
         self._words: dict[str, str] = {}  # a text of an answer -> what stands for it
-        self._numbered: dict[
-            str, str
-        ] = {}  # an account, a key, a person, an id -> what stands for it
+        # an account, a key, a person, an id -> what stands for it
+        self._numbered: dict[str, str] = {}
 
-    def asked(self, value: Any) -> Any:
-        """A request's value as it is kept."""
+    def request_value(self, value: Any) -> Any:
+        """Return a request's value as it is kept."""
         if isinstance(value, Mapping):
-            return {str(name): self.asked(member) for name, member in value.items()}
+            return {str(name): self.request_value(member) for name, member in value.items()}
         if isinstance(value, list | tuple):
-            return [self.asked(member) for member in value]
+            return [self.request_value(member) for member in value]
         if isinstance(value, str):
             return self._request_text(value)
         if value is None or isinstance(value, bool | int | float):
@@ -63,7 +66,12 @@ class Scrubber:
         )
 
     def answered(self, value: Any, shape: Any = None) -> Any:
-        """An answer's value as it is kept; `shape`: botocore's, where it has one."""
+        """Return an answer's value as it is kept.
+
+        Args:
+            value: The value.
+            shape: botocore's shape, where it has one.
+        """
         kind = getattr(shape, "type_name", "")
         if isinstance(value, Mapping):
             return dict(self._members(value, shape))
@@ -84,14 +92,14 @@ class Scrubber:
         )
 
     def message(self, text: str) -> str:
-        """An error's words: they are told, without names."""
+        """Return an error's words as they are kept: without names."""
         text = _PERSON.sub(
             lambda hit: self._stand_in(hit[0], "person-{}@example.com"), self.text(text)
         )
         return _TOKEN.sub(lambda hit: hit[0] if hit[0] in self._used else "...", text)
 
     def word(self, text: str) -> str:
-        """A text of an answer."""
+        """Return a text of an answer as it is kept."""
         masked = self.text(text)
         return (
             masked
@@ -100,7 +108,7 @@ class Scrubber:
         )
 
     def text(self, text: str) -> str:
-        """A text without the caller's names, accounts, keys, people and ids."""
+        """Return a text without the caller's names, accounts, keys, people and ids."""
         text = UUID.sub(lambda hit: self._stand_in(hit[0].lower(), _UUID), self._pseudonym(text))
         text = _PRINCIPAL.sub(lambda hit: f"{hit[1]}{self._stand_in(hit[2], 'person-{}')}", text)
         text = _NUMBER.sub(
@@ -109,23 +117,27 @@ class Scrubber:
         return _KEY.sub(lambda hit: self._stand_in(hit[0], "KEY{}"), text)
 
     def _request_text(self, text: str) -> str:
+        """Return a request's text as it is kept, and note that it was used."""
         replacement = self._words.get(text) or self.text(text)
         self._used.add(replacement)
         return replacement
 
     def _body(self, data: bytes) -> dict[str, Any]:
-        """Of what is stored the names alone are replaced: it is the caller's own, and others know
-        it by its digest.
+        """Return the body of a request as it is kept: the names alone are replaced.
+
+        It is the caller's own, and others know it by its digest.
         """
         body = form.body(data)
         return {"$text": self._pseudonym(body["$text"])} if "$text" in body else body
 
     def _pseudonym(self, text: str) -> str:
+        """Replace the caller's own names in a text."""
         for pattern, mask in self._names:
             text = pattern.sub(mask, text)
         return text
 
     def _members(self, value: Mapping[str, Any], shape: Any) -> Iterator[tuple[str, Any]]:
+        """Yield the members of an answer as they are kept."""
         of_map = getattr(shape, "type_name", "") == "map"
         members: Mapping[str, Any] = {} if of_map else getattr(shape, "members", {})
         for name, member in value.items():
@@ -137,19 +149,21 @@ class Scrubber:
             )
 
     def _stand_in(self, text: str, pattern: str) -> str:
-        """The same for the same text; a stand-in stands for itself."""
+        """Return what stands for a text: always the same; a stand-in stands for itself."""
         if text in self._numbered.values():
             return text
         return self._numbered.setdefault(text, pattern.format(len(self._numbered) + 1))
 
 
 def _whole(name: str) -> re.Pattern[str]:
+    """Return a pattern for a name that is no part of a longer one."""
     return re.compile(rf"(?<![0-9A-Za-z]){re.escape(name)}(?![0-9A-Za-z])")
 
 
 def _content(stream: Any) -> bytes:
-    """What a request's body holds; a file is left where it stands. b"" for what cannot be read
-    twice.
+    """Return what a request's body holds; a file is left where it stands.
+
+    b"": it cannot be read twice.
     """
     if isinstance(stream, bytes | bytearray):
         return bytes(stream)

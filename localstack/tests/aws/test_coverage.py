@@ -4,17 +4,18 @@ import pytest
 from botocore.exceptions import ClientError
 
 from isthmus_stack.aws import coverage
+from isthmus_stack.aws.core.protocol import moto_operations
 
 
 @pytest.mark.parametrize("service", sorted(coverage.MOTO_EXECUTES))
 def test_what_is_said_to_execute_below_is_an_operation_that_moto_has(service):
-    assert set(coverage._operations(service)) >= coverage.MOTO_EXECUTES[service]
-    assert coverage.moto_has(service) >= coverage.MOTO_EXECUTES[service]
+    assert set(moto_operations.operations_of(service)) >= coverage.MOTO_EXECUTES[service]
+    assert moto_operations.moto_has(service) >= coverage.MOTO_EXECUTES[service]
 
 
-@pytest.mark.parametrize("service", sorted(coverage._MOTO_ELSEWHERE))
+@pytest.mark.parametrize("service", sorted(moto_operations._MOTO_ELSEWHERE))
 def test_what_is_said_to_be_elsewhere_in_moto_is_an_operation_without_a_method_of_its_name(service):
-    assert set(coverage._operations(service)) >= coverage._MOTO_ELSEWHERE[service]
+    assert set(moto_operations.operations_of(service)) >= moto_operations._MOTO_ELSEWHERE[service]
 
 
 def test_every_operation_of_every_service_has_exactly_one_level():

@@ -1,10 +1,7 @@
-"""Processes that are forked from a template end, fail and are interrupted as genuine ones would
-(testing/fork_server.py).
-"""
+"""Forked processes end, fail and are interrupted as genuine ones would (testing/fork_server.py)."""
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 
@@ -13,48 +10,22 @@ import pytest
 from isthmus_stack.testing import fork_server
 
 pytestmark = pytest.mark.slow
-
-# A template of a module `toy`, which says where and what it is, and ends with the number that it
-# reads.
-TEMPLATE = """
-import os, socket, sys
-from pathlib import Path
-from isthmus_stack.testing import fork_server
-
-def toy(arguments):
-    print(os.getpid(), *arguments, os.environ["TOLD"], os.getcwd(), os.getsid(0) == os.getpid(), flush=True)
-    return int(sys.stdin.readline())
-
-toys = lambda: {"toy": toy}
-fork_server.serve("__main__:toys", socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]))
-"""
+PREPARATION = "isthmus_stack.tests.package.prepared_toy"
 
 
-@pytest.fixture
-def template(tmp_path, monkeypatch):
-    """The template's process, in a group of its own."""
-    place = tmp_path / "toy.lock"
-    with fork_server._socket() as listening:
-        listening.bind(fork_server._address(place))
-        listening.listen()
-        command = [sys.executable, "-c", TEMPLATE, str(listening.fileno()), str(place)]
-        process = subprocess.Popen(
-            command, pass_fds=[listening.fileno()], process_group=0, stderr=subprocess.PIPE
-        )
-    monkeypatch.setattr(fork_server, "shared", lambda: tmp_path)
-    made = fork_server._Template("__main__:toy")
-    monkeypatch.setattr(fork_server, "_template", lambda _template: made)
-    yield process
-    made._socket.close()
-    assert process.wait(120) in (0, -signal.SIGKILL)
-    process.stderr.close()
+@pytest.fixture(autouse=True)
+def server():
+    """A fork server of this test's own."""
+    fork_server._server.cache_clear()
+    yield fork_server._server(PREPARATION)
+    fork_server._server.cache_clear()
 
 
 def toy(folder, *, session=False):
     command = [sys.executable, "-m", "toy", "a", "b"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     return fork_server.Forked(
-        "__main__:toys",
+        PREPARATION,
         command,
         **pipes,
         env={"TOLD": "yes"},
@@ -64,9 +35,7 @@ def toy(folder, *, session=False):
 
 
 @pytest.mark.parametrize("session", [False, True])
-def test_it_has_its_arguments_environment_folder_session_streams_and_exit_code(
-    template, tmp_path, session
-):
+def test_it_has_its_arguments_environment_folder_session_streams_and_exit_code(tmp_path, session):
     process = toy(tmp_path, session=session)
     assert process.stdout.readline().decode() == f"{process.pid} a b yes {tmp_path} {session}\n"
     assert process.poll() is None
@@ -76,42 +45,43 @@ def test_it_has_its_arguments_environment_folder_session_streams_and_exit_code(
     process.stdout.close()
 
 
-def test_ctrl_c_interrupts_what_was_forked_and_not_the_template(template, tmp_path):
-    process = toy(tmp_path)
+def test_ctrl_c_interrupts_what_was_forked_and_not_the_server(tmp_path, server):
+    process = toy(tmp_path, session=True)
     process.stdout.readline()
-    os.killpg(template.pid, signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)
     assert process.wait(120) == 1
+    pid = server._forkserver_pid
+    os.kill(pid, signal.SIGINT)
     other = toy(tmp_path)
     other.stdin.close()
     assert other.wait(120) == 1, "no number is none"
+    assert server._forkserver_pid == pid
 
 
-def test_where_the_template_is_killed_nobody_ended_well_and_who_asks_for_another_is_told(
-    template, tmp_path
-):
+def test_where_the_server_is_killed_nobody_ended_well_and_the_next_has_another(tmp_path, server):
     process = toy(tmp_path)
     process.stdout.readline()
-    template.kill()
+    os.kill(server._forkserver_pid, signal.SIGKILL)
     assert process.wait(120) == process.poll() == -signal.SIGKILL
     process.stdin.close()
-    with pytest.raises(RuntimeError, match="has ended"):
-        toy(tmp_path)
+    other = toy(tmp_path)
+    other.stdin.write(b"3\n")
+    other.stdin.close()
+    assert other.wait(120) == 3
 
 
-def test_who_is_interrupted_while_it_waits_for_a_pid_leaves_it_to_nobody(
-    template, tmp_path, monkeypatch
-):
-    """As a test is by its time-out."""
-
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(socket.socket, "recv", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            toy(tmp_path)
-    process = toy(tmp_path)
-    assert process.stdout.readline().split()[0].decode() == str(process.pid)
-    process.stdin.close()
-    process.stdout.close()
-    process.wait(120)
+def test_a_child_hears_ctrl_c_where_who_started_the_tests_ignores_it(tmp_path):
+    """A background job of a script, and `nohup`, ignore SIGINT, and every child inherits that."""
+    asks = "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    code = (
+        "import subprocess, sys, isthmus_stack.testing.suite\n"
+        f"subprocess.run([sys.executable, '-c', {asks!r}], check=True)"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        check=True,
+    )
+    assert process.stdout == "True\n"

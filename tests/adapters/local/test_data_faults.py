@@ -18,7 +18,7 @@ from isthmus.target import Profile
 
 from . import processes
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.soak, pytest.mark.slow]
 
 COLUMNS = (
     Column(name="event_id", type="string", required=True),

@@ -165,7 +165,7 @@ class Tables:
         self.relations = relations
 
     def needed(self, database, name, _at=None):
-        from isthmus_stack.aws.services.athena.tables.catalog import Column, Table
+        from isthmus_stack.aws.services.athena.schemas import Column, Table
 
         columns = tuple(
             Column(name=column, type=HIVE[kind]) for column, kind in self.relations[name][0]

@@ -11,7 +11,7 @@ from isthmus.tests.conformance.toy_models import until
 from isthmus.tests.endpoints import mini
 from isthmus.tests.endpoints.gateway.gateway_kit import deployed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.soak, pytest.mark.slow]
 
 ANSWERS = 400  # after which it is killed
 RANKING = """

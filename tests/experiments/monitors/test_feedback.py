@@ -14,6 +14,8 @@ from isthmus.project.specs.monitors import Alarms
 
 from .feedback_world import alarms
 
+pytestmark = pytest.mark.soak
+
 WORLDS, SEED = 16, 20261127
 ALARM = Alarms(satisfied_ratio=0.8, mix_drift=0.05)
 

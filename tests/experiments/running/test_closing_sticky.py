@@ -20,7 +20,7 @@ from .genuine_closing import Closing
 
 EVERY = bool(os.environ.get("ISTHMUS_EVERY_CRASH"))
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.soak, pytest.mark.slow]
 
 
 @pytest.fixture

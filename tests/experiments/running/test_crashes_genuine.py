@@ -24,6 +24,7 @@ from ...rollouts.scenario_files import ENDPOINT, ROLLOUT
 from ..desk import genuine_project
 
 pytestmark = [
+    pytest.mark.soak,
     pytest.mark.slow,
     pytest.mark.skipif(not os.environ.get("ISTHMUS_EVERY_CRASH"), reason="minutes"),
 ]

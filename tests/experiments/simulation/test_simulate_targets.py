@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from isthmus.core.runtime.project import stacks
+from isthmus.core.runtime import stacks
 from isthmus.experiments.measure.audit import audit
 from isthmus.experiments.simulation import clock
 from isthmus.experiments.simulation.simulate import simulate
@@ -20,6 +20,7 @@ from ..chain.test_chain import led_to
 from .test_simulate import DUEL, LIKING
 
 pytestmark = [
+    pytest.mark.soak,
     pytest.mark.slow,
     pytest.mark.skipif(not os.environ.get("ISTHMUS_EVERY_KILL"), reason="minutes: make test-often"),
 ]

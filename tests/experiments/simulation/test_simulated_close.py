@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from isthmus.core.runtime.project import stacks
+from isthmus.core.runtime import stacks
 from isthmus.endpoints.deploy.deploy import deploy
 from isthmus.endpoints.traffic import manual, owner
 from isthmus.endpoints.traffic.manual import observe, traffic
@@ -31,7 +31,7 @@ from ...endpoints import mini
 from ..chain.http_chain import PROFILES
 from ..chain.test_chain import led_to
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.soak, pytest.mark.slow, pytest.mark.timeout(600)]
 AIMED = """
 experiments:
   better: {arms: {control: {}, treatment: {variant: challenger}}, share: 100%, metric: ctr}

@@ -15,6 +15,8 @@ from isthmus.experiments.statistics.sums import Sums
 
 from .worlds import KINDS, sums, sums_so_far, units
 
+pytestmark = pytest.mark.soak
+
 RUNS, UNITS, LOOKS = 2000, 300, 20
 
 

@@ -28,7 +28,7 @@ def install():
 
 
 def _subprocess():
-    popen = starter(f"{__name__}:steps", {RUNNER, STEP})
+    popen = starter("isthmus.tests.pipelines.runs.prepared_steps", {RUNNER, STEP})
     return SimpleNamespace(Popen=popen, DEVNULL=subprocess.DEVNULL, PIPE=subprocess.PIPE)
 
 

@@ -13,6 +13,8 @@ import pytest
 from ..scene import STICKY, TARGETS
 from .crashes import SCENARIOS, WAYS, every_cut, matrix, one_cut_each
 
+pytestmark = pytest.mark.soak
+
 CELLS = [(traits, scenario) for traits in (*TARGETS, STICKY) for scenario in SCENARIOS]
 
 

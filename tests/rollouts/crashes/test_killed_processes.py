@@ -15,6 +15,8 @@ from isthmus.tests.conformance.toy_models import remove_endpoints
 from isthmus.tests.rollouts.crashes.killed_drivers import Rollouts, judged
 from isthmus.tests.rollouts.genuine import PLACES, deployed
 
+pytestmark = pytest.mark.soak
+
 EVERY = bool(os.environ.get("ISTHMUS_EVERY_KILL"))
 # where a process is, in which phase, how many percent the endpoint was told to give the new
 # variant: the first such point is its last

@@ -17,6 +17,7 @@ from isthmus.tests.rollouts.genuine import PLACES, deployed
 from isthmus.tests.rollouts.scenario_files import ENDPOINT
 
 pytestmark = [
+    pytest.mark.soak,
     pytest.mark.slow,
     pytest.mark.skipif(
         not os.environ.get("ISTHMUS_EVERY_CRASH"), reason="minutes: ISTHMUS_EVERY_CRASH=1"

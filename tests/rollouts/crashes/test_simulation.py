@@ -10,6 +10,8 @@ from ..scene import STICKY
 from .mutants import MUTANTS, mutated
 from .simulation import episode
 
+pytestmark = pytest.mark.soak
+
 EPISODES = 60 if EVERY else 30  # of 100 looks
 MOST = 1_000  # until a missing precaution is seen
 HURTS = {

@@ -14,6 +14,8 @@ from isthmus.tests.rollouts.crashes.killed_drivers import Rollouts
 from isthmus.tests.rollouts.crashes.two_drivers import Duel
 from isthmus.tests.rollouts.genuine import PLACES, deployed
 
+pytestmark = pytest.mark.soak
+
 DUELS = int(os.environ.get("ISTHMUS_DUELS", "12" if os.environ.get("ISTHMUS_EVERY_KILL") else "1"))
 CLOUDS = [place for place in PLACES if place.__name__ != "laptop"]
 

@@ -26,7 +26,7 @@ from isthmus.tests.conformance.toy_models import remove_endpoints
 from isthmus.tests.rollouts.genuine import PLACES, deployed, laptop
 from isthmus.tests.rollouts.scenario_files import ENDPOINT, FILES, ROLLOUT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.soak, pytest.mark.slow]
 
 CHOSEN = ("drift",)
 PLAYED = [

@@ -1,1 +1,1 @@
-"""What the stack for AWS keeps in its home over a restart, and how it comes up again."""
+"""The state of the stack for AWS in its home: how it is kept over a restart, and resumed."""

@@ -1,7 +1,11 @@
-"""moto's other services in the home: one record a backend, which is an account's service in a
-region.
+"""The records of moto's services in a home: one for each service, account and region.
 
-moto/<service>/<account>.<region>
+    moto/<service>/<account>.<region>
+
+The records are pickles of moto's own objects (backends), whose classes belong to one version of
+moto: a home is refused when moto has another version (isthmus_stack/core/home compares it). Data of
+our own in their place would be a copy of every model of moto's, and would miss what moto adds; for
+that reason they stay pickles.
 """
 
 from __future__ import annotations
@@ -13,18 +17,13 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from moto.backends import get_backend
-from moto.cloudwatch.models import CloudWatchBackend
-from moto.core.base_backend import BackendDict
-from moto.dynamodb.models.table import Table
-from moto.iam.models import IAMBackend
-from moto.kinesis.models import Shard
-
 from ....core.home.home import Home
 from ....core.home.pickles import Left, freeze, thaw
+from ..moto_internals import BackendDict, CloudWatchBackend, DynamoTable, IAMBackend, get_backend
+from ..moto_internals import KinesisShard as Shard
 from ..policy import managed as managed_policies
 
-FORGOTTEN = ("logs", "moto_api", "s3")  # S3 is in objects.py; of logs nothing is kept
+NOT_KEPT = ("logs", "moto_api", "s3")  # S3 is in objects.py; of logs nothing is kept
 NOT_NOTED = {  # operations whose effects are not kept
     *(("kinesis", "PutRecord"), ("kinesis", "PutRecords")),
     ("cloudwatch", "PutMetricData"),
@@ -36,13 +35,13 @@ NOT_NOTED = {  # operations whose effects are not kept
 _LEFT: Left = {
     Shard: {"records": OrderedDict},
     CloudWatchBackend: {"metric_data": list},
-    Table: {"items": partial(defaultdict, dict)},
+    DynamoTable: {"items": partial(defaultdict, dict)},
 }
 _FOLDER = "moto"
 
 
 class Backends:
-    """Its caller sees to it that one thread at a time saves."""
+    """The records of moto's backends. Its caller lets one thread at a time save."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -52,12 +51,12 @@ class Backends:
         self._lock = threading.Lock()
 
     def note(self, service: str) -> None:
-        """Something of a service has changed."""
+        """Note that something of a service has changed."""
         with self._lock:
             self._services.add(service)
 
     def save(self, *, everything: bool) -> None:
-        """Write what was noted and differs from what is written, or all that differs."""
+        """Write the noted backends that differ from their records, or all with `everything`."""
         with self._lock:
             services, self._services = self._services, set()
         try:
@@ -70,10 +69,11 @@ class Backends:
             raise
 
     def _save(self, name: str, backend: object) -> None:
+        """Write a backend's record if it differs. A backend that cannot be pickled is named once."""
         try:
             record = freeze(
                 backend,
-                left=managed_policies.not_kept(backend)
+                left=managed_policies.left_out(backend)
                 if isinstance(backend, IAMBackend)
                 else _LEFT,
             )
@@ -90,6 +90,7 @@ class Backends:
             self._records[name] = record
 
     def restore(self) -> None:
+        """Put back every backend that the home holds."""
         for name in self._home.names(_FOLDER):
             _, service, place = name.split("/")
             account, _, region = place.partition(".")
@@ -99,18 +100,17 @@ class Backends:
             dict.__setitem__(backends[account], region, record)
 
     def clear(self) -> None:
+        """Drop all records."""
         self._records, self._services = {}, set()
         self._home.clear(_FOLDER)
 
 
 def _backends() -> Iterator[tuple[tuple[str, str], str, Any]]:
-    """Each backend that is in use: its service's names (botocore's, and moto's module), its record,
-    itself.
-    """
+    """Yield each backend in use, with its service's names (botocore's, moto's) and its record."""
     instances: list[BackendDict[Any]] = BackendDict._instances  # type: ignore[misc]  # noqa: SLF001  moto tells of them nowhere else
     for backends in list(instances):
         module = backends.backend.__module__.split(".")[1]
-        if module not in FORGOTTEN:
+        if module not in NOT_KEPT:
             for account, region, backend in list(backends.iter_backends()):
                 yield (
                     (backends.service_name, module),

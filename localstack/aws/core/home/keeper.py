@@ -1,8 +1,8 @@
-"""When what is written: with the request that changed it, before it is answered; the rest once a
-second, and all of it at a clean end.
+"""When the stack's state is written into its home.
 
-What background work alone changed in a large store (stores.py) waits for a request that changes
-something there, or for that end.
+A request's changes are written before it is answered, the rest once a second, and all of it at a
+clean end. What background work alone changed in a large store (stores.py) waits for a request that
+changes something there, or for that end.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from ....core.calls import is_mutating
 from ....core.home.home import Home
 from ....core.home.pickles import freeze, thaw
 from ....core.state import Stack
-from ... import resumption as again
 from ..incoming import Incoming
 from ..registry import Context
+from . import declarations
 from .backends import NOT_NOTED, Backends
 from .objects import Objects
 from .stores import Stores
@@ -29,11 +29,16 @@ _CLOCK = "clock"
 
 
 class Keeper:
-    """Keeps a stack in its home. `context` makes a handler's context for an account and a region.
+    """The link between a running stack and its home.
 
-    Stores are written after the objects, as they were before: what moves from a store into an
+    Stores are written after the objects, but as they were before: what moves from a store into an
     object meanwhile, as Firehose's records do, is in one of them whenever the stack dies, or in
     both.
+
+    Args:
+        home: The folder of records.
+        stack: The running stack.
+        context: What makes a handler's context for an account and a region.
     """
 
     def __init__(self, home: Home, stack: Stack, context: Callable[[str, str], Context]) -> None:
@@ -47,7 +52,11 @@ class Keeper:
         self._moment: datetime | None = None  # the clock's, as it is written
 
     def restore(self) -> None:
-        """Put back what the home holds. frozen.Changed when its classes have changed since."""
+        """Put back what the home holds.
+
+        Raises:
+            Changed: A class has changed since its record was written.
+        """
         self._objects.restore()
         self._backends.restore()
         for owner, store in self._stores.restore():
@@ -57,14 +66,14 @@ class Keeper:
             self._stack.clock.catch_up(self._moment)
 
     def resume(self) -> None:
-        """Go on with what was put back, and keep what comes."""
+        """Go on with what was put back, and begin to keep what comes."""
         for owner, _, store in self._stack.state.stores():
-            again.begin(self._context(*owner), store)
-        again.begin_alarms(self._context)
+            declarations.resume_store(self._context(*owner), store)
+        declarations.finish_restart(self._context)
         threading.Thread(target=self._look, name="home", daemon=True).start()
 
     def note(self, incoming: Incoming) -> None:
-        """Moto has done what was asked."""
+        """Note a request that moto has executed."""
         if (
             not is_mutating(incoming.operation)
             or (incoming.service, incoming.operation) in NOT_NOTED
@@ -76,9 +85,10 @@ class Keeper:
             self._backends.note(incoming.service)
 
     def save(self) -> None:
-        """What the request of this thread has changed so far is on the disk when this returns.
+        """Write what this thread's request has changed so far; it is on the disk when this returns.
 
-        OSError when that is impossible.
+        Raises:
+            OSError: It cannot be written.
         """
         with self._saving:
             self._changed = True
@@ -88,7 +98,7 @@ class Keeper:
             self._stores.write(stores)
 
     def clear(self) -> None:
-        """After a reset: nothing is kept."""
+        """Drop everything in the home, after a reset."""
         with self._saving:
             self._objects.clear()
             self._backends.clear()
@@ -97,10 +107,12 @@ class Keeper:
             self._moment = None
 
     def close(self) -> None:
+        """Write everything for the last time."""
         self._closed.set()
         self._save_everything(last=True)
 
     def _look(self) -> None:
+        """Save once a second until the stack ends."""
         while not self._closed.wait(_PERIOD):
             try:
                 self._save_everything()
@@ -109,6 +121,7 @@ class Keeper:
                 traceback.print_exc()
 
     def _save_everything(self, *, last: bool = False) -> None:
+        """Write what may have changed, and the clock; with `last` all stores."""
         with self._saving:
             if self._closed.is_set() and not last:  # another stack may have the home by now
                 return

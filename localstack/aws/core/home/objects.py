@@ -1,9 +1,10 @@
-"""S3 in the home: moto's buckets, and for each key a record beside the bodies of its versions,
-which are plain files.
+"""The records of S3 in a home: moto's buckets, and a record for each key.
 
-s3/buckets/<account>.<partition>              the buckets, without what is in them
-s3/objects/<bucket>/<key>.<digest>            a key: the metadata of its versions
-s3/objects/<bucket>/<key>.<digest>.<8 digits>.body
+    s3/buckets/<account>.<partition>              the buckets, without what is in them
+    s3/objects/<bucket>/<key>.<digest>            a key: the metadata of its versions
+    s3/objects/<bucket>/<key>.<digest>.<8 digits>.body
+
+The metadata are pickles of moto's own objects, as in backends.py; the bodies are plain files.
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
-from moto.s3.models import FakeBucket, FakeKey, MultipartDict, S3Backend, s3_backends
-from moto.s3.utils import _VersionedKeyStore
-
 from ....core.home.home import BODY, Home
 from ....core.home.pickles import Left, Outside, freeze, thaw
 from ..incoming import Incoming
+from ..moto_internals import (
+    FakeBucket,
+    FakeKey,
+    MultipartDict,
+    S3Backend,
+    VersionedKeyStore,
+    s3_backends,
+)
 from ..protocol.wire import parameters
 from ..registry import AwsError
 
@@ -43,13 +49,14 @@ _OF_A_KEY = {
         "PutObjectLegalHold",
     ),
 }
+# an upload under way is not kept
 _OF_AN_UPLOAD = {
     "CreateMultipartUpload",
     "UploadPart",
     "UploadPartCopy",
     "AbortMultipartUpload",
-}  # an upload under way is not kept
-_LEFT: Left = {FakeBucket: {"keys": _VersionedKeyStore, "multiparts": MultipartDict}}
+}
+_LEFT: Left = {FakeBucket: {"keys": VersionedKeyStore, "multiparts": MultipartDict}}
 _NOT_OF_THE_BUCKETS = ("tagger", "table_buckets", "_pagination_tokens")
 
 _MARK = "_body_in_home"  # an attribute of ours on moto's objects
@@ -58,8 +65,9 @@ Place = tuple[str, str]  # bucket, key
 
 
 class _File(str):
-    """The name of the file with an object's bytes. moto copies an object with its attributes: a
-    copy has no file yet.
+    """The name of the file with an object's bytes.
+
+    moto copies an object with its attributes; a copy has no file yet, so the name is not copied.
     """
 
     __slots__ = ()
@@ -69,10 +77,7 @@ class _File(str):
 
 
 class Objects:
-    """What of S3 is to be written, and what is.
-
-    Its caller sees to it that one thread at a time saves.
-    """
+    """The records of S3. Its caller lets one thread at a time save."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -84,7 +89,7 @@ class Objects:
         self._buckets: dict[str, bytes] = {}
 
     def note(self, incoming: Incoming) -> None:
-        """A request that changed something has succeeded."""
+        """Note that a request which changes something has succeeded."""
         if incoming.operation in _OF_AN_UPLOAD:
             return
         try:
@@ -98,10 +103,11 @@ class Objects:
                 self._everything = True
 
     def look(self) -> None:
-        """Let the next save compare every key: for changes of which no request told."""
+        """Let the next save compare every key, for changes of which no request told."""
         self._everything = True
 
     def save(self) -> None:
+        """Write what was noted and differs from its record."""
         with self._lock:
             keys, self._keys = self._keys, set()
             everything, self._everything = self._everything, False
@@ -127,6 +133,7 @@ class Objects:
             raise
 
     def restore(self) -> None:
+        """Put back the buckets and objects that the home holds."""
         for name in self._home.names(_BUCKETS):
             account, _, partition = name.rpartition("/")[2].partition(".")
             state, tags = thaw(self._home.read(name), name=name)
@@ -145,21 +152,26 @@ class Objects:
                 self._home.drop(name)
 
     def clear(self) -> None:
+        """Drop all records."""
         with self._lock:
             self._keys, self._everything = set(), False
             self._written, self._bodies, self._buckets = {}, {}, {}
         self._home.clear("s3")
 
     def _save_buckets(self) -> None:
+        """Write the record of each account's buckets if it differs."""
         for account, partition, backend in _backends():
             state = {
                 name: value
                 for name, value in backend.__dict__.items()
                 if name not in _NOT_OF_THE_BUCKETS
             }
+            # an object's are in its record
             tags = {
-                arn: of for arn, of in backend.tagger.tags.items() if "/" not in arn
-            }  # an object's are in its record
+                arn: tags_of_arn
+                for arn, tags_of_arn in backend.tagger.tags.items()
+                if "/" not in arn
+            }
             name = f"{_BUCKETS}/{account}.{partition}"
             record = freeze((state, tags), left=_LEFT)
             if self._buckets.get(name) != record:
@@ -167,20 +179,24 @@ class Objects:
                 self._buckets[name] = record
 
     def _save_key(self, place: Place) -> None:
-        """The bodies first, then the record that names them, then those go that none names."""
+        """Write the record of a key: first its bodies, then the record that names them.
+
+        Bodies that no record names any more are dropped last.
+        """
         bucket, name = _bucket(place[0]), _name(place)
         versions = _versions(bucket, place[1]) if bucket is not None else []
-        before = self._bodies.get(place, set())
+        previous_bodies = self._bodies.get(place, set())
         if bucket is None or not versions:
             self._home.remove(name)
             self._written.pop(place, None)
             self._bodies.pop(place, None)
-            after: set[str] = set()
+            bodies: set[str] = set()
         else:
-            seen, after = (
+            # a version that comes while this is written is one for the next look
+            fingerprint, bodies = (
                 _fingerprint(versions),
                 set(),
-            )  # a version that comes while this is written is one for the next look
+            )
             tagger = _backend(bucket).tagger
             tags = {
                 v.arn: tagger.tags[v.arn]
@@ -200,17 +216,17 @@ class Objects:
                     state["value"] = b""
                 else:
                     body = self._body(obj, name)
-                    after.add(body)
+                    bodies.add(body)
                     state |= {"value": Outside(body), _MARK: body}
                 return copyreg.__newobj__, (type(obj),), state  # type: ignore[attr-defined]
 
             self._home.write(name, freeze((place, versions, tags), reduce=reduce))
-            self._written[place], self._bodies[place] = seen, after
-        for body in before - after:
+            self._written[place], self._bodies[place] = fingerprint, bodies
+        for body in previous_bodies - bodies:
             self._home.drop(body)
 
     def _body(self, version: FakeKey, name: str) -> str:
-        """The file of a version's bytes, which never change; written when it is not there."""
+        """Return the file of a version's bytes, which never change; write it when there is none."""
         body: str = getattr(version, _MARK, "")
         if not body:
             body = _File(f"{name}.{uuid.uuid4().hex[:8]}{BODY}")
@@ -219,6 +235,7 @@ class Objects:
         return body
 
     def _restore_key(self, name: str) -> None:
+        """Put a key's versions and tags back."""
         bodies: set[str] = set()
 
         def read(body: str) -> bytes:
@@ -236,9 +253,11 @@ class Objects:
 
 
 def _places(incoming: Incoming) -> Iterator[Place]:
-    """The keys that a request changes; none when it is about more than keys.
+    """Yield the keys that a request changes; none when it is about more than keys.
 
-    KeyError or AwsError when it is not understood.
+    Raises:
+        KeyError: The request names no key.
+        AwsError: The request cannot be read.
     """
     if incoming.operation in _OF_A_KEY:
         yield incoming.url_params["Bucket"], incoming.url_params["Key"]
@@ -253,20 +272,22 @@ def _all_buckets() -> list[FakeBucket]:
 
 
 def _backends() -> list[tuple[str, str, S3Backend]]:
-    """Account, partition and backend."""
+    """Return each backend of S3 with its account and its partition."""
     return [
         (account, partition, backend)
-        for account, of in list(s3_backends.items())
-        for partition, backend in list(of.items())
+        for account, partitions in list(s3_backends.items())
+        for partition, backend in list(partitions.items())
     ]
 
 
 def _bucket(name: str) -> FakeBucket | None:
+    """Return a bucket of whatever account; None: there is none."""
     partition, account = s3_backends.bucket_accounts.get(name, ("", ""))
     return s3_backends[account][partition].buckets.get(name) if account else None
 
 
 def _backend(bucket: FakeBucket) -> S3Backend:
+    """Return the backend that holds a bucket."""
     return s3_backends[bucket.account_id][bucket.partition]
 
 
@@ -275,14 +296,14 @@ def _versions(bucket: FakeBucket, key: str) -> list[Any]:
 
 
 def _fingerprint(versions: list[Any]) -> tuple[object, ...]:
+    """Return what changes whenever a version is added, removed or replaced."""
     return tuple((id(v), getattr(v, "last_modified", None)) for v in versions)
 
 
 def _name(place: Place) -> str:
-    """The record of a key.
+    """Return the name of a key's record.
 
-    Any key becomes a file's name; the digest tells apart what is the same but for its length or its
-    case.
+    Any key becomes a file's name; the digest tells apart keys that differ in length or case only.
     """
     bucket, key = place
     return (

@@ -1,9 +1,9 @@
-"""The stack's own stores in the home: one record a store, which is a class's for an account and a
-region.
+"""The records of the stack's own state in a home: one for each store.
 
     stores/<module>.<class>/<account>.<region>
 
-Every store is kept but those that are named here.
+A store is the instance of a class for an account and a region. Every store is kept but those that
+their service declares otherwise (declarations.py).
 """
 
 from __future__ import annotations
@@ -13,27 +13,19 @@ from hashlib import blake2b
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from ....core.home.former_modules import first_address, present_address
 from ....core.home.home import Home
-from ....core.home.pickles import Changed, Left, freeze, thaw
+from ....core.home.pickles import Changed, freeze, thaw
 from ....core.state import Key, State
-from ...services.athena.queries.execution import Executions
-from ...services.cloudwatch.operations.alarms import Evaluations
-from ...services.cloudwatch.queue_metrics import Queues
-from ...services.cloudwatch.variant_metrics import Variants
-from ...services.sagemaker.endpoints.invocation.backlog import Backlogs
-from ...services.sagemaker.endpoints.invocation.capture import Buffer
-from ...services.sagemaker.endpoints.invocation.shadow import Copies
-from ...services.sagemaker.endpoints.records import Variant
-from ...services.sagemaker.pipelines.records import Execution
 from ..sessions import Sessions
+from .declarations import LEFT_OUT, NOT_KEPT, not_kept
 
-FORGOTTEN = (Executions, Evaluations, Variants, Queues, Backlogs, Buffer, Copies, Sessions)
-_LEFT: Left = {Variant: {"servers": tuple, "healthy": tuple}, Execution: {"jobs": dict}}
+not_kept(Sessions)
 _FOLDER = "stores"
 _PACKAGE = __name__.rsplit(".", 3)[0]  # of the stack for AWS
-_LARGE = (
-    1 << 18
-)  # bytes from which a store is not written with every request that touches it, nor compared once a second with what is written
+# bytes from which a store is not written with every request that touches it, nor compared once a
+# second with what is written
+_LARGE = 1 << 18
 
 Owner = tuple[str, ...]
 
@@ -47,7 +39,7 @@ class Frozen(NamedTuple):
 
 
 class Stores:
-    """Its caller sees to it that one thread at a time saves."""
+    """The records of stores. Its caller lets one thread at a time save."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -55,8 +47,9 @@ class Stores:
         self._touched: set[Key] = set()  # and not written since
 
     def of_request(self, state: State) -> list[Frozen]:
-        """The stores that the request of this thread has asked for, as they are now; large ones
-        wait for the next `changed`.
+        """Return the stores that this thread's request has used, as they are now.
+
+        Large ones wait for the next `changed`.
         """
         touched = state.take_touched_by_request()
         self._touched |= touched
@@ -67,10 +60,10 @@ class Stores:
         ]
 
     def changed(self, state: State, *, last: bool = False) -> list[Frozen]:
-        """The stores that may differ, as they are now: large ones that were touched, small ones
-        that background work may have changed.
+        """Return the stores that may differ from their records, as they are now.
 
-        With `last` all.
+        They are the large ones that were used, and all small ones, which background work may have
+        changed; with `last` all of them.
         """
         self._touched |= state.take_touched()
         return [
@@ -80,7 +73,7 @@ class Stores:
         ]
 
     def write(self, frozen: Iterable[Frozen]) -> None:
-        """Those that differ from what is written."""
+        """Write the stores that differ from their records."""
         for key, name, record in frozen:
             written = len(record), blake2b(record).digest()
             if self._written.get(name) != written:
@@ -89,32 +82,44 @@ class Stores:
             self._touched.discard(key)
 
     def restore(self) -> Iterator[tuple[Owner, Any]]:
+        """Yield every store that the home holds, with its account and region.
+
+        Raises:
+            Changed: A record's class does not exist any more, or has other fields.
+        """
         for name in self._home.names(_FOLDER):
             _, kind, place = name.split("/")
             try:
-                import_module(f"{_PACKAGE}.{kind.rpartition('.')[0]}")
+                former_module, _, class_name = kind.rpartition(".")
+                import_module(present_address(f"{_PACKAGE}.{former_module}", class_name)[0])
             except ModuleNotFoundError as error:
                 raise Changed(f"{name} cannot be read ({error})") from error
             yield tuple(place.split(".")), thaw(self._home.read(name), name=name)
 
     def _large(self, owner: Owner, kind: type) -> bool:
+        """Return whether a store is too large to be written with every request."""
         size, _ = self._written.get(_name(owner, kind), (0, b""))
         return size > _LARGE
 
     def clear(self) -> None:
+        """Drop all records."""
         self._written, self._touched = {}, set()
         self._home.clear(_FOLDER)
 
 
 def _frozen(owner: Owner, kind: type, store: object) -> Frozen:
-    return Frozen((owner, kind), _name(owner, kind), freeze(store, left=_LEFT))
+    """Return a store as it is now, as bytes, with its record's name."""
+    return Frozen((owner, kind), _name(owner, kind), freeze(store, left=LEFT_OUT))
 
 
 def _persistent(state: State) -> Iterator[tuple[Owner, type, Any]]:
+    """Yield the stores that are kept."""
     for owner, kind, store in state.stores():
-        if kind not in FORGOTTEN and kind.__module__.startswith(_PACKAGE):
+        if kind not in NOT_KEPT and kind.__module__.startswith(_PACKAGE):
             yield owner, kind, store
 
 
 def _name(owner: Owner, kind: type) -> str:
-    return f"{_FOLDER}/{kind.__module__.removeprefix(f'{_PACKAGE}.')}.{kind.__qualname__}/{'.'.join(owner)}"
+    """Return the name of a store's record; it has the class's first address."""
+    first = first_address(kind.__module__, kind.__qualname__)
+    return f"{_FOLDER}/{first.removeprefix(f'{_PACKAGE}.')}/{'.'.join(owner)}"

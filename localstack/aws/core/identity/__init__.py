@@ -1,1 +1,1 @@
-"""Who sends a request: signatures and the keys that may sign."""
+"""The identity of a request's sender: signatures, and the keys that may sign."""

@@ -1,9 +1,7 @@
-"""Who may ask this stack: whoever signs with its pair of keys, or with keys that it issued.
+"""Admission to this stack, of callers who sign with its pair of keys or with keys that it issued.
 
-With --open, everybody.
-
-The words and statuses of a refusal are the service's own (IAM and S3 API Reference, "Common
-errors"; botocore's issues quote them).
+With --open everybody is admitted. The words and statuses of a refusal are the service's own (IAM
+and S3 API Reference, "Common errors"; botocore's issues quote them).
 """
 
 from __future__ import annotations
@@ -15,14 +13,12 @@ from typing import Any
 from urllib.parse import unquote
 
 import msgspec
-from moto.iam.models import iam_backends
-from moto.s3.models import s3_backends
-from moto.sts.models import sts_backends
 
 from ....core.state import Stack
 from ..caller import Caller
 from ..environment import ACCOUNT, REGION
 from ..incoming import Incoming
+from ..moto_internals import iam_backends, s3_backends, sts_backends
 from ..registry import AwsError
 from ..sessions import Session, Sessions
 from . import signatures as signing
@@ -99,9 +95,9 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def admit(stack: Stack, incoming: Incoming) -> AwsError | None:
-    """Say in `incoming` who it is that asks; the error for who may not.
+    """Identify a request's sender, and return the error for one who may not use the stack.
 
-    The request's body can be read again.
+    The caller and the account are set in `incoming`. The request's body can be read again.
     """
     try:
         signed = signing.read(incoming.environ)
@@ -109,27 +105,28 @@ def admit(stack: Stack, incoming: Incoming) -> AwsError | None:
         return None if stack.any_key else _error(incoming, "malformed", str(error))
     if signed is None:
         return None if stack.any_key else _check_unsigned(incoming)
-    known = _key_owner(stack, signed.key)
-    if known is not None:
-        incoming.caller, incoming.account = known.caller, known.account
-        if known.account != ACCOUNT:
-            incoming.environ["HTTP_X_MOTO_ACCOUNT_ID"] = known.account
-    return None if stack.any_key else _refusal(incoming, signed, known)
+    owner = _key_owner(stack, signed.key)
+    if owner is not None:
+        incoming.caller, incoming.account = owner.caller, owner.account
+        if owner.account != ACCOUNT:
+            incoming.environ["HTTP_X_MOTO_ACCOUNT_ID"] = owner.account
+    return None if stack.any_key else _refusal(incoming, signed, owner)
 
 
 def _refusal(
-    incoming: Incoming, signed: Signature | OldUrl, known: Known | None
+    incoming: Incoming, signed: Signature | OldUrl, owner: Known | None
 ) -> AwsError | None:
-    if known is None:
+    """Return the error for a signature that does not hold; None: it holds."""
+    if owner is None:
         s3 = incoming.service == "s3" or isinstance(signed, OldUrl)
         return _error(
             incoming,
             "unknown",
             "The AWS Access Key Id you provided does not exist in our records." if s3 else _TOKEN,
         )
-    if not compare_digest(signed.token.encode(errors="replace"), known.token.encode()):
+    if not compare_digest(signed.token.encode(errors="replace"), owner.token.encode()):
         return _error(incoming, "token", _TOKEN)
-    if not signing.fits(signed, incoming.environ, known.secret):
+    if not signing.is_signed_with(signed, incoming.environ, owner.secret):
         return _error(incoming, "wrong", _WRONG)
     if isinstance(signed, Signature) and (
         more := signing.unsigned_headers(signed, incoming.environ)
@@ -140,13 +137,13 @@ def _refusal(
             f"There were headers present in the request which were not signed: {', '.join(more)}",
         )
     now = datetime.now(UTC)
-    if known.until is not None and now > known.until:
+    if owner.until is not None and now > owner.until:
         return _error(incoming, "ended", "The security token included in the request is expired")
     return _untimely(incoming, signed, now)
 
 
 def _untimely(incoming: Incoming, signed: Signature | OldUrl, now: datetime) -> AwsError | None:
-    """Whether a request was signed too long ago, or in the future; whether a URL's time is over."""
+    """Return the error for a request that was signed too long ago or too early, or is over."""
     if isinstance(signed, OldUrl):
         begins, ends = now, datetime.fromtimestamp(min(signed.expires, _FAR), UTC)
     elif signed.expires is not None:
@@ -164,9 +161,10 @@ def _untimely(incoming: Incoming, signed: Signature | OldUrl, now: datetime) -> 
     )
 
 
-def _clock_skew(at: datetime, now: datetime) -> str:
-    when = f"{at:{_BASIC}}"
-    if at < now:
+def _clock_skew(signed_at: datetime, now: datetime) -> str:
+    """Return AWS's words for a signature that is too old or too new."""
+    when = f"{signed_at:{_BASIC}}"
+    if signed_at < now:
         return (
             f"Signature expired: {when} is now earlier than {now - _SKEW:{_BASIC}} "
             f"({now:{_BASIC}} - 15 min.)"
@@ -178,28 +176,31 @@ def _clock_skew(at: datetime, now: datetime) -> str:
 
 
 def _key_owner(stack: Stack, key: str) -> Known | None:
-    """Whose access key it is: the stack's, one of its sessions', a user's of IAM, a role's by STS."""
+    """Return the owner of an access key: the stack, one of its sessions, a user or a role of IAM.
+
+    None: nobody has such a key.
+    """
     if stack.keys is None:
         return None
     pair = stack.keys.pair
-    if key == pair.access_key or (
-        len(key) == 12 and key.isascii() and key.isdecimal()
-    ):  # twelve digits: that account
+    # twelve digits: that account
+    if key == pair.access_key or (len(key) == 12 and key.isascii() and key.isdecimal()):
         return Known(
             secret=pair.secret_key,
             account=ACCOUNT if key == pair.access_key else key,
             caller=Caller(key),
         )
     if (session := sessions(stack).get(key)) is not None:
-        return _of_session(session)
+        return _key_of_session(session)
     for account, partitions in list(iam_backends.items()):
         for partition, backend in list(partitions.items()):
             if (issued := backend.access_keys.get(key)) is not None:
-                return _of_moto(account, partition, backend, issued)
+                return _key_of_moto(account, partition, backend, issued)
     return None
 
 
-def _of_session(session: Session) -> Known:
+def _key_of_session(session: Session) -> Known:
+    """Return the owner of a session key that the stack has issued."""
     caller = session.owner or Caller(session.key, session.token, role=session.role)
     return Known(
         secret=session.secret,
@@ -210,17 +211,21 @@ def _of_session(session: Session) -> Known:
     )
 
 
-def _of_moto(account: str, partition: str, backend: Any, issued: Any) -> Known | None:
-    """A user's key as long as it is there and active; a role's with its session's token."""
+def _key_of_moto(account: str, partition: str, backend: Any, issued: Any) -> Known | None:
+    """Return the owner of a key that moto's IAM or STS has issued.
+
+    A user's key counts as long as it exists and is active, a role's with its session's token. None:
+    the key does not count any more.
+    """
     key, secret = issued.access_key_id, issued.secret_access_key
     if not issued.role_arn:
         user = backend.users.get(issued.user_name)
-        there = (
+        is_active = (
             user is not None
             and any(own.access_key_id == key for own in user.access_keys)
             and issued.status == "Active"
         )
-        return Known(secret=secret, account=account, caller=Caller(key)) if there else None
+        return Known(secret=secret, account=account, caller=Caller(key)) if is_active else None
     role = sts_backends[account][partition].get_assumed_role_from_access_key(key)
     if role is None:
         return None
@@ -235,11 +240,12 @@ def _of_moto(account: str, partition: str, backend: Any, issued: Any) -> Known |
 
 
 def sessions(stack: Stack) -> Sessions:
-    """The stack's own sessions, of all accounts: a reset drops them."""
+    """Return the session keys that the stack has issued, of all accounts; a reset drops them."""
     return stack.state.store((ACCOUNT, REGION), Sessions)
 
 
 def _check_unsigned(incoming: Incoming) -> AwsError | None:
+    """Return the error for an unsigned request; None: it reads what everybody may read."""
     environ = incoming.environ
     if _is_public(environ):
         return None
@@ -257,7 +263,7 @@ def _check_unsigned(incoming: Incoming) -> AwsError | None:
 
 
 def _is_public(environ: Mapping[str, Any]) -> bool:
-    """Whether an object is asked for that everybody may read."""
+    """Return whether the request reads an object that everybody may read."""
     path, query = signing.split(environ)
     bucket, _, key = unquote(path).lstrip("/").partition("/")
     if (
@@ -274,6 +280,7 @@ def _is_public(environ: Mapping[str, Any]) -> bool:
 
 
 def _error(incoming: Incoming, kind: str, message: str) -> AwsError:
+    """Return a refusal with the code and the status of the request's protocol."""
     code, status = _ERRORS[kind][_family(incoming)]
     model: Any = incoming.model
     rest = model is not None and model.service_model.protocol == "rest-json"
@@ -281,7 +288,7 @@ def _error(incoming: Incoming, kind: str, message: str) -> AwsError:
 
 
 def _family(incoming: Incoming) -> int:
-    """0: S3; 1: the query protocol; 2: JSON."""
+    """Return the family of the request's protocol: 0 is S3's, 1 the query protocol, 2 JSON."""
     model: Any = incoming.model
     protocol = model.service_model.protocol if model is not None else ""
     kind = incoming.environ.get("CONTENT_TYPE", "")

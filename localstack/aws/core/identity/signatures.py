@@ -1,8 +1,8 @@
-"""AWS Signature Version 4 read from a request and checked, and S3's older signed URLs.
+"""AWS Signature Version 4 and S3's older signed URLs: read from a request, and checked.
 
 Source: IAM User Guide, "Create a signed AWS API request"; S3 API Reference, "Authenticating
-Requests (AWS Signature Version 4)" and
-"Signing and authenticating REST requests (AWS signature version 2)".
+Requests (AWS Signature Version 4)" and "Signing and authenticating REST requests (AWS signature
+version 2)".
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _UNSIGNED = "UNSIGNED-PAYLOAD"
 _DATE = "%Y%m%dT%H%M%SZ"
+# in what is signed, listed or not
 _BOUND = {
     "HTTP_X_AMZ_CONTENT_SHA256",
     "HTTP_X_AMZ_DATE",
     "HTTP_X_AMZ_SECURITY_TOKEN",
-}  # in what is signed, listed or not
+}
 
 
 class Malformed(ValueError):
@@ -39,7 +40,7 @@ class Malformed(ValueError):
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request says of who sends it."""
+    """A signature of version 4, as a request carries it."""
 
     key: str  # access key
     token: str  # session token; "": none
@@ -62,13 +63,17 @@ class OldUrl(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(environ: Mapping[str, Any]) -> Signature | OldUrl | None:
-    """The signature of a request; None where it has none. Malformed."""
+    """Return the signature of a request; None where it has none.
+
+    Raises:
+        Malformed: The signature is not whole.
+    """
     header = environ.get("HTTP_AUTHORIZATION", "")
     if header:
-        return _of_header(header, environ)
+        return _signature_in_header(header, environ)
     query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
     if "X-Amz-Algorithm" in query or "X-Amz-Signature" in query:
-        return _of_query(query)
+        return _signature_in_query(query)
     if {"AWSAccessKeyId", "Signature", "Expires"} <= query.keys() and query["Expires"].isdecimal():
         token = query.get("x-amz-security-token", "")
         return OldUrl(
@@ -80,8 +85,8 @@ def read(environ: Mapping[str, Any]) -> Signature | OldUrl | None:
     return None
 
 
-def fits(signed: Signature | OldUrl, environ: Mapping[str, Any], secret: str) -> bool:
-    """Whether who sent the request knows the secret key, and signed this very request."""
+def is_signed_with(signed: Signature | OldUrl, environ: Mapping[str, Any], secret: str) -> bool:
+    """Return whether the request's sender knows the secret key and has signed this very request."""
     if isinstance(signed, OldUrl):
         return hmac.compare_digest(
             _old(signed, environ, secret).encode(), signed.signature.encode(errors="replace")
@@ -97,15 +102,16 @@ def fits(signed: Signature | OldUrl, environ: Mapping[str, Any], secret: str) ->
             sha256(_canonical(signed, environ, payload)).hexdigest(),
         )
     )
-    wanted = hmac.new(
+    expected = hmac.new(
         _signing_key(secret, signed.date, signed.region, signed.service), text.encode(), sha256
     ).hexdigest()
-    return hmac.compare_digest(wanted, signed.signature)
+    return hmac.compare_digest(expected, signed.signature)
 
 
 def unsigned_headers(signed: Signature, environ: Mapping[str, Any]) -> list[str]:
-    """The headers with which who has another's signed URL of S3 would make another request of it: a
-    copy, an ACL.
+    """Return the unsigned headers that would make another request of a signed URL of S3.
+
+    Whoever gets hold of such a URL could ask for a copy with them, or set an ACL.
     """
     if signed.service != "s3":
         return []
@@ -117,7 +123,8 @@ def unsigned_headers(signed: Signature, environ: Mapping[str, Any]) -> list[str]
     )
 
 
-def _of_header(header: str, environ: Mapping[str, Any]) -> Signature:
+def _signature_in_header(header: str, environ: Mapping[str, Any]) -> Signature:
+    """Return the signature in an Authorization header."""
     algorithm, _, rest = header.strip().partition(" ")
     if algorithm != ALGORITHM:
         raise Malformed(f"Unsupported AWS 'algorithm': '{algorithm}'. Please use {ALGORITHM}.")
@@ -144,32 +151,33 @@ def _of_header(header: str, environ: Mapping[str, Any]) -> Signature:
 
 
 def _basic(date: str) -> str:
-    """HTTP's date as signatures have it; "" for what is none."""
+    """Return an HTTP date in the form that signatures have; "" for a text that is no date."""
     try:
         return parsedate_to_datetime(date).astimezone(UTC).strftime(_DATE)
     except ValueError:
         return ""
 
 
-def _of_query(query: Mapping[str, str]) -> Signature:
+def _signature_in_query(query: Mapping[str, str]) -> Signature:
+    """Return the signature in the query of a presigned URL."""
     if query.get("X-Amz-Algorithm") != ALGORITHM:
         raise Malformed(f"X-Amz-Algorithm only supports '{ALGORITHM}'.")
-    wanted = (
+    required = (
         "X-Amz-Credential",
         "X-Amz-SignedHeaders",
         "X-Amz-Signature",
         "X-Amz-Date",
         "X-Amz-Expires",
     )
-    if missing := [name for name in wanted if not query.get(name)]:
+    if missing := [name for name in required if not query.get(name)]:
         raise Malformed(
-            f"AWS query-string parameters must include {', '.join(wanted)}: there is no "
+            f"AWS query-string parameters must include {', '.join(required)}: there is no "
             f"{', '.join(missing)}."
         )
     expires = query["X-Amz-Expires"]
     if not (expires.isdecimal() and int(expires) <= 7 * 86400):
         raise Malformed("X-Amz-Expires must be a number of seconds, 604800 at most.")
-    scope, headers, signature, date, _ = (query[name] for name in wanted)
+    scope, headers, signature, date, _ = (query[name] for name in required)
     return _signature(
         scope,
         headers,
@@ -183,6 +191,7 @@ def _of_query(query: Mapping[str, str]) -> Signature:
 def _signature(
     scope: str, headers: str, signature: str, date: str, *, token: str, expires: int | None = None
 ) -> Signature:
+    """Return a signature made of its parts, once they are checked."""
     words = scope.split("/")
     if len(words) < 5 or words[-1] != "aws4_request":
         raise Malformed(
@@ -190,7 +199,7 @@ def _signature(
             "keyid/date/region/service/term."
         )
     try:
-        at = datetime.strptime(date, _DATE).replace(tzinfo=UTC)
+        signed_at = datetime.strptime(date, _DATE).replace(tzinfo=UTC)
     except ValueError:
         raise Malformed(f"Date must be in ISO-8601 'basic format'. Got '{date}'.") from None
     if words[-4] != date[:8]:
@@ -209,12 +218,13 @@ def _signature(
         service=words[-2],
         headers=names,
         signature=signature if signature.isascii() else "",
-        at=at,
+        at=signed_at,
         expires=expires,
     )
 
 
 def _canonical(signed: Signature, environ: Mapping[str, Any], payload: str) -> bytes:
+    """Return the canonical request that Signature Version 4 hashes."""
     path, query = split(environ)
     if signed.service != "s3":
         path = quote(normalize_url_path(path), safe="/~")
@@ -232,22 +242,23 @@ def _canonical(signed: Signature, environ: Mapping[str, Any], payload: str) -> b
         ";".join(signed.headers),
         payload,
     )
-    return "\n".join(lines).encode(
-        "latin-1", "replace"
-    )  # as the server read them: what came is hashed, byte by byte
+    # as the server read them: what came is hashed, byte by byte
+    return "\n".join(lines).encode("latin-1", "replace")
 
 
 def _pair(text: str) -> tuple[str, str]:
-    """A name and a value as everybody signs them, however they are written in the URL."""
+    """Return a query's name and value as everybody signs them, however the URL writes them."""
     name, _, value = text.partition("=")
     return _encoded(name), _encoded(value)
 
 
 def _encoded(text: str) -> str:
+    """Return a text in the percent encoding that is signed."""
     return quote(unquote(text, "latin-1"), safe="-_.~", encoding="latin-1", errors="replace")
 
 
 def _header(environ: Mapping[str, Any], name: str) -> str:
+    """Return a header's value; "" where the request has none."""
     variable = name.upper().replace("-", "_")
     value = environ.get(f"HTTP_{variable}")
     if value is None and variable in ("CONTENT_TYPE", "CONTENT_LENGTH"):
@@ -256,8 +267,9 @@ def _header(environ: Mapping[str, Any], name: str) -> str:
 
 
 def _payload(signed: Signature, environ: Mapping[str, Any]) -> str | None:
-    """What stands for the body in the signed text; None where the body is another than the request
-    says.
+    """Return what stands for the body in the signed text.
+
+    None: the body is not the one that the request declares.
     """
     declared = str(environ.get("HTTP_X_AMZ_CONTENT_SHA256") or "")
     if not declared and signed.expires is not None and signed.service == "s3":
@@ -270,6 +282,7 @@ def _payload(signed: Signature, environ: Mapping[str, Any]) -> str | None:
 
 @lru_cache(maxsize=256)
 def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+    """Return the key that signs, derived from the secret key for a day, a region and a service."""
     key = f"AWS4{secret}".encode()
     for part in (date, region, service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
@@ -277,7 +290,7 @@ def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
 
 
 def split(environ: Mapping[str, Any]) -> tuple[str, str]:
-    """Path and query of a request as they came."""
+    """Return the path and the query of a request as they came."""
     target = str(environ.get("RAW_URI") or environ.get("REQUEST_URI") or "/")
     if not target.startswith("/"):  # a proxy's form
         parts = urlsplit(target)
@@ -288,15 +301,18 @@ def split(environ: Mapping[str, Any]) -> tuple[str, str]:
 
 class _OldSigner(HmacV1QueryAuth):  # type: ignore[misc]  # botocore has no types
     def _get_date(self) -> str:
+        """Return the time that stands in the URL, instead of a new one."""
         return str(self._expires)  # of the URL, not of one that is made now
 
 
 def _old(signed: OldUrl, environ: Mapping[str, Any], secret: str) -> str:
-    """What botocore would sign such a URL with. Headers that were signed may stand in its query."""
+    """Return the signature that botocore would give such a URL.
+
+    Headers that were signed may stand in its query.
+    """
     path, query = split(environ)
-    if (
-        path.count("/") == 1 and path != "/"
-    ):  # a bucket is signed as /bucket/, whatever the URL has (botocore's `authPath`)
+    # a bucket is signed as /bucket/, whatever the URL has (botocore's `authPath`)
+    if path.count("/") == 1 and path != "/":
         path += "/"
     sent = {
         name.removeprefix("HTTP_").replace("_", "-").lower(): str(value)

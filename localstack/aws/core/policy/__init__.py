@@ -1,1 +1,1 @@
-"""What a caller may do: IAM policies, evaluated for each request once enforcement is on."""
+"""The rights of callers: IAM policies, evaluated for each request once enforcement is on."""

@@ -1,8 +1,7 @@
-"""Who may do what, once enforcement is on: moto's IAM has the identities and their policies; every
-operation is asked for here.
+"""Enforcement of IAM policies: whether a caller may do what a request asks.
 
-moto's own check knows neither our handlers, nor resources, nor the rights that an operation
-implies.
+moto's IAM has the identities and their policies. Its own check knows neither our handlers, nor
+resources, nor the rights that an operation implies; so every operation is checked here.
 """
 
 from __future__ import annotations
@@ -12,11 +11,9 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from moto import settings
-from moto.iam.access_control import CreateAccessKeyFailure, IAMPolicy, create_access_key
-
 from ..caller import Caller
 from ..incoming import Incoming
+from ..moto_internals import CreateAccessKeyFailure, IAMPolicy, create_access_key, moto_settings
 from ..registry import AwsError
 from .evaluation import AccessRequest, Grant, grants
 
@@ -26,39 +23,48 @@ _TOKEN = "The security token included in the request is invalid."  # noqa: S105 
 
 
 class Access:
-    """moto's switch, moved here: after so many calls (0: at once; inf: never) each caller is held
-    to its policies.
+    """moto's switch for the enforcement of policies, moved here.
+
+    After so many calls (0: at once; inf: never) each caller is held to its policies.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._initially = settings.INITIAL_NO_AUTH_ACTION_COUNT
+        self._initially = moto_settings.INITIAL_NO_AUTH_ACTION_COUNT
         self._free = self._set = self._initially
-        settings.INITIAL_NO_AUTH_ACTION_COUNT = (
+        moto_settings.INITIAL_NO_AUTH_ACTION_COUNT = (
             _NEVER  # what the stack asks itself has no identity that moto knows
         )
 
     def start(self, free: float) -> float:
-        """Let `free` more calls pass unasked. What it was set to before."""
+        """Let `free` more calls pass unchecked, and return the number that was set before."""
         with self._lock:
-            before, self._set = self._set, free
+            previous, self._set = self._set, free
             self._free = free
-            return before
+            return previous
 
     def reset(self) -> None:
+        """Set the switch as it was when the stack was started."""
         self.start(self._initially)
 
-    def on(self, *, counts: bool) -> bool:
-        """Whether the next call is held to policies. `counts`: it uses up a free one."""
+    def applies_to_next_call(self, *, counts: bool) -> bool:
+        """Return whether the next call is held to policies.
+
+        Args:
+            counts: Whether the call uses up one of those that pass unchecked.
+        """
         with self._lock:
             if self._free > 0:
                 self._free -= counts
                 return False
             return True
 
-    def check(self, incoming: Incoming, caller: Caller, asked: AccessRequest) -> None:
-        """AwsError as the service words it: for a key that nobody has, and for a right that its
-        owner has not.
+    def check(self, incoming: Incoming, caller: Caller, request: AccessRequest) -> None:
+        """Check a request against its caller's policies.
+
+        Raises:
+            AwsError: Nobody has the caller's key, or its owner lacks a right; as the service words
+                it.
         """
         service: Any = incoming.model.service_model if incoming.model is not None else None
         json = service is not None and "json" in service.protocol
@@ -74,7 +80,7 @@ class Access:
         statements = [
             statement for policy in key.collect_policies() for statement in _statements(policy)
         ]
-        for grant in grants(asked):
+        for grant in grants(request):
             if not is_allowed(statements, grant):
                 action, resource, _ = grant
                 text = (
@@ -89,21 +95,26 @@ class Access:
 
 
 def _statements(policy: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the statements of one of moto's policies."""
     statements = IAMPolicy(policy)._policy_json["Statement"]  # noqa: SLF001  the one place where moto knows a policy's default version
     yield from statements if isinstance(statements, list) else [statements]
 
 
 def is_allowed(statements: list[Mapping[str, Any]], grant: Grant) -> bool:
-    """IAM User Guide, "Policy evaluation logic": one Allow is needed, no Deny may fit."""
+    """Return whether the statements allow a right: one Allow is needed, and no Deny may apply.
+
+    Source: IAM User Guide, "Policy evaluation logic".
+    """
     return effects(statements, grant) == {"Allow"}
 
 
 def effects(statements: list[Mapping[str, Any]], grant: Grant) -> set[str]:
-    """Allow, Deny: of the statements that a grant falls under."""
+    """Return the effects (Allow, Deny) of the statements that a right falls under."""
     return {statement["Effect"] for statement in statements if _fits(statement, *grant)}
 
 
 def _fits(statement: Mapping[str, Any], action: str, resource: str, passed_to: str) -> bool:
+    """Return whether a statement applies to an action on a resource."""
     if "Action" in statement:
         concerned = any(
             _matches(pattern.lower(), action.lower()) for pattern in _as_list(statement["Action"])
@@ -129,19 +140,20 @@ def _fits(statement: Mapping[str, Any], action: str, resource: str, passed_to: s
 
 
 def _holds(conditions: Mapping[str, Any], values: Mapping[str, str], *, denies: bool) -> bool:
-    """StringEquals and StringLike on iam:PassedToService.
+    """Return whether a statement's conditions hold, which may be on iam:PassedToService alone.
 
-    With any other condition an Allow does not count, and a Deny does.
+    They may be StringEquals and StringLike. With any other condition an Allow does not count, and a
+    Deny does.
     """
     for operator, pairs in conditions.items():
-        for key, wanted in pairs.items():
+        for key, expected in pairs.items():
             value = values.get(key.lower())
             if operator not in ("StringEquals", "StringLike") or value is None:
                 return denies
-            if operator == "StringEquals" and value not in _as_list(wanted):
+            if operator == "StringEquals" and value not in _as_list(expected):
                 return False
             if operator == "StringLike" and not any(
-                _matches(pattern, value) for pattern in _as_list(wanted)
+                _matches(pattern, value) for pattern in _as_list(expected)
             ):
                 return False
     return True
@@ -152,7 +164,7 @@ def _as_list(value: Any) -> list[str]:
 
 
 def _matches(pattern: str, text: str) -> bool:
-    """IAM's wildcards: * for any text, ? for one character."""
+    """Return whether a text matches IAM's wildcards: * for any text, ? for one character."""
     return (
         re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), text, re.DOTALL)
         is not None

@@ -1,8 +1,7 @@
-"""The least-privilege IAM policy of what was called: actions, and the resources that the calls
-name.
+"""The rights that calls need, and the least-privilege IAM policy of what was called.
 
-Actions and resource types are of AWS's Service Authorization Reference. What a call does not name
-stays `*`.
+Actions and resource types are those of AWS's Service Authorization Reference. What a call does not
+name stays `*`.
 """
 
 from __future__ import annotations
@@ -19,9 +18,10 @@ from . import s3 as policy_s3
 from .names import GLUE_INPUTS, NO_PERMISSION, PREFIXES, RESOURCES, ROLES
 
 _ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:.+")
+# from a UUID on
 _NEW = re.compile(
     r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}.*", re.DOTALL
-)  # from a UUID on
+)
 _MANY = 4  # from so many names of one kind on, they become a common prefix and *
 
 Grant = tuple[str, str, str]  # action, resource, the service that a role is passed to (else empty)
@@ -39,50 +39,54 @@ class AccessRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Used:
-    """What was called since the last reset. Thread-safe."""
+    """The rights that were needed since the last reset. Thread-safe."""
 
     def __init__(self) -> None:
         self._grants: set[Grant] = set()
         self._seen: set[tuple[str, str, str, tuple[str, ...]]] = set()
         self._lock = threading.Lock()
 
-    def add(self, asked: AccessRequest, names: tuple[str, ...]) -> None:
-        key = (asked.service, asked.operation, f"{asked.account}/{asked.region}", names)
-        if (
-            asked.service == "sagemaker-runtime" and key in self._seen
-        ):  # it comes thousands of times, and names all it uses at the top
+    def add(self, request: AccessRequest, names: tuple[str, ...]) -> None:
+        """Add the rights that a call needed."""
+        key = (request.service, request.operation, f"{request.account}/{request.region}", names)
+        # it comes thousands of times, and names all it uses at the top
+        if request.service == "sagemaker-runtime" and key in self._seen:
             return
-        needed = set(grants(asked))
+        needed = set(grants(request))
         with self._lock:
             self._grants |= needed
             self._seen.add(key)
 
     def clear(self) -> None:
+        """Forget every call."""
         with self._lock:
             self._grants.clear()
             self._seen.clear()
 
     def policy(self) -> dict[str, Any]:
+        """Return a policy that allows what was called, and nothing more."""
         with self._lock:
             return document(self._grants)
 
 
-def grants(asked: AccessRequest) -> Iterator[Grant]:
-    """What one call needs."""
-    service, operation, params = asked.service, asked.operation, asked.params
+def grants(request: AccessRequest) -> Iterator[Grant]:
+    """Yield the rights that one call needs."""
+    service, operation, params = request.service, request.operation, request.params
     prefix = PREFIXES.get(service, service)
     if (service, operation) in NO_PERMISSION:
         return
     if service == "s3":
         yield from (
             (action, resource, "")
-            for action, resource in policy_s3.grants(operation, params, folders=asked.by_athena)
+            for action, resource in policy_s3.grants(operation, params, folders=request.by_athena)
         )
         return
-    named = sorted(set(_resources(asked, params))) or ["*"]
-    yield from ((action, resource, "") for action in _actions(asked, prefix) for resource in named)
+    named = sorted(set(_resources(request, params))) or ["*"]
+    yield from (
+        (action, resource, "") for action in _actions(request, prefix) for resource in named
+    )
     if service == "athena":
-        yield from _athena(asked)
+        yield from _athena(request)
     if service == "application-autoscaling" and params.get("ServiceNamespace") == "sagemaker":
         yield from ((action, "*", "") for action in policy_implied.SCALING.get(operation, ()))
     if service in ROLES:
@@ -90,36 +94,38 @@ def grants(asked: AccessRequest) -> Iterator[Grant]:
             yield "iam:PassRole", role, f"{ROLES[service]}.amazonaws.com"
 
 
-def _actions(asked: AccessRequest, prefix: str) -> Iterator[str]:
-    """What a call needs on the resources that it names."""
-    yield f"{prefix}:{asked.operation}"
+def _actions(request: AccessRequest, prefix: str) -> Iterator[str]:
+    """Yield the actions that a call needs on the resources that it names."""
+    yield f"{prefix}:{request.operation}"
     if (
-        tagging := policy_implied.tagging(asked.service, asked.operation, asked.params)
+        tagging := policy_implied.tagging(request.service, request.operation, request.params)
     ) is not None:
         yield tagging
-    if asked.by_athena and asked.service == "glue":
-        yield from policy_implied.ATHENAS_GLUE.get(asked.operation, ())
+    if request.by_athena and request.service == "glue":
+        yield from policy_implied.ATHENAS_GLUE.get(request.operation, ())
 
 
-def _athena(asked: AccessRequest) -> Iterator[Grant]:
-    """What Athena needs of its caller's rights before it runs anything."""
-    if asked.operation == "StartQueryExecution":
+def _athena(request: AccessRequest) -> Iterator[Grant]:
+    """Yield the rights of its caller that Athena needs before it runs anything."""
+    if request.operation == "StartQueryExecution":
         yield from (
-            (action, resource, "") for action, resource in policy_implied.results(asked.params)
+            (action, resource, "")
+            for action, resource in policy_implied.result_grants(request.params)
         )
-    if (operation := policy_implied.ATHENA_TO_GLUE.get(asked.operation)) is not None:
-        yield from grants(msgspec.structs.replace(asked, service="glue", operation=operation))
+    if (operation := policy_implied.ATHENA_TO_GLUE.get(request.operation)) is not None:
+        yield from grants(msgspec.structs.replace(request, service="glue", operation=operation))
 
 
 def document(permissions: set[Grant]) -> dict[str, Any]:
-    """A policy document: one statement for every set of resources, actions and statements in the
-    order of the alphabet.
+    """Return a policy document with one statement for every set of resources.
+
+    Actions and statements are in the order of the alphabet.
     """
-    wanted: dict[tuple[str, str], set[str]] = {}
+    resources_of_action: dict[tuple[str, str], set[str]] = {}
     for action, resource, passed_to in permissions:
-        wanted.setdefault((action, passed_to), set()).add(resource)
+        resources_of_action.setdefault((action, passed_to), set()).add(resource)
     grouped: dict[tuple[tuple[str, ...], str], list[str]] = {}
-    for (action, passed_to), resources in wanted.items():
+    for (action, passed_to), resources in resources_of_action.items():
         grouped.setdefault((narrowed(resources), passed_to), []).append(action)
     statements = []
     for (named, passed_to), actions in sorted(grouped.items(), key=lambda item: sorted(item[1])):
@@ -135,8 +141,9 @@ def document(permissions: set[Grant]) -> dict[str, Any]:
 
 
 def narrowed(resources: set[str]) -> tuple[str, ...]:
-    """Resources in the order of the alphabet; many of one kind become what they have in common, and
-    *. So does what follows a UUID.
+    """Return resources in the order of the alphabet, with many of one kind shortened to a pattern.
+
+    The pattern is what they have in common, and `*`. What follows a UUID becomes `*`, too.
     """
     if "*" in resources:
         return ("*",)
@@ -149,14 +156,14 @@ def narrowed(resources: set[str]) -> tuple[str, ...]:
         if len(members) < _MANY:
             patterns += members
             continue
-        common = _common(
-            members[0], members[-1]
-        )  # of a sorted list: what its ends share, all share
+        # of a sorted list: what its ends share, all share
+        common = _common(members[0], members[-1])
         patterns.append(f"{common[: max(len(kind), _last_cut(common))]}*")
     return tuple(sorted(patterns))
 
 
 def _is_covered(resource: str, others: set[str]) -> bool:
+    """Return whether a pattern among others stands for a resource."""
     return any(
         other.endswith("*") and other != resource and resource.startswith(other[:-1])
         for other in others
@@ -164,6 +171,7 @@ def _is_covered(resource: str, others: set[str]) -> bool:
 
 
 def _common(first: str, last: str) -> str:
+    """Return the beginning that two texts share."""
     return first[
         : next(
             (n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b),
@@ -173,26 +181,27 @@ def _common(first: str, last: str) -> str:
 
 
 def _kind(resource: str) -> str:
-    """What resources must share to be put together: the bucket, or the type of the resource."""
+    """Return what resources must share to be put together: the bucket, or their type."""
     start = resource.find("/")
     return resource if start < 0 else resource[: start + 1]
 
 
 def _last_cut(text: str) -> int:
+    """Return where a text can be cut: behind its last separator."""
     return max(text.rfind(mark) for mark in "/-_=.") + 1
 
 
-def _resources(asked: AccessRequest, params: Mapping[str, Any]) -> Iterator[str]:
-    """The ARNs of what a call's parameters name."""
-    prefix = PREFIXES.get(asked.service, asked.service)
-    base = f"arn:aws:{prefix}:{'' if prefix == 'iam' else asked.region}:{asked.account}:"
-    if asked.service == "glue":
-        yield from _glue(base, asked.operation, params)
+def _resources(request: AccessRequest, params: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the ARNs of what a call's parameters name."""
+    prefix = PREFIXES.get(request.service, request.service)
+    base = f"arn:aws:{prefix}:{'' if prefix == 'iam' else request.region}:{request.account}:"
+    if request.service == "glue":
+        yield from _glue(base, request.operation, params)
         return
     types = RESOURCES.get(prefix, {})
     for key, value in params.items():
         if isinstance(value, str) and _ARN.fullmatch(value) and value.split(":")[2] == prefix:
-            yield _of_type(value, asked.service)
+            yield _lasting_arn(value, request.service)
         elif key in types:
             yield from (
                 _resource(prefix, base + types[key], name)
@@ -202,10 +211,10 @@ def _resources(asked: AccessRequest, params: Mapping[str, Any]) -> Iterator[str]
         elif (
             key == "Identifiers"
             and isinstance(value, list)
-            and asked.service == "sagemaker-featurestore-runtime"
+            and request.service == "sagemaker-featurestore-runtime"
         ):
-            yield from (resource for item in value for resource in _resources(asked, item))
-    if (asked.service, asked.operation) == (
+            yield from (resource for item in value for resource in _resources(request, item))
+    if (request.service, request.operation) == (
         "athena",
         "StartQueryExecution",
     ) and "WorkGroup" not in params:
@@ -213,7 +222,7 @@ def _resources(asked: AccessRequest, params: Mapping[str, Any]) -> Iterator[str]
 
 
 def _resource(prefix: str, pattern: str, name: str) -> str:
-    """SageMaker's ARNs have names in lower case."""
+    """Return the ARN of a named resource. SageMaker's ARNs have names in lower case."""
     return (
         name
         if _ARN.fullmatch(name)
@@ -221,15 +230,18 @@ def _resource(prefix: str, pattern: str, name: str) -> str:
     )
 
 
-def _of_type(arn: str, service: str) -> str:
-    """An execution of a pipeline is allowed by its own ARN; its id is made new each time."""
+def _lasting_arn(arn: str, service: str) -> str:
+    """Return the ARN that a policy needs for a resource whose id is made anew each time.
+
+    An execution of a pipeline becomes all executions of the pipeline.
+    """
     if service == "sagemaker" and "/execution/" in arn:
         return f"{arn.split('/execution/', maxsplit=1)[0]}/execution/*"
     return arn
 
 
 def _glue(base: str, operation: str, params: Mapping[str, Any]) -> Iterator[str]:
-    """Glue asks for the whole path: the catalog, the database, the table."""
+    """Yield the whole path that Glue checks: the catalog, the database, the table."""
     yield f"{base}catalog"
     subject = "database" if "Database" in operation else "table"
     name = params.get("Name") or params.get("TableName")
@@ -246,7 +258,7 @@ def _glue(base: str, operation: str, params: Mapping[str, Any]) -> Iterator[str]
 
 
 def _roles(value: object, key: str = "") -> Iterator[str]:
-    """Every role that a request hands over."""
+    """Yield every role that a request hands over."""
     if isinstance(value, Mapping):
         for name, item in value.items():
             yield from _roles(item, str(name))

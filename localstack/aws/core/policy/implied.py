@@ -1,4 +1,4 @@
-"""What an operation needs beside its own action: data of evaluation.py, with AWS's page for each."""
+"""The rights that an operation needs beside its own action, with AWS's page for each."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ TAGGING = {
     "stepfunctions": "states:TagResource",
     "dynamodb": "dynamodb:TagResource",
 }
+# tags are all that they do
 _ADDS_TAGS = (
     "AddTags",
     "AddTagsToStream",
     "TagResource",
     "TagDeliveryStream",
-)  # tags are all that they do
+)
 
 # Athena asks Glue with its caller's rights: User Guide, "Configure access to databases and tables
 # in the AWS Glue Data Catalog". operation of Athena -> of Glue, on the same database and table
@@ -74,13 +75,13 @@ SCALING = {
 
 
 def tagging(service: str, operation: str, params: Mapping[str, Any]) -> str | None:
-    """The further action of a call that tags what it makes."""
+    """Return the further action of a call that tags what it makes; None: it tags nothing."""
     tags = params.get("Tags") or params.get("tags")
     return TAGGING.get(service) if tags and operation not in _ADDS_TAGS else None
 
 
-def results(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Actions and resources of StartQueryExecution at the place that it names for the results."""
+def result_grants(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the actions and resources that StartQueryExecution needs where its results go."""
     try:
         bucket, folder = objects.split((params.get("ResultConfiguration") or {})["OutputLocation"])
     except (KeyError, ValueError):

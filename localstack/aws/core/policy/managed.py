@@ -1,8 +1,7 @@
-"""AWS's managed policies in moto's IAM, from the first call of IAM.
+"""AWS's managed policies in moto's IAM, loaded at the first call of IAM.
 
-Moto makes a backend of IAM for each of six partitions at the first call of whatever service. With
-AWS's 1,582 policies in each, that took
-0.9 s of CPU and 34 MB, and a home 24 MB.
+moto makes a backend of IAM for each of six partitions at the first call of whatever service. With
+AWS's 1,582 policies in each, that took 0.9 s of CPU and 34 MB, and a home 24 MB.
 """
 
 from __future__ import annotations
@@ -11,13 +10,16 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from moto.iam.aws_managed_policies import aws_managed_policies_data
-from moto.iam.models import AWSManagedPolicy, IAMBackend, iam_backends
-from moto.utilities.utils import get_partition
-
 from ....core.home.pickles import Left
 from ..environment import NOTEBOOK_ROLE, NOTEBOOK_ROLE_ID
 from ..incoming import Incoming
+from ..moto_internals import (
+    AWSManagedPolicy,
+    IAMBackend,
+    aws_managed_policies_data,
+    get_partition,
+    iam_backends,
+)
 from ..protocol.moto_server import SERIAL
 
 # of a backend: they are all there (True), or but for those that a home keeps (False)
@@ -25,7 +27,7 @@ _COMPLETE = "has_aws_managed_policies"
 
 
 def load(incoming: Incoming) -> None:
-    """See that they are there for this call, and what the notebook's role may."""
+    """Load AWS's policies before a call of IAM, and attach the notebook role's."""
     if incoming.service != "iam":
         return
     with SERIAL:
@@ -42,9 +44,10 @@ def load(incoming: Incoming) -> None:
         setattr(iam, _COMPLETE, True)  # last: a home may be written meanwhile
 
 
-def not_kept(iam: IAMBackend) -> Left:
-    """What a home does not keep of them: those that are attached to nothing are as moto has them, 4
-    MB.
+def left_out(iam: IAMBackend) -> Left:
+    """Return the attributes of IAM that a home does not keep.
+
+    Policies of AWS that are attached to nothing are 4 MB, and moto has them anyway.
     """
     policies = {
         arn: policy
@@ -62,6 +65,7 @@ def not_kept(iam: IAMBackend) -> Left:
 
 
 def _add(iam: Any) -> None:
+    """Add all of AWS's managed policies to moto's IAM."""
     of_moto = json.loads(aws_managed_policies_data).items()
     policies = [
         AWSManagedPolicy.from_data(name, iam.account_id, iam.region_name, data)

@@ -1,4 +1,4 @@
-"""Which parameter names which resource, per service: data of evaluation.py."""
+"""Which parameter names which resource, for each service: data of evaluation.py."""
 
 from __future__ import annotations
 

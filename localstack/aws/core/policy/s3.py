@@ -1,5 +1,6 @@
-"""S3's actions are not its operations: data of evaluation.py (Service Authorization Reference, Amazon
-S3).
+"""The actions that S3's operations need: they are not named as the operations are.
+
+Source: Service Authorization Reference, Amazon S3.
 """
 
 from __future__ import annotations
@@ -45,9 +46,13 @@ _ACTIONS = {
 def grants(
     operation: str, params: Mapping[str, Any], *, folders: bool = False
 ) -> Iterator[tuple[str, str]]:
-    """Action and resource of every right that a call needs.
+    """Yield the action and the resource of every right that a call needs.
 
-    `folders`: objects whose names nobody knows beforehand, so their folder's.
+    Args:
+        operation: The operation of S3.
+        params: Its parameters.
+        folders: Whether nobody knows the objects' names beforehand, so that their folder's right is
+            needed.
     """
     bucket, key = params.get("Bucket"), params.get("Key")
     if folders and key is not None:

@@ -1,8 +1,8 @@
-"""What a service refuses before it looks any further: the lengths, patterns, ranges and choices of
-its operations' input.
+"""The constraints of an operation's input, which a service checks before anything else.
 
-They are in botocore's models; botocore itself sends what breaks most of them. The words are the
-services' own (Coral's), all of a request's violations in one message.
+They are lengths, patterns, ranges and choices in botocore's models; botocore itself sends what
+breaks most of them. The words are the services' own (Coral's), all of a request's violations in one
+message.
 """
 
 from __future__ import annotations
@@ -35,10 +35,17 @@ _CODES = {
 def check(
     service: str, operation: OperationModel, params: Mapping[str, Any], *, as_moto: bool = False
 ) -> None:
-    """AwsError, as the service words it, when the parameters break a constraint of the operation's
-    model.
+    """Check parameters against the constraints of the operation's model.
 
-    `as_moto`: moto minds choices and ranges of numbers, but neither lengths nor patterns.
+    Args:
+        service: botocore's name of the service.
+        operation: The operation's model.
+        params: The request's parameters.
+        as_moto: Whether to check no more than moto does: choices and ranges of numbers, but neither
+            lengths nor patterns.
+
+    Raises:
+        AwsError: A constraint is broken; as the service words it.
     """
     code, shape = _CODES.get(service), cast("Shape", operation.input_shape)
     if code is None or shape is None:
@@ -52,9 +59,13 @@ def check(
 
 
 def _structure(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
+    """Yield the violations in a structure."""
     for name in shape.required_members:
         if value.get(name) is None:
-            yield f"Value null at '{_below(path, name)}' failed to satisfy constraint: Member must not be null"
+            yield (
+                f"Value null at '{_below(path, name)}' failed to satisfy constraint: "
+                "Member must not be null"
+            )
     for name, member in shape.members.items():
         item = value.get(name)
         if item == [] and member.serialization.get("location") == "querystring":
@@ -64,6 +75,7 @@ def _structure(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) ->
 
 
 def _value(shape: Shape, value: Any, path: str, rule: Rule) -> Iterator[str]:
+    """Yield the violations in a value."""
     broken = rule(shape, value)
     if broken:
         yield f"{_subject(shape, value)} at '{path}' failed to satisfy constraint: {broken}"
@@ -76,25 +88,34 @@ def _value(shape: Shape, value: Any, path: str, rule: Rule) -> Iterator[str]:
 
 
 def _list(shape: Shape, value: list[Any], path: str, rule: Rule) -> Iterator[str]:
+    """Yield the violations in a list."""
     if shape.member.type_name in _NESTED:
         for position, item in enumerate(value, 1):
             yield from _value(shape.member, item, f"{path}.{position}.member", rule)
     elif any(rule(shape.member, item) for item in value):
-        yield f"{_subject(shape, value)} at '{path}' failed to satisfy constraint: Member must satisfy constraint: {_all(shape.member)}"
+        yield (
+            f"{_subject(shape, value)} at '{path}' failed to satisfy constraint: "
+            f"Member must satisfy constraint: {_all(shape.member)}"
+        )
 
 
 def _map(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
+    """Yield the violations in a map."""
     for part, items, what in ((shape.key, value, "keys"), (shape.value, value.values(), "value")):
         if part.type_name in _NESTED:
             for key, item in value.items():
                 yield from _value(part, item, f"{path}.{key}.member", rule)
         elif any(rule(part, item) for item in items):
-            yield f"{_subject(shape, value)} at '{path}' failed to satisfy constraint: Map {what} must satisfy constraint: {_all(part)}"
+            yield (
+                f"{_subject(shape, value)} at '{path}' failed to satisfy constraint: "
+                f"Map {what} must satisfy constraint: {_all(part)}"
+            )
 
 
 def _all(shape: Shape) -> str:
-    """Every constraint of what is in a list or a map: of these the services do not say which one is
-    broken.
+    """Return every constraint of what is in a list or a map.
+
+    Of these the services do not say which one is broken.
     """
     limits = shape.metadata
     measure = "length" if shape.type_name in ("string", "blob") else "value"
@@ -111,7 +132,7 @@ def _all(shape: Shape) -> str:
 
 
 def _rule(shape: Shape, value: Any) -> str | None:
-    """The first constraint of the value's own that it breaks."""
+    """Return the first constraint of a value's own that it breaks; None: it breaks none."""
     limits = shape.metadata
     if isinstance(value, str | bytes | list | Mapping):
         measure, size = "length", float(len(value))
@@ -132,6 +153,7 @@ def _rule(shape: Shape, value: Any) -> str | None:
 
 
 def _lenient(shape: Shape, value: Any) -> str | None:
+    """Return the first constraint that a value breaks and that moto checks, too."""
     return (
         _rule(shape, value)
         if isinstance(value, int | float) or shape.metadata.get("enum")
@@ -140,12 +162,13 @@ def _lenient(shape: Shape, value: Any) -> str | None:
 
 
 def _subject(shape: Shape, value: Any) -> str:
+    """Return a value as a violation names it; a secret one stays unnamed."""
     secret = isinstance(value, bytes) or shape.metadata.get("sensitive")
     return "Value" if secret else f"Value '{_text(value)}'"
 
 
 def _text(value: Any) -> str:
-    """As Java writes it."""
+    """Return a value as Java writes it."""
     if isinstance(value, list):
         return f"[{', '.join(map(_text, value))}]"
     if isinstance(value, Mapping):
@@ -154,5 +177,6 @@ def _text(value: Any) -> str:
 
 
 def _below(path: str, name: str) -> str:
+    """Return the path of a member."""
     member = name[0].lower() + name[1:]
     return f"{path}.{member}" if path else member

@@ -1,6 +1,6 @@
-"""What AWS has of HTTP and waitress does not give:
+"""HTTP beyond waitress, as AWS needs it.
 
-S3's headers and empty bodies, and refusals in the shape of the API that is asked.
+S3 has headers and empty bodies of its own; a refusal has the shape of the API that is called.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ _CODES = {
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
-    """For S3: metadata names with an underscore, and empty bodies that are announced."""
+    """A parser that takes S3's metadata names with an underscore, and announced empty bodies."""
 
     def parse_header(self, header_plus: bytes) -> None:
+        """Read the headers, with S3's metadata names that have an underscore."""
         metadata: dict[str, str] = {}
         lines = header_plus.split(b"\r\n")
         for position, line in enumerate(lines[1:], 1):
@@ -46,14 +47,16 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
 
 class _Task(HTTPChannel.task_class):  # type: ignore[misc]  # waitress has no types
     def get_environment(self) -> dict[str, Any]:
+        """Return the request's environment, with S3's metadata names as they were sent."""
         environ: dict[str, Any] = super().get_environment()
         if names := getattr(self.request, "metadata_names", None):
             environ["moto.preserved_header_names"] = names
         return environ
 
     def build_response_header(self) -> bytes:
-        """S3's metadata names are lower case; waitress would capitalize them, and an SDK reads them
-        as they come.
+        """Return the answer's headers, with S3's metadata names in lower case.
+
+        waitress would capitalize them, and an SDK reads them as they come.
         """
         written: bytes = super().build_response_header()
         if b"X-Amz-Meta-" not in written:
@@ -65,13 +68,14 @@ class _Task(HTTPChannel.task_class):  # type: ignore[misc]  # waitress has no ty
 
 
 class _ErrorTask(HTTPChannel.error_task_class):  # type: ignore[misc]  # waitress has no types
-    """What is no request.
+    """The answer to what is no HTTP request.
 
     Where its headers were not read nobody knows for which API it is: it gets S3's shape, as other
-    plain HTTP.
+    plain HTTP does.
     """
 
     def execute(self) -> None:
+        """Write the refusal."""
         request: Any = self.request
         error = request.error
         refusal = AwsError(
@@ -86,6 +90,7 @@ class _ErrorTask(HTTPChannel.error_task_class):  # type: ignore[misc]  # waitres
 
 
 def _environ(headers: dict[str, str]) -> dict[str, Any]:
+    """Return the part of an environment that tells for which API a request is."""
     return {
         "CONTENT_TYPE": headers.get("CONTENT_TYPE", ""),
         "HTTP_AUTHORIZATION": headers.get("AUTHORIZATION", ""),
@@ -93,6 +98,7 @@ def _environ(headers: dict[str, str]) -> dict[str, Any]:
 
 
 def _lowered(line: bytes) -> bytes:
+    """Return a header line with its name in lower case."""
     name, colon, value = line.partition(b":")
     return name.lower() + colon + value
 

@@ -1,6 +1,6 @@
-"""InvokeEndpoint on the wire: one blob in, one out, headers beside them.
+"""InvokeEndpoint on the wire: one blob in, one out, and headers.
 
-By the shapes of botocore's model, but without moto's general router, parser and serializer: they
+It uses the shapes of botocore's model, but not moto's general router, parser and serializer: they
 take longer than a small model does, and the serializer writes its own Content-Type over the member
 of that name.
 """
@@ -12,15 +12,14 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from moto.core.model import OperationModel
-from moto.core.routing import get_service_router
+from ..moto_internals import OperationModel, get_service_router
 
 SERVICE = "sagemaker-runtime"
 _PATH = re.compile(r"/endpoints/([^/]+)/invocations")
 
 
 def read(environ: Mapping[str, Any]) -> tuple[OperationModel, dict[str, Any]] | None:
-    """The operation and its parameters; None for another path or method.
+    """Return the operation and its parameters; None for another path or method.
 
     The body has been read into memory before.
     """
@@ -37,7 +36,7 @@ def read(environ: Mapping[str, Any]) -> tuple[OperationModel, dict[str, Any]] | 
 
 
 def response(result: Mapping[str, Any]) -> tuple[tuple[tuple[str, str], ...], bytes] | None:
-    """Headers and body of an answer; None when its body is not bytes."""
+    """Return the headers and the body of an answer; None when its body is not bytes."""
     body = result.get("Body")
     if isinstance(body, str):  # botocore's parser makes text of a blob that moto answered
         body = body.encode()
@@ -52,6 +51,7 @@ def response(result: Mapping[str, Any]) -> tuple[tuple[tuple[str, str], ...], by
 
 @lru_cache(maxsize=1)
 def _model() -> OperationModel:
+    """Return botocore's model of InvokeEndpoint."""
     router: Any = get_service_router(SERVICE)
     model: OperationModel = router._service_model.operation_model("InvokeEndpoint")  # noqa: SLF001
     return model
@@ -59,7 +59,7 @@ def _model() -> OperationModel:
 
 @lru_cache(maxsize=1)
 def _members() -> tuple[tuple[str, str], ...]:
-    """Each member that is a header, with its name in a WSGI environment."""
+    """Return each member that is a header, with its name in a WSGI environment."""
     named = (
         (member, header.upper().replace("-", "_"))
         for member, header in _headers(_model().input_shape)
@@ -73,6 +73,7 @@ def _response_headers() -> tuple[tuple[str, str], ...]:
 
 
 def _headers(shape: Any) -> tuple[tuple[str, str], ...]:
+    """Return the members of a shape that are headers, each with its header's name."""
     return tuple(
         (k, m.serialization["name"])
         for k, m in shape.members.items()

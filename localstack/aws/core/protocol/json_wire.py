@@ -1,8 +1,8 @@
-"""An answer's JSON by the shapes of moto's model, without moto's general serializer: with 60
-feature records it takes most of the time.
+"""Answers in JSON, written without moto's general serializer.
 
-Text, numbers, truth values, lists and structures, each of its own Python type, are written here.
-What is anything else (times, blobs, maps, members that are headers) is left to moto.
+With 60 feature records that serializer takes most of the time. Text, numbers, truth values, lists
+and structures, each of its own Python type, are written here; anything else (times, blobs, maps,
+members that are headers) is left to moto.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from math import isfinite
 from typing import Any
 
 import msgspec
-from moto.core.model import OperationModel
-from moto.core.serialize import get_serializer_class
 
 from ....core.http.answers import Answer
+from ..moto_internals import OperationModel, get_serializer_class
 
 PROTOCOLS = frozenset({"json", "rest-json"})
 Write = Callable[[Any], Any]  # from a value to what is encoded; _Other where it is moto's business
@@ -25,11 +24,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Other(Exception):
-    """A value that is not written here."""
+    """A value that only moto's serializer can write."""
 
 
 def answer(service: str, protocol: str, model: OperationModel, result: object) -> Answer | None:
-    """The answer with a result; None where moto's serializer has to write it."""
+    """Return the answer with a result; None where moto's serializer has to write it."""
     shape: Any = model.output_shape
     if shape is None or "payload" in shape.serialization:
         return None
@@ -42,7 +41,10 @@ def answer(service: str, protocol: str, model: OperationModel, result: object) -
 
 
 class _Named:
-    """A model that is told from others by its names: one that is read again is the same."""
+    """An operation's model that is equal to every other one of the same names.
+
+    A model that is read again is then found in the cache.
+    """
 
     def __init__(self, model: OperationModel) -> None:
         self.model = model
@@ -59,29 +61,41 @@ class _Named:
 def _form(
     service: str, protocol: str, operation: _Named
 ) -> tuple[int, tuple[tuple[str, str], ...], Write]:
-    """Status, headers and writer of an operation's answers.
+    """Return the status, the headers and the writer of an operation's answers.
 
-    No headers: where its shape has no body, moto does not name a type.
+    No headers: the shape has no body, for which moto names no type.
     """
     empty = get_serializer_class(service, protocol)(operation_model=operation.model).serialize({})
     headers = tuple((name, str(value)) for name, value in empty["headers"].items())
     return empty["status_code"], headers, _writer(operation.model.output_shape, ())
 
 
-def _writer(shape: Any, around: tuple[str, ...]) -> Write:
-    """`around`: the structures that this one is in; one within itself is moto's business."""
+def _writer(shape: Any, outer_structures: tuple[str, ...]) -> Write:
+    """Return a function that writes values of a shape.
+
+    Args:
+        shape: botocore's shape.
+        outer_structures: The names of the structures around this one; a structure within itself is
+            left to moto.
+    """
     if shape.type_name in _SCALARS:
         return _scalar(_SCALARS[shape.type_name])
     if shape.type_name in ("float", "double"):
         return _real
     if shape.type_name == "list":
-        return _list(_writer(shape.member, around))
-    if shape.type_name == "structure" and not shape.is_document_type and shape.name not in around:
-        return _structure(shape, (*around, shape.name))
+        return _list(_writer(shape.member, outer_structures))
+    if (
+        shape.type_name == "structure"
+        and not shape.is_document_type
+        and shape.name not in outer_structures
+    ):
+        return _structure(shape, (*outer_structures, shape.name))
     return _other
 
 
 def _scalar(kind: type) -> Write:
+    """Return a function that writes values of one Python type."""
+
     def write(value: Any) -> Any:
         if type(value) is not kind:
             raise _Other
@@ -91,12 +105,15 @@ def _scalar(kind: type) -> Write:
 
 
 def _real(value: Any) -> float:
+    """Return a number as it is written."""
     if type(value) not in (float, int) or not isfinite(value):
         raise _Other
     return float(value)
 
 
 def _list(write: Write) -> Write:
+    """Return a function that writes lists."""
+
     def write_all(value: Any) -> Any:
         if type(value) is not list:
             raise _Other
@@ -105,12 +122,13 @@ def _list(write: Write) -> Write:
     return write_all
 
 
-def _structure(shape: Any, around: tuple[str, ...]) -> Write:
+def _structure(shape: Any, outer_structures: tuple[str, ...]) -> Write:
+    """Return a function that writes structures."""
     members = [
         (
             key,
             member.serialization.get("name", key),
-            _other if "location" in member.serialization else _writer(member, around),
+            _other if "location" in member.serialization else _writer(member, outer_structures),
         )
         for key, member in shape.members.items()
     ]
@@ -128,4 +146,5 @@ def _structure(shape: Any, around: tuple[str, ...]) -> Write:
 
 
 def _other(_: Any) -> Any:
+    """Refuse a value that only moto's serializer can write."""
     raise _Other

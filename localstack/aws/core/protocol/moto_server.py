@@ -1,4 +1,4 @@
-"""moto's server, underneath: what it answers to a request, with its crashes made into answers."""
+"""moto's server below the stack: its answers to requests, and its crashes as answers."""
 
 from __future__ import annotations
 
@@ -9,36 +9,40 @@ from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
-from moto.backend_index import backend_url_patterns
-from moto.backends import list_of_moto_modules
-from moto.core import responses
-from moto.core.config import default_user_config
-from moto.core.utils import method_names_from_class
-from moto.iam.models import IAMBackend
-from moto.moto_api._internal.models import moto_api_backend
-from moto.moto_server.werkzeug_app import (
-    BackendRequest,
-    DomainDispatcherApplication,
-    create_backend_app,
-)
 
 from ....core.error_log import tell
 from ....core.http.answers import Answer
-from ...coverage import MADE_UP, moto_has
 from ..environment import ACCOUNT, NOTEBOOK_ROLE, NOTEBOOK_ROLE_ID
 from ..incoming import Incoming
+from ..moto_internals import (
+    BackendRequest,
+    DomainDispatcherApplication,
+    IAMBackend,
+    backend_url_patterns,
+    core_responses,
+    create_backend_app,
+    default_user_config,
+    list_of_moto_modules,
+    method_names_from_class,
+    moto_api_backend,
+)
 from ..registry import AwsError
+from .moto_operations import MADE_UP, moto_has
 from .wire import malformed_error, refusal, rewind
 
 
 class _Dispatcher(DomainDispatcherApplication):
     def get_backend_for_host(self, host: str | None) -> Any:
-        """A service that moto does not have is an answer, not a message on stdout and a crash."""
+        """Return moto's service for a host.
+
+        An unknown service is an answer then, not a message on stdout and a crash.
+        """
         return host if host is None or host == "moto_api" else _backend(host)
 
 
 @lru_cache(maxsize=256)  # a listing of moto's folder and 250 patterns otherwise, for every request
 def _backend(host: str) -> Any:
+    """Return moto's service for a host, by its name or by its pattern."""
     if host in list_of_moto_modules():
         return host
     for backend, pattern in backend_url_patterns:
@@ -50,13 +54,16 @@ def _backend(host: str) -> Any:
 class _ObjectsRequest(BackendRequest):
     @property
     def want_form_data_parsed(self) -> bool:
-        """An object's content is its own, also where its type is a form's, as curl and urllib say
-        of what they send: moto kept nothing.
+        """Whether the body is a form.
+
+        An object's content is not, also where its type is a form's, as curl and urllib say of what
+        they send: moto kept nothing of it.
         """
         return self.method == "POST" and super().want_form_data_parsed
 
 
 def _backend_app(service: Any) -> Any:
+    """Return moto's application for a service."""
     app = create_backend_app(service)
     if service == "s3":
         app.request_class = _ObjectsRequest
@@ -73,15 +80,17 @@ _WAITING = frozenset({"sqs", "sns", "stepfunctions", "lambda", "batch"})
 
 
 def answer(incoming: Incoming) -> Answer:
-    """What moto says. What it does not have, or cannot do, is a refusal that no SDK tries again."""
+    """Return what moto answers.
+
+    What it does not have, or cannot do, is a refusal that no SDK tries again.
+    """
     if (
         incoming.service == "s3"
         and incoming.model is not None
         and incoming.operation not in moto_has("s3")
     ):
-        return refusal(
-            incoming, not_there(incoming)
-        )  # moto would take ?metrics for a listing of the bucket
+        # moto would take ?metrics for a listing of the bucket
+        return refusal(incoming, not_there(incoming))
     try:
         with nullcontext() if incoming.service in _WAITING else SERIAL:
             done = call(_dispatcher, rewind(incoming.environ))
@@ -92,9 +101,9 @@ def answer(incoming: Incoming) -> Answer:
         if (wrong := malformed_error(incoming)) is not None:
             return refusal(incoming, wrong)
         tell(f"moto failed at {incoming.service}:{incoming.operation}", error)
-        asked = f"{incoming.service}:{incoming.operation}"
+        operation = f"{incoming.service}:{incoming.operation}"
         text = (
-            f"the AWS stack cannot do {asked} with this request: moto raised "
+            f"the AWS stack cannot do {operation} with this request: moto raised "
             f"{type(error).__name__}: {error}"
         )
         return refusal(incoming, AwsError("NotImplemented", text, 501))
@@ -104,7 +113,7 @@ def answer(incoming: Incoming) -> Answer:
 
 
 def made_up(incoming: Incoming) -> AwsError | None:
-    """Why an operation is refused whose work moto only claims; None for every other one."""
+    """Return the error for an operation whose work moto only claims; None for every other one."""
     if incoming.operation not in MADE_UP.get(incoming.service, ()):
         return None
     return AwsError(
@@ -117,6 +126,7 @@ def made_up(incoming: Incoming) -> AwsError | None:
 
 
 def not_there(incoming: Incoming) -> AwsError:
+    """Return the error for an operation that neither the stack nor moto has."""
     return AwsError(
         "NotImplemented",
         f"the AWS stack has no {incoming.service}:{incoming.operation}; `isthmus-stack "
@@ -126,17 +136,18 @@ def not_there(incoming: Incoming) -> AwsError:
 
 
 def reset() -> None:
+    """Drop everything that moto holds."""
     moto_api_backend.reset()
 
 
 def call(app: Any, environ: dict[str, Any]) -> Answer:
-    """A WSGI application's answer, whole."""
-    seen: list[tuple[str, list[tuple[str, str]]]] = []
+    """Return a WSGI application's whole answer."""
+    statuses: list[tuple[str, list[tuple[str, str]]]] = []
 
     def start_response(
         status: str, headers: list[tuple[str, str]], _exc_info: object = None
     ) -> Any:
-        seen.append((status, headers))
+        statuses.append((status, headers))
         return lambda _data: None
 
     chunks: Any = app(environ, start_response)
@@ -145,12 +156,13 @@ def call(app: Any, environ: dict[str, Any]) -> Answer:
     finally:
         if hasattr(chunks, "close"):
             chunks.close()
-    status, headers = seen[-1]
+    status, headers = statuses[-1]
     code = int(status.split(" ", 1)[0])
     return Answer(code, tuple(headers), body, _error_code(code, headers, body))
 
 
 def _error_code(status: int, headers: list[tuple[str, str]], body: bytes) -> str | None:
+    """Return the error code in an answer; None: it is no error."""
     if status < 400:
         return None
     for key, value in headers:
@@ -164,7 +176,7 @@ def _error_code(status: int, headers: list[tuple[str, str]], body: bytes) -> str
 
 
 def _no_answer(done: Answer) -> bool:
-    """Flask's own page for a path that no backend has, or moto's empty 404."""
+    """Return whether moto did not answer: Flask's page for an unknown path, or moto's empty 404."""
     kind: Mapping[str, str] = {key.lower(): value for key, value in done.headers}
     return (
         not done.body
@@ -173,36 +185,31 @@ def _no_answer(done: Answer) -> bool:
     )
 
 
-_methods = cache(
-    method_names_from_class
-)  # moto goes through all that a class has, for every request
+# moto goes through all that a class has, for every request
+_methods = cache(method_names_from_class)
 
 
 def configure(*, moto_answers: bool) -> None:
-    """No containers; state machines really run.
-
-    The role is there whose session the stack's own pair is.
-    """
-    dispatching: Any = responses
+    """Set up moto: no containers, real state machines, and the role of the stack's own keys."""
+    dispatching: Any = core_responses
     dispatching.method_names_from_class = _methods
     iam: Any = IAMBackend
-    iam.initialize_service_roles = (
-        _no_roles if moto_answers else _notebook_role
-    )  # moto's own place for them: empty, and called
+    # moto's own place for them: empty, and called
+    iam.initialize_service_roles = _no_roles if moto_answers else _notebook_role
     default_user_config["batch"] = {"use_docker": False}
     default_user_config["lambda"] = {"use_docker": False}
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
 
 
 def _no_roles(_iam: IAMBackend) -> None:
-    """As moto has it."""
+    """Make no roles, as moto does."""
 
 
 def _notebook_role(iam: IAMBackend) -> None:
-    """What SageMaker's console makes for a notebook: the SDK looks up the caller's role, and asks
-    who may assume it and what it may.
+    """Make the role that SageMaker's console makes for a notebook.
 
-    That is attached by managed_policies.load.
+    The SDK looks up the caller's role, who may assume it and what it may do; its policies are
+    attached when they are loaded (policy/managed.py).
     """
     if iam.account_id != ACCOUNT:
         return

@@ -1,4 +1,4 @@
-"""The patterns of botocore's models, which are Java's, as Python has them.
+"""The patterns of botocore's models, which are Java's, as Python's regular expressions.
 
 Source: java.util.regex.Pattern. A value has to match as a whole, anchors or not, as the services'
 own validation does it.
@@ -20,14 +20,17 @@ _POSIX = {
 }
 _PROPERTY = re.compile(r"\\p\{(\w+)\}")
 _ABOVE = r"\uD800\uDC00-\uDBFF\uDFFF"  # Java's two halves of every character above U+FFFF
-_QUANTIFIED_END = re.compile(
-    r"\$\{\d+(,\d*)?\}"
-)  # Java repeats an anchor, Python does not; the length is a constraint of its own
+# Java repeats an anchor, Python does not; the length is a constraint of its own
+_QUANTIFIED_END = re.compile(r"\$\{\d+(,\d*)?\}")
 
 
 @cache
 def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """A model's pattern, for `fullmatch`. re.error where Python has no such expression."""
+    """Compile a model's pattern, for `fullmatch`.
+
+    Raises:
+        re.error: Python has no such expression.
+    """
     text = pattern.replace(_ABOVE, r"\U00010000-\U0010FFFF").replace(r"\z", r"\Z")
     return re.compile(_properties(_QUANTIFIED_END.sub("$", text)))
 
@@ -36,23 +39,25 @@ def _properties(pattern: str) -> str:
     r"""Write out each \p{...}: bare within a class, in a class of its own elsewhere."""
     parts, end = [], 0
     for match in _PROPERTY.finditer(pattern):
-        before = pattern[end : match.start()]
-        parts.append(before)
+        plain = pattern[end : match.start()]
+        parts.append(plain)
         end = match.end()
         ranges = _POSIX.get(match[1]) or _ranges()[match[1]]
         parts.append(ranges if _within_class(pattern[: match.start()]) else f"[{ranges}]")
     return "".join([*parts, pattern[end:]])
 
 
-def _within_class(before: str) -> bool:
-    plain = re.sub(r"\\.", "", before)
+def _within_class(text: str) -> bool:
+    """Return whether the end of a pattern's beginning is within a class."""
+    plain = re.sub(r"\\.", "", text)
     return plain.rfind("[") > plain.rfind("]")
 
 
 @cache
 def _ranges() -> dict[str, str]:
-    """Unicode's general categories by their first letter (L, M, N, P, S, Z, C), as the inside of a
-    class.
+    """Return Unicode's general categories by their first letter, as the inside of a class.
+
+    The letters are L, M, N, P, S, Z and C.
     """
     ranges: dict[str, list[str]] = {}
     start, current = 0, unicodedata.category("\0")[0]

@@ -1,8 +1,7 @@
-"""CONNECT to a host of AWS's ends here, for clients whose addresses are fixed: the sagemaker SDK
-asks STS at its regional one.
+"""A proxy that ends connections to AWS's hosts in the stack, for clients with fixed addresses.
 
-Other hosts are reached as without it: most of what a command does by HTTPS has nothing to do with
-AWS.
+The sagemaker SDK, for example, asks STS at its regional address. Other hosts are reached as without
+the proxy: most of what a command does by HTTPS has nothing to do with AWS.
 """
 
 from __future__ import annotations
@@ -26,11 +25,12 @@ _LARGEST = 16 << 10  # bytes of a CONNECT with its headers
 
 
 def leads_here(host: str) -> bool:
-    return any(host == known or host.endswith(f".{known}") for known in HOSTS)
+    """Return whether connections to a host end in the stack."""
+    return any(host == domain or host.endswith(f".{domain}") for domain in HOSTS)
 
 
 class Proxy:
-    """It listens on a port of its own from the first time that its variables are asked for."""
+    """The proxy of one stack. It listens on a port of its own once its variables are asked for."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -39,8 +39,9 @@ class Proxy:
         self._close: Callable[[], object] = lambda: None
 
     def variables(self) -> dict[str, str]:
-        """What leads a process's HTTPS through it, and lets the AWS SDKs trust what they find
-        there.
+        """Return the variables that lead a process's HTTPS through the proxy.
+
+        They also let the AWS SDKs trust the certificate that they meet there.
         """
         with self._lock:
             if self._variables is None:
@@ -48,11 +49,13 @@ class Proxy:
             return self._variables
 
     def close(self) -> None:
+        """Close the proxy, if it runs."""
         with self._lock:
             self._close()
             self._close = lambda: None
 
     def _begin(self) -> dict[str, str]:
+        """Start the proxy in a thread of its own, and return its variables."""
         authority = Authority(self._stack.home / "authority", "Isthmus offline AWS", ["http/1.1"])
         loop = asyncio.new_event_loop()
         threading.Thread(target=_run, args=(loop,), name="proxy", daemon=True).start()
@@ -79,7 +82,7 @@ def _stop(loop: asyncio.AbstractEventLoop, server: asyncio.Server) -> None:
 
 
 class _Connect(asyncio.Protocol):
-    """One connection until it is known where it leads."""
+    """One connection, until it is known where it leads."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, stack: Stack, authority: Authority) -> None:
         self._loop = loop
@@ -110,6 +113,7 @@ class _Connect(asyncio.Protocol):
             self._refuse("431 Request Header Fields Too Large", "a CONNECT has 16 KiB at most here")
 
     def _lead(self, words: list[str]) -> None:
+        """Connect the client with its host, or with the stack."""
         if len(words) != 3 or words[0] != "CONNECT":
             self._refuse(
                 "405 Method Not Allowed",
@@ -124,20 +128,23 @@ class _Connect(asyncio.Protocol):
         self._loop.create_task(work).add_done_callback(partial(_abort_on_error, self._transport))
 
     async def _stack_at(self, secure: Any) -> asyncio.Protocol:
+        """Return a connection to the stack for the client's decrypted bytes."""
         host, _, port = self._stack.url.removeprefix("http://").rpartition(":")
         inner, _ = await self._loop.create_connection(lambda: Pipe(secure), host, int(port))
         return Pipe(inner)
 
     def _refuse(self, status: str, words: str) -> None:
+        """Answer a refusal, and close the connection."""
         body = f"{words}\n".encode()
         self._transport.write(
-            f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+            f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n".encode()
+            + b"Connection: close\r\n\r\n"
             + body
         )
         self._transport.close()
 
 
 def _abort_on_error(transport: Any, done: asyncio.Task[None]) -> None:
-    """The loop forgets no task's error, and the client of one waits for nothing."""
+    """Abort a connection whose task failed: its client would wait for ever."""
     if not done.cancelled() and done.exception() is not None:
         transport.abort()

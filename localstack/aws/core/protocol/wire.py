@@ -1,9 +1,7 @@
-"""HTTP as AWS speaks it: which operation a request is, its parameters, and how an answer or an
-error is written.
+"""HTTP as AWS speaks it: which operation a request is, its parameters, and how answers are written.
 
-Stands on moto.core.routing, .parse and .serialize, which read botocore's models. They are private
-to moto: the version is pinned, and
-tests/aws/protocol/test_front.py watches what is used of them.
+It stands on moto's router, parsers and serializers, which read botocore's models. They are private
+to moto: the version is pinned, and tests/aws/protocol/test_front.py watches what is used of them.
 """
 
 from __future__ import annotations
@@ -21,17 +19,21 @@ import msgspec
 from botocore.exceptions import DataNotFoundError
 from botocore.utils import parse_timestamp
 from botocore.validate import ParamValidator
-from moto.core.parse import PROTOCOL_PARSERS, RequestParserError
-from moto.core.request import Request, determine_request_protocol
-from moto.core.routing import get_service_router
-from moto.core.serialize import get_serializer_class
-from moto.core.utils import get_service_model
 from werkzeug.exceptions import NotFound
 
 from ....core.http.answers import Answer
 from ..caller import Caller
 from ..environment import ACCOUNT, REGION
 from ..incoming import Incoming
+from ..moto_internals import (
+    PROTOCOL_PARSERS,
+    Request,
+    RequestParserError,
+    determine_request_protocol,
+    get_serializer_class,
+    get_service_model,
+    get_service_router,
+)
 from ..registry import AwsError
 from . import invoke_wire, json_wire
 
@@ -61,7 +63,10 @@ _PATHS = {
 
 
 def understand(environ: dict[str, Any]) -> Incoming:
-    """Who asks what. The body is read once and can be read again from environ["wsgi.input"]."""
+    """Return what a request asks, and who sends it.
+
+    The body is read once and can be read again from environ["wsgi.input"].
+    """
     access_key, region, signed = credential(environ)
     account = access_key if len(access_key) == 12 and access_key.isdigit() else ACCOUNT
     target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
@@ -99,14 +104,18 @@ def understand(environ: dict[str, Any]) -> Incoming:
 
 
 def parameters(incoming: Incoming) -> dict[str, Any]:
-    """A request's parameters by botocore's model. AwsError when they do not parse."""
+    """Return a request's parameters by botocore's model.
+
+    Raises:
+        AwsError: The request cannot be read.
+    """
     if incoming.params is None:
         if incoming.model is None or incoming.request is None:
             return {}
         parser = PROTOCOL_PARSERS[_protocol(incoming)](incoming.model, timestamp_parser=_aware)
         request = incoming.request
         body = request.get_data()  # before `values`, which would take a form out of it
-        wanted: Any = {
+        parts: Any = {
             "method": request.method,
             "values": request.values,
             "headers": request.headers,
@@ -115,9 +124,9 @@ def parameters(incoming: Incoming) -> dict[str, Any]:
             "url_params": incoming.url_params,
         }
         try:
-            if of_json(incoming) and body:
+            if has_json_body(incoming) and body:
                 _check_json(incoming, body)
-            params: dict[str, Any] = parser.parse(wanted) or {}
+            params: dict[str, Any] = parser.parse(parts) or {}
             incoming.params = params
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise AwsError(
@@ -131,8 +140,13 @@ def parameters(incoming: Incoming) -> dict[str, Any]:
 
 
 def _check_json(incoming: Incoming, body: bytes) -> None:
-    """ValueError or TypeError for a body that is no JSON object where one is due: moto's parser
-    takes it for an empty one.
+    """Check that a body is a JSON object where one is due.
+
+    moto's parser takes anything else for an empty one.
+
+    Raises:
+        ValueError: It is no JSON.
+        TypeError: It is no object.
     """
     shape: Any = incoming.model.input_shape if incoming.model is not None else None
     payload = shape.members.get(shape.serialization.get("payload")) if shape is not None else None
@@ -146,8 +160,9 @@ def _check_json(incoming: Incoming, body: bytes) -> None:
 
 
 def malformed_error(incoming: Incoming) -> AwsError | None:
-    """What is wrong with a request by botocore's model: it does not parse, lacks what is required,
-    has other types. None: nothing is.
+    """Return what is wrong with a request by botocore's model; None: nothing is.
+
+    It does not parse, lacks what is required, or has values of other types.
     """
     try:
         params = parameters(incoming)
@@ -164,24 +179,28 @@ def malformed_error(incoming: Incoming) -> AwsError | None:
     )
 
 
-def of_json(incoming: Incoming) -> bool:
-    """Whether an operation's parameters are JSON."""
+def has_json_body(incoming: Incoming) -> bool:
+    """Return whether an operation's parameters are JSON."""
     return incoming.model is not None and "json" in _protocol(incoming)
 
 
 def check_body(incoming: Incoming) -> None:
-    """AwsError for a body that is not the JSON or XML that it has to be: moto would fail over it,
-    or take it for an empty one.
+    """Check that a body is the JSON or XML that it has to be.
+
+    moto would fail over it, or take it for an empty one.
+
+    Raises:
+        AwsError: It is not.
     """
     try:
         parameters(incoming)
     except AwsError as error:
-        if error.code == BAD_XML or of_json(incoming):
+        if error.code == BAD_XML or has_json_body(incoming):
             raise
 
 
 def unreadable(environ: dict[str, Any], error: AwsError) -> Answer:
-    """The answer to what is not even understood, in the shape that its kind of request has."""
+    """Return the answer to a request that cannot be understood, in its kind of request's shape."""
     service = _service(credential(environ)[2], "", "")
     incoming = Incoming(
         environ=environ, account=ACCOUNT, region=REGION, caller=Caller(""), service=service
@@ -190,7 +209,7 @@ def unreadable(environ: dict[str, Any], error: AwsError) -> Answer:
 
 
 def answer(incoming: Incoming, result: Mapping[str, Any] | None) -> Answer:
-    """A handler's result on the wire."""
+    """Return a handler's result as an HTTP answer."""
     blob = (
         invoke_wire.response(result) if result and incoming.service == invoke_wire.SERVICE else None
     )
@@ -198,15 +217,14 @@ def answer(incoming: Incoming, result: Mapping[str, Any] | None) -> Answer:
 
 
 def refusal(incoming: Incoming, error: AwsError) -> Answer:
-    """An error in the service's own shape, so that botocore raises its modelled exception."""
+    """Return an error in the service's own shape, so that botocore raises its own exception."""
     if incoming.model is None:
         return _plain_refusal(incoming, error)
     shaped = _Shaped(error.message)
     shaped.__dict__.update(error.fields, code=error.code, message=error.message)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # codes such as ThrottlingException are in no model, and are right
+        # codes such as ThrottlingException are in no model, and are right
+        warnings.simplefilter("ignore")
         written = _serialized(incoming, shaped)
     return Answer(error.status or written.status, written.headers, written.body, error.code)
 
@@ -216,6 +234,7 @@ class _Shaped(Exception):
 
 
 def _serialized(incoming: Incoming, result: object) -> Answer:
+    """Return a result or an error in the operation's protocol."""
     if incoming.model is None:
         raise ValueError("an operation without a model cannot be answered")
     protocol = _protocol(incoming)
@@ -234,6 +253,7 @@ def _serialized(incoming: Incoming, result: object) -> Answer:
 
 
 def _plain_refusal(incoming: Incoming, error: AwsError) -> Answer:
+    """Return an error of a request without a model, in its kind of request's shape."""
     status = error.status or 400
     if "json" in incoming.environ.get("CONTENT_TYPE", "") or incoming.service.startswith(
         "sagemaker"
@@ -247,7 +267,8 @@ def _plain_refusal(incoming: Incoming, error: AwsError) -> Answer:
             body.encode(),
             error.code,
         )
-    text = f"<Error><Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message></Error>"
+    code, message = escape(error.code), escape(error.message)
+    text = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
     if incoming.service not in ("s3", "") or "x-www-form-urlencoded" in incoming.environ.get(
         "CONTENT_TYPE", ""
     ):
@@ -256,6 +277,7 @@ def _plain_refusal(incoming: Incoming, error: AwsError) -> Answer:
 
 
 def _protocol(incoming: Incoming) -> str:
+    """Return the protocol of a request, of those that its service has."""
     if incoming.model is None or incoming.request is None:
         raise ValueError("a request without a model has no protocol")
     service_model: Any = incoming.model.service_model
@@ -265,13 +287,16 @@ def _protocol(incoming: Incoming) -> str:
 
 
 def _aware(value: Any) -> datetime:
+    """Return a timestamp of any form as an aware time."""
     parsed: datetime = parse_timestamp(value)
     return parsed.astimezone(UTC)
 
 
 def credential(environ: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Access key, region and signing name, from the SigV4 header or a presigned URL; the last is
-    empty when nothing is signed.
+    """Return the access key, the region and the signing name that a request claims.
+
+    They stand in the header of Signature Version 4 or in a presigned URL; the signing name is empty
+    when nothing is signed.
     """
     scope = ""
     header, query = environ.get("HTTP_AUTHORIZATION", ""), environ.get("QUERY_STRING", "")
@@ -288,11 +313,13 @@ def credential(environ: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def _token(environ: Mapping[str, Any]) -> str:
+    """Return the session token of a request; "": there is none."""
     query = parse_qs(environ.get("QUERY_STRING", "")).get("X-Amz-Security-Token", [""])[0]
     return str(environ.get("HTTP_X_AMZ_SECURITY_TOKEN") or query)
 
 
 def _service(signed: str, path: str, target: str) -> str:
+    """Return botocore's name of the service that a request is for."""
     if signed == "timestream":  # two services, and one path for all of their operations
         operations: Any = get_service_model("timestream-query").operation_names
         return "timestream-query" if target in operations else "timestream-write"
@@ -301,12 +328,12 @@ def _service(signed: str, path: str, target: str) -> str:
 
 
 def buffer_body(environ: dict[str, Any]) -> None:
-    """Read the body once, so that both a handler and moto can."""
+    """Read the body once into memory, so that both a handler and moto can read it."""
     length = int(environ.get("CONTENT_LENGTH") or 0)
     environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(length) if length else b"")
 
 
 def rewind(environ: dict[str, Any]) -> dict[str, Any]:
-    """The same request for somebody who has not read it."""
+    """Return the same request for a reader that has not read its body yet."""
     environ["wsgi.input"].seek(0)
     return {key: value for key, value in environ.items() if not key.startswith("werkzeug.")}

@@ -1,3 +1,4 @@
-"""Athena: queries in Trino's SQL over Glue tables in S3, checked against Athena's own language and
-run by DuckDB.
+"""Athena: queries in Trino's SQL over Glue tables in S3.
+
+They are checked against Athena's own language and run by DuckDB.
 """

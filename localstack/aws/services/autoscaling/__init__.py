@@ -1,5 +1,4 @@
-"""Application Auto Scaling of endpoints: alarms of CloudWatch change the DesiredInstanceCount of
-variants.
+"""Application Auto Scaling of endpoints: alarms of CloudWatch change the count of variants.
 
 Its other namespaces are moto's descriptions.
 """

@@ -1,4 +1,4 @@
-"""What the stack keeps about scalable targets, their policies and what these did."""
+"""The scalable targets that the stack keeps, their policies and what these did."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """A scaling policy of a target."""
+
     name: str
     arn: str
     resource: str
@@ -75,7 +77,7 @@ class Scheduled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scaling:
-    """The store."""
+    """The targets, policies, actions and activities of one account and region."""
 
     def __init__(self) -> None:
         self.targets: dict[str, Target] = {}  # by resource
@@ -84,18 +86,21 @@ class Scaling:
         self.activities: list[Activity] = []  # the latest last
         self.lock = threading.RLock()
 
-    def of(self, resource: str) -> list[Policy]:
+    def policies_of(self, resource: str) -> list[Policy]:
+        """Return the policies of a target."""
         return [policy for policy in list(self.policies.values()) if policy.resource == resource]
 
 
 def refusal(message: str) -> AwsError:
+    """Return the error for a request that the service refuses."""
     return AwsError("ValidationException", message)
 
 
 def ours(ctx: Context, params: dict[str, Any]) -> bool:
-    """Whether it is about endpoints; False: moto answers.
+    """Return whether a call is about endpoints; else moto answers.
 
-    AwsError for what of SageMaker is not scaled here.
+    Raises:
+        AwsError: It is about something of SageMaker that is not scaled here.
     """
     if params["ServiceNamespace"] != NAMESPACE or ctx.moto_answers:
         return False
@@ -106,7 +111,11 @@ def ours(ctx: Context, params: dict[str, Any]) -> bool:
 
 
 def not_ours(ctx: Context, params: dict[str, Any], operation: str) -> dict[str, Any]:
-    """Moto's canned answer, with --moto-answers; AwsError without."""
+    """Return moto's canned answer, with --moto-answers.
+
+    Raises:
+        AwsError: The stack was started without.
+    """
     if ctx.moto_answers:
         return ctx.forward()
     words = (
@@ -116,7 +125,7 @@ def not_ours(ctx: Context, params: dict[str, Any], operation: str) -> dict[str, 
 
 
 def names(resource: str) -> tuple[str, str]:
-    """Endpoint and variant of a ResourceId."""
+    """Return the endpoint and the variant of a ResourceId."""
     match = _RESOURCE.fullmatch(resource)
     if match is None:
         raise refusal("Unsupported service namespace, resource type or scalable dimension")
@@ -124,6 +133,7 @@ def names(resource: str) -> tuple[str, str]:
 
 
 def missing(what: str, params: dict[str, Any], *more: str) -> AwsError:
+    """Return the error for something that does not exist."""
     place = f"service namespace: {params['ServiceNamespace']}, resource ID: {params['ResourceId']}"
     named = "".join(f", {words}" for words in more)
     return AwsError(
@@ -135,13 +145,17 @@ def missing(what: str, params: dict[str, Any], *more: str) -> AwsError:
 def page(
     things: list[T], params: dict[str, Any], key: str, shown: Callable[[T], dict[str, Any]]
 ) -> dict[str, Any]:
-    """What a Describe answers of them."""
-    asked = params | {"MaxResults": min(params.get("MaxResults") or _PAGE, _PAGE)}
+    """Return a page of what a Describe operation lists."""
+    page_params = params | {"MaxResults": min(params.get("MaxResults") or _PAGE, _PAGE)}
     part, more = paging.page(
-        things, asked, _PAGE, AwsError("InvalidNextTokenException", "The next token is not valid.")
+        things,
+        page_params,
+        _PAGE,
+        AwsError("InvalidNextTokenException", "The next token is not valid."),
     )
     return {key: [shown(thing) for thing in part], **more}
 
 
 def common(resource: str) -> dict[str, Any]:
+    """Return the members that every description has."""
     return {"ServiceNamespace": NAMESPACE, "ResourceId": resource, "ScalableDimension": DIMENSION}

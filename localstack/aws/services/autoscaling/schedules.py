@@ -26,10 +26,15 @@ Due = Callable[[datetime], datetime | None]  # the first moment after one; None:
 
 
 def due(expression: str, zone: ZoneInfo, start: datetime) -> Due:
-    """When it is due.
+    """Return a function that gives the next moment of a schedule after another moment.
 
-    `zone`: of the times in at() and cron(). `start`: where a rate begins to count. ValueError says
-    what is wrong.
+    Args:
+        expression: The schedule.
+        zone: The time zone of the times in at() and cron().
+        start: The moment from which a rate counts.
+
+    Raises:
+        ValueError: The expression cannot be read; the message says what is wrong.
     """
     match = re.fullmatch(r"(at|rate|cron)\((.*)\)", expression.strip())
     if match is None:
@@ -44,6 +49,7 @@ def due(expression: str, zone: ZoneInfo, start: datetime) -> Due:
 
 
 def _moment(text: str, zone: ZoneInfo) -> datetime:
+    """Return the time in at()."""
     try:
         return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=zone).astimezone(UTC)
     except ValueError as error:
@@ -51,10 +57,12 @@ def _moment(text: str, zone: ZoneInfo) -> datetime:
 
 
 def _once(moment: datetime) -> Due:
+    """Return the schedule of a single time."""
     return lambda after: moment if moment > after else None
 
 
 def _rate(text: str) -> timedelta:
+    """Return the span in rate()."""
     match = re.fullmatch(r"([1-9]\d*) (minute|hour|day)(s?)", text)
     if match is None or (match[1] == "1") == bool(match[3]):
         raise ValueError(f"{text!r} is no rate such as 1 hour or 5 minutes")
@@ -62,10 +70,12 @@ def _rate(text: str) -> timedelta:
 
 
 def _every(span: timedelta, start: datetime) -> Due:
+    """Return the schedule of a rate."""
     return lambda after: start + span * max(1, (after - start) // span + 1)
 
 
 def _by_cron(text: str, zone: ZoneInfo) -> Due:
+    """Return the schedule of a cron expression."""
     parts = text.split()
     if len(parts) != len(_FIELDS):
         raise ValueError(f"{text!r} has {len(parts)} fields, not {len(_FIELDS)}")
@@ -91,6 +101,7 @@ def _by_cron(text: str, zone: ZoneInfo) -> Due:
 
 
 def _values(text: str, name: str, low: int, high: int, names: tuple[str, ...]) -> frozenset[int]:
+    """Return the numbers of one field of a cron expression."""
     if re.search(r"#|(^|\d)[LW]|[LW]$", text) and not set(re.split("[,-]", text.lower())) <= set(
         names
     ):

@@ -1,4 +1,4 @@
-"""CloudFormation is moto's.
+"""CloudFormation is moto's, but for the resources of SageMaker in its templates.
 
-The resources of SageMaker in its templates are made, changed and removed by SageMaker's own API.
+They are made, changed and removed by SageMaker's own API.
 """

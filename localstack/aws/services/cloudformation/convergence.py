@@ -1,5 +1,6 @@
-"""What is there, brought to what a template asks for: the same whether it is new, changed, or goes
-back to what it was.
+"""A stack's resources, brought to what its template asks for.
+
+It is the same whether the template is new, changed, or goes back to what it was.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ...core.moto_internals import cloudformation_parsing
 from ...core.registry import Context
 from . import resources
 from .placeholders import CLASSES, Placeholder, physical_name
@@ -22,31 +24,37 @@ _CUSTOM = (
 
 
 def reconcile(ctx: Context, managed: Managed) -> bool:
-    """One look; whether all is there, and serves. Failure."""
+    """Bring a stack's resources closer to the template. Return whether all exist and serve.
+
+    Raises:
+        Failure: A resource could not be made or changed.
+    """
     stack = stack_of(ctx, managed.id)
-    wanted = list(wanted_of(stack))
-    for logical, placeholder, written in wanted:
-        _bring(ctx, managed, logical, placeholder, _resolve(stack, placeholder, logical, written))
-    declared = {logical for logical, _, _ in wanted}
+    declared_resources = list(declared_in(stack))
+    for logical, placeholder, written in declared_resources:
+        _apply_properties(
+            ctx, managed, logical, placeholder, _resolve(stack, placeholder, logical, written)
+        )
+    declared = {logical for logical, _, _ in declared_resources}
     for logical in [logical for logical in managed.resources if logical not in declared]:
         managed.replaced.append(managed.resources.pop(logical))
     return all(resources.ready(ctx, resource) for resource in managed.resources.values())
 
 
-def wanted_of(stack: Any) -> Iterator[tuple[str, Placeholder, Properties]]:
-    """Resources of SageMaker as the template has them, what others refer to first."""
-    there = stack.resource_map._resource_json_map  # noqa: SLF001  moto has no other way to them
+def declared_in(stack: Any) -> Iterator[tuple[str, Placeholder, Properties]]:
+    """Yield the template's resources of SageMaker, what others refer to first."""
+    written_resources = stack.resource_map._resource_json_map  # noqa: SLF001  moto has no other way to them
     conditions = stack.resource_map.lazy_condition_map
     for kind in CLASSES:
-        for logical, written in there.items():
+        for logical, written in written_resources.items():
             condition = written.get("Condition")
             if written["Type"] == kind and (condition is None or conditions[condition]):
                 yield logical, stack.resource_map[logical], written.get("Properties") or {}
 
 
 def _resolve(stack: Any, placeholder: Placeholder, logical: str, written: Properties) -> Properties:
-    from moto.cloudformation.parsing import clean_json
-
+    """Return a resource's properties without references, with the stack's tags."""
+    clean_json = cloudformation_parsing().clean_json
     properties = resources.typed(
         type(placeholder), logical, clean_json(written, stack.resource_map)
     )
@@ -59,10 +67,10 @@ def _resolve(stack: Any, placeholder: Placeholder, logical: str, written: Proper
     return {**properties, "Tags": [*properties.get("Tags", ()), *more]} if more else properties
 
 
-def _bring(
+def _apply_properties(
     ctx: Context, managed: Managed, logical: str, placeholder: Placeholder, properties: Properties
 ) -> None:
-    """A resource to what the template says of it."""
+    """Bring one resource to what the template says of it."""
     current = managed.resources.get(logical)
     name = properties.get(placeholder.name_property())
     if current is not None and current.properties == properties:
@@ -90,8 +98,8 @@ def _without_tags(properties: Properties) -> Properties:
 
 
 def _change(ctx: Context, current: Resource, properties: Properties) -> None:
-    before = current.properties
-    if before.get("EndpointConfigName") != properties.get("EndpointConfigName"):
+    previous = current.properties
+    if previous.get("EndpointConfigName") != properties.get("EndpointConfigName"):
         resources.update(ctx, msgspec.structs.replace(current, properties=properties))
     current.properties = properties
 
@@ -103,6 +111,7 @@ def _replace(
     placeholder: Placeholder,
     properties: Properties,
 ) -> None:
+    """Make a resource anew under another name; the old one goes later."""
     name = properties.get(placeholder.name_property())
     back = next(
         (
@@ -137,12 +146,13 @@ def _resource(
 
 
 def _make(ctx: Context, managed: Managed, placeholder: Placeholder, new: Resource) -> None:
+    """Create a resource, and let its placeholder have its name."""
     resources.create(ctx, new)
     managed.resources[new.logical], placeholder.name = new, new.name
 
 
 def clean(ctx: Context, managed: Managed) -> None:
-    """What an update has replaced or dropped, last made first.
+    """Remove what an update has replaced or dropped, last made first.
 
     What cannot be removed is left, as CloudFormation leaves it.
     """

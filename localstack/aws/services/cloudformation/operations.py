@@ -1,4 +1,4 @@
-"""CreateStack and what follows it."""
+"""The operations on stacks and change sets."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def create_stack(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def update_stack(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     _prepare(ctx, params)
     stack = stack_of(ctx, params["StackName"])
-    before = _before(stack)
+    previous = _previous_template(stack)
     with only_in(params["StackName"]):
         answer = ctx.forward()
-    managing.begin(ctx, stack, "UPDATE", before, params)
+    managing.begin(ctx, stack, "UPDATE", previous, params)
     return answer
 
 
@@ -51,18 +51,19 @@ def execute_change_set(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     described = ctx.moto("cloudformation", "DescribeChangeSet", _stack_parameters(params))
     stack = stack_of(ctx, described["StackId"])
     new = stack is not None and stack.status == "REVIEW_IN_PROGRESS"
-    before = None if new else _before(stack)
+    previous = None if new else _previous_template(stack)
     with only_in(described["StackId"]):
         answer = ctx.forward()
-    managing.shown_outputs(stack)
-    managing.begin(ctx, stack, "CREATE" if new else "UPDATE", before, params)
+    managing.restore_outputs(stack)
+    managing.begin(ctx, stack, "CREATE" if new else "UPDATE", previous, params)
     return answer
 
 
 @handles("cloudformation", "DeleteStack")
 def delete_stack(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """It goes on until the endpoints are gone; a creation or update that is under way ends first
-    with them.
+    """Delete a stack; it goes on until the endpoints are gone.
+
+    A creation or update that is under way ends first.
     """
     stack = stack_of(ctx, params["StackName"])
     managed = managing.managed_of(ctx, stack)
@@ -74,7 +75,8 @@ def delete_stack(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(
     "cloudformation",
-    "DescribeStackEvents", "DescribeStackResource", "DescribeStackResources", "ListStackResources", "ListStacks",
+    "DescribeStackEvents", "DescribeStackResource", "DescribeStackResources",
+    "ListStackResources", "ListStacks",
     executes=False,
 )  # fmt: skip
 def look(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
@@ -99,6 +101,7 @@ def describe_stacks(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _prepare(ctx: Context, params: dict[str, Any], *, sets: bool = False) -> None:
+    """Let moto find the placeholders, and check the request's template."""
     templates.show_placeholders(moto_answers=ctx.moto_answers)
     templates.check(ctx, params, sets=sets)
 
@@ -107,10 +110,13 @@ def _stack_parameters(params: dict[str, Any]) -> dict[str, Any]:
     return {name: params[name] for name in ("ChangeSetName", "StackName") if name in params}
 
 
-def _before(stack: Any) -> tuple[str, dict[str, str]] | None:
-    """What an update goes back to.
+def _previous_template(stack: Any) -> tuple[str, dict[str, str]] | None:
+    """Return the template and the parameters that an update goes back to.
 
-    ValidationError while something is under way. None: moto knows no such stack, and says so.
+    None: moto knows no such stack, and says so.
+
+    Raises:
+        AwsError: Something is under way (ValidationError).
     """
     if stack is None:
         return None

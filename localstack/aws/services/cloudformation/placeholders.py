@@ -1,5 +1,6 @@
-"""What stands in moto's stacks for a resource of SageMaker: its name and its ARN, which other
-resources refer to. It makes nothing.
+"""Placeholders of SageMaker's resources in moto's stacks.
+
+A placeholder has a name and an ARN, which other resources refer to. It makes nothing.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, ClassVar
 
-from moto.core.common_models import CloudFormationModel
-
+from ...core.moto_internals import CloudFormationModel, unknown_attribute
 from ...core.registry import AwsError
 
 _LONGEST = 63  # characters of a name
@@ -22,17 +22,19 @@ _stack: ContextVar[str] = ContextVar("stack", default="")
 
 @contextmanager
 def only_in(stack: str) -> Iterator[None]:
-    """Meanwhile moto makes, in this thread, resources of this stack (name or ARN); those of
-    SageMaker in one nested in it are refused.
+    """Let moto make resources of one stack (name or ARN) in this thread for a while.
+
+    Resources of SageMaker in a stack nested in it are refused.
     """
-    before = _stack.set(stack)
+    token = _stack.set(stack)
     try:
         yield
     finally:
-        _stack.reset(before)
+        _stack.reset(token)
 
 
 def refusal(kinds: set[str]) -> AwsError:
+    """Return the error for kinds of resources that are not made here."""
     text = (
         f"the AWS stack does not make {', '.join(sorted(kinds))} by CloudFormation here; "
         "CloudFormation does. Make them by SageMaker's API"
@@ -41,6 +43,8 @@ def refusal(kinds: set[str]) -> AwsError:
 
 
 class Placeholder(CloudFormationModel):
+    """A resource of SageMaker, as moto's stack knows it."""
+
     resource: ClassVar[str]  # as SageMaker's operations name it: CreateModel
     place: ClassVar[str]  # in its ARN
     logical_resource_id: str  # moto sets it, and the next one
@@ -52,11 +56,12 @@ class Placeholder(CloudFormationModel):
 
     @property
     def physical_resource_id(self) -> str:
-        """What Ref gives."""
+        """The value of Ref."""
         return f"{self._owner}:{self.place}/{self.name}"
 
     @classmethod
     def name_property(cls) -> str:
+        """Return the property that names the resource."""
         return f"{cls.resource}Name"
 
     @classmethod
@@ -64,12 +69,10 @@ class Placeholder(CloudFormationModel):
         return attr == cls.name_property()
 
     def get_cfn_attribute(self, attribute: str) -> str:
-        """What Fn::GetAtt gives."""
-        from moto.cloudformation.exceptions import UnformattedGetAttTemplateException
-
+        """Return the value of Fn::GetAtt."""
         if attribute == self.name_property():
             return self.name
-        raise UnformattedGetAttTemplateException
+        raise unknown_attribute()
 
     @classmethod
     def create_from_cloudformation_json(
@@ -103,10 +106,10 @@ class Placeholder(CloudFormationModel):
         return original_resource
 
     def delete(self, account_id: str, region_name: str) -> None:
-        """Managed does it."""
+        """Do nothing: the stack's own changes delete the resource."""
 
     def is_created(self) -> bool:
-        """No: the stack is not complete because moto is through with it."""
+        """Return False: the stack is not complete when moto is through with it."""
         return False
 
 
@@ -131,6 +134,6 @@ CLASSES: dict[str, type[Placeholder]] = {  # in the order in which they are made
 
 
 def physical_name(logical: str) -> str:
-    """A name for who gave none."""
+    """Return a name for a resource whose template names none."""
     end = "-" + "".join(random.choices(_LETTERS, k=12))  # noqa: S311  a name, no secret
     return logical[: _LONGEST - len(end)] + end

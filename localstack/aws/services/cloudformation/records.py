@@ -1,4 +1,4 @@
-"""Which stacks have resources of SageMaker, and what is there of them."""
+"""The stacks with resources of SageMaker, and these resources."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 from ...core.caller import Caller
+from ...core.moto_internals import cloudformation_backends
 from ...core.registry import Context
 from .resources import Resource
 
@@ -33,15 +34,13 @@ class Managed:
 
 
 class Stacks:
-    """Those of an account and region."""
+    """The stacks of one account and region."""
 
     def __init__(self) -> None:
         self.by_id: dict[str, Managed] = {}
 
 
 def stack_of(ctx: Context, name: str) -> Any:
-    """The stack of a name or an ARN; None: there is none."""
-    from moto.cloudformation.models import cloudformation_backends
-
-    stacks = cloudformation_backends[ctx.account][ctx.region].stacks.values()
+    """Return moto's stack of a name or an ARN; None: there is none."""
+    stacks = cloudformation_backends()[ctx.account][ctx.region].stacks.values()
     return next((stack for stack in stacks if name in (stack.name, stack.stack_id)), None)

@@ -1,4 +1,4 @@
-"""A stack's resources of SageMaker, by SageMaker's own operations."""
+"""The resources of SageMaker in stacks, by SageMaker's own operations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Failure(Exception):
 
 
 class Resource(msgspec.Struct):
-    """One that is there."""
+    """A resource that exists."""
 
     resource_type: str
     logical: str
@@ -50,8 +50,12 @@ class Resource(msgspec.Struct):
 
 
 def typed(kind: type[Placeholder], logical: str, properties: Properties) -> Properties:
-    """A template's properties as the API takes them: templates and their parameters have numbers
-    and booleans as text, too.
+    """Return a template's properties as the API takes them.
+
+    Templates and their parameters have numbers and booleans as text, too.
+
+    Raises:
+        Failure: A property has no such type.
     """
     try:
         return {
@@ -64,6 +68,7 @@ def typed(kind: type[Placeholder], logical: str, properties: Properties) -> Prop
 
 
 def _member(kind: type[Placeholder], name: str) -> Any:
+    """Return the shape of a property."""
     operations = [
         f"Create{kind.resource}",
         *(["UpdateEndpoint"] if kind.resource == "Endpoint" else []),
@@ -75,12 +80,14 @@ def _member(kind: type[Placeholder], name: str) -> Any:
 
 
 def _members(operation: str) -> Mapping[str, Any]:
+    """Return the members of an operation's input."""
     shape: Any = operation_model("sagemaker", operation).input_shape  # botocore has no types
     members: Mapping[str, Any] = shape.members
     return members
 
 
 def _typed(shape: Any, value: Any, path: str) -> Any:
+    """Return a value as its shape takes it."""
     if shape.type_name == "structure":
         if not isinstance(value, dict):
             raise ValueError(f"#/{path}: expected type: JSONObject, found: {type(value).__name__}")
@@ -101,6 +108,7 @@ def _typed(shape: Any, value: Any, path: str) -> Any:
 
 
 def _scalar(kind: str, value: Any, path: str) -> Any:
+    """Return a single value in its shape's type."""
     if kind in ("integer", "long"):
         return int(value)
     if kind in ("float", "double"):
@@ -114,6 +122,7 @@ def _scalar(kind: str, value: Any, path: str) -> Any:
 
 
 def create(ctx: Context, resource: Resource) -> None:
+    """Create a resource."""
     properties = {
         name: value for name, value in resource.properties.items() if name not in _OF_UPDATES
     }
@@ -121,12 +130,12 @@ def create(ctx: Context, resource: Resource) -> None:
 
 
 def update(ctx: Context, resource: Resource) -> None:
-    """An endpoint's configuration and how it is deployed.
+    """Update an endpoint's configuration and how it is deployed.
 
-    Nothing to do for one that has gone back to it.
+    There is nothing to do for one that has gone back to it.
     """
-    there = _describe(ctx, resource)
-    if there is not None and there.get("EndpointConfigName") == resource.properties.get(
+    description = _describe(ctx, resource)
+    if description is not None and description.get("EndpointConfigName") == resource.properties.get(
         "EndpointConfigName"
     ):
         return
@@ -142,22 +151,24 @@ def update(ctx: Context, resource: Resource) -> None:
     )
 
 
-def retag(ctx: Context, arn: str, before: Properties, after: Properties) -> None:
+def retag(ctx: Context, arn: str, previous: Properties, new_properties: Properties) -> None:
+    """Change the tags of a resource."""
     old, new = (
         {tag["Key"]: tag["Value"] for tag in properties.get("Tags", ())}
-        for properties in (before, after)
+        for properties in (previous, new_properties)
     )
     client = ctx.client("sagemaker")
     if gone := sorted(old.keys() - new.keys()):
         client.delete_tags(ResourceArn=arn, TagKeys=gone)
     if new:
-        client.add_tags(ResourceArn=arn, Tags=after["Tags"])
+        client.add_tags(ResourceArn=arn, Tags=new_properties["Tags"])
 
 
 def ready(ctx: Context, resource: Resource) -> bool:
-    """Whether an endpoint serves what its properties say; False while it changes.
+    """Return whether an endpoint serves what its properties say; False while it changes.
 
-    Failure when it does not come to that.
+    Raises:
+        Failure: It does not come to that.
     """
     if not resource.is_endpoint:
         return True
@@ -180,14 +191,14 @@ def ready(ctx: Context, resource: Resource) -> bool:
 
 
 def remove(ctx: Context, resource: Resource) -> bool:
-    """Remove it, as far as that is possible now; whether it is gone."""
-    there = _describe(ctx, resource)
-    if there is None:
+    """Remove a resource, as far as that is possible now. Return whether it is gone."""
+    description = _describe(ctx, resource)
+    if description is None:
         return True
     if not resource.is_endpoint:
         _call(ctx, resource, "Delete", _name_parameter(resource))
         return True
-    if there["EndpointStatus"] in _SETTLED:
+    if description["EndpointStatus"] in _SETTLED:
         _call(ctx, resource, "Delete", _name_parameter(resource))
         return _describe(ctx, resource) is None
     return False
@@ -198,6 +209,7 @@ def _name_parameter(resource: Resource) -> Properties:
 
 
 def _describe(ctx: Context, resource: Resource) -> dict[str, Any] | None:
+    """Return the description of a resource; None: it does not exist."""
     try:
         return _request(ctx, f"Describe{resource.kind.resource}", _name_parameter(resource))
     except ClientError:
@@ -205,6 +217,11 @@ def _describe(ctx: Context, resource: Resource) -> dict[str, Any] | None:
 
 
 def _call(ctx: Context, resource: Resource, verb: str, params: Properties) -> None:
+    """Call an operation on a resource.
+
+    Raises:
+        Failure: SageMaker refuses it.
+    """
     try:
         _request(ctx, f"{verb}{resource.kind.resource}", params)
     except ClientError as error:
@@ -218,5 +235,6 @@ def _call(ctx: Context, resource: Resource, verb: str, params: Properties) -> No
 
 
 def _request(ctx: Context, operation: str, params: Properties) -> dict[str, Any]:
+    """Call an operation of SageMaker."""
     answer: dict[str, Any] = getattr(ctx.client("sagemaker"), xform_name(operation))(**params)
     return answer

@@ -1,5 +1,4 @@
-"""A stack's way from what its template asks for to what is there: made, changed, rolled back,
-removed.
+"""The changes of a stack: its resources are made, changed, rolled back, removed.
 
 moto resolves the template and makes what is not SageMaker's. A stack's status is told from here,
 also where nothing waits for it: a thread looks, and so does whoever asks.
@@ -11,6 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ...core.caller import acting_for
+from ...core.home.declarations import resumes
+from ...core.moto_internals import cloudformation_event
 from ...core.protocol.moto_server import SERIAL
 from ...core.registry import Context
 from . import convergence as bringing
@@ -23,11 +24,12 @@ _AGAIN = 0.2  # seconds between two looks at an endpoint that is under way
 
 
 def managed_of(ctx: Context, stack: Any) -> Managed | None:
+    """Return the record of a stack; None: it has no resources of SageMaker."""
     return ctx.store(Stacks).by_id.get(stack.stack_id) if stack is not None else None
 
 
-def shown_outputs(stack: Any) -> None:
-    """Of a change set's template, whose outputs moto forgets."""
+def restore_outputs(stack: Any) -> None:
+    """Restore the outputs of a change set's template, which moto forgets."""
     with SERIAL:
         stack._parse_template()  # noqa: SLF001  as Stack.update does
         stack.output_map = stack._create_output_map()  # noqa: SLF001  as Stack.update does
@@ -37,16 +39,16 @@ def begin(
     ctx: Context,
     stack: Any,
     verb: str,
-    before: tuple[str, dict[str, str]] | None,
+    previous: tuple[str, dict[str, str]] | None,
     params: Properties,
 ) -> None:
-    """Do for a stack what moto, which has just been asked to, did not."""
+    """Do for a stack what moto, which has just executed the same call, did not."""
     stacks = ctx.store(Stacks)
     managed = stacks.by_id.get(stack.stack_id)
-    if managed is None and not any(bringing.wanted_of(stack)):
+    if managed is None and not any(bringing.declared_in(stack)):
         return
     managed = stacks.by_id.setdefault(stack.stack_id, managed or Managed(stack.stack_id))
-    managed.before, managed.on_failure = before, params.get("OnFailure", "")
+    managed.before, managed.on_failure = previous, params.get("OnFailure", "")
     managed.disable_rollback = (
         bool(params.get("DisableRollback")) or managed.on_failure == "DO_NOTHING"
     )
@@ -57,14 +59,16 @@ def begin(
 
 
 def delete(ctx: Context, managed: Managed, retained: list[str]) -> None:
+    """Begin to delete a stack."""
     with managed.lock:  # or what is under way could still say that it is complete
         managed.retained = frozenset(retained)
-        _say(ctx, managed, "DELETE_IN_PROGRESS", "User Initiated")
+        _set_status(ctx, managed, "DELETE_IN_PROGRESS", "User Initiated")
         _go_on(ctx, managed, "DELETE")
 
 
+@resumes(Stacks)
 def resume(ctx: Context, stacks: Stacks) -> None:
-    """Go on after a restart.
+    """Go on with the changes that were under way, after the stack's restart.
 
     What moto tells of a stack may be older than what is known here: it was written with another
     request.
@@ -89,6 +93,7 @@ def show(ctx: Context) -> None:
 
 
 def _go_on(ctx: Context, managed: Managed, verb: str) -> None:
+    """Begin a change, and watch it if it does not end at once."""
     with managed.lock:
         managed.verb, managed.caller = verb, ctx.caller
         if verb != "DELETE":
@@ -100,16 +105,16 @@ def _go_on(ctx: Context, managed: Managed, verb: str) -> None:
 
 
 def _watch(ctx: Context, managed: Managed) -> None:
+    """Look at a change until it ends."""
     while managed.verb and not ctx.stopping.wait(_AGAIN):
         settle(ctx, managed)
 
 
 def settle(ctx: Context, managed: Managed) -> None:
-    """Do what can be done now, with the rights of who asked for it."""
+    """Do what can be done now, with the rights of the change's caller."""
     with managed.lock, acting_for(managed.caller):
-        if (
-            managed.verb and stack_of(ctx, managed.id) is None
-        ):  # a home that moto's stacks could not be kept in
+        # a home that moto's stacks could not be kept in
+        if managed.verb and stack_of(ctx, managed.id) is None:
             ctx.store(Stacks).by_id.pop(managed.id, None)
             managed.verb = ""
         while managed.verb:
@@ -120,7 +125,10 @@ def settle(ctx: Context, managed: Managed) -> None:
 
 
 def _apply(ctx: Context, managed: Managed) -> str | None:
-    """One look: None while an endpoint is under way, else what comes after."""
+    """Make one step of a creation or update.
+
+    None: an endpoint is under way; else what follows.
+    """
     try:
         if not bringing.reconcile(ctx, managed):
             return None
@@ -129,33 +137,34 @@ def _apply(ctx: Context, managed: Managed) -> str | None:
     bringing.clean(ctx, managed)
     if managed.replaced:
         return None
-    _say(ctx, managed, f"{managed.verb}_COMPLETE", managed.reason)
+    _set_status(ctx, managed, f"{managed.verb}_COMPLETE", managed.reason)
     return ""
 
 
 def _fail(ctx: Context, managed: Managed, failure: Failure) -> str:
+    """Note a failure, and return what follows: a rollback, or nothing."""
     verb, happened = managed.verb, "create" if managed.verb == "CREATE" else "update"
-    _event(ctx, managed, failure.logical, f"{happened.upper()}_FAILED", failure.reason)
+    _add_event(ctx, managed, failure.logical, f"{happened.upper()}_FAILED", failure.reason)
     reason = f"The following resource(s) failed to {happened}: [{failure.logical}]."
     if verb == "UPDATE_ROLLBACK":
-        _say(ctx, managed, "UPDATE_ROLLBACK_FAILED", reason)
+        _set_status(ctx, managed, "UPDATE_ROLLBACK_FAILED", reason)
         return ""
     if managed.disable_rollback:
-        _say(ctx, managed, f"{verb}_FAILED", reason)
+        _set_status(ctx, managed, f"{verb}_FAILED", reason)
         return ""
     if verb == "UPDATE":
-        _say(ctx, managed, "UPDATE_ROLLBACK_IN_PROGRESS", reason)
+        _set_status(ctx, managed, "UPDATE_ROLLBACK_IN_PROGRESS", reason)
         _go_back(ctx, managed)
         return "UPDATE_ROLLBACK"
     if managed.on_failure == "DELETE":
-        _say(ctx, managed, "DELETE_IN_PROGRESS", reason)
+        _set_status(ctx, managed, "DELETE_IN_PROGRESS", reason)
         return "DELETE"
-    _say(ctx, managed, "ROLLBACK_IN_PROGRESS", f"{reason} Rollback requested by user.")
+    _set_status(ctx, managed, "ROLLBACK_IN_PROGRESS", f"{reason} Rollback requested by user.")
     return "ROLLBACK"
 
 
 def _go_back(ctx: Context, managed: Managed) -> None:
-    """The template from before, for all that is moto's."""
+    """Return to the previous template, for all that is moto's."""
     stack = stack_of(ctx, managed.id)
     template, parameters = managed.before or (stack.template, stack.parameters)
     with SERIAL, only_in(managed.id):
@@ -165,10 +174,13 @@ def _go_back(ctx: Context, managed: Managed) -> None:
 
 
 def _remove(ctx: Context, managed: Managed) -> str | None:
-    """Everything that the stack has, what refers to others first: None while an endpoint goes."""
-    there = [*managed.replaced, *managed.resources.values()]
+    """Remove everything that the stack has, what refers to others first.
+
+    None while an endpoint is being deleted, else what follows.
+    """
+    remaining = [*managed.replaced, *managed.resources.values()]
     for resource in sorted(
-        there, key=lambda resource: -list(CLASSES).index(resource.resource_type)
+        remaining, key=lambda resource: -list(CLASSES).index(resource.resource_type)
     ):
         if managed.verb == "DELETE" and resource.logical in managed.retained:
             continue
@@ -176,8 +188,8 @@ def _remove(ctx: Context, managed: Managed) -> str | None:
             if not resources.remove(ctx, resource):
                 return None
         except Failure as failure:
-            _event(ctx, managed, failure.logical, "DELETE_FAILED", failure.reason)
-            _say(
+            _add_event(ctx, managed, failure.logical, "DELETE_FAILED", failure.reason)
+            _set_status(
                 ctx,
                 managed,
                 f"{managed.verb}_FAILED",
@@ -190,20 +202,21 @@ def _remove(ctx: Context, managed: Managed) -> str | None:
 
 
 def _remove_from_moto(ctx: Context, managed: Managed) -> str:
-    """The rest is moto's to remove."""
+    """Remove the resources that are moto's."""
     try:
         if managed.verb == "DELETE":
             ctx.moto("cloudformation", "DeleteStack", {"StackName": managed.id})
             ctx.store(Stacks).by_id.pop(managed.id, None)
         else:
             _empty(stack_of(ctx, managed.id))
-            _say(ctx, managed, "ROLLBACK_COMPLETE", managed.reason)
+            _set_status(ctx, managed, "ROLLBACK_COMPLETE", managed.reason)
     except Exception as error:  # noqa: BLE001  moto's are of every kind
-        _say(ctx, managed, f"{managed.verb}_FAILED", str(error))
+        _set_status(ctx, managed, f"{managed.verb}_FAILED", str(error))
     return ""
 
 
 def _empty(stack: Any) -> None:
+    """Delete all of moto's resources of a stack."""
     with SERIAL:
         stack.resource_map.delete()
         stack.resource_map._resource_json_map = {}  # noqa: SLF001  moto would make again what it is asked to list
@@ -219,7 +232,8 @@ _STEPS: dict[str, Callable[[Context, Managed], str | None]] = {
 }
 
 
-def _say(ctx: Context, managed: Managed, status: str, reason: str | None) -> None:
+def _set_status(ctx: Context, managed: Managed, status: str, reason: str | None) -> None:
+    """Set a stack's status, and note it as an event."""
     managed.status, managed.reason = status, reason
     stack = stack_of(ctx, managed.id)
     with SERIAL:
@@ -227,14 +241,13 @@ def _say(ctx: Context, managed: Managed, status: str, reason: str | None) -> Non
         stack._add_stack_event(status, resource_status_reason=reason)  # noqa: SLF001  moto's own way
 
 
-def _event(ctx: Context, managed: Managed, logical: str, status: str, reason: str) -> None:
-    from moto.cloudformation.models import Event
-
+def _add_event(ctx: Context, managed: Managed, logical: str, status: str, reason: str) -> None:
+    """Note an event of a resource."""
     stack = stack_of(ctx, managed.id)
     resource = stack.resource_map[logical]
     with SERIAL:
         stack.events.append(
-            Event(
+            cloudformation_event(
                 stack_id=stack.stack_id,
                 stack_name=stack.name,
                 logical_resource_id=logical,

@@ -1,4 +1,4 @@
-"""Which resources of SageMaker a template may have, and where moto finds what stands for them."""
+"""Templates: which resources of SageMaker they may have, and moto's way to the placeholders."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from botocore.exceptions import ClientError
 
+from ...core.moto_internals import cloudformation_parsing
 from ...core.registry import AwsError, Context
 from .placeholders import CLASSES, refusal
 
@@ -16,8 +17,10 @@ _TYPE = re.compile(r"AWS::SageMaker::\w+")
 
 
 def check(ctx: Context, params: dict[str, Any], *, sets: bool = False) -> None:
-    """AwsError 501, before anything is made, for a resource of SageMaker that this stack does not
-    make by CloudFormation.
+    """Refuse a resource of SageMaker that this stack does not make by CloudFormation.
+
+    Raises:
+        AwsError: There is one (501); nothing has been made yet.
     """
     kinds = set(_TYPE.findall(_template(ctx, params)))
     others = kinds if sets else kinds - CLASSES.keys()
@@ -27,28 +30,27 @@ def check(ctx: Context, params: dict[str, Any], *, sets: bool = False) -> None:
 
 @cache
 def show_placeholders(*, moto_answers: bool) -> None:
-    """Let moto find our classes.
+    """Let moto find the classes of the placeholders.
 
-    Not at the start: this module of moto's imports all of its services, and one of them asks for
-    the profile of AWS_PROFILE.
+    This is not done at the start: moto's module imports all of its services, and one of them asks
+    for the profile of AWS_PROFILE.
     """
-    from moto.cloudformation import parsing
-
+    parsing = cloudformation_parsing()
     class_of = parsing.resource_class_from_type
 
-    def known(kind: str) -> Any:
+    def class_of_kind(kind: str) -> Any:
         if kind in CLASSES:
             return CLASSES[kind]
-        if (
-            _TYPE.fullmatch(kind) and not moto_answers
-        ):  # a nested stack's template is only seen when it is made
+        # a nested stack's template is only seen when it is made
+        if _TYPE.fullmatch(kind) and not moto_answers:
             raise refusal({kind})
         return class_of(kind)
 
-    parsing.resource_class_from_type = known  # type: ignore[assignment]  # it raises where moto's never does
+    parsing.resource_class_from_type = class_of_kind  # it raises where moto's never does
 
 
 def _template(ctx: Context, params: dict[str, Any]) -> str:
+    """Return the text of a request's template; "": the request has none."""
     if params.get("TemplateBody"):
         return str(params["TemplateBody"])
     if not params.get("TemplateURL"):
@@ -68,7 +70,7 @@ def _template(ctx: Context, params: dict[str, Any]) -> str:
 
 
 def _place(url: str) -> tuple[str, str]:
-    """Bucket and key, as virtual hosts and as paths have them."""
+    """Return the bucket and the key of a URL, in a virtual host's form or a path's."""
     parts = urlsplit(url)
     host, path = parts.hostname or "", unquote(parts.path.lstrip("/"))
     virtual = re.fullmatch(r"(.+)\.s3[.-].*", host)

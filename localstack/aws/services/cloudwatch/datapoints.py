@@ -1,4 +1,4 @@
-"""A metric's datapoints, wherever they are: the endpoints' own, and what was put (moto's)."""
+"""Datapoints of a metric: the endpoints' own, and those that were put, which moto keeps."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from moto.cloudwatch.models import (
+
+from ...core.moto_internals import (
     CloudWatchBackend,
     MetricAggregatedDatum,
     MetricDatum,
     cloudwatch_backends,
 )
-
 from ...core.registry import AwsError, Context
 from . import sagemaker
 from . import variant_metrics as variants
@@ -21,6 +21,7 @@ from .statistics import Summary, floor, periods, statistic
 
 
 def backend(ctx: Context) -> CloudWatchBackend:
+    """Return moto's CloudWatch of a context's account and region."""
     of_region: CloudWatchBackend = cloudwatch_backends[ctx.account][ctx.region]
     return of_region
 
@@ -37,9 +38,9 @@ def series(
     end: datetime,
     unit: str | None = None,
 ) -> dict[datetime, float]:
-    """A statistic by the starts of its periods, the earliest first.
+    """Return a statistic by the starts of its periods, the earliest first.
 
-    Periods without datapoints are not there.
+    Periods without datapoints are not in it.
     """
     function = statistic(stat)
     if function is None:
@@ -47,7 +48,7 @@ def series(
             "InvalidParameterValue", f"The value {stat} for parameter Stat is not supported."
         )
     _check(period)
-    wanted = _Wanted(
+    query = _Query(
         namespace=namespace,
         name=name,
         dimensions={d["Name"]: d["Value"] for d in dimensions},
@@ -57,18 +58,19 @@ def series(
     )
     statistics = {
         moment: function(of_period)
-        for moment, of_period in periods(_points(ctx, wanted), period).items()
+        for moment, of_period in periods(_points(ctx, query), period).items()
     }
     return {moment: value for moment, value in statistics.items() if value is not None}
 
 
 def young(ctx: Context, namespace: str, end: datetime) -> bool:
-    """Whether a window ends later than what is to be seen of a namespace."""
+    """Return whether a window ends later than what is to be seen of a namespace."""
     visible = variants.settled_until(ctx)
     return namespace == sagemaker.NAMESPACE and visible is not None and end > visible
 
 
 def unit_of(ctx: Context, namespace: str, name: str) -> str | None:
+    """Return the unit of a metric; None: it is not known."""
     if namespace == sagemaker.NAMESPACE and name in sagemaker.UNITS:
         return sagemaker.UNITS[name]
     return next(
@@ -81,7 +83,7 @@ def unit_of(ctx: Context, namespace: str, name: str) -> str | None:
     )
 
 
-class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class _Query(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     name: str
     dimensions: dict[str, str]
@@ -90,29 +92,31 @@ class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
     end: datetime
 
 
-def _points(ctx: Context, wanted: _Wanted) -> Iterator[tuple[datetime, float | Summary]]:
-    if wanted.namespace == sagemaker.NAMESPACE and wanted.unit in (
+def _points(ctx: Context, query: _Query) -> Iterator[tuple[datetime, float | Summary]]:
+    """Yield the datapoints of a metric."""
+    if query.namespace == sagemaker.NAMESPACE and query.unit in (
         None,
-        sagemaker.UNITS.get(wanted.name),
+        sagemaker.UNITS.get(query.name),
     ):
-        yield from sagemaker.points(ctx, wanted.name, wanted.dimensions, wanted.start, wanted.end)
-    yield from _custom_points(backend(ctx).metric_data, wanted)
+        yield from sagemaker.points(ctx, query.name, query.dimensions, query.start, query.end)
+    yield from _custom_points(backend(ctx).metric_data, query)
 
 
 def _custom_points(
-    data: Iterable[Any], wanted: _Wanted
+    data: Iterable[Any], query: _Query
 ) -> Iterator[tuple[datetime, float | Summary]]:
+    """Yield the datapoints that were put."""
     for datum in list(data):
         if (
-            datum.namespace != wanted.namespace
-            or datum.name != wanted.name
-            or (wanted.unit and datum.unit != wanted.unit)
+            datum.namespace != query.namespace
+            or datum.name != query.name
+            or (query.unit and datum.unit != query.unit)
         ):
             continue
         moment = datum.timestamp if datum.timestamp.tzinfo else datum.timestamp.replace(tzinfo=UTC)
         if (
-            not wanted.start <= moment < wanted.end
-            or {d.name: d.value for d in datum.dimensions} != wanted.dimensions
+            not query.start <= moment < query.end
+            or {d.name: d.value for d in datum.dimensions} != query.dimensions
         ):
             continue
         if isinstance(datum, MetricDatum):
@@ -122,6 +126,7 @@ def _custom_points(
 
 
 def _check(period: int) -> None:
+    """Check a period."""
     if period not in (1, 5, 10, 20, 30) and (period < 60 or period % 60):
         raise AwsError(
             "InvalidParameterValue",

@@ -1,4 +1,4 @@
-"""An alarm's state from its datapoints: M of N, and what a missing one means. Pure.
+"""An alarm's state from its datapoints: M of N, and the meaning of a missing one. Pure.
 
 Source: CloudWatch user guide, "Evaluating an alarm" and "Configuring how CloudWatch alarms treat
 missing data".
@@ -25,6 +25,8 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
 
 
 class Verdict(msgspec.Struct, frozen=True):
+    """An alarm's new state, and the reason for it."""
+
     state: State
     reason: str
 
@@ -34,30 +36,40 @@ def evaluate(
     *,
     threshold: float,
     comparison: str,
-    of: int,
+    decisive: int,
     needed: int,
     missing: Missing,
-    before: State,
+    previous: State,
 ) -> Verdict:
-    """`points`: the evaluation range, oldest first, None where nothing is; it is longer than `of`
-    (N), so that late data is found.
+    """Return an alarm's state.
 
-    With N real datapoints in the range the newest N decide; with fewer, those there are, and the
-    missing ones by `missing`.
+    With N real datapoints in the range the newest N decide; with fewer, those that there are, and
+    the missing ones as `missing` says.
+
+    Args:
+        points: The evaluation range, oldest first, None where nothing is; it is longer than N, so
+            that late data is found.
+        threshold: The alarm's threshold.
+        comparison: Its ComparisonOperator.
+        decisive: N: how many datapoints decide.
+        needed: M: how many of them must breach.
+        missing: How missing datapoints count.
+        previous: The state before.
     """
     compare = COMPARE[comparison]
+    # the newest first; age counts from 1
     real = [(age, value) for age, value in enumerate(reversed(points), 1) if value is not None][
-        :of
-    ]  # the newest first; age counts from 1
+        :decisive
+    ]
     breaching = [age for age, value in real if compare(value, threshold)]
-    filled = of - len(real)
+    filled = decisive - len(real)
     reason = _reason(
         [value for _, value in real],
         len(breaching),
         comparison=comparison,
         threshold=threshold,
         needed=needed,
-        of=of,
+        decisive=decisive,
         filled=filled,
     )
     if len(breaching) >= needed:
@@ -66,7 +78,7 @@ def evaluate(
     if missing == "breaching" and len(breaching) + filled >= needed:
         state = "ALARM"
     elif missing == "ignore" and len(breaching) + filled >= needed:
-        state = before
+        state = previous
     elif missing == "missing" and not real:
         state = "INSUFFICIENT_DATA"
     elif (
@@ -83,9 +95,10 @@ def _reason(
     comparison: str,
     threshold: float,
     needed: int,
-    of: int,
+    decisive: int,
     filled: int,
 ) -> str:
+    """Return CloudWatch's words for a state."""
     if not values:
         return "Insufficient Data: no datapoints were received."
     words = {"GreaterThan": "greater than", "LessThan": "less than"}
@@ -95,7 +108,7 @@ def _reason(
     missing = f" and {filled} missing" if filled else ""
     verb = "was" if breaching == 1 else "were"
     return (
-        f"Threshold Crossed: {breaching} out of the last {of} datapoints [{shown}]{missing} "
+        f"Threshold Crossed: {breaching} out of the last {decisive} datapoints [{shown}]{missing} "
         f"{verb} {relation} the threshold "
         f"({threshold:g}) (minimum {needed} datapoint{'s' if needed > 1 else ''} for the "
         "transition OK -> ALARM)."

@@ -1,6 +1,6 @@
-"""The arithmetic of metric math: ids, numbers, + - * / ^ and brackets.
+"""The arithmetic of metric math: ids, numbers, + - * / ^ and brackets. Pure.
 
-Functions are refused by name. Pure.
+Functions are refused by name.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ Series = Mapping[datetime, float]
 
 
 class Refused(Exception):
-    """An expression that is not arithmetic, or names an id that is not there."""
+    """An expression that is not arithmetic, or names an id that does not exist."""
 
 
 def evaluate(text: str, series: Mapping[str, Series]) -> dict[datetime, float]:
-    """A series at the timestamps that all its parts have. A division by zero gives no datapoint."""
+    """Return the series of an expression, at the timestamps that all its parts have.
+
+    A division by zero gives no datapoint.
+    """
     try:
         tree = ast.parse(text.replace("^", "**").strip(), mode="eval")
     except SyntaxError as error:
@@ -29,6 +32,7 @@ def evaluate(text: str, series: Mapping[str, Series]) -> dict[datetime, float]:
 
 
 def _walk(node: ast.expr, series: Mapping[str, Series], text: str) -> dict[datetime, float] | float:
+    """Return the value of a part of an expression."""
     match node:
         case ast.Name(id=name) if name in series:
             return dict(series[name])
@@ -62,6 +66,7 @@ def _walk(node: ast.expr, series: Mapping[str, Series], text: str) -> dict[datet
 def _combine(
     op: ast.operator, left: dict[datetime, float] | float, right: dict[datetime, float] | float
 ) -> dict[datetime, float] | float:
+    """Return the result of an operator on two series, or a series and a number."""
     if not isinstance(left, dict) and not isinstance(right, dict):
         single = _apply(op, left, right)
         if single is None:
@@ -81,6 +86,7 @@ def _combine(
 
 
 def _apply(op: ast.operator, left: float, right: float) -> float | None:
+    """Return the result of an operator on two numbers; None: there is none."""
     try:
         match op:
             case ast.Add():

@@ -1,9 +1,8 @@
-"""AWS/SageMaker, of asynchronous endpoints: how their queues stand, and what became of the
-requests.
+"""AWS/SageMaker's metrics of asynchronous endpoints: their queues, and the requests' outcomes.
 
 Source: SageMaker developer guide, "Monitor asynchronous endpoint" and "Autoscale an asynchronous
-endpoint". A queue's metrics have a
-datapoint for what it was when a minute began, and one for each change within it.
+endpoint". A queue's metrics have a datapoint for what it was when a minute began, and one for each
+change within it.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from ...core.home.declarations import not_kept
 from ...core.registry import Context
 
 UNITS = {
@@ -40,7 +40,7 @@ _MINUTE = timedelta(minutes=1)
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):
-    """How a queue stands from a moment on."""
+    """The state of a queue from a moment on."""
 
     at: datetime
     size: int  # requests that wait or are processed
@@ -48,22 +48,22 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     instances: int | None  # None: the endpoint is gone
 
 
+@not_kept
 class Queues:
-    """The store."""
+    """The queues' levels and the requests' metrics of one account and region."""
 
     def __init__(self) -> None:
-        self.levels: dict[str, list[Level]] = defaultdict(
-            list
-        )  # of an endpoint, the earliest first
-        self.values: dict[tuple[str, str, str], list[tuple[int, float]]] = defaultdict(
-            list
-        )  # endpoint, variant, metric: minutes, values
+        # of an endpoint, the earliest first
+        self.levels: dict[str, list[Level]] = defaultdict(list)
+        # endpoint, variant, metric: minutes, values
+        self.values: dict[tuple[str, str, str], list[tuple[int, float]]] = defaultdict(list)
         self.lock = threading.Lock()
 
 
-def stands(
+def note_level(
     ctx: Context, endpoint: str, *, size: int, oldest: datetime | None, instances: int | None
 ) -> None:
+    """Note how a queue stands now."""
     store, level = (
         ctx.store(Queues),
         Level(at=ctx.clock.now(), size=size, oldest=oldest, instances=instances),
@@ -75,7 +75,7 @@ def stands(
 
 
 def record(ctx: Context, endpoint: str, variant: str, **values: float) -> None:
-    """Metrics of one request, by name."""
+    """Note metrics of one request, by name."""
     store, minute = ctx.store(Queues), int(ctx.clock.now().timestamp()) // 60
     with store.lock:
         for metric, value in values.items():
@@ -85,7 +85,7 @@ def record(ctx: Context, endpoint: str, variant: str, **values: float) -> None:
 def points(
     ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime
 ) -> Iterator[tuple[datetime, float]]:
-    """The values of a metric in [start, end), at the starts of their minutes."""
+    """Yield the values of a metric in [start, end), at the starts of their minutes."""
     store = ctx.store(Queues)
     if set(dimensions) == {"EndpointName", "VariantName"}:
         with store.lock:
@@ -99,14 +99,14 @@ def points(
     elif set(dimensions) == {"EndpointName"} and metric in _OF_A_LEVEL:
         with store.lock:
             levels = list(store.levels.get(dimensions["EndpointName"], ()))
-        for moment, at, level in _samples(levels, start, min(end, ctx.clock.now())):
-            value = _OF_A_LEVEL[metric](level, at)
+        for moment, moment_within, level in _samples(levels, start, min(end, ctx.clock.now())):
+            value = _OF_A_LEVEL[metric](level, moment_within)
             if value is not None:
                 yield moment, value
 
 
 def metrics(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
-    """Every metric there is, with its dimensions."""
+    """Yield every metric that there is, with its dimensions."""
     store = ctx.store(Queues)
     with store.lock:
         endpoints, values = sorted(store.levels), sorted(store.values)
@@ -122,7 +122,7 @@ def metrics(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
 def _samples(
     levels: list[Level], start: datetime, end: datetime
 ) -> Iterator[tuple[datetime, datetime, Level]]:
-    """Minute, moment within it, level."""
+    """Yield each level with its minute, and the moment within the minute."""
     if not levels:
         return
     times = [level.at for level in levels]
@@ -140,24 +140,27 @@ def _samples(
         minute += _MINUTE
 
 
-def _of_instances(level: Level) -> float | None:
-    """Of none as of one: without instances the endpoint scales out once there are more requests
-    than the target (Troubleshooting).
+def _size_per_instance(level: Level) -> float | None:
+    """Return a queue's size for each instance, of none as of one.
+
+    Without instances the endpoint scales out once there are more requests than the target
+    (Troubleshooting).
     """
     return None if level.instances is None else level.size / max(level.instances, 1)
 
 
-def _age(level: Level, at: datetime) -> float:
-    return (at - level.oldest).total_seconds() if level.oldest else 0.0
+def _age(level: Level, moment: datetime) -> float:
+    """Return the seconds that the oldest request has waited."""
+    return (moment - level.oldest).total_seconds() if level.oldest else 0.0
 
 
 _OF_A_LEVEL: dict[str, Callable[[Level, datetime], float | None]] = {
     "ApproximateBacklogSize": lambda level, _at: (
         None if level.instances is None else float(level.size)
     ),
-    "ApproximateBacklogSizePerInstance": lambda level, _at: _of_instances(level),
-    "ApproximateAgeOfOldestRequest": lambda level, at: (
-        None if level.instances is None else _age(level, at)
+    "ApproximateBacklogSizePerInstance": lambda level, _at: _size_per_instance(level),
+    "ApproximateAgeOfOldestRequest": lambda level, moment: (
+        None if level.instances is None else _age(level, moment)
     ),
     "HasBacklogWithoutCapacity": lambda level, _at: (
         None if level.instances is None else float(level.size > 0 and not level.instances)

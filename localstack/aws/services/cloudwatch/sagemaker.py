@@ -1,6 +1,4 @@
-"""The namespace AWS/SageMaker: what is measured at variants, and at the queues of asynchronous
-endpoints.
-"""
+"""The namespace AWS/SageMaker: metrics of variants and of asynchronous endpoints' queues."""
 
 from __future__ import annotations
 
@@ -18,7 +16,10 @@ UNITS = {**queues.UNITS, **variants.UNITS}
 def points(
     ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime
 ) -> Iterator[tuple[datetime, float]]:
-    """The values of a metric in [start, end) that are to be seen, at the starts of their minutes."""
+    """Yield the values of a metric in [start, end) that are to be seen yet.
+
+    Each stands at the start of its minute.
+    """
     visible = variants.settled_until(ctx)
     for source in (variants.points, queues.points):
         for moment, value in source(ctx, metric, dimensions, start, end):
@@ -27,7 +28,7 @@ def points(
 
 
 def metrics(ctx: Context) -> list[dict[str, object]]:
-    """Every metric with something to be seen, as ListMetrics has it."""
+    """Return every metric with something to be seen, as ListMetrics has it."""
     first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
     return [
         {

@@ -1,4 +1,4 @@
-"""A period's datapoints, and CloudWatch's statistics of them. Pure.
+"""CloudWatch's statistics of a period's datapoints. Pure.
 
 Source: CloudWatch user guide, "CloudWatch statistics definitions".
 """
@@ -18,7 +18,7 @@ BASIC = ("SampleCount", "Sum", "Average", "Minimum", "Maximum")
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """A StatisticSet: what is known of many values that were not kept."""
+    """A StatisticSet: the summary of many values that were not kept."""
 
     count: float
     total: float
@@ -41,9 +41,9 @@ Statistic = Callable[[Datapoints], float | None]
 
 
 def statistic(name: str) -> Statistic | None:
-    """The function of a statistic's name; None for a name that CloudWatch does not know.
+    """Return the function of a statistic's name; None for a name that CloudWatch does not know.
 
-    It gives None where there is nothing to say.
+    The function gives None where there is nothing to say.
     """
     if name in BASIC:
         return lambda points: _basic(name, points)
@@ -53,11 +53,11 @@ def statistic(name: str) -> Statistic | None:
         )
     short = _SHORT.fullmatch(name)
     if short:
-        kind, at = short[1].upper(), float(short[2])
+        kind, percent = short[1].upper(), float(short[2])
         if kind == "P":
-            return lambda points: _of_values(points, lambda values: percentile(values, at))
+            return lambda points: _of_values(points, lambda values: percentile(values, percent))
         return lambda points: _of_values(
-            points, lambda values: _trimmed_statistic(kind, values, 0, at)
+            points, lambda values: _trimmed_statistic(kind, values, 0, percent)
         )
     long = _LONG.fullmatch(name)
     if long:
@@ -69,16 +69,16 @@ def statistic(name: str) -> Statistic | None:
     return None
 
 
-def percentile(ordered: Sequence[float], at: float) -> float:
-    """Of ordered values, between neighbours by a straight line."""
-    place = (len(ordered) - 1) * at / 100
+def percentile(ordered: Sequence[float], percent: float) -> float:
+    """Return a percentile of ordered values, between neighbours by a straight line."""
+    place = (len(ordered) - 1) * percent / 100
     below = math.floor(place)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
 def floor(moment: datetime, period: int) -> datetime:
-    """The start of the period that a moment is in; periods are counted from 1970."""
+    """Return the start of the period that a moment is in; periods are counted from 1970."""
     seconds = int(moment.timestamp())
     return datetime.fromtimestamp(seconds - seconds % period, UTC)
 
@@ -86,9 +86,9 @@ def floor(moment: datetime, period: int) -> datetime:
 def periods(
     points: Iterable[tuple[datetime, float | Summary]], period: int
 ) -> dict[datetime, Datapoints]:
-    """Datapoints by the start of their period, the earliest first.
+    """Return datapoints by the start of their period, the earliest first.
 
-    A period without one is not there.
+    A period without datapoints is not in it.
     """
     by_start: dict[datetime, Datapoints] = {}
     for moment, value in points:
@@ -101,6 +101,7 @@ def periods(
 
 
 def _basic(name: str, points: Datapoints) -> float | None:
+    """Return a basic statistic; None: there are no datapoints."""
     if not points.count:
         return None
     match name:
@@ -115,8 +116,10 @@ def _basic(name: str, points: Datapoints) -> float | None:
 
 
 def _of_values(points: Datapoints, function: Callable[[list[float]], float | None]) -> float | None:
-    """A statistic set has percentiles only when all its values are one value (the user guide says
-    so); else there is no datapoint.
+    """Return a statistic of single values.
+
+    A statistic set has percentiles only when all its values are one value (the user guide says so);
+    else there is no datapoint.
     """
     values = list(points.values)
     for summary in points.summaries:
@@ -127,7 +130,10 @@ def _of_values(points: Datapoints, function: Callable[[list[float]], float | Non
 
 
 def _trimmed_statistic(kind: str, ordered: list[float], low: float, high: float) -> float | None:
-    """Trimmed mean, count, sum; winsorized mean: over what lies between two percentiles."""
+    """Return a trimmed mean, count or sum, or a winsorized mean.
+
+    It is over what lies between two percentiles.
+    """
     least, most = percentile(ordered, low), percentile(ordered, high)
     if kind == "WM":
         return math.fsum(min(max(value, least), most) for value in ordered) / len(ordered)

@@ -1,4 +1,4 @@
-"""AWS/SageMaker: what happened at each variant, minute by minute."""
+"""AWS/SageMaker's metrics of variants, minute by minute."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from ...core.home.declarations import not_kept
 from ...core.registry import Context
 
 DELAY = "ISTHMUS_STACK_METRIC_SECONDS"
@@ -28,7 +29,7 @@ _ZEROS = ("Invocations", "InvocationsPerInstance")
 
 
 class Minute(msgspec.Struct):
-    """Lists that calls append to without a lock: one entry a call."""
+    """The calls of one minute. They append to its lists without a lock: one entry a call."""
 
     statuses: list[int]
     model: list[float]
@@ -37,13 +38,14 @@ class Minute(msgspec.Struct):
 
 
 class Source(NamedTuple):
-    """Where a call went."""
+    """The variant that a call went to."""
 
     endpoint: str
     variant: str
     config: str  # the endpoint configuration that the variant is of
 
     def has(self, dimensions: Mapping[str, str]) -> bool:
+        """Return whether the variant has these dimensions."""
         return all(
             dimensions.get(name, value) == value
             for name, value in zip(_DIMENSIONS, self, strict=True)
@@ -54,17 +56,18 @@ _DIMENSIONS: tuple[str, ...] = ("EndpointName", "VariantName", "EndpointConfigNa
 _BY = (frozenset(_DIMENSIONS[:2]), frozenset(_DIMENSIONS))  # what a metric is kept by
 
 
+@not_kept
 class Variants:
-    """The store."""
+    """The variants' calls of one account and region."""
 
     def __init__(self) -> None:
         self.of: dict[Source, dict[int, Minute]] = {}
-        self.quiet: dict[
-            tuple[str, str], int
-        ] = {}  # the first minute from which one without calls counts: they have a 0
+        # the first minute from which one without calls counts: they have a 0
+        self.quiet: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()
 
     def minute(self, source: Source, number: int) -> Minute:
+        """Return the calls of a variant in a minute."""
         minutes = self.of.get(source)
         minute = minutes.get(number) if minutes is not None else None
         if minute is not None:
@@ -81,10 +84,20 @@ def record(
     model: float | None,
     overhead: float,
     instances: int,
-    at: datetime,
+    called_at: datetime,
 ) -> None:
-    """One call: the container's status (0: none came), its and our microseconds."""
-    minute = ctx.store(Variants).minute(source, int(at.timestamp()) // 60)
+    """Note one call.
+
+    Args:
+        ctx: The handler's context.
+        source: The variant.
+        status: The container's status; 0: none came.
+        model: The container's microseconds; None: it was not reached.
+        overhead: The stack's own microseconds.
+        instances: The number of the variant's instances.
+        called_at: When the call came.
+    """
+    minute = ctx.store(Variants).minute(source, int(called_at.timestamp()) // 60)
     minute.statuses.append(status)
     minute.overhead.append(overhead)
     minute.per_instance.append(1 / max(instances, 1))
@@ -93,6 +106,7 @@ def record(
 
 
 def delay(ctx: Context) -> float:
+    """Return the seconds after which a minute is seen."""
     seconds = os.environ.get(DELAY)
     if seconds is not None:
         return float(seconds)
@@ -100,9 +114,9 @@ def delay(ctx: Context) -> float:
 
 
 def settled_until(ctx: Context) -> datetime | None:
-    """Minutes that end by this moment are to be seen.
+    """Return the moment until which minutes are to be seen.
 
-    None: every minute is, the running one too.
+    None: every minute is, the running one, too.
     """
     late = delay(ctx)
     return ctx.clock.now() - timedelta(seconds=late) if late else None
@@ -111,7 +125,7 @@ def settled_until(ctx: Context) -> datetime | None:
 def points(
     ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime
 ) -> Iterator[tuple[datetime, float]]:
-    """The values of a metric in [start, end), at the starts of their minutes."""
+    """Yield the values of a metric in [start, end), at the starts of their minutes."""
     if frozenset(dimensions) not in _BY or metric not in UNITS:
         return
     of_sources = [
@@ -139,7 +153,7 @@ def points(
 def _silent(
     ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime
 ) -> Iterable[int]:
-    """The minutes in which a variant that nobody calls has zeros nevertheless, up to now."""
+    """Return the minutes, up to now, in which a variant without calls has zeros nevertheless."""
     if metric not in _ZEROS or len(dimensions) != 2:
         return ()
     quiet = ctx.store(Variants).quiet.get((dimensions["EndpointName"], dimensions["VariantName"]))
@@ -151,11 +165,10 @@ def _silent(
 
 
 def emit_zeros(ctx: Context, endpoint: str, variant: str, *, until_now: bool = False) -> None:
-    """From the next minute on one without calls is a 0, by which a scaled variant is seen to be
-    idle; `until_now`: no longer.
+    """Let a minute without calls be a 0 from the next one on; with `until_now` no longer.
 
-    "If a variant's traffic becomes zero ... SageMaker emits metrics with a value of zero" (guide,
-    "Minimum and maximum capacity").
+    A scaled variant is seen to be idle by it. "If a variant's traffic becomes zero ... SageMaker
+    emits metrics with a value of zero" (guide, "Minimum and maximum capacity").
     """
     quiet = ctx.store(Variants).quiet
     if until_now:
@@ -165,12 +178,12 @@ def emit_zeros(ctx: Context, endpoint: str, variant: str, *, until_now: bool = F
 
 
 def _number(moment: datetime) -> int:
-    """Of the minute that a moment is in."""
+    """Return the number of the minute that a moment is in."""
     return int(moment.timestamp()) // 60
 
 
 def metrics(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
-    """Every metric there is, with its dimensions."""
+    """Yield every metric that there is, with its dimensions."""
     sources = sorted(ctx.store(Variants).of)
     of_variants = [
         dict(zip(_DIMENSIONS, source[:2], strict=False))
@@ -184,6 +197,7 @@ def metrics(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _values(minute: Minute, metric: str) -> list[float]:
+    """Return the values of a metric in a minute."""
     if metric in _OF_STATUS:
         function = _OF_STATUS[metric]
         return [float(function(status)) for status in list(minute.statuses)]

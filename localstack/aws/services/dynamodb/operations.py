@@ -1,35 +1,25 @@
-"""DynamoDB over moto: a table takes its time to be made, items vanish when their time is over, and
-no change is lost among threads.
+"""Additions to moto's DynamoDB.
+
+A table takes its time to be made, items vanish when their time is over, and no change is lost among
+threads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from moto.dynamodb.models import dynamodb_backends
-from moto.dynamodb.models.dynamo_type import DynamoType
-
+from ...core.moto_internals import DynamoType, dynamodb_backends
 from ...core.protocol.moto_server import SERIAL
 from ...core.registry import AwsError, Context, handles
+from .records import Tables
 
 _MAKING = timedelta(seconds=5)
-_OLDEST = timedelta(
-    days=5 * 365
-)  # what was over before stays: Developer Guide, "Using time to live (TTL) in DynamoDB"
+# what was over before stays: Developer Guide, "Using time to live (TTL) in DynamoDB"
+_OLDEST = timedelta(days=5 * 365)
 _LONGEST = 4_096  # bytes of an expression: Developer Guide, "Quotas", "Expression parameters"
-
-
-class Tables:
-    """`ready`: when each table is there.
-
-    What is read here and then changed is so under `SERIAL`, as moto's own handlers are.
-    """
-
-    def __init__(self) -> None:
-        self.ready: dict[str, datetime] = {}
 
 
 @handles("dynamodb", "CreateTable")
@@ -58,7 +48,10 @@ def change_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("dynamodb", "UpdateTimeToLive")
 def update_time_to_live(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """It holds at once; AWS takes up to an hour, in which items only stay longer."""
+    """Set the time to live. It holds at once.
+
+    AWS takes up to an hour, in which items only stay longer.
+    """
     with SERIAL:
         table = _table(ctx, _name(params))
         if (
@@ -97,18 +90,18 @@ def on_item(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def _forward_whole(
     ctx: Context, table: Any, places: Sequence[DynamoType | None], *, updates: bool
 ) -> dict[str, Any]:
-    """Without the item if its time is over.
+    """Have moto execute an operation on an item, whose time may be over.
 
     Of an update that is refused on the way moto leaves a part: it is put back.
     """
     item = table.get_item(*places)
     _expire(ctx, table, [item] if item is not None else [])
-    before = deepcopy(table.get_item(*places)) if updates else None
+    previous = deepcopy(table.get_item(*places)) if updates else None
     try:
         return ctx.forward()
     except AwsError:
         if updates:
-            _put_back(table, places, before)
+            _put_back(table, places, previous)
         raise
 
 
@@ -138,13 +131,14 @@ def on_statements(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # no
 
 
 def _tables_of(params: Mapping[str, Any]) -> set[str]:
-    """The tables of one operation, of a batch, or of a transaction's Get, Put, Update, Delete and
-    ConditionCheck.
+    """Return the tables of one operation, of a batch, or of a transaction.
+
+    A transaction's actions are Get, Put, Update, Delete and ConditionCheck.
     """
     single = [params["TableName"]] if "TableName" in params else []
     actions = [action for item in params.get("TransactItems", ()) for action in item.values()]
     return {
-        _last(name)
+        _plain_name(name)
         for name in (
             *single,
             *params.get("RequestItems", ()),
@@ -154,7 +148,7 @@ def _tables_of(params: Mapping[str, Any]) -> set[str]:
 
 
 def _expire(ctx: Context, table: Any, items: Iterable[Any]) -> None:
-    """As soon as the clock has passed what their attribute says; AWS takes days."""
+    """Delete items whose time is over by the clock; AWS takes days."""
     field = table.ttl.get("AttributeName") if table.ttl["TimeToLiveStatus"] == "ENABLED" else None
     now = ctx.clock.now().timestamp()
     for item in items:
@@ -170,7 +164,7 @@ def _expire(ctx: Context, table: Any, items: Iterable[Any]) -> None:
 def _without_key(
     answer: dict[str, Any], params: dict[str, Any], key: Sequence[str]
 ) -> dict[str, Any]:
-    """Of a new item moto tells the key as updated, which nothing can update."""
+    """Leave a new item's key out of what was updated: nothing can update it, but moto tells it."""
     if params.get("ReturnValues") != "UPDATED_NEW" or "Attributes" not in answer:
         return answer
     return {
@@ -181,14 +175,20 @@ def _without_key(
     }
 
 
-def _put_back(table: Any, places: Sequence[DynamoType | None], before: Any) -> None:
-    if before is not None:
-        table.get_item(*places).attrs = before.attrs
+def _put_back(table: Any, places: Sequence[DynamoType | None], previous: Any) -> None:
+    """Restore an item as it was before an update."""
+    if previous is not None:
+        table.get_item(*places).attrs = previous.attrs
     elif table.get_item(*places) is not None:
         table.delete_item(*places)
 
 
 def _table(ctx: Context, name: str) -> Any:
+    """Return moto's table.
+
+    Raises:
+        AwsError: There is none, or it is not ready yet.
+    """
     table = dynamodb_backends[ctx.account][ctx.region].tables.get(name)
     if table is None or _is_making(ctx, name):
         raise AwsError("ResourceNotFoundException", "Requested resource not found")
@@ -196,6 +196,7 @@ def _table(ctx: Context, name: str) -> Any:
 
 
 def _with_status(ctx: Context, answer: dict[str, Any], field: str) -> dict[str, Any]:
+    """Return an answer whose table is CREATING while it is being made."""
     table = answer[field]
     return (
         {**answer, field: {**table, "TableStatus": "CREATING"}}
@@ -205,14 +206,16 @@ def _with_status(ctx: Context, answer: dict[str, Any], field: str) -> dict[str, 
 
 
 def _is_making(ctx: Context, name: str) -> bool:
+    """Return whether a table is still being made."""
     ready = ctx.store(Tables).ready.get(name)
     return ready is not None and ctx.clock.now() < ready
 
 
 def _name(params: dict[str, Any]) -> str:
-    return _last(params["TableName"])
+    """Return the name of the table that a request is about."""
+    return _plain_name(params["TableName"])
 
 
-def _last(name: str) -> str:
-    """A table may be named by its ARN."""
+def _plain_name(name: str) -> str:
+    """Return the name of a table that may be named by its ARN."""
     return name.rpartition("/")[2]

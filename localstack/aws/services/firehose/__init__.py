@@ -1,3 +1,4 @@
-"""Firehose: records from a Kinesis stream or put directly, in S3 by partition, as JSON lines or
-Parquet.
+"""Firehose: records from a Kinesis stream or put directly, in S3 by partition.
+
+Objects are JSON lines or Parquet.
 """

@@ -1,4 +1,4 @@
-"""From records to objects. Pure: what is written where is returned, not written."""
+"""Objects made of records. Pure: they are returned, not written."""
 
 from __future__ import annotations
 
@@ -25,11 +25,15 @@ _PARTITIONS = 500  # active at a time; beyond, records go to the error prefix
 
 
 class Record(msgspec.Struct, frozen=True):
+    """A record, and when it arrived."""
+
     data: bytes
     arrived: datetime
 
 
 class Failure(msgspec.Struct, frozen=True):
+    """A record that could not be delivered, and why."""
+
     record: Record
     kind: str  # processing-failed, format-conversion-failed
     code: str
@@ -37,7 +41,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What a stream does with a record."""
+    """The way in which a stream treats its records."""
 
     name: str
     version: str
@@ -47,13 +51,14 @@ class Plan(msgspec.Struct, frozen=True):
     delimiter: bytes  # appended to a record
     split: str | None  # JSON or DELIMITED: a record holds several
     compression: str
-    schema: (
-        tuple[tuple[str, str, str], ...] | None
-    )  # column, Hive's type, JSON key; None: records stay as they are
+    # column, Hive's type, JSON key; None: records stay as they are
+    schema: tuple[tuple[str, str, str], ...] | None
     codec: str = "SNAPPY"
 
 
 class Object(msgspec.Struct, frozen=True):
+    """An object to write."""
+
     key: str
     data: bytes
     records: int
@@ -61,7 +66,11 @@ class Object(msgspec.Struct, frozen=True):
 
 
 def partition_keys(query: str) -> frozenset[str]:
-    """The names that a metadata query gives. JqError when it does not parse or is no object."""
+    """Return the names that a metadata query gives.
+
+    Raises:
+        JqError: The query does not parse, or makes no object.
+    """
     extract = jq.compile_filter(query)
     try:
         keys = extract({})
@@ -78,7 +87,10 @@ def partition_keys(query: str) -> frozenset[str]:
 
 
 def objects(plan: Plan, records: list[Record], now: datetime) -> list[Object]:
-    """In the order of the partitions' first records; failures last."""
+    """Return the objects of records, in the order of the partitions' first records.
+
+    Failures are last.
+    """
     failures: list[Failure] = []
     groups: dict[tuple[tuple[str, str], ...], list[Record]] = defaultdict(list)
     extract = jq.compile_filter(plan.query) if plan.query else None
@@ -117,6 +129,7 @@ def objects(plan: Plan, records: list[Record], now: datetime) -> list[Object]:
 
 
 def _split(plan: Plan, records: list[Record]) -> list[Record]:
+    """Return the records that records hold."""
     if plan.split is None:
         return records
     parts: list[Record] = []
@@ -137,6 +150,7 @@ def _split(plan: Plan, records: list[Record]) -> list[Record]:
 
 
 def _keys(extract: jq.Filter, record: Record) -> dict[str, str]:
+    """Return the partition keys of a record."""
     values = extract(json.loads(record.data))
     keys = {}
     for name, value in values.items():
@@ -147,6 +161,7 @@ def _keys(extract: jq.Filter, record: Record) -> dict[str, str]:
 
 
 def _encoded(plan: Plan, records: list[Record], failures: list[Failure]) -> tuple[bytes, int]:
+    """Return the content of an object, and the number of its records."""
     if plan.schema is not None:
         return _parquet(plan.schema, plan.codec, records, failures)
     data = b"".join(record.data + plan.delimiter for record in records)
@@ -159,6 +174,7 @@ def _parquet(
     records: list[Record],
     failures: list[Failure],
 ) -> tuple[bytes, int]:
+    """Return the content of a Parquet object, and the number of its records."""
     import pyarrow.parquet as pq
 
     columns = _Columns(schema)
@@ -173,7 +189,7 @@ def _parquet(
 
 
 def _converts(columns: _Columns, record: Record, failures: list[Failure]) -> bool:
-    """Whether a record is a row; why not is put to the failures."""
+    """Return whether a record is a row; else the reason is added to the failures."""
     try:
         columns.table([record])
     except columns.refusals as error:
@@ -207,9 +223,9 @@ class _Columns:
         )
 
     def table(self, records: list[Record]) -> pa.Table:
-        """A row a record, with the columns and Arrow types of the schema in Glue.
+        """Return a row for each record, with the columns and Arrow types of the schema in Glue.
 
-        One of `refusals` for a record that does not fit it.
+        It raises one of `refusals` for a record that does not fit the schema.
         """
         import pyarrow as pa
 
@@ -229,6 +245,7 @@ class _Columns:
 
 
 def _name(plan: Plan, now: datetime, *, plain: bool = False) -> str:
+    """Return the name of an object."""
     ending = (
         ".parquet"
         if plan.schema is not None and not plain
@@ -240,6 +257,7 @@ def _name(plan: Plan, now: datetime, *, plain: bool = False) -> str:
 
 
 def _error_objects(plan: Plan, failures: list[Failure], now: datetime) -> list[Object]:
+    """Return the objects with records that could not be delivered."""
     by_kind: dict[str, list[Failure]] = defaultdict(list)
     for failure in failures:
         by_kind[failure.kind].append(failure)
@@ -255,6 +273,7 @@ def _error_objects(plan: Plan, failures: list[Failure], now: datetime) -> list[O
 
 
 def _line(failure: Failure, now: datetime) -> Mapping[str, Any]:
+    """Return the line of a failure."""
     return {
         "attemptsMade": 1,
         "arrivalTimestamp": int(failure.record.arrived.timestamp() * 1000),

@@ -1,19 +1,21 @@
-"""A delivery stream's destination: what it may ask for, and how records are written by it."""
+"""The destination of a delivery stream: what it may ask for, and how records are written by it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from moto.core.exceptions import JsonRESTError
-from moto.firehose.models import firehose_backends
-from moto.glue.models import glue_backends
-
+from ...core.moto_internals import JsonRESTError, firehose_backends, glue_backends
 from ...core.registry import AwsError, Context
 from . import delivery, jq, prefix
 from .errors import invalid
 
 
 def check(destination: dict[str, Any]) -> None:
+    """Check the configuration of a destination.
+
+    Raises:
+        AwsError: Firehose refuses it.
+    """
     dynamic = destination.get("DynamicPartitioningConfiguration", {}).get("Enabled", False)
     keys = _check_processors(destination)
     if dynamic and keys is None:
@@ -33,8 +35,8 @@ def check(destination: dict[str, Any]) -> None:
             "CompressionFormat has to be UNCOMPRESSED when Data Format Conversion is enabled"
         )
     hints = destination.get("BufferingHints", {})
-    for wanted, what in ((dynamic, "Dynamic Partitioning"), (converts, "Data Format Conversion")):
-        if wanted and hints.get("SizeInMBs", 64) < 64:
+    for enabled, what in ((dynamic, "Dynamic Partitioning"), (converts, "Data Format Conversion")):
+        if enabled and hints.get("SizeInMBs", 64) < 64:
             raise invalid(f"BufferingHints.SizeInMBs must be at least 64 when {what} is enabled")
     if dynamic and hints.get("IntervalInSeconds", 300) < 60:
         raise invalid(
@@ -44,7 +46,7 @@ def check(destination: dict[str, Any]) -> None:
 
 
 def _check_processors(destination: dict[str, Any]) -> frozenset[str] | None:
-    """The keys that metadata extraction gives; None without one."""
+    """Return the keys that metadata extraction gives; None without extraction."""
     keys = None
     for processor in _processors(destination):
         if processor["Type"] == "Lambda":
@@ -60,6 +62,7 @@ def _check_processors(destination: dict[str, Any]) -> frozenset[str] | None:
 
 
 def _processors(destination: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the processors of a destination, if processing is enabled."""
     processing = destination.get("ProcessingConfiguration", {})
     processors: list[dict[str, Any]] = (
         processing.get("Processors", []) if processing.get("Enabled", False) else []
@@ -68,6 +71,7 @@ def _processors(destination: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _parameter(processor: dict[str, Any], name: str) -> str | None:
+    """Return a parameter of a processor; None: it has none."""
     return next(
         (
             p["ParameterValue"]
@@ -79,9 +83,9 @@ def _parameter(processor: dict[str, Any], name: str) -> str | None:
 
 
 def current(ctx: Context, name: str) -> dict[str, Any] | None:
-    """The destination as it is now:
+    """Return the destination as it is now; None: the stream does not exist.
 
-    UpdateDestination may have changed it. Asked of moto's backend, for every put and every flush.
+    UpdateDestination may have changed it. Each put and each flush asks moto's backend.
     """
     of_moto = firehose_backends[ctx.account][ctx.region].delivery_streams.get(name)
     if of_moto is None:
@@ -95,6 +99,7 @@ def current(ctx: Context, name: str) -> dict[str, Any] | None:
 
 
 def plan(ctx: Context, name: str, destination: dict[str, Any]) -> delivery.Plan:
+    """Return the plan of a delivery stream's records."""
     query, delimiter, split = None, b"", None
     for processor in _processors(destination):
         if processor["Type"] == "MetadataExtraction":
@@ -129,15 +134,15 @@ def plan(ctx: Context, name: str, destination: dict[str, Any]) -> delivery.Plan:
 
 
 def _schema(ctx: Context, conversion: dict[str, Any]) -> tuple[tuple[str, str, str], ...]:
-    """The columns of the Glue table, without those of its partitions, and the JSON key of each."""
-    wanted = conversion["SchemaConfiguration"]
+    """Return the columns of the Glue table without its partitions', and the JSON key of each."""
+    configuration = conversion["SchemaConfiguration"]
     mapping = (
         conversion.get("InputFormatConfiguration", {})
         .get("Deserializer", {})
         .get("OpenXJsonSerDe", {})
         .get("ColumnToJsonKeyMappings", {})
     )
-    database, name = wanted["DatabaseName"], wanted["TableName"]
+    database, name = configuration["DatabaseName"], configuration["TableName"]
     try:
         table = glue_backends[ctx.account][ctx.region].get_table(database, name).as_dict()
     except JsonRESTError as error:

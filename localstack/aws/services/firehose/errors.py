@@ -1,4 +1,4 @@
-"""How Firehose refuses."""
+"""Refusals of Firehose."""
 
 from __future__ import annotations
 
@@ -6,4 +6,5 @@ from ...core.registry import AwsError
 
 
 def invalid(message: str) -> AwsError:
+    """Return the error for an invalid argument."""
     return AwsError("InvalidArgumentException", message, 400)

@@ -1,45 +1,23 @@
-"""Delivery streams. moto keeps them; this reads their sources, buffers on the clock, and writes."""
+"""Delivery streams: moto keeps them; their sources are read, buffered and written here."""
 
 from __future__ import annotations
 
 import contextlib
-import threading
 import uuid
 from typing import Any
 
-import msgspec
-
 from ...core import objects
+from ...core.home.declarations import resumes
 from ...core.registry import AwsError, Context, handles
 from ..kinesis import operations as kinesis
 from . import delivery, destinations, sources
 from .errors import invalid
+from .records import Stream, Streams
 
 CREATES = 5.0  # seconds from CREATING to ACTIVE
 _DESTINATIONS = ("ExtendedS3DestinationConfiguration", "S3DestinationConfiguration")
 _MIB = 1 << 20
 _LARGEST, _MOST = 1_024_000, 500  # bytes a record, records a batch
-
-
-class Stream(msgspec.Struct, kw_only=True):
-    name: str
-    source: str | None  # ARN of a Kinesis stream
-    active: bool = False
-    pending: list[delivery.Record] = []  # put directly, or into the Kinesis stream
-    size: int = 0  # their bytes
-    waiting: bool = False  # a flush is on the clock
-    twice: bool = False  # the next delivery is repeated (a fault)
-    positions: dict[
-        str, str
-    ] = {}  # shard of the Kinesis stream -> the last sequence number before this was active
-    delivered: int = 0
-    failed: int = 0
-    lock: threading.RLock = msgspec.field(default_factory=threading.RLock)
-
-
-class Streams:
-    def __init__(self) -> None:
-        self.by_name: dict[str, Stream] = {}
 
 
 @handles("firehose", "CreateDeliveryStream")
@@ -70,7 +48,7 @@ def create_delivery_stream(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 
 def _activate(ctx: Context, stream: Stream) -> None:
-    """What a Kinesis stream got while this was being made is delivered too."""
+    """Make a stream active. What its Kinesis stream got meanwhile is delivered, too."""
     with stream.lock:
         stream.active = True
         if stream.source is not None:
@@ -79,9 +57,17 @@ def _activate(ctx: Context, stream: Stream) -> None:
         _schedule(ctx, stream)
 
 
-def resume(ctx: Context, stream: Stream) -> None:
-    """Set the timers of a stream again, after the stack's restart: what was put is delivered,
-    though a Kinesis stream comes back empty.
+@resumes(Streams)
+def resume(ctx: Context, store: Streams) -> None:
+    """Go on with all delivery streams, after the stack's restart."""
+    for stream in list(store.by_name.values()):
+        _resume_stream(ctx, stream)
+
+
+def _resume_stream(ctx: Context, stream: Stream) -> None:
+    """Set the timers of a stream again.
+
+    What was put is delivered, though a Kinesis stream comes back empty.
     """
     stream.waiting = False
     stream.positions = {}
@@ -134,7 +120,10 @@ def put_record_batch(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _target(ctx: Context, name: str) -> Stream | None:
-    """The stream to put into; None: it is moto's (another destination, or there is none)."""
+    """Return the stream to put into.
+
+    None: the stream is moto's, as it has another destination or does not exist.
+    """
     stream = ctx.store(Streams).by_name.get(name)
     if stream is not None and stream.source is not None:
         raise invalid(
@@ -154,6 +143,7 @@ def _record_id() -> str:
 
 
 def _put(ctx: Context, stream: Stream, records: list[bytes]) -> None:
+    """Put records into a stream."""
     for data in records:
         if len(data) > _LARGEST:
             raise AwsError("ValidationException", f"a record has at most {_LARGEST} bytes", 400)
@@ -165,8 +155,9 @@ def _put(ctx: Context, stream: Stream, records: list[bytes]) -> None:
 
 
 def _meet_fault(ctx: Context, stream: Stream, name: str) -> None:
-    """Take a fault that lets what comes now be delivered twice; what came before, on the instant
-    clock, is delivered first, once.
+    """Take a fault that lets what comes now be delivered twice.
+
+    What came before, on the instant clock, is delivered first, once.
     """
     if not stream.twice and ctx.fault("duplicate", name) is not None:
         ctx.clock.settle()
@@ -174,19 +165,20 @@ def _meet_fault(ctx: Context, stream: Stream, name: str) -> None:
 
 
 def _add(stream: Stream, records: list[delivery.Record]) -> None:
+    """Add records to a stream's buffer."""
     stream.pending.extend(records)
     stream.size += sum(len(record.data) for record in records)
 
 
 @handles("kinesis", "PutRecord", "PutRecords")
 def put_into_kinesis(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """moto's, and the Firehoses that read from the stream get it."""
+    """Put records into moto's stream and into the delivery streams that read from it."""
     answer = kinesis.put(ctx, params)
     put = zip(params.get("Records") or (params,), answer.get("Records") or (answer,), strict=True)
     taken = [
-        (record["Data"], told["ShardId"], told["SequenceNumber"])
-        for record, told in put
-        if "SequenceNumber" in told
+        (record["Data"], result["ShardId"], result["SequenceNumber"])
+        for record, result in put
+        if "SequenceNumber" in result
     ]
     kinesis.stamp(ctx, params, ((shard, number) for _, shard, number in taken))
     now = ctx.clock.now()
@@ -211,10 +203,9 @@ def put_into_kinesis(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schedule(ctx: Context, stream: Stream) -> None:
-    """A flush, when the buffer's interval has passed since its first record, or when it is full."""
-    if (
-        stream.waiting and stream.size < _MIB and not stream.twice
-    ):  # no buffer is smaller: to ask moto costs more than the put
+    """Set the timer for a flush: after the buffer's interval, or when the buffer is full."""
+    # no buffer is smaller: to ask moto costs more than the put
+    if stream.waiting and stream.size < _MIB and not stream.twice:
         return
     destination = destinations.current(ctx, stream.name)
     if destination is None:
@@ -239,7 +230,7 @@ def _schedule(ctx: Context, stream: Stream) -> None:
 def flush(ctx: Context, stream: Stream) -> None:
     """Deliver what there is.
 
-    A record is read once it is written: a failure leaves it for the next time.
+    A record counts as read once it is written: a failure leaves it for the next time.
     """
     if ctx.stopping.is_set():
         return
@@ -256,9 +247,8 @@ def flush(ctx: Context, stream: Stream) -> None:
         plan = destinations.plan(ctx, stream.name, destination)
         for _ in range(repeats):
             for batch in delivery.objects(plan, records, ctx.clock.now()):
-                with contextlib.suppress(
-                    objects.NoSuchBucket
-                ):  # a real one tries for a day, then drops the records
+                # a real one tries for a day, then drops the records
+                with contextlib.suppress(objects.NoSuchBucket):
                     objects.write(ctx.client("s3"), f"s3://{bucket}/{batch.key}", batch.data)
                 stream.failed += batch.records if batch.failed else 0
                 stream.delivered += 0 if batch.failed else batch.records

@@ -1,4 +1,4 @@
-"""Where an object goes: prefixes with !{...} expressions.
+"""The names of objects: prefixes with !{...} expressions.
 
 Source: Amazon Data Firehose developer guide, "Custom prefixes for Amazon S3 objects".
 """
@@ -13,9 +13,9 @@ from datetime import datetime
 
 _EXPRESSION = re.compile(r"!\{([^:}]+):([^}]*)\}")
 _JAVA = {
-    "yyyy": "%Y", "uuuu": "%Y", "yy": "%y",
-    "MM": "%m", "M": "%-m", "MMM": "%b", "MMMM": "%B", "dd": "%d", "d": "%-d", "HH": "%H", "H": "%-H",
-    "hh": "%I", "mm": "%M", "m": "%-M", "ss": "%S", "s": "%-S", "DDD": "%j", "E": "%a", "EEEE": "%A", "a": "%p", "w": "%-V", "ww": "%V",
+    "yyyy": "%Y", "uuuu": "%Y", "yy": "%y", "MM": "%m", "M": "%-m", "MMM": "%b", "MMMM": "%B",
+    "dd": "%d", "d": "%-d", "HH": "%H", "H": "%-H", "hh": "%I", "mm": "%M", "m": "%-M", "ss": "%S",
+    "s": "%-S", "DDD": "%j", "E": "%a", "EEEE": "%A", "a": "%p", "w": "%-V", "ww": "%V",
 }  # fmt: skip
 _LETTERS = string.ascii_letters + string.digits
 
@@ -23,7 +23,7 @@ _LETTERS = string.ascii_letters + string.digits
 def check(  # noqa: PLR0911
     prefix: str | None, error_prefix: str | None, keys: frozenset[str], *, dynamic: bool
 ) -> str | None:
-    """What is wrong with a stream's prefixes, in the service's words; None."""
+    """Return what is wrong with a stream's prefixes, in the service's words; None: nothing is."""
     expressions = _EXPRESSION.findall(prefix or "")
     if not expressions:
         if dynamic:
@@ -62,19 +62,22 @@ def check(  # noqa: PLR0911
 
 
 def fill(
-    prefix: str | None, at: datetime, keys: Mapping[str, str], *, error: str | None = None
+    prefix: str | None, moment: datetime, keys: Mapping[str, str], *, error: str | None = None
 ) -> str:
-    """The folder and the start of the name. Without an expression, the hour is appended."""
+    """Return the folder and the start of an object's name.
+
+    Without an expression, the hour is appended.
+    """
     text = prefix or ""
     if error is not None and "!{" not in text:
-        return f"{text}{error}/{at:%Y/%m/%d/%H}/"
+        return f"{text}{error}/{moment:%Y/%m/%d/%H}/"
     if "!{" not in text:
-        return f"{text}{at:%Y/%m/%d/%H}/"
+        return f"{text}{moment:%Y/%m/%d/%H}/"
 
     def value_of(match: re.Match[str]) -> str:
         space, name = match.groups()
         if space == "timestamp":
-            return _time(name, at)
+            return _time(name, moment)
         if space.startswith("partitionKey"):
             return keys[name]
         return (
@@ -86,14 +89,14 @@ def fill(
     return _EXPRESSION.sub(value_of, text)
 
 
-def _time(pattern: str, at: datetime) -> str:
+def _time(pattern: str, moment: datetime) -> str:
     formatted = []
     for match in re.finditer(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+", pattern):
         word = match.group()
         formatted.append(
             (match.group(1) or "'")
             if word.startswith("'")
-            else at.strftime(_JAVA.get(word, word))
+            else moment.strftime(_JAVA.get(word, word))
             if word[0].isalpha()
             else word
         )

@@ -1,4 +1,4 @@
-"""A delivery stream's source: a Kinesis stream, read shard by shard."""
+"""The source of a delivery stream: a Kinesis stream, read shard by shard."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .errors import invalid
 
 
 def shards(ctx: Context, arn: str) -> list[str]:
+    """Return the names of a Kinesis stream's shards."""
     try:
         return [
             shard["ShardId"]
@@ -27,7 +28,7 @@ def shards(ctx: Context, arn: str) -> list[str]:
 
 
 def latest(ctx: Context, arn: str) -> dict[str, str]:
-    """Each shard's last sequence number; "" for an empty one."""
+    """Return each shard's last sequence number; "" for an empty shard."""
     positions = dict.fromkeys(shards(ctx, arn), "")
     for shard in positions:
         _read_shard(ctx, arn, shard, positions)
@@ -35,13 +36,14 @@ def latest(ctx: Context, arn: str) -> dict[str, str]:
 
 
 def read(ctx: Context, arn: str, positions: dict[str, str]) -> list[Record]:
+    """Return the records that follow the positions, and move the positions."""
     return [
         record for shard in shards(ctx, arn) for record in _read_shard(ctx, arn, shard, positions)
     ]
 
 
 def _read_shard(ctx: Context, arn: str, shard: str, positions: dict[str, str]) -> list[Record]:
-    """What follows a position, which is moved."""
+    """Return the records that follow a position, and move the position."""
     client, name = ctx.client("kinesis"), arn.rpartition("/")[2]
     last = positions.get(shard, "")
     start = (
@@ -64,5 +66,6 @@ def _read_shard(ctx: Context, arn: str, shard: str, positions: dict[str, str]) -
 
 
 def _arrival(record: dict[str, Any], now: datetime) -> datetime:
+    """Return when a record arrived."""
     arrival: datetime | None = record.get("ApproximateArrivalTimestamp")
     return arrival.astimezone(now.tzinfo) if arrival is not None else now

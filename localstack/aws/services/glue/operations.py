@@ -1,6 +1,4 @@
-"""Glue's catalogue is moto's; what it lacks of tables is here: they are searched, and an update may
-leave no old version.
-"""
+"""Additions to moto's Glue: tables are searched, and an update may leave no old version."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ _COMPARED: dict[str, Callable[[datetime, datetime], bool]] = {
 
 @handles("glue", "UpdateTable")
 def update_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Of moto's: it keeps the version from before whatever SkipArchive says."""
+    """Update a table in moto, which keeps the previous version whatever SkipArchive says."""
     if not params.get("SkipArchive"):
         return ctx.forward()
     named = {
@@ -36,12 +34,12 @@ def update_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         "Name": params.get("Name") or params["TableInput"]["Name"],
     }
     with SERIAL:  # or another update's version could be the one that goes
-        before = ctx.moto("glue", "GetTable", named)["Table"]["VersionId"]
+        previous_version = ctx.moto("glue", "GetTable", named)["Table"]["VersionId"]
         answer = ctx.forward()
         version = {
             "DatabaseName": named["DatabaseName"],
             "TableName": named["Name"],
-            "VersionId": before,
+            "VersionId": previous_version,
         }
         ctx.moto("glue", "DeleteTableVersion", version)
     return answer
@@ -49,8 +47,10 @@ def update_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("glue", "SearchTables")
 def search_tables(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """By words: a value is parted at its punctuation, and a part is the word or not
-    (API_SearchTables). A quoted text is a whole value.
+    """Search tables by words.
+
+    A value is split at its punctuation, and a part is the word or not (API_SearchTables). A quoted
+    text is a whole value.
     """
     tables = [table for table in _tables(ctx) if _fits(table, params)]
     for criterion in reversed(params.get("SortCriteria") or ()):
@@ -64,6 +64,7 @@ def search_tables(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tables(ctx: Context) -> Iterator[dict[str, Any]]:
+    """Yield every table of every database."""
     glue = ctx.client("glue")
     for databases in glue.get_paginator("get_databases").paginate():
         for database in databases["DatabaseList"]:
@@ -72,6 +73,7 @@ def _tables(ctx: Context) -> Iterator[dict[str, Any]]:
 
 
 def _fits(table: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
+    """Return whether a table matches a search."""
     text = params.get("SearchText") or ""
     return _has(list(_values(table)), text) and all(
         _passes(table, predicate) for predicate in params.get("Filters") or ()
@@ -79,6 +81,7 @@ def _fits(table: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
 
 
 def _has(values: list[str], text: str) -> bool:
+    """Return whether texts have all words of a search."""
     if len(text) > 1 and text[0] == text[-1] == '"':
         return text[1:-1].lower() in [value.lower() for value in values]
     words = {word for value in values for word in _words(value)}
@@ -86,20 +89,22 @@ def _has(values: list[str], text: str) -> bool:
 
 
 def _words(text: str) -> set[str]:
+    """Return the words of a text, and the whole text."""
     return {word for word in _PUNCTUATION.split(text.lower()) if word} | (
         {text.lower()} if text else set()
     )
 
 
 def _passes(table: Mapping[str, Any], predicate: Mapping[str, Any]) -> bool:
+    """Return whether a table passes a filter."""
     key, value = predicate.get("Key", ""), predicate.get("Value", "")
     if key in _TIMES:
         moment = table.get(key)
         return moment is not None and _COMPARED[predicate.get("Comparator", "EQUALS")](
             moment, _moment(value)
         )
-    there = table.get(key, table.get("Parameters", {}).get(key))
-    return isinstance(there, str) and value.lower() in _words(there)
+    actual = table.get(key, table.get("Parameters", {}).get(key))
+    return isinstance(actual, str) and value.lower() in _words(actual)
 
 
 def _moment(text: str) -> datetime:
@@ -111,7 +116,7 @@ def _moment(text: str) -> datetime:
 
 
 def _values(value: object) -> Iterator[str]:
-    """Every text in a table's description, names of its parameters too."""
+    """Yield every text in a table's description, and the names of its parameters."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):
@@ -125,5 +130,6 @@ def _values(value: object) -> Iterator[str]:
 
 
 def _sortable(table: Mapping[str, Any], criterion: Mapping[str, Any]) -> tuple[bool, str]:
+    """Return a field of a table as a key to sort by."""
     value = table.get(criterion.get("FieldName", ""))
     return value is not None, value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,6 +1,4 @@
-"""iam:SimulatePrincipalPolicy, by the same evaluation that holds callers to their policies once
-enforcement is on.
-"""
+"""iam:SimulatePrincipalPolicy, by the evaluation that enforces policies."""
 
 from __future__ import annotations
 
@@ -22,7 +20,10 @@ _PASSED_TO = "iam:passedtoservice"
 
 @handles("iam", "SimulatePrincipalPolicy")
 def simulate(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Each action on each resource. Of context keys iam:PassedToService counts alone."""
+    """Return the decision on each action and each resource.
+
+    Of context keys iam:PassedToService counts alone.
+    """
     if refused := [name for name in _LEFT_OUT if params.get(name)]:
         raise AwsError("InvalidInput", f"the AWS stack does not simulate {', '.join(refused)}", 501)
     statements = list(_statements(ctx.client("iam"), params["PolicySourceArn"]))
@@ -46,14 +47,18 @@ def simulate(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     return {"EvaluationResults": results, "IsTruncated": False}
 
 
-def _decision(seen: set[str]) -> str:
-    if "Deny" in seen:
+def _decision(found_effects: set[str]) -> str:
+    """Return the decision of these effects."""
+    if "Deny" in found_effects:
         return "explicitDeny"
-    return "allowed" if seen else "implicitDeny"
+    return "allowed" if found_effects else "implicitDeny"
 
 
 def _statements(iam: Any, arn: str) -> Iterator[Mapping[str, Any]]:
-    """The statements of all policies of a user, a group or a role; a user's groups count."""
+    """Yield the statements of all policies of a user, a group or a role.
+
+    The policies of a user's groups count.
+    """
     kind, _, path = arn.rpartition(":")[2].partition("/")
     if kind not in ("user", "group", "role"):
         raise AwsError("InvalidInput", f"Invalid Entity Arn: {arn}", 400)
@@ -67,6 +72,7 @@ def _statements(iam: Any, arn: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _documents(iam: Any, kind: str, name: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the documents of all policies of an identity."""
     named = {f"{kind.title()}Name": name}
     try:
         inline = getattr(iam, f"list_{kind}_policies")(**named)["PolicyNames"]

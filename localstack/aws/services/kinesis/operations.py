@@ -1,5 +1,6 @@
-"""Reading streams: moto keeps shards and records; iterators, the end of a closed shard and what
-follows it, and times are here.
+"""Reading streams by iterators: moto keeps shards and records, the iterators and times are here.
+
+So is the end of a closed shard, and what follows it.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from moto.core.exceptions import JsonRESTError
-from moto.kinesis.models import Record, Shard, Stream, kinesis_backends
 
+from ...core.moto_internals import JsonRESTError, kinesis_backends
+from ...core.moto_internals import KinesisRecord as Record
+from ...core.moto_internals import KinesisShard as Shard
+from ...core.moto_internals import KinesisStream as Stream
 from ...core.protocol.moto_server import SERIAL
 from ...core.protocol.wire import malformed_error
 from ...core.registry import AwsError, Context, handles
@@ -25,13 +28,16 @@ _find_shard = Stream.get_shard_for_key
 
 
 def _open_shard(stream: Stream, partition_key: str, explicit_hash_key: str) -> Shard | None:
-    """Moto's own would go on putting into a shard that is closed, whose keys its children have."""
-    known = stream.shards
+    """Return the open shard of a key.
+
+    Moto's own function would go on putting into a closed shard, whose keys its children have.
+    """
+    all_shards = stream.shards
     try:
-        stream.shards = {name: shard for name, shard in known.items() if shard.is_open}
+        stream.shards = {name: shard for name, shard in all_shards.items() if shard.is_open}
         return _find_shard(stream, partition_key, explicit_hash_key)
     finally:
-        stream.shards = known
+        stream.shards = all_shards
 
 
 Stream.get_shard_for_key = _open_shard  # type: ignore[assignment,method-assign]
@@ -52,6 +58,11 @@ def _invalid(message: str) -> AwsError:
 
 
 def _stream(ctx: Context, name: str) -> Stream:
+    """Return moto's stream.
+
+    Raises:
+        AwsError: There is none.
+    """
     stream: Stream | None = kinesis_backends[ctx.account][ctx.region].streams.get(name)
     if stream is None:
         raise AwsError(
@@ -61,6 +72,11 @@ def _stream(ctx: Context, name: str) -> Stream:
 
 
 def _shard(ctx: Context, stream: Stream, name: str) -> Shard:
+    """Return moto's shard.
+
+    Raises:
+        AwsError: There is none.
+    """
     shard: Shard | None = stream.shards.get(name)
     if shard is None:
         text = (
@@ -77,12 +93,12 @@ def _name(params: dict[str, Any]) -> str:
 
 
 def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """What moto answers to PutRecord and PutRecords, asked of its backend: its server takes longer
-    than all the rest of a put.
+    """Return what moto answers to PutRecord and PutRecords.
+
+    Its backend is called: its server takes longer than all the rest of a put.
     """
-    backend: Any = kinesis_backends[ctx.account][
-        ctx.region
-    ]  # of moto's types, some are too narrow for what its own server passes
+    # of moto's types, some are too narrow for what its own server passes
+    backend: Any = kinesis_backends[ctx.account][ctx.region]
     where = (params.get("StreamARN"), params.get("StreamName"))
     try:
         with SERIAL:
@@ -105,12 +121,12 @@ def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text(data: bytes) -> str:
-    """As moto keeps it."""
+    """Return data as moto keeps it."""
     return base64.b64encode(data).decode()
 
 
 def stamp(ctx: Context, params: dict[str, Any], put: Iterable[tuple[str, str]]) -> None:
-    """Records arrive by the stack's clock. `put`: shard, sequence number."""
+    """Set the arrival of records by the stack's clock. `put`: shard, sequence number."""
     stream, now = _stream(ctx, _name(params)), ctx.clock.now()
     for shard, number in put:
         record: Record = stream.shards[shard].records[int(number)]
@@ -125,7 +141,7 @@ def get_shard_iterator(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     stream = _stream(ctx, _name(params))
     with SERIAL:
         shard = _shard(ctx, stream, params["ShardId"])
-        last = _before(ctx, params, shard)
+        last = _number_before(ctx, params, shard)
     return {
         "ShardIterator": _token(
             _Iterator(stream.stream_name, shard.shard_id, last, ctx.clock.now().timestamp())
@@ -133,7 +149,8 @@ def get_shard_iterator(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _before(ctx: Context, params: dict[str, Any], shard: Shard) -> int:
+def _number_before(ctx: Context, params: dict[str, Any], shard: Shard) -> int:
+    """Return the number of the record before the first that a new iterator gives."""
     kind: str = params["ShardIteratorType"]
     if kind == "TRIM_HORIZON":
         return 0
@@ -155,15 +172,16 @@ def _before(ctx: Context, params: dict[str, Any], shard: Shard) -> int:
 
 
 def _before_time(moment: datetime | None, shard: Shard, now: datetime) -> int:
+    """Return the number of the last record before a time."""
     if moment is None:
         raise _invalid(
             "Must either specify timestamp parameter or not use AT_TIMESTAMP iterator type."
         )
     if moment > now:
-        asked, current = (int(time.timestamp() * 1000) for time in (moment, now))
+        requested, current = (int(time.timestamp() * 1000) for time in (moment, now))
         raise _invalid(
             "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. "
-            f"timestampInMillis: {asked}, currentTimestampInMillis: {current}"
+            f"timestampInMillis: {requested}, currentTimestampInMillis: {current}"
         )
     earlier = (
         number for number, record in shard.records.items() if record.created_at < moment.timestamp()
@@ -173,7 +191,10 @@ def _before_time(moment: datetime | None, shard: Shard, now: datetime) -> int:
 
 @handles("kinesis", "GetRecords")
 def get_records(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """A closed shard ends with its last record: no NextShardIterator, and the shards that go on."""
+    """Return records. A closed shard ends with its last record.
+
+    There is no NextShardIterator then, but the shards that go on.
+    """
     now = ctx.clock.now()
     iterator = _iterator(params["ShardIterator"], now)
     stream = _stream(ctx, iterator.stream)
@@ -201,7 +222,7 @@ def get_records(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fitting(records: list[Record], most: int) -> list[Record]:
-    """The first, at most so many and of so many bytes; one at least."""
+    """Return the first records, at most so many and of so many bytes; one at least."""
     size = 0
     for index, record in enumerate(records[:most]):
         size += len(record.data) * 3 // 4  # it is base64
@@ -211,6 +232,7 @@ def _fitting(records: list[Record], most: int) -> list[Record]:
 
 
 def _children(stream: Stream, shard: str) -> list[dict[str, Any]]:
+    """Return the shards that go on after a closed one."""
     children = [
         child for child in stream.shards.values() if shard in (child.parent, child.adjacent_parent)
     ]
@@ -228,10 +250,16 @@ def _children(stream: Stream, shard: str) -> list[dict[str, Any]]:
 
 
 def _token(iterator: _Iterator) -> str:
+    """Return an iterator as text."""
     return base64.b64encode(msgspec.json.encode(iterator)).decode()
 
 
 def _iterator(text: str, now: datetime) -> _Iterator:
+    """Return the iterator of a text.
+
+    Raises:
+        AwsError: It is none, or has expired.
+    """
     try:
         iterator = _decode(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError) as error:
@@ -254,8 +282,9 @@ def _iterator(text: str, now: datetime) -> _Iterator:
 
 @handles("kinesis", "SplitShard", "MergeShards", "UpdateShardCount")
 def reshard(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """moto's, and the records stay in the shards that they were put into: moto moves them to the
-    new ones.
+    """Change a stream's shards in moto, and leave the records in their old shards.
+
+    Moto moves them to the new ones.
     """
     with SERIAL:
         stream = _stream(ctx, _name(params))

@@ -1,15 +1,17 @@
-"""STS: session keys for who has keys already, and who somebody is. Roles are assumed in moto."""
+"""Session keys for callers who have a key already, and the identity of callers.
+
+Roles are assumed in moto.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
-from moto.sts.models import sts_backends
-from moto.utilities.utils import get_partition
 
 from ...core.caller import Caller
 from ...core.environment import NOTEBOOK_ROLE, NOTEBOOK_ROLE_ID
+from ...core.moto_internals import get_partition, sts_backends
 from ...core.registry import AwsError, Context, handles
 
 _HOUR = 3600
@@ -38,7 +40,7 @@ def get_federation_token(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 
 
 def _federated_user(ctx: Context, name: str) -> tuple[str, str]:
-    """A federated user's id and ARN, as STS's API Reference has them under GetCallerIdentity."""
+    """Return a federated user's id and ARN (STS's API Reference, GetCallerIdentity)."""
     return (
         f"{ctx.account}:{name}",
         f"arn:{get_partition(ctx.region)}:sts::{ctx.account}:federated-user/{name}",
@@ -46,6 +48,7 @@ def _federated_user(ctx: Context, name: str) -> tuple[str, str]:
 
 
 def _credentials(ctx: Context, owner: Caller | None, seconds: int) -> dict[str, Any]:
+    """Issue a session key."""
     if not 900 <= seconds <= 36 * _HOUR:
         raise AwsError(
             "ValidationError",
@@ -64,11 +67,11 @@ def _credentials(ctx: Context, owner: Caller | None, seconds: int) -> dict[str, 
 
 @handles("sts", "GetCallerIdentity")
 def get_caller_identity(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  as every handler
-    """A job's or a model server's role, a federated user; else whose key moto says it is, which for
-    a session is its owner's.
+    """Return the identity of a caller.
 
-    The stack's own pair is a notebook's role, which `get_execution_role()` of the sagemaker SDK
-    needs; for moto's suites it is moto's user.
+    It is a job's or a model server's role, or a federated user; else the one that moto tells for
+    the key, which for a session is its owner's. The stack's own pair is a notebook's role, which
+    `get_execution_role()` of the sagemaker SDK needs; for moto's suites it is moto's user.
     """
     caller = ctx.caller
     if caller is None:
@@ -91,6 +94,7 @@ def get_caller_identity(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _notebook(ctx: Context) -> dict[str, Any]:
+    """Return the identity of a notebook's role."""
     arn = (
         f"arn:{get_partition(ctx.region)}:sts::{ctx.account}:assumed-role/{NOTEBOOK_ROLE}/SageMaker"
     )

@@ -1,17 +1,19 @@
-"""The tagging API over moto's services and over SageMaker's, whose tags tags.py keeps; tags of
-creating calls that moto drops.
+"""The tagging API over moto's services and SageMaker's.
+
+SageMaker's tags are those of services/sagemaker/tags. Tags of creating calls that moto drops are
+added here.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from moto.kinesis.models import kinesis_backends
-
 from ...core import paging
+from ...core.moto_internals import kinesis_backends
 from ...core.protocol.moto_server import SERIAL
 from ...core.registry import AwsError, Context, handles
 from ..sagemaker.tags import operations as tags
+from ..sagemaker.tags.records import Tags
 
 _SERVICE = "resourcegroupstaggingapi"
 _PAGING = ("PaginationToken", "ResourcesPerPage", "TagsPerPage")
@@ -19,30 +21,30 @@ _PAGING = ("PaginationToken", "ResourcesPerPage", "TagsPerPage")
 
 @handles(_SERVICE, "GetResources")
 def get_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """In moto's order, then ours in that of their creation.
+    """List resources in moto's order, then ours in that of their creation.
 
-    What tags.py knows of a resource is right: moto's answer for it may be older.
-    Kinesis is not in moto's.
+    The stack's own tags of a resource are right: moto's answer for it may be older. Kinesis is not
+    in moto's.
     """
     _check(params)
     start = _start(params)
     kinds: list[str] = params.get("ResourceTypeFilters") or []
     filters: list[dict[str, Any]] = params.get("TagFilters") or []
-    ours = ctx.store(tags.Tags)
+    ours = ctx.store(Tags)
     with ours.lock:
-        known = {arn: dict(pairs) for arn, pairs in ours.of.items()}
-    known |= {
+        own_tags = {arn: dict(pairs) for arn, pairs in ours.of.items()}
+    own_tags |= {
         stream.arn: dict(stream.tags)
         for stream in list(kinesis_backends[ctx.account][ctx.region].streams.values())
     }
     tags_by_arn = {
         item["ResourceARN"]: item["Tags"]
-        for item in _of_moto(ctx, params)
-        if item["ResourceARN"] not in known
+        for item in _mappings_of_moto(ctx, params)
+        if item["ResourceARN"] not in own_tags
     }
     tags_by_arn |= {
         arn: tags.as_list(resource_tags)
-        for arn, resource_tags in known.items()
+        for arn, resource_tags in own_tags.items()
         if resource_tags
         and _is_of_kind(arn, kinds, params.get("ResourceARNList"))
         and _carries(resource_tags, filters)
@@ -61,7 +63,7 @@ def get_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check(params: dict[str, Any]) -> None:
-    """What the API reference of GetResources forbids."""
+    """Refuse what the API reference of GetResources forbids."""
     arns = params.get("ResourceARNList")
     if arns and params.get("ResourceTypeFilters"):
         raise AwsError(
@@ -79,6 +81,7 @@ def _check(params: dict[str, Any]) -> None:
 
 
 def _start(params: dict[str, Any]) -> int:
+    """Return the position at which a page begins."""
     return paging.start(
         params,
         AwsError("PaginationTokenExpiredException", "Token does not exist"),
@@ -89,7 +92,7 @@ def _start(params: dict[str, Any]) -> int:
 def _fitting(
     items: list[tuple[str, Any]], most: int, most_tags: int | None
 ) -> list[tuple[str, Any]]:
-    """The first resources, so many that they and their tags are within the page; one at least."""
+    """Return the first resources that fit a page with their tags; one at least."""
     total = 0
     for index, (_, resource_tags) in enumerate(items[:most]):
         total += len(resource_tags)
@@ -98,15 +101,20 @@ def _fitting(
     return items[:most]
 
 
-def _of_moto(ctx: Context, params: dict[str, Any]) -> list[dict[str, Any]]:
-    """All of moto's pages, and nothing changes between them: moto goes on with the very iterator."""
-    asked = {key: value for key, value in params.items() if key not in _PAGING}
+def _mappings_of_moto(ctx: Context, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return moto's answer from all its pages.
+
+    Nothing changes between them: moto goes on with the very iterator.
+    """
+    filters = {key: value for key, value in params.items() if key not in _PAGING}
     mappings: list[dict[str, Any]] = []
     token = ""
     with SERIAL:
         while True:
             page = ctx.moto(
-                _SERVICE, "GetResources", {**asked, **({"PaginationToken": token} if token else {})}
+                _SERVICE,
+                "GetResources",
+                {**filters, **({"PaginationToken": token} if token else {})},
             )
             mappings += page.get("ResourceTagMappingList", [])
             token = page.get("PaginationToken") or ""
@@ -115,6 +123,7 @@ def _of_moto(ctx: Context, params: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _is_of_kind(arn: str, kinds: list[str], arns: list[str] | None) -> bool:
+    """Return whether a resource is of the requested kinds, or among the requested ones."""
     _, _, service, _, _, rest = arn.split(":", 5)
     resource = rest.partition("/")[0]
     return (not kinds or service in kinds or f"{service}:{resource}" in kinds) and (
@@ -123,6 +132,7 @@ def _is_of_kind(arn: str, kinds: list[str], arns: list[str] | None) -> bool:
 
 
 def _carries(resource_tags: dict[str, str], filters: list[dict[str, Any]]) -> bool:
+    """Return whether tags pass all filters."""
     return all(
         f["Key"] in resource_tags
         and (not f.get("Values") or resource_tags[f["Key"]] in f["Values"])
@@ -131,6 +141,7 @@ def _carries(resource_tags: dict[str, str], filters: list[dict[str, Any]]) -> bo
 
 
 def _is_ours(arn: str) -> bool:
+    """Return whether a resource is SageMaker's."""
     return arn.split(":")[2] == "sagemaker"
 
 
@@ -138,7 +149,7 @@ def _is_ours(arn: str) -> bool:
 def tag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     for arn in params["ResourceARNList"]:
         if _is_ours(arn):
-            tags.of(ctx, arn)
+            tags.tags_of(ctx, arn)
             tags.put(ctx, arn, tags.as_list(params["Tags"]))
     return _by_moto(ctx, "TagResources", params)
 
@@ -147,13 +158,14 @@ def tag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def untag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     for arn in params["ResourceARNList"]:
         if _is_ours(arn):
-            of_resource = tags.of(ctx, arn)
+            of_resource = tags.tags_of(ctx, arn)
             for key in params["TagKeys"]:
                 of_resource.pop(key, None)
     return _by_moto(ctx, "UntagResources", params)
 
 
 def _by_moto(ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Have moto tag or untag the resources that are moto's."""
     others = [arn for arn in params["ResourceARNList"] if not _is_ours(arn)]
     return (
         ctx.moto(_SERVICE, operation, {**params, "ResourceARNList": others})
@@ -177,6 +189,7 @@ def get_tag_values(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _every(ctx: Context) -> list[dict[str, Any]]:
+    """Return all resources with their tags."""
     every: list[dict[str, Any]] = []
     token = ""
     while True:
@@ -195,7 +208,7 @@ def _page(key: str, values: list[str], params: dict[str, Any]) -> dict[str, Any]
 
 @handles("kinesis", "CreateStream")
 def create_stream(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Moto forgets the tags of the creating call."""
+    """Create a stream with its tags, which moto forgets."""
     answer = ctx.forward()
     if params.get("Tags"):
         ctx.moto(

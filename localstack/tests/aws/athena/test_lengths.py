@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from isthmus_stack.aws.services.athena.schemas import Column, Table
 from isthmus_stack.aws.services.athena.sql import checks as check
 from isthmus_stack.aws.services.athena.sql import translation as translate
 from isthmus_stack.aws.services.athena.sql.lengths import Lengths
-from isthmus_stack.aws.services.athena.tables.catalog import Column, Table
 from isthmus_stack.tests.aws.data_kit import BUCKET, aws, instant_process
 
 TABLE = Table(
@@ -70,12 +70,15 @@ LENGTHS = {
 
 @pytest.mark.parametrize("query", LENGTHS)
 def test_a_text_is_as_long_as_what_it_comes_from(query):
-    columns = Lengths({"t": TABLE}).of(check.parsed(query))
+    columns = Lengths({"t": TABLE}).columns_of(check.parsed(query))
     assert [length for _, length in columns] == LENGTHS[query]
 
 
 def test_how_many_columns_a_join_by_name_has_is_not_guessed():
-    assert Lengths({"t": TABLE}).of(check.parsed("SELECT * FROM t JOIN t AS u USING (a)")) is None
+    assert (
+        Lengths({"t": TABLE}).columns_of(check.parsed("SELECT * FROM t JOIN t AS u USING (a)"))
+        is None
+    )
 
 
 def test_a_result_tells_its_precision_and_a_table_that_a_query_makes_takes_no_longer_text(aws):

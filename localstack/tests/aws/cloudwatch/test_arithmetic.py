@@ -80,10 +80,10 @@ def verdict(text, missing, *, of=3, needed=3, before="OK"):
         points,
         threshold=5,
         comparison="GreaterThanThreshold",
-        of=of,
+        decisive=of,
         needed=needed,
         missing=missing,
-        before=before,
+        previous=before,
     ).state
 
 

@@ -2,6 +2,7 @@
 they were when they are read.
 """
 
+import importlib
 import os
 import queue
 import re
@@ -16,6 +17,7 @@ from moto.s3.models import s3_backends
 
 from isthmus_stack.aws import handler_modules
 from isthmus_stack.aws.core.home import stores
+from isthmus_stack.aws.core.home.declarations import LEFT_OUT, NOT_KEPT
 from isthmus_stack.aws.core.home.keeper import Keeper
 from isthmus_stack.aws.core.home.objects import Objects
 from isthmus_stack.aws.core.protocol import wire
@@ -24,6 +26,7 @@ from isthmus_stack.aws.services.sagemaker.features.records import Groups
 from isthmus_stack.aws.services.sagemaker.jobs.records import Jobs
 from isthmus_stack.core.clock import Clock
 from isthmus_stack.core.home import pickles as frozen
+from isthmus_stack.core.home.former_modules import FORMER_MODULES
 from isthmus_stack.core.home.home import Home
 from isthmus_stack.core.home.pickles import Changed, freeze, thaw
 from isthmus_stack.core.state import State
@@ -48,6 +51,15 @@ def test_a_record_that_has_the_packages_name_of_before_is_read(monkeypatch):
     assert type(thaw(written)) is Jobs
 
 
+def test_what_records_of_earlier_releases_name_is_there():
+    for former, present in FORMER_MODULES.items():
+        if ".aws." in former:
+            module, _, last = present.rpartition(".")
+            assert hasattr(importlib.import_module(module), last) or importlib.import_module(
+                present
+            )
+
+
 def test_every_store_of_the_stack_is_kept_or_named_as_forgotten():
     handler_modules.load()
     kinds = {
@@ -57,8 +69,8 @@ def test_every_store_of_the_stack_is_kept_or_named_as_forgotten():
         for kind in re.findall(r"ctx\.store\((\w+)\)", Path(sys.modules[name].__file__).read_text())
     }
     assert len(kinds) > 10
-    for kind in kinds - set(stores.FORGOTTEN):
-        assert type(thaw(freeze(kind(), left=stores._LEFT))) is kind
+    for kind in kinds - NOT_KEPT:
+        assert type(thaw(freeze(kind(), left=LEFT_OUT))) is kind
 
 
 def test_nothing_is_written_after_the_end(tmp_path):

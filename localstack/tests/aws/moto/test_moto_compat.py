@@ -21,7 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 from botocore.response import StreamingBody
 
-from isthmus_stack.aws.coverage import moto_has
+from isthmus_stack.aws.core.protocol.moto_operations import moto_has
 from isthmus_stack.client import Stack
 from isthmus_stack.core.http.ports import free_port
 from isthmus_stack.testing import stacks

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.session import get_session
 
-from isthmus_stack.aws import coverage
+from isthmus_stack.aws.core.protocol import moto_operations
 from isthmus_stack.testing import stacks
 from isthmus_stack.testing.jobs_kit import (
     ROLE,
@@ -197,5 +197,5 @@ def test_what_nobody_does_is_refused_by_its_name_before_moto_claims_it(aws, serv
 
 
 def test_what_is_refused_are_operations_that_there_are():
-    for service, operations in coverage.MADE_UP.items():
+    for service, operations in moto_operations.MADE_UP.items():
         assert operations <= set(get_session().get_service_model(service).operation_names), service

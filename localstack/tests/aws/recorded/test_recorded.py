@@ -176,7 +176,7 @@ def test_what_is_stored_stays_as_it_is_but_for_the_callers_names():
         "role: arn:aws:iam::111122223333:role/theirs, 6f1d1c1e-1111-4222-8333-444455556666, "
         "secret-bucket"
     )
-    assert Scrubber(NAMES).asked({"Body": text.encode()}) == {
+    assert Scrubber(NAMES).request_value({"Body": text.encode()}) == {
         "Body": {"$text": text.replace("secret-bucket", "example-bucket")}
     }
 
@@ -187,7 +187,7 @@ def test_of_an_answer_only_words_of_a_request_or_of_the_services_model_are_kept(
     )
     shape = s3.meta.service_model.operation_model("ListObjectsV2").output_shape
     scrubber = Scrubber({})
-    scrubber.asked({"Prefix": "mine/"})
+    scrubber.request_value({"Prefix": "mine/"})
     kept = scrubber.answered(
         {
             "Prefix": "mine/",

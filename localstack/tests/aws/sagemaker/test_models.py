@@ -6,6 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from isthmus_stack.aws.services.sagemaker.model_packages import operations as model_packages
+from isthmus_stack.aws.services.sagemaker.model_packages.records import Registry
 from isthmus_stack.testing.jobs_kit import ROLE
 
 CONTAINER = {
@@ -163,7 +164,7 @@ def test_search_finds_model_packages_as_with_moto(sm):
 
 def test_a_list_is_answered_while_another_request_registers(monkeypatch):
     """Requests run in threads: whoever lists must not walk the very dict that another writes to."""
-    registry = model_packages.Registry()
+    registry = Registry()
     registry.packages = {
         f"arn:{n}": {"ModelPackageGroupName": "group", "ModelPackageVersion": n} for n in range(3)
     }

@@ -8,16 +8,16 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ..errors import NotRun, QueryFailed
+from ..schemas import Table
 from ..sql.words import Words
 from ..tables import partitions
-from ..tables.catalog import Table
 from . import clauses
 from .session import Session, Shown
-from .session import table as table_of
+from .session import named_table as table_of
 
 
 def _partition(words: Words, table: Table) -> tuple[str, ...]:
-    """( key = value, ... ), in the order of the table's keys."""
+    """Read `( key = value, ... )`, in the order of the table's keys."""
     values = clauses.values(words)
     if set(values) != {column.name for column in table.partitions}:
         raise QueryFailed(
@@ -29,6 +29,7 @@ def _partition(words: Words, table: Table) -> tuple[str, ...]:
 
 
 def partition_input(table: Table, values: tuple[str | None, ...], location: str) -> dict[str, Any]:
+    """Return a partition as Glue takes it."""
     descriptor = {**table.input["StorageDescriptor"], "Location": location}
     return {
         "Values": [partitions.NULL if value is None else value for value in values],
@@ -37,6 +38,7 @@ def partition_input(table: Table, values: tuple[str | None, ...], location: str)
 
 
 def alter(session: Session, words: Words) -> None:
+    """Execute ALTER TABLE."""
     table = table_of(session, words, views=False)
     change = next((change for start, change in _CHANGES if words.accept(*start)), None)
     if change is None:
@@ -98,6 +100,8 @@ def _drop_partitions(session: Session, words: Words, table: Table) -> None:
 
 
 def _not_run(what: str) -> Callable[[Session, Words, Table], None]:
+    """Return a change that is refused, as Athena has it and this stack does not."""
+
     def refuse(_session: Session, _words: Words, _table: Table) -> None:
         raise NotRun(what)
 
@@ -105,7 +109,7 @@ def _not_run(what: str) -> Callable[[Session, Words, Table], None]:
 
 
 def _change_column(session: Session, words: Words, table: Table) -> None:
-    """Old new type [COMMENT 'text'] [FIRST | AFTER column]."""
+    """Execute CHANGE: old new type [COMMENT 'text'] [FIRST | AFTER column]."""
     names = [column.name for column in table.columns]
     place = _place(table, names, words.identifier())
     changed = clauses.column(words)
@@ -120,6 +124,7 @@ def _change_column(session: Session, words: Words, table: Table) -> None:
 
 
 def _place(table: Table, names: list[str], name: str) -> int:
+    """Return the position of a column."""
     if name not in names:
         raise QueryFailed(
             "FAILED",
@@ -129,6 +134,7 @@ def _place(table: Table, names: list[str], name: str) -> int:
 
 
 def _replace(session: Session, words: Words, table: Table, **changes: object) -> None:
+    """Write a table with changed members of its storage descriptor."""
     words.done()
     descriptor = {**table.input["StorageDescriptor"], **changes}
     session.catalog.replace(table.database, {**table.input, "StorageDescriptor": descriptor})
@@ -137,6 +143,7 @@ def _replace(session: Session, words: Words, table: Table, **changes: object) ->
 def _drop_partition(
     session: Session, table: Table, values: tuple[str, ...], *, missing_ok: bool
 ) -> None:
+    """Delete a partition."""
     try:
         session.catalog.glue.delete_partition(
             DatabaseName=table.database, TableName=table.name, PartitionValues=list(values)
@@ -151,12 +158,13 @@ def _drop_partition(
 
 
 def repair(session: Session, words: Words) -> Shown:
+    """Execute MSCK REPAIR TABLE: add the partitions whose folders are in S3."""
     table = table_of(session, words, views=False)
-    known = {tuple(partition["Values"]) for partition in session.catalog.partitions(table)}
+    known_values = {tuple(partition["Values"]) for partition in session.catalog.partitions(table)}
     new = [
         (values, place)
         for values, place in partitions.from_keys(session.s3, table)
-        if values not in known
+        if values not in known_values
     ]
     session.catalog.add_partitions(
         table, [partition_input(table, values, place) for values, place in new], exists_ok=True
@@ -170,6 +178,7 @@ def repair(session: Session, words: Words) -> Shown:
 
 
 def _folder(table: Table, values: tuple[str | None, ...]) -> str:
+    """Return the folder of a partition: name=value for each key."""
     return "/".join(
         f"{column.name}={value}" for column, value in zip(table.partitions, values, strict=True)
     )

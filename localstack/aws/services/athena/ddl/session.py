@@ -1,4 +1,4 @@
-"""What Hive's statements share: the catalogue, where they run, and what they print."""
+"""The surroundings of Hive's statements: the catalogue, the database, and what they print."""
 
 from __future__ import annotations
 
@@ -8,25 +8,29 @@ from typing import Any
 import msgspec
 
 from ..errors import QueryFailed
+from ..schemas import Table
 from ..sql.words import Words
-from ..tables.catalog import Catalog, Table
+from ..tables.catalog import Catalog
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """What a statement prints: columns (name, type) and rows."""
+    """The output of a statement: columns and rows."""
 
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str | None, ...], ...] = ()
 
 
 class Session(msgspec.Struct, frozen=True):
+    """The surroundings in which a statement runs."""
+
     catalog: Catalog
     s3: Any
     database: str
     now: datetime
 
 
-def table(session: Session, words: Words, *, views: bool = True) -> Table:
+def named_table(session: Session, words: Words, *, views: bool = True) -> Table:
+    """Read a table's name, and return the table or view."""
     database, name = words.name()
     relation = session.catalog.table(database or session.database, name)
     if relation is None:

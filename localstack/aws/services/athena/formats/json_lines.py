@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ..errors import QueryFailed
-from ..tables.catalog import Column, Table
+from ..schemas import Column, Table
 from . import text, types
 
 if TYPE_CHECKING:
@@ -19,10 +19,11 @@ _MILLIS = 10**11  # a whole number beyond it is milliseconds since 1970, not sec
 
 
 def rows(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Table:
-    """A row a line, the columns in the table's types: by OpenX's serde or Hive's.
+    """Return a row for each line, the columns in the table's types, by OpenX's serde or Hive's.
 
-    HIVE_BAD_DATA for a value of another type, HIVE_CURSOR_ERROR for a line that is no object,
-    unless ignore.malformed.json makes it a row of nulls.
+    Raises:
+        QueryFailed: HIVE_BAD_DATA for a value of another type, HIVE_CURSOR_ERROR for a line that is
+            no object, unless ignore.malformed.json makes it a row of nulls.
     """
     import pyarrow as pa
 
@@ -44,6 +45,7 @@ def rows(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Table
 
 
 def _object(line: str, uri: str, *, ignore: bool) -> dict[str, Any]:
+    """Return the object in a line; an empty one for a malformed line that is to be ignored."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
@@ -56,9 +58,9 @@ def _object(line: str, uri: str, *, ignore: bool) -> dict[str, Any]:
 
 
 def reader(kind: pa.DataType, uri: str) -> Read:
-    """What reads a column's values.
+    """Return a function that reads a column's values.
 
-    HIVE_BAD_DATA for one that is not of its type; `uri`: where it is.
+    It raises QueryFailed with HIVE_BAD_DATA for a value that is not of the type; `uri` says where.
     """
     read = _reader(kind)
 
@@ -76,6 +78,7 @@ def reader(kind: pa.DataType, uri: str) -> Read:
 
 
 def _reader(kind: pa.DataType) -> Read:
+    """Return a function that reads values of a type; null stays null."""
     import pyarrow.types as t
 
     make = next((make for is_such, make in _READERS.items() if getattr(t, is_such)(kind)), _scalar)
@@ -84,6 +87,7 @@ def _reader(kind: pa.DataType) -> Read:
 
 
 def _struct(kind: Any) -> Read:
+    """Return a function that reads structures, by their names in lower case."""
     members = [(field.name, field.name.lower(), _reader(field.type)) for field in kind]
 
     def read(value: Any) -> object:
@@ -96,11 +100,13 @@ def _struct(kind: Any) -> Read:
 
 
 def _list(kind: Any) -> Read:
+    """Return a function that reads lists."""
     item = _reader(kind.value_type)
     return lambda value: [item(inner) for inner in value] if isinstance(value, list) else None
 
 
 def _map(kind: Any) -> Read:
+    """Return a function that reads maps."""
     item = _reader(kind.item_type)
     return lambda value: (
         [(key, item(inner)) for key, inner in value.items()] if isinstance(value, dict) else None
@@ -108,6 +114,7 @@ def _map(kind: Any) -> Read:
 
 
 def _whole(kind: Any) -> Read:
+    """Return a function that reads whole numbers."""
     return lambda value: (
         text.whole(str(int(value)), kind.bit_width)
         if isinstance(value, (int, float, str))
@@ -116,12 +123,13 @@ def _whole(kind: Any) -> Read:
 
 
 def _scalar(kind: Any) -> Read:
-    """As a text has it."""
+    """Return a function that reads values as a text has them."""
     convert = text.converter(kind, iso=True)
     return lambda value: convert(str(value))
 
 
 def _moment(value: Any) -> datetime:
+    """Return a time, of a number since 1970 or of a text."""
     if isinstance(value, (int, float)):
         return text.EPOCH + (
             timedelta(milliseconds=value)

@@ -1,7 +1,6 @@
-"""Cells of text:
+"""Cells of text and their values.
 
-OpenCSVSerde's quoted ones, LazySimpleSerDe's delimited ones (nested by further delimiters), and
-their values.
+OpenCSVSerde's cells are quoted, LazySimpleSerDe's delimited, and nested by further delimiters.
 """
 
 from __future__ import annotations
@@ -19,18 +18,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..errors import NotRun, QueryFailed
-from ..tables.catalog import Column, Table
+from ..schemas import Column, Table
 from . import types
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Convert = Callable[[str], object]
+# what a Convert raises for a text that is not of its type
 WRONG = (
     ValueError,
     InvalidOperation,
     OverflowError,
-)  # what a Convert raises for a text that is not of its type
+)
 _DIGITS = Context(prec=76)
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  Hive's timestamps have no zone
 csv.field_size_limit(1 << 30)  # a cell may be as long as it likes
@@ -38,7 +38,7 @@ _DELIMITERS = tuple(chr(code) for code in range(1, 9))  # Hive's, by depth
 
 
 class Lazy(msgspec.Struct, frozen=True):
-    """LazySimpleSerDe's options."""
+    """The options of LazySimpleSerDe."""
 
     delimiters: tuple[str, ...]  # of fields, of items, of a map's keys, of what is nested deeper
     null: str
@@ -46,6 +46,7 @@ class Lazy(msgspec.Struct, frozen=True):
 
 
 def lazy(options: Mapping[str, str]) -> Lazy:
+    """Return the options of LazySimpleSerDe, with Hive's defaults."""
     field = _character(
         options.get("field.delim", options.get("serialization.format")), _DELIMITERS[0]
     )
@@ -62,7 +63,7 @@ def lazy(options: Mapping[str, str]) -> Lazy:
 
 
 def _character(written: str | None, default: str) -> str:
-    """A delimiter is one character: the first, or that whose number is written.
+    """Return a delimiter: the first character of a text, or the one whose number is written.
 
     Without any it is the default (Hive's LazyUtils).
     """
@@ -76,7 +77,7 @@ def _character(written: str | None, default: str) -> str:
 
 
 def csv_lines(options: Mapping[str, str], data: bytes, skip: int) -> Iterator[list[str | None]]:
-    """OpenCSVSerde's lines."""
+    """Yield the cells of each line of OpenCSVSerde."""
     quote, escape = options.get("quoteChar", '"'), options.get("escapeChar", "\\")
     try:
         reader = csv.reader(
@@ -94,7 +95,10 @@ def csv_lines(options: Mapping[str, str], data: bytes, skip: int) -> Iterator[li
 
 
 def lazy_lines(form: Lazy, data: bytes, skip: int) -> Iterator[list[str | None]]:
-    """LazySimpleSerDe's lines. What is escaped is not unescaped yet, as a cell may be nested."""
+    """Yield the cells of each line of LazySimpleSerDe.
+
+    Escapes are left as they are, since a cell may be nested.
+    """
     lines = data.decode("utf-8", "replace").removesuffix("\n").split("\n")  # an empty line is a row
     for index, line in enumerate(lines):
         if index >= skip:
@@ -105,6 +109,7 @@ def lazy_lines(form: Lazy, data: bytes, skip: int) -> Iterator[list[str | None]]
 
 
 def _split(text: str, delimiter: str, escape: str | None) -> list[str]:
+    """Split a text at delimiters that are not escaped."""
     if not escape:
         return text.split(delimiter)
     cells = re.findall(
@@ -117,10 +122,13 @@ def _split(text: str, delimiter: str, escape: str | None) -> list[str]:
 
 
 def converter(kind: pa.DataType, *, iso: bool, form: Lazy | None = None, depth: int = 1) -> Convert:  # noqa: PLR0911  one line a kind
-    """What reads a cell.
+    """Return a function that reads a cell of a type.
 
-    OpenCSVSerde (not `iso`) has dates as days and timestamps as milliseconds since 1970. `form`: of
-    nested cells.
+    Args:
+        kind: The type.
+        iso: Whether dates and times are ISO's; OpenCSVSerde has days and milliseconds since 1970.
+        form: The options for nested cells.
+        depth: How deep the cell is nested.
     """
     import pyarrow.types as t
 
@@ -154,10 +162,16 @@ def converter(kind: pa.DataType, *, iso: bool, form: Lazy | None = None, depth: 
 
 
 def _unescaped(text: str, escape: str | None) -> str:
+    """Return a text without its escape characters."""
     return re.sub(f"{re.escape(escape)}(.)", r"\1", text, flags=re.DOTALL) if escape else text
 
 
 def whole(text: str, bits: int) -> int:
+    """Return a whole number.
+
+    Raises:
+        ValueError: It is none, or has more bits.
+    """
     number = int(text)
     if "_" in text or not -(1 << bits - 1) <= number < 1 << bits - 1:
         raise ValueError(text)
@@ -165,9 +179,11 @@ def whole(text: str, bits: int) -> int:
 
 
 def decimal(text: str, kind: Any) -> Decimal:
-    """Rounded to the scale of `kind`, a Decimal128Type, as Hive does.
+    """Return a decimal rounded to the scale of `kind`, a Decimal128Type, as Hive does.
 
-    ValueError or InvalidOperation when it has more digits than that.
+    Raises:
+        ValueError: It has more digits than `kind`.
+        InvalidOperation: It has far more.
     """
     rounded = Decimal(text).quantize(Decimal(1).scaleb(-kind.scale), ROUND_HALF_UP, _DIGITS)
     if not rounded.is_finite() or len(rounded.as_tuple().digits) > kind.precision:
@@ -176,19 +192,25 @@ def decimal(text: str, kind: Any) -> Decimal:
 
 
 def _boolean(text: str) -> bool:
+    """Return a truth value.
+
+    Raises:
+        ValueError: It is none.
+    """
     if text.lower() not in ("true", "false"):
         raise ValueError(text)
     return text.lower() == "true"
 
 
 def _moment(text: str, *, iso: bool) -> datetime:
+    """Return a time, of ISO's form or of milliseconds since 1970."""
     if iso or not text.lstrip("-").isdigit():
         return datetime.fromisoformat(text).replace(tzinfo=None)
     return EPOCH + timedelta(milliseconds=int(text))
 
 
 def binary(text: str) -> bytes:
-    """Base64, as Hive writes it; what is none is taken as it is."""
+    """Return bytes from base64, as Hive writes them; a text that is none is taken as it is."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -196,6 +218,7 @@ def binary(text: str) -> bytes:
 
 
 def _nested_convert(kind: pa.DataType, form: Lazy, depth: int) -> Convert:
+    """Return a function that reads a list, a map or a structure in a cell."""
     import pyarrow.types as t
 
     if depth + 1 >= len(form.delimiters):
@@ -222,7 +245,7 @@ def _nested_convert(kind: pa.DataType, form: Lazy, depth: int) -> Convert:
 
 
 def _lenient(kind: pa.DataType, form: Lazy, depth: int) -> Callable[[str], object]:
-    """An item that is not of its type is null, as a cell is."""
+    """Return a function that reads an item: one that is not of its type is null, as a cell is."""
     convert = converter(kind, iso=True, form=form, depth=depth)
 
     def read(text: str) -> object:
@@ -235,10 +258,12 @@ def _lenient(kind: pa.DataType, form: Lazy, depth: int) -> Callable[[str], objec
 
 
 def _pair(parts: tuple[str, str, str], key: Convert, value: Convert) -> tuple[object, object]:
+    """Return a map's key and value."""
     return key(parts[0]), value(parts[2]) if parts[1] else None
 
 
 def _members(cells: list[str], members: Sequence[tuple[str, Convert]]) -> dict[str, object]:
+    """Return a structure's members by their places."""
     return {
         name: read(cells[index]) if index < len(cells) else None
         for index, (name, read) in enumerate(members)
@@ -252,10 +277,10 @@ def typed_table(
     columns: list[Column],
     form: Lazy | None,
 ) -> pa.Table:
-    """A row a line, the columns in the table's types, each by its place among the table's.
+    """Return a row for each line, the columns in the table's types, by their place in the table.
 
-    A cell that is not of its type: OpenCSVSerde (no
-    `form`) fails with HIVE_BAD_DATA, LazySimpleSerDe reads null.
+    A cell that is not of its type fails with HIVE_BAD_DATA for OpenCSVSerde (without `form`), and
+    is null for LazySimpleSerDe.
     """
     import pyarrow as pa
 
@@ -275,6 +300,7 @@ def typed_table(
 
 
 def _cell_reader(column: Column, kind: pa.DataType, uri: str, form: Lazy | None) -> Convert:
+    """Return a function that reads the cells of a column."""
     convert = converter(kind, iso=form is not None, form=form)
 
     def read(cell: str) -> object:

@@ -1,5 +1,6 @@
-"""Joda's patterns for times (format_datetime, parse_datetime; partition projection takes the same),
-as DuckDB's.
+"""Joda's patterns for times in DuckDB's words.
+
+format_datetime, parse_datetime and partition projection take them.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ import re
 from ..errors import NotRun
 
 _JODA = {
-    "yyyy": "%Y", "YYYY": "%Y", "y": "%Y", "yy": "%y", "MM": "%m", "M": "%-m", "MMM": "%b", "MMMM": "%B", "dd": "%d", "d": "%-d",
-    "HH": "%H", "H": "%-H", "hh": "%I", "h": "%-I", "mm": "%M", "m": "%-M", "ss": "%S", "s": "%-S", "SSS": "%g", "SSSSSS": "%f",
-    "a": "%p", "E": "%a",
-    "EEE": "%a", "EEEE": "%A", "D": "%-j", "Z": "%z", "z": "%Z",
+    "yyyy": "%Y", "YYYY": "%Y", "y": "%Y", "yy": "%y", "MM": "%m", "M": "%-m", "MMM": "%b",
+    "MMMM": "%B", "dd": "%d", "d": "%-d", "HH": "%H", "H": "%-H", "hh": "%I", "h": "%-I",
+    "mm": "%M", "m": "%-M", "ss": "%S", "s": "%-S", "SSS": "%g", "SSSSSS": "%f", "a": "%p",
+    "E": "%a", "EEE": "%a", "EEEE": "%A", "D": "%-j", "Z": "%z", "z": "%Z",
 }  # fmt: skip
 
 
 def joda(pattern: str) -> str:
+    """Return Joda's pattern as DuckDB's."""
     parts: list[str] = []
     for match in re.finditer(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+", pattern):
         word = match.group()

@@ -1,7 +1,4 @@
-"""Types by four names:
-
-Hive's in Glue, Arrow's in files, DuckDB's while it runs, Athena's in results.
-"""
+"""Types by four names: Hive's in Glue, Arrow's in files, DuckDB's, and Athena's in results."""
 
 from __future__ import annotations
 
@@ -16,20 +13,25 @@ if TYPE_CHECKING:
 
 _TOKENS = re.compile(r"[A-Za-z_$][\w$ ]*?(?=[<>(),:]|$)|\d+|[<>(),:]")
 _ATHENA = {
-    "VARCHAR": "varchar", "CHAR": "char",
-    "BOOLEAN": "boolean", "TINYINT": "tinyint", "SMALLINT": "smallint", "INTEGER": "integer", "BIGINT": "bigint",
-    "HUGEINT": "bigint", "UBIGINT": "bigint", "UHUGEINT": "bigint", "UINTEGER": "bigint", "USMALLINT": "integer", "UTINYINT": "smallint",
-    "FLOAT": "float", "DOUBLE": "double", "DATE": "date", "TIME": "time", "TIMESTAMP": "timestamp", "TIMESTAMP_MS": "timestamp",
-    "TIMESTAMP_S": "timestamp", "TIMESTAMP_NS": "timestamp", "TIMESTAMP WITH TIME ZONE": "timestamp with time zone", "BLOB": "varbinary",
-    "JSON": "json", "UUID": "varchar", "INTERVAL": "interval day to second", "STRING_LITERAL": "varchar", "INTEGER_LITERAL": "integer",
+    "VARCHAR": "varchar", "CHAR": "char", "BOOLEAN": "boolean", "TINYINT": "tinyint",
+    "SMALLINT": "smallint", "INTEGER": "integer", "BIGINT": "bigint", "HUGEINT": "bigint",
+    "UBIGINT": "bigint", "UHUGEINT": "bigint", "UINTEGER": "bigint", "USMALLINT": "integer",
+    "UTINYINT": "smallint", "FLOAT": "float", "DOUBLE": "double", "DATE": "date", "TIME": "time",
+    "TIMESTAMP": "timestamp", "TIMESTAMP_MS": "timestamp", "TIMESTAMP_S": "timestamp",
+    "TIMESTAMP_NS": "timestamp", "TIMESTAMP WITH TIME ZONE": "timestamp with time zone",
+    "BLOB": "varbinary", "JSON": "json", "UUID": "varchar", "INTERVAL": "interval day to second",
+    "STRING_LITERAL": "varchar", "INTEGER_LITERAL": "integer",
 }  # fmt: skip
 _GLUE = {"varchar": "string", "integer": "int", "varbinary": "binary", "json": "string"}
-_PRECISION = {"varchar": 2147483647, "boolean": 0, "tinyint": 3, "smallint": 5, "integer": 10, "bigint": 19, "float": 17, "double": 17,
-              "date": 0, "timestamp": 3, "timestamp with time zone": 3, "time": 3, "varbinary": 1073741824}  # fmt: skip
+_PRECISION = {
+    "varchar": 2147483647, "boolean": 0, "tinyint": 3, "smallint": 5, "integer": 10, "bigint": 19,
+    "float": 17, "double": 17, "date": 0, "timestamp": 3, "timestamp with time zone": 3, "time": 3,
+    "varbinary": 1073741824,
+}  # fmt: skip
 
 
 def athena(duck: str) -> str:
-    """The type's name in GetQueryResults."""
+    """Return the name that a DuckDB type has in GetQueryResults."""
     if duck.endswith("]"):
         return "array"
     head = re.match(r"[A-Z_ ]+", duck)
@@ -42,6 +44,7 @@ def athena(duck: str) -> str:
 
 
 def precision(duck: str) -> tuple[int, int]:
+    """Return the precision and the scale of a DuckDB type, as GetQueryResults has them."""
     match = re.fullmatch(r"(?:DECIMAL|VARCHAR|CHAR|TIME)\((\d+)(?:,\s*(\d+))?\)", duck)
     return (
         (int(match.group(1)), int(match.group(2) or 0))
@@ -51,7 +54,11 @@ def precision(duck: str) -> tuple[int, int]:
 
 
 def glue(duck: str) -> str:
-    """The type that a table made by a query has in Glue. ValueError when a table cannot have it."""
+    """Return the type that a table made by a query has in Glue.
+
+    Raises:
+        ValueError: A table cannot have such a type.
+    """
     if duck.endswith("]"):
         return f"array<{glue(duck[: duck.rindex('[')])}>"
     if duck.startswith("MAP("):
@@ -72,11 +79,12 @@ def glue(duck: str) -> str:
 
 
 def duckdb(kind: str) -> str:
-    """A Hive type in DuckDB's words."""
+    """Return a Hive type in DuckDB's words."""
     return _duck(arrow(kind))
 
 
 def _duck(kind: pa.DataType) -> str:
+    """Return an Arrow type in DuckDB's words."""
     import pyarrow.types as t
 
     if t.is_list(kind):
@@ -87,13 +95,20 @@ def _duck(kind: pa.DataType) -> str:
         return "STRUCT(" + ", ".join(f'"{field.name}" {_duck(field.type)}' for field in kind) + ")"
     if t.is_decimal(kind):
         return f"DECIMAL({kind.precision},{kind.scale})"
-    names = {"string": "VARCHAR", "bool": "BOOLEAN", "int8": "TINYINT", "int16": "SMALLINT", "int32": "INTEGER", "int64": "BIGINT",
-             "float": "FLOAT", "double": "DOUBLE", "date32[day]": "DATE", "binary": "BLOB"}  # fmt: skip
+    names = {
+        "string": "VARCHAR", "bool": "BOOLEAN", "int8": "TINYINT", "int16": "SMALLINT",
+        "int32": "INTEGER", "int64": "BIGINT", "float": "FLOAT", "double": "DOUBLE",
+        "date32[day]": "DATE", "binary": "BLOB",
+    }  # fmt: skip
     return names.get(str(kind), "TIMESTAMP")
 
 
 def arrow(kind: str) -> pa.DataType:
-    """A Hive type as Arrow's. HIVE_INVALID_METADATA when it is none."""
+    """Return a Hive type as Arrow's.
+
+    Raises:
+        QueryFailed: It is none of Hive's (HIVE_INVALID_METADATA).
+    """
     tokens = [token.strip() for token in _TOKENS.findall(kind.strip())]
     words = iter(tokens)
     try:
@@ -106,14 +121,16 @@ def arrow(kind: str) -> pa.DataType:
 
 
 def _read(words: Iterator[str], name: str) -> tuple[pa.DataType, str | None]:
-    """One type, and the token after it."""
+    """Read one type, and return it with the token after it."""
     import pyarrow as pa
 
     name = name.lower()
     plain: dict[str, pa.DataType] = {
-        "string": pa.string(), "varchar": pa.string(), "char": pa.string(), "boolean": pa.bool_(), "tinyint": pa.int8(),
-        "smallint": pa.int16(), "int": pa.int32(), "integer": pa.int32(), "bigint": pa.int64(), "float": pa.float32(), "real": pa.float32(),
-        "double": pa.float64(), "date": pa.date32(), "timestamp": pa.timestamp("us"), "binary": pa.binary(), "varbinary": pa.binary(),
+        "string": pa.string(), "varchar": pa.string(), "char": pa.string(), "boolean": pa.bool_(),
+        "tinyint": pa.int8(), "smallint": pa.int16(), "int": pa.int32(), "integer": pa.int32(),
+        "bigint": pa.int64(), "float": pa.float32(), "real": pa.float32(), "double": pa.float64(),
+        "date": pa.date32(), "timestamp": pa.timestamp("us"), "binary": pa.binary(),
+        "varbinary": pa.binary(),
     }  # fmt: skip
     if name == "array":
         _expect(words, "<")
@@ -156,17 +173,17 @@ def _read(words: Iterator[str], name: str) -> tuple[pa.DataType, str | None]:
     return plain[name], after_name
 
 
-def _expect(words: Iterator[str], wanted: str) -> None:
-    _equal(next(words), wanted)
+def _expect(words: Iterator[str], expected: str) -> None:
+    _equal(next(words), expected)
 
 
-def _equal(token: str | None, wanted: str) -> None:
-    if token != wanted:
+def _equal(token: str | None, expected: str) -> None:
+    if token != expected:
         raise ValueError(token)
 
 
 def _parts(text: str) -> list[str]:
-    """Split at the commas that are in no bracket."""
+    """Split a text at the commas that are in no bracket."""
     parts, depth, start = [], 0, 0
     for index, letter in enumerate(text):
         depth += letter in "(<["

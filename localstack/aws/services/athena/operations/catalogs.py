@@ -1,13 +1,13 @@
-"""Data catalogs: the account's own, and those that are registered beside it (kept by moto)."""
+"""Data catalogs: the account's own, and those that are registered beside it, which moto keeps."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from moto.athena.models import athena_backends
-
 from ....core import paging
+from ....core.moto_internals import athena_backends
 from ....core.registry import AwsError, Context, handles
+from ..errors import refusal
 from ..tables.catalog import CATALOG
 
 _OWN = "AwsDataCatalog"
@@ -20,17 +20,15 @@ _NEEDED: dict[str, tuple[frozenset[str], ...]] = {
 }
 
 
-def refusal(message: str, code: str = "INVALID_INPUT") -> AwsError:
-    return AwsError("InvalidRequestException", message, 400, AthenaErrorCode=code)
-
-
 def _check(kind: str, parameters: dict[str, str]) -> None:
+    """Check that a data catalog's parameters have what its type needs."""
     if not any(needed <= parameters.keys() for needed in _NEEDED[kind]):
         ways = " or ".join(" and ".join(sorted(needed)) for needed in _NEEDED[kind])
         raise refusal(f"The parameters of a data catalog of type {kind} must contain {ways}.")
 
 
 def _missing(name: str) -> AwsError:
+    """Return the error for a data catalog that does not exist."""
     return refusal(f"DataCatalog {name} was not found")
 
 
@@ -69,7 +67,7 @@ def get_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles("athena", "ListDataCatalogs", executes=False)
 def list_data_catalogs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     kinds = {_OWN: "GLUE"} | {
-        found.name: found.type for found in list(_backend(ctx).data_catalogs.values())
+        catalog.name: catalog.type for catalog in list(_backend(ctx).data_catalogs.values())
     }
     page, more = paging.page(sorted(kinds), params, 50, refusal("The NextToken is not valid."))
     return {

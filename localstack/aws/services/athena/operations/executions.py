@@ -1,4 +1,4 @@
-"""StartQueryExecution and what follows it."""
+"""Query executions: started, described, stopped, listed, and their results read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 from ....core import objects, paging
 from ....core.registry import Context, handles
 from ..ddl import statements as ddl
+from ..errors import refusal
 from ..queries import outcome, results
+from ..queries import prepared_statements as prepared
 from ..queries.execution import FINAL, QUEUED, Execution, Executions, begin, cancel
 from ..queries.running_query import Running
 from ..sql import checks as check
@@ -17,16 +19,14 @@ from ..sql import parameters, statements
 from ..sql import vocabulary as allowed
 from ..sql.errors import Malformed
 from ..tables.catalog import CATALOG
-from . import prepared_statements as prepared
 from . import workgroups
-from .catalogs import refusal
 
 _ENGINE = {"SelectedEngineVersion": "AUTO", "EffectiveEngineVersion": "Athena engine version 3"}
 
 
 @handles("athena", "StartQueryExecution")
 def start_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """The same ClientRequestToken again gives the same execution."""
+    """Start a query. The same ClientRequestToken again gives the same execution."""
     executions = ctx.store(Executions)
     token = params.get("ClientRequestToken")
     with executions.lock:
@@ -34,19 +34,20 @@ def start_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any
             old = executions.by_id[executions.by_token[token]]
             if old.query != params["QueryString"]:
                 raise refusal("Idempotent parameters do not match")
-            return {"QueryExecutionId": old.asked.id}
+            return {"QueryExecutionId": old.request.id}
         execution = _execution(ctx, params)
         if not executions.by_id:
             ctx.on_stop(executions.stop)
-        executions.by_id[execution.asked.id] = execution
+        executions.by_id[execution.request.id] = execution
         if token:
-            executions.by_token[token] = execution.asked.id
+            executions.by_token[token] = execution.request.id
     context = ctx.without_request()
     ctx.clock.call_after(QUEUED, lambda: begin(context, execution))
-    return {"QueryExecutionId": execution.asked.id}
+    return {"QueryExecutionId": execution.request.id}
 
 
 def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
+    """Return an execution, once its statement parses and its output location is known."""
     text = params["QueryString"]
     if len(text.encode()) > allowed.LONGEST_QUERY:
         raise refusal(f"The query is longer than {allowed.LONGEST_QUERY} bytes.")
@@ -65,7 +66,7 @@ def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
         raise refusal(str(error), "MALFORMED_QUERY") from error
     context = params.get("QueryExecutionContext") or {}
     id_ = str(uuid.uuid4())
-    asked = outcome.QueryRequest(
+    request = outcome.QueryRequest(
         id=id_,
         statement=statement,
         workgroup=workgroup,
@@ -82,7 +83,7 @@ def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
     if output:
         configuration["OutputLocation"] = outcome.location(statement, output, id_)
     return Execution(
-        asked=asked,
+        request=request,
         query=text,
         context=context,
         configuration=configuration,
@@ -98,7 +99,7 @@ def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
 
 
 def _parse(statement: statements.Statement) -> None:
-    """What does not parse is refused now; what parses and is wrong fails later."""
+    """Refuse what does not parse; what parses and is wrong fails when it runs."""
     if isinstance(statement, statements.Prepare):
         statement = statements.preparable(statement.query)
     if isinstance(statement, statements.Ddl):
@@ -110,6 +111,7 @@ def _parse(statement: statements.Statement) -> None:
 
 
 def _settings(ctx: Context, workgroup: str) -> dict[str, Any]:
+    """Return the configuration of a workgroup that is enabled."""
     group = workgroups.find(ctx, workgroup)
     if group.state == "DISABLED":
         raise refusal(f"WorkGroup {workgroup} is disabled.")
@@ -118,7 +120,7 @@ def _settings(ctx: Context, workgroup: str) -> dict[str, Any]:
 
 
 def _output(params: dict[str, Any], settings: dict[str, Any]) -> tuple[str, bool]:
-    """The folder of the results, and whether the workgroup insists on it."""
+    """Return the folder of the results, and whether the workgroup insists on it."""
     of_group = settings.get("ResultConfiguration", {}).get("OutputLocation")
     enforced = bool(settings.get("EnforceWorkGroupConfiguration")) and of_group is not None
     of_call = (params.get("ResultConfiguration") or {}).get("OutputLocation")
@@ -143,6 +145,11 @@ def _output(params: dict[str, Any], settings: dict[str, Any]) -> tuple[str, bool
 
 
 def find(ctx: Context, id_: str) -> Execution:
+    """Return a query execution.
+
+    Raises:
+        AwsError: There is none.
+    """
     execution = ctx.store(Executions).by_id.get(id_)
     if execution is None:
         raise refusal(f"QueryExecution {id_} was not found")
@@ -173,7 +180,8 @@ def batch_get_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str,
 
 
 def _description(execution: Execution) -> dict[str, Any]:
-    statement_type, substatement = outcome.kind(execution.asked.statement)
+    """Return a query execution as GetQueryExecution has it."""
+    statement_type, substatement = outcome.kind(execution.request.statement)
     status: dict[str, Any] = {"State": execution.state, "SubmissionDateTime": execution.submitted}
     if execution.completed is not None:
         status["CompletionDateTime"] = execution.completed
@@ -187,7 +195,7 @@ def _description(execution: Execution) -> dict[str, Any]:
                 "ErrorMessage": execution.reason,
             }
     return {
-        "QueryExecutionId": execution.asked.id,
+        "QueryExecutionId": execution.request.id,
         "Query": execution.query,
         "StatementType": statement_type,
         "SubstatementType": substatement,
@@ -204,13 +212,14 @@ def _description(execution: Execution) -> dict[str, Any]:
 
 
 def _statistics(execution: Execution) -> dict[str, Any]:
+    """Return a query execution's times and bytes."""
+
     def millis(start: datetime | None, end: datetime | None) -> int:
         return max(0, round((end - start).total_seconds() * 1000)) if start and end else 0
 
     run = millis(execution.started, execution.completed)
-    queued = (
-        max(1, millis(execution.submitted, execution.started)) if execution.started else 0
-    )  # nobody is served in no time
+    # nobody is served in no time
+    queued = max(1, millis(execution.submitted, execution.started)) if execution.started else 0
     statistics: dict[str, Any] = {
         "EngineExecutionTimeInMillis": run,
         "DataScannedInBytes": execution.done.scanned if execution.done else 0,
@@ -278,7 +287,7 @@ def stop_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 def list_query_executions(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     workgroup = params.get("WorkGroup", "primary")
     ids = [
-        e.asked.id
+        e.request.id
         for e in reversed(list(ctx.store(Executions).by_id.values()))
         if e.workgroup == workgroup
     ]

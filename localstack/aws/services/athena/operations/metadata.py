@@ -1,4 +1,4 @@
-"""The catalogue through Athena's own API."""
+"""The Glue catalogue through Athena's own API."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from botocore.exceptions import ClientError
 
 from ....core import paging
 from ....core.registry import AwsError, Context, handles
-from ..errors import NotRun, QueryFailed
+from ..errors import NotRun, QueryFailed, refusal
 from ..tables.catalog import Catalog
-from .catalogs import refusal
 
 
 def _metadata(error: ClientError) -> AwsError:
+    """Return Glue's error as Athena words it."""
     answer = error.response["Error"]
     code = answer["Code"]
     text = (
@@ -85,6 +85,7 @@ def list_table_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _known_catalog(ctx: Context, params: dict[str, Any]) -> None:
+    """Check that a catalog exists and is this one."""
     try:
         Catalog(ctx).check_name(params["CatalogName"])
     except NotRun as error:

@@ -1,74 +1,21 @@
-"""Prepared statements, kept by workgroup."""
+"""The operations on prepared statements, which belong to a workgroup."""
 
 from __future__ import annotations
 
-import threading
-from datetime import datetime
 from typing import Any
-
-import msgspec
 
 from ....core import paging
 from ....core.registry import AwsError, Context, handles
-from ..errors import QueryFailed
+from ..errors import refusal
+from ..records import AllPrepared, Prepared
 from ..sql import checks as check
 from ..sql import statements
 from ..sql.errors import Malformed
 from . import workgroups
-from .catalogs import refusal
-
-
-class Prepared(msgspec.Struct, frozen=True):
-    name: str
-    query: str
-    workgroup: str
-    description: str
-    modified: datetime
-
-
-class AllPrepared:
-    def __init__(self) -> None:
-        self.by_name: dict[tuple[str, str], Prepared] = {}
-        self.lock = threading.Lock()
-
-
-def resolve(
-    ctx: Context, workgroup: str, execute: statements.Execute, values: tuple[str, ...]
-) -> tuple[statements.Statement, tuple[str, ...]]:
-    """The statement that EXECUTE stands for, and the values of USING, or else `values`, those of
-    the call.
-    """
-    prepared = ctx.store(AllPrepared).by_name.get((workgroup, execute.name))
-    if prepared is None:
-        raise Malformed(f"Prepared statement {execute.name} was not found in workgroup {workgroup}")
-    if execute.parameters and values:
-        raise refusal(
-            f"EXECUTE {execute.name} has USING: the call cannot bring ExecutionParameters, too"
-        )
-    return statements.read(prepared.query), execute.parameters or values
-
-
-def prepare(ctx: Context, workgroup: str, statement: statements.Prepare) -> None:
-    """PREPARE name FROM query. ALREADY_EXISTS."""
-    store, key = ctx.store(AllPrepared), (workgroup, statement.name)
-    with store.lock:
-        if key in store.by_name:
-            raise QueryFailed(
-                "ALREADY_EXISTS",
-                f"Prepared statement {statement.name} already exists in workgroup {workgroup}",
-            )
-        store.by_name[key] = Prepared(
-            statement.name, statement.query, workgroup, "", ctx.clock.now()
-        )
-
-
-def deallocate(ctx: Context, workgroup: str, statement: statements.Deallocate) -> None:
-    """DEALLOCATE PREPARE name. NOT_FOUND."""
-    if ctx.store(AllPrepared).by_name.pop((workgroup, statement.name), None) is None:
-        raise QueryFailed("NOT_FOUND", f"Prepared statement not found: {statement.name}", at=(1, 1))
 
 
 def _missing(name: str) -> AwsError:
+    """Return the error for a prepared statement that does not exist."""
     return AwsError(
         "ResourceNotFoundException",
         f"Prepared Statement {name} does not exist",
@@ -103,6 +50,7 @@ def update_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str,
 
 
 def _prepared_statement(ctx: Context, params: dict[str, Any]) -> Prepared:
+    """Return the prepared statement of a request, once it is checked."""
     workgroups.find(ctx, params["WorkGroup"])
     try:
         check.syntax(statements.preparable(params["QueryStatement"]).query)

@@ -1,19 +1,22 @@
-"""Workgroups: moto keeps them, and cannot change them."""
+"""Workgroups: moto keeps them, but cannot change them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from moto.athena.models import athena_backends
-
+from ....core.moto_internals import athena_backends
 from ....core.registry import Context, handles
-from .catalogs import refusal
+from ..errors import refusal
 
 MANAGED = "ManagedQueryResultsConfiguration"
 
 
 def find(ctx: Context, name: str) -> Any:
-    """Moto's WorkGroup. InvalidRequestException when there is none."""
+    """Return moto's WorkGroup of a name.
+
+    Raises:
+        AwsError: There is none (InvalidRequestException).
+    """
     group = athena_backends[ctx.account][ctx.region].work_groups.get(name)
     if group is None:
         raise refusal(f"WorkGroup {name} is not found.")
@@ -21,11 +24,12 @@ def find(ctx: Context, name: str) -> Any:
 
 
 def is_managed(configuration: dict[str, Any]) -> bool:
-    """Whether Athena keeps the results."""
+    """Return whether Athena itself keeps the results."""
     return bool((configuration.get(MANAGED) or {}).get("Enabled"))
 
 
 def _check_results(configuration: dict[str, Any]) -> None:
+    """Check that a workgroup's results have one place."""
     if is_managed(configuration) and (configuration.get("ResultConfiguration") or {}).get(
         "OutputLocation"
     ):
@@ -37,7 +41,7 @@ def _check_results(configuration: dict[str, Any]) -> None:
 
 @handles("athena", "CreateWorkGroup")
 def create_work_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """moto's, with the check of where results go."""
+    """Create a workgroup in moto, once its place for results has been checked."""
     _check_results(params.get("Configuration") or {})
     ctx.forward()
     return {}
@@ -45,7 +49,7 @@ def create_work_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("athena", "UpdateWorkGroup")
 def update_work_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Moto keeps workgroups and cannot change them."""
+    """Change a workgroup, which moto keeps but cannot change."""
     group = find(ctx, params["WorkGroup"])
     updates = params.get("ConfigurationUpdates", {})
     results = dict(group.configuration.get("ResultConfiguration") or {})

@@ -1,1 +1,1 @@
-"""How one query runs: in DuckDB, within its limits, to a result in S3."""
+"""The run of one query: in DuckDB, within its limits, to a result in S3."""

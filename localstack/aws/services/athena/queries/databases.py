@@ -1,6 +1,6 @@
-"""DuckDB's databases for queries: one for each that runs.
+"""DuckDB's databases for queries: one for each query that runs.
 
-Making one takes most of a short query's CPU, so it then serves another query.
+Making one takes most of a short query's CPU, so a database then serves another query.
 """
 
 from __future__ import annotations
@@ -22,19 +22,25 @@ if TYPE_CHECKING:
 
 _SPILL = 4  # times its memory is what a query may put on the disk
 _IDLE = 4  # databases that wait for a query
-_GROWTH = (
-    32 << 20
-)  # bytes; an allocator that has given out more keeps them until its database is closed
+# bytes; an allocator that has given out more keeps them until its database is closed
+_GROWTH = 32 << 20
 _RESIDENT = Path("/proc/self/statm")
 
 
 class Database(NamedTuple):
+    """A DuckDB database, and the folder into which it spills."""
+
     connection: duckdb.DuckDBPyConnection
     folder: Path  # where it spills
 
 
 class Databases:
-    """`memory`: bytes for each database. `folder`: where they spill, four times as much."""
+    """The databases of one stack.
+
+    Args:
+        folder: Where they spill, up to four times their memory.
+        memory: The bytes of memory of each database.
+    """
 
     def __init__(self, folder: Path, memory: int) -> None:
         self._folder = folder
@@ -44,15 +50,14 @@ class Databases:
 
     @contextmanager
     def session(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection to a database without tables, which nobody else has.
+        """Open a connection to a database without tables, which no other query has.
 
         Tables are to be TEMP: they go with the connection.
         """
-        database, before, ended = self._take(), _resident(), False
+        database, resident_before, ended = self._take(), _resident(), False
         try:
-            database.folder.mkdir(
-                parents=True, exist_ok=True
-            )  # what tidies a machine takes a folder that has long been empty
+            # what tidies a machine takes a folder that has long been empty
+            database.folder.mkdir(parents=True, exist_ok=True)
             with database.connection.cursor() as session:
                 _settle(session)
                 yield session
@@ -60,19 +65,21 @@ class Databases:
         finally:
             reusable = (
                 ended
-                and before is not None
-                and (_resident() or 0) - before <= _GROWTH
+                and resident_before is not None
+                and (_resident() or 0) - resident_before <= _GROWTH
                 and not any(database.folder.iterdir())
             )
             self._leave(database, reusable=reusable)
 
     def _take(self) -> Database:
+        """Return a database that waits for a query, or a new one."""
         with self._lock:
             if self._idle:
                 return self._idle.pop()
         return self._open()
 
     def _open(self) -> Database:
+        """Open a new database with its limits."""
         import duckdb
 
         folder = self._folder / uuid.uuid4().hex
@@ -90,6 +97,7 @@ class Databases:
         return Database(connection, folder)
 
     def _leave(self, database: Database, *, reusable: bool) -> None:
+        """Let a database wait for another query, or close it."""
         with self._lock:
             if reusable and len(self._idle) < _IDLE:
                 self._idle.append(database)
@@ -99,12 +107,13 @@ class Databases:
 
 
 @cache
-def of(folder: Path, memory: int) -> Databases:
-    """Those of a stack: a reset leaves them, as there is nothing in them."""
+def databases_of(folder: Path, memory: int) -> Databases:
+    """Return the databases of a stack; a reset leaves them, as there is nothing in them."""
     return Databases(folder, memory)
 
 
 def _settle(session: duckdb.DuckDBPyConnection) -> None:
+    """Set DuckDB's options that make its arithmetic Trino's."""
     session.execute("SET TimeZone = 'UTC'")
     session.execute("SET integer_division = true")
     session.execute("SET ieee_floating_point_ops = true")
@@ -112,8 +121,9 @@ def _settle(session: duckdb.DuckDBPyConnection) -> None:
 
 
 def _resident() -> int | None:
-    """Bytes of memory that this process has; None where the system does not say: a database then
-    serves one query.
+    """Return the bytes of memory that this process has.
+
+    None: the system does not say; a database then serves one query.
     """
     try:
         return int(_RESIDENT.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""Run a translated query in DuckDB; word its failures as Athena does."""
+"""Translated queries run in DuckDB, and DuckDB's failures in Athena's words."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import msgspec
 from ....core.registry import Context
 from ..errors import QueryFailed
 from ..formats import types
+from ..schemas import Column, Table
 from ..sql import translation as translate
 from ..sql.lengths import Length, type_with_length
 from ..tables import files, partitions
-from ..tables.catalog import Catalog, Column, Table
+from ..tables.catalog import Catalog
 from ..tables.result import Result
 from .running_query import Exhausted, Running
 
@@ -28,6 +29,8 @@ _COPIES = 3  # of a result: as it came, as it is written, and on the way between
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """A query, and what becomes of its rows."""
+
     text: str
     database: str
     parameters: Sequence[str] = ()
@@ -36,11 +39,21 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run(ctx: Context, running: Running, query: Query) -> Result:
-    """The query's rows with the names and DuckDB types of its columns, the bytes of S3 that were
-    read for it, and their rows; of a query that is to be described, names and types alone.
+    """Run a query.
 
-    Malformed: it does not parse. QueryFailed: Athena would fail it, in Athena's words. Cancelled,
-    TimedOut, Exhausted: what `running` allows.
+    Of a query that is only to be described, the result has names and types alone.
+
+    Returns:
+        The rows, the names and DuckDB types of their columns, and how many bytes and rows of S3
+            were
+        read for them.
+
+    Raises:
+        Malformed: The query does not parse.
+        QueryFailed: Athena would fail it; in Athena's words.
+        Cancelled: The query was stopped.
+        TimedOut: It took longer than Athena allows.
+        Exhausted: It needs more memory than it may use.
     """
     import duckdb
 
@@ -66,6 +79,7 @@ def _answer(
     translated: translate.Translated,
     connection: duckdb.DuckDBPyConnection,
 ) -> Result:
+    """Load a query's tables, and return its result."""
     s3 = ctx.client("s3")
     scanned = read_rows = 0
     for name, table in translated.tables.items():
@@ -103,15 +117,17 @@ def _answer(
 
 
 def _types_with_length(kinds: list[str], lengths: Sequence[Length]) -> tuple[str, ...]:
-    """DuckDB's types, and VARCHAR(n), CHAR(n) and TIME(n), which it does not have."""
+    """Return DuckDB's types, with VARCHAR(n), CHAR(n) and TIME(n), which DuckDB does not have."""
     if len(lengths) != len(kinds):
         return tuple(kinds)
     return tuple(map(type_with_length, kinds, lengths))
 
 
 def _batches(tables: Iterator[pa.Table], running: Running) -> Iterator[pa.Table]:
-    """The same columns; small files in one table, as each statement in DuckDB has its price: up to
-    `_TOGETHER` bytes, or a larger file.
+    """Put small files together in one table of the same columns.
+
+    Each statement in DuckDB has its price. A table has up to `_TOGETHER` bytes, or is one larger
+    file.
     """
     import pyarrow as pa
 
@@ -129,10 +145,12 @@ def _batches(tables: Iterator[pa.Table], running: Running) -> Iterator[pa.Table]
 
 
 def _result(relation: duckdb.DuckDBPyRelation, running: Running, cell: int) -> pa.Table:
-    """The rows in Arrow's types for DuckDB's, in the relation's order.
+    """Return the rows in the relation's order, in Arrow's types for DuckDB's.
 
-    Exhausted once what becomes of them would need more bytes than the
-    query may use; Cancelled or TimedOut between two batches.
+    Raises:
+        Exhausted: What becomes of them would need more bytes than the query may use.
+        Cancelled: The query was stopped between two batches.
+        TimedOut: Its time was over between two batches.
     """
     import pyarrow as pa
 
@@ -164,8 +182,10 @@ def _load(connection: duckdb.DuckDBPyConnection, name: str, table: Table, rows: 
 
 
 def _read(column: Column) -> str:
-    """A text is cut to the length that its column has, a CHAR filled up to it (Athena,
-    "Considerations for data types").
+    """Return the SQL that reads a column.
+
+    A text is cut to the length that its column has, a CHAR filled up to it (Athena, "Considerations
+    for data types").
     """
     value = f'CAST("{column.name}" AS {types.duckdb(column.type)})'
     limit = re.fullmatch(r"(var)?char\((\d+)\)", column.type.lower())
@@ -187,49 +207,56 @@ Match = re.Match[str]
 
 
 def _with_words(code: str, words: str) -> Callable[[str, Match], QueryFailed]:
+    """Return a function that makes a failure with these words."""
     return lambda _text, _match: QueryFailed(code, words)
 
 
 def _with_match(code: str) -> Callable[[str, Match], QueryFailed]:
+    """Return a function that makes a failure with DuckDB's own words."""
     return lambda _text, match: QueryFailed(code, match.group(1))
 
 
 def _missing(text: str, match: Match) -> QueryFailed:
+    """Return the failure for a column that does not exist."""
     name = next(group for group in match.groups() if group is not None).lower()
     return QueryFailed(
-        "COLUMN_NOT_FOUND", f"Column '{name}' cannot be resolved", at=_where(text, name)
+        "COLUMN_NOT_FOUND", f"Column '{name}' cannot be resolved", position=_where(text, name)
     )
 
 
 def _not_aggregate(text: str, match: Match) -> QueryFailed:
+    """Return the failure for an expression that is neither aggregated nor grouped."""
     words = f"'{match.group(1)}' must be an aggregate expression or appear in GROUP BY clause"
-    return QueryFailed("EXPRESSION_NOT_AGGREGATE", words, at=_where(text, match.group(1)))
+    return QueryFailed("EXPRESSION_NOT_AGGREGATE", words, position=_where(text, match.group(1)))
 
 
 def _incomparable(_text: str, match: Match) -> QueryFailed:
+    """Return the failure for types that cannot be compared."""
     return QueryFailed(
         "TYPE_MISMATCH",
         f"Cannot apply operator: {_trino(match.group(1))} = {_trino(match.group(2))}",
-        at=(1, 1),
+        position=(1, 1),
     )
 
 
 def _no_function(text: str, match: Match) -> QueryFailed:
+    """Return the failure for a function or an operator with such arguments."""
     name, arguments = match.group(1), ", ".join(_trino(part) for part in match.group(2).split(", "))
     if not name[:1].isalpha():
         return QueryFailed(
             "TYPE_MISMATCH",
             f"Cannot apply operator: {_OPERATORS.get(name, name)}({arguments})",
-            at=(1, 1),
+            position=(1, 1),
         )
     return QueryFailed(
         "FUNCTION_NOT_FOUND",
         f"Unexpected parameters ({arguments}) for function {name}",
-        at=_where(text, name),
+        position=_where(text, name),
     )
 
 
 def _not_cast(_text: str, match: Match) -> QueryFailed:
+    """Return the failure for a value that cannot be cast."""
     return QueryFailed(
         "INVALID_CAST_ARGUMENT", f"Cannot cast '{match.group(1)}' to {_trino(match.group(2))}"
     )
@@ -269,7 +296,7 @@ _WORDS: tuple[tuple[str, Callable[[str, Match], QueryFailed]], ...] = (
 
 
 def query_failure(text: str, error: Exception) -> QueryFailed:
-    """DuckDB's complaint as Trino's."""
+    """Return DuckDB's error in Trino's words."""
     message = str(error)
     for pattern, failure_of in _WORDS:
         if match := re.search(pattern, message):
@@ -280,11 +307,13 @@ def query_failure(text: str, error: Exception) -> QueryFailed:
 
 
 def _trino(kind: str) -> str:
+    """Return a DuckDB type in Trino's words."""
     name = types.athena(kind.strip().removeprefix("type "))
     return {"unknown": _INTERNAL.get(kind.strip(), kind.lower()), "float": "real"}.get(name, name)
 
 
 def _where(text: str, name: str) -> tuple[int, int]:
+    """Return the line and the column of a name in a query."""
     match = re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", text, re.IGNORECASE)
     if match is None:
         return 1, 1

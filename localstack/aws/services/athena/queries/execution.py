@@ -1,4 +1,4 @@
-"""One query's life: queued, running in a thread of its own, ended."""
+"""The life of one query: queued, running in a thread of its own, ended."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from .....core.clock import Timer
 from ....core import objects
+from ....core.home.declarations import not_kept
 from ....core.registry import Context
 from ..errors import QueryFailed
 from ..sql.errors import Malformed
@@ -22,18 +23,21 @@ from . import outcome
 from .running_query import SECONDS, Cancelled, Running, TimedOut
 
 QUEUED, RUNS = 0.1, 0.1  # seconds on the clock, before it runs and while it does
+# real seconds for which a clock waits for a query's end
 _PATIENCE = {
     "real": 0.0,
     "instant": 1.0,
     "manual": 60.0,
-}  # real seconds for which a clock waits for a query's end
+}
 _ENDS = 5.0  # real seconds that an interrupted query may take to end; it takes milliseconds
 FINAL = ("SUCCEEDED", "FAILED", "CANCELLED")
 _finishing = threading.Lock()  # a query's thread and who cancels it may both end it
 
 
 class Execution(msgspec.Struct, kw_only=True):
-    asked: outcome.QueryRequest
+    """A query execution, as GetQueryExecution describes it."""
+
+    request: outcome.QueryRequest
     query: str
     context: dict[str, Any]
     configuration: dict[str, Any]  # ResultConfiguration
@@ -55,14 +59,20 @@ class Execution(msgspec.Struct, kw_only=True):
     running: Running
 
 
+@not_kept
 class Executions:
+    """The query executions of one account and region. None outlives the stack."""
+
     def __init__(self) -> None:
         self.by_id: dict[str, Execution] = {}
         self.by_token: dict[str, str] = {}
         self.lock = threading.RLock()
 
     def stop(self) -> None:
-        """End what runs, and see it end: DuckDB's threads must not meet the interpreter's end."""
+        """Stop what runs, and wait for its end.
+
+        DuckDB's threads must not meet the interpreter's end.
+        """
         stopping = [
             execution.running
             for execution in list(self.by_id.values())
@@ -77,7 +87,7 @@ class Executions:
 
 
 def begin(ctx: Context, execution: Execution) -> None:
-    """Run it, once it has waited its turn."""
+    """Run a query that has waited its turn."""
     if execution.state != "QUEUED" or ctx.stopping.is_set():
         return
     execution.state, execution.started = "RUNNING", ctx.clock.now()
@@ -88,6 +98,7 @@ def begin(ctx: Context, execution: Execution) -> None:
 
 
 def _start(ctx: Context, execution: Execution) -> None:
+    """Start a query in a thread of its own, and give it a moment to end."""
     if execution.state != "RUNNING" or ctx.stopping.is_set():
         return
     ctx.spawn(execution.running.run, lambda: _run(ctx, execution))
@@ -95,13 +106,14 @@ def _start(ctx: Context, execution: Execution) -> None:
 
 
 def _run(ctx: Context, execution: Execution) -> None:
+    """Run a query, and note how it ended."""
     limit = _time_limit(ctx, execution.running)
     try:
         with ctx.as_caller():
             earlier = _reusable(ctx, execution)
             execution.reused = earlier is not None
-            done = earlier or outcome.run(ctx, execution.running, execution.asked)
-            if execution.asked.output:
+            done = earlier or outcome.run(ctx, execution.running, execution.request)
+            if execution.request.output:
                 execution.manifest = outcome.store(
                     ctx.client("s3"), execution.configuration["OutputLocation"], done
                 )
@@ -135,10 +147,11 @@ def _run(ctx: Context, execution: Execution) -> None:
 
 
 def _reusable(ctx: Context, execution: Execution) -> outcome.Outcome | None:
-    """The result of the same SELECT in the same place, if it is young enough and the call takes one
-    (user guide, "Reuse query results").
+    """Return the result of the same SELECT in the same place, if the call takes one of its age.
+
+    Source: user guide, "Reuse query results".
     """
-    if not execution.reuse.get("Enabled") or not isinstance(execution.asked.statement, Select):
+    if not execution.reuse.get("Enabled") or not isinstance(execution.request.statement, Select):
         return None
     oldest = ctx.clock.now() - timedelta(minutes=execution.reuse.get("MaxAgeInMinutes", 60))
     for other in reversed(list(ctx.store(Executions).by_id.values())):
@@ -146,14 +159,15 @@ def _reusable(ctx: Context, execution: Execution) -> outcome.Outcome | None:
             other.state == "SUCCEEDED"
             and other.completed is not None
             and other.completed >= oldest
-            and _same(other, execution)
+            and _is_same_query(other, execution)
         ):
             return other.done and msgspec.structs.replace(other.done, scanned=0)
     return None
 
 
-def _same(left: Execution, right: Execution) -> bool:
-    a, b = left.asked, right.asked
+def _is_same_query(left: Execution, right: Execution) -> bool:
+    """Return whether two executions run the same query in the same place."""
+    a, b = left.request, right.request
     return (left.query, left.workgroup, a.catalog, a.database, a.parameters) == (
         right.query,
         right.workgroup,
@@ -164,7 +178,7 @@ def _same(left: Execution, right: Execution) -> bool:
 
 
 def _time_limit(ctx: Context, running: Running) -> Timer | threading.Timer:
-    """Athena's 30 minutes: of real time, or of the clock that is moved by hand."""
+    """Start Athena's 30 minutes, in real time or on the clock that is moved by hand."""
 
     def end() -> None:
         running.stop(TimedOut())
@@ -187,6 +201,7 @@ def _finish(
     category: int = 0,
     error_type: int = 0,
 ) -> None:
+    """Note how a query ended, unless it has ended already."""
     with _finishing:
         if execution.state in FINAL:
             return  # cancelled while it was still being translated
@@ -196,12 +211,10 @@ def _finish(
 
 
 def cancel(ctx: Context, execution: Execution) -> None:
-    """One that has finished, or is about to, stays what it is.
+    """Cancel a query; one that has finished, or is about to, stays what it is.
 
-    Returns once its memory and files are gone.
-
-    One that is being translated has neither: it is over at once, and its thread comes to nothing
-    when it is through.
+    This returns once the query's memory and files are gone. A query that is still being translated
+    has neither: it is over at once, and its thread comes to nothing.
     """
     running = execution.running
     if not running.stop(Cancelled()):

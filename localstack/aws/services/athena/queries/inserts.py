@@ -1,4 +1,4 @@
-"""INSERT INTO: what a query gives, as a table's columns take it."""
+"""The rows of INSERT INTO, in the types that a table's columns take."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 from ..errors import NotRun, QueryFailed
 from ..formats import types
 from ..formats.text import lazy
+from ..schemas import Column, Table
 from ..sql import lengths
 from ..tables import files, writes
-from ..tables.catalog import Column, Table
 from ..tables.result import Result
 
 
 def format_of(table: Table) -> writes.Format:
+    """Return the format in which rows are inserted into a table."""
     serde = table.serde.lower()
     if table.input["StorageDescriptor"].get("BucketColumns"):
         raise QueryFailed("NOT_SUPPORTED", "INSERT INTO is not supported for bucketed tables")
@@ -31,11 +32,13 @@ def format_of(table: Table) -> writes.Format:
 
 
 def fit(result: Result, table: Table, targets: tuple[str, ...]) -> Result:
-    """The rows in all the table's columns, partition columns last, in its types; what is not in
-    `targets` is null.
+    """Return the rows in all the table's columns, partition columns last, in the columns' types.
 
-    QueryFailed: TYPE_MISMATCH for another number of columns or a type that Trino does not coerce,
-    INVALID_CAST_ARGUMENT for a value that does not fit.
+    A column that is not in `targets` is null.
+
+    Raises:
+        QueryFailed: TYPE_MISMATCH for another number of columns or a type that Trino does not
+            coerce, INVALID_CAST_ARGUMENT for a value that does not fit.
     """
     import pyarrow as pa
 
@@ -45,13 +48,13 @@ def fit(result: Result, table: Table, targets: tuple[str, ...]) -> Result:
             f"Insert query has {len(result.names)} expression(s) but expected {len(targets)} "
             "target column(s). "
             f"Mismatch at column {min(len(targets), len(result.names)) + 1}",
-            at=(1, 1),
+            position=(1, 1),
         )
     arrays = []
     for column in table.every:
-        wanted = types.arrow(column.type)
+        arrow_type = types.arrow(column.type)
         if column.name not in targets:
-            arrays.append(files.nulls(result.rows.num_rows, wanted))
+            arrays.append(files.nulls(result.rows.num_rows, arrow_type))
             continue
         index = targets.index(column.name)
         if not _assignable(result.types[index], column):
@@ -59,14 +62,14 @@ def fit(result: Result, table: Table, targets: tuple[str, ...]) -> Result:
                 "TYPE_MISMATCH",
                 f"Insert query has mismatched column types: Table: [{column.type}], Query: "
                 f"[{types.athena(result.types[index])}]",
-                at=(1, 1),
+                position=(1, 1),
             )
         values = _not_cut(result.rows.column(index), result.types[index], column)
         try:
             arrays.append(
-                _as_double(values).cast(wanted)
-                if pa.types.is_floating(wanted)
-                else values.cast(wanted)
+                _as_double(values).cast(arrow_type)
+                if pa.types.is_floating(arrow_type)
+                else values.cast(arrow_type)
             )
         except pa.ArrowInvalid as error:
             raise QueryFailed("INVALID_CAST_ARGUMENT", str(error)) from error
@@ -78,16 +81,17 @@ def fit(result: Result, table: Table, targets: tuple[str, ...]) -> Result:
 
 
 def _as_double(values: Any) -> Any:
-    """Arrow casts a decimal to a real next to the nearest one."""
+    """Return decimals as doubles: Arrow would cast a decimal to a real next to the nearest one."""
     import pyarrow as pa
 
     return values.cast(pa.float64()) if pa.types.is_decimal(values.type) else values
 
 
 def _not_cut(values: Any, duck: str, column: Column) -> Any:
-    """A text without the spaces at its end that varchar(n) has no room for.
+    """Return texts without the spaces at their ends that varchar(n) has no room for.
 
-    INVALID_CAST_ARGUMENT for one that would lose more.
+    Raises:
+        QueryFailed: A text would lose more than spaces (INVALID_CAST_ARGUMENT).
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -112,7 +116,10 @@ _WIDENS = ("tinyint", "smallint", "integer", "bigint", "decimal", "float", "doub
 
 
 def _assignable(duck: str, column: Column) -> bool:
-    """Trino coerces on insert: numbers to wider ones, anything to itself, an untyped null to all."""
+    """Return whether Trino coerces a value to a column's type on insert.
+
+    It coerces numbers to wider ones, anything to itself, and an untyped null to all.
+    """
     source, target = types.athena(duck), types.athena(types.duckdb(column.type))
     if source in (target, "unknown") or (source, target) == ("char", "varchar"):
         return True

@@ -14,24 +14,28 @@ from ..ddl import session
 from ..ddl import statements as ddl
 from ..errors import QueryFailed
 from ..formats import types
-from ..operations import prepared_statements as prepared
+from ..schemas import Table
 from ..sql import statements
 from ..tables import buckets, writes
-from ..tables.catalog import Catalog, Table, view_input
+from ..tables.catalog import Catalog, view_input
 from ..tables.result import Result
 from . import engine, results
 from . import inserts as inserting
+from . import prepared_statements as prepared
 from .results import Row
 from .running_query import Running
 
-_CTAS = ("format", "external_location", "partitioned_by", "bucketed_by", "bucket_count", "write_compression", "parquet_compression",
-         "orc_compression", "field_delimiter", "is_external", "table_type", "compression_level")  # fmt: skip
+_CTAS = (
+    "format", "external_location", "partitioned_by", "bucketed_by", "bucket_count",
+    "write_compression", "parquet_compression", "orc_compression", "field_delimiter", "is_external",
+    "table_type", "compression_level",
+)  # fmt: skip
 _CELL = 64  # bytes of a short Python string and the reference to it
 _UNLOAD = ("format", "compression", "compression_level", "field_delimiter", "partitioned_by")
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What GetQueryResults and GetQueryExecution tell of a statement that succeeded."""
+    """The result of a statement, for GetQueryResults and GetQueryExecution."""
 
     columns: list[dict[str, Any]] = []
     rows: list[Row] = []
@@ -44,6 +48,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueryRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement to run, and in which workgroup, catalog and database."""
+
     id: str
     statement: statements.Statement
     workgroup: str
@@ -55,7 +61,7 @@ class QueryRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def kind(statement: statements.Statement) -> tuple[str, str]:
-    """StatementType and SubstatementType."""
+    """Return the StatementType and the SubstatementType."""
     if isinstance(statement, statements.Ddl):
         utility = statement.words[0] in ("SHOW", "DESCRIBE", "DESC")
         return ("UTILITY" if utility else "DDL"), "_".join(statement.words[:2])
@@ -73,7 +79,7 @@ def kind(statement: statements.Statement) -> tuple[str, str]:
 
 
 def location(statement: statements.Statement, folder: str, id_: str) -> str:
-    """OutputLocation."""
+    """Return the OutputLocation of a statement whose results go to a folder."""
     folder = folder.rstrip("/")
     if isinstance(statement, statements.CreateTableAs):
         return f"{folder}/tables/{id_}"
@@ -82,38 +88,42 @@ def location(statement: statements.Statement, folder: str, id_: str) -> str:
     return f"{folder}/{id_}.{'csv' if isinstance(statement, statements.Select) else 'txt'}"
 
 
-def run(ctx: Context, running: Running, asked: QueryRequest) -> Outcome:  # noqa: PLR0911  one line a kind
-    """Run a statement, and what came of it.
+def run(ctx: Context, running: Running, request: QueryRequest) -> Outcome:  # noqa: PLR0911  one line a kind
+    """Run a statement and return its outcome.
 
-    QueryFailed, Malformed: it failed; Cancelled: it was stopped, and has left nothing.
+    Raises:
+        QueryFailed: The statement failed.
+        Malformed: It does not parse.
+        Cancelled: It was stopped, and has left nothing.
     """
-    Catalog(ctx).check_name(asked.catalog)
-    statement = asked.statement
+    Catalog(ctx).check_name(request.catalog)
+    statement = request.statement
     if isinstance(statement, statements.Select):
-        return _select(ctx, running, asked, statement)
+        return _select(ctx, running, request, statement)
     if isinstance(statement, statements.CreateTableAs):
-        return _create_table(ctx, running, asked, statement)
+        return _create_table(ctx, running, request, statement)
     if isinstance(statement, statements.Unload):
-        return _unload(ctx, running, asked, statement)
+        return _unload(ctx, running, request, statement)
     if isinstance(statement, statements.Insert):
-        return _insert(ctx, running, asked, statement)
+        return _insert(ctx, running, request, statement)
     if isinstance(statement, statements.CreateView):
-        return _view(ctx, running, asked, statement)
+        return _create_view(ctx, running, request, statement)
     running.keep()
     if isinstance(statement, statements.Ddl):
-        opened = session.Session(Catalog(ctx), ctx.client("s3"), asked.database, ctx.clock.now())
-        return _of_listing(ddl.run(opened, statement.text))
+        opened = session.Session(Catalog(ctx), ctx.client("s3"), request.database, ctx.clock.now())
+        return _listing_outcome(ddl.run(opened, statement.text))
     if isinstance(statement, statements.Prepare):
-        prepared.prepare(ctx, asked.workgroup, statement)
+        prepared.prepare(ctx, request.workgroup, statement)
     if isinstance(statement, statements.Deallocate):
-        prepared.deallocate(ctx, asked.workgroup, statement)
-    return _of_listing(session.Shown())
+        prepared.deallocate(ctx, request.workgroup, statement)
+    return _listing_outcome(session.Shown())
 
 
 def _select(
-    ctx: Context, running: Running, asked: QueryRequest, statement: statements.Select
+    ctx: Context, running: Running, request: QueryRequest, statement: statements.Select
 ) -> Outcome:
-    result = engine.run(ctx, running, _query(asked, statement.query, cell=_CELL))
+    """Run a SELECT."""
+    result = engine.run(ctx, running, _query(request, statement.query, cell=_CELL))
     rows = results.texts(result)
     information = results.columns(result)
     running.keep()
@@ -127,9 +137,13 @@ def _select(
     )
 
 
-def _of_listing(shown: session.Shown) -> Outcome:
-    columns = [{"Name": name, "Label": name, "Type": "string", "Precision": 0, "Scale": 0, "Nullable": "UNKNOWN", "CaseSensitive": False,
-                "CatalogName": "hive", "SchemaName": "", "TableName": ""} for name in shown.columns]  # fmt: skip
+def _listing_outcome(shown: session.Shown) -> Outcome:
+    """Return the outcome of a statement that shows rows of text."""
+    columns = [{
+        "Name": name, "Label": name, "Type": "string", "Precision": 0, "Scale": 0,
+        "Nullable": "UNKNOWN", "CaseSensitive": False, "CatalogName": "hive", "SchemaName": "",
+        "TableName": "",
+    } for name in shown.columns]  # fmt: skip
     text = "".join("\t".join(cell or "" for cell in row) + "\n" for row in shown.rows)
     rows: list[Row] = [
         ["\t".join(cell or "" for cell in row)] if len(row) > 1 else list(row) for row in shown.rows
@@ -137,15 +151,20 @@ def _of_listing(shown: session.Shown) -> Outcome:
     return Outcome(columns=columns, rows=rows, output=text.encode())
 
 
-def _count(count: int) -> Outcome:
-    column = {"CatalogName": "hive", "SchemaName": "", "TableName": "", "Name": "rows", "Label": "rows", "Type": "bigint", "Precision": 19,
-              "Scale": 0, "Nullable": "UNKNOWN", "CaseSensitive": False}  # fmt: skip
+def _row_count_outcome(count: int) -> Outcome:
+    """Return the outcome of a statement that changed so many rows."""
+    column = {
+        "CatalogName": "hive", "SchemaName": "", "TableName": "", "Name": "rows", "Label": "rows",
+        "Type": "bigint", "Precision": 19, "Scale": 0, "Nullable": "UNKNOWN",
+        "CaseSensitive": False,
+    }  # fmt: skip
     return Outcome(columns=[column], update_count=count)
 
 
-def _wrote(result: Result, written: writes.Written) -> Outcome:
+def _written_outcome(result: Result, written: writes.Written) -> Outcome:
+    """Return the outcome of a statement that wrote files."""
     return msgspec.structs.replace(
-        _count(written.rows),
+        _row_count_outcome(written.rows),
         scanned=result.scanned,
         read_rows=result.read_rows,
         manifest=written.files,
@@ -153,36 +172,41 @@ def _wrote(result: Result, written: writes.Written) -> Outcome:
 
 
 def _query(
-    asked: QueryRequest, text: str, *, cell: int = 0, describes: bool = False
+    request: QueryRequest, text: str, *, cell: int = 0, describes: bool = False
 ) -> engine.Query:
     return engine.Query(
         text=text,
-        database=asked.database,
-        parameters=asked.parameters,
+        database=request.database,
+        parameters=request.parameters,
         cell=cell,
         describes=describes,
     )
 
 
 def _cell(form: writes.Format) -> int:
-    """A columnar format's values never become Python's."""
+    """Return the bytes that a value takes as text.
+
+    0: the format is columnar, and its values stay in columns.
+    """
     return 0 if form.name in writes.COLUMNAR else _CELL
 
 
 def _commit(running: Running) -> Callable[[bool], None]:
+    """Return a function that checks for a stop, and makes the effect stay after the last file."""
     return lambda last: running.keep() if last else running.check()
 
 
 def _unload(
-    ctx: Context, running: Running, asked: QueryRequest, statement: statements.Unload
+    ctx: Context, running: Running, request: QueryRequest, statement: statements.Unload
 ) -> Outcome:
+    """Run an UNLOAD."""
     partitioned_by = writes.partition_columns(statement.properties)
     if "format" not in statement.properties:
         raise QueryFailed("INVALID_PROCEDURE_ARGUMENT", "UNLOAD needs the property format")
     form = writes.format_of(statement.properties, _UNLOAD)
     s3 = ctx.client("s3")
     writes.check_empty(s3, statement.location, "UNLOAD")
-    result = engine.run(ctx, running, _query(asked, statement.query, cell=_cell(form)))
+    result = engine.run(ctx, running, _query(request, statement.query, cell=_cell(form)))
     writes.check_columns(result, partitioned_by)
     written = writes.write(
         s3,
@@ -193,26 +217,27 @@ def _unload(
         now=ctx.clock.now(),
         keep=_commit(running),
     )
-    return _wrote(result, written)
+    return _written_outcome(result, written)
 
 
 def _create_table(
-    ctx: Context, running: Running, asked: QueryRequest, statement: statements.CreateTableAs
+    ctx: Context, running: Running, request: QueryRequest, statement: statements.CreateTableAs
 ) -> Outcome:
+    """Run a CREATE TABLE AS."""
     database, name = statement.name
-    database = (database or asked.database).lower()
+    database = (database or request.database).lower()
     catalog = Catalog(ctx)
     if catalog.table(database, name) is not None:
         if statement.exists_ok:
-            return _count(0)
+            return _row_count_outcome(0)
         raise QueryFailed(
             "TABLE_ALREADY_EXISTS",
             f"line 1:1: Destination table 'awsdatacatalog.{database}.{name}' already exists",
         )
     if not catalog.has_database(database):
-        raise QueryFailed("SCHEMA_NOT_FOUND", f"Schema {database} not found", at=(1, 1))
+        raise QueryFailed("SCHEMA_NOT_FOUND", f"Schema {database} not found", position=(1, 1))
     external = statement.properties.get("external_location")
-    if external is not None and asked.enforced:
+    if external is not None and request.enforced:
         raise QueryFailed(
             "INVALID_TABLE_PROPERTY",
             "The Create Table As Select query failed because it was submitted with an "
@@ -221,29 +246,33 @@ def _create_table(
             "'external_location' property and resubmit the "
             "query.",
         )
-    if external is None and not asked.output:
+    if external is None and not request.output:
         raise QueryFailed(
             "INVALID_TABLE_PROPERTY",
             "external_location is needed in a workgroup with managed query results",
-            at=(1, 1),
+            position=(1, 1),
         )
     place = (
-        str(external) if external is not None else f"{asked.output.rstrip('/')}/tables/{asked.id}"
+        str(external)
+        if external is not None
+        else f"{request.output.rstrip('/')}/tables/{request.id}"
     )
     partitioned_by = writes.partition_columns(statement.properties)
     form = writes.format_of(statement.properties, _CTAS)
     s3 = ctx.client("s3")
     writes.check_empty(s3, place, f"table '{database}.{name}'")
     result = engine.run(
-        ctx, running, _query(asked, statement.query, cell=_cell(form), describes=not statement.data)
+        ctx,
+        running,
+        _query(request, statement.query, cell=_cell(form), describes=not statement.data),
     )
     writes.check_columns(result, partitioned_by)
     if "bucketed_by" in statement.properties:
         data = result.names[: len(result.names) - len(partitioned_by)]
-        by, count = buckets.columns_of(
+        bucketed_by, count = buckets.columns_of(
             statement.properties["bucketed_by"], statement.properties.get("bucket_count"), data
         )
-        form = msgspec.structs.replace(form, bucketed_by=by, buckets=count)
+        form = msgspec.structs.replace(form, bucketed_by=bucketed_by, buckets=count)
     written = writes.Written(files=(), rows=0, size=0, partitions=())
     if statement.data:
         written = writes.write(
@@ -259,32 +288,34 @@ def _create_table(
         running.keep()
     catalog.create(database, writes.table_input(name, result, place, form, partitioned_by))
     _add_partitions(catalog, catalog.needed(database, name), written)
-    return _wrote(result, written)
+    return _written_outcome(result, written)
 
 
 def _add_partitions(catalog: Catalog, table: Table, written: writes.Written) -> None:
+    """Add the partitions that a statement has written."""
     new = [altering.partition_input(table, values, place) for values, place in written.partitions]
     catalog.add_partitions(table, new, exists_ok=True)
 
 
 def _insert(
-    ctx: Context, running: Running, asked: QueryRequest, statement: statements.Insert
+    ctx: Context, running: Running, request: QueryRequest, statement: statements.Insert
 ) -> Outcome:
+    """Run an INSERT INTO."""
     database, name = statement.name
     catalog = Catalog(ctx)
-    table = catalog.needed(database or asked.database, name, (1, 13))
+    table = catalog.needed(database or request.database, name, (1, 13))
     if table.view is not None:
-        raise QueryFailed("NOT_SUPPORTED", "Inserting into views is not supported", at=(1, 1))
+        raise QueryFailed("NOT_SUPPORTED", "Inserting into views is not supported", position=(1, 1))
     names = [column.name for column in table.every]
     for column in statement.columns:
         if column not in names:
             raise QueryFailed(
                 "COLUMN_NOT_FOUND",
                 f"Insert column name does not exist in target table: {column}",
-                at=(1, 1),
+                position=(1, 1),
             )
     form = inserting.format_of(table)
-    result = engine.run(ctx, running, _query(asked, statement.query, cell=_cell(form)))
+    result = engine.run(ctx, running, _query(request, statement.query, cell=_cell(form)))
     fitted = inserting.fit(result, table, statement.columns or tuple(names))
     keys = tuple(column.name for column in table.partitions)
     written = writes.write(
@@ -298,16 +329,17 @@ def _insert(
     )
     if table.parameters.get("projection.enabled") != "true":
         _add_partitions(catalog, table, written)
-    return _wrote(result, written)
+    return _written_outcome(result, written)
 
 
-def _view(
-    ctx: Context, running: Running, asked: QueryRequest, statement: statements.CreateView
+def _create_view(
+    ctx: Context, running: Running, request: QueryRequest, statement: statements.CreateView
 ) -> Outcome:
+    """Run a CREATE VIEW."""
     database, name = statement.name
-    database = (database or asked.database).lower()
+    database = (database or request.database).lower()
     catalog = Catalog(ctx)
-    result = engine.run(ctx, running, _query(asked, statement.query, describes=True))
+    result = engine.run(ctx, running, _query(request, statement.query, describes=True))
     columns = [
         (column, types.athena(kind_), _view_type(kind_))
         for column, kind_ in zip(result.names, result.types, strict=True)
@@ -317,10 +349,10 @@ def _view(
             raise QueryFailed(
                 "DUPLICATE_COLUMN_NAME",
                 f"Column name '{column}' specified more than once",
-                at=(1, 1),
+                position=(1, 1),
             )
     table_input = view_input(
-        name, asked.database.lower(), statement.query.strip(), columns, ctx.clock.now()
+        name, request.database.lower(), statement.query.strip(), columns, ctx.clock.now()
     )
     old = catalog.table(database, name)
     if old is not None and (not statement.replace or old.view is None):
@@ -335,10 +367,11 @@ def _view(
         catalog.create(database, table_input)
     else:
         catalog.replace(database, table_input)
-    return _of_listing(session.Shown())
+    return _listing_outcome(session.Shown())
 
 
 def _view_type(duck: str) -> str:
+    """Return the type in Glue of a view's column."""
     try:
         return types.glue(duck)
     except ValueError:
@@ -346,7 +379,7 @@ def _view_type(duck: str) -> str:
 
 
 def store(s3: Any, place: str, outcome: Outcome) -> str | None:
-    """Write what belongs at OutputLocation; the manifest's place when there is one."""
+    """Write what belongs at OutputLocation; return the place of the manifest if there is one."""
     if outcome.output is not None:
         objects.write(s3, place, outcome.output)
         objects.write(s3, f"{place}.metadata", results.metadata(outcome.columns))

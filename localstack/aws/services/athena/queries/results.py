@@ -1,4 +1,4 @@
-"""Rows as Athena writes them: text per type, CSV quoted throughout, and the .metadata beside it."""
+"""Rows as Athena writes them: text for each type, CSV quoted throughout, and the .metadata file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Row = list[str | None]
 
 
 def texts(result: Result) -> list[Row]:
-    """Every row, in the result's order, each cell as Athena writes it; None is NULL."""
+    """Return every row in the result's order, each cell as Athena writes it; None is NULL."""
     columns = [
         [text(value) for value in _values(result, index)] for index in range(len(result.names))
     ]
@@ -22,8 +22,9 @@ def texts(result: Result) -> list[Row]:
 
 
 def _values(result: Result, index: int) -> list[Any]:
-    """A column's values; a real's as the shortest number that is that real, as Java prints it, a
-    time(n)'s with n digits.
+    """Return a column's values.
+
+    A real is the shortest number that is that real, as Java prints it; a time(n) has n digits.
     """
     values: list[Any] = result.rows.column(index).to_pylist()
     if result.types[index].startswith("TIME("):
@@ -39,22 +40,25 @@ def _values(result: Result, index: int) -> list[Any]:
 
 
 def _time(value: time, digits: int) -> str:
+    """Return a time with so many digits of a second."""
     fraction = f"{value.microsecond:06d}"[:digits]
     return f"{value:%H:%M:%S}.{fraction}" if digits else f"{value:%H:%M:%S}"
 
 
 def csv(result: Result, rows: list[Row]) -> bytes:
+    """Return the content of a result's CSV file."""
     lines = [",".join(_quoted(name) for name in result.names)]
     lines += [",".join("" if cell is None else _quoted(cell) for cell in row) for row in rows]
     return ("\n".join(lines) + "\n").encode()
 
 
 def _quoted(cell: str) -> str:
+    """Return a cell in quotation marks."""
     return '"' + cell.replace('"', '""') + '"'
 
 
 def columns(result: Result) -> list[dict[str, Any]]:
-    """ColumnInfo."""
+    """Return the result's columns as GetQueryResults describes them (ColumnInfo)."""
     infos = []
     for name, kind in zip(result.names, result.types, strict=True):
         precision, scale = types.precision(kind)
@@ -76,8 +80,10 @@ def columns(result: Result) -> list[dict[str, Any]]:
 
 
 def metadata(information: list[dict[str, Any]]) -> bytes:
-    """The real file is a binary protocol that AWS does not document; readers look only for its
-    being there.
+    """Return the content of the .metadata file.
+
+    The real one is a binary protocol that AWS does not document; readers only look whether it
+    exists.
     """
     return json.dumps({"ColumnInfo": information}).encode()
 
@@ -85,7 +91,10 @@ def metadata(information: list[dict[str, Any]]) -> bytes:
 def page(
     rows: list[Row], header: Row | None, start: int, size: int
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """GetQueryResults' rows from `start` on, the header being the first of all, and the next token."""
+    """Return GetQueryResults' rows from `start` on, and the next token.
+
+    The header counts as the first row.
+    """
     every: Iterator[Row] | list[Row] = [header, *rows] if header is not None else rows
     some = list(every)[start : start + size]
     result_rows = [

@@ -1,4 +1,4 @@
-"""A query while it runs: what it may use, how it is stopped, and from when on its effect stays."""
+"""A query while it runs: its limits, how it is stopped, and from when on its effect stays."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ _AGAIN = 0.05  # seconds between two interrupts
 
 
 class Cancelled(Exception):
-    """The query was told to end, by a user or because the stack ends."""
+    """The query was stopped by a user, or because the stack ends."""
 
 
 class Exhausted(QueryFailed):
-    """Athena's words when a query needs more than there is (Athena error catalog, error types 0 to
-    8).
+    """The query needs more memory than there is.
+
+    Source of the words: Athena error catalog, error types 0 to 8.
     """
 
     def __init__(self) -> None:
@@ -33,7 +34,7 @@ class Exhausted(QueryFailed):
 
 
 class TimedOut(QueryFailed):
-    """After `SECONDS` (Athena error catalog, error type 206)."""
+    """The query ran longer than `SECONDS` (Athena error catalog, error type 206)."""
 
     def __init__(self) -> None:
         super().__init__("", "Query timeout")
@@ -43,10 +44,11 @@ class TimedOut(QueryFailed):
 class Running:
     """One query's limits and its off switch.
 
-    A database of its own while it runs, so that no query can use up what another one needs.
+    It has a database of its own while it runs, so that no query can use up what another one needs.
 
-    `memory`: bytes for DuckDB, and once more for the result that leaves it. `folder`: below it the
-    stack's queries spill.
+    Args:
+        memory: The bytes for DuckDB, and once more for the result that leaves it.
+        folder: Where the stack's queries spill.
     """
 
     def __init__(self, *, memory: int, folder: Path) -> None:
@@ -62,8 +64,10 @@ class Running:
 
     @contextmanager
     def database(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection to an empty DuckDB. Exhausted when a statement in it needs more than the
-        query may use.
+        """Open a connection to an empty DuckDB.
+
+        Raises:
+            Exhausted: A statement in it needs more memory than the query may use.
         """
         import duckdb
 
@@ -72,7 +76,7 @@ class Running:
             self.loaded = True
         try:
             with (
-                databases.of(self.folder, self.memory).session() as connection,
+                databases.databases_of(self.folder, self.memory).session() as connection,
                 self._interruptible(connection),
             ):
                 yield connection
@@ -86,6 +90,7 @@ class Running:
 
     @contextmanager
     def _interruptible(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Let a stop interrupt what runs in a connection."""
         try:
             with self._lock:
                 self._connection = connection
@@ -96,21 +101,21 @@ class Running:
                 self._connection = None
 
     def check(self) -> None:
-        """Raise what the query was stopped with."""
+        """Raise the reason for which the query was stopped, if it was."""
         if self._reason is not None:
             raise self._reason
 
     def keep(self) -> None:
-        """From here on the query's effect is there to stay, and a stop comes too late.
+        """Make the query's effect stay: a stop comes too late from here on.
 
-        Raises as `check` does.
+        It raises as `check` does.
         """
         with self._lock:
             self.check()
             self._kept = True
 
     def stop(self, reason: Exception) -> bool:
-        """Make it raise `reason`, at once. False when it is too late."""
+        """Make the query raise `reason` at once. Return False when it is too late."""
         with self._lock:
             if self._kept or self.ended.is_set():
                 return False
@@ -120,7 +125,7 @@ class Running:
         return True
 
     def run(self, function: Callable[[], object]) -> None:
-        """Call it; the query has ended when it returns."""
+        """Call a function; the query has ended when it returns."""
         self.begun.set()
         try:
             function()
@@ -128,7 +133,10 @@ class Running:
             self.ended.set()
 
     def _interrupt(self) -> None:
-        """Again and again: DuckDB forgets an interrupt that comes between two statements."""
+        """Interrupt DuckDB until the query ends.
+
+        DuckDB forgets an interrupt that comes between two statements.
+        """
         while True:
             with self._lock:
                 if self._connection is not None:

@@ -1,1 +1,1 @@
-"""Athena's SQL: what is allowed, what it means, and how DuckDB says it."""
+"""Athena's SQL: its vocabulary, its meaning, and how DuckDB says it."""

@@ -1,4 +1,4 @@
-"""Parse a query as Athena would, and refuse what Athena would refuse."""
+"""Queries parsed as Athena parses them, and refused where Athena would refuse them."""
 
 from __future__ import annotations
 
@@ -35,14 +35,16 @@ WRITTEN = "written"  # in a question mark's meta: where in the text it is
 
 
 def _mark(parser: Any) -> exp.Placeholder:
+    """Return a question mark that knows its place in the text."""
     mark = exp.Placeholder()
     mark.meta[WRITTEN] = mark.meta["start"] = parser._prev.start  # noqa: SLF001  sqlglot has no other way to the token that was read
     return mark
 
 
 class Strict(Trino):
-    """Trino's dialect in which every function keeps the name that was written: sqlglot would turn
-    other engines' names into its own.
+    """Trino's dialect in which every function keeps the name that was written.
+
+    sqlglot would turn other engines' names into its own.
     """
 
     class Parser(TrinoParser):
@@ -57,9 +59,11 @@ class Strict(Trino):
 
 
 def parsed(text: str) -> exp.Query:
-    """A SELECT, WITH, VALUES or set operation that is in Athena's language.
+    """Return a query of Athena's language: a SELECT, WITH, VALUES or set operation.
 
-    Malformed, or QueryFailed with SYNTAX_ERROR and the like.
+    Raises:
+        Malformed: It does not parse.
+        QueryFailed: It is not in Athena's language (SYNTAX_ERROR and the like).
     """
     return accept(text).copy()
 
@@ -68,7 +72,7 @@ def parsed(text: str) -> exp.Query:
     maxsize=32
 )  # a statement is parsed to be taken, then to be run; a view for each of its readers
 def accept(text: str) -> exp.Query:
-    """As `parsed`, for who changes nothing in it."""
+    """Return the same tree as `parsed`, for callers that change nothing in it."""
     try:
         tokens = Strict().tokenize(text)
         _tokens(text, tokens)
@@ -93,29 +97,36 @@ def accept(text: str) -> exp.Query:
     conditional = 0
     for node in tree.walk():
         _node(text, node)
-        conditional += isinstance(node, exp.Join) and _told_how(node)
+        conditional += isinstance(node, exp.Join) and _has_condition(node)
     if conditional != sum(token.token_type == TokenType.JOIN for token in tokens):
         raise Malformed(
             "mismatched input '<EOF>'. Expecting: 'ON' or 'USING' after JOIN",
-            at=position(text, len(text)),
+            position=position(text, len(text)),
         )
     return tree
 
 
 def syntax(text: str) -> None:
-    """Malformed for what does not parse. What parses and is wrong is no matter."""
+    """Refuse what does not parse; what parses and is wrong is let pass.
+
+    Raises:
+        Malformed: It does not parse.
+    """
     with suppress(QueryFailed):
         accept(text)
 
 
 def _parse(text: str, tokens: list[Token]) -> exp.Expr | None:
+    """Return the tree of one statement; None: there are several."""
     statements = Strict().parser().parse(tokens, text)
     return statements[0] if len(statements) == 1 else None
 
 
 def _unescaped(text: str, node: exp.UnicodeString) -> str:
-    """The text of U&'...': an escape is followed by itself, by four hexadecimal digits, or by + and
-    six (Trino, "Character types").
+    """Return the text of U&'...'.
+
+    An escape is followed by itself, by four hexadecimal digits, or by + and six (Trino, "Character
+    types").
     """
     mark = node.args["escape"].this if isinstance(node.args.get("escape"), exp.Expr) else "\\"
     pattern = re.compile(
@@ -130,13 +141,14 @@ def _unescaped(text: str, node: exp.UnicodeString) -> str:
             return chr(int(code.removeprefix("+"), 16))
         except (ValueError, OverflowError) as error:
             raise Malformed(
-                f"Invalid escape sequence in U&'{node.this}'", at=place(text, node)
+                f"Invalid escape sequence in U&'{node.this}'", position=place(text, node)
             ) from error
 
     return pattern.sub(character, node.this)
 
 
-def _told_how(join: exp.Join) -> bool:
+def _has_condition(join: exp.Join) -> bool:
+    """Return whether a join says how it joins."""
     return bool(
         join.args.get("on")
         or join.args.get("using")
@@ -146,13 +158,14 @@ def _told_how(join: exp.Join) -> bool:
 
 
 def _parse_error(error: ParseError) -> Malformed:
+    """Return sqlglot's error as Athena words it."""
     detail = error.errors[0] if error.errors else {}
     word = detail.get("highlight") or "<EOF>"
     line, column = detail.get("line") or 1, detail.get("col") or 1
     what = detail.get("description", "it does not parse")
     return Malformed(
         f"mismatched input '{word}'. Expecting: ... ({what})",
-        at=(line, max(1, column - len(word) + 1)),
+        position=(line, max(1, column - len(word) + 1)),
     )
 
 
@@ -162,60 +175,65 @@ _Refusal = Callable[[list[Token], Token, Token], bool]
 # Of the tokens, one and the one after it: what a tolerant parser would let through.
 _REFUSED_PAIRS: tuple[_Refusal, ...] = (
     # a list is written ARRAY[...]
-    lambda _tokens, before, token: (
-        token.token_type == TokenType.L_BRACKET and before.token_type not in _BEFORE_SUBSCRIPT
+    lambda _tokens, previous, token: (
+        token.token_type == TokenType.L_BRACKET and previous.token_type not in _BEFORE_SUBSCRIPT
     ),
     # an interval's number is written as text: INTERVAL '7' DAY
-    lambda _tokens, before, token: (
-        (before.token_type, token.token_type) == (TokenType.INTERVAL, TokenType.NUMBER)
+    lambda _tokens, previous, token: (
+        (previous.token_type, token.token_type) == (TokenType.INTERVAL, TokenType.NUMBER)
     ),
     # its unit is one of Trino's
-    lambda tokens, before, token: (
-        before.token_type == TokenType.STRING
+    lambda tokens, previous, token: (
+        previous.token_type == TokenType.STRING
         and token.text.upper() not in _UNITS
-        and _word_before(tokens, before) == "INTERVAL"
+        and _word_before(tokens, previous) == "INTERVAL"
     ),
     # nothing after a comma
-    lambda _tokens, before, token: (
-        before.token_type == TokenType.COMMA and token.token_type in _AFTER_A_LIST
+    lambda _tokens, previous, token: (
+        previous.token_type == TokenType.COMMA and token.token_type in _AFTER_A_LIST
     ),
     # OFFSET comes before LIMIT
-    lambda tokens, before, token: (
-        (before.token_type, token.token_type) == (TokenType.NUMBER, TokenType.OFFSET)
-        and _word_before(tokens, before) == "LIMIT"
+    lambda tokens, previous, token: (
+        (previous.token_type, token.token_type) == (TokenType.NUMBER, TokenType.OFFSET)
+        and _word_before(tokens, previous) == "LIMIT"
     ),
 )
 
 
 def _tokens(text: str, tokens: list[Token]) -> None:
-    """Malformed for tokens, and pairs of them, that are not Trino's; QueryFailed with
-    TYPE_NOT_FOUND for a type in a cast that is not.
+    """Refuse tokens, and pairs of them, that are not Trino's.
+
+    Raises:
+        Malformed: They are not.
+        QueryFailed: A cast has a type that is not Trino's (TYPE_NOT_FOUND).
     """
     if not tokens:
-        raise Malformed("mismatched input '<EOF>'. Expecting: <statement>", at=(1, 1))
+        raise Malformed("mismatched input '<EOF>'. Expecting: <statement>", position=(1, 1))
     _check_token(text, tokens[0], refused=tokens[0].token_type == TokenType.FROM)
-    for before, token in pairwise(tokens):
+    for previous, token in pairwise(tokens):
         _check_token(
-            text, token, refused=any(refused(tokens, before, token) for refused in _REFUSED_PAIRS)
+            text, token, refused=any(refused(tokens, previous, token) for refused in _REFUSED_PAIRS)
         )
         if (
-            before.token_type == TokenType.ALIAS
+            previous.token_type == TokenType.ALIAS
             and token.text.upper() in allowed.NOT_TYPES
             and _closes_a_cast(tokens, token)
         ):
             raise QueryFailed(
                 "TYPE_NOT_FOUND",
                 f"Unknown type: {token.text.lower()}",
-                at=position(text, token.start),
+                position=position(text, token.start),
             )
 
 
 def _check_token(text: str, token: Token, *, refused: bool) -> None:
+    """Refuse a token that is not Trino's."""
     if refused or token.text == "`" or token.token_type in _NOT_TRINOS or _dollar(token):
         raise _mismatch(text, token)
 
 
 def _dollar(token: Token) -> bool:
+    """Return whether a token is a name with a dollar sign that is not quoted."""
     return token.text.startswith("$") and token.token_type not in (
         TokenType.STRING,
         TokenType.IDENTIFIER,
@@ -223,23 +241,27 @@ def _dollar(token: Token) -> bool:
 
 
 def _closes_a_cast(tokens: list[Token], token: Token) -> bool:
+    """Return whether a bracket closes behind a token."""
     following = next((t for t in tokens if t.start > token.end), None)
     return following is not None and following.token_type == TokenType.R_PAREN
 
 
 def _word_before(tokens: list[Token], token: Token) -> str:
+    """Return the word before a token."""
     earlier = [t for t in tokens if t.end < token.start]
     return earlier[-1].text.upper() if earlier else ""
 
 
 def _mismatch(text: str, token: Token) -> Malformed:
+    """Return the error for a token that must not stand there."""
     return Malformed(
-        f"mismatched input '{token.text}'. Expecting: <expression>", at=position(text, token.start)
+        f"mismatched input '{token.text}'. Expecting: <expression>",
+        position=position(text, token.start),
     )
 
 
 def place(text: str, node: exp.Expr) -> tuple[int, int]:
-    """Where a node is in the text: its own place, or that of the first of its parts that has one."""
+    """Return the place of a node in the text: its own, or that of its first part that has one."""
     starts = [part.meta["start"] for part in node.walk() if "start" in part.meta]
     if starts:
         return position(text, min(starts))
@@ -248,6 +270,7 @@ def place(text: str, node: exp.Expr) -> tuple[int, int]:
 
 
 def _node(text: str, node: exp.Expr) -> None:
+    """Check one node of a query."""
     if type(node) not in allowed.NODES:
         raise _syntax(
             text,
@@ -261,13 +284,15 @@ def _node(text: str, node: exp.Expr) -> None:
 
 
 def _syntax(text: str, node: exp.Expr, message: str) -> QueryFailed:
-    return QueryFailed("SYNTAX_ERROR", f"mismatched input: {message}", at=place(text, node))
+    """Return the failure for a node that is not in Athena's language."""
+    return QueryFailed("SYNTAX_ERROR", f"mismatched input: {message}", position=place(text, node))
 
 
 def _select(text: str, node: exp.Expr) -> None:
+    """Check a SELECT."""
     if not node.expressions:
         raise Malformed(
-            "mismatched input '<EOF>'. Expecting: <expression>", at=position(text, len(text))
+            "mismatched input '<EOF>'. Expecting: <expression>", position=position(text, len(text))
         )
     if (distinct := node.args.get("distinct")) is not None and distinct.args.get("on"):
         raise _syntax(text, node, "SELECT DISTINCT ON is not in Athena's language")
@@ -290,6 +315,7 @@ def _select(text: str, node: exp.Expr) -> None:
 
 
 def _join(text: str, node: exp.Expr) -> None:
+    """Check a JOIN."""
     kind, side, method = (
         str(node.args.get(key) or "").upper() for key in ("kind", "side", "method")
     )
@@ -307,34 +333,39 @@ def _join(text: str, node: exp.Expr) -> None:
 
 
 def _star(text: str, node: exp.Expr) -> None:
+    """Check a star."""
     if any(node.args.get(key) for key in ("except_", "except", "replace", "rename")):
         raise _syntax(text, node, "SELECT * takes neither EXCLUDE nor REPLACE")
 
 
 def _group(text: str, node: exp.Expr) -> None:
+    """Check a GROUP BY."""
     if node.args.get("all"):
         raise Malformed(
             "mismatched input 'ALL': GROUP BY ALL is not in Athena's language. Expecting: "
             "<expression>",
-            at=place(text, node),
+            position=place(text, node),
         )
 
 
 def _limit(text: str, node: exp.Expr) -> None:
+    """Check a LIMIT."""
     if node.args.get("expressions"):
         raise _syntax(text, node, "LIMIT BY is not in Athena's language")
 
 
 def _set_operation(text: str, node: exp.Expr) -> None:
+    """Check a UNION, an EXCEPT or an INTERSECT."""
     if node.args.get("by_name"):
         raise _syntax(text, node, "set operations BY NAME are not in Athena's language")
 
 
 def _function(text: str, node: exp.Expr) -> None:
+    """Check that a function is Athena's, and is used as its kind allows."""
     name = str(node.this).lower()
     if name not in allowed.FUNCTIONS:
         raise QueryFailed(
-            "FUNCTION_NOT_FOUND", f"Function '{name}' not registered", at=place(text, node)
+            "FUNCTION_NOT_FOUND", f"Function '{name}' not registered", position=place(text, node)
         )
     windowed = isinstance(node.parent, exp.Window) or (
         isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls, exp.Filter))
@@ -342,21 +373,26 @@ def _function(text: str, node: exp.Expr) -> None:
     )
     if name in allowed.WINDOW_ONLY and not windowed:
         raise QueryFailed(
-            "MISSING_OVER", f"Window function {name} requires an OVER clause", at=place(text, node)
+            "MISSING_OVER",
+            f"Window function {name} requires an OVER clause",
+            position=place(text, node),
         )
     if isinstance(node.parent, exp.Window) and name not in allowed.WINDOW_ONLY | allowed.AGGREGATES:
         raise QueryFailed(
-            "FUNCTION_NOT_WINDOW", f"Not a window function: {name}", at=place(text, node)
+            "FUNCTION_NOT_WINDOW", f"Not a window function: {name}", position=place(text, node)
         )
     if isinstance(node.parent, exp.WithinGroup):
-        raise QueryFailed("SYNTAX_ERROR", "WITHIN GROUP is for LISTAGG only", at=place(text, node))
+        raise QueryFailed(
+            "SYNTAX_ERROR", "WITHIN GROUP is for LISTAGG only", position=place(text, node)
+        )
 
 
 def _type(text: str, node: exp.Expr) -> None:
+    """Check that a type is Athena's."""
     if node.this not in allowed.TYPES:
         name = node.args.get("kind") or node.sql(dialect="trino")
         raise QueryFailed(
-            "TYPE_NOT_FOUND", f"Unknown type: {str(name).lower()}", at=place(text, node)
+            "TYPE_NOT_FOUND", f"Unknown type: {str(name).lower()}", position=place(text, node)
         )
 
 

@@ -1,4 +1,4 @@
-"""Athena's functions that this stack runs, and what each is in DuckDB.
+"""Athena's functions that this stack runs, and their meaning in DuckDB.
 
 A rule is a template ($1, $2 ... are the arguments) or a function of the arguments. Where the
 engines differ (dates that are counted in full units, nulls in concat and greatest, md5 of bytes)
@@ -27,32 +27,43 @@ RAW = "raw"  # in a node's meta: a literal that is the translation's own
 
 
 class Rule(msgspec.Struct, frozen=True):
+    """The translation of one function, for a number of arguments between `least` and `most`."""
+
     least: int
     most: int
     make: str | Callable[[Arguments], exp.Expr]
 
 
 def _same(*names: str, least: int = 1, most: int = 1) -> dict[str, Rule]:
+    """Return rules for functions that DuckDB has by the same name."""
     return {name: Rule(least, most, f"{name}(*)") for name in names}
 
 
 def raw(text: str) -> exp.Literal:
+    """Return a literal that is the translation's own."""
     literal = exp.Literal.string(text)
     literal.meta[RAW] = True
     return literal
 
 
 def text_of(node: exp.Expr, what: str) -> str:
+    """Return the text of an argument that must be a literal.
+
+    Raises:
+        NotRun: It is none.
+    """
     if isinstance(node, exp.Literal) and node.is_string:
         return str(node.this)
     raise NotRun(f"{what} that is not a literal")
 
 
 def call(name: str, *arguments: exp.Expr) -> exp.Expr:
+    """Return a call of a DuckDB function."""
     return exp.Anonymous(this=name, expressions=list(arguments))
 
 
 def _concat(arguments: Arguments) -> exp.Expr:
+    """Translate concat, which is null if any argument is."""
     joined = arguments[0]
     for other in arguments[1:]:
         joined = exp.DPipe(this=joined, expression=other)
@@ -60,6 +71,8 @@ def _concat(arguments: Arguments) -> exp.Expr:
 
 
 def _null_if_any(name: str) -> Maker:
+    """Return the translation of a function that is null if any argument is."""
+
     def make(arguments: Arguments) -> exp.Expr:
         missing = exp.or_(*(exp.Is(this=a.copy(), expression=exp.Null()) for a in arguments))
         return exp.Case(ifs=[exp.If(this=missing, true=exp.Null())], default=call(name, *arguments))
@@ -68,6 +81,8 @@ def _null_if_any(name: str) -> Maker:
 
 
 def _time(template: str, convert: Callable[[str], str]) -> Maker:
+    """Return the translation of a function with a format of times."""
+
     def make(arguments: Arguments) -> exp.Expr:
         return fill(template, [arguments[0], raw(convert(text_of(arguments[1], "a date format")))])
 
@@ -80,6 +95,7 @@ _UNITS = frozenset(
 
 
 def _unit(node: exp.Expr) -> str:
+    """Return a unit of time."""
     unit = text_of(node, "a unit of time").lower()
     if unit not in _UNITS:
         raise QueryFailed("INVALID_FUNCTION_ARGUMENT", f"'{unit}' is not a valid TIMESTAMP field")
@@ -87,6 +103,7 @@ def _unit(node: exp.Expr) -> str:
 
 
 def _date_add(arguments: Arguments) -> exp.Expr:
+    """Translate date_add."""
     unit = _unit(arguments[0])
     if unit == "quarter":
         return fill("($3 + CAST($2 AS BIGINT) * INTERVAL '3 months')", arguments)
@@ -94,16 +111,19 @@ def _date_add(arguments: Arguments) -> exp.Expr:
 
 
 def _in_units(template: str) -> Maker:
+    """Return the translation of a function whose first argument is a unit of time."""
     return lambda arguments: fill(template, [raw(_unit(arguments[0])), *arguments[1:]])
 
 
 def _regexp_replace(arguments: Arguments) -> exp.Expr:
+    """Translate regexp_replace."""
     replacement = text_of(arguments[2], "a replacement") if len(arguments) == 3 else ""
     converted = re.sub(r"\$(\d)", r"\\\1", replacement.replace("\\", "\\\\"))
     return fill("regexp_replace($1, $2, $3, 'g')", [*arguments[:2], raw(converted)])
 
 
 def _regexp_extract(arguments: Arguments) -> exp.Expr:
+    """Translate regexp_extract, which is null without a match."""
     group = arguments[2] if len(arguments) == 3 else exp.Literal.number(0)
     return fill(
         "CASE WHEN regexp_matches($1, $2) THEN regexp_extract($1, $2, $3) END",
@@ -112,16 +132,17 @@ def _regexp_extract(arguments: Arguments) -> exp.Expr:
 
 
 def _cardinality(arguments: Arguments) -> exp.Expr:
+    """Translate cardinality, of a map or of an array."""
     is_map = isinstance(arguments[0], exp.Anonymous) and str(arguments[0].this).lower().startswith(
         "map"
     )
     return fill("CAST(cardinality($1) AS BIGINT)" if is_map else "len($1)", arguments)
 
 
-def _by(name: str) -> Maker:
-    """max_by and min_by.
+def _extreme_by(name: str) -> Maker:
+    """Return the translation of max_by or min_by.
 
-    Of three arguments: a list of n, also of nulls, of the rows whose y is not null.
+    With three arguments it is a list of n, also of nulls, of the rows whose y is not null.
     """
 
     def make(arguments: Arguments) -> exp.Expr:
@@ -141,6 +162,7 @@ def _by(name: str) -> Maker:
 
 
 def _array_join(arguments: Arguments) -> exp.Expr:
+    """Translate array_join."""
     if len(arguments) == 2:
         return call("array_to_string", *arguments)
     return fill(
@@ -150,6 +172,7 @@ def _array_join(arguments: Arguments) -> exp.Expr:
 
 
 def _matches(template: str) -> Rule:
+    """Return a rule for a function of an array and a predicate."""
     return Rule(2, 2, template)
 
 
@@ -175,8 +198,8 @@ RULES: dict[str, Rule] = {
     "arbitrary": Rule(1, 1, "any_value(*)"),
     "any_value": Rule(1, 1, "any_value(*)"),
     "every": Rule(1, 1, "bool_and(*)"),
-    "max_by": Rule(2, 3, _by("arg_max")),
-    "min_by": Rule(2, 3, _by("arg_min")),
+    "max_by": Rule(2, 3, _extreme_by("arg_max")),
+    "min_by": Rule(2, 3, _extreme_by("arg_min")),
     "approx_distinct": Rule(1, 1, "approx_count_distinct(*)"),
     "approx_percentile": Rule(2, 2, "quantile_disc(*)"),
     "bitwise_and_agg": Rule(1, 1, "bit_and(*)"),
@@ -348,46 +371,58 @@ RULES: dict[str, Rule] = {
 # What a template calls that DuckDB does not have.
 PRELUDE = """
 CREATE MACRO trino_bytes(x) AS CASE WHEN typeof(x) = 'BLOB' THEN x
- ELSE error('TRINO Unexpected parameters (varchar) for function md5, sha1 or sha256. Expected: varbinary') END;
+ ELSE error('TRINO Unexpected parameters (varchar) for function md5, sha1 or sha256. \
+Expected: varbinary') END;
 CREATE MACRO trino_from_unixtime(x) AS CASE WHEN typeof(x) = 'VARCHAR'
- THEN error('TRINO Unexpected parameters (varchar) for function from_unixtime. Expected: from_unixtime(double)')
+ THEN error('TRINO Unexpected parameters (varchar) for function from_unixtime. \
+Expected: from_unixtime(double)')
  ELSE to_timestamp(round(CAST(x AS DOUBLE), 3)) END;
-CREATE MACRO trino_scalar(x, p) AS CASE WHEN json_type(x, p) IN ('OBJECT', 'ARRAY') THEN NULL ELSE json_extract_string(x, p) END;
+CREATE MACRO trino_scalar(x, p) AS CASE WHEN json_type(x, p) IN ('OBJECT', 'ARRAY') THEN NULL
+ ELSE json_extract_string(x, p) END;
 CREATE MACRO trino_json_text(x) AS CASE WHEN json_type(x) IN ('OBJECT', 'ARRAY')
- THEN error('TRINO_CAST Cannot cast to varchar. Expected a scalar, but got a JSON array or object') ELSE json_extract_string(x, '$') END;
-CREATE MACRO trino_named_types(t) AS replace(replace(replace(replace(replace(replace(replace(replace(t,
- 'TIMESTAMP WITH TIME ZONE', 'TIMESTAMP(3)_WITH_TIME_ZONE'), 'FLOAT', 'REAL'), 'BLOB', 'VARBINARY'), 'STRUCT(', 'ROW('), 'TUPLE(', 'ROW('),
+ THEN error('TRINO_CAST Cannot cast to varchar. Expected a scalar, but got a JSON array or object')
+ ELSE json_extract_string(x, '$') END;
+CREATE MACRO trino_named_types(t) AS
+ replace(replace(replace(replace(replace(replace(replace(replace(t,
+ 'TIMESTAMP WITH TIME ZONE', 'TIMESTAMP(3)_WITH_TIME_ZONE'), 'FLOAT', 'REAL'), 'BLOB', 'VARBINARY'),
+ 'STRUCT(', 'ROW('), 'TUPLE(', 'ROW('),
  'HUGEINT', 'BIGINT'), '"NULL"', 'UNKNOWN'), 'INTERVAL', 'INTERVAL DAY TO SECOND');
 CREATE MACRO trino_time_types(t) AS regexp_replace(regexp_replace(t,
- '\\bTIMESTAMP(?:_MS|_NS|_S)?\\b([^(]|$)', 'TIMESTAMP(3)\\1', 'g'), '\\bTIME\\b([^(]|$)', 'TIME(3)\\1', 'g');
+ '\\bTIMESTAMP(?:_MS|_NS|_S)?\\b([^(]|$)', 'TIMESTAMP(3)\\1', 'g'),
+ '\\bTIME\\b([^(]|$)', 'TIME(3)\\1', 'g');
 CREATE MACRO trino_array_types(t) AS regexp_replace(regexp_replace(t,
  '([A-Z_]+(?:\\([^()]*\\))?(?:_WITH_TIME_ZONE)?)\\[\\]', 'ARRAY(\\1)', 'g'),
  '([A-Z_]+\\((?:[^()]|\\([^()]*\\))*\\))\\[\\]', 'ARRAY(\\1)', 'g');
-CREATE MACRO trino_typeof(x) AS replace(lower(trino_array_types(trino_time_types(trino_named_types(typeof(x))))),
+CREATE MACRO trino_typeof(x) AS replace(
+ lower(trino_array_types(trino_time_types(trino_named_types(typeof(x))))),
  '_with_time_zone', ' with time zone');
 CREATE MACRO trino_iso8601(x) AS CAST(CASE
- WHEN regexp_matches(x, 'T.*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$') THEN x ELSE concat(x, 'Z') END AS TIMESTAMPTZ);
+ WHEN regexp_matches(x, 'T.*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$') THEN x
+ ELSE concat(x, 'Z') END AS TIMESTAMPTZ);
 """
 
 
-def translate_call(name: str, arguments: Arguments, at: tuple[int, int]) -> exp.Expr:
-    """A call in DuckDB. FUNCTION_NOT_FOUND for a wrong number of arguments; NotRun for what this
-    stack lacks.
+def translate_call(name: str, arguments: Arguments, position: tuple[int, int]) -> exp.Expr:
+    """Return a call in DuckDB.
+
+    Raises:
+        QueryFailed: The number of arguments is wrong (FUNCTION_NOT_FOUND).
+        NotRun: This stack lacks the function.
     """
     rule = RULES.get(name)
     if rule is None:
-        raise NotRun(f"the function {name}", at=at)
+        raise NotRun(f"the function {name}", position=position)
     if not rule.least <= len(arguments) <= rule.most:
         raise QueryFailed(
             "FUNCTION_NOT_FOUND",
             f"Unexpected parameters ({len(arguments)} of them) for function {name}",
-            at=at,
+            position=position,
         )
     return fill(rule.make, arguments) if isinstance(rule.make, str) else rule.make(arguments)
 
 
 def fill(template: str, arguments: Arguments) -> exp.Expr:
-    """A template with its arguments: $n, or (*) for all of them."""
+    """Return a template with its arguments: $n, or (*) for all of them."""
     simple = re.fullmatch(r"(\w+)\(\*\)", template)
     if simple:
         return call(simple.group(1), *arguments)
@@ -407,7 +442,7 @@ def fill(template: str, arguments: Arguments) -> exp.Expr:
 
 
 class _Plain(DuckDB):
-    """DuckDB in which functions stay as they are written."""
+    """DuckDB's dialect, in which functions stay as they are written."""
 
     class Parser(DuckDBParser):
         FUNCTIONS: ClassVar[dict[str, Any]] = {}

@@ -1,5 +1,4 @@
-"""What can be said about an expression's type from its text and the tables' columns: enough for the
-rules that depend on it.
+"""Types of expressions, inferred from their text and the tables' columns, for the rules.
 
 Trino divides decimals to the larger of the two scales, and a date plus days is a date; DuckDB does
 neither.
@@ -15,6 +14,8 @@ from sqlglot import expressions as exp
 
 
 class Kind(msgspec.Struct, frozen=True):
+    """A type, as far as a rule depends on it."""
+
     name: str  # int, decimal, double, date, timestamp, json, array, char, other
     scale: int = 0
 
@@ -40,20 +41,24 @@ _NAMED = {
 _NODES: dict[type[exp.Expr], Kind] = {exp.CurrentDate: DATE, exp.ParseJSON: JSON, exp.Array: ARRAY}
 _INTS = frozenset({"tinyint", "smallint", "int", "integer", "bigint"})
 _DOUBLES = frozenset(
-    """ln log log2 log10 exp sqrt cbrt sin cos tan asin acos atan atan2 sinh cosh tanh rand random pi e degrees radians pow power stddev
-    stddev_pop stddev_samp variance var_pop var_samp corr covar_pop covar_samp regr_slope regr_intercept kurtosis skewness to_unixtime
-    geometric_mean percent_rank cume_dist infinity nan""".split(),
+    """ln log log2 log10 exp sqrt cbrt sin cos tan asin acos atan atan2 sinh cosh tanh rand random
+    pi e degrees radians pow power stddev stddev_pop stddev_samp variance var_pop var_samp corr
+    covar_pop covar_samp regr_slope regr_intercept kurtosis skewness to_unixtime geometric_mean
+    percent_rank cume_dist infinity nan""".split(),
 )
 _COUNTS = frozenset(
-    """count count_if approx_distinct row_number rank dense_rank ntile length strpos year month day hour minute second quarter week
-    day_of_week day_of_month day_of_year date_diff cardinality millisecond codepoint""".split(),
+    """count count_if approx_distinct row_number rank dense_rank ntile length strpos year month day
+    hour minute second quarter week day_of_week day_of_month day_of_year date_diff cardinality
+    millisecond codepoint""".split(),
 )
 _ARRAYS = frozenset(
-    """array_agg array_distinct array_except array_intersect array_remove array_sort array_union filter flatten map_entries map_keys
-    map_values regexp_extract_all regexp_split sequence slice split transform""".split(),
+    """array_agg array_distinct array_except array_intersect array_remove array_sort array_union
+    filter flatten map_entries map_keys map_values regexp_extract_all regexp_split sequence slice
+    split transform""".split(),
 )
 _AS_FIRST = frozenset(
-    """sum min max min_by max_by abs arbitrary any_value first_value last_value lag lead nth_value nullif try round""".split(),
+    """sum min max min_by max_by abs arbitrary any_value first_value last_value lag lead nth_value
+    nullif try round""".split(),
 )
 _FUNCTIONS = {
     **dict.fromkeys(_DOUBLES, DOUBLE),
@@ -72,27 +77,29 @@ _AS_ARGUMENTS = {
 
 
 class Types:
-    """Kinds of columns by name: those that have the same kind in every table of the statement, and
-    its own aliases.
+    """The kinds of a statement's columns and expressions.
+
+    A column has a kind if it is the same in every table of the statement; the statement's own
+    aliases have theirs.
     """
 
     def __init__(self, columns: Mapping[str, set[str]], query: exp.Expr) -> None:
         self._columns = {
-            name: {_of_hive(kind) for kind in kinds} for name, kinds in columns.items()
+            name: {_kind_of_hive_type(kind) for kind in kinds} for name, kinds in columns.items()
         }
         self._aliases: dict[str, list[exp.Expr]] = {}
         for alias in query.find_all(exp.Alias):
             self._aliases.setdefault(alias.alias.lower(), []).append(alias.this)
         self._busy: set[str] = set()
 
-    def of(self, node: exp.Expr | None) -> Kind | None:  # noqa: C901, PLR0911  one line a kind
-        """None: not known."""
+    def kind_of(self, node: exp.Expr | None) -> Kind | None:  # noqa: C901, PLR0911  one line a kind
+        """Return the kind of an expression; None: it is not known."""
         if node is None or isinstance(node, exp.Null):
             return None
         if isinstance(node, exp.Literal):
             return OTHER if node.is_string else _literal(str(node.this))
         if isinstance(node, (exp.Cast, exp.TryCast)):
-            return _of_type(node.to)
+            return _kind_of_type(node.to)
         if isinstance(
             node,
             (
@@ -105,7 +112,9 @@ class Types:
                 exp.Distinct,
             ),
         ):
-            return self.of(node.this if node.this is not None else (node.expressions or [None])[0])
+            return self.kind_of(
+                node.this if node.this is not None else (node.expressions or [None])[0]
+            )
         if isinstance(node, exp.Column):
             return self._column(node.name.lower())
         if type(node) in _NODES:
@@ -113,7 +122,7 @@ class Types:
         if isinstance(node, (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod)):
             return self._arithmetic(node)
         if isinstance(node, exp.DPipe):
-            return ARRAY if ARRAY in (self.of(node.left), self.of(node.right)) else OTHER
+            return ARRAY if ARRAY in (self.kind_of(node.left), self.kind_of(node.right)) else OTHER
         if isinstance(node, exp.Case):
             return self._widest(
                 [
@@ -126,32 +135,35 @@ class Types:
         return OTHER
 
     def _column(self, name: str) -> Kind | None:
+        """Return the kind of a column, if it is the same in all tables."""
         if name in self._busy:
             return None
         kinds: set[Kind | None] = set(self._columns.get(name, ()))
         self._busy.add(name)
-        kinds |= {self.of(alias) for alias in self._aliases.get(name, ())}
+        kinds |= {self.kind_of(alias) for alias in self._aliases.get(name, ())}
         self._busy.discard(name)
         return kinds.pop() if len(kinds) == 1 else None
 
     def _function(self, node: exp.Anonymous) -> Kind | None:
+        """Return the kind of a function's result."""
         name, arguments = str(node.this).lower(), node.expressions
         first = arguments[0] if arguments else None
         if name in _FUNCTIONS:
             return _FUNCTIONS[name]
         if name == "concat":
-            return ARRAY if self.of(first) == ARRAY else OTHER
+            return ARRAY if self.kind_of(first) == ARRAY else OTHER
         if name == "avg":
-            kind = self.of(first)
+            kind = self.kind_of(first)
             return DOUBLE if kind == INT else kind
         if name in ("date_add", "date_trunc"):
-            return DATE if len(arguments) > 1 and self.of(arguments[-1]) == DATE else OTHER
+            return DATE if len(arguments) > 1 and self.kind_of(arguments[-1]) == DATE else OTHER
         if name in _AS_ARGUMENTS:
             return self._widest(arguments[_AS_ARGUMENTS[name]])
         return OTHER
 
     def _arithmetic(self, node: exp.Binary) -> Kind | None:
-        left, right = self.of(node.left), self.of(node.right)
+        """Return the kind of an arithmetic expression."""
+        left, right = self.kind_of(node.left), self.kind_of(node.right)
         if DOUBLE in (left, right):
             return DOUBLE
         if DATE in (left, right):
@@ -174,27 +186,33 @@ class Types:
         return OTHER
 
     def _widest(self, nodes: list[exp.Expr | None]) -> Kind | None:
+        """Return the kind that holds all of several values."""
         kinds = [
-            self.of(node) for node in nodes if node is not None and not isinstance(node, exp.Null)
+            self.kind_of(node)
+            for node in nodes
+            if node is not None and not isinstance(node, exp.Null)
         ]
-        known = [kind for kind in kinds if kind is not None]
-        if not known or len(known) < len(kinds):
+        known_kinds = [kind for kind in kinds if kind is not None]
+        if not known_kinds or len(known_kinds) < len(kinds):
             return None
-        if DOUBLE in known:
+        if DOUBLE in known_kinds:
             return DOUBLE
-        if any(kind.name == "decimal" for kind in known):
-            return Kind("decimal", max(kind.scale for kind in known))
-        return known[0]
+        if any(kind.name == "decimal" for kind in known_kinds):
+            return Kind("decimal", max(kind.scale for kind in known_kinds))
+        return known_kinds[0]
 
 
 def _literal(text: str) -> Kind:
-    """A number with a point is a double in Athena, where Trino has a decimal: the suites of
+    """Return the kind of a number.
+
+    A number with a point is a double in Athena, where Trino has a decimal: the suites of
     awswrangler and PyAthena compare floats.
     """
     return DOUBLE if "." in text or "e" in text.lower() else INT
 
 
-def _of_type(kind: exp.DataType) -> Kind:
+def _kind_of_type(kind: exp.DataType) -> Kind:
+    """Return the kind of a type in a cast."""
     name = kind.this.value.lower()
     if name in _INTS:
         return INT
@@ -203,7 +221,8 @@ def _of_type(kind: exp.DataType) -> Kind:
     return _NAMED.get(name, OTHER)
 
 
-def _of_hive(kind: str) -> Kind:
+def _kind_of_hive_type(kind: str) -> Kind:
+    """Return the kind of a column's type in Glue."""
     kind = kind.lower()
     if kind.startswith("decimal"):
         digits = kind.partition(",")[2].rstrip(")")

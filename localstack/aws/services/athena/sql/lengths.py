@@ -1,5 +1,6 @@
-"""How long a text of a result may be: the n of Trino's varchar(n), char(n) and time(n), which
-DuckDB's types do not have.
+"""Lengths of a result's texts: the n of Trino's varchar(n), char(n) and time(n).
+
+DuckDB's types do not have them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 from sqlglot import expressions as exp
 
-from ..tables.catalog import Table
+from ..schemas import Table
 from . import scopes
 
 Length = int | None  # None: no limit, or no text
@@ -26,8 +27,10 @@ _WRAPPERS = (
     exp.RespectNulls,
     exp.Filter,
 )
-_AS_FIRST = frozenset(("lower", "upper", "ltrim", "rtrim", "reverse", "substr", "nullif", "min", "max", "arbitrary", "any_value",
-                       "first_value", "last_value", "lag", "lead"))  # fmt: skip
+_AS_FIRST = frozenset((
+    "lower", "upper", "ltrim", "rtrim", "reverse", "substr", "nullif", "min", "max", "arbitrary",
+    "any_value", "first_value", "last_value", "lag", "lead",
+))  # fmt: skip
 _AS_WIDEST = frozenset({"coalesce", "greatest", "least"})
 
 
@@ -40,7 +43,7 @@ class Digits(int):
 
 
 def length_of_type(kind: str) -> Length:
-    """The n of varchar(n), or a Char."""
+    """Return the n of varchar(n), or a Char; None: the type has no length."""
     match = re.fullmatch(r"(var)?char\((\d+)\)", kind.lower())
     if match is None:
         return None
@@ -48,7 +51,7 @@ def length_of_type(kind: str) -> Length:
 
 
 def type_with_length(kind: str, length: Length) -> str:
-    """DuckDB's type with its n."""
+    """Return DuckDB's type with its n."""
     if isinstance(length, Digits):
         return f"TIME({length:d})" if kind == "TIME" else kind
     if kind != "VARCHAR" or length is None:
@@ -57,29 +60,34 @@ def type_with_length(kind: str, length: Length) -> str:
 
 
 class Lengths:
-    """`tables`: those of a query, by the names that they have in it."""
+    """The lengths of a query's columns.
+
+    Args:
+        tables: The query's tables, by the names that they have in it.
+    """
 
     def __init__(self, tables: Mapping[str, Table]) -> None:
         self._tables = tables
         self._ctes: dict[int, Columns | None] = {}
 
-    def of(self, query: exp.Expr) -> Columns | None:
-        """A limit for each column of a query's result.
+    def columns_of(self, query: exp.Expr) -> Columns | None:
+        """Return each column of a query's result with its limit.
 
-        None where it cannot be said how many there are.
+        None: it cannot be said how many columns there are.
         """
         if isinstance(query, exp.Subquery):
-            return self.of(query.this)
+            return self.columns_of(query.this)
         if isinstance(query, exp.SetOperation):
-            return _union(self.of(query.left), self.of(query.right))
+            return _union(self.columns_of(query.left), self.columns_of(query.right))
         return self._select_columns(query) if isinstance(query, exp.Select) else None
 
-    def at(self, node: exp.Expr) -> Length:
-        """Of an expression in the SELECT around it."""
+    def length_of(self, node: exp.Expr) -> Length:
+        """Return the limit of an expression in the SELECT around it."""
         select = node.find_ancestor(exp.Select)
         return _length(node, self._sources(select)) if select is not None else None
 
     def _select_columns(self, select: exp.Select) -> Columns | None:
+        """Return the columns of a SELECT with their limits."""
         sources = self._sources(select)
         columns: Columns = []
         for item in select.expressions:
@@ -94,12 +102,14 @@ class Lengths:
         return columns
 
     def _sources(self, select: exp.Select) -> Sources:
+        """Return what a SELECT reads from, with the limits of its columns."""
         return {
             source.alias_or_name.lower(): _renamed(self._columns(source), source)
             for source in scopes.sources(select)
         }
 
     def _columns(self, source: exp.Expr) -> Columns | None:
+        """Return the columns of a source with their limits."""
         if isinstance(source, exp.Values):
             rows = [
                 row.expressions if isinstance(row, exp.Tuple) else [row]
@@ -113,17 +123,19 @@ class Lengths:
                 if table is not None
                 else self._of_cte(_cte(source))
             )
-        return self.of(source) if isinstance(source, exp.Subquery) else None
+        return self.columns_of(source) if isinstance(source, exp.Subquery) else None
 
     def _of_cte(self, cte: exp.CTE | None) -> Columns | None:
+        """Return the columns of a common table expression with their limits."""
         if cte is None:
             return None
         if id(cte) not in self._ctes:
-            self._ctes[id(cte)] = _renamed(self.of(cte.this), cte)
+            self._ctes[id(cte)] = _renamed(self.columns_of(cte.this), cte)
         return self._ctes[id(cte)]
 
 
 def _union(left: Columns | None, right: Columns | None) -> Columns | None:
+    """Return the columns of a union with the wider limits."""
     if left is None or right is None or len(left) != len(right):
         return None
     return [
@@ -133,12 +145,14 @@ def _union(left: Columns | None, right: Columns | None) -> Columns | None:
 
 
 def _is_star(item: exp.Expr) -> bool:
+    """Return whether an item of a SELECT is a star."""
     return isinstance(item, exp.Star) or (
         isinstance(item, exp.Column) and isinstance(item.this, exp.Star)
     )
 
 
 def _star_columns(item: exp.Expr, select: exp.Select, sources: Sources) -> Columns | None:
+    """Return the columns that a star stands for."""
     if any(
         join.args.get("using") or join.args.get("method") for join in select.args.get("joins") or ()
     ):
@@ -149,7 +163,7 @@ def _star_columns(item: exp.Expr, select: exp.Select, sources: Sources) -> Colum
 
 
 def _renamed(columns: Columns | None, source: exp.Expr) -> Columns | None:
-    """`AS t (a, b)`."""
+    """Return columns with the names of `AS t (a, b)`."""
     alias = source.args.get("alias")
     names = (
         [column.name.lower() for column in alias.columns]
@@ -162,7 +176,7 @@ def _renamed(columns: Columns | None, source: exp.Expr) -> Columns | None:
 
 
 def _cte(source: exp.Table) -> exp.CTE | None:
-    """The common table expression that the source names. None within a recursive one."""
+    """Return the common table expression that a source names; None within a recursive one."""
     around = list(_ancestors(source))
     named = (
         cte for node in around for cte in _ctes(node) if cte.alias.lower() == source.name.lower()
@@ -172,11 +186,13 @@ def _cte(source: exp.Table) -> exp.CTE | None:
 
 
 def _ctes(node: exp.Expr) -> list[exp.CTE]:
+    """Return the common table expressions that a node declares."""
     with_ = node.args.get("with_")
     return list(with_.expressions) if isinstance(with_, exp.With) else []
 
 
 def _ancestors(node: exp.Expr) -> Iterator[exp.Expr]:
+    """Yield the nodes around a node, from the inside."""
     parent = node.parent
     while parent is not None:
         yield parent
@@ -184,7 +200,7 @@ def _ancestors(node: exp.Expr) -> Iterator[exp.Expr]:
 
 
 def _widest(lengths: Iterable[Length]) -> Length:
-    """No limit as soon as one has none."""
+    """Return the largest limit; none as soon as one text has none."""
     every = list(lengths)
     return (
         None
@@ -194,35 +210,40 @@ def _widest(lengths: Iterable[Length]) -> Length:
 
 
 def _of_all(nodes: Iterable[exp.Expr], sources: Sources) -> Length:
+    """Return the widest limit of several expressions."""
     return _widest(_length(node, sources) for node in nodes if not isinstance(node, exp.Null))
 
 
 def _length(node: exp.Expr, sources: Sources) -> Length:
+    """Return the limit of an expression."""
     rule = next((rule for kinds, rule in _RULES if isinstance(node, kinds)), None)
     return rule(node, sources) if rule is not None else None
 
 
 def _of_literal(literal: exp.Literal, _sources: Sources) -> Length:
+    """Return the length of a literal text."""
     return len(literal.this) if literal.is_string else None
 
 
 def _of_cast(cast: exp.Cast, _sources: Sources) -> Length:
+    """Return the limit of a cast."""
     if (
         cast.to.this == exp.DataType.Type.TIME
         and isinstance(cast.this, exp.Literal)
         and cast.to.expressions
     ):
-        return Digits(
-            min(6, int(cast.to.expressions[0].name))
-        )  # TIME '13:24:11' is parsed as a cast to TIME(0)
+        # TIME '13:24:11' is parsed as a cast to TIME(0)
+        return Digits(min(6, int(cast.to.expressions[0].name)))
     return length_of_type(cast.to.sql(dialect="trino"))
 
 
 def _of_wrapped(node: exp.Expr, sources: Sources) -> Length:
+    """Return the limit of the expression inside."""
     return _length(node.this, sources)
 
 
 def _of_case(case: exp.Case, sources: Sources) -> Length:
+    """Return the limit of a CASE."""
     return _of_all(
         [
             *(branch.args["true"] for branch in case.args["ifs"]),
@@ -233,16 +254,18 @@ def _of_case(case: exp.Case, sources: Sources) -> Length:
 
 
 def _of_column(column: exp.Column, sources: Sources) -> Length:
+    """Return the limit of a column."""
     table, name = column.table.lower(), column.name.lower()
-    there = [columns for source, columns in sources.items() if table in ("", source)]
-    if None in there:
+    candidates = [columns for source, columns in sources.items() if table in ("", source)]
+    if None in candidates:
         return None
     return next(
-        (length for columns in there for other, length in columns or () if other == name), None
+        (length for columns in candidates for other, length in columns or () if other == name), None
     )
 
 
 def _of_function(call: exp.Anonymous, sources: Sources) -> Length:
+    """Return the limit of a function's result."""
     name, arguments = str(call.this).lower(), call.expressions
     if name in _AS_FIRST:
         return _length(arguments[0], sources) if arguments else None

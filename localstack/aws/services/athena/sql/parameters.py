@@ -2,8 +2,7 @@
 
 An execution parameter that is a constant of SQL (`1`, `'usa'`, `DATE '2020-01-01'`, `CAST('1' AS
 bigint)`) is that constant; a word, or what does not parse, is a text: AWS's own awswrangler passes
-`Washington`. The values of EXECUTE
-... USING are SQL and nothing else.
+`Washington`. The values of EXECUTE ... USING are SQL and nothing else.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _NOT_CONSTANT = (exp.Column, exp.Query, exp.Placeholder, exp.Star)
 
 
 def as_sql(parameter: str) -> str:
-    """An execution parameter as SQL."""
+    """Return an execution parameter as SQL."""
     try:
         tree = check.accept(f"SELECT {parameter}")
     except (Malformed, QueryFailed):
@@ -31,16 +30,20 @@ def as_sql(parameter: str) -> str:
 
 
 def _literal(parameter: str) -> str:
-    """A call of a function that Athena lacks is SQL all the same: the query fails with its name."""
+    """Return a parameter that does not parse as SQL.
+
+    A call of a function that Athena lacks stays one: the query fails with its name.
+    """
     return parameter if parameter.rstrip().endswith(")") else _quoted(parameter)
 
 
 def _quoted(text: str) -> str:
+    """Return a text as a literal of SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def _constant(tree: exp.Query) -> exp.Expr | None:
-    """The one expression of `SELECT expression` when it needs no table; None for anything else."""
+    """Return the one expression of `SELECT expression` when it needs no table; else None."""
     clauses = any(value for key, value in tree.args.items() if key != "expressions")
     if not isinstance(tree, exp.Select) or len(tree.expressions) != 1 or clauses:
         return None
@@ -49,9 +52,10 @@ def _constant(tree: exp.Query) -> exp.Expr | None:
 
 
 def _value(parameter: str) -> exp.Expr | None:
-    """The constant that a parameter's text is, None where it is none.
+    """Return the constant that a parameter's text is; None where it is none.
 
-    QueryFailed for a function or a type that Athena lacks.
+    Raises:
+        QueryFailed: Athena lacks its function or its type.
     """
     try:
         return _constant(check.parsed(f"SELECT {parameter}"))
@@ -60,9 +64,10 @@ def _value(parameter: str) -> exp.Expr | None:
 
 
 def bind(text: str, query: exp.Expr, parameters: Sequence[str]) -> None:
-    """Put the values in the place of the marks, in the order in which the marks are written.
+    """Put values in the place of the question marks, in the order in which these are written.
 
-    INVALID_PARAMETER_USAGE for another number.
+    Raises:
+        QueryFailed: There are more or fewer (INVALID_PARAMETER_USAGE).
     """
     marks = sorted(query.find_all(exp.Placeholder), key=lambda mark: int(mark.meta[check.WRITTEN]))
     if len(marks) != len(parameters):
@@ -76,6 +81,6 @@ def bind(text: str, query: exp.Expr, parameters: Sequence[str]) -> None:
             raise QueryFailed(
                 "SYNTAX_ERROR",
                 f"the parameter {parameter!r} is not a constant",
-                at=check.place(text, mark),
+                position=check.place(text, mark),
             )
         mark.replace(value if isinstance(value, exp.Literal) else exp.Paren(this=value))

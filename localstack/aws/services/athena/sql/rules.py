@@ -18,10 +18,14 @@ from .inference import ARRAY, CHAR, DATE, DOUBLE, JSON, TIMESTAMP, Kind, Types
 PRELUDE = (
     functions.PRELUDE
     + """
-CREATE MACRO trino_append(a, x) AS CASE WHEN a IS NULL OR x IS NULL THEN NULL ELSE list_append(a, x) END;
-CREATE MACRO trino_prepend(x, a) AS CASE WHEN a IS NULL OR x IS NULL THEN NULL ELSE list_prepend(x, a) END;
-CREATE MACRO trino_nonzero(b) AS CASE WHEN b = 0 AND typeof(b) NOT IN ('DOUBLE', 'FLOAT') THEN error('Division by zero') ELSE b END;
-CREATE MACRO trino_divide(a, b) AS CASE WHEN b = 0 THEN CAST(CASE WHEN a > 0 THEN 'inf' WHEN a < 0 THEN '-inf' WHEN a = 0 THEN 'nan' END
+CREATE MACRO trino_append(a, x) AS CASE WHEN a IS NULL OR x IS NULL THEN NULL
+ ELSE list_append(a, x) END;
+CREATE MACRO trino_prepend(x, a) AS CASE WHEN a IS NULL OR x IS NULL THEN NULL
+ ELSE list_prepend(x, a) END;
+CREATE MACRO trino_nonzero(b) AS CASE
+ WHEN b = 0 AND typeof(b) NOT IN ('DOUBLE', 'FLOAT') THEN error('Division by zero') ELSE b END;
+CREATE MACRO trino_divide(a, b) AS CASE WHEN b = 0
+ THEN CAST(CASE WHEN a > 0 THEN 'inf' WHEN a < 0 THEN '-inf' WHEN a = 0 THEN 'nan' END
  AS DOUBLE) ELSE CAST(a AS DOUBLE) / b END;
 """
 )
@@ -35,7 +39,7 @@ _NULLS = {
 
 
 class _Noted(msgspec.Struct, frozen=True):
-    """What was written, before anything was translated."""
+    """The text and the kinds of a node, before anything was translated."""
 
     text: str
     now: datetime
@@ -45,11 +49,14 @@ class _Noted(msgspec.Struct, frozen=True):
 
 
 def rewrite(text: str, query: exp.Query, types: Types, now: datetime) -> None:
-    """Bottom up, so that a rule sees arguments that are translated already; kinds are those of what
-    was written.
+    """Translate a query's nodes from the leaves up.
+
+    A rule sees arguments that are translated already, and the kinds of what was written.
     """
     nodes = [node for node in query.walk() if type(node) in _RULES]
-    noted = {id(node): _Noted(text, now, types.of(node), *_sides(types, node)) for node in nodes}
+    noted = {
+        id(node): _Noted(text, now, types.kind_of(node), *_sides(types, node)) for node in nodes
+    }
     for node in reversed(nodes):
         if node.parent is None and node is not query:
             continue
@@ -59,18 +66,20 @@ def rewrite(text: str, query: exp.Query, types: Types, now: datetime) -> None:
 
 
 def _sides(types: Types, node: exp.Expr) -> tuple[Kind | None, Kind | None]:
+    """Return the kinds of a node's operands."""
     if isinstance(node, exp.Binary):
-        return types.of(node.left), types.of(node.right)
+        return types.kind_of(node.left), types.kind_of(node.right)
     if isinstance(node, (exp.In, exp.Between)):
         values = (
-            types.of(value)
+            types.kind_of(value)
             for value in (node.this, *node.expressions, node.args.get("low"), node.args.get("high"))
         )
         return (CHAR if CHAR in values else None), None
-    return (types.of(node.this), None) if isinstance(node, exp.Cast) else (None, None)
+    return (types.kind_of(node.this), None) if isinstance(node, exp.Cast) else (None, None)
 
 
 def _function(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
+    """Translate a function call."""
     name = str(node.this).lower()
     call = functions.translate_call(name, node.expressions, check.place(noted.text, node))
     if isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls)) and name in _NULLS:
@@ -93,7 +102,10 @@ def _function(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
 
 
 def _sum(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
-    """A date and an interval are a date, two dates an interval; a date and a number are an error."""
+    """Translate + and - of dates.
+
+    A date and an interval are a date, two dates an interval; a date and a number are an error.
+    """
     if noted.left == noted.right == DATE and isinstance(node, exp.Sub):
         return functions.fill(
             "to_days(CAST($1 - $2 AS INTEGER))", [node.left.copy(), node.right.copy()]
@@ -106,13 +118,13 @@ def _sum(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
         raise QueryFailed(
             "TYPE_MISMATCH",
             f"Cannot apply operator: date {sign} integer",
-            at=check.place(noted.text, node),
+            position=check.place(noted.text, node),
         )
     return None
 
 
 def _array_concatenation(node: exp.DPipe, noted: _Noted) -> exp.Expr | None:
-    """An array and an element."""
+    """Translate || of an array and an element."""
     if noted.left == ARRAY and _no_array(node.right, noted.right):
         return functions.call("trino_append", node.left.copy(), node.right.copy())
     if noted.right == ARRAY and _no_array(node.left, noted.left):
@@ -121,7 +133,10 @@ def _array_concatenation(node: exp.DPipe, noted: _Noted) -> exp.Expr | None:
 
 
 def _no_array(node: exp.Expr, kind: Kind | None) -> bool:
-    """What is taken out of something may be an array, too."""
+    """Return whether an operand of || is surely no array.
+
+    What is taken out of something may be one.
+    """
     taken = isinstance(node.unnest(), (exp.Bracket, exp.Dot, exp.Query)) or (
         isinstance(node, exp.Anonymous)
         and str(node.this).lower() in ("array_max", "array_min", "element_at")
@@ -130,11 +145,11 @@ def _no_array(node: exp.Expr, kind: Kind | None) -> bool:
 
 
 def _pad_char(node: exp.Expr, noted: _Noted) -> None:
-    """A char(n) is equal to what differs from it in the spaces at its end."""
+    """Compare a char(n) without the spaces at its end."""
     if CHAR not in (noted.left, noted.right):
         return
     if node.args.get("query") is not None:
-        raise NotRun("IN (SELECT ...) of a char(n)", at=check.place(noted.text, node))
+        raise NotRun("IN (SELECT ...) of a char(n)", position=check.place(noted.text, node))
     for key in ("this", "expression", "expressions", "low", "high"):
         value = node.args.get(key)
         if isinstance(value, list):
@@ -146,47 +161,55 @@ def _pad_char(node: exp.Expr, noted: _Noted) -> None:
 
 
 def _remainder(node: exp.Expr, _noted: _Noted) -> None:
+    """Let a remainder of a division by zero fail, as in Trino."""
     if not _nonzero(node.expression) and not _is_in_try(node):
         node.set("expression", functions.call("trino_nonzero", node.expression.copy()))
 
 
 def _today(_node: exp.Expr, noted: _Noted) -> exp.Expr:
+    """Translate CURRENT_DATE."""
     return exp.cast(functions.raw(f"{noted.now:%Y-%m-%d}"), "date")
 
 
 def _local(_node: exp.Expr, noted: _Noted) -> exp.Expr:
+    """Translate LOCALTIMESTAMP."""
     return exp.cast(functions.raw(_millis(noted.now)), "timestamp")
 
 
 def _instant(_node: exp.Expr, noted: _Noted) -> exp.Expr:
+    """Translate CURRENT_TIMESTAMP."""
     return exp.cast(functions.raw(_millis(noted.now) + "+00"), "timestamptz")
 
 
 def _time(_node: exp.Expr, noted: _Noted) -> exp.Expr:
+    """Translate LOCALTIME."""
     return exp.cast(functions.raw(_millis(noted.now).partition(" ")[2]), "time")
 
 
 def _catalog(_node: exp.Expr, _noted: _Noted) -> exp.Expr:
+    """Translate CURRENT_CATALOG."""
     return exp.cast(functions.raw(CATALOG), "varchar")
 
 
 def _not_run(name: str) -> Callable[[exp.Expr, _Noted], None]:
-    """DuckDB would tell its own."""
+    """Return a rule that refuses a node which DuckDB would answer in its own way."""
 
     def refuse(node: exp.Expr, noted: _Noted) -> None:
-        raise NotRun(name, at=check.place(noted.text, node))
+        raise NotRun(name, position=check.place(noted.text, node))
 
     return refuse
 
 
 def _zone(node: exp.Expr, noted: _Noted) -> exp.Expr:
+    """Translate AT TIME ZONE, for UTC alone."""
     zone = functions.text_of(node.args["zone"], "a time zone")
     if zone.upper() not in ("UTC", "ETC/UTC", "GMT", "Z"):
-        raise NotRun(f"AT TIME ZONE '{zone}' (only 'UTC')", at=check.place(noted.text, node))
+        raise NotRun(f"AT TIME ZONE '{zone}' (only 'UTC')", position=check.place(noted.text, node))
     return exp.cast(node.this.copy(), "timestamptz")
 
 
 def _division(node: exp.Expr, noted: _Noted) -> exp.Expr:
+    """Translate a division, by the kind of its result."""
     a, b = exp.Paren(this=node.this.copy()), node.expression.copy()
     if noted.kind == DOUBLE:
         return functions.call("trino_divide", a, b)
@@ -202,19 +225,23 @@ def _division(node: exp.Expr, noted: _Noted) -> exp.Expr:
 
 
 def _rounded_quotient(node: exp.Expr, kind: Kind) -> exp.Expr:
-    """Trino rounds the quotient of decimals half up, to the larger of the two scales."""
+    """Round the quotient of decimals half up, to the larger of the two scales, as Trino does."""
     return exp.cast(
         functions.call("round", node, exp.Literal.number(kind.scale)), f"decimal(38, {kind.scale})"
     )
 
 
 def _nonzero(node: exp.Expr) -> bool:
+    """Return whether an operand is a number other than 0."""
     inner = node.unnest()
     return isinstance(inner, exp.Literal) and not inner.is_string and float(inner.name) != 0
 
 
 def _is_in_try(node: exp.Expr) -> bool:
-    """Inside TRY, where a division by zero is null; DuckDB's TRY does not take error()."""
+    """Return whether a node is inside TRY, where a division by zero is null.
+
+    DuckDB's TRY does not take error().
+    """
     parent = node.parent
     while parent is not None:
         if isinstance(parent, exp.Anonymous) and str(parent.this).lower() == "try":
@@ -224,12 +251,13 @@ def _is_in_try(node: exp.Expr) -> bool:
 
 
 def _cast(node: Any, noted: _Noted) -> exp.Expr | None:
+    """Translate a cast by its type."""
     rule = _CASTS.get(node.to.this)
     return rule(node, noted) if rule is not None else None
 
 
 def _as_decimal(node: exp.Cast, _noted: _Noted) -> None:
-    """DECIMAL '1.50' has two digits; of a cast to DECIMAL there are none."""
+    """Set the digits of a cast to DECIMAL: DECIMAL '1.50' has two, a cast without digits none."""
     if not node.to.expressions:
         literal = isinstance(node.this, exp.Literal) and node.this.is_string
         scale = len(str(node.this.this).partition(".")[2]) if literal else 0
@@ -237,7 +265,7 @@ def _as_decimal(node: exp.Cast, _noted: _Noted) -> None:
 
 
 def _as_json(node: exp.Cast, _noted: _Noted) -> exp.Expr:
-    """A text is a JSON string."""
+    """Translate a cast to JSON: a text is a JSON string."""
     literal = isinstance(node.this, exp.Literal) and node.this.is_string
     return functions.call(
         "to_json", exp.cast(node.this.copy(), "varchar") if literal else node.this.copy()
@@ -245,7 +273,7 @@ def _as_json(node: exp.Cast, _noted: _Noted) -> exp.Expr:
 
 
 def _as_timestamp(node: exp.Cast, _noted: _Noted) -> exp.Expr | None:
-    """timestamp(3)."""
+    """Translate a cast to TIMESTAMP, which is a timestamp(3)."""
     node.set("to", exp.DataType.build("timestamp"))
     if isinstance(node.this, exp.Literal):
         return None
@@ -254,11 +282,12 @@ def _as_timestamp(node: exp.Cast, _noted: _Noted) -> exp.Expr | None:
 
 
 def _as_instant(node: exp.Cast, _noted: _Noted) -> None:
+    """Translate a cast to TIMESTAMP WITH TIME ZONE."""
     node.set("to", exp.DataType.build("timestamptz"))
 
 
 def _as_varchar(node: exp.Cast, noted: _Noted) -> exp.Expr | None:
-    """VARCHAR(n) cuts; a timestamp has its milliseconds."""
+    """Translate a cast to VARCHAR: VARCHAR(n) cuts; a timestamp has its milliseconds."""
     size = node.to.expressions
     node.set("to", exp.DataType.build("varchar"))
     if noted.left == JSON:
@@ -271,7 +300,7 @@ def _as_varchar(node: exp.Cast, noted: _Noted) -> exp.Expr | None:
 
 
 def _as_char(node: exp.Cast, _noted: _Noted) -> exp.Expr:
-    """CHAR(n) cuts, and fills with spaces."""
+    """Translate a cast to CHAR(n), which cuts, and fills with spaces."""
     size = node.to.expressions[0].this.copy() if node.to.expressions else exp.Literal.number(1)
     text = type(node)(this=node.this.copy(), to=exp.DataType.build("varchar"))
     return functions.fill("rpad(left($1, $2), $2, ' ')", [text, size])
@@ -288,10 +317,12 @@ _CASTS: dict[Any, Callable[[exp.Cast, _Noted], exp.Expr | None]] = {
 
 
 def _json(node: exp.Expr, _noted: _Noted) -> exp.Expr:
+    """Translate a JSON literal."""
     return functions.call("json", functions.raw(node.this.name))
 
 
 def _millis(now: datetime) -> str:
+    """Return a time with its milliseconds."""
     return f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03d}"
 
 

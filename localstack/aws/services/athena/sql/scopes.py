@@ -1,5 +1,6 @@
-"""Names: which tables a query reads, and whether its columns are there for Trino, which knows no
-alias inside its own SELECT.
+"""Names in a query: the tables that it reads, and its columns where Trino looks for them.
+
+Trino knows no alias inside its own SELECT.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import msgspec
 from sqlglot import expressions as exp
 
 from ..errors import NotRun, QueryFailed
-from ..tables.catalog import Catalog, Table
+from ..schemas import Table
+from ..tables.catalog import Catalog
 from .checks import place
 
 Names = frozenset[str] | None  # None: not known
@@ -24,12 +26,18 @@ class Read(msgspec.Struct, frozen=True):
 
 
 def tables(text: str, query: exp.Expr, catalog: Catalog, database: str) -> list[Read]:
-    """Every table that is not a CTE's name. SCHEMA_NOT_FOUND, TABLE_NOT_FOUND."""
+    """Return every table that is not the name of a common table expression.
+
+    Raises:
+        QueryFailed: There is no such table (SCHEMA_NOT_FOUND, TABLE_NOT_FOUND).
+        NotRun: It is a table function.
+    """
     reads = []
     for node in list(query.find_all(exp.Table)):
         if not isinstance(node.this, exp.Identifier):
             raise NotRun(
-                f"the table function {node.this.sql(dialect='trino')[:40]}", at=place(text, node)
+                f"the table function {node.this.sql(dialect='trino')[:40]}",
+                position=place(text, node),
             )
         if not node.db and node.name.lower() in _ctes(node):
             continue
@@ -40,7 +48,7 @@ def tables(text: str, query: exp.Expr, catalog: Catalog, database: str) -> list[
 
 
 def _ctes(node: exp.Expr) -> set[str]:
-    """The names of the common table expressions that a node can see."""
+    """Return the names of the common table expressions that a node can see."""
     names: set[str] = set()
     child, parent = node, node.parent
     while parent is not None:
@@ -69,8 +77,10 @@ def _ctes(node: exp.Expr) -> set[str]:
 
 
 def check_aliases(text: str, query: exp.Expr, columns_of: Callable[[exp.Table], Names]) -> None:
-    """COLUMN_NOT_FOUND for the alias of a SELECT that is used in its own WHERE, GROUP BY, HAVING or
-    beside it, as DuckDB would allow.
+    """Refuse an alias of a SELECT that is used in the same SELECT, as DuckDB would allow.
+
+    Raises:
+        QueryFailed: It stands in WHERE, GROUP BY, HAVING or beside the alias (COLUMN_NOT_FOUND).
     """
     for select in query.find_all(exp.Select):
         aliases = {
@@ -78,27 +88,28 @@ def check_aliases(text: str, query: exp.Expr, columns_of: Callable[[exp.Table], 
         }
         if not aliases:
             continue
-        there = _sources(select, columns_of)
-        if there is None:
+        source_columns = _sources(select, columns_of)
+        if source_columns is None:
             continue
         for column in _own_columns(select):
             name = column.name.lower()
             if (
                 not column.table
                 and name in aliases
-                and name not in there
+                and name not in source_columns
                 and not _outer_has(select, name, columns_of)
             ):
                 raise QueryFailed(
                     "COLUMN_NOT_FOUND",
                     f"Column '{name}' cannot be resolved",
-                    at=place(text, column),
+                    position=place(text, column),
                 )
 
 
 def _own_columns(select: exp.Select) -> Iterator[exp.Column]:
-    """The columns in a SELECT's list, WHERE, GROUP BY and HAVING, without those of its subqueries
-    and of lambdas.
+    """Yield the columns of a SELECT's list, WHERE, GROUP BY and HAVING.
+
+    Those of its subqueries and of lambdas are left out.
     """
     parts = [
         *select.expressions,
@@ -111,13 +122,14 @@ def _own_columns(select: exp.Select) -> Iterator[exp.Column]:
 
 
 def sources(select: exp.Select) -> list[exp.Expr]:
-    """What it reads from: after FROM and JOIN."""
+    """Return what a SELECT reads from, after FROM and JOIN."""
     from_ = select.args.get("from_")
     joins = [join.this for join in select.args.get("joins") or ()]
     return [*([from_.this] if from_ is not None else []), *joins]
 
 
 def _sources(select: exp.Select, columns_of: Callable[[exp.Table], Names]) -> Names:
+    """Return the columns of all that a SELECT reads from; None: they are not known."""
     names: set[str] = set()
     for source in sources(select):
         columns = outputs(source, columns_of)
@@ -128,7 +140,7 @@ def _sources(select: exp.Select, columns_of: Callable[[exp.Table], Names]) -> Na
 
 
 def outputs(source: exp.Expr, columns_of: Callable[[exp.Table], Names]) -> Names:  # noqa: PLR0911  one line a kind
-    """The names of the columns that a source or a query gives."""
+    """Return the names of the columns that a source or a query gives; None: they are not known."""
     alias = source.args.get("alias")
     if isinstance(alias, exp.TableAlias) and alias.columns:
         return frozenset(column.name.lower() for column in alias.columns)
@@ -155,17 +167,23 @@ def outputs(source: exp.Expr, columns_of: Callable[[exp.Table], Names]) -> Names
 
 
 def _outer_has(select: exp.Select, name: str, columns_of: Callable[[exp.Table], Names]) -> bool:
+    """Return whether a SELECT around this one has a column of the name."""
     outer = select.find_ancestor(exp.Select)
     while outer is not None:
-        there = _sources(outer, columns_of)
-        if there is None or name in there:
+        outer_columns = _sources(outer, columns_of)
+        if outer_columns is None or name in outer_columns:
             return True
         outer = outer.find_ancestor(exp.Select)
     return False
 
 
-def of_ctes(query: exp.Expr, glue: Callable[[exp.Table], Names]) -> Callable[[exp.Table], Names]:
-    """Columns of a table by Glue, or of the common table expression of that name."""
+def columns_with_ctes(
+    query: exp.Expr, glue: Callable[[exp.Table], Names]
+) -> Callable[[exp.Table], Names]:
+    """Return a function that gives a table's columns.
+
+    It looks among the common table expressions, and else in Glue.
+    """
     ctes = {cte.alias.lower(): cte for cte in query.find_all(exp.CTE)}
     busy: set[str] = set()
 

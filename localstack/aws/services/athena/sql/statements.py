@@ -1,4 +1,4 @@
-"""What kind of statement a text is, and its parts."""
+"""Kinds of statements, and their parts."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Deallocate(msgspec.Struct, frozen=True):
 
 
 class Ddl(msgspec.Struct, frozen=True):
-    """Hive's: ddl/statements.py reads on."""
+    """A statement of Hive's: ddl/statements.py reads on."""
 
     text: str
     words: tuple[str, ...]  # the first few, upper case
@@ -98,7 +98,11 @@ _REFUSED = (
 
 
 def read(text: str) -> Statement:
-    """What a text asks for, by its first words. Malformed when it is no statement of Athena's."""
+    """Return the statement that a text is, by its first words.
+
+    Raises:
+        Malformed: It is no statement of Athena's.
+    """
     words = _words(text)
     start = [token.text.upper() for token in words.tokens[:2]]
     if " ".join(start).startswith(_HIVE):
@@ -112,7 +116,7 @@ def read(text: str) -> Statement:
 
 
 def _words(text: str) -> Words:
-    """Of one statement, without the semicolons at its end."""
+    """Return the words of one statement, without the semicolons at its end."""
     words = Words(text)
     while words.tokens and words.tokens[-1].token_type == TokenType.SEMICOLON:
         words.tokens.pop()
@@ -124,22 +128,28 @@ def _words(text: str) -> Words:
 
 
 def _unsupported_statement(word: str) -> Malformed:
+    """Return the error for a statement that Athena or this stack lacks."""
     if word == "EXPLAIN":
-        return Malformed("the local AWS stack does not run EXPLAIN; Athena does", at=(1, 1))
-    return Malformed(f"Queries of this type are not supported: {word}", at=(1, 1))
+        return Malformed("the local AWS stack does not run EXPLAIN; Athena does", position=(1, 1))
+    return Malformed(f"Queries of this type are not supported: {word}", position=(1, 1))
 
 
 def preparable(text: str) -> Select | Insert | CreateTableAs | Unload:
-    """The statement that PREPARE would hold. Malformed for one that cannot be prepared."""
+    """Return the statement that PREPARE would hold.
+
+    Raises:
+        Malformed: It cannot be prepared.
+    """
     statement = read(text)
     if not isinstance(statement, (Select, Insert, CreateTableAs, Unload)):
         raise Malformed(
-            "PREPARE takes SELECT, INSERT INTO, CREATE TABLE AS and UNLOAD only", at=(1, 1)
+            "PREPARE takes SELECT, INSERT INTO, CREATE TABLE AS and UNLOAD only", position=(1, 1)
         )
     return statement
 
 
 def _execute(words: Words) -> Execute:
+    """Read EXECUTE name [USING value, ...]."""
     name = words.identifier()
     parameters: list[str] = []
     if words.accept("USING"):
@@ -159,6 +169,7 @@ def _execute(words: Words) -> Execute:
 
 
 def _unload(words: Words) -> Unload:
+    """Read UNLOAD (query) TO location WITH (properties)."""
     words.expect("(")
     start, end = words.index, words.closing()
     query = words.blanked(start, end)
@@ -172,6 +183,7 @@ def _unload(words: Words) -> Unload:
 
 
 def _insert(words: Words) -> Insert:
+    """Read INSERT INTO table [(column, ...)] query."""
     name = words.name()
     columns: tuple[str, ...] = ()
     following = words.peek(1)
@@ -191,12 +203,14 @@ def _insert(words: Words) -> Insert:
 
 
 def _create_view(words: Words, *, replace: bool) -> CreateView:
+    """Read CREATE VIEW name AS query."""
     name = words.name()
     words.expect("AS")
     return CreateView(name, words.rest(), replace)
 
 
 def _prepare(words: Words) -> Prepare:
+    """Read PREPARE name FROM query."""
     name = words.identifier()
     words.expect("FROM")
     query = words.rest().strip()
@@ -205,6 +219,7 @@ def _prepare(words: Words) -> Prepare:
 
 
 def _create_table(words: Words) -> CreateTableAs:
+    """Read CREATE TABLE name [WITH (properties)] AS query."""
     exists_ok = words.accept("IF", "NOT", "EXISTS")
     name = words.name()
     properties: dict[str, str | tuple[str, ...]] = {}
@@ -215,7 +230,7 @@ def _create_table(words: Words) -> CreateTableAs:
             "CREATE TABLE needs AS and a query; a table over files is CREATE EXTERNAL TABLE, and "
             "the local AWS stack has no Iceberg tables"
         )
-        raise Malformed(f"mismatched input: {what}", at=(1, 1))
+        raise Malformed(f"mismatched input: {what}", position=(1, 1))
     data = True
     tail = [token.text.upper() for token in words.tokens[-3:]]
     if tail == ["WITH", "NO", "DATA"]:
@@ -227,7 +242,7 @@ def _create_table(words: Words) -> CreateTableAs:
 
 
 def _properties(words: Words) -> dict[str, str | tuple[str, ...]]:
-    """( name = 'text' | number | true | ARRAY['a', ...], ... )."""
+    """Read `( name = 'text' | number | true | ARRAY['a', ...], ... )`."""
     words.expect("(")
     properties: dict[str, str | tuple[str, ...]] = {}
     while True:

@@ -1,5 +1,7 @@
-"""MySQL's formats of times (date_format, date_parse) and Teradata's (to_char, to_date), as
-DuckDB's. Joda's are Hive's, too.
+"""MySQL's and Teradata's formats of times in DuckDB's words.
+
+MySQL's are those of date_format and date_parse, Teradata's those of to_char and to_date. Joda's are
+Hive's, too, and stand in formats/time_patterns.py.
 """
 
 from __future__ import annotations
@@ -9,9 +11,9 @@ import re
 from ..errors import QueryFailed
 
 _MYSQL = {
-    "%Y": "%Y", "%y": "%y", "%m": "%m", "%c": "%-m", "%d": "%d", "%e": "%-d", "%H": "%H", "%k": "%-H", "%h": "%I", "%I": "%I",
-    "%l": "%-I",
-    "%i": "%M", "%s": "%S", "%S": "%S", "%f": "%f", "%p": "%p", "%W": "%A", "%a": "%a", "%b": "%b", "%M": "%B", "%j": "%j",
+    "%Y": "%Y", "%y": "%y", "%m": "%m", "%c": "%-m", "%d": "%d", "%e": "%-d", "%H": "%H",
+    "%k": "%-H", "%h": "%I", "%I": "%I", "%l": "%-I", "%i": "%M", "%s": "%S", "%S": "%S",
+    "%f": "%f", "%p": "%p", "%W": "%A", "%a": "%a", "%b": "%b", "%M": "%B", "%j": "%j",
     "%T": "%H:%M:%S", "%r": "%I:%M:%S %p", "%%": "%%", "%v": "%V", "%x": "%G",
 }  # fmt: skip
 _TERADATA = {
@@ -27,6 +29,8 @@ _TERADATA = {
 
 
 def mysql(pattern: str) -> str:
+    """Return MySQL's format as DuckDB's."""
+
     def directive(match: re.Match[str]) -> str:
         word = match.group()
         if word not in _MYSQL:
@@ -40,6 +44,7 @@ def mysql(pattern: str) -> str:
 
 
 def teradata(pattern: str) -> str:
+    """Return Teradata's format as DuckDB's."""
     return re.sub(
         "yyyy|yy|mm|dd|hh24|hh|mi|ss",
         lambda match: _TERADATA[match.group().lower()],

@@ -1,4 +1,4 @@
-"""A checked query, in DuckDB's words."""
+"""Checked queries in DuckDB's words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from sqlglot import expressions as exp
 from sqlglot.errors import ErrorLevel, UnsupportedError
 
 from ..errors import NotRun, QueryFailed
-from ..tables.catalog import Catalog, Table
+from ..schemas import Table
+from ..tables.catalog import Catalog
 from ..tables.files import HIDDEN
 from . import checks as check
 from . import functions, rules, scopes
@@ -20,43 +21,44 @@ from .parameters import bind
 
 
 class Translated(msgspec.Struct, frozen=True, kw_only=True):
+    """A query for DuckDB, and what has to be loaded for it."""
+
     text: str  # what was written
     sql: str
     # the same with comparisons in the place of equalities: DuckDB compares a text and a number for
     # equality, Trino does not
     probe: str
     tables: dict[str, Table]  # by the names that they have in `sql`
-    columns: (
-        frozenset[str] | None
-    )  # the names that `sql` mentions; None with a star, which reads all
+    # the names that `sql` mentions; None with a star, which reads all
+    columns: frozenset[str] | None
     hidden: frozenset[str]  # of HIDDEN, what `sql` mentions
-    fixed: dict[
-        str, frozenset[str]
-    ]  # columns that are compared with constants, for injected partitions
+    # columns that are compared with constants, for injected partitions
+    fixed: dict[str, frozenset[str]]
     lengths: tuple[Length, ...]  # of the result's columns; empty: not known
 
 
 def translate(
     text: str, catalog: Catalog, database: str, now: datetime, parameters: Sequence[str] = ()
 ) -> Translated:
-    """The query as DuckDB runs it, and the tables it reads with their columns.
+    """Return the query as DuckDB runs it, and the tables that it reads with their columns.
 
-    Malformed: it does not parse. QueryFailed: Athena would
-    refuse it.
+    Raises:
+        Malformed: It does not parse.
+        QueryFailed: Athena would refuse it.
     """
     query = check.parsed(text)
     bind(text, query, parameters)
-    known = _Known(catalog)
-    query = _with_tables(text, query, known, database)
+    lookup = _TableLookup(catalog)
+    query = _with_tables(text, query, lookup, database)
     fixed = _literals_by_column(query)
     hidden = frozenset(node.name.lower() for node in query.find_all(exp.Identifier)) & HIDDEN.keys()
-    _hide(query, known.read, hidden)
+    _hide(query, lookup.read, hidden)
     _name_columns(query)
     columns = _columns(query)
-    limits = Lengths(known.read)
-    lengths = tuple(length for _, length in limits.of(query) or ())
-    _tell_types(query, limits)
-    types = Types(known.kinds, query)
+    limits = Lengths(lookup.read)
+    lengths = tuple(length for _, length in limits.columns_of(query) or ())
+    _replace_typeof(query, limits)
+    types = Types(lookup.kinds, query)
     rules.rewrite(text, query, types, now)
     _literals(query)
     probe = _duckdb_sql(_strict(query.copy()))
@@ -64,7 +66,7 @@ def translate(
         text=text,
         sql=_duckdb_sql(query),
         probe=probe,
-        tables=known.read,
+        tables=lookup.read,
         columns=columns,
         hidden=hidden,
         fixed=fixed,
@@ -72,8 +74,8 @@ def translate(
     )
 
 
-class _Known(msgspec.Struct, frozen=True):
-    """What is learnt of the tables while they are looked up."""
+class _TableLookup(msgspec.Struct, frozen=True):
+    """The tables of a query, as far as they have been looked up."""
 
     catalog: Catalog
     read: dict[str, Table] = {}  # by the names that they get in DuckDB
@@ -81,37 +83,37 @@ class _Known(msgspec.Struct, frozen=True):
 
 
 def _with_tables(
-    text: str, query: exp.Query, known: _Known, database: str, *, depth: int = 0
+    text: str, query: exp.Query, lookup: _TableLookup, database: str, *, depth: int = 0
 ) -> exp.Query:
-    """Tables by the names that they get in DuckDB; views by their queries."""
+    """Replace tables by the names that they get in DuckDB, and views by their queries."""
     if depth > 20:
         raise QueryFailed(
             "VIEW_IS_RECURSIVE", "Statement stack depth is exceeded: a view refers to itself"
         )
-    reads = scopes.tables(text, query, known.catalog, database)
+    reads = scopes.tables(text, query, lookup.catalog, database)
     by_node = {id(read.node): read.table for read in reads}
 
     def columns(node: exp.Table) -> scopes.Names:
         table = by_node.get(id(node))
         return frozenset(column.name for column in table.every) if table is not None else None
 
-    scopes.check_aliases(text, query, scopes.of_ctes(query, columns))
+    scopes.check_aliases(text, query, scopes.columns_with_ctes(query, columns))
     for read in reads:
         for column in read.table.every:
-            known.kinds.setdefault(column.name, set()).add(column.type)
+            lookup.kinds.setdefault(column.name, set()).add(column.type)
         alias = read.node.args.get("alias") or exp.TableAlias(
             this=exp.to_identifier(read.node.name)
         )
         if read.table.view is not None:
             inner = check.parsed(read.table.view)
             inner = _with_tables(
-                read.table.view, inner, known, read.table.database, depth=depth + 1
+                read.table.view, inner, lookup, read.table.database, depth=depth + 1
             )
             _name_columns(inner)
             read.node.replace(exp.Subquery(this=inner, alias=alias.copy()))
             continue
         name = f"t_{read.table.database}_{read.table.name}"
-        known.read[name] = read.table
+        lookup.read[name] = read.table
         read.node.set("db", None)
         read.node.set("catalog", None)
         read.node.set("this", exp.to_identifier(name))
@@ -127,7 +129,7 @@ def _with_tables(
 
 
 def _hide(query: exp.Query, tables: Mapping[str, Table], hidden: frozenset[str]) -> None:
-    """No star shows a table's hidden columns."""
+    """Leave a table's hidden columns out of every star."""
     if not hidden:
         return
     for table in query.find_all(exp.Table):
@@ -147,12 +149,13 @@ def _hide(query: exp.Query, tables: Mapping[str, Table], hidden: frozenset[str])
 
 
 def _is_field(column: exp.Column, reads: list[scopes.Read]) -> bool:
-    """a.b.c is the column b's field c, or the table a.b's column c."""
+    """Return whether a.b.c is the column b's field c; else it is the table a.b's column c."""
     database = column.args["db"].name.lower()
     return not any(read.table.database == database for read in reads)
 
 
 def _literals_by_column(query: exp.Expr) -> dict[str, frozenset[str]]:
+    """Return the literals that a query compares each column with."""
     fixed: dict[str, set[str]] = {}
     for node in query.find_all(exp.EQ, exp.In):
         column = node.this
@@ -167,7 +170,7 @@ def _literals_by_column(query: exp.Expr) -> dict[str, frozenset[str]]:
 
 
 def _name_columns(query: exp.Query) -> None:
-    """An expression without a name is _colN."""
+    """Name each expression without a name _colN."""
     select: exp.Expr = query
     while isinstance(select, (exp.SetOperation, exp.Subquery)):
         select = select.left if isinstance(select, exp.SetOperation) else select.this
@@ -186,13 +189,13 @@ def _name_columns(query: exp.Query) -> None:
     )
 
 
-def _tell_types(query: exp.Expr, limits: Lengths) -> None:
-    """Typeof of what has an n, which DuckDB does not know."""
+def _replace_typeof(query: exp.Expr, limits: Lengths) -> None:
+    """Replace typeof of what has an n, which DuckDB does not know, by its type."""
     for call in list(query.find_all(exp.Anonymous)):
         if (
             str(call.this).lower() == "typeof"
             and len(call.expressions) == 1
-            and (length := limits.at(call.expressions[0])) is not None
+            and (length := limits.length_of(call.expressions[0])) is not None
         ):
             kind = type_with_length(
                 "TIME" if isinstance(length, Digits) else "VARCHAR", length
@@ -201,8 +204,9 @@ def _tell_types(query: exp.Expr, limits: Lengths) -> None:
 
 
 def _literals(query: exp.Query) -> None:
-    """A text as VARCHAR: DuckDB would take a bare one for whatever it is compared with, Trino does
-    not. 1.5 as 1.5e0, a double.
+    """Make texts VARCHAR and numbers such as 1.5 doubles.
+
+    DuckDB would take a bare text for whatever it is compared with, Trino does not.
     """
     for node in list(query.find_all(exp.Literal)):
         if node.meta.get(functions.RAW):
@@ -214,10 +218,12 @@ def _literals(query: exp.Query) -> None:
 
 
 def _double(number: str) -> str:
+    """Return a number with a point as a double."""
     return f"{number}e0" if "." in number and "e" not in number.lower() else number
 
 
 def _strict(query: exp.Query) -> exp.Query:
+    """Replace = and IN by comparisons that DuckDB checks as strictly as Trino."""
     for node in list(query.find_all(exp.EQ, exp.NEQ, exp.In)):
         if isinstance(node, exp.In):
             if node.expressions:
@@ -237,7 +243,7 @@ def _strict(query: exp.Query) -> exp.Query:
 
 
 def _columns(query: exp.Query) -> frozenset[str] | None:
-    """What is written, before a rule turns it into text."""
+    """Return the names in a query, before a rule turns them into text; None: all columns count."""
     if not all(map(_is_count, (star.parent for star in query.find_all(exp.Star)))):
         return None
     if any(join.args.get("method") for join in query.find_all(exp.Join)):
@@ -246,11 +252,15 @@ def _columns(query: exp.Query) -> frozenset[str] | None:
 
 
 def _is_count(node: exp.Expr | None) -> bool:
+    """Return whether a node is count(*)."""
     return isinstance(node, exp.Anonymous) and str(node.this).lower() == "count"
 
 
 def _duckdb_sql(query: exp.Query) -> str:
-    """Nobody uses the query afterwards: sqlglot changes it on the way."""
+    """Return a query in DuckDB's SQL.
+
+    The query is changed on the way: nobody uses it afterwards.
+    """
     try:
         return query.sql(
             dialect="duckdb", identify=True, unsupported_level=ErrorLevel.RAISE, copy=False

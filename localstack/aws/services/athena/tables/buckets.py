@@ -1,5 +1,6 @@
-"""Hive's buckets: in which of a table's files a row belongs (Hive's hash of bucketing version 1,
-which Athena's engine uses too).
+"""Hive's buckets: in which of a table's files a row belongs.
+
+The hash is that of Hive's bucketing version 1, which Athena's engine uses, too.
 """
 
 from __future__ import annotations
@@ -30,30 +31,34 @@ _HASHED = (
 _NEVER = ("char", "timestamp", "decimal", "binary", "struct")  # Trino does not hash them either
 
 
-def columns_of(wanted: object, count: object, names: Sequence[str]) -> tuple[tuple[str, ...], int]:
-    """The bucketing columns and the number of buckets that a CREATE TABLE AS asks for.
+def columns_of(
+    bucketed_by: object, count: object, names: Sequence[str]
+) -> tuple[tuple[str, ...], int]:
+    """Return the bucketing columns and the number of buckets of a CREATE TABLE AS.
 
-    INVALID_TABLE_PROPERTY.
+    Raises:
+        QueryFailed: The properties do not fit (INVALID_TABLE_PROPERTY).
     """
     columns = tuple(
-        str(name).lower() for name in (wanted if isinstance(wanted, tuple) else (wanted,))
+        str(name).lower()
+        for name in (bucketed_by if isinstance(bucketed_by, tuple) else (bucketed_by,))
     )
     if count is None:
         raise QueryFailed(
             "INVALID_TABLE_PROPERTY",
             "Must specify 'bucket_count' along with 'bucketed_by'",
-            at=(1, 1),
+            position=(1, 1),
         )
     if not str(count).isdigit() or int(str(count)) < 1:
         raise QueryFailed(
-            "INVALID_TABLE_PROPERTY", "bucket_count must be greater than zero", at=(1, 1)
+            "INVALID_TABLE_PROPERTY", "bucket_count must be greater than zero", position=(1, 1)
         )
     missing = [name for name in columns if name not in [other.lower() for other in names]]
     if missing:
         raise QueryFailed(
             "INVALID_TABLE_PROPERTY",
             f"Bucketing columns [{', '.join(missing)}] not present in schema",
-            at=(1, 1),
+            position=(1, 1),
         )
     return columns, int(str(count))
 
@@ -61,10 +66,17 @@ def columns_of(wanted: object, count: object, names: Sequence[str]) -> tuple[tup
 def by_bucket(
     rows: pa.Table, indices: Sequence[int], kinds: Sequence[str], count: int
 ) -> list[tuple[int, pa.Table]]:
-    """Bucket's number (from 0) and rows, with all columns, of each bucket that has any.
+    """Return the number (from 0) and the rows, with all columns, of each bucket that has any.
 
-    `indices`: the columns that are hashed, `kinds` their types in Glue. QueryFailed for a type that
-    Athena does not bucket by, NotRun for one whose hash is not here.
+    Args:
+        rows: The rows.
+        indices: The columns that are hashed.
+        kinds: Their types in Glue.
+        count: The number of buckets.
+
+    Raises:
+        QueryFailed: Athena does not bucket by such a type.
+        NotRun: The hash of such a type is not known here.
     """
     for kind in kinds:
         name = kind.partition("(")[0].partition("<")[0]
@@ -82,6 +94,7 @@ def by_bucket(
 
 
 def bucket(values: Sequence[object], kinds: Sequence[str], count: int) -> int:
+    """Return the number of the bucket of a row."""
     combined = 0
     for value, kind in zip(values, kinds, strict=True):
         combined = _int32(31 * combined + _hash(value, kind))
@@ -89,6 +102,7 @@ def bucket(values: Sequence[object], kinds: Sequence[str], count: int) -> int:
 
 
 def _hash(value: object, kind: str) -> int:
+    """Return Hive's hash of a value."""
     if value is None:
         return 0
     if isinstance(value, bool):
@@ -105,25 +119,28 @@ def _hash(value: object, kind: str) -> int:
 
 
 def _text(value: str, code: int) -> int:
-    """`code`: that of the empty text."""
+    """Return the hash of a text, where `code` is that of the empty text."""
     for byte in value.encode():
         code = _int32(31 * code + (byte - 256 if byte > 127 else byte))
     return code
 
 
 def _double(value: float) -> int:
+    """Return Hive's hash of a double."""
     return _fold(struct.unpack(">q", struct.pack(">d", value + 0.0))[0])
 
 
 def _float(value: float) -> int:
+    """Return Hive's hash of a real."""
     code: int = struct.unpack(">i", struct.pack(">f", value + 0.0))[0]
     return code
 
 
 def _fold(value: int) -> int:
-    """As Java's Long.hashCode."""
+    """Return the hash of a long, as Java's Long.hashCode has it."""
     return _int32(value ^ ((value & 0xFFFFFFFFFFFFFFFF) >> 32))
 
 
 def _int32(value: int) -> int:
+    """Return a number cut to 32 bits, with its sign."""
     return ((value + 0x80000000) & 0xFFFFFFFF) - 0x80000000

@@ -8,41 +8,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from botocore.exceptions import ClientError
 
 from ....core.registry import Context
 from ..errors import NotRun, QueryFailed
+from ..schemas import Column, Table
 
 CATALOG = "awsdatacatalog"
 _LAKES = {"iceberg": "Iceberg", "delta": "Delta Lake", "hudi": "Hudi"}
 _VIEW = "/* Presto View: "
 
 
-class Column(msgspec.Struct, frozen=True):
-    name: str
-    type: str  # Hive's
-
-
-class Table(msgspec.Struct, frozen=True, kw_only=True):
-    database: str
-    name: str
-    columns: tuple[Column, ...]
-    partitions: tuple[Column, ...]
-    location: str
-    serde: str
-    serde_parameters: dict[str, str]
-    parameters: dict[str, str]
-    input: dict[str, Any]  # what Glue gave
-    view: str | None = None  # a view's SQL
-
-    @property
-    def every(self) -> tuple[Column, ...]:
-        return (*self.columns, *self.partitions)
-
-
 class Catalog:
-    """Glue, read for one statement: a table is looked up once."""
+    """The Glue catalogue, read for one statement: a table is looked up once."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
@@ -50,6 +28,7 @@ class Catalog:
         self._seen: dict[tuple[str, str], Table | None] = {}
 
     def table(self, database: str, name: str) -> Table | None:
+        """Return a table or view; None: there is none."""
         key = (database.lower(), name.lower())
         if key not in self._seen:
             try:
@@ -62,10 +41,12 @@ class Catalog:
                 self._seen[key] = None
         return self._seen[key]
 
-    def check_name(self, name: str, at: tuple[int, int] | None = None) -> None:
-        """Whether a catalog of this name is this one.
+    def check_name(self, name: str, position: tuple[int, int] | None = None) -> None:
+        """Check that a catalog's name is the one of this catalogue.
 
-        CATALOG_NOT_FOUND; NotRun for one that is registered and is somewhere else.
+        Raises:
+            QueryFailed: There is no such catalog (CATALOG_NOT_FOUND).
+            NotRun: It is registered, and is somewhere else.
         """
         if name.lower() == CATALOG:
             return
@@ -73,7 +54,7 @@ class Catalog:
             registered = self._ctx.client("athena").get_data_catalog(Name=name)["DataCatalog"]
         except ClientError as error:
             raise QueryFailed(
-                "CATALOG_NOT_FOUND", f"Catalog '{name}' does not exist", at=at
+                "CATALOG_NOT_FOUND", f"Catalog '{name}' does not exist", position=position
             ) from error
         if (
             registered["Type"] != "GLUE"
@@ -84,12 +65,14 @@ class Catalog:
                 if registered["Type"] != "GLUE"
                 else "catalogs of other accounts"
             )
-            raise NotRun(f"{what}, such as {name}", at=at)
+            raise NotRun(f"{what}, such as {name}", position=position)
 
     def forget(self) -> None:
+        """Forget the tables that were looked up, as one has changed."""
         self._seen.clear()
 
     def has_database(self, name: str) -> bool:
+        """Return whether a database exists."""
         if name.lower() == "default":
             return True
         try:
@@ -98,36 +81,46 @@ class Catalog:
             return False
         return True
 
-    def needed(self, database: str, name: str, at: tuple[int, int] | None = None) -> Table:
-        """The table or view.
+    def needed(self, database: str, name: str, position: tuple[int, int] | None = None) -> Table:
+        """Return a table or view.
 
-        QueryFailed SCHEMA_NOT_FOUND or TABLE_NOT_FOUND when there is none; NotRun for one that only
-        its own log explains.
+        Raises:
+            QueryFailed: It does not exist (SCHEMA_NOT_FOUND, TABLE_NOT_FOUND).
+            NotRun: Only a log of the table's own explains its files.
         """
         table = self.table(database, name)
         if table is None:
             if not self.has_database(database):
                 raise QueryFailed(
-                    "SCHEMA_NOT_FOUND", f"Schema '{database.lower()}' does not exist", at=at
+                    "SCHEMA_NOT_FOUND",
+                    f"Schema '{database.lower()}' does not exist",
+                    position=position,
                 )
             raise QueryFailed(
                 "TABLE_NOT_FOUND",
                 f"Table '{CATALOG}.{database.lower()}.{name.lower()}' does not exist",
-                at=at,
+                position=position,
             )
         check_kind(
-            table.parameters, table.input.get("StorageDescriptor", {}).get("InputFormat", ""), at
+            table.parameters,
+            table.input.get("StorageDescriptor", {}).get("InputFormat", ""),
+            position,
         )
         return table
 
     def partitions(self, table: Table) -> list[dict[str, Any]]:
+        """Return the partitions of a table, as Glue has them."""
         pages = self.glue.get_paginator("get_partitions").paginate(
             DatabaseName=table.database, TableName=table.name
         )
         return [partition for page in pages for partition in page["Partitions"]]
 
     def create(self, database: str, table: dict[str, Any], *, exists_ok: bool = False) -> bool:
-        """False when it was there. TABLE_ALREADY_EXISTS unless that is fine."""
+        """Create a table; return False when it existed.
+
+        Raises:
+            QueryFailed: It exists, and `exists_ok` is False (TABLE_ALREADY_EXISTS).
+        """
         self._default(database)
         try:
             self.glue.create_table(DatabaseName=database.lower(), TableInput=table)
@@ -146,14 +139,21 @@ class Catalog:
         return True
 
     def replace(self, database: str, table: dict[str, Any]) -> None:
+        """Write another version of a table."""
         self.glue.update_table(DatabaseName=database.lower(), TableInput=table)
         self.forget()
 
     def drop(self, table: Table) -> None:
+        """Delete a table."""
         self.glue.delete_table(DatabaseName=table.database, Name=table.name)
         self.forget()
 
     def add_partitions(self, table: Table, new: list[dict[str, Any]], *, exists_ok: bool) -> None:
+        """Create partitions.
+
+        Raises:
+            QueryFailed: One exists, and `exists_ok` is False (ALREADY_EXISTS).
+        """
         for start in range(0, len(new), 100):
             some = new[start : start + 100]
             done = self.glue.batch_create_partition(
@@ -166,7 +166,7 @@ class Catalog:
                 )
 
     def _default(self, database: str) -> None:
-        """`default` is there in every account, and not in moto's Glue."""
+        """Create the database `default`, which every account has, but not moto's Glue."""
         if database.lower() == "default":
             try:
                 self.glue.get_database(Name="default")
@@ -175,19 +175,27 @@ class Catalog:
 
 
 def check_kind(
-    parameters: Mapping[str, str], reading: str = "", at: tuple[int, int] | None = None
+    parameters: Mapping[str, str], reading: str = "", position: tuple[int, int] | None = None
 ) -> None:
-    """NotRun for a table whose files a log of its own names: read without it they would be wrong.
+    """Refuse a table whose files a log of its own names: read without it they would be wrong.
 
-    `reading`: its InputFormat.
+    Args:
+        parameters: The table's parameters.
+        reading: Its InputFormat.
+        position: The place in the query, for the error.
+
+    Raises:
+        NotRun: It is such a table.
     """
-    told = f"{parameters.get('table_type', '')} {parameters.get('spark.sql.sources.provider', '')} {reading}".lower()
+    kinds = (parameters.get("table_type", ""), parameters.get("spark.sql.sources.provider", ""))
+    words = " ".join((*kinds, reading)).lower()
     for word, name in _LAKES.items():
-        if word in told:
-            raise NotRun(f"{name} tables", at=at)
+        if word in words:
+            raise NotRun(f"{name} tables", position=position)
 
 
 def _table(entry: dict[str, Any]) -> Table:
+    """Return the table of a Glue entry."""
     descriptor = entry.get("StorageDescriptor", {})
     serde = descriptor.get("SerdeInfo", {})
     return Table(
@@ -227,10 +235,12 @@ _INPUT = (
 
 
 def _as_input(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return a Glue entry as UpdateTable takes it."""
     return {key: entry[key] for key in _INPUT if key in entry}
 
 
 def _view_sql(text: str) -> str:
+    """Return the query of a view."""
     if text.startswith(_VIEW):
         decoded: str = json.loads(base64.b64decode(text.removeprefix(_VIEW).removesuffix(" */")))[
             "originalSql"
@@ -242,7 +252,15 @@ def _view_sql(text: str) -> str:
 def view_input(
     name: str, database: str, sql: str, columns: list[tuple[str, str, str]], now: datetime
 ) -> dict[str, Any]:
-    """A view as Athena keeps it in Glue. Columns: name, Athena's type, Hive's type."""
+    """Return a view as Athena keeps it in Glue.
+
+    Args:
+        name: The view's name.
+        database: The database in which its query is read.
+        sql: Its query.
+        columns: For each column its name, Athena's type, Hive's type.
+        now: The time of the change.
+    """
     body = {
         "originalSql": sql,
         "catalog": CATALOG,

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from ....core import objects
 from ..errors import NotRun, QueryFailed
 from ..formats import json_lines, text, types
-from .catalog import Column, Table
+from ..schemas import Column, Table
 from .partitions import Part
 
 if TYPE_CHECKING:
@@ -32,26 +32,32 @@ def rows(
     s3: Any,
     table: Table,
     parts: list[Part],
-    wanted: frozenset[str] | None,
+    names: frozenset[str] | None,
     hidden: frozenset[str] = frozenset(),
 ) -> Iterator[pa.Table]:
-    """The table's rows, an object at a time after an empty one; with the columns in `wanted` (None:
-    all), the partition columns, those of
-    `hidden` last, in the Arrow types of Glue's.
+    """Yield the table's rows, an object at a time after an empty one.
 
-    QueryFailed: HIVE_BAD_DATA for a file that is damaged or of other types, HIVE_CURSOR_ERROR for
-    one that can be read in part, and HIVE_INVALID_PARTITION_VALUE for a folder's value that is not
-    of its column's type.
+    Args:
+        s3: A client of S3.
+        table: The table.
+        parts: Its objects.
+        names: The columns that are needed; None: all.
+        hidden: The hidden columns that are needed, such as "$path".
+
+    Raises:
+        QueryFailed: HIVE_BAD_DATA for a file that is damaged or of other types, HIVE_CURSOR_ERROR
+            for one that can be read in part, HIVE_INVALID_PARTITION_VALUE for a folder's value that
+            is not of its column's type.
     """
     import pyarrow as pa
 
-    columns = [column for column in table.columns if wanted is None or column.name in wanted]
+    columns = [column for column in table.columns if names is None or column.name in names]
     if not columns:
         columns = list(table.columns[:1])  # rows are counted by a column
     keys = [
         (index, column)
         for index, column in enumerate(table.partitions)
-        if wanted is None or column.name in wanted
+        if names is None or column.name in names
     ]
     fields = [
         pa.field(column.name, types.arrow(column.type))
@@ -75,6 +81,7 @@ def rows(
 
 
 def _hidden_type(name: str) -> pa.DataType:
+    """Return the type of a hidden column."""
     import pyarrow as pa
 
     if name == "$path":
@@ -83,7 +90,7 @@ def _hidden_type(name: str) -> pa.DataType:
 
 
 def _with_constant(content: pa.Table, name: str, value: object, schema: pa.Schema) -> pa.Table:
-    """The same rows and one column more: `name`, last, with the one value, in the schema's type."""
+    """Return the same rows with one column more, which has one value in the schema's type."""
     import pyarrow as pa
 
     return content.append_column(
@@ -92,6 +99,7 @@ def _with_constant(content: pa.Table, name: str, value: object, schema: pa.Schem
 
 
 def _partition_value(written: str | None, column: Column) -> object:
+    """Return a partition's value in its column's type."""
     if written is None:
         return None
     try:
@@ -119,9 +127,10 @@ _NO_CODEC = frozenset({"snappy", "lz4", "lzo"})  # Hadoop frames these in ways o
 
 
 def _plain(uri: str, data: bytes) -> bytes:
-    """A text's bytes, by the codec that its name ends with.
+    """Return a text's bytes, decoded by the codec that its name ends with.
 
-    HIVE_CURSOR_ERROR when they are not of that codec.
+    Raises:
+        QueryFailed: They are not of that codec (HIVE_CURSOR_ERROR).
     """
     ending = uri.rpartition(".")[2].lower()
     if ending in _NO_CODEC:
@@ -140,6 +149,7 @@ Reader = Callable[[bytes, str, list[Column]], "pa.Table"]
 
 
 def _reader(table: Table) -> Reader:
+    """Return the function that reads a table's files."""
     serde, form = (
         table.serde.lower(),
         table.input.get("StorageDescriptor", {}).get("InputFormat", "").lower(),
@@ -164,7 +174,7 @@ def _reader(table: Table) -> Reader:
 
 
 def _header(table: Table) -> int:
-    """Lines before the rows of a text."""
+    """Return the number of lines before the rows of a text."""
     name = "skip.header.line.count"
     written = table.parameters.get(name, table.serde_parameters.get(name, "0"))
     if not written.isdecimal():
@@ -173,9 +183,10 @@ def _header(table: Table) -> int:
 
 
 def _parquet(data: bytes, uri: str, columns: list[Column]) -> pa.Table:
-    """The columns by their names, whatever their case, in the table's types.
+    """Return columns by their names, whatever their case, in the table's types.
 
-    HIVE_BAD_DATA for no Parquet file, or other types.
+    Raises:
+        QueryFailed: It is no Parquet file, or has other types (HIVE_BAD_DATA).
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -192,9 +203,13 @@ def _parquet(data: bytes, uri: str, columns: list[Column]) -> pa.Table:
 
 
 def _orc(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Table:
-    """The columns in the table's types: by their place, as Athena reads ORC unless
-    orc.column.index.access is false. HIVE_BAD_DATA for what is no ORC file or of other types,
-    HIVE_CURSOR_ERROR for one whose columns cannot be read.
+    """Return columns in the table's types.
+
+    They are found by their place, as Athena reads ORC unless orc.column.index.access is false.
+
+    Raises:
+        QueryFailed: HIVE_BAD_DATA for what is no ORC file or of other types, HIVE_CURSOR_ERROR for
+            one whose columns cannot be read.
     """
     import pyarrow as pa
     from pyarrow import orc
@@ -216,7 +231,11 @@ def _orc(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Table
 
 
 def _content(file: Any, names: list[str], uri: str) -> Any:
-    """HIVE_CURSOR_ERROR for a file whose footer can be read and whose columns cannot."""
+    """Return the columns of a file.
+
+    Raises:
+        QueryFailed: The footer can be read and the columns cannot (HIVE_CURSOR_ERROR).
+    """
     import pyarrow as pa
 
     try:
@@ -230,10 +249,16 @@ def _content(file: Any, names: list[str], uri: str) -> Any:
 def _columns(
     content: pa.Table, stored: dict[str, str], columns: list[Column], place: str
 ) -> pa.Table:
-    """A file's columns in the order and types in which the table declares them.
+    """Return a file's columns in the order and types in which the table declares them.
 
-    `stored`: their names in the file; one that a file lacks is
-    null. HIVE_BAD_DATA for a type that is not read as the table's.
+    Args:
+        content: The file's columns.
+        stored: Their names in the file; a column that the file lacks is null.
+        columns: The table's columns.
+        place: Where they stand, for the error.
+
+    Raises:
+        QueryFailed: A type is not read as the table's (HIVE_BAD_DATA).
     """
     import pyarrow as pa
 
@@ -241,24 +266,27 @@ def _columns(
     for column in columns:
         kind = types.arrow(column.type)
         if column.name in stored:
-            arrays.append(_as_table_says(content.column(stored[column.name]), kind, column, place))
+            arrays.append(_as_declared(content.column(stored[column.name]), kind, column, place))
         else:
             arrays.append(nulls(content.num_rows, kind))
     return pa.table(arrays, names=[column.name for column in columns])
 
 
 def nulls(count: int, kind: pa.DataType) -> Any:
+    """Return a column of so many nulls."""
     import pyarrow as pa
 
     return pa.array([None] * count, kind)
 
 
-def _as_table_says(values: Any, kind: pa.DataType, column: Column, place: str) -> Any:
-    """Values of a file in the type that the table declares.
+def _as_declared(values: Any, kind: pa.DataType, column: Column, place: str) -> Any:
+    """Return values of a file in the type that the table declares.
 
-    Files and tables may differ as far as Trino's reader allows: numbers whose
-    value fits; times are cut to milliseconds. QueryFailed with HIVE_BAD_DATA where they differ
-    further.
+    Files and tables may differ as far as Trino's reader allows: numbers whose value fits; times are
+    cut to milliseconds.
+
+    Raises:
+        QueryFailed: They differ further (HIVE_BAD_DATA).
     """
     import pyarrow as pa
     import pyarrow.types as t
@@ -284,8 +312,9 @@ def _as_table_says(values: Any, kind: pa.DataType, column: Column, place: str) -
 
 
 def _readable(stored: pa.DataType, kind: pa.DataType) -> bool:
-    """Whether Trino reads the one as the other: both of one family, or a file's column that is null
-    throughout.
+    """Return whether Trino reads the one type as the other.
+
+    It does where both are of one family, or a file's column is null throughout.
     """
     import pyarrow.types as t
 
@@ -298,6 +327,7 @@ def _readable(stored: pa.DataType, kind: pa.DataType) -> bool:
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
+    """Return whether a type is text or bytes."""
     import pyarrow.types as t
 
     return bool(t.is_string(kind) or t.is_large_string(kind) or t.is_binary(kind))

@@ -1,4 +1,4 @@
-"""Which objects a table has, and the partition each is in."""
+"""The objects of a table, and the partition that each is in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import msgspec
 from ....core import objects
 from ..errors import QueryFailed
 from ..formats.time_patterns import joda
-from .catalog import Catalog, Column, Table
+from ..schemas import Column, Table
+from .catalog import Catalog
 
 Values = tuple[str | None, ...]  # of the partition columns, in their order
 NULL = "__HIVE_DEFAULT_PARTITION__"
@@ -30,7 +31,10 @@ class Part(msgspec.Struct, frozen=True):
 def parts(
     s3: Any, catalog: Catalog, table: Table, now: datetime, fixed: Mapping[str, frozenset[str]]
 ) -> Iterator[Part]:
-    """In the order of the keys. Hidden names (_x, .x) and empty objects are no data, as in Hive."""
+    """Yield a table's objects in the order of the keys.
+
+    Hidden names (_x, .x) and empty objects are no data, as in Hive.
+    """
     if not table.location and not table.partitions:
         return
     if not table.partitions:
@@ -45,6 +49,7 @@ def parts(
 
 
 def _visible(s3: Any, location: str) -> Iterator[objects.Found]:
+    """Yield the objects below a location that hold data."""
     prefix = location.rstrip("/") + "/"
     try:
         for item in objects.objects_below(s3, prefix):
@@ -60,8 +65,10 @@ def _visible(s3: Any, location: str) -> Iterator[objects.Found]:
 def _projected_partitions(
     s3: Any, table: Table, now: datetime, fixed: Mapping[str, frozenset[str]]
 ) -> Iterator[Part]:
-    """Partition projection, the other way round: the partition is read from the key, then looked
-    for in what is projected.
+    """Yield the objects of a table with partition projection.
+
+    It goes the other way round: the partition is read from the key, then looked for in what is
+    projected.
     """
     domains = [_domain(table, column, now, fixed) for column in table.partitions]
     template = table.parameters.get("storage.location.template")
@@ -70,16 +77,16 @@ def _projected_partitions(
             [table.location.rstrip("/"), *(f"{c.name}=${{{c.name}}}" for c in table.partitions)]
         )
     pieces = re.split(r"\$\{(\w+)\}", template.rstrip("/") + "/")
-    order, pattern, seen = [c.name for c in table.partitions], "", set()
+    order, pattern, named = [c.name for c in table.partitions], "", set()
     for index, piece in enumerate(pieces):
         if index % 2 == 0:
             pattern += re.escape(piece)
-        elif piece.lower() in seen:
+        elif piece.lower() in named:
             pattern += f"(?P=p_{piece.lower()})"
         else:
-            seen.add(piece.lower())
+            named.add(piece.lower())
             pattern += f"(?P<p_{piece.lower()}>[^/]+)"
-    if seen != set(order):
+    if named != set(order):
         raise QueryFailed(
             "INVALID_TABLE_PROPERTY",
             f"storage.location.template has to name every partition column: {', '.join(order)}",
@@ -97,7 +104,7 @@ def _projected_partitions(
 def _domain(
     table: Table, column: Column, now: datetime, fixed: Mapping[str, frozenset[str]]
 ) -> Any:
-    """A predicate over the values that are projected for a column."""
+    """Return a predicate over the values that are projected for a column."""
     option = partial(_option, table, column)
     kind = option("type").lower()
     if kind == "enum":
@@ -123,6 +130,7 @@ def _domain(
 
 
 def _option(table: Table, column: Column, name: str, default: str | None = None) -> str:
+    """Return an option of a column's partition projection."""
     value = table.parameters.get(f"projection.{column.name}.{name}", default)
     if value is None:
         raise QueryFailed(
@@ -134,6 +142,8 @@ def _option(table: Table, column: Column, name: str, default: str | None = None)
 
 
 def _integers(table: Table, column: Column) -> Any:
+    """Return a predicate over the integers that are projected for a column."""
+
     def numbers(name: str, count: int, default: str | None = None) -> list[int]:
         written = _option(table, column, name, default)
         if not re.fullmatch(",".join([r"\s*-?\d+\s*"] * count), written):
@@ -161,6 +171,7 @@ def _integers(table: Table, column: Column) -> Any:
 
 
 def _dates(pattern: str, span: str, now: datetime) -> Any:
+    """Return a predicate over the dates that are projected for a column."""
     form = joda(pattern).replace("%-", "%")
     bounds = [_boundary(part.strip(), form, now) for part in span.split(",")]
     if len(bounds) != 2:
@@ -180,7 +191,7 @@ def _dates(pattern: str, span: str, now: datetime) -> Any:
 
 
 def _floor(moment: datetime, form: str) -> datetime:
-    """A bound in the resolution of the format: NOW-3DAYS projects the whole first day."""
+    """Return a bound in the resolution of the format: NOW-3DAYS projects the whole first day."""
     return datetime.strptime(moment.strftime(form), form)  # noqa: DTZ007  a partition's value has no zone
 
 
@@ -188,6 +199,7 @@ _DAYS = {"YEAR": 365, "MONTH": 30, "WEEK": 7, "DAY": 1}
 
 
 def _boundary(text: str, form: str, now: datetime) -> datetime:
+    """Return the first or last date of a projection."""
     match = re.fullmatch(
         r"NOW\s*(?:([+-])\s*(\d+)\s*(YEAR|MONTH|WEEK|DAY|HOUR|MINUTE|SECOND)S?)?", text.upper()
     )
@@ -209,7 +221,7 @@ def _boundary(text: str, form: str, now: datetime) -> datetime:
 
 
 def from_keys(s3: Any, table: Table) -> list[tuple[Values, str]]:
-    """The partitions that MSCK REPAIR TABLE finds: folders name=value below the table's location."""
+    """Return the partitions that MSCK REPAIR TABLE finds: folders name=value below the table."""
     names = [column.name for column in table.partitions]
     prefix = table.location.rstrip("/") + "/"
     folders_by_values: dict[Values, str] = {}

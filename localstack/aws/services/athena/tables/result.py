@@ -13,6 +13,8 @@ import msgspec
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """A query's rows, with the names and types of their columns."""
+
     names: tuple[str, ...]
     types: tuple[str, ...]  # DuckDB's
     rows: Any  # pyarrow.Table, columns by position
@@ -21,7 +23,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def text(value: object) -> str | None:
-    """A cell as Athena writes it, in GetQueryResults and in the file of the results. None: NULL."""
+    """Return a cell as Athena writes it, in results and in their file. None: NULL."""
     if value is None or isinstance(value, str):
         return value
     write = _TEXTS.get(type(value)) or next(
@@ -31,33 +33,37 @@ def text(value: object) -> str | None:
 
 
 def _moment(value: datetime) -> str:
+    """Return a time as Athena writes it."""
     moment = f"{value:%Y-%m-%d %H:%M:%S}.{value.microsecond // 1000:03d}"
     return f"{moment} UTC" if value.tzinfo else moment
 
 
 def _row(value: dict[object, object]) -> str:
+    """Return a row or a map as Athena writes it."""
     return "{" + ", ".join(f"{_field(key)}={_inner(inner)}" for key, inner in value.items()) + "}"
 
 
 def _list(value: list[Any]) -> str:
+    """Return a list, or a map as pairs, as Athena writes it."""
     if value and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):  # a map
         return _row(dict(value))
     return "[" + ", ".join(map(_inner, value)) + "]"
 
 
 def _other(value: object) -> str:
-    return (
-        _interval(value) if hasattr(value, "nanoseconds") else str(value)
-    )  # pyarrow's MonthDayNano
+    # pyarrow's MonthDayNano
+    """Return any other value as Athena writes it."""
+    return _interval(value) if hasattr(value, "nanoseconds") else str(value)
 
 
 def _inner(value: object) -> str:
+    """Return a value within another one, as Athena writes it."""
     written = text(value)
     return "null" if written is None else written
 
 
 def _interval(value: Any) -> str:
-    """As Trino prints INTERVAL YEAR TO MONTH and INTERVAL DAY TO SECOND."""
+    """Return an interval as Trino prints INTERVAL YEAR TO MONTH and INTERVAL DAY TO SECOND."""
     if value.months:
         years, months = divmod(abs(value.months), 12)
         return f"{'-' if value.months < 0 else ''}{years}-{months}"
@@ -71,13 +77,16 @@ def _interval(value: Any) -> str:
 
 
 def _field(name: object) -> object:
-    """A row without names has field0, field1, ...; DuckDB says element1, element2."""
+    """Return the name of a row's field.
+
+    A row without names has field0, field1, ...; DuckDB says element1, element2.
+    """
     match = re.fullmatch(r"element(\d+)", name) if isinstance(name, str) else None
     return f"field{int(match.group(1)) - 1}" if match else name
 
 
 def _double(value: float) -> str:
-    """As Java's Double.toString: 1.0, 1.0E10, NaN, Infinity."""
+    """Return a double as Java's Double.toString prints it: 1.0, 1.0E10, NaN, Infinity."""
     if math.isnan(value):
         return "NaN"
     if value in (float("inf"), float("-inf")):

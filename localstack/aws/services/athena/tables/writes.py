@@ -1,4 +1,4 @@
-"""CTAS, UNLOAD and INSERT INTO: a query's rows as files, by Hive partition."""
+"""Files of CTAS, UNLOAD and INSERT INTO: a query's rows, by Hive partition."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ _FORMATS = ("PARQUET", "TEXTFILE", "JSON", "ORC", "AVRO")
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """The files that a query wrote."""
+
     files: tuple[str, ...]
     rows: int
     size: int
@@ -38,6 +40,8 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Format(msgspec.Struct, frozen=True):
+    """The format in which a query's rows are written."""
+
     name: str  # PARQUET, ORC, TEXTFILE, JSON
     compression: str
     delimiter: str = "\x01"
@@ -45,10 +49,16 @@ class Format(msgspec.Struct, frozen=True):
     buckets: int = 0  # 0: the table has none
 
 
-def format_of(properties: Properties, known: Sequence[str]) -> Format:
+def format_of(properties: Properties, known_properties: Sequence[str]) -> Format:
+    """Return the format that a statement's properties ask for.
+
+    Raises:
+        QueryFailed: A property does not exist, or has no such value.
+        NotRun: The format is one of Athena's that is not written here.
+    """
     check_kind({key: str(value) for key, value in properties.items()})
     for key in properties:
-        if key not in known:
+        if key not in known_properties:
             raise QueryFailed("INVALID_TABLE_PROPERTY", f"table property '{key}' does not exist")
     name = str(properties.get("format", "PARQUET")).upper()
     if name not in _FORMATS:
@@ -68,44 +78,53 @@ def format_of(properties: Properties, known: Sequence[str]) -> Format:
 
 
 def partition_columns(properties: Properties) -> tuple[str, ...]:
+    """Return the partition columns that a statement's properties name."""
     columns = properties.get("partitioned_by", ())
     return columns if isinstance(columns, tuple) else (columns,)
 
 
 def check_columns(result: Result, partitioned_by: tuple[str, ...]) -> None:
-    """What Athena asks of the columns of a table that a query makes."""
+    """Check the columns of a table that a query makes, as Athena does.
+
+    Raises:
+        QueryFailed: A name is missing or doubled, a type cannot be stored, or the partition columns
+            are not the last ones.
+    """
     lower = [name.lower() for name in result.names]
     for index, name in enumerate(lower):
         if name in lower[:index]:
             raise QueryFailed(
-                "DUPLICATE_COLUMN_NAME", f"Column name '{name}' specified more than once", at=(1, 1)
+                "DUPLICATE_COLUMN_NAME",
+                f"Column name '{name}' specified more than once",
+                position=(1, 1),
             )
         if name == f"_col{index}":
             raise QueryFailed(
                 "MISSING_COLUMN_NAME",
                 f"Column name not specified at position {index + 1}",
-                at=(1, 1),
+                position=(1, 1),
             )
         try:
             types.glue(result.types[index])
         except ValueError as error:
             if str(error) == "unknown":
                 raise QueryFailed(
-                    "COLUMN_TYPE_UNKNOWN", f"Column type is unknown: {name}", at=(1, 1)
+                    "COLUMN_TYPE_UNKNOWN", f"Column type is unknown: {name}", position=(1, 1)
                 ) from error
             raise QueryFailed("NOT_SUPPORTED", f"Unsupported Hive type: {error}") from error
     if partitioned_by and tuple(lower[-len(partitioned_by) :]) != partitioned_by:
-        wanted = ", ".join(partitioned_by)
+        partition_keys = ", ".join(partitioned_by)
         raise QueryFailed(
             "HIVE_COLUMN_ORDER_MISMATCH",
             "Partition keys must be the last columns in the table and in the same order as "
-            f"the table properties: [{wanted}]",
+            f"the table properties: [{partition_keys}]",
         )
     if len(partitioned_by) == len(lower):
         raise QueryFailed("INVALID_TABLE_PROPERTY", "Table contains only partition columns")
 
 
 def check_empty(s3: Any, location: str, what: str) -> None:
+    """Refuse a location that has objects."""
     try:
         if next(objects.objects_below(s3, location.rstrip("/") + "/"), None) is not None:
             raise QueryFailed(
@@ -131,10 +150,20 @@ def write(
     now: datetime,
     keep: Callable[[bool], None],
 ) -> Written:
-    """HIVE_TOO_MANY_OPEN_PARTITIONS beyond a hundred partitions.
+    """Write a query's rows into files below a location.
 
-    `keep(False)` is called before each file and `keep(True)` after the last:
-    what it raises, or what else goes wrong, takes back the files that are written.
+    Args:
+        s3: A client of S3.
+        result: The rows.
+        location: The folder.
+        form: The format.
+        partitioned_by: The partition columns, which are the last ones.
+        now: The time that the files' names carry.
+        keep: Called as `keep(False)` before each file and as `keep(True)` after the last. What it
+            raises, or whatever else goes wrong, takes back the files that are written.
+
+    Raises:
+        QueryFailed: There are more than a hundred partitions (HIVE_TOO_MANY_OPEN_PARTITIONS).
     """
     location = location.rstrip("/")
     groups = list(_by_bucket(result, _groups(result, partitioned_by), form))
@@ -156,7 +185,8 @@ def write(
                 places.append((values, folder))
             data = _file_content(result, rows, form)
             ending = uuid.uuid4() if bucket is None else f"bucket-{bucket:05d}"
-            uri = f"{folder}/{now:%Y%m%d_%H%M%S}_{len(files):05d}_{uuid.uuid4().hex[:5]}_{ending}{suffix}"
+            name = f"{now:%Y%m%d_%H%M%S}_{len(files):05d}_{uuid.uuid4().hex[:5]}"
+            uri = f"{folder}/{name}_{ending}{suffix}"
             objects.write(s3, uri, data)
             files.append(uri)
             size += len(data)
@@ -174,6 +204,7 @@ def write(
 
 
 def _folder(location: str, keys: tuple[str, ...], values: tuple[str | None, ...]) -> str:
+    """Return the folder of a partition."""
     parts = (
         f"{key}={NULL if value is None else quote(value, safe=' -_.~+@,')}"
         for key, value in zip(keys, values, strict=True)
@@ -184,9 +215,10 @@ def _folder(location: str, keys: tuple[str, ...], values: tuple[str | None, ...]
 def _groups(
     result: Result, partitioned_by: tuple[str, ...]
 ) -> list[tuple[tuple[str | None, ...], pa.Table]]:
-    """The partition columns' values as text (None: null), and the rows without them; in the order
-    in which the partitions appear. The result's last columns are the partition columns, as CREATE
-    TABLE AS wants them.
+    """Return the rows of each partition, in the order in which the partitions appear.
+
+    The result's last columns are the partition columns, as CREATE TABLE AS wants them. Each group
+    has their values as text (None: null), and the rows without them.
     """
     rows = result.rows
     if not partitioned_by:
@@ -206,8 +238,13 @@ def _groups(
 def _by_bucket(
     result: Result, groups: list[tuple[tuple[str | None, ...], pa.Table]], form: Format
 ) -> Iterator[tuple[tuple[str | None, ...], int | None, pa.Table]]:
-    """A partition's values, the bucket's number (None: the table has no buckets) and its rows, with
-    the group's columns. QueryFailed, NotRun: see buckets.parted.
+    """Yield a partition's values, a bucket's number and the bucket's rows.
+
+    The number is None when the table has no buckets.
+
+    Raises:
+        QueryFailed: Athena does not bucket by such a type.
+        NotRun: The hash of such a type is not known here.
     """
     names = [name.lower() for name in result.names]
     indices = [names.index(name) for name in form.bucketed_by]
@@ -223,6 +260,7 @@ def _by_bucket(
 
 
 def _file_content(result: Result, rows: pa.Table, form: Format) -> bytes:
+    """Return the content of a file with these rows."""
     if form.name in COLUMNAR:
         return _columnar(result, rows, form)
     columns = [rows.column(index).to_pylist() for index in range(rows.num_columns)]
@@ -246,12 +284,15 @@ def _file_content(result: Result, rows: pa.Table, form: Format) -> bytes:
 
 
 def _cell(value: object) -> str | None:
-    """A value in text and JSON: binary is base64."""
+    """Return a value in text and JSON: binary is base64."""
     return base64.b64encode(value).decode() if isinstance(value, bytes) else text(value)
 
 
 def _columnar(result: Result, rows: pa.Table, form: Format) -> bytes:
-    """Times in Parquet are INT96, as Trino's Hive writer has them."""
+    """Return the content of a Parquet or ORC file.
+
+    Times in Parquet are INT96, as Trino's Hive writer has them.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
     from pyarrow import orc
@@ -309,7 +350,7 @@ _CLASSES: Mapping[str, tuple[str, str, str]] = {
 def table_input(
     name: str, result: Result, location: str, form: Format, partitioned_by: tuple[str, ...]
 ) -> dict[str, Any]:
-    """The Glue table over what CTAS wrote."""
+    """Return the Glue table over what CREATE TABLE AS wrote."""
     count = len(result.names) - len(partitioned_by)
     columns = [
         {"Name": n.lower(), "Type": types.glue(k)}
@@ -332,7 +373,7 @@ def table_input(
 
 
 class Storage(msgspec.Struct, frozen=True):
-    """How a table's objects are read and written."""
+    """How a table's objects are read and written: its formats and serde."""
 
     reading: str
     writing: str
@@ -341,6 +382,7 @@ class Storage(msgspec.Struct, frozen=True):
 
 
 def descriptor(columns: list[dict[str, str]], location: str, storage: Storage) -> dict[str, Any]:
+    """Return a table's StorageDescriptor."""
     return {
         "Columns": columns,
         "Location": location,

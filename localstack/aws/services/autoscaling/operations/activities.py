@@ -1,4 +1,4 @@
-"""What is done to a variant's count, and how it went."""
+"""Scaling activities: the changes of variants' counts, and how they went."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _KEPT = 1000
 
 @handles(SERVICE, "DescribeScalingActivities")
 def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """The newest first. Decisions not to scale are not told."""
+    """List the scaling activities, the newest first. Decisions not to scale are not told."""
     if not ours(ctx, params):
         return ctx.forward()
     settle(ctx)
-    wanted = params.get("ResourceId")
+    resource = params.get("ResourceId")
     activities = [
         activity
         for activity in reversed(ctx.store(Scaling).activities)
-        if wanted in (None, activity.resource)
+        if resource in (None, activity.resource)
     ]
     return page(activities, params, "ScalingActivities", _description)
 
 
 def live(ctx: Context, target: Target) -> Variant | None:
-    """What is scaled; None: it is not there, or is being changed."""
+    """Return the variant that a target scales; None: it does not exist, or is being changed."""
     endpoint = find(ctx, target.endpoint)
     return (
         endpoint.fleet.variants.get(target.variant)
@@ -41,7 +41,7 @@ def live(ctx: Context, target: Target) -> Variant | None:
 
 
 def keep_within(ctx: Context, target: Target) -> None:
-    """A count that is beyond the target's numbers is changed to the nearest."""
+    """Change a count that is beyond the target's limits to the nearest one within."""
     variant = live(ctx, target)
     if variant is None:
         return
@@ -52,18 +52,21 @@ def keep_within(ctx: Context, target: Target) -> None:
         change(ctx, target, count, target.most, f"maximum capacity was set to {target.most}")
 
 
-def change(ctx: Context, target: Target, before: int, wanted: int, cause: str) -> None:
+def change(
+    ctx: Context, target: Target, previous_count: int, desired_count: int, cause: str
+) -> None:
+    """Change a variant's count, and note it as an activity."""
     activity = Activity(
         id=str(uuid.uuid4()),
         resource=target.resource,
         cause=cause,
-        before=before,
-        wanted=wanted,
+        before=previous_count,
+        wanted=desired_count,
         started=ctx.clock.now(),
-        message=f"Successfully set desired instance count to {wanted}. Waiting for change to be "
-        "fulfilled by sagemaker.",
+        message=f"Successfully set desired instance count to {desired_count}. "
+        "Waiting for change to be fulfilled by sagemaker.",
     )
-    capacity = {"VariantName": target.variant, "DesiredInstanceCount": wanted}
+    capacity = {"VariantName": target.variant, "DesiredInstanceCount": desired_count}
     store = ctx.store(Scaling)
     with store.lock:
         store.activities = [*store.activities[-_KEPT:], activity]
@@ -76,7 +79,7 @@ def change(ctx: Context, target: Target, before: int, wanted: int, cause: str) -
 
 
 def settle(ctx: Context) -> None:
-    """What was under way may have ended."""
+    """End the activities whose change has come to its end."""
     store = ctx.store(Scaling)
     with store.lock:
         for activity in store.activities:
@@ -85,7 +88,13 @@ def settle(ctx: Context) -> None:
 
 
 def last(ctx: Context, target: Target, *, out: bool) -> Activity | None:
-    """The last change of a target in that direction that was not refused."""
+    """Return a target's last change in a direction that was not refused; None: there was none.
+
+    Args:
+        ctx: The handler's context.
+        target: The target.
+        out: Whether the direction is up.
+    """
     return next(
         (
             activity
@@ -99,13 +108,14 @@ def last(ctx: Context, target: Target, *, out: bool) -> Activity | None:
 
 
 def cooling(ctx: Context, activity: Activity | None, seconds: float) -> bool:
-    """Whether the time after a change has not passed yet."""
+    """Return whether the time after a change has not passed yet."""
     return activity is not None and ctx.clock.now() < (
         activity.ended or ctx.clock.now()
     ) + timedelta(seconds=seconds)
 
 
 def _settle(ctx: Context, store: Scaling, activity: Activity) -> None:
+    """End an activity whose endpoint has changed, or is gone."""
     target = store.targets.get(activity.resource)
     endpoint = find(ctx, activity.resource.split("/")[1])
     if endpoint is None or target is None:
@@ -124,6 +134,7 @@ def _settle(ctx: Context, store: Scaling, activity: Activity) -> None:
 
 
 def _ends(ctx: Context, activity: Activity, reason: str | None) -> None:
+    """Note how an activity ended."""
     activity.ended = ctx.clock.now()
     if reason is None:
         activity.status = "Successful"

@@ -1,7 +1,7 @@
-"""An alarm that is in ALARM has a policy change a count.
+"""Scaling by alarms: an alarm in ALARM has a policy change a count.
 
-How Application Auto Scaling computes it from a tracked metric is not published. Here a metric of
-each instance is taken to be shared by all: count x metric / target, rounded up.
+How Application Auto Scaling computes the count from a tracked metric is not published. Here a
+metric of each instance is taken to be shared by all: count x metric / target, rounded up.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _COOLDOWN = 300  # seconds, where a policy does not say
 
 
 def scale(ctx: Context, arn: str, firing: Firing) -> None:
-    """The alarm names this policy among its actions."""
+    """Change the count of a policy's target: a firing alarm names the policy among its actions."""
     store = ctx.store(Scaling)
     policy = next((policy for policy in list(store.policies.values()) if policy.arn == arn), None)
     target = store.targets.get(policy.resource) if policy is not None else None
@@ -30,11 +30,11 @@ def scale(ctx: Context, arn: str, firing: Firing) -> None:
     if variant is None:
         return
     count = variant.desired_count
-    wanted = _desired_count(ctx, policy, target, firing, count)
-    within = min(max(wanted, target.least), target.most)
+    desired_count = _desired_count(ctx, policy, target, firing, count)
+    within = min(max(desired_count, target.least), target.most)
     if (
         within != count
-        and (within > count) == (wanted > count)
+        and (within > count) == (desired_count > count)
         and not _is_suspended(target, out=within > count)
     ):
         activities.change(
@@ -47,16 +47,21 @@ def scale(ctx: Context, arn: str, firing: Firing) -> None:
 
 
 def _desired_count(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int) -> int:
-    """The count that the policy is for; `count`: none other."""
+    """Return the count that a policy is for; `count`: no other one."""
     if policy.kind == "StepScaling":
         return _step_scaling(ctx, policy, target, firing, count)
     if policy.alarms[0] == firing.alarm:
-        return _out(ctx, policy, target, firing, count)
-    return _in(ctx, policy, target, firing, count)
+        return _scaled_out_count(ctx, policy, target, firing, count)
+    return _scaled_in_count(ctx, policy, target, firing, count)
 
 
-def _out(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int) -> int:
-    """While the last change cools down, only a larger one is made: from what was before."""
+def _scaled_out_count(
+    ctx: Context, policy: Policy, target: Target, firing: Firing, count: int
+) -> int:
+    """Return the count of a target-tracking policy whose high alarm fires.
+
+    While the last change cools down, only a larger one is made, from the count before that change.
+    """
     last = activities.last(ctx, target, out=True)
     if (
         last is not None
@@ -70,17 +75,23 @@ def _out(ctx: Context, policy: Policy, target: Target, firing: Firing, count: in
     return max(count, _target_tracking(policy, firing, base))
 
 
-def _in(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int) -> int:
-    """Only when all policies that track something would: the others' low alarms are on, too."""
+def _scaled_in_count(
+    ctx: Context, policy: Policy, target: Target, firing: Firing, count: int
+) -> int:
+    """Return the count of a target-tracking policy whose low alarm fires.
+
+    It is changed only when all policies that track something would: the others' low alarms are on,
+    too.
+    """
     if policy.settings.get("DisableScaleIn"):
         return count
-    known = states(ctx)
+    state_of_alarm = states(ctx)
     others = [
         other
-        for other in ctx.store(Scaling).of(target.resource)
+        for other in ctx.store(Scaling).policies_of(target.resource)
         if other.alarms and not other.settings.get("DisableScaleIn")
     ]
-    if any(known.get(other.alarms[1]) != "ALARM" for other in others):
+    if any(state_of_alarm.get(other.alarms[1]) != "ALARM" for other in others):
         return count
     if activities.cooling(
         ctx,
@@ -92,29 +103,32 @@ def _in(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int
 
 
 def _target_tracking(policy: Policy, firing: Firing, count: int) -> int:
+    """Return the count at which a tracked metric would be at its target."""
     target: float = policy.settings["TargetValue"]
     return math.ceil(max(count, 1) * (firing.value or 0.0) / target)
 
 
 def _step_scaling(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int) -> int:
+    """Return the count of a step-scaling policy whose alarm fires."""
     settings = policy.settings
     step = _step(
         settings["StepAdjustments"], (firing.value or 0.0) - firing.threshold, below=firing.below
     )
     if step is None:
         return count
-    wanted = adjusted_count(settings, count, step["ScalingAdjustment"])
-    last = activities.last(ctx, target, out=wanted > count)
+    desired_count = adjusted_count(settings, count, step["ScalingAdjustment"])
+    last = activities.last(ctx, target, out=desired_count > count)
     if not activities.cooling(ctx, last, settings.get("Cooldown", _COOLDOWN)):
-        return wanted
-    if wanted < count or last is None:
+        return desired_count
+    if desired_count < count or last is None:
         return count
     return max(count, adjusted_count(settings, last.before, int(step["ScalingAdjustment"])))
 
 
 def _step(steps: list[dict[str, Any]], breach: float, *, below: bool) -> dict[str, Any] | None:
-    """Whose interval the breach is in: its lower bound belongs to it above the threshold, its upper
-    bound below.
+    """Return the step whose interval the breach is in.
+
+    Its lower bound belongs to it above the threshold, its upper bound below.
     """
     for step in steps:
         lower, upper = (
@@ -127,7 +141,7 @@ def _step(steps: list[dict[str, Any]], breach: float, *, below: bool) -> dict[st
 
 
 def adjusted_count(settings: Mapping[str, Any], count: int, adjustment: int) -> int:
-    """By AdjustmentType.
+    """Return a count changed by an adjustment, as AdjustmentType says.
 
     Percentages are rounded as the user guide says: toward 0, but not to it.
     """
@@ -145,6 +159,7 @@ def adjusted_count(settings: Mapping[str, Any], count: int, adjustment: int) -> 
 
 
 def _is_suspended(target: Target, *, out: bool) -> bool:
+    """Return whether a target is not scaled in this direction."""
     return target.suspended.get(
         "DynamicScalingOutSuspended" if out else "DynamicScalingInSuspended", False
     )

@@ -31,18 +31,21 @@ def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if not ours(ctx, params):
         return not_ours(ctx, params, "PutScalingPolicy")
     store, resource, name = ctx.store(Scaling), params["ResourceId"], params["PolicyName"]
-    before = store.policies.get((resource, name))
-    kind, settings = _settings(params, before)
-    number = before.arn.split(":")[6] if before else str(uuid.uuid4())
-    arn = f"arn:aws:autoscaling:{ctx.region}:{ctx.account}:scalingPolicy:{number}:resource/sagemaker/{resource}:policyName/{name}"
+    previous = store.policies.get((resource, name))
+    kind, settings = _settings(params, previous)
+    number = previous.arn.split(":")[6] if previous else str(uuid.uuid4())
+    arn = (
+        f"arn:aws:autoscaling:{ctx.region}:{ctx.account}:scalingPolicy:{number}"
+        f":resource/sagemaker/{resource}:policyName/{name}"
+    )
     policy = Policy(
         name=name,
         arn=arn,
         resource=resource,
         kind=kind,
         settings=settings,
-        alarms=_names(resource, before) if kind == "TargetTrackingScaling" else (),
-        created=before.created if before else ctx.clock.now(),
+        alarms=_names(resource, previous) if kind == "TargetTrackingScaling" else (),
+        created=previous.created if previous else ctx.clock.now(),
     )
     with store.lock:
         if resource not in store.targets:
@@ -58,12 +61,16 @@ def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if not ours(ctx, params):
         return ctx.forward()
-    resource, wanted = params.get("ResourceId"), params.get("PolicyNames") or None
+    resource, requested_names = params.get("ResourceId"), params.get("PolicyNames") or None
     policies = [
         policy
         for policy in list(ctx.store(Scaling).policies.values())
         if resource in (None, policy.resource)
-        and (wanted is None or policy.name in wanted or policy.arn in wanted)
+        and (
+            requested_names is None
+            or policy.name in requested_names
+            or policy.arn in requested_names
+        )
     ]
     return page(policies, params, "ScalingPolicies", lambda policy: _description(ctx, policy))
 
@@ -81,16 +88,16 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _settings(params: dict[str, Any], before: Policy | None) -> tuple[str, dict[str, Any]]:
-    """Kind and configuration."""
-    kind = params.get("PolicyType") or (before.kind if before else "StepScaling")
+def _settings(params: dict[str, Any], previous: Policy | None) -> tuple[str, dict[str, Any]]:
+    """Return a policy's type and configuration, those of before where the call names none."""
+    kind = params.get("PolicyType") or (previous.kind if previous else "StepScaling")
     if kind not in _CONFIGURATION:
         raise refusal(
             f"The local stack has no policies of type {kind}: use {' or '.join(_CONFIGURATION)}."
         )
-    if before is not None and kind != before.kind:
+    if previous is not None and kind != previous.kind:
         raise refusal("The type of a scaling policy cannot be changed: delete it first.")
-    settings = params.get(_CONFIGURATION[kind]) or (before.settings if before else None)
+    settings = params.get(_CONFIGURATION[kind]) or (previous.settings if previous else None)
     if settings is None:
         raise refusal(f"{_CONFIGURATION[kind]} is required for a policy of type {kind}.")
     (_check_tracking if kind == "TargetTrackingScaling" else _check_steps)(settings)
@@ -98,6 +105,7 @@ def _settings(params: dict[str, Any], before: Policy | None) -> tuple[str, dict[
 
 
 def _check_tracking(settings: dict[str, Any]) -> None:
+    """Check the configuration of a policy that tracks a target."""
     if not 0 < settings["TargetValue"] < math.inf:
         raise refusal(
             f"TargetValue must be a number greater than 0, not {settings['TargetValue']}."
@@ -123,6 +131,7 @@ def _check_tracking(settings: dict[str, Any]) -> None:
 
 
 def _check_steps(settings: dict[str, Any]) -> None:
+    """Check the configuration of a policy with steps."""
     if "AdjustmentType" not in settings or not settings.get("StepAdjustments"):
         raise refusal("StepScalingPolicyConfiguration needs an AdjustmentType and StepAdjustments.")
     if (
@@ -145,9 +154,10 @@ def _check_steps(settings: dict[str, Any]) -> None:
 
 
 def _check_others(store: Scaling, policy: Policy) -> None:
+    """Check that no other policy tracks the same metric."""
     if policy.kind != "TargetTrackingScaling":
         return
-    for other in store.of(policy.resource):
+    for other in store.policies_of(policy.resource):
         if (
             other.kind == policy.kind
             and other.name != policy.name
@@ -159,13 +169,15 @@ def _check_others(store: Scaling, policy: Policy) -> None:
 
 
 def _metric(policy: Policy) -> Any:
+    """Return the metric that a policy tracks."""
     return next(policy.settings[key] for key in _METRIC if key in policy.settings)
 
 
-def _names(resource: str, before: Policy | None) -> tuple[str, ...]:
+def _names(resource: str, previous: Policy | None) -> tuple[str, ...]:
+    """Return the names of a policy's alarms."""
     return (
-        before.alarms
-        if before
+        previous.alarms
+        if previous
         else tuple(
             f"TargetTracking-{resource}-{which}-{uuid.uuid4()}"
             for which in ("AlarmHigh", "AlarmLow")
@@ -174,7 +186,7 @@ def _names(resource: str, before: Policy | None) -> tuple[str, ...]:
 
 
 def _alarms(policy: Policy) -> list[dict[str, Any]]:
-    """What PutMetricAlarm takes."""
+    """Return the alarms of a policy, as PutMetricAlarm takes them."""
     if not policy.alarms:
         return []
     target = policy.settings["TargetValue"]
@@ -195,7 +207,7 @@ def _alarms(policy: Policy) -> list[dict[str, Any]]:
 
 
 def _source(policy: Policy) -> dict[str, Any]:
-    """Where the metric is read."""
+    """Return the members of an alarm that say where its metric is read."""
     custom = policy.settings.get("CustomizedMetricSpecification")
     if custom is None:
         name, statistic = _PREDEFINED[
@@ -221,6 +233,7 @@ def _source(policy: Policy) -> dict[str, Any]:
 
 
 def _query(query: dict[str, Any]) -> dict[str, Any]:
+    """Return a metric query with the period of the policy's alarms."""
     return (
         {**query, "MetricStat": {**query["MetricStat"], "Period": _PERIOD}}
         if "MetricStat" in query
@@ -229,6 +242,7 @@ def _query(query: dict[str, Any]) -> dict[str, Any]:
 
 
 def _alarm_list(ctx: Context, policy: Policy) -> list[dict[str, str]]:
+    """Return a policy's alarms, as the API lists them."""
     return [
         {
             "AlarmName": name,

@@ -1,4 +1,4 @@
-"""Scheduled actions: the numbers of a target change at a time, and a count beyond them with it.
+"""Scheduled actions: a target's limits change at a time, and a count beyond them with it.
 
 Source: Application Auto Scaling user guide, "Scheduled scaling"; API reference, PutScheduledAction.
 """
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from ....core.home.declarations import resumes
 from ....core.registry import Context, handles
 from .. import schedules
 from ..records import (
@@ -31,7 +32,7 @@ from . import activities, targets
 
 @handles(SERVICE, "PutScheduledAction")
 def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Of what an update leaves out only start and end are forgotten."""
+    """Create or update an action. Of what an update leaves out only start and end are forgotten."""
     if not ours(ctx, params):
         return not_ours(ctx, params, "PutScheduledAction")
     store, key = ctx.store(Scaling), (params["ResourceId"], params["ScheduledActionName"])
@@ -51,12 +52,16 @@ def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if not ours(ctx, params):
         return ctx.forward()
-    resource, wanted = params.get("ResourceId"), params.get("ScheduledActionNames") or None
+    resource, requested_names = params.get("ResourceId"), params.get("ScheduledActionNames") or None
     actions = [
         action
         for action in list(ctx.store(Scaling).scheduled.values())
         if resource in (None, action.resource)
-        and (wanted is None or action.name in wanted or action.arn in wanted)
+        and (
+            requested_names is None
+            or action.name in requested_names
+            or action.arn in requested_names
+        )
     ]
     return page(actions, params, "ScheduledActions", _description)
 
@@ -79,41 +84,52 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+@resumes(Scaling)
 def resume(ctx: Context, store: Scaling) -> None:
-    """After the stack's restart. What was due while there was none is left out."""
+    """Set the timers again after the stack's restart.
+
+    What was due while there was no stack is left out.
+    """
     targets.resume(ctx, store)
     for action in store.scheduled.values():
         _wait(ctx, action)
 
 
-def _action(ctx: Context, params: dict[str, Any], before: Scheduled | None) -> Scheduled:
-    numbers = params.get("ScalableTargetAction") or (before.numbers if before else {})
-    schedule = params.get("Schedule") or (before.schedule if before else None)
+def _action(ctx: Context, params: dict[str, Any], previous: Scheduled | None) -> Scheduled:
+    """Return the action of a request, with what the previous one had."""
+    numbers = params.get("ScalableTargetAction") or (previous.numbers if previous else {})
+    schedule = params.get("Schedule") or (previous.schedule if previous else None)
     if schedule is None:
         raise refusal("Schedule is required to create a scheduled action.")
     if not numbers:
         raise refusal("ScalableTargetAction must specify MinCapacity, MaxCapacity or both.")
     resource, name = params["ResourceId"], params["ScheduledActionName"]
-    number = before.arn.split(":")[6] if before else str(uuid.uuid4())
+    number = previous.arn.split(":")[6] if previous else str(uuid.uuid4())
     return Scheduled(
         name=name,
-        arn=f"arn:aws:autoscaling:{ctx.region}:{ctx.account}:scheduledAction:{number}:resource/sagemaker/{resource}:scheduledActionName/{name}",
+        arn=f"arn:aws:autoscaling:{ctx.region}:{ctx.account}:scheduledAction:{number}"
+        f":resource/sagemaker/{resource}:scheduledActionName/{name}",
         resource=resource,
         schedule=schedule,
-        zone=params.get("Timezone") or (before.zone if before else None),
+        zone=params.get("Timezone") or (previous.zone if previous else None),
         start=_aware(params.get("StartTime")),
         end=_aware(params.get("EndTime")),
         numbers=numbers,
-        created=before.created if before else ctx.clock.now(),
+        created=previous.created if previous else ctx.clock.now(),
     )
 
 
 def _aware(moment: datetime | None) -> datetime | None:
+    """Return a time with its zone, which is UTC where none is named."""
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 def _due(action: Scheduled) -> schedules.Due:
-    """AwsError for a schedule or time zone that cannot be read."""
+    """Return when an action is due.
+
+    Raises:
+        AwsError: Its schedule or time zone cannot be read.
+    """
     try:
         zone = ZoneInfo(action.zone or "UTC")
     except (KeyError, OSError, ValueError) as error:
@@ -125,7 +141,7 @@ def _due(action: Scheduled) -> schedules.Due:
 
 
 def _wait(ctx: Context, action: Scheduled) -> None:
-    """For the next time, if there is one."""
+    """Set a timer for an action's next time, if there is one."""
     now = ctx.clock.now()
     moment = _due(action)(max(now, action.start or now))
     if moment is not None and (action.end is None or moment <= action.end):
@@ -133,9 +149,9 @@ def _wait(ctx: Context, action: Scheduled) -> None:
 
 
 def _run(ctx: Context, action: Scheduled) -> None:
-    if (
-        ctx.stopping.is_set()
-    ):  # a reset forgets the clock's timers, but not this one, had it begun: it would wait anew
+    # a reset forgets the clock's timers, but not this one, had it begun: it would wait anew
+    """Set a target's limits, and wait for the next time."""
+    if ctx.stopping.is_set():
         return
     store = ctx.store(Scaling)
     with store.lock:
@@ -151,6 +167,7 @@ def _run(ctx: Context, action: Scheduled) -> None:
 
 
 def _with_limits(target: Target, action: Scheduled) -> Target:
+    """Return a target with the limits of an action."""
     return msgspec.structs.replace(
         target,
         least=action.numbers.get("MinCapacity", target.least),

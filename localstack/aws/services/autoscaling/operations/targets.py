@@ -28,7 +28,10 @@ from ..records import (
 )
 from . import activities
 
-_ROLE = "role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+_ROLE = (
+    "role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
+    "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+)
 _SUSPENDED = (
     "DynamicScalingInSuspended",
     "DynamicScalingOutSuspended",
@@ -38,22 +41,22 @@ _SUSPENDED = (
 
 @handles(SERVICE, "RegisterScalableTarget")
 def register(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """A new one, or new numbers for one that there is.
+    """Register a target, or change the limits of one.
 
-    A count beyond the numbers is changed at once.
+    A count beyond the limits is changed at once.
     """
     if not ours(ctx, params):
         return ctx.forward()
     endpoint, _ = _live(ctx, params["ResourceId"])
     store = ctx.store(Scaling)
     with store.lock:
-        before = store.targets.get(params["ResourceId"])
-        target = _target(ctx, params, before)
+        previous = store.targets.get(params["ResourceId"])
+        target = _target(ctx, params, previous)
         check(ctx, target)
         if params.get("RoleARN") and ":role/" not in params["RoleARN"]:
             raise refusal(f"RoleARN '{params['RoleARN']}' is no role.")
         store.targets[target.resource] = target
-    if before is None and backlog.settings(endpoint) is None:
+    if previous is None and backlog.settings(endpoint) is None:
         variants.emit_zeros(ctx, target.endpoint, target.variant)
     activities.keep_within(ctx.without_request(), target)
     return {"ScalableTargetARN": target.arn}
@@ -63,11 +66,11 @@ def register(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if not ours(ctx, params):
         return ctx.forward()
-    wanted = params.get("ResourceIds") or None
+    resources = params.get("ResourceIds") or None
     targets = [
         target
         for target in list(ctx.store(Scaling).targets.values())
-        if wanted is None or target.resource in wanted
+        if resources is None or target.resource in resources
     ]
     role = f"arn:aws:iam::{ctx.account}:{_ROLE}"
     return page(targets, params, "ScalableTargets", lambda target: _description(target, role))
@@ -75,7 +78,7 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(SERVICE, "DeregisterScalableTarget")
 def deregister(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Its policies and scheduled actions go with it; the count stays as it is."""
+    """Drop a target with its policies and scheduled actions; the count stays as it is."""
     if not ours(ctx, params):
         return ctx.forward()
     if not drop(ctx, params["ResourceId"]):
@@ -84,13 +87,13 @@ def deregister(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def drop(ctx: Context, resource: str) -> bool:
-    """False: it is not there, or no longer."""
+    """Drop a target. Return False when it does not exist, or no longer."""
     store = ctx.store(Scaling)
     with store.lock:
         target = store.targets.pop(resource, None)
         if target is None:
             return False
-        policies = store.of(resource)
+        policies = store.policies_of(resource)
         for policy in policies:
             del store.policies[resource, policy.name]
         for key in [key for key in store.scheduled if key[0] == resource]:
@@ -101,19 +104,24 @@ def drop(ctx: Context, resource: str) -> bool:
     return True
 
 
-def drop_of(ctx: Context, endpoint: Endpoint) -> None:
-    """The endpoint is deleted: "Application Auto Scaling deregisters those models as scalable
-    targets without notifying you".
+def drop_targets_of(ctx: Context, endpoint: Endpoint) -> None:
+    """Drop the targets of an endpoint that is deleted.
+
+    "Application Auto Scaling deregisters those models as scalable targets without notifying you".
     """
-    for target in _of(ctx, endpoint):
+    for target in _targets_of(ctx, endpoint):
         drop(ctx, target.resource)
 
 
 def check_update(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
-    """AwsError for an update that removes a variant that is scaled, or changes its instance type
-    (guide, "Update endpoints ...").
+    """Refuse an update that removes a scaled variant or changes its instance type.
+
+    Source: guide, "Update endpoints ...".
+
+    Raises:
+        AwsError: The update does.
     """
-    for target in _of(ctx, endpoint):
+    for target in _targets_of(ctx, endpoint):
         old, new = endpoint.fleet.variants.get(target.variant), fleet.variants.get(target.variant)
         if new is None or (
             old is not None and old.config.get("InstanceType") != new.config.get("InstanceType")
@@ -126,12 +134,13 @@ def check_update(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
 
 
 def resume(ctx: Context, store: Scaling) -> None:
-    """After the stack's restart: metrics begin anew."""
+    """Let the metrics of scaled variants begin anew, after the stack's restart."""
     for target in store.targets.values():
         variants.emit_zeros(ctx, target.endpoint, target.variant)
 
 
-def _of(ctx: Context, endpoint: Endpoint) -> list[Target]:
+def _targets_of(ctx: Context, endpoint: Endpoint) -> list[Target]:
+    """Return the targets of an endpoint."""
     return [
         target
         for target in list(ctx.store(Scaling).targets.values())
@@ -140,6 +149,11 @@ def _of(ctx: Context, endpoint: Endpoint) -> list[Target]:
 
 
 def _live(ctx: Context, resource: str) -> tuple[Endpoint, Variant]:
+    """Return the endpoint and the variant of a ResourceId.
+
+    Raises:
+        AwsError: One of them does not exist.
+    """
     name, label = names(resource)
     endpoint = find(ctx, name)
     if endpoint is None:
@@ -153,9 +167,10 @@ def _live(ctx: Context, resource: str) -> tuple[Endpoint, Variant]:
     return endpoint, variant
 
 
-def _target(ctx: Context, params: dict[str, Any], before: Target | None) -> Target:
+def _target(ctx: Context, params: dict[str, Any], previous: Target | None) -> Target:
+    """Return the target of a request, with what the previous one had."""
     least, most = params.get("MinCapacity"), params.get("MaxCapacity")
-    if before is None and (least is None or most is None):
+    if previous is None and (least is None or most is None):
         raise refusal("MinCapacity and MaxCapacity are required to register a new scalable target.")
     if params.get("Tags"):
         raise refusal("The local stack keeps no tags of scalable targets: leave Tags out.")
@@ -164,18 +179,25 @@ def _target(ctx: Context, params: dict[str, Any], before: Target | None) -> Targ
         resource=params["ResourceId"],
         endpoint=endpoint,
         variant=variant,
-        arn=before.arn
-        if before
+        arn=previous.arn
+        if previous
         else f"arn:aws:{SERVICE}:{ctx.region}:{ctx.account}:scalable-target/{uuid.uuid4().hex}",
-        created=before.created if before else ctx.clock.now(),
-        least=before.least if before and least is None else least or 0,
-        most=before.most if before and most is None else most or 0,
-        suspended={**(before.suspended if before else {}), **(params.get("SuspendedState") or {})},
+        created=previous.created if previous else ctx.clock.now(),
+        least=previous.least if previous and least is None else least or 0,
+        most=previous.most if previous and most is None else most or 0,
+        suspended={
+            **(previous.suspended if previous else {}),
+            **(params.get("SuspendedState") or {}),
+        },
     )
 
 
 def check(ctx: Context, target: Target) -> None:
-    """AwsError for a variant that is not scaled, and for numbers that it cannot have."""
+    """Check that a variant can be scaled, and between these limits.
+
+    Raises:
+        AwsError: It cannot.
+    """
     endpoint, variant = _live(ctx, target.resource)
     machine = variant.config.get("InstanceType") or ""
     floor = 0 if backlog.settings(endpoint) is not None else 1

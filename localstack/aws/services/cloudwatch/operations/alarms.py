@@ -18,8 +18,9 @@ from math import ceil
 from typing import Any
 
 import msgspec
-from moto.cloudwatch.models import Alarm
 
+from ....core.home.declarations import ContextOf, after_restart, not_kept
+from ....core.moto_internals import Alarm, cloudwatch_backends
 from ....core.registry import AwsError, Context, handles
 from .. import variant_metrics as variants
 from ..datapoints import backend, series
@@ -46,10 +47,11 @@ _ACTIONS: dict[str, Action] = {}
 
 
 def on_alarm(prefix: str, action: Action) -> None:
-    """Call it for alarm actions whose ARN begins so."""
+    """Register a function for alarm actions whose ARN begins with `prefix`."""
     _ACTIONS[prefix] = action
 
 
+@not_kept
 class Evaluations:
     """When each alarm is to be looked at next."""
 
@@ -65,14 +67,14 @@ def put_metric_alarm(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if not ctx.moto_answers:
         try_out(params.get("Metrics") or [])
     name = params["AlarmName"]
-    before = backend(ctx).alarms.get(name)
+    previous = backend(ctx).alarms.get(name)
     answer = ctx.forward()
     alarm = backend(ctx).alarms[name]
-    if before is not None:  # an alarm that is changed keeps its state until it is evaluated
+    if previous is not None:  # an alarm that is changed keeps its state until it is evaluated
         alarm.state_value, alarm.state_reason, alarm.history = (
-            before.state_value,
-            before.state_reason,
-            before.history,
+            previous.state_value,
+            previous.state_reason,
+            previous.history,
         )
     elif not ctx.moto_answers:
         alarm.state_value = "INSUFFICIENT_DATA"
@@ -82,7 +84,7 @@ def put_metric_alarm(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("cloudwatch", "SetAlarmState")
 def set_alarm_state(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """moto's; and what a real alarm of that state does."""
+    """Set an alarm's state in moto, and do what a real alarm of that state does."""
     answer = ctx.forward()
     alarm = backend(ctx).alarms.get(params["AlarmName"])
     if alarm is not None and alarm.state_value == "ALARM":
@@ -92,22 +94,27 @@ def set_alarm_state(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("cloudwatch", "DescribeAlarms")
 def describe_alarms(ctx: Context, _params: dict[str, Any]) -> dict[str, Any]:
-    """moto's, whose states are ours."""
+    """Return moto's answer: the states in it are those that the stack has set."""
     return ctx.forward()
 
 
 def states(ctx: Context) -> dict[str, str]:
-    """The state of every alarm, as DescribeAlarms shows it."""
+    """Return the state of every alarm, as DescribeAlarms shows it."""
     return {name: alarm.state_value for name, alarm in list(backend(ctx).alarms.items())}
 
 
-def resume(ctx: Context) -> None:
+@after_restart
+def resume(context_of: ContextOf) -> None:
     """Look at every alarm again, after the stack's restart."""
-    for alarm in list(backend(ctx).alarms.values()):
-        _begin(ctx, alarm)
+    for account, regions in list(cloudwatch_backends.items()):
+        for region in list(regions):
+            ctx = context_of(account, region)
+            for alarm in list(backend(ctx).alarms.values()):
+                _begin(ctx, alarm)
 
 
 def _begin(ctx: Context, alarm: Alarm) -> None:
+    """Let an alarm be looked at."""
     store = ctx.store(Evaluations)
     with store.lock:
         store.next[alarm.name] = ctx.clock.now() + timedelta(seconds=_every(alarm))
@@ -117,7 +124,7 @@ def _begin(ctx: Context, alarm: Alarm) -> None:
 
 
 def _look(ctx: Context) -> None:
-    """Evaluate what is due; on the instant clock whatever has datapoints, too."""
+    """Evaluate the alarms that are due; on the instant clock those with datapoints, too."""
     store, now = ctx.store(Evaluations), ctx.clock.now()
     alarms = backend(ctx).alarms
     for name, due in list(store.next.items()):
@@ -135,13 +142,14 @@ def _look(ctx: Context) -> None:
 
 
 def _evaluate(ctx: Context, alarm: Alarm, *, due: bool) -> None:
+    """Evaluate an alarm, and do what it does."""
     changed = _set(ctx, alarm, _verdict(ctx, alarm, early=not due))
     if alarm.state_value == "ALARM" and (changed or due):
         _act(ctx, alarm)
 
 
 def _set(ctx: Context, alarm: Alarm, verdict: Verdict | None) -> bool:
-    """Whether the state has changed."""
+    """Set an alarm's state. Return whether it has changed."""
     if verdict is None or verdict.state == alarm.state_value:
         return False
     alarm.update_state(
@@ -154,13 +162,14 @@ def _set(ctx: Context, alarm: Alarm, verdict: Verdict | None) -> bool:
 
 
 def _act(ctx: Context, alarm: Alarm) -> None:
-    wanted = [
+    """Do the actions of an alarm that is in ALARM."""
+    actions = [
         (arn, action)
         for arn in alarm.alarm_actions or ()
         for prefix, action in _ACTIONS.items()
         if arn.startswith(prefix)
     ]
-    if not wanted or not alarm.actions_enabled:
+    if not actions or not alarm.actions_enabled:
         return
     start, end, period = _window(ctx, alarm)
     moment, value = max(_read(ctx, alarm, period, start, end).items(), default=(None, None))
@@ -168,16 +177,18 @@ def _act(ctx: Context, alarm: Alarm) -> None:
     firing = Firing(
         alarm=alarm.name, threshold=float(alarm.threshold), below=below, moment=moment, value=value
     )
-    for arn, action in wanted:
+    for arn, action in actions:
         action(ctx, arn, firing)
 
 
 def _verdict(ctx: Context, alarm: Alarm, *, early: bool) -> Verdict | None:
-    """None: without a datapoint there is nothing to say yet (`early`), or at all (--moto-answers:
-    moto's state stays).
+    """Return an alarm's new state.
+
+    None: without a datapoint there is nothing to say yet (`early`), or at all (with --moto-answers,
+    where moto's state stays).
     """
     start, end, period = _window(ctx, alarm)
-    of = int(alarm.evaluation_periods)
+    decisive = int(alarm.evaluation_periods)
     datapoints = _read(ctx, alarm, period, start, end)
     if not datapoints and (early or ctx.moto_answers):
         return None
@@ -186,20 +197,20 @@ def _verdict(ctx: Context, alarm: Alarm, *, early: bool) -> Verdict | None:
         for n in range(round((end - start).total_seconds() / period))
     ]
     missing: Missing = alarm.treat_missing_data or "missing"  # type: ignore[assignment]  # checked when it was put
-    before: State = alarm.state_value  # type: ignore[assignment]  # moto's SetAlarmState checks it
+    previous: State = alarm.state_value  # type: ignore[assignment]  # moto's SetAlarmState checks it
     return evaluate(
         points,
         threshold=float(alarm.threshold),
         comparison=alarm.comparison_operator,
-        of=of,
-        needed=int(alarm.datapoints_to_alarm or of),
+        decisive=decisive,
+        needed=int(alarm.datapoints_to_alarm or decisive),
         missing=missing,
-        before=before,
+        previous=previous,
     )
 
 
 def _window(ctx: Context, alarm: Alarm) -> tuple[datetime, datetime, int]:
-    """What is evaluated: from, until, and its period."""
+    """Return the start and the end of what is evaluated, and its period."""
     period = _period(alarm)
     end = floor(ctx.clock.now(), period) + (
         timedelta(seconds=period) if ctx.clock.mode == "instant" else timedelta()
@@ -211,10 +222,11 @@ def _window(ctx: Context, alarm: Alarm) -> tuple[datetime, datetime, int]:
 def _read(
     ctx: Context, alarm: Alarm, period: int, start: datetime, end: datetime
 ) -> Mapping[datetime, float]:
+    """Return the datapoints of an alarm's metric."""
     if alarm.metric_data_queries:
         queries = [_query(query) for query in alarm.metric_data_queries]
-        wanted = next((q["Id"] for q in queries if q["ReturnData"]), queries[-1]["Id"])
-        return compute(ctx, queries, start, end)[wanted]
+        query_id = next((q["Id"] for q in queries if q["ReturnData"]), queries[-1]["Id"])
+        return compute(ctx, queries, start, end)[query_id]
     return series(
         ctx,
         namespace=alarm.namespace,
@@ -229,7 +241,7 @@ def _read(
 
 
 def _query(query: Any) -> dict[str, Any]:
-    """One of moto's MetricDataQuery, as GetMetricData has it."""
+    """Return one of moto's MetricDataQuery as GetMetricData has it."""
     shaped: dict[str, Any] = {"Id": query.id, "ReturnData": query.return_data is not False}
     if query.metric_stat is None:
         return {**shaped, "Expression": query.expression}
@@ -259,11 +271,12 @@ def _period(alarm: Alarm) -> int:
 
 
 def _every(alarm: Alarm) -> float:
+    """Return the seconds between two looks at an alarm."""
     return float(min(_period(alarm), 60))
 
 
 def _check(params: Mapping[str, Any]) -> None:
-    """What moto takes and CloudWatch does not."""
+    """Refuse what moto takes and CloudWatch does not."""
     comparison, missing = params.get("ComparisonOperator"), params.get("TreatMissingData")
     if comparison not in COMPARE:
         raise AwsError(
@@ -276,11 +289,11 @@ def _check(params: Mapping[str, Any]) -> None:
             "ValidationError",
             f"The value {missing} for parameter TreatMissingData is not one of {sorted(MISSING)}.",
         )
-    needed, of = params.get("DatapointsToAlarm"), params.get("EvaluationPeriods") or 1
-    if needed is not None and not 1 <= needed <= of:
+    needed, periods = params.get("DatapointsToAlarm"), params.get("EvaluationPeriods") or 1
+    if needed is not None and not 1 <= needed <= periods:
         raise AwsError(
             "ValidationError",
-            f"DatapointsToAlarm must be between 1 and EvaluationPeriods ({of}), not {needed}.",
+            f"DatapointsToAlarm must be between 1 and EvaluationPeriods ({periods}), not {needed}.",
         )
     extended = params.get("ExtendedStatistic")
     if extended and statistic(extended) is None:

@@ -1,6 +1,6 @@
 """GetMetricData, GetMetricStatistics, ListMetrics and PutMetricData.
 
-What moto answers well it answers still.
+What moto answers well it still answers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
 
 @handles("cloudwatch", "PutMetricData")
 def put_metric_data(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """moto's, with the stack's time for what brings none."""
+    """Put metrics into moto, with the stack's time for those that bring none."""
     data = params.get("MetricData") or []
     if not ctx.moto_answers:
         _check_times(ctx, data)
@@ -35,6 +35,7 @@ def put_metric_data(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_times(ctx: Context, data: list[dict[str, Any]]) -> None:
+    """Refuse datapoints that are too old or too new."""
     now = ctx.clock.now()
     for number, datum in enumerate(data, 1):
         if not now - _OLDEST <= datum.get("Timestamp", now) <= now + _NEWEST:
@@ -82,13 +83,13 @@ def get_metric_statistics(ctx: Context, params: dict[str, Any]) -> dict[str, Any
             "InvalidParameterValue",
             "The parameter StartTime must be less than the parameter EndTime.",
         )
-    asked = (end - start).total_seconds() / period
-    if asked > 1440:
+    requested_datapoints = (end - start).total_seconds() / period
+    if requested_datapoints > 1440:
         raise AwsError(
             "InvalidParameterCombination",
-            f"You have requested up to {asked:,.0f} datapoints, which exceeds the limit of "
-            "1,440. You may reduce the datapoints requested "
-            "by increasing Period, or decreasing the time range.",
+            f"You have requested up to {requested_datapoints:,.0f} datapoints, which exceeds "
+            "the limit of 1,440. You may reduce the datapoints requested by increasing "
+            "Period, or decreasing the time range.",
         )
     unit = reading.unit_of(ctx, params["Namespace"], params["MetricName"])
     datapoints: dict[datetime, dict[str, Any]] = {}
@@ -109,11 +110,11 @@ def list_metrics(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     answer = ctx.forward()
     if answer.get("NextToken") or params.get("Namespace") not in (None, sagemaker.NAMESPACE):
         return answer
-    wanted = {d["Name"]: d.get("Value") for d in params.get("Dimensions") or ()}
+    dimensions = {d["Name"]: d.get("Value") for d in params.get("Dimensions") or ()}
     ours = [
         m
         for m in sagemaker.metrics(ctx)
-        if params.get("MetricName") in (None, m["MetricName"]) and _has(m, wanted)
+        if params.get("MetricName") in (None, m["MetricName"]) and _has(m, dimensions)
     ]
     return {**answer, "Metrics": [*(answer.get("Metrics") or ()), *ours]}
 
@@ -121,7 +122,7 @@ def list_metrics(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def compute(
     ctx: Context, queries: list[dict[str, Any]], start: datetime, end: datetime
 ) -> dict[str, dict[datetime, float]]:
-    """Every query's series by its Id."""
+    """Return every query's series by its Id."""
     series: dict[str, dict[datetime, float]] = {}
     for query in queries:
         if "MetricStat" in query:
@@ -142,14 +143,18 @@ def compute(
 
 
 def try_out(queries: list[dict[str, Any]]) -> None:
-    """AwsError for what cannot be computed, whatever its metrics are."""
+    """Refuse what cannot be computed, whatever its metrics are.
+
+    Raises:
+        AwsError: A query cannot be computed.
+    """
     _compute(queries, {query["Id"]: {} for query in queries if "MetricStat" in query})
 
 
 def _compute(
     queries: list[dict[str, Any]], metrics: dict[str, dict[datetime, float]]
 ) -> dict[str, dict[datetime, float]]:
-    """The metrics, and the expressions on them."""
+    """Return the metrics, and the expressions on them."""
     series = dict(metrics)
     for query in queries:
         if "MetricStat" not in query and "Expression" not in query:
@@ -177,6 +182,7 @@ def _compute(
 def _statistics(
     ctx: Context, params: Mapping[str, Any], stat: str, start: datetime, end: datetime
 ) -> dict[datetime, float]:
+    """Return a statistic of GetMetricStatistics."""
     return reading.series(
         ctx,
         namespace=params["Namespace"],
@@ -196,8 +202,9 @@ def _page(
     *,
     partial: bool,
 ) -> dict[str, Any]:
-    """So many datapoints of each query that the page holds MaxDatapoints; the token is where the
-    next page begins in each.
+    """Return a page with as many datapoints of each query as MaxDatapoints allows.
+
+    The token is where the next page begins in each.
     """
     size = max(1, min(params.get("MaxDatapoints") or _MOST, _MOST) // max(len(results), 1))
     begin = paging.start(params, AwsError("InvalidNextToken", "The NextToken is not valid."))
@@ -224,6 +231,7 @@ def _page(
 
 
 def _window(params: Mapping[str, Any]) -> tuple[datetime, datetime]:
+    """Return the start and the end of a request."""
     start, end = params["StartTime"], params["EndTime"]
     if start > end:
         raise AwsError("ValidationError", "The parameter EndTime must be greater than StartTime.")
@@ -235,7 +243,10 @@ def _window(params: Mapping[str, Any]) -> tuple[datetime, datetime]:
 
 
 def _is_motos(query: Mapping[str, Any]) -> bool:
-    """A plain statistic of what was put, a bare id, Metrics Insights, or what moto refuses."""
+    """Return whether moto answers a query well.
+
+    That is a plain statistic of what was put, a bare id, Metrics Insights, or what moto refuses.
+    """
     if "MetricStat" in query:
         stat = query["MetricStat"]
         return stat["Stat"] in BASIC and _has_moto(stat["Metric"]["Namespace"])
@@ -244,12 +255,14 @@ def _is_motos(query: Mapping[str, Any]) -> bool:
 
 
 def _has_moto(namespace: str) -> bool:
-    """Namespaces whose metrics moto makes, as S3's; of what was put moto reads other dimensions
-    than those that were asked for.
+    """Return whether moto itself makes a namespace's metrics, as S3's.
+
+    Of what was put moto reads other dimensions than the requested ones.
     """
     return namespace.startswith("AWS/") and namespace != sagemaker.NAMESPACE
 
 
-def _has(metric: Mapping[str, Any], wanted: Mapping[str, str | None]) -> bool:
+def _has(metric: Mapping[str, Any], dimensions: Mapping[str, str | None]) -> bool:
+    """Return whether a metric has these dimensions."""
     own = {d["Name"]: d["Value"] for d in metric["Dimensions"]}
-    return all(name in own and value in (None, own[name]) for name, value in wanted.items())
+    return all(name in own and value in (None, own[name]) for name, value in dimensions.items())

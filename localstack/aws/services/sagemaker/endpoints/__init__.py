@@ -1,5 +1,4 @@
-"""SageMaker endpoints that serve: a process a variant, traffic by weight, deployments on the
-stack's clock.
+"""SageMaker endpoints that serve: processes, traffic by weight, deployments on the stack's clock.
 
 An image is a command (`--image NAME=COMMAND`), started with the word `serve` behind it, as
 SageMaker starts a container. It is told where to listen by SAGEMAKER_BIND_TO_PORT and `{port}` in

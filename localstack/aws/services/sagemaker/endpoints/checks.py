@@ -1,5 +1,6 @@
-"""What SageMaker refuses in configurations beyond the constraints of its model (constraints.py), in
-its words where they are known.
+"""Refusals of configurations beyond the constraints of their model.
+
+They are in SageMaker's words where these are known; core/protocol/constraints.py has the others.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from ....core.registry import AwsError, Context
 
 
 def refusal(message: str) -> AwsError:
+    """Return the error for a request that SageMaker refuses."""
     return AwsError("ValidationException", message)
 
 
@@ -19,28 +21,39 @@ def arn(ctx: Context, kind: str, name: str) -> str:
 
 
 def variants(production: Sequence[Mapping[str, Any]], shadow: Sequence[Mapping[str, Any]]) -> None:
+    """Check the variants of a configuration.
+
+    Raises:
+        AwsError: SageMaker refuses them.
+    """
     if shadow and (len(production) != 1 or len(shadow) != 1):
         raise refusal(
             "An endpoint with shadow variants must have exactly one production variant and "
             "one shadow variant."
         )
-    seen: set[str] = set()
+    names: set[str] = set()
     for variant in (*production, *shadow):
-        if variant["VariantName"] in seen:
+        if variant["VariantName"] in names:
             raise refusal(
                 "Variant names must be unique within an endpoint configuration: "
                 f"'{variant['VariantName']}' is there twice."
             )
-        seen.add(variant["VariantName"])
+        names.add(variant["VariantName"])
         _variant(variant)
 
 
 def capture(config: Mapping[str, Any] | None) -> None:
+    """Check a configuration's DataCaptureConfig.
+
+    Raises:
+        AwsError: SageMaker refuses it.
+    """
     if config and not config["DestinationS3Uri"].startswith("s3://"):
         raise refusal(f"DestinationS3Uri '{config['DestinationS3Uri']}' is not an S3 URI.")
 
 
 def _variant(variant: Mapping[str, Any]) -> None:
+    """Check one variant."""
     label = variant["VariantName"]
     if not variant.get("ModelName"):
         raise refusal(

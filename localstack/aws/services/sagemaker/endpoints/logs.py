@@ -1,4 +1,4 @@
-"""A container's output in CloudWatch Logs."""
+"""The output of containers in CloudWatch Logs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..jobs.logs import LogStream
 
 
 class VariantLog(LogStream, Lines):
-    """/aws/sagemaker/Endpoints/<endpoint>, stream <variant>/<instance>."""
+    """The stream <variant>/<instance> of the group /aws/sagemaker/Endpoints/<endpoint>."""
 
     def __init__(self, client: Any, group: str, stream: str) -> None:
         Lines.__init__(self)

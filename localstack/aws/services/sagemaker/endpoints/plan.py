@@ -1,8 +1,7 @@
-"""A DeploymentConfig, checked and turned into stages. Pure.
+"""The plan of a deployment: a DeploymentConfig, checked and turned into stages. Pure.
 
 Source: SageMaker API reference, DeploymentConfig, BlueGreenUpdatePolicy, RollingUpdatePolicy,
-CapacitySize; developer guide, "Deployment
-guardrails".
+CapacitySize; developer guide, "Deployment guardrails".
 """
 
 from __future__ import annotations
@@ -19,13 +18,15 @@ _TIMEOUT = 28_800.0  # MaximumExecutionTimeoutInSeconds, where it is not given
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """So much of the traffic on the new fleet, then so many seconds of baking."""
+    """A share of the traffic on the new fleet, and the seconds of baking that follow."""
 
     share: float
     bake: float
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The stages of a deployment, and what ends it."""
+
     stages: tuple[Stage, ...]
     termination: float = 0.0  # seconds that the old fleet stays after the last stage
     timeout: float = _TIMEOUT
@@ -38,9 +39,10 @@ AT_ONCE = Plan(stages=(Stage(1.0, 0.0),))
 
 
 def plan(config: Mapping[str, Any] | None, instances: int) -> Plan:
-    """The stages for a fleet of so many instances.
+    """Return the plan for a fleet of so many instances.
 
-    AwsError ValidationException for a config that SageMaker refuses.
+    Raises:
+        AwsError: SageMaker refuses the configuration (ValidationException).
     """
     if not config:
         return AT_ONCE
@@ -74,7 +76,11 @@ def plan(config: Mapping[str, Any] | None, instances: int) -> Plan:
 def check_variants(
     deployment: Plan, old: Sequence[str], new: Sequence[str], *, serverless: bool
 ) -> None:
-    """A guarded deployment replaces a fleet by its like."""
+    """Check that a guarded deployment replaces a fleet by its like.
+
+    Raises:
+        AwsError: It does not.
+    """
     if deployment.same_names and set(old) != set(new):
         raise _refusal(
             "The new endpoint configuration must have the variants of the old one for this "
@@ -86,6 +92,7 @@ def check_variants(
 
 
 def _blue_green(policy: Mapping[str, Any], instances: int) -> Plan:
+    """Return the plan of a BlueGreenUpdatePolicy."""
     routing = policy["TrafficRoutingConfiguration"]
     kind = routing["Type"]
     wait = _seconds(routing, "WaitIntervalInSeconds")
@@ -111,6 +118,7 @@ def _blue_green(policy: Mapping[str, Any], instances: int) -> Plan:
 
 
 def _rolling(policy: Mapping[str, Any], instances: int) -> Plan:
+    """Return the plan of a RollingUpdatePolicy."""
     wait = _seconds(policy, "WaitIntervalInSeconds")
     stages = _steps(_size(policy, "MaximumBatchSize", instances, 5, 50), wait)
     if policy.get("RollbackMaximumBatchSize"):
@@ -119,12 +127,13 @@ def _rolling(policy: Mapping[str, Any], instances: int) -> Plan:
 
 
 def _steps(step: float, wait: float) -> tuple[Stage, ...]:
+    """Return equal stages up to all of the traffic."""
     count = math.ceil(1 / step - 1e-9)
     return tuple(Stage(min(1.0, step * (number + 1)), wait) for number in range(count))
 
 
 def _size(policy: Mapping[str, Any], key: str, instances: int, least: int, most: int) -> float:
-    """A CapacitySize as a share of the fleet."""
+    """Return a CapacitySize as a share of the fleet."""
     size = policy.get(key)
     if not size:
         raise _refusal(f"{key} is required for this traffic routing.")

@@ -1,4 +1,4 @@
-"""What the stack keeps about endpoints."""
+"""The endpoints that the stack keeps, with their fleets and routing."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import msgspec
 
 from .....serving.model_server import ModelServer
 from .....serving.weights import Choice, choice, two_fleets
+from ....core.home.declarations import leaves_out
 from ....core.registry import Context
 from ...cloudwatch.variant_metrics import Source
 from .checks import arn, refusal
@@ -21,7 +22,7 @@ _choice = random.choice
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint configuration, as it was given."""
+    """An endpoint configuration, as it was sent."""
 
     name: str
     created: datetime
@@ -29,17 +30,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def production(self) -> list[dict[str, Any]]:
+        """The production variants."""
         return list(self.params["ProductionVariants"])
 
     @property
     def shadow(self) -> list[dict[str, Any]]:
+        """The shadow variants."""
         return list(self.params.get("ShadowProductionVariants") or ())
 
 
+@leaves_out(servers=tuple, healthy=tuple)
 class Variant:
-    """One variant of one fleet: what was configured, what it is now, and the processes that serve
-    it.
-    """
+    """One variant of one fleet: its configuration, its state, and the processes that serve it."""
 
     __slots__ = (
         *(
@@ -74,7 +76,10 @@ class Variant:
         self.statuses: list[dict[str, Any]] = []
 
     def pick(self) -> ModelServer | None:
-        """The instance that gets the next request, as RoutingConfig says; None: there is none."""
+        """Return the instance that gets the next request, as RoutingConfig says.
+
+        None: there is no healthy one.
+        """
         healthy = self.healthy
         if len(healthy) < 2:
             return healthy[0] if healthy else None
@@ -86,7 +91,7 @@ class Variant:
 
 
 class Fleet:
-    """What one endpoint configuration became."""
+    """The variants of one endpoint configuration."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -98,31 +103,37 @@ class Fleet:
 
     @property
     def all(self) -> list[Variant]:
+        """All variants, the shadows last."""
         return [*self.variants.values(), *self.shadows.values()]
 
     @property
     def instances(self) -> int:
+        """The number of instances of the production variants."""
         return sum(variant.desired_count for variant in self.variants.values())
 
     def stop(self) -> None:
+        """End all servers."""
         for variant in self.all:
             for server in variant.servers:
                 server.retire()
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Where one request may go."""
+    """A variant to which a request may go."""
 
     variant: Variant
     fleet: Fleet
 
     def source(self, endpoint: str) -> Source:
-        """As its metrics have it."""
+        """Return the target as its metrics name it."""
         return Source(endpoint, self.variant.name, self.fleet.config.name)
 
 
 class Routing(msgspec.Struct, frozen=True, kw_only=True):
-    """A snapshot: requests under way keep theirs while the next one is put in its place."""
+    """A snapshot of where requests go.
+
+    Requests under way keep theirs while the next one is put in its place.
+    """
 
     by_weight: Choice[Target]
     by_name: Mapping[str, Choice[Target]]
@@ -131,6 +142,8 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Endpoint:
+    """An endpoint, its fleets and where its traffic goes."""
+
     def __init__(self, name: str, own_arn: str, fleet: Fleet, now: datetime) -> None:
         self.name = name
         self.arn = own_arn
@@ -155,12 +168,17 @@ class Endpoint:
 
     @property
     def changing(self) -> bool:
+        """Whether a change is under way."""
         return self.status in ("Creating", "Updating", "RollingBack", "Deleting")
 
 
 def routing(live: Fleet, green: Fleet | None, share: float) -> Routing:
-    """Where requests go while `share` (0 to 1) of the traffic is on the fleet `green` that takes
-    the place of `live`.
+    """Return where requests go while a share of the traffic is on the new fleet.
+
+    Args:
+        live: The fleet that serves.
+        green: The fleet that takes its place; None: there is none.
+        share: The share of the traffic on `green`, 0 to 1.
     """
     fleets = {False: live, True: green or live}
     weights = {
@@ -176,15 +194,21 @@ def routing(live: Fleet, green: Fleet | None, share: float) -> Routing:
     production = sum(weights[False].values())
     return Routing(
         by_weight=choice((targets[key], chances[key]) for key in targets),
-        by_name={name: _of_name(targets, name, share) for name in {name for _, name in targets}},
+        by_name={
+            name: _choice_for_name(targets, name, share) for name in {name for _, name in targets}
+        },
         shadow=shadow,
         shadow_share=min(1.0, shadow.variant.weight / production) if shadow and production else 0.0,
     )
 
 
-def _of_name(targets: Mapping[tuple[bool, str], Target], name: str, share: float) -> Choice[Target]:
-    """A variant that both fleets have takes the requests that name it by the fleets' shares; one
-    that a single fleet has, all.
+def _choice_for_name(
+    targets: Mapping[tuple[bool, str], Target], name: str, share: float
+) -> Choice[Target]:
+    """Return where the requests go that name a variant.
+
+    One that both fleets have takes them by the fleets' shares; one that a single fleet has takes
+    all.
     """
     old, new = targets.get((False, name)), targets.get((True, name))
     if old and new:
@@ -193,12 +217,13 @@ def _of_name(targets: Mapping[tuple[bool, str], Target], name: str, share: float
 
 
 def _shadow(fleet: Fleet) -> Target | None:
+    """Return the shadow variant of a fleet; None: it has none."""
     first = next(iter(fleet.shadows.values()), None)
     return Target(first, fleet) if first else None
 
 
 class Endpoints:
-    """The store: one per account and region."""
+    """The endpoints and configurations of one account and region."""
 
     def __init__(self) -> None:
         self.configs: dict[str, Config] = {}
@@ -207,10 +232,16 @@ class Endpoints:
 
 
 def find(ctx: Context, name: str) -> Endpoint | None:
+    """Return an endpoint; None: there is none."""
     return ctx.store(Endpoints).endpoints.get(name)
 
 
-def must(ctx: Context, name: str) -> Endpoint:
+def require_endpoint(ctx: Context, name: str) -> Endpoint:
+    """Return an endpoint.
+
+    Raises:
+        AwsError: There is none.
+    """
     endpoint = find(ctx, name)
     if endpoint is None:
         raise refusal(f'Could not find endpoint "{arn(ctx, "endpoint", name)}".')
@@ -218,6 +249,11 @@ def must(ctx: Context, name: str) -> Endpoint:
 
 
 def config(ctx: Context, name: str) -> Config:
+    """Return an endpoint configuration.
+
+    Raises:
+        AwsError: There is none.
+    """
     stored = ctx.store(Endpoints).configs.get(name)
     if stored is None:
         raise refusal(

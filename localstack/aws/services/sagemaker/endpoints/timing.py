@@ -1,4 +1,4 @@
-"""How long things take, on the stack's clock."""
+"""The duration of changes, on the stack's clock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEALTH = 60.0  # real seconds for a container's first healthy /ping
 
 
 def changing(ctx: Context) -> float:
-    """Seconds that creating, updating, reweighing and deleting an endpoint take."""
+    """Return the seconds that creating, updating, reweighing and deleting an endpoint take."""
     seconds = os.environ.get(ENDPOINT)
     if seconds is not None:
         return float(seconds)
@@ -24,7 +24,7 @@ def changing(ctx: Context) -> float:
 def later(
     ctx: Context, seconds: float, function: Callable[[], object], *, blocks: bool = False
 ) -> None:
-    """Run it on the clock.
+    """Run a function on the clock.
 
     What waits for a process (`blocks`) holds up neither a ticking clock nor the request; a clock
     that is moved waits for it. With moto's answers there may be no process: its clients expect an

@@ -1,5 +1,6 @@
-"""Experiments, trials and components: moto keeps them, and drops the tags of the creating calls;
-Search asks for them here.
+"""The operations on experiments, trials and components, and their descriptions for Search.
+
+moto keeps them, and drops the tags of the creating calls.
 """
 
 from __future__ import annotations
@@ -7,21 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from moto.sagemaker.models import sagemaker_backends
-
+from ....core.moto_internals import sagemaker_backends
 from ....core.registry import Context, handles
 from ..tags import operations as tags
 
+# Search's resource -> kind
 KINDS = {
     "Experiment": "Experiment",
     "ExperimentTrial": "Trial",
     "ExperimentTrialComponent": "TrialComponent",
-}  # Search's resource -> kind
+}
+# kind -> where moto has them
 _KEPT = {
     "Experiment": "experiments",
     "Trial": "trials",
     "TrialComponent": "trial_components",
-}  # kind -> where moto has them
+}
 
 
 @handles("sagemaker", "CreateExperiment", "CreateTrial", "CreateTrialComponent", executes=False)
@@ -45,7 +47,10 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def descriptions(ctx: Context, kind: str) -> Iterable[dict[str, Any]]:
-    """What Describe says of each; of a component, its trials as Parents too."""
+    """Yield what Describe says of each resource of a kind.
+
+    A component has its trials as Parents, too.
+    """
     backend: Any = sagemaker_backends[ctx.account][ctx.region]
     for name in list(getattr(backend, _KEPT[kind])):
         row = ctx.moto("sagemaker", f"Describe{kind}", {f"{kind}Name": name})
@@ -53,11 +58,12 @@ def descriptions(ctx: Context, kind: str) -> Iterable[dict[str, Any]]:
 
 
 def _parents(backend: Any, component: str) -> list[dict[str, str]]:
-    of = backend.trial_components[component].trial_name
+    """Return the trials of a component."""
+    own_trial = backend.trial_components[component].trial_name
     trials = [
         trial
         for trial in list(backend.trials.values())
-        if component in trial.trial_components or trial.trial_name == of
+        if component in trial.trial_components or trial.trial_name == own_trial
     ]
     return [
         {"TrialName": trial.trial_name, "ExperimentName": trial.experiment_name} for trial in trials

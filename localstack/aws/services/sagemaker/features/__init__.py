@@ -1,3 +1,4 @@
-"""SageMaker Feature Store: groups, records online by event time, and the offline store in S3 with
-its Glue table.
+"""SageMaker Feature Store: groups, online records by event time, and the offline store.
+
+The latter is in S3, with a Glue table.
 """

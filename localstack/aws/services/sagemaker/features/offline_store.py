@@ -1,8 +1,8 @@
 """The offline store: Parquet in S3 in the real layout, and its Glue table.
 
-Layout:
-<S3Uri>/<account>/sagemaker/<region>/offline-store/<group>-<created>/data/year=/month=/day=/hour=/<time>_<16
-characters>.parquet (Amazon SageMaker developer guide, "Feature Store storage configurations").
+Layout: <S3Uri>/<account>/sagemaker/<region>/offline-store/<group>-<created>/data/
+year=/month=/day=/hour=/<time>_<16 characters>.parquet (Amazon SageMaker developer guide, "Feature
+Store storage configurations").
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class OfflineFailed(Exception):
 
 
 def config(ctx: Context, params: dict[str, Any], now: datetime) -> dict[str, Any] | None:
-    """OfflineStoreConfig with what the service adds: the place of the data and the table's name."""
+    """Return the OfflineStoreConfig with the place of the data and the table's name."""
     request = params.get("OfflineStoreConfig")
     if request is None:
         return None
@@ -72,10 +72,13 @@ def config(ctx: Context, params: dict[str, Any], now: datetime) -> dict[str, Any
 
 
 def _check_catalog(catalog: dict[str, str] | None) -> None:
-    """AwsError for a table that Feature Store does not name so.
+    """Refuse a table that Feature Store does not name so.
 
     Source: aws/sagemaker-python-sdk, v3-examples, v3-feature-store-data-catalog-config.ipynb,
     "Important rules".
+
+    Raises:
+        AwsError: It is such a table.
     """
     if catalog is None:
         return
@@ -100,7 +103,11 @@ def _check_catalog(catalog: dict[str, str] | None) -> None:
 
 
 def prepare(ctx: Context, group: Group) -> None:
-    """Check the bucket; make the Glue table. OfflineFailed."""
+    """Check the bucket, and make the Glue table.
+
+    Raises:
+        OfflineFailed: One of them is impossible.
+    """
     if group.offline is None:
         return
     bucket, _ = objects.split(group.offline["S3StorageConfig"]["ResolvedOutputS3Uri"])
@@ -125,15 +132,17 @@ def prepare(ctx: Context, group: Group) -> None:
 
 
 def _is_own(glue: Any, group: Group) -> bool:
-    """Whether the table of that name was made for this group, by a stack that ended before the
-    group was Created.
+    """Return whether the table of that name was made for this group.
+
+    A stack that ended before the group was Created may have made it.
     """
     table = _table(group)
-    there = glue.get_table(
+    existing = glue.get_table(
         DatabaseName=(group.offline or {})["DataCatalogConfig"]["Database"], Name=table["Name"]
     )["Table"]
     return bool(
-        there.get("StorageDescriptor", {}).get("Location") == table["StorageDescriptor"]["Location"]
+        existing.get("StorageDescriptor", {}).get("Location")
+        == table["StorageDescriptor"]["Location"]
     )
 
 
@@ -147,6 +156,7 @@ def widen(ctx: Context, group: Group) -> None:
 
 
 def _table(group: Group) -> dict[str, Any]:
+    """Return the Glue table of a group."""
     offline = group.offline or {}
     columns = [
         (f.name.lower(), f"array<{_HIVE[f.kind]}>" if f.collection else _HIVE[f.kind])
@@ -191,12 +201,13 @@ def append(ctx: Context, group: Group, row: Row) -> None:
 
 
 def await_flush(ctx: Context, group: Group) -> None:
+    """Set the timer after which queued rows are written."""
     group.flushing = True
     ctx.clock.call_after(DELAY, lambda: flush(ctx, group))
 
 
 def flush(ctx: Context, group: Group) -> None:
-    """Write the queued rows, one file per hour of event time; register new partitions."""
+    """Write the queued rows, one file per hour of event time, and register new partitions."""
     rows, group.pending, group.flushing = group.pending, [], False
     if not rows or ctx.stopping.is_set() or group.offline is None:
         return
@@ -204,18 +215,22 @@ def flush(ctx: Context, group: Group) -> None:
     location = group.offline["S3StorageConfig"]["ResolvedOutputS3Uri"]
     by_hour: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in rows:
-        at = row.event_time
-        by_hour[f"{at:%Y}", f"{at:%m}", f"{at:%d}", f"{at:%H}"].append(row)
+        event_time = row.event_time
+        by_hour[
+            f"{event_time:%Y}", f"{event_time:%m}", f"{event_time:%d}", f"{event_time:%H}"
+        ].append(row)
     s3 = ctx.client("s3")
     for hour, some in sorted(by_hour.items()):
         path = "/".join(f"{key}={value}" for key, value in zip(_PARTITIONS, hour, strict=True))
         latest = max(row.event_time for row in some)
-        name = f"{latest:%Y%m%dT%H%M%SZ}_{''.join(secrets.choice(_LETTERS) for _ in range(16))}.parquet"
+        suffix = "".join(secrets.choice(_LETTERS) for _ in range(16))
+        name = f"{latest:%Y%m%dT%H%M%SZ}_{suffix}.parquet"
         objects.write(s3, f"{location}/{path}/{name}", _parquet(group, some, now))
     _register(ctx, group, list(by_hour))
 
 
 def _register(ctx: Context, group: Group, hours: list[tuple[str, ...]]) -> None:
+    """Register the partitions of these hours."""
     offline = group.offline or {}
     if offline["DisableGlueTableCreation"]:
         return
@@ -244,6 +259,7 @@ def _register(ctx: Context, group: Group, hours: list[tuple[str, ...]]) -> None:
 
 
 def _parquet(group: Group, rows: list[Row], now: datetime) -> bytes:
+    """Return rows as a Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -265,6 +281,7 @@ def _parquet(group: Group, rows: list[Row], now: datetime) -> bytes:
 
 
 def _arrow(feature: Feature) -> pa.DataType:
+    """Return the Arrow type of a feature."""
     import pyarrow as pa
 
     kinds: dict[str, pa.DataType] = {
@@ -276,6 +293,7 @@ def _arrow(feature: Feature) -> pa.DataType:
 
 
 def _column_value(feature: Feature, value: Value | None) -> object:
+    """Return a feature's value in its type."""
     if value is None:
         return None
     convert = {"String": str, "Integral": int, "Fractional": float}[feature.kind]
@@ -283,6 +301,7 @@ def _column_value(feature: Feature, value: Value | None) -> object:
 
 
 def _naive(moment: datetime) -> datetime:
+    """Return a time without its zone, in milliseconds."""
     return moment.astimezone(UTC).replace(
         tzinfo=None, microsecond=moment.microsecond // 1000 * 1000
     )

@@ -1,4 +1,4 @@
-"""The state of the feature groups of one account and region."""
+"""The feature groups that the stack keeps, with their records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Online(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """What is appended to the offline store."""
+    """A row for the offline store."""
 
     values: dict[str, Value]
     event_time: datetime
@@ -31,6 +31,8 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, kw_only=True):
+    """A feature group."""
+
     name: str
     arn: str
     created: datetime
@@ -56,6 +58,8 @@ class Group(msgspec.Struct, kw_only=True):
 
 
 class Groups:
+    """The feature groups of one account and region."""
+
     def __init__(self) -> None:
         self.by_name: dict[str, Group] = {}
         self.lock = threading.RLock()

@@ -1,4 +1,4 @@
-"""What a record's values may be: types, event times, times to live. Pure."""
+"""Values of records: types, event times, times to live. Pure."""
 
 from __future__ import annotations
 
@@ -21,22 +21,25 @@ Value = str | tuple[str, ...]
 
 
 class Feature(msgspec.Struct, frozen=True):
+    """A feature's name and type."""
+
     name: str
     kind: str  # String, Integral, Fractional
     collection: str | None = None  # List, Set, Vector
 
 
 def refusal(message: str) -> AwsError:
-    """As the runtime words a bad request."""
+    """Return the error for a bad request, as the runtime words it."""
     return AwsError("ValidationError", message, 400)
 
 
 def parsed_record(
     record: Sequence[Mapping[str, Any]], features: Mapping[str, Feature]
 ) -> dict[str, Value]:
-    """FeatureValues by name, in the request's order.
+    """Return a record's values by name, in the request's order.
 
-    ValidationError for a name, a type or a size that is not right.
+    Raises:
+        AwsError: A name, a type or a size is not right (ValidationError).
     """
     values: dict[str, Value] = {}
     size = 0
@@ -62,6 +65,7 @@ def parsed_record(
 
 
 def _value(feature: Feature, item: Mapping[str, Any]) -> Value | None:
+    """Return the value of one feature; None: it has none."""
     if feature.collection:
         many = item.get("ValueAsStringList")
         if "ValueAsString" in item:
@@ -82,6 +86,7 @@ def _value(feature: Feature, item: Mapping[str, Any]) -> Value | None:
 
 
 def _check(feature: Feature, text: str) -> None:
+    """Check that a text is of a feature's type."""
     if feature.kind == "Integral" and not (
         _INTEGRAL.fullmatch(text) and -(2**63) <= int(text) < 2**63
     ):
@@ -99,14 +104,17 @@ def _check(feature: Feature, text: str) -> None:
 
 
 def event_time(feature: Feature, text: str) -> datetime:
-    """Fractional: seconds since the epoch; String: yyyy-MM-dd'T'HH:mm:ss[.SSS]Z. ValidationError
-    otherwise.
+    """Return an event time.
+
+    A Fractional feature has seconds since the epoch, a String one yyyy-MM-dd'T'HH:mm:ss[.SSS]Z.
+
+    Raises:
+        AwsError: It has another form (ValidationError).
     """
     try:
         if feature.kind != "String":
-            return datetime.fromtimestamp(0, UTC) + timedelta(
-                seconds=round(float(text), 3)
-            )  # ValueError for nan, OverflowError for inf
+            # ValueError for nan, OverflowError for inf
+            return datetime.fromtimestamp(0, UTC) + timedelta(seconds=round(float(text), 3))
         if _ISO.fullmatch(text):
             return datetime.fromisoformat(text)
     except (ValueError, OverflowError):
@@ -122,11 +130,12 @@ def event_time(feature: Feature, text: str) -> datetime:
 
 
 def lifetime(duration: Mapping[str, Any] | None) -> timedelta | None:
+    """Return a TtlDuration as a span; None: there is none."""
     return timedelta(seconds=_SECONDS[duration["Unit"]] * duration["Value"]) if duration else None
 
 
 def stamp(moment: datetime) -> str:
-    """ExpiresAt: whole seconds, or milliseconds where there are any."""
+    """Return ExpiresAt: whole seconds, or milliseconds where there are any."""
     return (
         moment.strftime("%Y-%m-%dT%H:%M:%S")
         + (f".{moment.microsecond // 1000:03d}" if moment.microsecond else "")

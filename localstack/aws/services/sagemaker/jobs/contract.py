@@ -1,4 +1,4 @@
-"""SageMaker's container contract: where the files lie, what is in them, and the variables.
+"""SageMaker's container contract: the places of files, their content, and the variables.
 
 Source: SageMaker developer guide, "Use your own training algorithms" and "Build your own processing
 container".
@@ -18,7 +18,10 @@ HOST = "algo-1"
 
 
 def resources(instance_type: str) -> dict[str, Any]:
-    """resourceconfig.json. One host: the stack runs one container a job."""
+    """Return the content of resourceconfig.json.
+
+    It has one host: the stack runs one container for each job.
+    """
     return {
         "current_host": HOST,
         "current_instance_type": instance_type,
@@ -36,7 +39,7 @@ def resources(instance_type: str) -> dict[str, Any]:
 
 
 def remarks(container: Container) -> list[str]:
-    """What differs from SageMaker, for the job's log."""
+    """Return what differs from SageMaker, for the job's log."""
     if container.mounted:
         return []
     words = (
@@ -58,7 +61,10 @@ def training_variables(
     hyperparameters: Mapping[str, str],
     channels: Mapping[str, Any],
 ) -> dict[str, str]:
-    """The variables of the training toolkit, as a mapped command stands for an image that has it."""
+    """Return the variables that SageMaker's training toolkit sets.
+
+    A mapped command stands for an image that has the toolkit.
+    """
     root, config = (
         container.root,
         json.loads((container.host("input/config/resourceconfig.json")).read_text()),

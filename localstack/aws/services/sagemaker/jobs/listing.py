@@ -1,4 +1,4 @@
-"""Finding, listing and stopping jobs: the same for both kinds."""
+"""Finding, listing and stopping jobs: the same for all kinds."""
 
 from __future__ import annotations
 
@@ -26,26 +26,34 @@ def register(
     *,
     tuning: str | None = None,
 ) -> Job:
-    """Take the name; ResourceInUse when it was used before, as names of jobs are never free again."""
+    """Take a job's name.
+
+    Raises:
+        AwsError: It was used before, as names of jobs are never free again (ResourceInUse).
+    """
     job = Job(kind, name, arn, params, ctx.clock.now())
     job.tuning = tuning
     jobs = ctx.store(Jobs)
     with jobs.lock:
-        earlier = jobs.of(kind).get(name)
-        if (
-            earlier is not None and earlier.as_moto is None
-        ):  # moto replaces, and so does what is answered as moto does
+        earlier = jobs.jobs_of(kind).get(name)
+        # moto replaces, and so does what is answered as moto does
+        if earlier is not None and earlier.as_moto is None:
             words = (
                 "Job name must be unique within an AWS account and region, and a job with this "
                 "name already exists"
             )
             raise AwsError("ResourceInUse", f"{words} ({arn})")
-        jobs.of(kind)[name] = job
+        jobs.jobs_of(kind)[name] = job
     return job
 
 
 def find(ctx: Context, kind: Kind, name: str) -> Job:
-    job = ctx.store(Jobs).of(kind).get(name)
+    """Return a job by its name.
+
+    Raises:
+        AwsError: There is none.
+    """
+    job = ctx.store(Jobs).jobs_of(kind).get(name)
     if job is None:
         arn = f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:{kind}-job/{name}"
         words = (
@@ -58,6 +66,11 @@ def find(ctx: Context, kind: Kind, name: str) -> Job:
 
 
 def stop(ctx: Context, job: Job) -> None:
+    """Stop a job.
+
+    Raises:
+        AwsError: It has ended.
+    """
     with job.lock:
         if job.status in ENDED:
             raise AwsError(
@@ -73,9 +86,9 @@ def stop(ctx: Context, job: Job) -> None:
 def page(
     jobs: list[Job], params: dict[str, Any], *, by_status_last: bool = False
 ) -> tuple[list[Job], dict[str, str]]:
-    """The jobs that a List call asks for, sorted, and its NextToken.
+    """Return the jobs that a List call asks for, sorted, and its NextToken.
 
-    `by_status_last`: of each page's jobs those with the status stay.
+    With `by_status_last` those with the status are chosen from each page, not before.
     """
     bounds = (
         ("CreationTimeAfter", lambda job, limit: job.created > limit),
@@ -104,7 +117,7 @@ def _with_status(jobs: list[Job], params: dict[str, Any]) -> list[Job]:
 def page_of(
     items: list[Any], params: dict[str, Any], most: int = 100
 ) -> tuple[list[Any], dict[str, str]]:
-    """One page. The token is the place of the next item."""
+    """Return one page. The token is the position of the next item."""
     part, more = paging.page(
         items,
         params,
@@ -114,8 +127,12 @@ def page_of(
     return list(part), more
 
 
-def one_container(kind: str, resources: dict[str, Any]) -> None:
-    """Several instances are refused, as one container that runs alone would find no other host."""
+def require_one_instance(kind: str, resources: dict[str, Any]) -> None:
+    """Refuse several instances: one container that runs alone would find no other host.
+
+    Raises:
+        AwsError: There are several.
+    """
     groups = resources.get("InstanceGroups") or ()
     number = max(
         resources.get("InstanceCount") or 1, sum(group["InstanceCount"] for group in groups)
@@ -129,6 +146,7 @@ def one_container(kind: str, resources: dict[str, Any]) -> None:
 
 
 def check_regex(pattern: str) -> None:
+    """Check the regex of a metric definition."""
     try:
         re.compile(pattern)
     except re.error as error:

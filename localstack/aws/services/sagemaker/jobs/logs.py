@@ -1,4 +1,4 @@
-"""A job's lines in CloudWatch Logs, and its metrics: by regex out of the lines."""
+"""A job's lines in CloudWatch Logs, and its metrics, which are read from the lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONGEST = 250_000  # characters of one event
 
 
 class LogStream:
-    """The stream of one host of a job.
+    """The log stream of one host of a job.
 
     It is made at once, so that a client which follows it finds it.
     """
@@ -34,11 +34,14 @@ class LogStream:
         self._create()
 
     def write(self, line: str) -> None:
+        # an empty message is refused
+        """Add a line."""
         self._waiting.append(
             {"timestamp": int(time.time() * 1000), "message": line[:_LONGEST] or " "}
-        )  # an empty message is refused
+        )
 
     def tick(self) -> None:
+        """Deliver what waits, if it is time."""
         if self._waiting and time.monotonic() >= self._next:
             self.flush()
 
@@ -59,6 +62,7 @@ class LogStream:
             del self._waiting[: len(batch)]
 
     def _create(self) -> None:
+        """Create the log group and the log stream."""
         for create, arguments in (
             (self._client.create_log_group, {"logGroupName": self._group}),
             (
@@ -85,8 +89,9 @@ _NUMBER = r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)"
 def metric_definitions(
     specification: Mapping[str, Any], hyperparameters: Mapping[str, str]
 ) -> list[dict[str, str]]:
-    """A training job's MetricDefinitions, with those that SageMaker itself has for XGBoost's images
-    where they run no user's script.
+    """Return a training job's MetricDefinitions.
+
+    They have those that SageMaker itself has for XGBoost's images where they run no user's script.
     """
     own: list[dict[str, str]] = list(specification.get("MetricDefinitions", ()))
     repository = specification.get("TrainingImage", "").rpartition("/")[2].partition(":")[0]
@@ -100,7 +105,10 @@ def metric_definitions(
 
 
 class Metrics:
-    """MetricDefinitions: the first group of each regex is a value; the last one counts."""
+    """The metrics of MetricDefinitions.
+
+    The first group of each regex is a value; the last value counts.
+    """
 
     def __init__(self, definitions: Sequence[dict[str, str]]) -> None:
         self._patterns = [
@@ -108,6 +116,7 @@ class Metrics:
         ]
 
     def read(self, line: str) -> dict[str, float]:
+        """Return the values of metrics in a line."""
         values: dict[str, float] = {}
         for name, pattern in self._patterns:
             for match in pattern.finditer(line):

@@ -1,4 +1,4 @@
-"""What the stack knows about a job, while it runs and after."""
+"""The jobs that the stack keeps, while they run and after."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ class Job:
             self.modified = now
 
     def ends(self, status: str, secondary: str, message: str, now: datetime) -> None:
+        """Enter a final status."""
         with self.lock:
             self.moves(secondary, message, now)
             self.transitions[-1]["EndTime"] = now
@@ -71,6 +72,7 @@ class Jobs:
         self.tuning: dict[str, Job] = {}
         self.lock = threading.Lock()
 
-    def of(self, kind: Kind) -> dict[str, Job]:
+    def jobs_of(self, kind: Kind) -> dict[str, Job]:
+        """Return the jobs of a kind by their names."""
         jobs: dict[str, Job] = getattr(self, kind)
         return jobs

@@ -1,4 +1,4 @@
-"""What both kinds of jobs share: start, run the container, end with a reason."""
+"""The common course of jobs: a container starts, runs, and ends with a reason."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from .....core.images import command_of, names_of
 from .....jobs import container as containers
 from .....jobs.container import Container
 from .....jobs.process import Ended, run
+from ....core.home.declarations import ENDED_WITH_STACK, resumes
 from ....core.registry import Context
 from . import contract
 from .logs import GROUPS, LogStream, Metrics
-from .records import Job
+from .records import ENDED, Job, Jobs
 from .s3 import TransferError
 
 _DAY = 86400
@@ -31,14 +32,13 @@ class JobFailed(Exception):
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job's image and request say is to be run."""
+    """The program that a job's image and request ask for."""
 
     image: str | None
     entrypoint: list[str]
     arguments: list[str]
-    default: list[
-        str
-    ]  # the arguments that SageMaker gives an image of whose arguments the request says nothing
+    # the arguments that SageMaker gives an image of whose arguments the request says nothing
+    default: list[str]
 
 
 def start(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None]) -> None:
@@ -47,6 +47,7 @@ def start(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None
 
 
 def _work(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None]) -> None:
+    """Run a job, and end it Failed if something goes wrong."""
     folder = ctx.home / "jobs" / f"{job.kind}-{uuid.uuid4().hex[:12]}"
     try:
         _meet_fault(ctx, job)
@@ -67,8 +68,12 @@ def _work(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None
 
 
 def _meet_fault(ctx: Context, job: Job) -> None:
-    """Act out a fault on the operation `TrainingJob` or `ProcessingJob`: what goes wrong at the
-    service's own hosts.
+    """Act out a fault on the operation `TrainingJob` or `ProcessingJob`.
+
+    It is what goes wrong at the service's own hosts.
+
+    Raises:
+        JobFailed: There is such a fault.
     """
     fault = ctx.service_fault("sagemaker", f"{job.kind.capitalize()}Job", (job.name,))
     if fault is None:
@@ -82,15 +87,19 @@ def _meet_fault(ctx: Context, job: Job) -> None:
 
 
 def _fail(ctx: Context, job: Job, reason: str) -> None:
+    """End a job Failed."""
     job.failure = reason[:_REASON]
     job.ends("Failed", "Failed", f"{job.kind.capitalize()} job failed", ctx.clock.now())
 
 
 def argv(ctx: Context, program: Program, container: Container) -> list[str]:
-    """The command of a job.
+    """Return the command of a job.
 
     The request's entrypoint runs as it is; else the image's mapped command stands for the image's
     own.
+
+    Raises:
+        JobFailed: No command is mapped to the image.
     """
     if program.entrypoint:
         return containers.command(container, program.entrypoint, program.arguments)
@@ -116,9 +125,8 @@ def contain(
         log.write(remark)
 
     def line(text: str) -> None:
-        if (
-            job.kind == "training"
-        ):  # SageMaker writes a tab so, and metrics are read from what it writes
+        # SageMaker writes a tab so, and metrics are read from what it writes
+        if job.kind == "training":
             text = text.replace("\t", "#011")
         log.write(text)
         for name, value in metrics.read(text).items():
@@ -147,13 +155,18 @@ def contain(
 
 
 def verdict(ended: Ended, failure: Path) -> None:
-    """Raise for a container that failed: what it wrote to the failure file, and how it ended."""
+    """Raise the failure of a container, with what it wrote to the failure file.
+
+    Raises:
+        JobFailed: The container failed.
+    """
     if ended.why == "itself" and ended.code != 0:
         words = failure.read_text(errors="replace").strip() if failure.is_file() else ""
         raise JobFailed(f"AlgorithmError: {words[: _REASON - 60]}, exit code: {ended.code}")
 
 
 def program_of(specification: dict[str, Any], image: str | None, default: list[str]) -> Program:
+    """Return the program of a job's specification."""
     return Program(
         image=image,
         entrypoint=list(specification.get("ContainerEntrypoint") or ()),
@@ -163,11 +176,36 @@ def program_of(specification: dict[str, Any], image: str | None, default: list[s
 
 
 def unmapped_message(image: str | None) -> str:
-    """Why a job with this image cannot run."""
-    wanted = names_of(image)[-1] if image else "NAME"
+    """Return why a job with this image cannot run."""
+    image_name = names_of(image)[-1] if image else "NAME"
     return (
         "ClientError: the local stack does not pull images and no command is mapped to "
         f"'{image}'. Start it with "
-        f"--image {wanted}=COMMAND (or `images:` in profiles.yaml), or give the request a "
+        f"--image {image_name}=COMMAND (or `images:` in profiles.yaml), or give the request a "
         "ContainerEntrypoint."
     )
+
+
+@resumes(Jobs)
+def resume(ctx: Context, store: Jobs) -> None:
+    """End the jobs that were under way when the stack ended: nothing runs them any more."""
+    for job in (
+        *store.training.values(),
+        *store.processing.values(),
+        *store.transform.values(),
+        *store.tuning.values(),
+    ):
+        _end_after_restart(ctx, job)
+
+
+def _end_after_restart(ctx: Context, job: Job) -> None:
+    """End a job that was under way when the stack ended."""
+    job.done.set()
+    if job.status in ENDED:
+        return None
+    if job.stop.is_set():
+        return job.ends(
+            "Stopped", "Stopped", f"{job.kind.capitalize()} job stopped", ctx.clock.now()
+        )
+    job.failure = ENDED_WITH_STACK
+    return job.ends("Failed", "Failed", f"{job.kind.capitalize()} job failed", ctx.clock.now())

@@ -1,4 +1,4 @@
-"""Between S3 and a folder: inputs down, outputs up."""
+"""Transfers between S3 and a folder: inputs down, outputs up."""
 
 from __future__ import annotations
 
@@ -27,8 +27,13 @@ _ADDRESS = re.compile(
 
 
 def split(uri: str) -> tuple[str, str]:
-    """s3://bucket/some/key, https://bucket.s3.REGION.amazonaws.com/some/key, with the bucket in its
-    path, too -> (bucket, some/key).
+    """Split the URI of an object into its bucket and its key.
+
+    It may be s3://bucket/key or an address such as https://bucket.s3.REGION.amazonaws.com/key, also
+    with the bucket in its path.
+
+    Raises:
+        TransferError: It is none of them.
     """
     address = _ADDRESS.fullmatch(uri)
     if address and address["bucket"]:
@@ -43,7 +48,11 @@ def split(uri: str) -> tuple[str, str]:
 def download(
     client: Any, uri: str, folder: Path, *, kind: str = "S3Prefix", required: bool = True
 ) -> int:
-    """Fetch what S3DataType says into the folder; the number of files."""
+    """Fetch what S3DataType says into a folder, and return the number of files.
+
+    Raises:
+        TransferError: Nothing is there though it is required, or something cannot be fetched.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if kind == "ManifestFile":
         return _manifest(client, uri, folder)
@@ -67,7 +76,7 @@ def download(
 
 
 def relative(key: str, prefix: str) -> str:
-    """Where an object lands below a channel:
+    """Return where an object lands below a channel.
 
     S3Prefix is a prefix of names, not necessarily a folder.
     """
@@ -78,6 +87,11 @@ def relative(key: str, prefix: str) -> str:
 
 
 def read(client: Any, uri: str) -> bytes:
+    """Return the bytes of an object.
+
+    Raises:
+        TransferError: It cannot be read.
+    """
     bucket, key = split(uri)
     try:
         content: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -87,9 +101,9 @@ def read(client: Any, uri: str) -> bytes:
 
 
 def upload(client: Any, folder: Path, uri: str, *, links: bool = True) -> int:
-    """Every file below the folder, under the URI; the number of files.
+    """Upload every file below a folder, and return the number of files.
 
-    Of a symbolic link what it leads to, or nothing.
+    A symbolic link is uploaded as what it leads to, or left out.
     """
     files = sorted(
         path for path in folder.rglob("*") if path.is_file() and (links or not path.is_symlink())
@@ -100,6 +114,11 @@ def upload(client: Any, folder: Path, uri: str, *, links: bool = True) -> int:
 
 
 def put(client: Any, uri: str, path: Path) -> None:
+    """Upload a file.
+
+    Raises:
+        TransferError: It cannot be uploaded.
+    """
     bucket, key = split(uri)
     try:
         with path.open("rb") as body:
@@ -109,8 +128,9 @@ def put(client: Any, uri: str, path: Path) -> None:
 
 
 def archive(folder: Path, target: Path) -> None:
-    """model.tar.gz: the folder's content at the archive's root; for a link what it leads to, as no
-    endpoint takes links.
+    """Write a model.tar.gz with the folder's content at the archive's root.
+
+    A link becomes what it leads to, as no endpoint takes links.
     """
     try:
         with tarfile.open(target, "w:gz", dereference=True) as tar:
@@ -121,6 +141,7 @@ def archive(folder: Path, target: Path) -> None:
 
 
 def _keys(client: Any, bucket: str, prefix: str) -> Iterator[str]:
+    """Yield the keys of the objects below a prefix."""
     try:
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             yield from (
@@ -133,7 +154,7 @@ def _keys(client: Any, bucket: str, prefix: str) -> Iterator[str]:
 
 
 def _fetch(client: Any, bucket: str, key: str, folder: Path, name: str) -> None:
-    """Bring an object into the folder, under `name`."""
+    """Write an object into the folder, under `name`."""
     try:
         target = arrive(folder, name)
         body = client.get_object(Bucket=bucket, Key=key)["Body"]
@@ -152,6 +173,7 @@ def _fetch(client: Any, bucket: str, key: str, folder: Path, name: str) -> None:
 
 
 def _manifest(client: Any, uri: str, folder: Path) -> int:
+    """Fetch the objects that a manifest names."""
     try:
         first, *rest = json.loads(read(client, uri))
         bucket, prefix = split(first["prefix"])
@@ -166,5 +188,6 @@ def _manifest(client: Any, uri: str, folder: Path) -> int:
 
 
 def _words(error: ClientError) -> str:
+    """Return S3's error as text."""
     answer = error.response.get("Error", {})
     return f"{answer.get('Code')}: {answer.get('Message')}"

@@ -1,19 +1,17 @@
-"""Model package groups and the versions in them.
+"""The operations on model package groups and the versions in them.
 
-Ours, since moto's UpdateModelPackage clears what a call does not name, its groups can be made twice
-and nothing can be deleted.
+They are ours, since moto's UpdateModelPackage clears what a call does not name, its groups can be
+made twice and nothing can be deleted.
 """
 
 from __future__ import annotations
 
-import threading
 from typing import Any
-
-import msgspec
 
 from ....core.registry import AwsError, Context, handles
 from ..jobs.listing import page_of
 from ..tags import operations as tags
+from .records import Group, Registry
 
 _KEPT = (  # of the Create call, told again by Describe
     *(
@@ -40,29 +38,14 @@ _KEPT = (  # of the Create call, told again by Describe
     ),
     *("SourceUri", "SecurityConfig", "ModelCard", "ModelLifeCycle"),
 )
+# by UpdateModelPackage, when named
 _REPLACED = (
     "ApprovalDescription",
     "InferenceSpecification",
     "SourceUri",
     "ModelCard",
     "ModelLifeCycle",
-)  # by UpdateModelPackage, when named
-
-
-class Group(msgspec.Struct, kw_only=True):
-    name: str
-    arn: str
-    description: str | None
-    created: Any
-    last: int = 0  # the number of the last version: never used again
-
-
-class Registry:
-    def __init__(self) -> None:
-        self.groups: dict[str, Group] = {}
-        self.packages: dict[str, dict[str, Any]] = {}  # by ARN: the Describe answer
-        self.tokens: dict[str, str] = {}  # ClientToken -> ARN
-        self.lock = threading.RLock()
+)
 
 
 def _arn(ctx: Context, kind: str, name: str) -> str:
@@ -70,6 +53,11 @@ def _arn(ctx: Context, kind: str, name: str) -> str:
 
 
 def _group(ctx: Context, name: str) -> Group:
+    """Return a group.
+
+    Raises:
+        AwsError: There is none.
+    """
     group = ctx.store(Registry).groups.get(name.rpartition("/")[2])
     if group is None:
         arn = _arn(ctx, "model-package-group", name.rpartition("/")[2])
@@ -78,10 +66,16 @@ def _group(ctx: Context, name: str) -> Group:
 
 
 def has_group(ctx: Context, name: str) -> bool:
+    """Return whether a group exists."""
     return name.rpartition("/")[2] in ctx.store(Registry).groups
 
 
 def _package(ctx: Context, name: str) -> dict[str, Any]:
+    """Return a version.
+
+    Raises:
+        AwsError: There is none.
+    """
     package = ctx.store(Registry).packages.get(
         name if name.startswith("arn:") else _arn(ctx, "model-package", name.lower())
     )
@@ -91,8 +85,12 @@ def _package(ctx: Context, name: str) -> dict[str, Any]:
 
 
 def require_approved(ctx: Context, name: str) -> None:
-    """AwsError for a version that is not to be deployed (API_CreateModelPackage,
-    ModelApprovalStatus).
+    """Refuse a version that is not to be deployed.
+
+    Source: API_CreateModelPackage, ModelApprovalStatus.
+
+    Raises:
+        AwsError: Its status is not Approved.
     """
     package = ctx.store(Registry).packages.get(name)
     status = (package or {}).get("ModelApprovalStatus", "Approved")
@@ -203,6 +201,7 @@ def create_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 
 
 def _take_version(ctx: Context, registry: Registry, params: dict[str, Any]) -> str:
+    """Make a version under the next number of its group, and return its ARN."""
     group_name = params.get("ModelPackageGroupName")
     package: dict[str, Any] = {key: params[key] for key in _KEPT if params.get(key) is not None}
     if group_name:
@@ -236,7 +235,7 @@ def describe_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 @handles("sagemaker", "UpdateModelPackage", executes=False)
 def update_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """What the call names changes; customer metadata are merged."""
+    """Change what the call names; customer metadata are merged."""
     registry = ctx.store(Registry)
     with registry.lock:
         package = dict(_package(ctx, params["ModelPackageArn"]))
@@ -304,7 +303,8 @@ def _summary(package: dict[str, Any]) -> dict[str, Any]:
 def _page(
     items: list[dict[str, Any]], params: dict[str, Any], name: str
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    after, before, part = (
+    """Return the requested items, filtered and sorted, and the NextToken."""
+    created_after, created_before, part = (
         params.get("CreationTimeAfter"),
         params.get("CreationTimeBefore"),
         params.get("NameContains"),
@@ -312,8 +312,8 @@ def _page(
     chosen = [
         item
         for item in items
-        if (after is None or item["CreationTime"] > after)
-        and (before is None or item["CreationTime"] < before)
+        if (created_after is None or item["CreationTime"] > created_after)
+        and (created_before is None or item["CreationTime"] < created_before)
         and (part is None or part in item.get(name, item.get("ModelPackageGroupName", "")))
     ]
     by_name = params.get("SortBy") == "Name"

@@ -1,4 +1,4 @@
-"""Models: moto keeps them; what it forgets or lets pass is added here."""
+"""The operations on models: moto keeps them; what it forgets or lets pass is added here."""
 
 from __future__ import annotations
 
@@ -7,15 +7,9 @@ from typing import Any
 from ....core.registry import AwsError, Context, handles
 from ..model_packages import operations as model_packages
 from ..tags import operations as tags
+from .records import Models
 
 _FORGOTTEN = ("EnableNetworkIsolation", "InferenceExecutionConfig")
-
-
-class Models:
-    """What moto does not tell again of each model."""
-
-    def __init__(self) -> None:
-        self.more: dict[str, dict[str, Any]] = {}
 
 
 def _arn(ctx: Context, name: str) -> str:
@@ -44,8 +38,10 @@ def create_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_servable(containers: list[dict[str, Any]]) -> None:
-    """AwsError for what no endpoint and no transform job here would serve: it is said before they
-    fail.
+    """Refuse what no endpoint and no transform job here would serve, before they fail.
+
+    Raises:
+        AwsError: It is such a model.
     """
     if not containers:
         raise AwsError(
@@ -64,6 +60,7 @@ def _check_servable(containers: list[dict[str, Any]]) -> None:
 
 
 def _check(ctx: Context, container: dict[str, Any]) -> None:
+    """Check one container of a model."""
     if "ModelDataUrl" in container and "ModelDataSource" in container:
         raise AwsError(
             "ValidationException", "A container takes ModelDataUrl or ModelDataSource, not both."
@@ -85,9 +82,8 @@ def _exists(ctx: Context, name: str) -> bool:
 @handles("sagemaker", "DescribeModel", executes=False)
 def describe_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     answer = ctx.moto("sagemaker", "DescribeModel", params)
-    if not answer.get(
-        "VpcConfig"
-    ):  # moto's is empty when none was given: the sagemaker SDK refuses that
+    # moto's is empty when none was given: the sagemaker SDK refuses that
+    if not answer.get("VpcConfig"):
         answer = {key: value for key, value in answer.items() if key != "VpcConfig"}
     return {**answer, **ctx.store(Models).more.get(params["ModelName"], {})}
 

@@ -1,4 +1,4 @@
-"""What the stack knows about pipelines, their versions and executions."""
+"""The pipelines that the stack keeps, their versions and executions."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import Any
 
 import msgspec
 
+from ....core.home.declarations import leaves_out
 from .definition.document import Definition
 
 
 class Version(msgspec.Struct, kw_only=True):
+    """A version of a pipeline."""
+
     number: int
     text: str
     definition: Definition | None  # None: not valid, taken as it is (--moto-answers)
@@ -23,6 +26,8 @@ class Version(msgspec.Struct, kw_only=True):
 
 
 class Pipeline(msgspec.Struct, kw_only=True):
+    """A pipeline with its versions and executions."""
+
     name: str
     arn: str
     role: str
@@ -57,6 +62,7 @@ class StepRun(msgspec.Struct, kw_only=True):
     cached_from: str | None = None  # the execution that did the work
 
 
+@leaves_out(jobs=dict)
 class Execution:
     """One run of a version. Its engine's thread writes; `events` wakes the engine."""
 

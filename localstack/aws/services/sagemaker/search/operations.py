@@ -1,9 +1,7 @@
-"""Search over what the stack itself keeps, and over moto's experiments, trials and components; the
-rest is moto's.
+"""Search over what the stack itself keeps, and over moto's experiments, trials and components.
 
-Answers are what Describe says, with the tags: the last modified first, unless the call sorts. With
---moto-answers such a call has the
-order of creation, as moto's.
+The rest is moto's. Answers are what Describe says, with the tags: the last modified first, unless
+the call sorts. With --moto-answers such a call has the order of creation, as moto's.
 """
 
 from __future__ import annotations
@@ -24,11 +22,13 @@ from ..features.records import Groups
 from ..jobs.listing import page_of
 from ..jobs.operations.training import description as training_job
 from ..jobs.records import Jobs
-from ..model_packages.operations import Registry, describe_model_package_group
+from ..model_packages.operations import describe_model_package_group
+from ..model_packages.records import Registry
 from ..pipelines.operations.executions import describe_pipeline_execution
 from ..pipelines.operations.pipelines import describe_pipeline
 from ..pipelines.records import Pipelines
 from ..tags import operations as tags
+from ..tags.records import Tags
 from ..tuning.operations import description as tuning_job
 
 _ORDERED: dict[str, Callable[[Any, Any], bool]] = {
@@ -76,7 +76,7 @@ def _package_groups(ctx: Context) -> Iterable[dict[str, Any]]:
     ]
 
 
-_FOUND: dict[
+_RESOURCES: dict[
     str, tuple[str, Callable[[Context], Iterable[dict[str, Any]]]]
 ] = {  # Resource -> its ARN's member, what there is
     "TrainingJob": (
@@ -89,7 +89,10 @@ _FOUND: dict[
     ),
     "Endpoint": (
         "EndpointArn",
-        lambda ctx: [endpoint(found) for found in list(ctx.store(Endpoints).endpoints.values())],
+        lambda ctx: [
+            endpoint(kept_endpoint)
+            for kept_endpoint in list(ctx.store(Endpoints).endpoints.values())
+        ],
     ),
     "FeatureGroup": ("FeatureGroupArn", _groups),
     "FeatureMetadata": ("FeatureGroupArn", _features),
@@ -121,93 +124,99 @@ _OWN: dict[str, Callable[[dict[str, Any], str], list[Any]]] = {
 @handles("sagemaker", "Search")
 def search(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     resource = params["Resource"]
-    if resource not in _FOUND:
+    if resource not in _RESOURCES:
         return ctx.forward()
-    arn, every = _FOUND[resource]
+    arn, every = _RESOURCES[resource]
     rows = [{**row, "Tags": _tags(ctx, row[arn])} for row in every(ctx)]
     shown_as: str = experiments.KINDS.get(resource) or resource
     expression = params.get("SearchExpression")
     _check_names(expression or {}, shown_as)
     rows = [row for row in rows if expression is None or _holds(row, expression)]
     if params.get("SortBy") or not ctx.moto_answers:
-        by = params.get("SortBy") or "LastModifiedTime"
-        known = [row for row in rows if _value(row, by) is not _MISSING]
-        known.sort(
-            key=lambda row: _value(row, by),
+        sort_by = params.get("SortBy") or "LastModifiedTime"
+        with_value = [row for row in rows if _value(row, sort_by) is not _MISSING]
+        with_value.sort(
+            key=lambda row: _value(row, sort_by),
             reverse=params.get("SortOrder", "Descending") == "Descending",
         )
-        rows = [*known, *(row for row in rows if _value(row, by) is _MISSING)]
+        rows = [*with_value, *(row for row in rows if _value(row, sort_by) is _MISSING)]
     shown, token = page_of(rows, params)
     return {"Results": [{shown_as: row} for row in shown], **token}
 
 
 def _check_names(expression: dict[str, Any], kind: str) -> None:
-    """ValidationException for a property that no resource of the kind has."""
+    """Refuse a property that no resource of the kind has.
+
+    Raises:
+        AwsError: There is one (ValidationException).
+    """
     answer: Any = operation_model("sagemaker", "Search").output_shape
-    known = answer.members["Results"].member.members[kind].members
+    properties = answer.members["Results"].member.members[kind].members
     for condition in expression.get("Filters") or ():
-        if condition["Name"].partition(".")[0] not in known.keys() | _OWN.keys():
+        if condition["Name"].partition(".")[0] not in properties.keys() | _OWN.keys():
             raise AwsError("ValidationException", f"Unknown property name: {condition['Name']}")
     for inner in expression.get("SubExpressions") or ():
         _check_names(inner, kind)
 
 
 def _tags(ctx: Context, arn: str) -> list[dict[str, str]]:
-    return tags.as_list(ctx.store(tags.Tags).of.get(arn, {}))
+    return tags.as_list(ctx.store(Tags).of.get(arn, {}))
 
 
 def _holds(row: dict[str, Any], expression: dict[str, Any]) -> bool:
+    """Return whether a resource meets a search expression."""
     if expression.get("NestedFilters"):
         raise AwsError(
             "ValidationException",
             "The local stack's Search has no NestedFilters: use Filters and SubExpressions.",
         )
-    holds = [_passes(row, one) for one in expression.get("Filters") or ()]
-    holds += [_holds(row, one) for one in expression.get("SubExpressions") or ()]
+    holds = [_passes(row, part) for part in expression.get("Filters") or ()]
+    holds += [_holds(row, part) for part in expression.get("SubExpressions") or ()]
     return any(holds) if expression.get("Operator") == "Or" else all(holds)
 
 
 def _passes(row: dict[str, Any], condition: dict[str, Any]) -> bool:
+    """Return whether a resource passes a filter."""
     operator: str = condition.get("Operator", "Equals")
     value = _value(row, condition["Name"])
-    there = value is not _MISSING
+    exists = value is not _MISSING
     if operator in ("Exists", "NotExists"):
-        return there == (operator == "Exists")
+        return exists == (operator == "Exists")
     if "Value" not in condition:
         raise AwsError("ValidationException", f"The filter on {condition['Name']} needs a Value.")
-    wanted: str = condition["Value"]
+    expected: str = condition["Value"]
     if operator in ("Equals", "NotEquals"):
-        return (there and _compare(value, wanted, lambda a, b: a == b)) == (operator == "Equals")
+        return (exists and _compare(value, expected, lambda a, b: a == b)) == (operator == "Equals")
     if operator == "Contains":
-        return there and wanted in str(value)
+        return exists and expected in str(value)
     if operator == "In":
-        return there and str(value) in [part.strip() for part in wanted.split(",")]
+        return exists and str(value) in [part.strip() for part in expected.split(",")]
     if operator in _ORDERED:
-        return there and _compare(value, wanted, _ORDERED[operator])
+        return exists and _compare(value, expected, _ORDERED[operator])
     raise AwsError(
         "ValidationException",
         f"The operator {operator} of the filter on {condition['Name']} is not known.",
     )
 
 
-def _compare(value: Any, wanted: str, compare: Callable[[Any, Any], bool]) -> bool:
-    """A filter's value is always text; it is read as what it is compared with."""
+def _compare(value: Any, expected: str, compare: Callable[[Any, Any], bool]) -> bool:
+    """Compare a value with a filter's, which is always text and is read as the value's type."""
     try:
         if isinstance(value, datetime):
-            return compare(value.timestamp(), parse_timestamp(wanted).timestamp())
+            return compare(value.timestamp(), parse_timestamp(expected).timestamp())
         if isinstance(value, bool):
-            return compare(str(value).lower(), wanted.lower())
+            return compare(str(value).lower(), expected.lower())
         if isinstance(value, int | float):
-            return compare(float(value), float(wanted))
+            return compare(float(value), float(expected))
     except ValueError as error:
         raise AwsError(
-            "ValidationException", f"'{wanted}' cannot be compared with '{value}'."
+            "ValidationException", f"'{expected}' cannot be compared with '{value}'."
         ) from error
-    return compare(str(value), wanted)
+    return compare(str(value), expected)
 
 
 def _value(row: dict[str, Any], name: str) -> Any:
-    """The member that a dotted name leads to.
+    """Return the member that a dotted name leads to.
 
     `Tags.<key>` is a tag, `Metrics.<name>` a final metric, `Parameters.<key>` a feature's.
     """

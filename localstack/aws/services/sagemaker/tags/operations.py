@@ -1,31 +1,24 @@
-"""Tags of SageMaker's resources, one table for all kinds; services/tagging reads it beside moto's.
+"""Tags of SageMaker's resources, one table for all kinds.
 
-moto's AddTags appends a second value for the same key, and its tagging API does not see SageMaker.
-Whoever creates a resource calls `put(ctx, arn, params.get("Tags"))`, whoever deletes one `drop(ctx,
-arn)`.
+services/tagging reads it beside moto's. moto's AddTags appends a second value for the same key, and
+its tagging API does not see SageMaker. Code that creates a resource calls `put(ctx, arn,
+params.get("Tags"))`, code that deletes one `drop(ctx, arn)`.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from typing import Any
 
 from ....core import paging
 from ....core.registry import AwsError, Context, handles
+from .records import Tags
 
 _MOST = 50  # tags a resource
 
 
-class Tags:
-    def __init__(self) -> None:
-        self.of: dict[str, dict[str, str]] = {}
-        self.gone: set[str] = set()  # deleted: not to be asked of moto, which may still know them
-        self.lock = threading.Lock()
-
-
 def put(ctx: Context, arn: str, tags: Iterable[dict[str, str]] | None) -> None:
-    """Set tags of a resource; keys that are there take the new value."""
+    """Set tags of a resource; existing keys take the new value."""
     store = ctx.store(Tags)
     with store.lock:
         merged = {**store.of.get(arn, {}), **{tag["Key"]: tag["Value"] for tag in tags or ()}}
@@ -39,14 +32,21 @@ def put(ctx: Context, arn: str, tags: Iterable[dict[str, str]] | None) -> None:
 
 
 def drop(ctx: Context, arn: str) -> None:
+    """Forget the tags of a deleted resource."""
     store = ctx.store(Tags)
     with store.lock:
         store.of.pop(arn, None)
         store.gone.add(arn)
 
 
-def of(ctx: Context, arn: str) -> dict[str, str]:
-    """The tags of a resource; those that moto was given at its creation, when it is moto's."""
+def tags_of(ctx: Context, arn: str) -> dict[str, str]:
+    """Return the tags of a resource.
+
+    Those of a resource that is moto's are what moto got at its creation.
+
+    Raises:
+        AwsError: The resource was deleted.
+    """
     store = ctx.store(Tags)
     if arn in store.gone:
         raise AwsError("ValidationException", f"Could not find the resource '{arn}'.")
@@ -58,14 +58,14 @@ def of(ctx: Context, arn: str) -> dict[str, str]:
 @handles("sagemaker", "AddTags")
 def add_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     arn = params["ResourceArn"]
-    of(ctx, arn)
+    tags_of(ctx, arn)
     put(ctx, arn, params["Tags"])
-    return {"Tags": as_list(of(ctx, arn))}
+    return {"Tags": as_list(tags_of(ctx, arn))}
 
 
 @handles("sagemaker", "ListTags")
 def list_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    every = as_list(of(ctx, params["ResourceArn"]))
+    every = as_list(tags_of(ctx, params["ResourceArn"]))
     page, more = paging.page(
         every, params, _MOST, AwsError("ValidationException", "Invalid pagination token.")
     )
@@ -74,12 +74,12 @@ def list_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "DeleteTags")
 def delete_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    tags = of(ctx, params["ResourceArn"])
+    tags = tags_of(ctx, params["ResourceArn"])
     for key in params["TagKeys"]:
         tags.pop(key, None)
     return {}
 
 
 def as_list(tags: dict[str, str]) -> list[dict[str, str]]:
-    """Tags as the APIs list them."""
+    """Return tags as the APIs list them."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]

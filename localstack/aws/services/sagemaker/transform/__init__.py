@@ -1,1 +1,1 @@
-"""Batch transform jobs: a model's own server is asked about every object of the input."""
+"""Batch transform jobs: a model's own server gets every object of the input."""

@@ -1,8 +1,7 @@
-"""Batch transform between an object and the model's requests: records, mini-batches, filters, the
-joined output. Pure.
+"""Batch transform between an object and the model's requests. Pure.
 
-Source: SageMaker developer guide, "Batch transform" and "Associate prediction results with input
-records".
+Objects are split into records and mini-batches, filtered, and joined with the answers. Source:
+SageMaker developer guide, "Batch transform" and "Associate prediction results with input records".
 """
 
 from __future__ import annotations
@@ -30,18 +29,19 @@ _SLICE = re.compile(r"(-?\d*):(-?\d*)")
 
 
 class BadRecord(ValueError):
-    """A record, or what the model made of it, is not what the job says. In words for its log."""
+    """A record or its answer is not what the job says. The message is for the job's log."""
 
 
 def lines(content: bytes) -> list[bytes]:
-    """The records of a text, without the breaks between them. An empty line is none."""
+    """Return the records of a text, without the breaks between them. An empty line is none."""
     return [line for line in (part.removesuffix(b"\r") for part in content.split(b"\n")) if line]
 
 
 def batches(records: Sequence[bytes], most: int | None, *, several: bool) -> Iterator[list[bytes]]:
-    """Of at most `most` bytes with their line breaks; None: no limit.
+    """Yield mini-batches of at most `most` bytes with their line breaks; None: no limit.
 
-    BadRecord: one record is larger by itself.
+    Raises:
+        BadRecord: One record is larger by itself.
     """
     batch: list[bytes] = []
     size = 0
@@ -60,7 +60,7 @@ def batches(records: Sequence[bytes], most: int | None, *, several: bool) -> Ite
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
-    """DataProcessing: what of a record goes to the model, and what of it stands beside the answer."""
+    """DataProcessing: what the model gets of a record, and what stands beside its answer."""
 
     format: Format | None  # None: nothing is filtered or joined, whatever the content is
     taken: str = _WHOLE
@@ -69,10 +69,11 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def outputs(self) -> bool:
+        """Whether answers are joined with records, or filtered."""
         return self.joins or self.told != _WHOLE
 
     def model_input(self, record: bytes) -> bytes:
-        """What the model gets of a record."""
+        """Return what the model gets of a record."""
         return (
             record
             if self.format is None or self.taken == _WHOLE
@@ -80,7 +81,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def answered(self, record: bytes, answer: bytes) -> bytes:
-        """What is stored of a record and its answer."""
+        """Return what is stored of a record and its answer."""
         if self.format is None or not self.outputs:
             return answer
         of_model = self._read(answer)
@@ -89,6 +90,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _join(self, record: Any, answer: Any) -> Any:
+        """Return a record with its answer."""
         if self.format == "csv":
             return [*record, *answer]
         return (
@@ -98,6 +100,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _read(self, record: bytes) -> Any:
+        """Return a record as a value."""
         try:
             text = record.decode()
             return next(csv.reader([text])) if self.format == "csv" else json.loads(text)
@@ -107,6 +110,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
             ) from error
 
     def _write(self, value: Any) -> bytes:
+        """Return a value as a record."""
         if self.format == "json":
             return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
         row = io.StringIO()
@@ -115,14 +119,17 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def filters(processing: dict[str, Any], content_type: str | None) -> Filters:
-    """A job's InputFilter, JoinSource and OutputFilter.
+    """Return a job's InputFilter, JoinSource and OutputFilter.
 
-    BadRecord: a path that the service does not take, or a content that it cannot
-    filter.
+    Raises:
+        BadRecord: The service does not take a path, or cannot filter the content.
     """
-    taken, told = processing.get("InputFilter") or _WHOLE, processing.get("OutputFilter") or _WHOLE
+    input_filter, output_filter = (
+        processing.get("InputFilter") or _WHOLE,
+        processing.get("OutputFilter") or _WHOLE,
+    )
     joins = processing.get("JoinSource") == "Input"
-    if not joins and taken == told == _WHOLE:
+    if not joins and input_filter == output_filter == _WHOLE:
         return Filters(format=None)
     kind = _FORMATS.get((content_type or "").partition(";")[0].strip().lower())
     if kind is None:
@@ -130,13 +137,17 @@ def filters(processing: dict[str, Any], content_type: str | None) -> Filters:
             f"DataProcessing reads {', '.join(_FORMATS)}; the content type is "
             f"{content_type or 'not named'}"
         )
-    for path in (taken, told):
+    for path in (input_filter, output_filter):
         steps(path)
-    return Filters(format=kind, taken=taken, joins=joins, told=told)
+    return Filters(format=kind, taken=input_filter, joins=joins, told=output_filter)
 
 
 def select(value: Any, path: str) -> Any:
-    """The part of a JSON value that the path leads to. BadRecord: it leads to nothing."""
+    """Return the part of a JSON value that a path leads to.
+
+    Raises:
+        BadRecord: It leads to nothing.
+    """
     for step in steps(path):
         try:
             value = step(value)
@@ -148,23 +159,28 @@ def select(value: Any, path: str) -> Any:
 
 
 def steps(path: str) -> list[Callable[[Any], Any]]:
-    """The operators of the developer guide's table. BadRecord for any other."""
+    """Return the operators of a path, which are those of the developer guide's table.
+
+    Raises:
+        BadRecord: There is another one.
+    """
     wrong = BadRecord(f"the JSONPath {path!r} has an operator that batch transform does not take")
     if not path.startswith(_WHOLE):
         raise wrong
     operators: list[Callable[[Any], Any]] = []
-    at = 1
-    while at < len(path):
-        step = _STEP.match(path, at)
+    offset = 1
+    while offset < len(path):
+        step = _STEP.match(path, offset)
         operator = _operator(step) if step else None
         if step is None or operator is None:
             raise wrong
         operators.append(operator)
-        at = step.end()
+        offset = step.end()
     return operators
 
 
 def _operator(step: re.Match[str]) -> Callable[[Any], Any] | None:
+    """Return the function of one step of a path; None: batch transform has no such step."""
     if step["name"] is not None:
         return _children if step["name"] == "*" else _by_names([step["name"]])
     inside = step["inside"].replace(" ", "")
@@ -181,16 +197,19 @@ def _operator(step: re.Match[str]) -> Callable[[Any], Any] | None:
 
 
 def _children(value: Any) -> list[Any]:
+    """Return the members of an object, or the items of an array."""
     return list(value.values()) if isinstance(value, dict) else list(_array(value))
 
 
 def _by_names(names: Sequence[str]) -> Callable[[Any], Any]:
+    """Return a function that gives members of an object."""
     return lambda value: (
         value[names[0]] if len(names) == 1 else {name: value[name] for name in names}
     )
 
 
 def _by_indices(numbers: Sequence[int]) -> Callable[[Any], Any]:
+    """Return a function that gives items of an array."""
     return lambda value: (
         _array(value)[numbers[0]]
         if len(numbers) == 1
@@ -199,13 +218,14 @@ def _by_indices(numbers: Sequence[int]) -> Callable[[Any], Any]:
 
 
 def _array(value: Any) -> Any:
+    """Return a value that must be an array."""
     if not isinstance(value, list):
         raise TypeError(f"{type(value).__name__} is no array")
     return value
 
 
 def assemble(parts: Iterable[bytes], *, by_line: bool) -> bytes:
-    """One object of the answers: as they are, or each on lines of its own."""
+    """Return one object of the answers: as they are, or each on lines of its own."""
     if not by_line:
         return b"".join(parts)
     return b"".join(part if part.endswith(b"\n") else part + b"\n" for part in parts)

@@ -1,4 +1,4 @@
-"""Transform jobs: create, describe, stop, list, and their life.
+"""Transform jobs: create, describe, stop, list, and how such a job runs.
 
 Source: SageMaker developer guide, "Batch transform" and "Use your own inference code with batch
 transform".
@@ -56,9 +56,8 @@ def create_transform_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
         _check(ctx, params)
     job = listing.register(ctx, "transform", name, arn, params)
     tags.put(ctx, arn, params.get("Tags"))
-    if (
-        as_moto
-    ):  # an image that nobody mapped does what it does under moto alone: nothing, with success
+    # an image that nobody mapped does what it does under moto alone: nothing, with success
+    if as_moto:
         ctx.moto("sagemaker", "CreateTransformJob", params)
         job.as_moto = ctx.moto("sagemaker", "DescribeTransformJob", {"TransformJobName": name})
         job.ends("Completed", "Completed", "Transform job completed", ctx.clock.now())
@@ -68,6 +67,7 @@ def create_transform_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 
 
 def _is_servable(ctx: Context, model: str) -> bool:
+    """Return whether a command is mapped to a model's image."""
     try:
         return command_of(ctx.images, content(ctx, model).image) is not None
     except NoModel:
@@ -75,7 +75,11 @@ def _is_servable(ctx: Context, model: str) -> bool:
 
 
 def _check(ctx: Context, params: dict[str, Any]) -> None:
-    """AwsError for what the service refuses, and for what is not done here."""
+    """Refuse what the service refuses, and what is not done here.
+
+    Raises:
+        AwsError: There is such a thing.
+    """
     source = params["TransformInput"]
     kind, split = (
         source["DataSource"]["S3DataSource"]["S3DataType"],
@@ -102,7 +106,7 @@ def _check(ctx: Context, params: dict[str, Any]) -> None:
             "The local stack does not capture the data of transform jobs: leave "
             "DataCaptureConfig out.",
         )
-    listing.one_container("transform", params["TransformResources"])
+    listing.require_one_instance("transform", params["TransformResources"])
     try:
         records.filters(params.get("DataProcessing") or {}, source.get("ContentType"))
     except BadRecord as error:
@@ -111,7 +115,12 @@ def _check(ctx: Context, params: dict[str, Any]) -> None:
 
 
 def transform(ctx: Context, job: Job, container: Container) -> None:
-    """The job's life. Raises JobFailed or TransferError where it ends badly."""
+    """Run a transform job.
+
+    Raises:
+        JobFailed: The model failed.
+        TransferError: A file could not be fetched or delivered.
+    """
     job.moves("Starting", "Starting the transform job", job.created)
     try:
         model = content(ctx, job.params["ModelName"])
@@ -120,7 +129,7 @@ def transform(ctx: Context, job: Job, container: Container) -> None:
         )
         server = _server(ctx, job, with_job)
         try:
-            _ask(ctx, job, container, server, with_job)
+            _send_inputs(ctx, job, container, server, with_job)
         finally:
             server.kill()
     except NoModel as error:
@@ -128,22 +137,23 @@ def transform(ctx: Context, job: Job, container: Container) -> None:
 
 
 def _environment(params: dict[str, Any]) -> dict[str, str]:
-    """What a container can tell a transform job by, and the job's own variables."""
+    """Return the variables by which a container knows a transform job, and the job's own."""
     strategy = next(
         (word for word, name in STRATEGIES.items() if name == params.get("BatchStrategy")), None
     )
-    told = {
+    settings = {
         "SAGEMAKER_BATCH": "true",
         "SAGEMAKER_MAX_PAYLOAD_IN_MB": params.get("MaxPayloadInMB"),
         "SAGEMAKER_BATCH_STRATEGY": strategy,
         "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": params.get("MaxConcurrentTransforms"),
     }
-    return {name: str(value) for name, value in told.items() if value is not None} | (
+    return {name: str(value) for name, value in settings.items() if value is not None} | (
         params.get("Environment") or {}
     )
 
 
 def _server(ctx: Context, job: Job, model: Content) -> ModelServer:
+    """Return the server of a job's model, not started yet."""
     command = command_of(ctx.images, model.image)
     if command is None:
         raise JobFailed(unmapped_message(model.image))
@@ -157,7 +167,10 @@ def _server(ctx: Context, job: Job, model: Content) -> ModelServer:
     )
 
 
-def _ask(ctx: Context, job: Job, container: Container, server: ModelServer, model: Content) -> None:
+def _send_inputs(
+    ctx: Context, job: Job, container: Container, server: ModelServer, model: Content
+) -> None:
+    """Start the server, send it all objects, and upload the answers."""
     problem = server.start(lambda folder: fetch(ctx, model, folder), _HEALTHY)
     if problem is not None:
         raise JobFailed(f"AlgorithmError: the container did not answer /ping: {problem}")
@@ -184,11 +197,11 @@ def _ask(ctx: Context, job: Job, container: Container, server: ModelServer, mode
 
 @contextmanager
 def _ending_when_stopped(job: Job, server: ModelServer) -> Generator[None, None, None]:
-    """Whoever stops the job does not wait for the request under way."""
-    asked = threading.Event()
+    """Kill the server when the job is stopped: nobody waits for the request under way."""
+    finished = threading.Event()
 
     def watch() -> None:
-        while not asked.wait(_LOOK):
+        while not finished.wait(_LOOK):
             if job.stop.is_set():
                 server.kill()
                 break
@@ -198,7 +211,7 @@ def _ending_when_stopped(job: Job, server: ModelServer) -> Generator[None, None,
     try:
         yield
     finally:
-        asked.set()
+        finished.set()
         watcher.join()
 
 
@@ -208,6 +221,7 @@ def describe_transform_job(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 
 def description(job: Job) -> dict[str, Any]:
+    """Return a transform job as DescribeTransformJob has it."""
     if job.as_moto is not None:
         return job.as_moto
     with job.lock:

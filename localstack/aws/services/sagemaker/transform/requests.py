@@ -1,4 +1,4 @@
-"""A transform job's requests to its model server: what it may send, what it makes of the answers."""
+"""The requests of a transform job to its model server, and their answers."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from ..jobs.runner import JobFailed
 from . import batches as records
 from .batches import BadRecord, Filters
 
+# as a container says them: as a request does
 STRATEGIES = {
     "MULTI_RECORD": "MultiRecord",
     "SINGLE_RECORD": "SingleRecord",
-}  # as a container says them: as a request does
+}
 _TIMEOUT, _RETRIES = 600, 0  # of an invocation, where ModelClientConfig says nothing
 _MB = 1 << 20
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a job, with what its container says of itself where the job says nothing."""
+    """The settings of a job, with its container's own where the job says nothing."""
 
     headers: tuple[tuple[str, str], ...]
     most: int | None  # bytes of a request
@@ -44,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def settings_of(params: dict[str, Any], server: ModelServer) -> Settings:
+    """Return the settings of a job."""
     source, output, client = (
         params["TransformInput"],
         params["TransformOutput"],
@@ -71,7 +73,7 @@ def settings_of(params: dict[str, Any], server: ModelServer) -> Settings:
 
 
 def _execution_parameters(server: ModelServer) -> Mapping[str, Any]:
-    """What a container may say on GET /execution-parameters; nothing where it does not."""
+    """Return what a container says on GET /execution-parameters; nothing where it does not."""
     try:
         answer = server.connections.ask("GET", "/execution-parameters")
         parameters = json.loads(answer.body) if answer.status == 200 else {}
@@ -81,8 +83,9 @@ def _execution_parameters(server: ModelServer) -> Mapping[str, Any]:
 
 
 class Asker:
-    """Asks the server about the objects, one after the other; about the mini-batches of one at
-    once.
+    """A client that sends objects to the server, one after the other.
+
+    The mini-batches of one object are sent at once.
     """
 
     def __init__(self, job: Job, server: ModelServer, settings: Settings, log: LogStream) -> None:
@@ -90,9 +93,9 @@ class Asker:
         self._connections = Connections(server.connections.port, timeout=settings.timeout)
 
     def object(self, path: Path, inputs: Path, outputs: Path) -> str | None:
-        """Write `<name>.out`; of a bad object nothing is written, the others go on.
+        """Transform an object, and write `<name>.out`. Return why the job fails, or None.
 
-        Why the job fails, or None.
+        Of a bad object nothing is written; the others go on.
         """
         name = path.relative_to(inputs).as_posix()
         try:
@@ -110,41 +113,46 @@ class Asker:
         return None
 
     def _transform(self, data: bytes) -> bytes | None:
-        """None: the job was stopped."""
-        of = self._settings
-        data = gzip.decompress(data) if of.unpacked else data
-        whole = records.lines(data) if of.by_line else [data]
-        if of.most is not None and not of.by_line and len(data) > of.most:
+        """Return the answers to an object's mini-batches; None: the job was stopped."""
+        settings = self._settings
+        data = gzip.decompress(data) if settings.unpacked else data
+        whole = records.lines(data) if settings.by_line else [data]
+        if settings.most is not None and not settings.by_line and len(data) > settings.most:
             raise BadRecord(
-                f"the object has {len(data):,} bytes, and MaxPayloadInMB allows {of.most:,}: "
+                f"the object has {len(data):,} bytes, and MaxPayloadInMB allows {settings.most:,}: "
                 "SplitType: Line would divide it"
             )
-        batches = list(records.batches(whole, of.most, several=of.several and of.by_line))
-        with ThreadPoolExecutor(of.at_once, thread_name_prefix="transform") as pool:
+        batches = list(
+            records.batches(whole, settings.most, several=settings.several and settings.by_line)
+        )
+        with ThreadPoolExecutor(settings.at_once, thread_name_prefix="transform") as pool:
             parts = list(pool.map(self._part, batches))
-        return None if self._job.stop.is_set() else records.assemble(parts, by_line=of.assembled)
+        return (
+            None if self._job.stop.is_set() else records.assemble(parts, by_line=settings.assembled)
+        )
 
     def _part(self, batch: Sequence[bytes]) -> bytes:
-        """What is stored of a mini-batch."""
-        of = self._settings
+        """Return what is stored of a mini-batch."""
+        settings = self._settings
         if self._job.stop.is_set():
             return b""
-        requests = [of.filters.model_input(record) for record in batch]
+        requests = [settings.filters.model_input(record) for record in batch]
         answer = self._answer(b"\n".join(requests))
-        if not of.filters.outputs:
+        if not settings.filters.outputs:
             return answer
-        answers = records.lines(answer) if of.by_line else [answer]
+        answers = records.lines(answer) if settings.by_line else [answer]
         if len(answers) != len(batch):
             raise BadRecord(
                 f"the model gave {len(answers)} lines for {len(batch)} records: they cannot "
                 "be told apart"
             )
-        return b"\n".join(map(of.filters.answered, batch, answers))
+        return b"\n".join(map(settings.filters.answered, batch, answers))
 
     def _answer(self, body: bytes) -> bytes:
-        """The model's answer to one request.
+        """Return the model's answer to one request.
 
-        JobFailed: the model refuses it, or has failed as often as it may.
+        Raises:
+            JobFailed: The model refuses it, or has failed as often as it may.
         """
         for last in (*[False] * self._settings.retries, True):
             try:
@@ -163,6 +171,7 @@ class Asker:
 
 
 def _failure_reason(answer: Answer) -> str:
+    """Return why a job fails over an answer."""
     side = "ClientError" if answer.status < 500 else "AlgorithmError"
     words = answer.body.decode("utf-8", "replace")[:200]
     return (

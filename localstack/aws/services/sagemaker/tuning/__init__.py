@@ -1,1 +1,1 @@
-"""Hyperparameter tuning: proposals, the training jobs that try them, and what came of them."""
+"""Hyperparameter tuning: proposals, the training jobs that try them, and their outcomes."""

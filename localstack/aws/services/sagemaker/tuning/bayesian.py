@@ -1,11 +1,9 @@
-"""Bayesian search: a Gaussian process over what was tried, and the candidate from which it expects
-the greatest improvement.
+"""Bayesian search: a Gaussian process over what was tried, and the candidate of greatest promise.
 
-Ours, not AWS's, which is not published. Sources: Rasmussen and Williams, "Gaussian Processes for
-Machine Learning" (2006), algorithm
-2.1 and the Matern kernel 5/2 (4.17); Jones, Schonlau and Welch (1998), expected improvement;
-Ginsbourger, Le Riche and Carraro (2010), the
-"kriging believer" for trials that run at the same time.
+It is ours, not AWS's, which is not published. Sources: Rasmussen and Williams, "Gaussian Processes
+for Machine Learning" (2006), algorithm 2.1 and the Matern kernel 5/2 (4.17); Jones, Schonlau and
+Welch (1998), expected improvement; Ginsbourger, Le Riche and Carraro (2010), the "kriging believer"
+for trials that run at the same time.
 """
 
 from __future__ import annotations
@@ -36,34 +34,35 @@ class _Model(msgspec.Struct, frozen=True, kw_only=True):
     likelihood: float
 
     def predict(self, places: Array) -> tuple[Array, Array]:
-        """Mean and standard deviation at (candidates, places)."""
+        """Return the mean and the standard deviation at places (candidates, places)."""
         between = _kernel(self.places, places, self.length)
         spread = np.linalg.solve(self.factor, between)
         return between.T @ self.weights, np.sqrt(np.maximum(1.0 - (spread**2).sum(axis=0), 1e-12))
 
 
 def propose(ranges: Sequence[Range], random: Random, trials: Sequence[Trial]) -> dict[str, str]:
-    """The next trial. Random until enough scores are known."""
-    known = [trial for trial in trials if trial.score is not None]
-    if len(known) < _FIRST + len(ranges):
+    """Return the next trial. It is random until enough scores are known."""
+    scored = [trial for trial in trials if trial.score is not None]
+    if len(scored) < _FIRST + len(ranges):
         return sample(ranges, random)
     tried = [trial.parameters for trial in trials]
     candidates = [
-        candidate for candidate in _candidates(ranges, random, known) if candidate not in tried
+        candidate for candidate in _candidates(ranges, random, scored) if candidate not in tried
     ]
     if not candidates:  # every combination has been tried
         return sample(ranges, random)
     places = _places(ranges, candidates)
     mean, deviation = _believing(
-        ranges, known, [trial for trial in trials if trial.pending]
+        ranges, scored, [trial for trial in trials if trial.pending]
     ).predict(places)
-    return candidates[int(np.argmax(_improvement(mean, deviation, max(_standard(known)))))]
+    return candidates[int(np.argmax(_improvement(mean, deviation, max(_standard(scored)))))]
 
 
 def _candidates(
-    ranges: Sequence[Range], random: Random, known: Sequence[Trial]
+    ranges: Sequence[Range], random: Random, scored: Sequence[Trial]
 ) -> list[dict[str, str]]:
-    best = max(known, key=lambda trial: trial.score or 0.0).parameters
+    """Return random hyperparameters, and some around the best ones."""
+    best = max(scored, key=lambda trial: trial.score or 0.0).parameters
     far = [sample(ranges, random) for _ in range(_FAR)]
     return far + [
         {item.name: item.near(best[item.name], random) for item in ranges} for _ in range(_NEAR)
@@ -71,6 +70,7 @@ def _candidates(
 
 
 def _places(ranges: Sequence[Range], tried: Sequence[dict[str, str]]) -> Array:
+    """Return the places of hyperparameters in the space of all ranges."""
     return np.array(
         [
             [part for item in ranges for part in item.place(parameters[item.name])]
@@ -79,15 +79,17 @@ def _places(ranges: Sequence[Range], tried: Sequence[dict[str, str]]) -> Array:
     )
 
 
-def _standard(known: Sequence[Trial]) -> Array:
-    """Scores with mean 0 and variance 1."""
-    scores = np.array([trial.score for trial in known], dtype=float)
+def _standard(scored: Sequence[Trial]) -> Array:
+    """Return the scores with mean 0 and variance 1."""
+    scores = np.array([trial.score for trial in scored], dtype=float)
     return (scores - scores.mean()) / (scores.std() or 1.0)
 
 
-def _believing(ranges: Sequence[Range], known: Sequence[Trial], pending: Sequence[Trial]) -> _Model:
-    """The model; what still runs is taken to give what the model expects of it."""
-    places, scores = _places(ranges, [trial.parameters for trial in known]), _standard(known)
+def _believing(
+    ranges: Sequence[Range], scored: Sequence[Trial], pending: Sequence[Trial]
+) -> _Model:
+    """Return the model; a trial that still runs is taken to give what the model expects of it."""
+    places, scores = _places(ranges, [trial.parameters for trial in scored]), _standard(scored)
     fits = (_fit(places, scores, length, noise) for length in _LENGTHS for noise in _NOISES)
     length, noise, model = max(fits, key=lambda fit: fit[2].likelihood)
     if not pending:
@@ -99,12 +101,12 @@ def _believing(ranges: Sequence[Range], known: Sequence[Trial], pending: Sequenc
 
 
 def _fit(places: Array, scores: Array, length: float, noise: float) -> tuple[float, float, _Model]:
+    """Return the model with these lengths and noise."""
     covariance = _kernel(places, places, length) + (noise + 1e-9) * np.eye(len(places))
     factor = np.linalg.cholesky(covariance)
     weights = np.linalg.solve(factor.T, np.linalg.solve(factor, scores))
-    likelihood = -0.5 * float(scores @ weights) - float(
-        np.log(np.diag(factor)).sum()
-    )  # but for what all models share
+    # but for what all models share
+    likelihood = -0.5 * float(scores @ weights) - float(np.log(np.diag(factor)).sum())
     return (
         length,
         noise,
@@ -113,12 +115,13 @@ def _fit(places: Array, scores: Array, length: float, noise: float) -> tuple[flo
 
 
 def _kernel(left: Array, right: Array, length: float) -> Array:
+    """Return the covariance of places by the Matern kernel 5/2."""
     scaled = math.sqrt(5) * np.linalg.norm(left[:, None, :] - right[None, :, :], axis=2) / length
     return (1 + scaled + scaled**2 / 3) * np.exp(-scaled)
 
 
 def _improvement(mean: Array, deviation: Array, best: float) -> Array:
-    """Expected improvement over the best score."""
+    """Return the expected improvement over the best score."""
     margin = (mean - best) / deviation
     density = np.exp(-0.5 * margin**2) / math.sqrt(2 * math.pi)
     return deviation * (margin * 0.5 * (1 + _erf(margin / math.sqrt(2))) + density)

@@ -52,8 +52,9 @@ def create_tuning_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_moto(ctx: Context, name: str, arn: str, params: dict[str, Any]) -> None:
-    """With --moto-answers an image that nobody mapped does what it does under moto alone: nothing,
-    with success.
+    """End a job as moto does, when nobody mapped its image and --moto-answers is set.
+
+    Nothing runs then, with success.
     """
     ctx.moto("sagemaker", "CreateHyperParameterTuningJob", params)
     job = listing.register(ctx, "tuning", name, arn, params)
@@ -64,13 +65,18 @@ def _as_moto(ctx: Context, name: str, arn: str, params: dict[str, Any]) -> None:
 
 
 def _with_metric(params: dict[str, Any]) -> dict[str, Any]:
+    """Return a request with the hyperparameter that names its objective."""
     definition, aim = params["TrainingJobDefinition"], trials.objective(params) or {}
     static = {**(definition.get("StaticHyperParameters") or {}), _METRIC: aim["MetricName"]}
     return {**params, "TrainingJobDefinition": {**definition, "StaticHyperParameters": static}}
 
 
 def _check(params: dict[str, Any]) -> None:
-    """AwsError for what the service refuses, and for what is not done here."""
+    """Refuse what the service refuses, and what is not done here.
+
+    Raises:
+        AwsError: There is such a thing.
+    """
     config = params["HyperParameterTuningJobConfig"]
     wrong = {
         f"the strategy {config['Strategy']}: use {', '.join(STRATEGIES)}": config["Strategy"]
@@ -86,7 +92,7 @@ def _check(params: dict[str, Any]) -> None:
             params.get("TrainingJobDefinitions")
         ),
     }
-    if missing := next((words for words, asked in wrong.items() if asked), None):
+    if missing := next((words for words, is_requested in wrong.items() if is_requested), None):
         raise AwsError(
             "ValidationException", f"The local stack's tuning jobs do not support {missing}."
         )
@@ -99,6 +105,7 @@ def _check(params: dict[str, Any]) -> None:
 
 
 def _check_definition(params: dict[str, Any]) -> None:
+    """Check the definition of the training jobs."""
     definition, aim = params["TrainingJobDefinition"], trials.objective(params)
     if not (
         definition.get("ResourceConfig") or definition.get("HyperParameterTuningResourceConfig")
@@ -123,8 +130,9 @@ def _check_definition(params: dict[str, Any]) -> None:
 
 
 def _check_number(params: dict[str, Any]) -> None:
-    """The ranges, and how many training jobs: of a grid as many as it has combinations, said or
-    not.
+    """Check the ranges, and the number of training jobs.
+
+    A grid has as many as it has combinations, said or not.
     """
     config = params["HyperParameterTuningJobConfig"]
     number = config["ResourceLimits"].get("MaxNumberOfTrainingJobs")
@@ -146,6 +154,11 @@ def _check_number(params: dict[str, Any]) -> None:
 
 
 def _find(ctx: Context, params: dict[str, Any]) -> Job:
+    """Return a tuning job.
+
+    Raises:
+        AwsError: There is none.
+    """
     name = params["HyperParameterTuningJobName"]
     job = ctx.store(Jobs).tuning.get(name)
     if job is None:
@@ -161,14 +174,15 @@ def describe_tuning_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def description(ctx: Context, job: Job) -> dict[str, Any]:
+    """Return a tuning job as DescribeHyperParameterTuningJob has it."""
     if job.as_moto is not None:
         return job.as_moto
     jobs = trials.training_jobs(ctx, job)
     best = next(iter(trials.by_objective(job, jobs)), None)
     seconds = sum(
-        ((each.ended or ctx.clock.now()) - each.started).total_seconds()
-        for each in jobs
-        if each.started
+        ((training.ended or ctx.clock.now()) - training.started).total_seconds()
+        for training in jobs
+        if training.started
     )
     optional = {
         "HyperParameterTuningEndTime": job.ended,
@@ -190,11 +204,11 @@ def description(ctx: Context, job: Job) -> dict[str, Any]:
 
 
 def properties(ctx: Context, job: Job) -> dict[str, Any]:
-    """What a pipeline's step tells: the description, and its training jobs, the best first."""
+    """Return what a pipeline's step tells: the description, and the best training jobs first."""
     best = trials.by_objective(job, trials.training_jobs(ctx, job))[:_BEST]
     return {
         **description(ctx, job),
-        "TrainingJobSummaries": [trials.summary(job, each) for each in best],
+        "TrainingJobSummaries": [trials.summary(job, training) for training in best],
     }
 
 
@@ -208,6 +222,7 @@ def list_tuning_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(description: dict[str, Any]) -> dict[str, Any]:
+    """Return a tuning job as ListHyperParameterTuningJobs has it."""
     config = description["HyperParameterTuningJobConfig"]
     chosen = {key: description[key] for key in _SUMMARY if key in description}
     return {**chosen, "Strategy": config["Strategy"], "ResourceLimits": config["ResourceLimits"]}
@@ -217,9 +232,8 @@ def _summary(description: dict[str, Any]) -> dict[str, Any]:
 def list_training_jobs_for_tuning_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     tuning = _find(ctx, params)
     jobs = trials.training_jobs(ctx, tuning)
-    if (
-        params.get("SortBy") == "FinalObjectiveMetricValue"
-    ):  # only those that have one (API reference)
+    # only those that have one (API reference)
+    if params.get("SortBy") == "FinalObjectiveMetricValue":
         jobs = sorted(
             trials.by_objective(tuning, jobs), key=lambda job: trials.value(tuning, job) or 0.0
         )
@@ -240,7 +254,7 @@ def stop_tuning_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "DeleteHyperParameterTuningJob")
 def delete_tuning_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """The tuning job alone: its training jobs and their models stay."""
+    """Delete a tuning job alone: its training jobs and their models stay."""
     job = _find(ctx, params)
     if job.status not in ENDED:
         raise AwsError(

@@ -1,4 +1,4 @@
-"""What the next training job tries: the three strategies."""
+"""Proposals for the next training job, by three strategies."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ STRATEGIES = ("Random", "Grid", "Bayesian")
 def propose(
     strategy: str, ranges: Sequence[Range], *, seed: object, number: int, trials: Sequence[Trial]
 ) -> dict[str, str]:
-    """The hyperparameters of trial `number` (from 0).
+    """Return the hyperparameters of trial `number` (from 0).
 
-    Of Random and Grid they depend on the seed and the number alone.
+    Those of Random and Grid depend on the seed and the number alone.
     """
     if strategy == "Grid":
         return next(itertools.islice(grid(ranges), number, None))

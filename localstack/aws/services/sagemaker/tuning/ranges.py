@@ -1,7 +1,7 @@
-"""Ranges of hyperparameters, and their scales: a share of a range, 0 to 1, is a value, and a value
-is a place.
+"""Ranges of hyperparameters and their scales.
 
-Source: SageMaker developer guide, "Define hyperparameter ranges" and "Hyperparameter scaling".
+A share of a range, 0 to 1, is a value, and a value is a place. Source: SageMaker developer guide,
+"Define hyperparameter ranges" and "Hyperparameter scaling".
 """
 
 from __future__ import annotations
@@ -25,18 +25,20 @@ _SCALES: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = 
 
 
 class RangeError(ValueError):
-    """What is wrong with the ranges of a request, in words for a ValidationException."""
+    """The ranges of a request are wrong. The message is for a ValidationException."""
 
 
 class Numeric(msgspec.Struct, frozen=True, kw_only=True):
+    """A range of numbers."""
+
     name: str
     low: float
     high: float  # included
     scaling: str
     integer: bool
 
-    def at(self, share: float) -> str:
-        """The value at this share of the scale.
+    def value_at(self, share: float) -> str:
+        """Return the value at this share of the scale.
 
         Each integer has the part of the scale up to the next one.
         """
@@ -46,38 +48,45 @@ class Numeric(msgspec.Struct, frozen=True, kw_only=True):
         return str(int(within)) if self.integer else repr(float(within))
 
     def place(self, value: str) -> tuple[float, ...]:
+        """Return the place of a value in its range, 0 to 1."""
         begin, end = self._ends()
         middle = float(value) + 0.5 if self.integer else float(value)
         return ((_SCALES[self.scaling][0](middle) - begin) / (end - begin) if end > begin else 0.5,)
 
     def near(self, value: str, random: Random) -> str:
-        return self.at(min(max(random.gauss(self.place(value)[0], _STEP), 0.0), 1.0))
+        """Return a value near another one."""
+        return self.value_at(min(max(random.gauss(self.place(value)[0], _STEP), 0.0), 1.0))
 
     def _ends(self) -> tuple[float, float]:
+        """Return the ends of the range on its scale."""
         scale = _SCALES[self.scaling][0]
         return scale(self.low), scale(self.high + 1 if self.integer else self.high)
 
 
 class Categorical(msgspec.Struct, frozen=True, kw_only=True):
+    """A range of categories."""
+
     name: str
     values: tuple[str, ...]
 
-    def at(self, share: float) -> str:
+    def value_at(self, share: float) -> str:
+        """Return the category at this share of the range."""
         return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
 
     def place(self, value: str) -> tuple[float, ...]:
-        """Any two categories are at distance 1."""
+        """Return the place of a category; any two categories are at distance 1."""
         return tuple(math.sqrt(0.5) if value == other else 0.0 for other in self.values)
 
     def near(self, value: str, random: Random) -> str:
-        return self.at(random.random()) if random.random() < _OTHER else value
+        """Return mostly the same category, sometimes another one."""
+        return self.value_at(random.random()) if random.random() < _OTHER else value
 
 
 Range = Numeric | Categorical
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """What has been tried, or is being tried."""
+    """Hyperparameters that have been tried, or are being tried."""
 
     parameters: dict[str, str]
     score: float | None  # greater is better; None: not known, yet or ever
@@ -85,7 +94,11 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse(declared: Mapping[str, Any], static: Mapping[str, str]) -> tuple[Range, ...]:
-    """The ranges of a request's ParameterRanges. RangeError for what cannot be searched."""
+    """Return the ranges of a request's ParameterRanges.
+
+    Raises:
+        RangeError: They cannot be searched.
+    """
     if declared.get("AutoParameters"):
         raise RangeError("The local stack has no AutoParameters: give each hyperparameter a range.")
     ranges: tuple[Range, ...] = (
@@ -105,6 +118,7 @@ def parse(declared: Mapping[str, Any], static: Mapping[str, str]) -> tuple[Range
 
 
 def _numeric(raw: Mapping[str, Any], *, integer: bool) -> Numeric:
+    """Return a range of numbers."""
     name, scaling = raw["Name"], raw.get("ScalingType", "Auto")
     try:
         low, high = ((int if integer else float)(raw[key]) for key in ("MinValue", "MaxValue"))
@@ -138,21 +152,27 @@ def _numeric(raw: Mapping[str, Any], *, integer: bool) -> Numeric:
 
 
 def sample(ranges: Sequence[Range], random: Random) -> dict[str, str]:
-    return {item.name: item.at(random.random()) for item in ranges}
+    """Return random hyperparameters."""
+    return {item.name: item.value_at(random.random()) for item in ranges}
 
 
 def size_of_grid(ranges: Sequence[Range]) -> int:
-    """How many combinations a grid has. RangeError where a range is not of categories."""
+    """Return how many combinations a grid has.
+
+    Raises:
+        RangeError: A range is not of categories.
+    """
     return math.prod(len(values) for values in _axes(ranges))
 
 
 def grid(ranges: Sequence[Range]) -> Iterator[dict[str, str]]:
-    """Every combination, the last range's values fastest."""
+    """Yield every combination, the last range's values fastest."""
     names = [item.name for item in ranges]
     return (dict(zip(names, values, strict=True)) for values in itertools.product(*_axes(ranges)))
 
 
 def _axes(ranges: Sequence[Range]) -> list[tuple[str, ...]]:
+    """Return the values of each range of a grid."""
     axes = [tuple(dict.fromkeys(item.values)) for item in ranges if isinstance(item, Categorical)]
     if len(axes) < len(ranges):
         raise RangeError("The strategy Grid takes CategoricalParameterRanges only.")

@@ -1,4 +1,4 @@
-"""A tuning job's life: training jobs, at most so many at once, until there are enough."""
+"""The course of a tuning job: training jobs, at most so many at once, until there are enough."""
 
 from __future__ import annotations
 
@@ -37,7 +37,11 @@ _RESOURCES = ("InstanceType", "InstanceCount", "VolumeSizeInGB", "VolumeKmsKeyId
 
 
 def tune(ctx: Context, tuning: Job, _container: Container) -> None:
-    """Raises JobFailed where no training job gave the objective's value."""
+    """Run a tuning job.
+
+    Raises:
+        JobFailed: No training job gave the objective's value.
+    """
     config, ranges = tuning.params["HyperParameterTuningJobConfig"], trials.ranges_of(tuning.params)
     limits = config["ResourceLimits"]
     most = (
@@ -58,7 +62,10 @@ def tune(ctx: Context, tuning: Job, _container: Container) -> None:
 def _launch(
     ctx: Context, tuning: Job, ranges: tuple[Range, ...], number: int, at_once: int
 ) -> bool:
-    """Start the next training job once fewer than `at_once` run; False: none is to start any more."""
+    """Start the next training job once fewer than `at_once` run.
+
+    False: none is to start any more.
+    """
     if not _room(ctx, tuning, at_once):
         return False
     config, earlier = (
@@ -78,7 +85,7 @@ def _launch(
 
 
 def request(tuning: Job, name: str, parameters: dict[str, str]) -> dict[str, Any]:
-    """What CreateTrainingJob gets.
+    """Return the parameters of CreateTrainingJob.
 
     Training jobs carry the tuning job's tags; each has checkpoints of its own.
     """
@@ -100,18 +107,19 @@ def request(tuning: Job, name: str, parameters: dict[str, str]) -> dict[str, Any
 
 
 def resources(definition: dict[str, Any]) -> dict[str, Any]:
-    """Of several kinds of instances the first."""
-    asked = definition.get("HyperParameterTuningResourceConfig") or definition["ResourceConfig"]
-    first = {**asked, **(asked.get("InstanceConfigs") or [{}])[0]}
+    """Return the resources of a training job: of several kinds of instances the first."""
+    requested = definition.get("HyperParameterTuningResourceConfig") or definition["ResourceConfig"]
+    first = {**requested, **(requested.get("InstanceConfigs") or [{}])[0]}
     return {key: first[key] for key in _RESOURCES if key in first}
 
 
 def _running(ctx: Context, tuning: Job) -> list[Job]:
+    """Return the training jobs that run now."""
     return [job for job in trials.training_jobs(ctx, tuning) if job.status not in ENDED]
 
 
 def _room(ctx: Context, tuning: Job, at_once: int) -> bool:
-    """Wait until fewer than `at_once` run; False when the tuning job is to end."""
+    """Wait until fewer than `at_once` run. Return False when the tuning job is to end."""
     while len(_running(ctx, tuning)) >= at_once:
         if _over(ctx, tuning) or ctx.stopping.wait(_LOOK):
             return False
@@ -119,6 +127,7 @@ def _room(ctx: Context, tuning: Job, at_once: int) -> bool:
 
 
 def _over(ctx: Context, tuning: Job) -> bool:
+    """Return whether a tuning job is to end."""
     seconds = tuning.params["HyperParameterTuningJobConfig"]["ResourceLimits"].get(
         "MaxRuntimeInSeconds"
     )
@@ -127,6 +136,7 @@ def _over(ctx: Context, tuning: Job) -> bool:
 
 
 def _stop(ctx: Context, tuning: Job) -> None:
+    """Stop the training jobs that run now."""
     for job in _running(ctx, tuning):
         try:
             listing.stop(ctx, job)
@@ -135,6 +145,7 @@ def _stop(ctx: Context, tuning: Job) -> None:
 
 
 def _conclude(ctx: Context, tuning: Job, *, whole: bool) -> None:
+    """End a tuning job by the outcomes of its training jobs."""
     jobs = trials.training_jobs(ctx, tuning)
     if not whole or tuning.stop.is_set():
         return tuning.ends("Stopped", "Stopped", "Tuning job stopped", ctx.clock.now())

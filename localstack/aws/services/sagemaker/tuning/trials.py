@@ -1,4 +1,4 @@
-"""What came of a tuning job's training jobs: their objective's values, counters, the best one."""
+"""Outcomes of a tuning job's training jobs: the objective's values, counters, the best one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _COUNTED = {"Completed": "Completed", "Failed": "NonRetryableError", "Stopped": 
 
 
 def objective(params: dict[str, Any]) -> dict[str, str] | None:
-    """Type and MetricName; of the configuration or, for whoever says it there, of the definition."""
+    """Return the objective's Type and MetricName.
+
+    They stand in the configuration or, for requests that say it there, in the definition.
+    """
     config, definition = params["HyperParameterTuningJobConfig"], params["TrainingJobDefinition"]
     metric: dict[str, str] | None = config.get(
         "HyperParameterTuningJobObjective"
@@ -23,14 +26,18 @@ def objective(params: dict[str, Any]) -> dict[str, str] | None:
 
 
 def ranges_of(params: dict[str, Any]) -> tuple[Range, ...]:
-    """The job's ranges, wherever its request has them. RangeError, see ranges.parse."""
+    """Return the job's ranges, wherever its request has them.
+
+    Raises:
+        RangeError: They cannot be searched.
+    """
     config, definition = params["HyperParameterTuningJobConfig"], params["TrainingJobDefinition"]
     declared = config.get("ParameterRanges") or definition.get("HyperParameterRanges") or {}
     return parse(declared, definition.get("StaticHyperParameters") or {})
 
 
 def training_jobs(ctx: Context, tuning: Job) -> list[Job]:
-    """Its training jobs, in the order of their creation.
+    """Return a tuning job's training jobs, in the order of their creation.
 
     An earlier tuning job of the name, deleted since, had its own.
     """
@@ -39,7 +46,7 @@ def training_jobs(ctx: Context, tuning: Job) -> list[Job]:
 
 
 def value(tuning: Job, job: Job) -> float | None:
-    """The objective's final value; None where the job failed, runs, or told none."""
+    """Return the objective's final value; None where the job failed, runs, or told none."""
     metric = (objective(tuning.params) or {}).get("MetricName", "")
     if job.status not in ("Completed", "Stopped") or metric not in job.metrics:
         return None
@@ -48,24 +55,25 @@ def value(tuning: Job, job: Job) -> float | None:
 
 
 def score(tuning: Job, job: Job) -> float | None:
-    """As `value`, but greater is better."""
+    """Return the objective's value so that greater is better."""
     final, maximize = value(tuning, job), (objective(tuning.params) or {}).get("Type") == "Maximize"
     return final if final is None or maximize else -final
 
 
 def by_objective(tuning: Job, jobs: Sequence[Job]) -> list[Job]:
-    """The jobs whose objective is known, the best first."""
-    known = [(score(tuning, job), job) for job in jobs]
+    """Return the jobs whose objective is known, the best first."""
+    scored = [(score(tuning, job), job) for job in jobs]
     return [
         job
         for _, job in sorted(
-            ((points, job) for points, job in known if points is not None),
+            ((points, job) for points, job in scored if points is not None),
             key=lambda pair: -pair[0],
         )
     ]
 
 
 def trials(tuning: Job, jobs: Sequence[Job]) -> list[Trial]:
+    """Return the trials of training jobs."""
     return [
         Trial(
             parameters=_hyperparameters(tuning, job),
@@ -77,6 +85,7 @@ def trials(tuning: Job, jobs: Sequence[Job]) -> list[Trial]:
 
 
 def _hyperparameters(tuning: Job, job: Job) -> dict[str, str]:
+    """Return the hyperparameters that were tuned."""
     static = tuning.params["TrainingJobDefinition"]["StaticHyperParameters"]
     return {
         name: text for name, text in job.params["HyperParameters"].items() if name not in static
@@ -84,13 +93,14 @@ def _hyperparameters(tuning: Job, job: Job) -> dict[str, str]:
 
 
 def _verdict(tuning: Job, job: Job) -> str:
-    """ObjectiveStatus."""
+    """Return the ObjectiveStatus."""
     if job.status not in ENDED:
         return "Pending"
     return "Failed" if value(tuning, job) is None else "Succeeded"
 
 
 def counters(tuning: Job, jobs: Sequence[Job]) -> dict[str, dict[str, int]]:
+    """Return the numbers of training jobs by status and by outcome."""
     by_status = [_COUNTED.get(job.status, "InProgress") for job in jobs]
     by_objective = [_verdict(tuning, job) for job in jobs]
     statuses = ("Completed", "InProgress", "RetryableError", "NonRetryableError", "Stopped")
@@ -103,7 +113,7 @@ def counters(tuning: Job, jobs: Sequence[Job]) -> dict[str, dict[str, int]]:
 
 
 def summary(tuning: Job, job: Job) -> dict[str, Any]:
-    """A HyperParameterTrainingJobSummary."""
+    """Return a HyperParameterTrainingJobSummary."""
     final = value(tuning, job)
     metric = {**(objective(tuning.params) or {}), "Value": final} if final is not None else None
     optional = {

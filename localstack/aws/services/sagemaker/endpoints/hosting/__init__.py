@@ -1,1 +1,1 @@
-"""The model servers behind an endpoint: fleets, the models that they load, deployments from one fleet to another."""
+"""The model servers behind an endpoint: fleets, their models, and deployments."""

@@ -1,5 +1,6 @@
-"""A deployment on the clock: traffic to the new fleet by stages, baking under alarms, then the old
-fleet goes; or all of it back.
+"""Deployments on the clock: traffic goes to the new fleet by stages, baking under alarms.
+
+Then the old fleet goes; or all traffic goes back.
 """
 
 from __future__ import annotations
@@ -16,8 +17,14 @@ from . import fleets
 
 
 def begin(ctx: Context, endpoint: Endpoint, fleet: Fleet, *, doomed: bool) -> None:
-    """`doomed`: it will go back without an error, once all traffic is on the new fleet (the fault
-    silent-rollback).
+    """Begin a deployment once its servers answer.
+
+    Args:
+        ctx: The handler's context.
+        endpoint: The endpoint.
+        fleet: The new fleet.
+        doomed: Whether it goes back without an error once all traffic is on the new fleet (the
+            fault silent-rollback).
     """
     if not fleets.wait(ctx, fleet) or endpoint.pending is not fleet:
         return
@@ -28,13 +35,18 @@ def begin(ctx: Context, endpoint: Endpoint, fleet: Fleet, *, doomed: bool) -> No
 
 
 def limit(ctx: Context, endpoint: Endpoint, fleet: Fleet, seconds: float) -> None:
-    """Roll back what is not done in time. Starting the containers counts."""
+    """Roll back a deployment that is not done in time. Starting the containers counts."""
     ctx.clock.call_at_limit(seconds, lambda: _overdue(ctx, endpoint, fleet))
 
 
-def must_exist(ctx: Context, alarms: Sequence[str]) -> None:
-    known = states(ctx)
-    missing = [name for name in alarms if name not in known]
+def require_alarms(ctx: Context, alarms: Sequence[str]) -> None:
+    """Check that alarms exist.
+
+    Raises:
+        AwsError: One does not.
+    """
+    state_of_alarm = states(ctx)
+    missing = [name for name in alarms if name not in state_of_alarm]
     if missing:
         raise refusal(
             f"Could not find CloudWatch alarm(s) {', '.join(missing)} of AutoRollbackConfiguration."
@@ -42,14 +54,15 @@ def must_exist(ctx: Context, alarms: Sequence[str]) -> None:
 
 
 def say(ctx: Context, fleet: Fleet, status: str) -> None:
+    """Note a status of all variants of a fleet."""
     for variant in fleet.all:
         variant.statuses = [{"Status": status, "StartTime": ctx.clock.now()}]
 
 
 def roll_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None) -> None:
-    """All traffic to the old fleet at once; the new one goes.
+    """Move all traffic to the old fleet at once; the new one goes.
 
-    It ends InService, with the old configuration's name.
+    The endpoint ends InService, with the old configuration's name.
     """
     with endpoint.lock:
         if endpoint.pending is not fleet:
@@ -62,6 +75,7 @@ def roll_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None
 
 
 def _stage(ctx: Context, endpoint: Endpoint, fleet: Fleet, number: int, *, doomed: bool) -> None:
+    """Move the traffic to a stage, and wait for the next one."""
     with endpoint.lock:
         plan = endpoint.plan
         if endpoint.pending is not fleet or endpoint.status != "Updating" or plan is None:
@@ -89,8 +103,9 @@ def _stage(ctx: Context, endpoint: Endpoint, fleet: Fleet, number: int, *, doome
 
 
 def _watch(ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]) -> None:
-    """Look at the alarms every few seconds for as long as this stage is the current one: once on
-    the instant clock, where none bakes.
+    """Look at the alarms every few seconds for as long as this stage is the current one.
+
+    On the instant clock, where none bakes, look once.
     """
     share = endpoint.share
     if _rolled_back_by_alarm(ctx, endpoint, fleet, alarms) or ctx.clock.mode == "instant":
@@ -106,16 +121,18 @@ def _watch(ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]
 def _rolled_back_by_alarm(
     ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]
 ) -> bool:
+    """Roll back if an alarm is in ALARM. Return whether the deployment is over."""
     if endpoint.pending is not fleet or endpoint.status != "Updating":
         return True
-    known = states(ctx)
-    if not any(known.get(name) == "ALARM" for name in alarms):
+    state_of_alarm = states(ctx)
+    if not any(state_of_alarm.get(name) == "ALARM" for name in alarms):
         return False
     roll_back(ctx, endpoint, fleet, None)
     return True
 
 
 def _overdue(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
+    """Roll back a deployment that is still under way."""
     if endpoint.pending is fleet and endpoint.status == "Updating":
         roll_back(
             ctx,
@@ -126,6 +143,7 @@ def _overdue(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
 
 
 def _finish(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
+    """Let the new fleet take the place of the old one."""
     with endpoint.lock:
         if endpoint.pending is not fleet or endpoint.status != "Updating":
             return
@@ -135,6 +153,7 @@ def _finish(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
 
 
 def _rolled_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None) -> None:
+    """Let the old fleet stay, and stop the new one."""
     with endpoint.lock:
         if endpoint.pending is not fleet:
             return
@@ -144,6 +163,7 @@ def _rolled_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | N
 
 
 def _settle(ctx: Context, endpoint: Endpoint) -> None:
+    """Set an endpoint InService, after a deployment."""
     endpoint.pending, endpoint.plan, endpoint.share = None, None, 0.0
     for variant in endpoint.fleet.all:
         variant.statuses = []

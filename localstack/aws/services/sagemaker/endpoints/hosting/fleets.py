@@ -1,5 +1,6 @@
-"""The processes behind a fleet: one for each instance of its variants, up to MOST; more and fewer
-of them as the counts change.
+"""The processes behind a fleet: one for each instance of its variants, up to MOST.
+
+There are more and fewer of them as the counts change.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ MOST = 4  # processes of one variant; they stand for all of its instances
 
 
 def start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
-    """Begin in the background.
+    """Start a fleet's processes in the background.
 
     With --moto-answers an image that nobody mapped is no failure: moto's canned answers stand in
     for it.
@@ -30,7 +31,10 @@ def start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
 
 
 def wait(ctx: Context, fleet: Fleet) -> bool:
-    """Until every server answers or one has failed; False: the stack is stopping."""
+    """Wait until every server answers or one has failed.
+
+    False: the stack is stopping.
+    """
     while not fleet.started.wait(0.1):
         if ctx.stopping.is_set():
             return False
@@ -38,12 +42,15 @@ def wait(ctx: Context, fleet: Fleet) -> bool:
 
 
 def processes(count: int) -> int:
-    """Of a variant with so many instances; the serverless one has 0 and a process."""
+    """Return the number of processes for so many instances.
+
+    A serverless variant has 0 instances, and a process.
+    """
     return min(count, MOST)
 
 
 def grows(fleet: Fleet) -> bool:
-    """Whether what is desired needs processes that are not there."""
+    """Return whether the desired counts need processes that do not run yet."""
     return any(
         variant.image and processes(variant.desired_count) > len(variant.servers)
         for variant in fleet.all
@@ -51,7 +58,10 @@ def grows(fleet: Fleet) -> bool:
 
 
 def resize(ctx: Context, endpoint: str, fleet: Fleet) -> str | None:
-    """Start what the desired counts need, and end what they do not: all of it, or nothing and why."""
+    """Start the processes that the desired counts need, and end those that they do not.
+
+    All of it is done, or nothing; then the reason is returned.
+    """
     changed = [variant for variant in fleet.all if variant.image and not variant.serverless]
     wrong = _first(
         lambda variant: _grow(ctx, endpoint, variant, processes(variant.desired_count)), changed
@@ -62,7 +72,7 @@ def resize(ctx: Context, endpoint: str, fleet: Fleet) -> str | None:
 
 
 def shrink(variant: Variant, count: int) -> None:
-    """The last instances go once what they are asked is answered."""
+    """End the last instances once their requests are answered."""
     gone = variant.servers[count:]
     variant.servers, variant.healthy = variant.servers[:count], variant.healthy[:count]
     for server in gone:
@@ -70,13 +80,14 @@ def shrink(variant: Variant, count: int) -> None:
 
 
 def _start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
+    """Start a fleet's processes, and note what went wrong."""
     try:
-        wanted = {
+        counts = {
             variant.name: 1 if variant.serverless else processes(variant.desired_count)
             for variant in fleet.all
         }
         fleet.failure = _first(
-            lambda variant: _grow(ctx, endpoint, variant, wanted[variant.name]), fleet.all
+            lambda variant: _grow(ctx, endpoint, variant, counts[variant.name]), fleet.all
         )
     except BaseException as error:
         fleet.failure = f"the local stack failed: {error!r}"
@@ -86,9 +97,9 @@ def _start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
 
 
 def _grow(ctx: Context, endpoint: str, variant: Variant, count: int) -> str | None:
-    """Start what is missing of so many processes; they take requests once all of them answer.
+    """Start the missing ones of so many processes. Return what went wrong, else None.
 
-    What went wrong, else None.
+    They take requests once all of them answer.
     """
     try:
         source = content(ctx, variant.config["ModelName"])
@@ -110,6 +121,7 @@ def _grow(ctx: Context, endpoint: str, variant: Variant, count: int) -> str | No
 
 
 def _serve(ctx: Context, variant: Variant, source: Content, server: ModelServer) -> str | None:
+    """Start a server. Return what went wrong, else None."""
     wrong = server.start(lambda folder: fetch(ctx, source, folder), _patience(variant))
     if wrong is None:
         return None
@@ -121,7 +133,7 @@ def _serve(ctx: Context, variant: Variant, source: Content, server: ModelServer)
 
 
 def _first(function: Callable[[T], str | None], things: Iterable[T]) -> str | None:
-    """Call it with all of them at once: the first thing that went wrong."""
+    """Call a function with all things at once, and return the first thing that went wrong."""
     todo = list(things)
     if len(todo) < 2:
         return function(todo[0]) if todo else None
@@ -130,6 +142,7 @@ def _first(function: Callable[[T], str | None], things: Iterable[T]) -> str | No
 
 
 def _remark(variant: Variant) -> str | None:
+    """Return a remark on variants of more instances than processes."""
     count = variant.desired_count
     return (
         f"[local stack] variant {variant.name} has {count} instances: {MOST} processes stand "
@@ -140,6 +153,7 @@ def _remark(variant: Variant) -> str | None:
 
 
 def _patience(variant: Variant) -> float:
+    """Return the seconds until a container must be healthy."""
     return float(variant.config.get("ContainerStartupHealthCheckTimeoutInSeconds") or timing.HEALTH)
 
 

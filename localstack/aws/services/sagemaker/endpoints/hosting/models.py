@@ -1,4 +1,4 @@
-"""From a model's name to a folder with its files, its image and its variables."""
+"""Models for containers: a model's files, its image and its variables."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ...jobs.s3 import TransferError, download, read
 
 
 class NoModel(Exception):
-    """The variant cannot be served, in words for FailureReason."""
+    """A variant cannot be served; the message is for FailureReason."""
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """What a container is made of."""
+    """The content of a container: image, role, variables and files."""
 
     image: str
     role: str = ""  # the model's, an ARN
@@ -30,7 +30,11 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def content(ctx: Context, model: str) -> Content:
-    """The one container of a model. NoModel when there is none, or more than one."""
+    """Return the content of the one container of a model.
+
+    Raises:
+        NoModel: The model does not exist, or has several containers.
+    """
     try:
         description = ctx.client("sagemaker").describe_model(ModelName=model)
     except ClientError as error:
@@ -46,7 +50,11 @@ def content(ctx: Context, model: str) -> Content:
 
 
 def fetch(ctx: Context, source: Content, folder: Path) -> None:
-    """Fill the folder that is /opt/ml/model. NoModel when S3 has nothing there."""
+    """Fill the folder that is /opt/ml/model.
+
+    Raises:
+        NoModel: S3 has nothing there.
+    """
     client = ctx.client("s3")
     try:
         if source.archive:
@@ -58,6 +66,7 @@ def fetch(ctx: Context, source: Content, folder: Path) -> None:
 
 
 def _unpack(data: bytes, uri: str, folder: Path) -> None:
+    """Unpack a model archive into the folder."""
     try:
         unpack(BytesIO(data), len(data), folder)
     except Refused as error:
@@ -69,6 +78,7 @@ def _unpack(data: bytes, uri: str, folder: Path) -> None:
 
 
 def _content(ctx: Context, model: str, container: Mapping[str, Any], role: str) -> Content:
+    """Return the content of a container of a model."""
     package: Mapping[str, Any] = {}
     if container.get("ModelPackageName"):
         package = _package(ctx, model, container["ModelPackageName"])
@@ -90,6 +100,7 @@ def _content(ctx: Context, model: str, container: Mapping[str, Any], role: str) 
 
 
 def _package(ctx: Context, model: str, name: str) -> Mapping[str, Any]:
+    """Return the container of a model package."""
     try:
         description = ctx.client("sagemaker").describe_model_package(ModelPackageName=name)
     except ClientError as error:

@@ -16,6 +16,7 @@ from .models import Content
 
 
 def contract(region: str) -> Contract:
+    """Return the contract that a container in this region meets."""
     return Contract(
         mount=ROOT,
         model=f"{ROOT}/model",
@@ -40,7 +41,7 @@ def model_server(
     *,
     remark: str | None,
 ) -> ModelServer:
-    """The server of an instance, not started yet.
+    """Return the server of an instance, not started yet.
 
     Its lines go to CloudWatch Logs, into one stream however often it starts.
     """
@@ -65,7 +66,17 @@ def server_of(
     folder: Path,
     remark: str | None = None,
 ) -> ModelServer:
-    """`remark`: the first line of its log."""
+    """Return a model's server, not started yet.
+
+    Args:
+        ctx: The handler's context.
+        source: The container's content.
+        command: The command that stands for the image.
+        group: The log group of its lines.
+        stream: The log stream of its lines.
+        folder: Where its files lie.
+        remark: The first line of its log.
+    """
     return ModelServer(
         ctx.state,
         contract(ctx.region),
@@ -83,6 +94,7 @@ def server_of(
 
 
 def unmapped_message(image: str) -> str:
+    """Return why an image without a command cannot be served."""
     return (
         f"the local stack does not pull images, and no command is mapped to '{image}': start "
         "it with --image NAME=COMMAND, or name it "

@@ -1,1 +1,1 @@
-"""What happens around a request to an endpoint: queues, captured data, shadow copies."""
+"""The surroundings of a request to an endpoint: queues, captured data, shadow copies."""

@@ -1,6 +1,4 @@
-"""What becomes of an asynchronous request: its input from S3, the model's answer to S3, or why
-there is none.
-"""
+"""The processing of asynchronous requests: input from S3, the model's answer or a failure to S3."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ _SEE = "See the SageMaker Endpoint logs in your account for more information."
 
 
 class Failure(Exception):
-    """There is no answer: why, and what is stored at the FailureLocation."""
+    """A request without an answer: the reason, and what is stored at the FailureLocation."""
 
     def __init__(
         self, reason: str, content: bytes | None = None, kind: str = "text/plain", **metrics: float
@@ -37,28 +35,30 @@ class Failure(Exception):
 
 
 class Input(msgspec.Struct, frozen=True):
+    """The input of a request."""
+
     body: bytes
     kind: str  # its type
 
 
-def process(ctx: Context, endpoint: Endpoint, queue: Backlog, of: UnderWay) -> None:
-    """Ask the instance. Whatever happens, the request leaves the queue."""
-    queued = of.began - of.request.received
-    queues.record(ctx, endpoint.name, of.variant.name, TimeInBacklog=queued.total_seconds() * 1e6)
+def process(ctx: Context, endpoint: Endpoint, queue: Backlog, work: UnderWay) -> None:
+    """Send a request to its instance. Whatever happens, the request leaves the queue."""
+    queued = work.began - work.request.received
+    queues.record(ctx, endpoint.name, work.variant.name, TimeInBacklog=queued.total_seconds() * 1e6)
     try:
-        answer = _answer(ctx, endpoint, of)
-        if queue.decide(of):
-            _store(ctx, endpoint, of, answer)
+        answer = _answer(ctx, endpoint, work)
+        if queue.decide(work):
+            _store(ctx, endpoint, work, answer)
     except Failure as failure:
-        if queue.decide(of):
-            _fail(ctx, endpoint, of.request, failure, of)
+        if queue.decide(work):
+            _fail(ctx, endpoint, work.request, failure, work)
     finally:
-        of.server.leave()
-        _end(ctx, endpoint, queue, of)
+        work.server.leave()
+        _end(ctx, endpoint, queue, work)
 
 
 def expire(ctx: Context, endpoint: Endpoint, request: Request) -> None:
-    """It has waited longer than its RequestTTLSeconds."""
+    """End a request that has waited longer than its RequestTTLSeconds."""
     words = (
         "The request was in the queue for longer than RequestTTLSeconds "
         f"({request.ttl.total_seconds():g})."
@@ -67,51 +67,60 @@ def expire(ctx: Context, endpoint: Endpoint, request: Request) -> None:
     backlog.note(ctx, endpoint)
 
 
-def time_out(ctx: Context, endpoint: Endpoint, queue: Backlog, of: UnderWay) -> None:
-    """It has been processed for longer than its InvocationTimeoutSeconds.
+def time_out(ctx: Context, endpoint: Endpoint, queue: Backlog, work: UnderWay) -> None:
+    """End a request that has been processed for longer than its InvocationTimeoutSeconds.
 
     The instance has room again when the model answers.
     """
-    if queue.decide(of):
-        seconds = f"{of.request.timeout.total_seconds():g}"
+    if queue.decide(work):
+        seconds = f"{work.request.timeout.total_seconds():g}"
         _fail(
             ctx,
             endpoint,
-            of.request,
+            work.request,
             Failure(f"The model did not answer within InvocationTimeoutSeconds ({seconds})."),
-            of,
+            work,
         )
-        _end(ctx, endpoint, queue, of)
+        _end(ctx, endpoint, queue, work)
 
 
-def _end(ctx: Context, endpoint: Endpoint, queue: Backlog, of: UnderWay) -> None:
-    if queue.leave(of):
-        spent = (ctx.clock.now() - of.request.received).total_seconds()
+def _end(ctx: Context, endpoint: Endpoint, queue: Backlog, work: UnderWay) -> None:
+    """Take a request out of the queue, and note its time."""
+    if queue.leave(work):
+        spent = (ctx.clock.now() - work.request.received).total_seconds()
         queues.record(
             ctx,
             endpoint.name,
-            of.variant.name,
+            work.variant.name,
             InvocationsProcessed=1,
             TotalProcessingTime=spent * 1e3,
         )
     backlog.note(ctx, endpoint)
 
 
-def _answer(ctx: Context, endpoint: Endpoint, of: UnderWay) -> Answer:
-    """Failure when the input cannot be read, or the model does not give it."""
-    began = time.perf_counter()
-    source = _input(ctx, of.request)
-    asked = time.perf_counter()
-    queues.record(ctx, endpoint.name, of.variant.name, RequestDownloadLatency=(asked - began) * 1e6)
-    headers = of.request.headers
+def _answer(ctx: Context, endpoint: Endpoint, work: UnderWay) -> Answer:
+    """Return the model's answer.
+
+    Raises:
+        Failure: The input cannot be read, or the model gives no answer.
+    """
+    began_at = time.perf_counter()
+    source = _input(ctx, work.request)
+    asked_at = time.perf_counter()
+    queues.record(
+        ctx, endpoint.name, work.variant.name, RequestDownloadLatency=(asked_at - began_at) * 1e6
+    )
+    headers = work.request.headers
     if "content-type" not in dict(headers):
         headers = (("content-type", source.kind), *headers)
     try:
-        answer = of.server.predict(source.body, headers, seconds=of.request.timeout.total_seconds())
+        answer = work.server.predict(
+            source.body, headers, seconds=work.request.timeout.total_seconds()
+        )
     except (NotReached, TimedOut) as error:
-        of.server.revive()
+        work.server.revive()
         queues.record(
-            ctx, endpoint.name, of.variant.name, Invocation4XXErrors=0, Invocation5XXErrors=1
+            ctx, endpoint.name, work.variant.name, Invocation4XXErrors=0, Invocation5XXErrors=1
         )
         raise Failure(
             f"ClientError: Received server error (0) from model. {_SEE}", str(error).encode()
@@ -124,8 +133,8 @@ def _answer(ctx: Context, endpoint: Endpoint, of: UnderWay) -> Answer:
     queues.record(
         ctx,
         endpoint.name,
-        of.variant.name,
-        ModelLatency=(time.perf_counter() - asked) * 1e6,
+        work.variant.name,
+        ModelLatency=(time.perf_counter() - asked_at) * 1e6,
         **errors,
     )
     if not 200 <= status < 300:
@@ -138,6 +147,7 @@ def _answer(ctx: Context, endpoint: Endpoint, of: UnderWay) -> Answer:
 
 
 def _input(ctx: Context, request: Request) -> Input:
+    """Return the input of a request."""
     if request.source is None:
         return Input(request.body, "application/octet-stream")
     bucket, key = split(request.source)
@@ -155,56 +165,62 @@ def _input(ctx: Context, request: Request) -> Input:
         ) from error
 
 
-def _store(ctx: Context, endpoint: Endpoint, of: UnderWay, answer: Answer) -> None:
+def _store(ctx: Context, endpoint: Endpoint, work: UnderWay, answer: Answer) -> None:
+    """Store the model's answer."""
     began = time.perf_counter()
     try:
         _put(
             ctx,
-            of.request,
-            of.request.output,
+            work.request,
+            work.request.output,
             answer.body,
             answer.headers.get("content-type", "application/octet-stream"),
         )
     except (ClientError, BotoCoreError) as error:
         failure = Failure(
-            f"ClientError: Failed to upload to {of.request.output}: {error}",
+            f"ClientError: Failed to upload to {work.request.output}: {error}",
             ResponseUploadFailures=1,
         )
-        _fail(ctx, endpoint, of.request, failure, of)
+        _fail(ctx, endpoint, work.request, failure, work)
         return
     queues.record(
         ctx,
         endpoint.name,
-        of.variant.name,
+        work.variant.name,
         ResponseUploadLatency=(time.perf_counter() - began) * 1e6,
     )
-    _say(
+    _write_log(
         ctx,
         endpoint,
-        of,
-        of.request,
-        f"Inference request succeeded. OutputLocation: {of.request.output}",
+        work,
+        work.request,
+        f"Inference request succeeded. OutputLocation: {work.request.output}",
     )
 
 
 def _fail(
-    ctx: Context, endpoint: Endpoint, request: Request, failure: Failure, of: UnderWay | None
+    ctx: Context, endpoint: Endpoint, request: Request, failure: Failure, work: UnderWay | None
 ) -> None:
-    """Store it where failures go, if anywhere; a word in the log in any case."""
+    """Store a failure where failures go, if anywhere, and write a line into the log in any case."""
     words = str(failure)
     if request.failure is not None:
         try:
             _put(ctx, request, request.failure, failure.content, failure.kind)
         except (ClientError, BotoCoreError) as error:
             words += f" Failed to upload to {request.failure}: {error}"
-    variant = of.variant if of is not None else next(iter(endpoint.fleet.variants.values()))
+    variant = work.variant if work is not None else next(iter(endpoint.fleet.variants.values()))
     queues.record(ctx, endpoint.name, variant.name, InvocationFailures=1, **failure.metrics)
-    _say(
-        ctx, endpoint, of, request, f"{words} {failure.content[:_SHOWN].decode('utf-8', 'replace')}"
+    _write_log(
+        ctx,
+        endpoint,
+        work,
+        request,
+        f"{words} {failure.content[:_SHOWN].decode('utf-8', 'replace')}",
     )
 
 
 def _put(ctx: Context, request: Request, uri: str, content: bytes, kind: str) -> None:
+    """Store an object of a request, encrypted if it asks for that."""
     bucket, key = split(uri)
     encrypted: dict[str, Any] = (
         {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": request.key} if request.key else {}
@@ -212,13 +228,14 @@ def _put(ctx: Context, request: Request, uri: str, content: bytes, kind: str) ->
     ctx.client("s3").put_object(Bucket=bucket, Key=key, Body=content, ContentType=kind, **encrypted)
 
 
-def _say(
-    ctx: Context, endpoint: Endpoint, of: UnderWay | None, request: Request, words: str
+def _write_log(
+    ctx: Context, endpoint: Endpoint, work: UnderWay | None, request: Request, words: str
 ) -> None:
-    """A line in the data log of the instance; of the endpoint's first variant where no instance had
-    it.
+    """Write a line into the data log of the instance.
+
+    Where no instance had the request it is the log of the endpoint's first variant.
     """
-    stream = of.server.name if of is not None else next(iter(endpoint.fleet.variants))
+    stream = work.server.name if work is not None else next(iter(endpoint.fleet.variants))
     log = VariantLog(
         ctx.client("logs"), f"/aws/sagemaker/Endpoints/{endpoint.name}", f"{stream}/data-log"
     )

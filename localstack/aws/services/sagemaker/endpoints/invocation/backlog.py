@@ -1,4 +1,4 @@
-"""The queue of an asynchronous endpoint: what waits, what is processed, within which limits.
+"""The queue of an asynchronous endpoint: waiting and processed requests, and their limits.
 
 It is the stack's memory: it goes with it.
 """
@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from ......serving.model_server import ModelServer
+from .....core.home.declarations import not_kept
 from .....core.registry import Context
 from ....cloudwatch import queue_metrics as queues
 from ..records import Endpoint, Variant
@@ -42,7 +43,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class UnderWay(msgspec.Struct, kw_only=True, eq=False):
-    """A request that an instance has."""
+    """A request that an instance processes."""
 
     request: Request
     variant: Variant
@@ -52,7 +53,7 @@ class UnderWay(msgspec.Struct, kw_only=True, eq=False):
 
 
 class Backlog:
-    """Of one endpoint. Thread-safe."""
+    """The queue of one endpoint. Thread-safe."""
 
     def __init__(self) -> None:
         self.waiting: deque[Request] = deque()
@@ -62,41 +63,43 @@ class Backlog:
 
     @property
     def requests(self) -> list[Request]:
-        """The oldest first."""
+        """All requests, the oldest first."""
         return sorted(
-            [*(of.request for of in self.processed), *self.waiting],
+            [*(work.request for work in self.processed), *self.waiting],
             key=lambda request: request.received,
         )
 
-    def decide(self, of: UnderWay) -> bool:
-        """Whether the caller is the one to end it."""
+    def decide(self, work: UnderWay) -> bool:
+        """Return whether the caller is the one to end a request."""
         with self.changed:
-            first, of.decided = not of.decided, True
+            first, work.decided = not work.decided, True
         return first
 
-    def leave(self, of: UnderWay) -> bool:
-        """False: it has left before."""
+    def leave(self, work: UnderWay) -> bool:
+        """Take a request out. Return False when it has left before."""
         with self.changed:
-            if of not in self.processed:
+            if work not in self.processed:
                 return False
-            self.processed.remove(of)
+            self.processed.remove(work)
             self.changed.notify_all()
             return True
 
 
+@not_kept
 class Backlogs:
-    """The store, by endpoint."""
+    """The queues of one account and region, by endpoint."""
 
     def __init__(self) -> None:
         self._of: dict[str, Backlog] = {}
         self._lock = threading.Lock()
 
-    def of(self, endpoint: str) -> Backlog:
+    def backlog_of(self, endpoint: str) -> Backlog:
+        """Return an endpoint's queue."""
         with self._lock:
             return self._of.setdefault(endpoint, Backlog())
 
     def drop(self, endpoint: str) -> None:
-        """What waits ends; what is processed goes on."""
+        """Drop an endpoint's queue: what waits ends; what is processed goes on."""
         with self._lock:
             backlog = self._of.pop(endpoint, None)
         if backlog is not None:
@@ -106,32 +109,32 @@ class Backlogs:
 
 
 def settings(endpoint: Endpoint) -> dict[str, Any] | None:
-    """AsyncInferenceConfig; None: it answers at once."""
+    """Return the AsyncInferenceConfig; None: the endpoint answers at once."""
     config: dict[str, Any] | None = endpoint.fleet.config.params.get("AsyncInferenceConfig")
     return config
 
 
 def note(ctx: Context, endpoint: Endpoint) -> None:
-    """Tell CloudWatch how the queue stands. Of a deleted endpoint `drop` has."""
+    """Tell CloudWatch how the queue stands; `drop` does so for a deleted endpoint."""
     if settings(endpoint) is None or endpoint.routing is None:
         return
-    backlog = ctx.store(Backlogs).of(endpoint.name)
+    backlog = ctx.store(Backlogs).backlog_of(endpoint.name)
     with backlog.changed:
         requests = backlog.requests
     oldest = requests[0].received if requests else None
     instances = sum(variant.count for variant in endpoint.fleet.variants.values())
-    queues.stands(ctx, endpoint.name, size=len(requests), oldest=oldest, instances=instances)
+    queues.note_level(ctx, endpoint.name, size=len(requests), oldest=oldest, instances=instances)
 
 
 def drop(ctx: Context, endpoint: Endpoint) -> None:
-    """The endpoint is deleted."""
+    """Drop the queue of a deleted endpoint."""
     ctx.store(Backlogs).drop(endpoint.name)
     if settings(endpoint) is not None:
-        queues.stands(ctx, endpoint.name, size=0, oldest=None, instances=None)
+        queues.note_level(ctx, endpoint.name, size=0, oldest=None, instances=None)
 
 
 def overdue(ctx: Context, backlog: Backlog) -> Iterator[Request]:
-    """Take out what has waited longer than it may."""
+    """Take out the requests that have waited longer than they may."""
     now = ctx.clock.now()
     with backlog.changed:
         expired = [request for request in backlog.waiting if now - request.received > request.ttl]
@@ -141,7 +144,7 @@ def overdue(ctx: Context, backlog: Backlog) -> Iterator[Request]:
 
 
 def next_one(ctx: Context, endpoint: Endpoint, backlog: Backlog) -> UnderWay | None:
-    """The request that waits the longest, with an instance that has room for it."""
+    """Take out the request that waits the longest, for an instance that has room for it."""
     room = _room(endpoint)
     with backlog.changed:
         if room is None or not backlog.waiting:
@@ -149,11 +152,11 @@ def next_one(ctx: Context, endpoint: Endpoint, backlog: Backlog) -> UnderWay | N
         variant, server = room
         if not server.enter():
             return None
-        of = UnderWay(
+        work = UnderWay(
             request=backlog.waiting.popleft(), variant=variant, server=server, began=ctx.clock.now()
         )
-        backlog.processed.append(of)
-        return of
+        backlog.processed.append(work)
+        return work
 
 
 def look(backlog: Backlog) -> None:
@@ -163,9 +166,9 @@ def look(backlog: Backlog) -> None:
 
 
 def _room(endpoint: Endpoint) -> tuple[Variant, ModelServer] | None:
-    """By weight, of the variants with an instance that may be asked.
+    """Choose a variant by weight, and its instance with the fewest requests; None: none has room.
 
-    One whose process has ended starts again, and takes none meanwhile.
+    An instance whose process has ended starts again, and takes no requests meanwhile.
     """
     routing = endpoint.routing
     at_once = ((settings(endpoint) or {}).get("ClientConfig") or {}).get(

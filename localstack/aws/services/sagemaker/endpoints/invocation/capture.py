@@ -1,4 +1,4 @@
-"""Data capture: what went in and came out, as JSON lines in S3, in SageMaker's layout.
+"""Data capture: requests and answers as JSON lines in S3, in SageMaker's layout.
 
 `<DestinationS3Uri>/<endpoint>/<variant>/yyyy/mm/dd/hh/<mm-ss-mmm>-<uuid>.jsonl`. Without a
 CaptureContentTypeHeader everything is base64, as the API reference says of it.
@@ -20,6 +20,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ......serving.connections import Answer
+from .....core.home.declarations import not_kept
 from .....core.registry import Context
 from ...jobs.s3 import split
 from .. import timing
@@ -39,7 +40,7 @@ def capture(
     body: bytes,
     answer: Answer,
 ) -> None:
-    """Keep this call, if it is sampled."""
+    """Capture a call, if it is sampled."""
     config = target.fleet.capture
     if (
         not config
@@ -47,7 +48,7 @@ def capture(
         or _draw() * 100 >= config["InitialSamplingPercentage"]
     ):
         return
-    at = ctx.clock.now()
+    called_at = ctx.clock.now()
     line = record(
         config,
         request=body,
@@ -57,9 +58,9 @@ def capture(
         event_id=str(uuid.uuid4()),
         inference_id=params.get("InferenceId"),
         attributes=params.get("CustomAttributes"),
-        at=at,
+        called_at=called_at,
     )
-    ctx.store(Buffer).add(ctx, config, (endpoint.name, target.variant.name), at, line)
+    ctx.store(Buffer).add(ctx, config, (endpoint.name, target.variant.name), called_at, line)
 
 
 def record(
@@ -72,9 +73,9 @@ def record(
     event_id: str,
     inference_id: str | None,
     attributes: str | None,
-    at: datetime,
+    called_at: datetime,
 ) -> dict[str, Any]:
-    """One line. Pure."""
+    """Return the line of one call. Pure."""
     modes = {option["CaptureMode"] for option in config.get("CaptureOptions") or ()}
     data: dict[str, Any] = {}
     if modes & {"Input", "InputAndOutput"}:
@@ -86,23 +87,26 @@ def record(
         event["inferenceId"] = inference_id
     if attributes:
         event["customAttributes"] = [attributes]
-    event["inferenceTime"] = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    event["inferenceTime"] = called_at.strftime("%Y-%m-%dT%H:%M:%SZ")
     return {"captureData": data, "eventMetadata": event, "eventVersion": "0"}
 
 
 def key(
-    config: Mapping[str, Any], endpoint: str, variant: str, at: datetime, unique: str
+    config: Mapping[str, Any], endpoint: str, variant: str, called_at: datetime, unique: str
 ) -> tuple[str, str]:
-    """(bucket, key) of a file whose first record is of that time."""
+    """Return the bucket and the key of a file whose first record is of that time."""
     bucket, prefix = split(config["DestinationS3Uri"])
     folder = "/".join(
-        part for part in (prefix.strip("/"), endpoint, variant, at.strftime("%Y/%m/%d/%H")) if part
+        part
+        for part in (prefix.strip("/"), endpoint, variant, called_at.strftime("%Y/%m/%d/%H"))
+        if part
     )
-    return bucket, f"{folder}/{at:%M-%S}-{at.microsecond // 1000:03d}-{unique}.jsonl"
+    return bucket, f"{folder}/{called_at:%M-%S}-{called_at.microsecond // 1000:03d}-{unique}.jsonl"
 
 
+@not_kept
 class Buffer:
-    """The store: lines that wait, by file to be (endpoint, variant, hour)."""
+    """The lines that wait to be written, by endpoint, variant and hour."""
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[str, str, str], list[tuple[datetime, bytes]]] = defaultdict(list)
@@ -114,15 +118,15 @@ class Buffer:
         self,
         ctx: Context,
         config: Mapping[str, Any],
-        of: tuple[str, str],
-        at: datetime,
+        owner: tuple[str, str],
+        called_at: datetime,
         line: dict[str, Any],
     ) -> None:
-        """`of`: endpoint and variant."""
-        place = (*of, at.strftime("%Y%m%d%H"))
+        """Add a line; `owner` is the endpoint and the variant."""
+        place = (*owner, called_at.strftime("%Y%m%d%H"))
         with self._lock:
             self._configs[place] = config
-            self._waiting[place].append((at, _encode(line)))
+            self._waiting[place].append((called_at, _encode(line)))
             full = len(self._waiting[place]) >= _FULL
             begin, self._ticking = not self._ticking, True
         if begin:
@@ -156,6 +160,7 @@ class Buffer:
 
 
 def _part(config: Mapping[str, Any], mode: str, data: bytes, content_type: str) -> dict[str, str]:
+    """Return the captured input or output of a call."""
     encoding = _encoding(config, content_type)
     text = (
         base64.b64encode(data).decode() if encoding == "BASE64" else data.decode("utf-8", "replace")
@@ -164,6 +169,7 @@ def _part(config: Mapping[str, Any], mode: str, data: bytes, content_type: str) 
 
 
 def _encoding(config: Mapping[str, Any], content_type: str) -> str:
+    """Return the encoding of a content type: CSV, JSON or BASE64."""
     listed = config.get("CaptureContentTypeHeader") or {}
     plain = content_type.partition(";")[0].strip().lower()
     for encoding, member in (("CSV", "CsvContentTypes"), ("JSON", "JsonContentTypes")):

@@ -1,16 +1,20 @@
-"""Traffic that nobody sent, in the metrics of variants that are there."""
+"""Scripted traffic, which nobody sent, in the metrics of variants."""
 
 from __future__ import annotations
 
-from ......minutes import Minutes
+from ......core.minutes import Minutes
 from .....core.registry import Context
 from ....cloudwatch import variant_metrics as variants
 from .. import checks, records
 
 
 def add(ctx: Context, scripted: Minutes) -> None:
-    """AwsError, before anything is added: no such endpoint or variant."""
-    endpoint = records.must(ctx, scripted.endpoint)
+    """Add minutes of scripted traffic.
+
+    Raises:
+        AwsError: There is no such endpoint or variant; nothing has been added.
+    """
+    endpoint = records.require_endpoint(ctx, scripted.endpoint)
     counts = {variant.name: variant.count for variant in endpoint.fleet.all}
     if unknown := sorted({minute.variant for minute in scripted.minutes} - set(counts)):
         raise checks.refusal(
@@ -27,5 +31,5 @@ def add(ctx: Context, scripted: Minutes) -> None:
                 model=latency * 1000,
                 overhead=0.0,
                 instances=instances,
-                at=minute.start,
+                called_at=minute.start,
             )

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ......serving.connections import NotReached, TimedOut
+from .....core.home.declarations import not_kept
 from .....core.registry import Context
 from ....cloudwatch import variant_metrics as variants
 from ..records import Endpoint, Target
@@ -21,14 +22,16 @@ _WAITING = 256  # copies at most; what is more is dropped, so that a slow shadow
 _THREADS = 4
 
 
+@not_kept
 class Copies:
-    """The store: who sends them."""
+    """The threads that send the copies."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="shadow")
         self._room = threading.BoundedSemaphore(_WAITING)
 
     def send(self, function: Callable[..., object], *arguments: object) -> None:
+        """Call a function in a thread, or drop the call when too many wait."""
         if self._room.acquire(blocking=False):
             self._pool.submit(function, *arguments).add_done_callback(
                 lambda _: self._room.release()
@@ -42,6 +45,7 @@ def copy(
     body: bytes,
     headers: tuple[tuple[str, str], ...],
 ) -> None:
+    """Send a copy of a request to the shadow variant, in the background."""
     if target.variant.healthy:
         ctx.store(Copies).send(_send, ctx.without_request(), endpoint, target, body, headers)
 
@@ -53,6 +57,7 @@ def _send(
     body: bytes,
     headers: tuple[tuple[str, str], ...],
 ) -> None:
+    """Send a copy, and note its metrics."""
     server = target.variant.pick()
     if server is None or not server.enter():
         return
@@ -76,5 +81,5 @@ def _send(
         model=spent,
         overhead=0.0,
         instances=target.variant.count,
-        at=ctx.clock.now(),
+        called_at=ctx.clock.now(),
     )

@@ -13,7 +13,7 @@ from .listing import page
 
 @handles("sagemaker", "DescribeEndpoint")
 def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    endpoint = records.must(ctx, params["EndpointName"])
+    endpoint = records.require_endpoint(ctx, params["EndpointName"])
     with endpoint.lock:
         if endpoint.stale is not None and ctx.clock.now() < endpoint.stale[0]:
             return endpoint.stale[1]
@@ -37,6 +37,7 @@ def list_endpoints(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def description(endpoint: Endpoint) -> dict[str, Any]:
+    """Return an endpoint as DescribeEndpoint has it."""
     fleet = endpoint.fleet
     answer: dict[str, Any] = {
         "EndpointName": endpoint.name,
@@ -66,8 +67,9 @@ def description(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def hide(ctx: Context, endpoint: Endpoint) -> None:
-    """Before a change: with the fault eventual-consistency, DescribeEndpoint shows what is there
-    now for as long as the fault says.
+    """Note what an endpoint is before a change, for the fault eventual-consistency.
+
+    DescribeEndpoint shows that for as long as the fault says.
     """
     fault = ctx.fault("eventual-consistency", endpoint.name)
     if fault is not None:
@@ -75,11 +77,12 @@ def hide(ctx: Context, endpoint: Endpoint) -> None:
 
 
 def _summary(variant: Variant) -> dict[str, Any]:
+    """Return a variant as DescribeEndpoint has it."""
     summary: dict[str, Any] = {
         "VariantName": variant.name,
         "CurrentWeight": variant.weight,
         "DesiredWeight": variant.desired_weight,
-        **_what_is_the_same(variant),
+        **_common_members(variant),
     }
     if variant.serverless:
         summary |= {
@@ -95,6 +98,7 @@ def _summary(variant: Variant) -> dict[str, Any]:
 
 
 def _pending(endpoint: Endpoint, fleet: Fleet) -> dict[str, Any]:
+    """Return the fleet that is being deployed, as DescribeEndpoint has it."""
     summary: dict[str, Any] = {
         "EndpointConfigName": fleet.config.name,
         "StartTime": endpoint.pending_since,
@@ -111,7 +115,8 @@ def _pending_variant(variant: Variant) -> dict[str, Any]:
     return {**summary, **({"InstanceType": kind} if kind else {})}
 
 
-def _what_is_the_same(variant: Variant) -> dict[str, Any]:
+def _common_members(variant: Variant) -> dict[str, Any]:
+    """Return the members that current and pending variants share."""
     common: dict[str, Any] = {
         key: variant.config[key]
         for key in ("ManagedInstanceScaling", "RoutingConfig")
@@ -130,13 +135,14 @@ def _what_is_the_same(variant: Variant) -> dict[str, Any]:
 
 
 def _capture(fleet: Fleet) -> dict[str, Any]:
+    """Return the data capture of a fleet, as DescribeEndpoint has it."""
     config = fleet.capture
     if not config:
         return {}
-    on = bool(config.get("EnableCapture"))
+    is_enabled = bool(config.get("EnableCapture"))
     summary = {
-        "EnableCapture": on,
-        "CaptureStatus": "Started" if on else "Stopped",
+        "EnableCapture": is_enabled,
+        "CaptureStatus": "Started" if is_enabled else "Stopped",
         "CurrentSamplingPercentage": config["InitialSamplingPercentage"],
         "DestinationS3Uri": config["DestinationS3Uri"],
         "KmsKeyId": config.get("KmsKeyId") or "",

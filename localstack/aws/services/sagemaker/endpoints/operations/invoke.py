@@ -1,4 +1,4 @@
-"""InvokeEndpoint: to a variant's server by weight, or to the one that is named."""
+"""InvokeEndpoint: a request goes to a variant's server by weight, or to a named variant."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ _HEADERS = (
 
 @handles("sagemaker-runtime", "InvokeEndpoint")
 def invoke(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    began = time.perf_counter()
+    """Send a request to the endpoint's model."""
+    began_at = time.perf_counter()
     endpoint = records.find(ctx, params["EndpointName"])
     routing = endpoint.routing if endpoint else None
     if endpoint is None or routing is None:
@@ -47,24 +48,24 @@ def invoke(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if entered is None:
         return ctx.forward()
     target, server = entered
-    headers = passed_on(params)
+    headers = container_headers(params)
     if routing.shadow is not None and _draw() < routing.shadow_share:
         shadow.copy(ctx, endpoint, routing.shadow, body, headers)
-    asked = time.perf_counter()
+    asked_at = time.perf_counter()
     try:
-        answer, wrong = _ask(server, body, headers)
+        answer, wrong = _predict(server, body, headers)
     finally:
         server.leave()
-    answered = time.perf_counter()
-    at = ctx.clock.now()
+    answered_at = time.perf_counter()
+    now = ctx.clock.now()
     variants.record(
         ctx,
         target.source(endpoint.name),
         answer.status if answer else 0,
-        model=(answered - asked) * 1e6,
-        overhead=(asked - began) * 1e6,
+        model=(answered_at - asked_at) * 1e6,
+        overhead=(asked_at - began_at) * 1e6,
         instances=target.variant.count,
-        at=at,
+        called_at=now,
     )
     if answer is None or not 200 <= answer.status < 300:
         raise _model_error(ctx, endpoint, answer, wrong)
@@ -81,14 +82,15 @@ def invoke(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def passed_on(params: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    """What of a request the model's container gets as headers."""
+def container_headers(params: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return the headers of a request that the model's container gets."""
     return tuple((header, str(params[member])) for member, header in _HEADERS if params.get(member))
 
 
 def _enter(ctx: Context, endpoint: Endpoint, name: str | None) -> tuple[Target, ModelServer] | None:
-    """A target, and its server that counts this request as under way; None: moto answers for it
-    (--moto-answers, its image is unmapped).
+    """Return a target, and its server that counts this request as under way.
+
+    None: moto answers for the target (--moto-answers, its image is unmapped).
     """
     while True:
         routing = endpoint.routing
@@ -103,6 +105,7 @@ def _enter(ctx: Context, endpoint: Endpoint, name: str | None) -> tuple[Target, 
 
 
 def _pick(ctx: Context, endpoint: Endpoint, routing: Routing, name: str | None) -> Target:
+    """Choose the target of a request."""
     if name is not None:
         choice = routing.by_name.get(name)
         if choice is None:
@@ -120,9 +123,10 @@ def _pick(ctx: Context, endpoint: Endpoint, routing: Routing, name: str | None) 
     return target
 
 
-def _ask(
+def _predict(
     server: ModelServer, body: bytes, headers: tuple[tuple[str, str], ...]
 ) -> tuple[Answer | None, str]:
+    """Send a request to the model. Return the answer, or why there is none."""
     try:
         return server.predict(body, headers), ""
     except TimedOut:
@@ -139,6 +143,7 @@ def _ask(
 
 
 def _model_error(ctx: Context, endpoint: Endpoint, answer: Answer | None, wrong: str) -> AwsError:
+    """Return the error for an answer that is none, or no success."""
     status = answer.status if answer else 0
     words = answer.body.decode("utf-8", "replace") if answer else wrong
     group = f"/aws/sagemaker/Endpoints/{endpoint.name}"
@@ -157,4 +162,5 @@ def _model_error(ctx: Context, endpoint: Endpoint, answer: Answer | None, wrong:
 
 
 def invalid(message: str) -> AwsError:
+    """Return the error for a request that is invalid."""
     return AwsError("ValidationError", message, 400)

@@ -1,4 +1,4 @@
-"""InvokeEndpointAsync: the answer comes at once, the model's to S3.
+"""InvokeEndpointAsync: the call is answered at once, the model's answer goes to S3.
 
 Source: SageMaker developer guide, "Asynchronous inference"; what a failure's object holds, and its
 name, as users of the service show them.
@@ -18,7 +18,7 @@ from ..invocation import backlog
 from ..invocation.async_requests import expire, process, time_out
 from ..invocation.backlog import Backlog, Backlogs, Request
 from ..records import Endpoint
-from .invoke import invalid, passed_on
+from .invoke import container_headers, invalid
 
 _TTL, _TIMEOUT = 21_600, 900  # seconds, where the request says nothing
 _UNSAFE = re.compile(r"[^\w.-]")
@@ -51,6 +51,7 @@ def _not_found(ctx: Context, name: str) -> AwsError:
 
 
 def _request(ctx: Context, params: dict[str, Any], output: dict[str, Any]) -> Request:
+    """Return the request of a call, with its places in S3."""
     source, body = params.get("InputLocation"), params.get("Body") or b""
     if bool(source) == bool(body):
         raise invalid("Exactly one of InputLocation and Body must be provided.")
@@ -61,7 +62,7 @@ def _request(ctx: Context, params: dict[str, Any], output: dict[str, Any]) -> Re
     failures = output.get("S3FailurePath")
     return Request(
         id=number,
-        headers=passed_on(params),
+        headers=container_headers(params),
         source=_check_uri(source) if source else None,
         body=body,
         output=f"{folder}/{params.get('Filename') or f'{label}.out'}",
@@ -74,6 +75,7 @@ def _request(ctx: Context, params: dict[str, Any], output: dict[str, Any]) -> Re
 
 
 def _check_uri(uri: str) -> str:
+    """Check the place of an input."""
     try:
         bucket, key = split(uri)
     except TransferError as error:
@@ -86,11 +88,11 @@ def _check_uri(uri: str) -> str:
 
 
 def _enqueue(ctx: Context, endpoint: Endpoint, request: Request) -> None:
-    queue = ctx.store(Backlogs).of(endpoint.name)
+    """Put a request into the endpoint's queue."""
+    queue = ctx.store(Backlogs).backlog_of(endpoint.name)
     with queue.changed:
-        if (
-            endpoint.routing is None
-        ):  # it has been deleted meanwhile: nobody would look after the request
+        # it has been deleted meanwhile: nobody would look after the request
+        if endpoint.routing is None:
             raise _not_found(ctx, endpoint.name)
         queue.waiting.append(request)
         begin, queue.watched = not queue.watched, True
@@ -101,22 +103,23 @@ def _enqueue(ctx: Context, endpoint: Endpoint, request: Request) -> None:
 
 
 def _watch(ctx: Context, endpoint: Endpoint, queue: Backlog) -> None:
-    """For as long as the queue holds anything: give it to instances that have room, end what has
-    had its time.
+    """Process a queue for as long as it holds anything.
+
+    Requests go to instances that have room; those whose time is over are ended.
     """
     while not ctx.stopping.is_set():
         for request in backlog.overdue(ctx, queue):
             expire(ctx, endpoint, request)
-        while (of := backlog.next_one(ctx, endpoint, queue)) is not None:
-            ctx.spawn(process, ctx, endpoint, queue, of)
+        while (work := backlog.next_one(ctx, endpoint, queue)) is not None:
+            ctx.spawn(process, ctx, endpoint, queue, work)
         with queue.changed:
             late = [
-                of
-                for of in queue.processed
-                if not of.decided and ctx.clock.now() - of.began > of.request.timeout
+                work
+                for work in queue.processed
+                if not work.decided and ctx.clock.now() - work.began > work.request.timeout
             ]
-        for of in late:
-            time_out(ctx, endpoint, queue, of)
+        for work in late:
+            time_out(ctx, endpoint, queue, work)
         with queue.changed:
             if not queue.waiting and not queue.processed:
                 queue.watched = False
@@ -125,7 +128,11 @@ def _watch(ctx: Context, endpoint: Endpoint, queue: Backlog) -> None:
 
 
 def check(params: dict[str, Any]) -> None:
-    """AwsError for an AsyncInferenceConfig that the service refuses, and for what is not done here."""
+    """Check an AsyncInferenceConfig.
+
+    Raises:
+        AwsError: The service refuses it, or something in it is not done here.
+    """
     config = params.get("AsyncInferenceConfig")
     if config is None:
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .....core.home.declarations import ENDED_WITH_STACK, resumes
 from .....core.registry import Context, handles
 from ....autoscaling.operations import targets
 from ...tags import operations as tags
@@ -33,9 +34,8 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             (other.arn for other in store.endpoints.values() if other.name.lower() == name.lower()),
             None,
         )
-        if (
-            alike is not None and not ctx.moto_answers
-        ):  # API_CreateEndpoint: a name's case tells no two endpoints apart
+        # API_CreateEndpoint: a name's case tells no two endpoints apart
+        if alike is not None and not ctx.moto_answers:
             raise checks.refusal(f'Cannot create already existing endpoint "{alike}".')
         store.endpoints[name] = endpoint
     if earlier is not None:
@@ -48,15 +48,18 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def begin(ctx: Context, endpoint: Endpoint) -> None:
-    """Start its servers; it is InService when all of them answer, Failed when one does not."""
-    _say(ctx, endpoint.fleet, "Creating")
+    """Start an endpoint's servers.
+
+    It is InService when all of them answer, Failed when one does not.
+    """
+    _note_status(ctx, endpoint.fleet, "Creating")
     fleets.start(ctx, endpoint.name, endpoint.fleet)
     timing.later(ctx, timing.changing(ctx), lambda: _finish_creation(ctx, endpoint), blocks=True)
 
 
 @handles("sagemaker", "DeleteEndpoint")
 def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    endpoint = records.must(ctx, params["EndpointName"])
+    endpoint = records.require_endpoint(ctx, params["EndpointName"])
     with endpoint.lock:
         if endpoint.changing:
             raise checks.refusal(f'Cannot update in-progress endpoint "{endpoint.arn}".')
@@ -66,13 +69,14 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         endpoint.modified = ctx.clock.now()
         endpoint.fleet.stop()
     backlog.drop(ctx, endpoint)
-    targets.drop_of(ctx, endpoint)
+    targets.drop_targets_of(ctx, endpoint)
     context = ctx.without_request()
     timing.later(context, timing.changing(context), lambda: _remove(context, endpoint))
     return {}
 
 
 def _finish_creation(ctx: Context, endpoint: Endpoint) -> None:
+    """Set an endpoint InService or Failed, once its servers are through."""
     if not fleets.wait(ctx, endpoint.fleet):
         return
     with endpoint.lock:
@@ -89,10 +93,53 @@ def _finish_creation(ctx: Context, endpoint: Endpoint) -> None:
 
 
 def _remove(ctx: Context, endpoint: Endpoint) -> None:
+    """Forget a deleted endpoint."""
     ctx.store(Endpoints).endpoints.pop(endpoint.name, None)
     tags.drop(ctx, endpoint.arn)
 
 
-def _say(ctx: Context, fleet: Fleet, status: str) -> None:
+def _note_status(ctx: Context, fleet: Fleet, status: str) -> None:
+    """Note a status of all variants of a fleet."""
     for variant in fleet.all:
         variant.statuses = [{"Status": status, "StartTime": ctx.clock.now()}]
+
+
+@resumes(Endpoints)
+def resume(ctx: Context, store: Endpoints) -> None:
+    """Start the servers of all endpoints again, after the stack's restart."""
+    for endpoint in list(store.endpoints.values()):
+        _serve_again(ctx, store, endpoint)
+
+
+def _serve_again(ctx: Context, store: Endpoints, endpoint: Endpoint) -> None:
+    """Bring an endpoint from Creating to InService, with its last configuration.
+
+    A deployment under way is rolled back; new weights are taken.
+    """
+    endpoint.routing, endpoint.stale = None, None
+    if endpoint.status == "Deleting":
+        del store.endpoints[endpoint.name]
+        return
+    if endpoint.status == "Failed":
+        return
+    if endpoint.pending is not None:
+        endpoint.failure = ENDED_WITH_STACK
+        endpoint.pending, endpoint.plan, endpoint.share = None, None, 0.0
+    _forget_servers(endpoint.fleet)
+    endpoint.status, endpoint.modified = "Creating", ctx.clock.now()
+    ctx.spawn(_begin_again, ctx, endpoint)
+
+
+def _begin_again(ctx: Context, endpoint: Endpoint) -> None:
+    # with moto's answers it waits here for the servers, and not in the clock's own thread
+    """Start an endpoint's servers again."""
+    with ctx.clock.request():
+        begin(ctx, endpoint)
+
+
+def _forget_servers(fleet: Fleet) -> None:
+    """Forget the servers of a fleet, which ended with the stack."""
+    fleet.started.clear()
+    fleet.failure = None
+    for variant in fleet.all:
+        variant.weight, variant.count = variant.desired_weight, variant.desired_count

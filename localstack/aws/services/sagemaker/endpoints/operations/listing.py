@@ -1,4 +1,4 @@
-"""What the List operations of endpoints have in common."""
+"""The common part of the List operations of endpoints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MODIFIED = (
 def page(
     ctx: Context, rows: list[dict[str, Any]], params: dict[str, Any], name: str
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """The rows that are asked for, sorted (newest first unless said otherwise), and the NextToken."""
+    """Return the requested rows, newest first unless sorted otherwise, and the NextToken."""
     for key, column, sign in (*_BOUNDS, *_MODIFIED):
         if params.get(key) is not None:
             rows = [row for row in rows if (row[column] - params[key]).total_seconds() * sign > 0]

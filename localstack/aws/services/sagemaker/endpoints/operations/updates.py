@@ -18,10 +18,10 @@ from . import describe
 
 @handles("sagemaker", "UpdateEndpoint")
 def update(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    endpoint = records.must(ctx, params["EndpointName"])
+    endpoint = records.require_endpoint(ctx, params["EndpointName"])
     config = records.config(ctx, params["EndpointConfigName"])
     with endpoint.lock:
-        _may_change(endpoint)
+        _require_changeable(endpoint)
         if config.name == endpoint.fleet.config.name:
             raise checks.refusal(
                 f'Endpoint "{endpoint.arn}" already uses endpoint configuration '
@@ -40,7 +40,7 @@ def update(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             serverless=any(v.serverless for v in fleet.variants.values()),
         )
         if update_plan.alarms:
-            deploying.must_exist(ctx, update_plan.alarms)
+            deploying.require_alarms(ctx, update_plan.alarms)
         describe.hide(ctx, endpoint)
         endpoint.deployment = deployment
         endpoint.status, endpoint.failure = "Updating", None
@@ -62,30 +62,30 @@ def update(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "UpdateEndpointWeightsAndCapacities")
 def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """What is desired is seen at once, what is current follows at the end.
+    """Change weights and counts. Desired ones are seen at once, current ones follow at the end.
 
     Counts and weights that are not named stay.
     """
-    endpoint = records.must(ctx, params["EndpointName"])
-    wanted: list[dict[str, Any]] = params["DesiredWeightsAndCapacities"]
+    endpoint = records.require_endpoint(ctx, params["EndpointName"])
+    items: list[dict[str, Any]] = params["DesiredWeightsAndCapacities"]
     with endpoint.lock:
-        _may_change(endpoint)
-        known = {variant.name: variant for variant in endpoint.fleet.all}
-        missing = [item["VariantName"] for item in wanted if item["VariantName"] not in known]
+        _require_changeable(endpoint)
+        variants = {variant.name: variant for variant in endpoint.fleet.all}
+        missing = [item["VariantName"] for item in items if item["VariantName"] not in variants]
         if missing:
             absent = ", ".join(missing)
             raise checks.refusal(
                 f'The variant name(s) "{absent}" is/are not present within endpoint '
                 f'configuration "{endpoint.fleet.config.name}".'
             )
-        names = [item["VariantName"] for item in wanted]
+        names = [item["VariantName"] for item in items]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise checks.refusal(f'The variant name "{twice}" was non-unique within the request.')
-        for item in wanted:
+        for item in items:
             _check(item, least=0 if backlog.settings(endpoint) else 1)
         describe.hide(ctx, endpoint)
-        for item in wanted:
-            variant = known[item["VariantName"]]
+        for item in items:
+            variant = variants[item["VariantName"]]
             variant.desired_weight = float(item.get("DesiredWeight", variant.desired_weight))
             variant.desired_count = int(item.get("DesiredInstanceCount", variant.desired_count))
             variant.statuses = [{"Status": "Updating", "StartTime": ctx.clock.now()}]
@@ -103,7 +103,10 @@ def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _finish_reweighing(ctx: Context, endpoint: Endpoint, *, doomed: bool) -> None:
-    """An instance that does not come up takes the whole change back."""
+    """Make desired weights and counts the current ones.
+
+    An instance that does not come up takes the whole change back.
+    """
     wrong = None if doomed else fleets.resize(ctx, endpoint.name, endpoint.fleet)
     with endpoint.lock:
         endpoint.failure = wrong
@@ -119,7 +122,10 @@ def _finish_reweighing(ctx: Context, endpoint: Endpoint, *, doomed: bool) -> Non
 
 
 def _check(item: Mapping[str, Any], least: int) -> None:
-    """`least`: only an asynchronous endpoint can do without instances."""
+    """Check a variant's new weight and count.
+
+    Only an asynchronous endpoint can have 0 instances.
+    """
     weight, count = item.get("DesiredWeight"), item.get("DesiredInstanceCount")
     if weight is None and count is None and not item.get("ServerlessUpdateConfig"):
         raise checks.refusal(
@@ -132,7 +138,8 @@ def _check(item: Mapping[str, Any], least: int) -> None:
         )
 
 
-def _may_change(endpoint: Endpoint) -> None:
+def _require_changeable(endpoint: Endpoint) -> None:
+    """Refuse a change while another one is under way, or after a failure."""
     if endpoint.changing:
         raise checks.refusal(f'Cannot update in-progress endpoint "{endpoint.arn}".')
     if endpoint.status != "InService":
@@ -143,7 +150,10 @@ def _may_change(endpoint: Endpoint) -> None:
 
 
 def _fleet(old: Fleet, config: Config, params: Mapping[str, Any]) -> Fleet:
-    """The new fleet, with the properties of the old one's variants where they are retained."""
+    """Return the new fleet.
+
+    Its variants have the properties of the old one's where they are retained.
+    """
     fleet = Fleet(config)
     if not params.get("RetainAllVariantProperties"):
         return fleet
@@ -151,17 +161,17 @@ def _fleet(old: Fleet, config: Config, params: Mapping[str, Any]) -> Fleet:
         item["VariantPropertyType"] for item in params.get("ExcludeRetainedVariantProperties") or ()
     }
     for name, variant in fleet.variants.items():
-        before = old.variants.get(name)
-        if before is None:
+        previous = old.variants.get(name)
+        if previous is None:
             continue
         if "DesiredWeight" not in excluded:
-            variant.weight = variant.desired_weight = before.desired_weight
+            variant.weight = variant.desired_weight = previous.desired_weight
         if (
             "DesiredInstanceCount" not in excluded
             and not variant.serverless
-            and not before.serverless
+            and not previous.serverless
         ):
-            variant.count = variant.desired_count = before.desired_count
+            variant.count = variant.desired_count = previous.desired_count
     if "DataCaptureConfig" not in excluded:
         fleet.capture = old.capture
     return fleet

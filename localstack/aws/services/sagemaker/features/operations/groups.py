@@ -1,4 +1,4 @@
-"""CreateFeatureGroup and its siblings."""
+"""The operations on feature groups."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from .....core import paging
+from .....core.home.declarations import resumes
 from .....core.registry import AwsError, Context, handles
 from ...tags import operations as tags
 from .. import offline_store as offline
@@ -64,6 +65,7 @@ def create_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 
 
 def _finish_creation(ctx: Context, group: Group) -> None:
+    """Make the offline store, and set the group Created or CreateFailed."""
     if ctx.stopping.is_set():
         return
     try:
@@ -75,8 +77,15 @@ def _finish_creation(ctx: Context, group: Group) -> None:
     group.status = "Created"
 
 
-def resume(ctx: Context, group: Group) -> None:
-    """Set the timers of a group again, after the stack's restart."""
+@resumes(Groups)
+def resume(ctx: Context, store: Groups) -> None:
+    """Set the timers of all groups again, after the stack's restart."""
+    for group in list(store.by_name.values()):
+        _resume_group(ctx, group)
+
+
+def _resume_group(ctx: Context, group: Group) -> None:
+    """Set the timers of one group again."""
     group.flushing = False
     if group.status == "Creating":
         ctx.clock.call_after(CREATES, lambda: _finish_creation(ctx, group))
@@ -153,6 +162,7 @@ def list_feature_groups(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _matches(group: Group, params: dict[str, Any]) -> bool:
+    """Return whether a group is among those that a List call asks for."""
     return (
         params.get("NameContains", "") in group.name
         and params.get("FeatureGroupStatusEquals", group.status) == group.status
@@ -204,6 +214,7 @@ def update_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 
 
 def _finish_update(ctx: Context, group: Group) -> None:
+    """Give the offline store's table the new columns."""
     if ctx.stopping.is_set():
         return
     offline.widen(ctx, group)
@@ -212,7 +223,7 @@ def _finish_update(ctx: Context, group: Group) -> None:
 
 @handles("sagemaker", "DeleteFeatureGroup")
 def delete_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """The offline store's objects and its Glue table stay, as AWS says."""
+    """Delete a group. The offline store's objects and its Glue table stay, as AWS says."""
     group = find(ctx, params["FeatureGroupName"])
     if group.status == "Creating":
         raise AwsError("ResourceInUse", f"FeatureGroup {group.name} is being created.", 400)
@@ -234,7 +245,7 @@ def _remove(ctx: Context, group: Group) -> None:
 @handles("sagemaker", "DescribeFeatureMetadata")
 def describe_feature_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     group = find(ctx, params["FeatureGroupName"])
-    feature = _of(group, params["FeatureName"])
+    feature = _feature_of(group, params["FeatureName"])
     metadata = group.metadata.get(feature.name, {})
     return {
         "FeatureGroupArn": group.arn,
@@ -251,7 +262,7 @@ def describe_feature_metadata(ctx: Context, params: dict[str, Any]) -> dict[str,
 @handles("sagemaker", "UpdateFeatureMetadata")
 def update_feature_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     group = find(ctx, params["FeatureGroupName"])
-    feature = _of(group, params["FeatureName"])
+    feature = _feature_of(group, params["FeatureName"])
     metadata = group.metadata.get(feature.name, {})
     parameters = {
         **metadata.get("Parameters", {}),
@@ -266,7 +277,11 @@ def update_feature_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, A
 
 
 def find(ctx: Context, name_or_arn: str) -> Group:
-    """The feature group of that name or ARN. ResourceNotFound when there is none."""
+    """Return the feature group of a name or an ARN.
+
+    Raises:
+        AwsError: There is none (ResourceNotFound).
+    """
     name = name_or_arn.rpartition(":feature-group/")[2]
     by_name = ctx.store(Groups).by_name
     group = by_name.get(name) or next(
@@ -281,7 +296,12 @@ def find(ctx: Context, name_or_arn: str) -> Group:
     return group
 
 
-def _of(group: Group, name: str) -> Feature:
+def _feature_of(group: Group, name: str) -> Feature:
+    """Return a feature of a group.
+
+    Raises:
+        AwsError: There is none.
+    """
     if name not in group.features:
         raise AwsError(
             "ResourceNotFound", f"Feature {name} does not exist in FeatureGroup {group.name}.", 404
@@ -294,7 +314,11 @@ def _feature(item: dict[str, Any]) -> Feature:
 
 
 def _check(params: dict[str, Any]) -> None:
-    """AwsError ValidationException for a group that CreateFeatureGroup refuses."""
+    """Refuse what CreateFeatureGroup refuses.
+
+    Raises:
+        AwsError: There is such a thing (ValidationException).
+    """
     name, definitions = params["FeatureGroupName"], params["FeatureDefinitions"]
     if not _NAME.fullmatch(name):
         raise invalid(

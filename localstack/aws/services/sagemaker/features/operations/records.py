@@ -1,5 +1,7 @@
-"""The runtime: one record per identifier online, the one with the greatest event time; every write
-goes to the offline store too.
+"""The operations on records.
+
+Online there is one record for each identifier, the one with the greatest event time; every write
+goes to the offline store, too.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ def put_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(_SERVICE, "BatchWriteRecord")
 def batch_write_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """An entry that is refused is in Errors; the others are written."""
+    """Write records. An entry that is refused is in Errors; the others are written."""
     if not 1 <= len(params["Entries"]) <= _MOST_WRITTEN:
         raise refusal(
             f"Value at 'entries' failed to satisfy constraint: 1 to {_MOST_WRITTEN} entries."
@@ -35,8 +37,8 @@ def batch_write_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     errors = []
     for entry in params["Entries"]:
         try:
-            wanted = {"TtlDuration": params.get("TtlDuration"), **entry}
-            _put(ctx, _ready(ctx, entry["FeatureGroupName"]), wanted)
+            request = {"TtlDuration": params.get("TtlDuration"), **entry}
+            _put(ctx, _ready(ctx, entry["FeatureGroupName"]), request)
         except AwsError as error:
             errors.append({"Entry": entry, "ErrorCode": error.code, "ErrorMessage": error.message})
     return {"Errors": errors, "UnprocessedEntries": []}
@@ -64,13 +66,15 @@ def update_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
                 "ResourceNotFound", f"There is no record {key} in FeatureGroup {group.name}.", 404
             )
         values = {**old.values, **changes}
-        at = event_time(group.features[group.event_time], _text(values, group.event_time))
-        if at < old.event_time:
+        event_moment = event_time(group.features[group.event_time], _text(values, group.event_time))
+        if event_moment < old.event_time:
             raise AwsError(
                 "ConflictException", "The EventTime is older than that of the record.", 409
             )
         ttl = lifetime(params.get("TtlDuration")) or old.ttl
-        _write(ctx, group, values, at, stores=_targets(group, params), ttl=ttl, force=True)
+        _write(
+            ctx, group, values, event_moment, stores=_targets(group, params), ttl=ttl, force=True
+        )
     return {}
 
 
@@ -87,12 +91,15 @@ def get_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(_SERVICE, "BatchGetRecord")
 def batch_get_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """At most 100 records; what is missing or expired is left out, what is refused is in Errors."""
-    asked = sum(len(item["RecordIdentifiersValueAsString"]) for item in params["Identifiers"])
-    if not 1 <= asked <= _MOST_READ:
+    """Read at most 100 records.
+
+    What is missing or expired is left out, what is refused is in Errors.
+    """
+    requested = sum(len(item["RecordIdentifiersValueAsString"]) for item in params["Identifiers"])
+    if not 1 <= requested <= _MOST_READ:
         raise refusal(
             f"Value at 'identifiers' failed to satisfy constraint: 1 to {_MOST_READ} record "
-            f"identifiers, not {asked}."
+            f"identifiers, not {requested}."
         )
     records: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
@@ -137,14 +144,14 @@ def list_records(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def delete_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     group = _ready(ctx, params["FeatureGroupName"])
     key = params["RecordIdentifierValueAsString"]
-    at = event_time(group.features[group.event_time], params["EventTime"])
+    event_moment = event_time(group.features[group.event_time], params["EventTime"])
     stores = _targets(group, params)
     hard = params.get("DeletionMode", "SoftDelete") == "HardDelete"
     values: dict[str, Value] = {group.identifier: key, group.event_time: params["EventTime"]}
     with ctx.store(Groups).lock:
         if group.online is not None and "OnlineStore" in stores:
             old = _live(ctx, group, key)
-            if old is not None and at <= old.event_time:
+            if old is not None and event_moment <= old.event_time:
                 if hard:
                     raise refusal(
                         "EventTime: it has to be later than the EventTime of the existing record."
@@ -152,24 +159,25 @@ def delete_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             elif hard:
                 group.online.pop(key, None)
             elif old is not None:
-                group.online[key] = Online(values, at, None, None, deleted=True)
+                group.online[key] = Online(values, event_moment, None, None, deleted=True)
     if group.offline is not None and "OfflineStore" in stores:
-        offline.append(ctx, group, Row(values, at, ctx.clock.now(), deleted=True))
+        offline.append(ctx, group, Row(values, event_moment, ctx.clock.now(), deleted=True))
     return {}
 
 
 def _put(ctx: Context, group: Group, params: dict[str, Any]) -> None:
+    """Write a record of a request."""
     values = parsed_record(params["Record"], group.features)
     for name in (group.identifier, group.event_time):
         if name not in values:
             raise refusal(f"The record has no value for {name}.")
-    at = event_time(group.features[group.event_time], _text(values, group.event_time))
+    event_moment = event_time(group.features[group.event_time], _text(values, group.event_time))
     with ctx.store(Groups).lock:
         _write(
             ctx,
             group,
             values,
-            at,
+            event_moment,
             stores=_targets(group, params),
             ttl=lifetime(params.get("TtlDuration")),
             force=False,
@@ -180,24 +188,27 @@ def _write(
     ctx: Context,
     group: Group,
     values: dict[str, Value],
-    at: datetime,
+    event_moment: datetime,
     *,
     stores: list[str],
     ttl: Any,
     force: bool,
 ) -> None:
+    """Write a record into the stores; online only if it is the newest."""
     if group.online is not None and "OnlineStore" in stores:
         key = _text(values, group.identifier)
         old = _live(ctx, group, key)
         lasting = ttl or lifetime(group.request["OnlineStoreConfig"].get("TtlDuration"))
-        if old is None or at > old.event_time or force:
-            group.online[key] = Online(values, at, at + lasting if lasting else None, ttl)
+        if old is None or event_moment > old.event_time or force:
+            group.online[key] = Online(
+                values, event_moment, event_moment + lasting if lasting else None, ttl
+            )
     if group.offline is not None and "OfflineStore" in stores:
-        offline.append(ctx, group, Row(values, at, ctx.clock.now(), deleted=False))
+        offline.append(ctx, group, Row(values, event_moment, ctx.clock.now(), deleted=False))
 
 
 def _live(ctx: Context, group: Group, key: str) -> Online | None:
-    """What there is online, softly deleted or not; an expired record is deleted hard, here."""
+    """Return the online record, softly deleted or not. An expired record is deleted hard here."""
     row = (group.online or {}).get(key)
     if row is not None and row.expires is not None and row.expires <= ctx.clock.now():
         (group.online or {}).pop(key, None)
@@ -206,11 +217,17 @@ def _live(ctx: Context, group: Group, key: str) -> Online | None:
 
 
 def _readable(ctx: Context, group: Group, key: str) -> Online | None:
+    """Return the online record; None: there is none, or it was deleted."""
     row = _live(ctx, group, key)
     return None if row is None or row.deleted else row
 
 
 def _ready(ctx: Context, name: str) -> Group:
+    """Return a group that is Created.
+
+    Raises:
+        AwsError: It is not.
+    """
     group = find(ctx, name)
     if group.status != "Created":
         raise refusal(
@@ -220,6 +237,11 @@ def _ready(ctx: Context, name: str) -> Group:
 
 
 def _online(group: Group) -> dict[str, Online]:
+    """Return the online store of a group.
+
+    Raises:
+        AwsError: It has none.
+    """
     if group.online is None:
         raise refusal(
             f"FeatureGroup {group.name} has no OnlineStore: records can only be read from an "
@@ -229,27 +251,32 @@ def _online(group: Group) -> dict[str, Online]:
 
 
 def _targets(group: Group, params: dict[str, Any]) -> list[str]:
-    there = [
+    """Return the stores that a request writes to."""
+    enabled = [
         name
         for name, store in zip(_STORES, (group.online, group.offline), strict=True)
         if store is not None
     ]
-    wanted: list[str] = params.get("TargetStores") or there
-    for name in wanted:
-        if name not in there:
+    requested: list[str] = params.get("TargetStores") or enabled
+    for name in requested:
+        if name not in enabled:
             raise refusal(f"FeatureGroup {group.name} has no {name}.")
-    return wanted
+    return requested
 
 
-def _names(group: Group, wanted: list[str] | None) -> list[str]:
-    for name in wanted or ():
+def _names(group: Group, requested: list[str] | None) -> list[str]:
+    """Return the features that a request reads."""
+    for name in requested or ():
         if name not in group.features:
             raise refusal(f"FeatureName {name} does not exist in FeatureGroup {group.name}.")
-    return wanted or list(group.features)
+    return requested or list(group.features)
 
 
 def _record(group: Group, values: dict[str, Value], names: list[str]) -> list[dict[str, Any]]:
-    """In the order of the group's definitions; a feature without a value is left out."""
+    """Return a record's features in the order of the group's definitions.
+
+    A feature without a value is left out.
+    """
     return [
         {"FeatureName": name, "ValueAsString": value}
         if isinstance(value, str)
@@ -260,11 +287,13 @@ def _record(group: Group, values: dict[str, Value], names: list[str]) -> list[di
 
 
 def _expiry(record: Online, params: dict[str, Any]) -> dict[str, str]:
-    wanted = params.get("ExpirationTimeResponse") == "Enabled" and record.expires is not None
-    return {"ExpiresAt": stamp(record.expires)} if wanted and record.expires else {}
+    """Return when a record expires, if the request asks for that."""
+    is_shown = params.get("ExpirationTimeResponse") == "Enabled" and record.expires is not None
+    return {"ExpiresAt": stamp(record.expires)} if is_shown and record.expires else {}
 
 
 def _text(values: dict[str, Value], name: str) -> str:
+    """Return a value that must be a single text."""
     value = values[name]
     if not isinstance(value, str):
         raise refusal(f"Feature {name} cannot be a collection.")

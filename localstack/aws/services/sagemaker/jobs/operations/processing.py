@@ -1,4 +1,4 @@
-"""Processing jobs."""
+"""The operations on processing jobs, and how such a job runs."""
 
 from __future__ import annotations
 
@@ -59,8 +59,12 @@ def create_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any
 
 
 def _check(params: dict[str, Any]) -> None:
-    """What would not be done as it was asked for is refused before the name is taken."""
-    listing.one_container("processing", params["ProcessingResources"]["ClusterConfig"])
+    """Refuse what would not be done as requested, before the name is taken.
+
+    Raises:
+        AwsError: There is such a thing.
+    """
+    listing.require_one_instance("processing", params["ProcessingResources"]["ClusterConfig"])
     piped = [
         item["InputName"]
         for item in _inputs(params)
@@ -83,8 +87,9 @@ def _outputs(params: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _as_moto(ctx: Context, job: Job) -> None:
-    """With --moto-answers an image that nobody mapped does what it does under moto alone: nothing,
-    with success.
+    """End a job as moto does, when nobody mapped its image and --moto-answers is set.
+
+    Nothing runs then, with success.
     """
     ctx.moto("sagemaker", "CreateProcessingJob", job.params)
     job.as_moto = ctx.moto("sagemaker", "DescribeProcessingJob", {"ProcessingJobName": job.name})
@@ -92,7 +97,12 @@ def _as_moto(ctx: Context, job: Job) -> None:
 
 
 def process(ctx: Context, job: Job, container: Container) -> None:
-    """The job's life. Raises JobFailed or TransferError where it ends badly."""
+    """Run a processing job.
+
+    Raises:
+        JobFailed: The container failed.
+        TransferError: A file could not be fetched or delivered.
+    """
     storage, now, params = ctx.client("s3"), ctx.clock.now, job.params
     application = params["AppSpecification"]
     command = argv(ctx, program_of(application, application["ImageUri"], []), container)
@@ -151,6 +161,7 @@ def process(ctx: Context, job: Job, container: Container) -> None:
 
 
 def _message(container: Container) -> str | None:
+    """Return the message that the container has left; None: there is none."""
     path = container.host("output/message")
     try:
         return path.read_bytes().decode()[:_MESSAGE] if path.is_file() else None
@@ -159,6 +170,7 @@ def _message(container: Container) -> str | None:
 
 
 def _fetch(storage: Any, item: dict[str, Any], container: Container) -> None:
+    """Fetch one input."""
     source = item.get("S3Input")
     if source is None:
         raise s3.TransferError(
@@ -172,8 +184,10 @@ def _fetch(storage: Any, item: dict[str, Any], container: Container) -> None:
 
 
 def _deliver(storage: Any, params: dict[str, Any], container: Container) -> None:
-    """Both upload modes at the end: a reader of Continuous output sees it later than on SageMaker,
-    and whole.
+    """Upload the outputs.
+
+    Both upload modes do so at the end: a reader of Continuous output sees it later than on
+    SageMaker, and whole.
     """
     for item in _outputs(params):
         output = item.get("S3Output")
@@ -187,6 +201,7 @@ def describe_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, A
 
 
 def description(job: Job) -> dict[str, Any]:
+    """Return a processing job as DescribeProcessingJob has it."""
     if job.as_moto is not None:
         return job.as_moto
     with job.lock:
@@ -213,10 +228,11 @@ def stop_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     job = listing.find(ctx, "processing", params["ProcessingJobName"])
     if job.as_moto is not None:
         job.status = "Stopped"
+        # moto stops even what has ended
         job.as_moto = {
             **job.as_moto,
             "ProcessingJobStatus": "Stopped",
-        }  # moto stops even what has ended
+        }
         return {}
     listing.stop(ctx, job)
     return {}

@@ -1,4 +1,4 @@
-"""Training jobs."""
+"""The operations on training jobs, and how such a job runs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def create_training_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def launch(ctx: Context, params: dict[str, Any], tuning: str | None = None) -> Job:
-    """Start a training job; `tuning`: the ARN of the tuning job that asks for it."""
+    """Start a training job; `tuning` is the ARN of the tuning job that asks for it."""
     name = params["TrainingJobName"]
     arn = f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:training-job/{name}"
     specification = params.get("AlgorithmSpecification") or {}
@@ -82,12 +82,15 @@ def launch(ctx: Context, params: dict[str, Any], tuning: str | None = None) -> J
 
 
 def check(params: dict[str, Any]) -> None:
-    """What would not be done as it was asked for is refused before the name is taken.
+    """Refuse what would not be done as requested, before the name is taken.
 
-    Also of a tuning job's definition.
+    A tuning job's definition is checked, too.
+
+    Raises:
+        AwsError: There is such a thing.
     """
     specification = params.get("AlgorithmSpecification") or {}
-    listing.one_container("training", params.get("ResourceConfig") or {})
+    listing.require_one_instance("training", params.get("ResourceConfig") or {})
     piped = [
         c["ChannelName"]
         for c in params.get("InputDataConfig") or ()
@@ -104,7 +107,10 @@ def check(params: dict[str, Any]) -> None:
 
 
 def _check_spot(condition: dict[str, Any]) -> None:
-    """A spot job runs as one that nothing interrupts: there is no spare capacity to lose."""
+    """Check a spot job's limits.
+
+    It runs as a job that nothing interrupts: there is no capacity to lose.
+    """
     wait, limit = condition.get("MaxWaitTimeInSeconds"), condition.get("MaxRuntimeInSeconds", 86400)
     if wait is None or wait < limit:
         words = (
@@ -115,12 +121,14 @@ def _check_spot(condition: dict[str, Any]) -> None:
 
 
 def _mode(channel: dict[str, Any], specification: dict[str, Any]) -> str:
+    """Return the input mode of a channel."""
     return str(channel.get("InputMode") or specification.get("TrainingInputMode", "File"))
 
 
 def _as_moto(ctx: Context, job: Job) -> None:
-    """With --moto-answers an image that nobody mapped does what it does under moto alone: nothing,
-    with success.
+    """End a job as moto does, when nobody mapped its image and --moto-answers is set.
+
+    Nothing runs then, with success.
     """
     ctx.moto("sagemaker", "CreateTrainingJob", job.params)
     job.as_moto = ctx.moto("sagemaker", "DescribeTrainingJob", {"TrainingJobName": job.name})
@@ -128,7 +136,12 @@ def _as_moto(ctx: Context, job: Job) -> None:
 
 
 def train(ctx: Context, job: Job, container: Container) -> None:
-    """The job's life. Raises JobFailed or TransferError where it ends badly."""
+    """Run a training job.
+
+    Raises:
+        JobFailed: The container failed.
+        TransferError: A file could not be fetched or delivered.
+    """
     storage, now, params = ctx.client("s3"), ctx.clock.now, job.params
     specification = params.get("AlgorithmSpecification") or {}
     command = argv(
@@ -177,15 +190,17 @@ _ENDS = {
 
 
 def _end(ctx: Context, job: Job, why: str) -> None:
+    """End a job by the way in which its container ended."""
     job.ends(*_ENDS[why], ctx.clock.now())
 
 
 def _inputs(
     storage: Any, params: dict[str, Any], container: Container
 ) -> dict[str, dict[str, str]]:
-    """Put the channels' data and input/config where the container looks.
+    """Put the channels' data and input/config where the container looks for them.
 
-    The channels, as inputdataconfig.json has them.
+    Returns:
+        The channels, as inputdataconfig.json has them.
     """
     specification = params.get("AlgorithmSpecification") or {}
     channels = {channel["ChannelName"]: channel for channel in params.get("InputDataConfig") or ()}
@@ -208,8 +223,10 @@ def _inputs(
 
 
 class _Checkpoints:
-    """The folder that is as S3 has it before the container runs, and goes there after it; nothing
-    without a CheckpointConfig.
+    """The folder of checkpoints.
+
+    It is as S3 has it before the container runs, and goes there after it; without a
+    CheckpointConfig nothing is done.
     """
 
     def __init__(self, storage: Any, config: dict[str, Any] | None, container: Container) -> None:
@@ -226,6 +243,7 @@ class _Checkpoints:
 
 
 def _fetch(storage: Any, channel: dict[str, Any], container: Container, name: str) -> None:
+    """Fetch the data of a channel."""
     source = channel["DataSource"].get("S3DataSource")
     if source is None:
         raise s3.TransferError(
@@ -238,7 +256,7 @@ def _fetch(storage: Any, channel: dict[str, Any], container: Container, name: st
 
 
 def _channel_description(channel: dict[str, Any], specification: dict[str, Any]) -> dict[str, str]:
-    """A channel in inputdataconfig.json."""
+    """Return a channel as inputdataconfig.json has it."""
     source = channel["DataSource"].get("S3DataSource") or {}
     description = {
         "TrainingInputMode": _mode(channel, specification),
@@ -253,7 +271,7 @@ def _channel_description(channel: dict[str, Any], specification: dict[str, Any])
 
 
 def _deliver(storage: Any, job: Job, container: Container) -> None:
-    """The model, and what lies in output/data, to S3."""
+    """Upload the model, and what lies in output/data."""
     output = job.params["OutputDataConfig"]
     base = f"{output['S3OutputPath'].rstrip('/')}/{job.name}/output"
     if output.get("CompressionType") == "NONE":
@@ -273,7 +291,7 @@ def _deliver(storage: Any, job: Job, container: Container) -> None:
 
 
 def _publish(ctx: Context, job: Job) -> None:
-    """The job's metrics as CloudWatch shows them, where the SDK's TrainingJobAnalytics looks."""
+    """Put the job's metrics into CloudWatch, where the SDK's TrainingJobAnalytics looks."""
     if job.metrics:
         ctx.client("cloudwatch").put_metric_data(
             Namespace="/aws/sagemaker/TrainingJobs",
@@ -281,10 +299,10 @@ def _publish(ctx: Context, job: Job) -> None:
                 {
                     "MetricName": name,
                     "Value": value,
-                    "Timestamp": at,
+                    "Timestamp": measured_at,
                     "Dimensions": [{"Name": "TrainingJobName", "Value": job.name}],
                 }
-                for name, (value, at) in job.metrics.items()
+                for name, (value, measured_at) in job.metrics.items()
             ],
         )
 
@@ -296,6 +314,7 @@ def describe_training_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any
 
 
 def description(job: Job) -> dict[str, Any]:
+    """Return a training job as DescribeTrainingJob has it."""
     if job.as_moto is not None:
         return job.as_moto
     with job.lock:
@@ -323,8 +342,8 @@ def description(job: Job) -> dict[str, Any]:
             answer["FailureReason"] = job.failure
         if job.metrics:
             answer["FinalMetricDataList"] = [
-                {"MetricName": name, "Value": value, "Timestamp": at}
-                for name, (value, at) in job.metrics.items()
+                {"MetricName": name, "Value": value, "Timestamp": measured_at}
+                for name, (value, measured_at) in job.metrics.items()
             ]
     return answer
 
@@ -362,7 +381,6 @@ def list_training_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         }
         return {**required, "TrainingEndTime": job.ended} if job.ended else required
 
-    jobs, token = listing.page(
-        list(ctx.store(Jobs).training.values()), params, by_status_last=True
-    )  # API_ListTrainingJobs
+    # API_ListTrainingJobs
+    jobs, token = listing.page(list(ctx.store(Jobs).training.values()), params, by_status_last=True)
     return {"TrainingJobSummaries": [summary(job) for job in jobs], **token}

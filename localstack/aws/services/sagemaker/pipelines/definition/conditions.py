@@ -1,4 +1,4 @@
-"""Condition steps: whether it is If or Else."""
+"""Condition steps: whether one goes on with If or Else."""
 
 import operator
 from collections.abc import Callable
@@ -25,17 +25,18 @@ _PROPERTIES = {
 def check(condition: object) -> None:
     """Refuse what CreatePipeline refuses, such as `Expression` in a Not, which older SDKs wrote.
 
-    Raises ExpressionError.
+    Raises:
+        ExpressionError: There is such a thing.
     """
     if not isinstance(condition, dict) or condition.get("Type") not in _PROPERTIES:
         raise ExpressionError(
             f"a condition's Type must be one of {', '.join(_PROPERTIES)}: {str(condition)[:200]}"
         )
-    wanted = _PROPERTIES[condition["Type"]]
+    properties = _PROPERTIES[condition["Type"]]
     for name in condition:
-        if name not in wanted:
+        if name not in properties:
             raise ExpressionError(f"Cannot parse object, unknown property '{name}'.")
-    missing = [name for name in wanted if name not in condition]
+    missing = [name for name in properties if name not in condition]
     if missing:
         raise ExpressionError(f"a condition of Type {condition['Type']} needs {', '.join(missing)}")
     for inner in (
@@ -46,11 +47,12 @@ def check(condition: object) -> None:
 
 
 def holds(conditions: list[dict[str, Any]], scope: Scope) -> bool:
-    """Whether every one of a Condition step's (checked) Conditions is true."""
+    """Return whether every one of a Condition step's (checked) Conditions is true."""
     return all(_holds(condition, scope) for condition in conditions)
 
 
 def _holds(condition: dict[str, Any], scope: Scope) -> bool:
+    """Return whether one condition is true."""
     kind = condition["Type"]
     if kind == "Not":
         return not _holds(condition["Condition"], scope)
@@ -74,8 +76,10 @@ def _holds(condition: dict[str, Any], scope: Scope) -> bool:
 
 
 def _number(value: object) -> float | None:
-    """Values travel as strings (a parameter, a metric in a file), so a string that reads as a
-    number counts as one.
+    """Return a value as a number; None: it is none.
+
+    Values travel as strings (a parameter, a metric in a file), so a string that reads as a number
+    counts as one.
     """
     if isinstance(value, bool):
         return None
@@ -88,6 +92,7 @@ def _number(value: object) -> float | None:
 
 
 def _equal(left: object, right: object) -> bool:
+    """Return whether two values are equal, as numbers if they read so."""
     first, second = _number(left), _number(right)
     if first is not None and second is not None:
         return first == second

@@ -1,8 +1,7 @@
 """A pipeline definition, version 2020-12-01: parsed, and refused where SageMaker would refuse it.
 
 Source: the definition's JSON schema (aws-sagemaker-mlops,
-"sagemaker-model-building-pipeline-definition-JSON-schema") and what
-the v3 SDK writes.
+"sagemaker-model-building-pipeline-definition-JSON-schema") and what the v3 SDK writes.
 """
 
 import json
@@ -44,9 +43,8 @@ PARAMETER_TYPES: dict[str, type | tuple[type, ...]] = {
     "Float": (int, float),
     "Boolean": bool,
 }
-_NAME = re.compile(
-    r"[A-Za-z0-9](-*[A-Za-z0-9_ ]){0,63}"
-)  # the SDK's own steps carry `-`; display names are elsewhere
+# the SDK's own steps carry `-`; display names are elsewhere
+_NAME = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9_ ]){0,63}")
 _DURATION = re.compile(
     r"P?(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?",
     re.IGNORECASE,
@@ -54,15 +52,19 @@ _DURATION = re.compile(
 
 
 class DefinitionError(ValueError):
-    """What is wrong with a definition, in words for a ValidationException."""
+    """A definition is wrong. The message is for a ValidationException."""
 
 
 class Dependency(msgspec.Struct, frozen=True, kw_only=True):
+    """A step that must end before another one, and how."""
+
     step: str
     trigger: str
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    """A retry policy of a step."""
+
     exceptions: tuple[str, ...]
     interval: float
     backoff: float
@@ -71,11 +73,15 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PropertyFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A property file: which output it is in, and its path there."""
+
     output: str
     path: str
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
+    """A parameter of a pipeline."""
+
     name: str
     type: Literal["String", "Integer", "Float", "Boolean"]
     default: str | float | bool | None
@@ -83,6 +89,8 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """A step of a pipeline."""
+
     name: str
     type: str
     arguments: dict[str, Any]
@@ -93,23 +101,25 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     cache: bool
     cache_for: timedelta | None
     retries: tuple[Retry, ...]
-    branch: (
-        tuple[str, bool] | None
-    )  # the Condition that decides over it, and the outcome that lets it run
+    # the Condition that decides over it, and the outcome that lets it run
+    branch: tuple[str, bool] | None
 
 
 T = TypeVar("T", Step, Parameter)
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
+    """A pipeline's definition."""
+
     parameters: dict[str, Parameter]
     steps: dict[str, Step]  # nested ones too, in the order of the definition
 
 
 def parse(text: str) -> Definition:
-    """Read a definition.
+    """Return the definition of a text.
 
-    Raises DefinitionError for what UpdatePipeline would answer with a ValidationException.
+    Raises:
+        DefinitionError: UpdatePipeline would answer it with a ValidationException.
     """
     try:
         document = json.loads(text)
@@ -135,20 +145,21 @@ def parse(text: str) -> Definition:
     )
     for step in definition.steps.values():
         _check_references(step, definition)
-    circle = cycle({name: before(step) for name, step in definition.steps.items()})
+    circle = cycle({name: predecessors_of(step) for name, step in definition.steps.items()})
     if circle:
         raise DefinitionError("the steps depend on each other in a circle: " + " -> ".join(circle))
     return definition
 
 
-def before(step: Step) -> set[str]:
-    """The steps that must have ended before this one may start."""
+def predecessors_of(step: Step) -> set[str]:
+    """Return the steps that must have ended before this one may start."""
     return {dependency.step for dependency in step.depends} | (
         {step.branch[0]} if step.branch else set()
     )
 
 
 def _parameter(raw: object) -> Parameter:
+    """Return a parameter of a definition."""
     if not isinstance(raw, dict) or not isinstance(raw.get("Name"), str):
         raise DefinitionError(f"a parameter needs a Name: {raw!r}")
     name, kind, default = raw["Name"], raw.get("Type", "String"), raw.get("DefaultValue")
@@ -167,12 +178,14 @@ def _parameter(raw: object) -> Parameter:
 
 
 def _fits(value: object, kind: str) -> bool:
+    """Return whether a value is of a parameter's type."""
     return isinstance(value, PARAMETER_TYPES[kind]) and (
         kind == "Boolean" or not isinstance(value, bool)
     )
 
 
 def _collect(raw_steps: list[Any], branch: tuple[str, bool] | None, into: list[Step]) -> None:
+    """Add steps with those of their branches."""
     for raw in raw_steps:
         step = _step(raw, branch)
         into.append(step)
@@ -183,6 +196,7 @@ def _collect(raw_steps: list[Any], branch: tuple[str, bool] | None, into: list[S
 
 
 def _step(raw: Any, branch: tuple[str, bool] | None) -> Step:
+    """Return a step of a definition."""
     name, kind, arguments = _head(raw)
     where = f"step '{name}'"
     cache = raw.get("CacheConfig") or {}
@@ -204,7 +218,7 @@ def _step(raw: Any, branch: tuple[str, bool] | None) -> Step:
 
 
 def _head(raw: Any) -> tuple[str, str, dict[str, Any]]:
-    """A step's Name, Type and Arguments, checked."""
+    """Return a step's Name, Type and Arguments, checked."""
     if not isinstance(raw, dict) or not isinstance(raw.get("Name"), str):
         raise DefinitionError(f"a step needs a Name: {str(raw)[:200]}")
     name, kind, arguments = raw["Name"], raw.get("Type"), raw.get("Arguments", {})
@@ -223,7 +237,10 @@ def _head(raw: Any) -> tuple[str, str, dict[str, Any]]:
 
 
 def _own(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Arguments without the steps of a condition's branches: those are steps of their own."""
+    """Return a step's arguments without the steps of a condition's branches.
+
+    Those are steps of their own.
+    """
     return {
         key: value
         for key, value in arguments.items()
@@ -234,7 +251,7 @@ def _own(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
 def _dependencies(
     raw: dict[str, Any], arguments: dict[str, Any], where: str
 ) -> tuple[Dependency, ...]:
-    """What DependsOn names, then the steps whose values the arguments read."""
+    """Return what DependsOn names, then the steps whose values the arguments read."""
     explicit = tuple(_dependency(entry, where) for entry in _list(raw, "DependsOn", where))
     named = {dependency.step for dependency in explicit}
     read = sorted(
@@ -245,6 +262,7 @@ def _dependencies(
 
 
 def _check_conditions(conditions: list[Any], where: str) -> None:
+    """Check the conditions of a Condition step."""
     if not conditions:
         raise DefinitionError(f"{where}: a Condition step needs Conditions")
     try:
@@ -255,6 +273,7 @@ def _check_conditions(conditions: list[Any], where: str) -> None:
 
 
 def _dependency(entry: object, where: str) -> Dependency:
+    """Return an entry of DependsOn."""
     if isinstance(entry, str):
         return Dependency(step=entry, trigger="Completed")
     if (
@@ -270,6 +289,7 @@ def _dependency(entry: object, where: str) -> Dependency:
 
 
 def _property_file(entry: Any, where: str) -> tuple[str, PropertyFile]:
+    """Return the name of a property file, and where it is."""
     try:
         return entry["PropertyFileName"], PropertyFile(
             output=entry["OutputName"], path=entry["FilePath"]
@@ -281,6 +301,7 @@ def _property_file(entry: Any, where: str) -> tuple[str, PropertyFile]:
 
 
 def _retry(entry: Any, where: str) -> Retry:
+    """Return a retry policy."""
     if not isinstance(entry, dict) or not entry.get("ExceptionType"):
         raise DefinitionError(f"{where}: a retry policy needs an ExceptionType")
     if "MaxAttempts" in entry and "ExpireAfterMin" in entry:
@@ -303,6 +324,7 @@ def _retry(entry: Any, where: str) -> Retry:
 
 
 def _check_references(step: Step, definition: Definition) -> None:
+    """Check that all names in a step's arguments exist."""
     where = f"step '{step.name}'"
     for dependency in step.depends:
         if dependency.step not in definition.steps:
@@ -321,8 +343,8 @@ def _check_references(step: Step, definition: Definition) -> None:
                 f"{', '.join(EXECUTION_VARIABLES)}"
             )
         if reference.kind == "Steps" and reference.path[:1] == ("PropertyFiles",):
-            known = definition.steps[reference.name].property_files
-            if len(reference.path) != 2 or reference.path[1] not in known:
+            property_files = definition.steps[reference.name].property_files
+            if len(reference.path) != 2 or reference.path[1] not in property_files:
                 raise DefinitionError(
                     f"{where}: the step '{reference.name}' declares no property file "
                     f"{'.'.join(map(str, reference.path[1:]))}"
@@ -330,6 +352,7 @@ def _check_references(step: Step, definition: Definition) -> None:
 
 
 def _references(value: object, where: str) -> list[Reference]:
+    """Return the references in a value."""
     try:
         return list(references(value))
     except paths.PathError as error:
@@ -337,9 +360,12 @@ def _references(value: object, where: str) -> list[Reference]:
 
 
 def duration(text: str, where: str) -> timedelta:
-    """An ISO 8601 duration such as P30D or PT12H, also as notebooks of AWS write it (30d, T30m).
+    """Return an ISO 8601 duration such as P30D or PT12H; a year has 365 days, a month 30.
 
-    A year: 365 days, a month: 30.
+    Notebooks of AWS write it as 30d or T30m, too.
+
+    Raises:
+        DefinitionError: It is none.
     """
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None or not any(match.groups()):
@@ -358,6 +384,7 @@ def duration(text: str, where: str) -> timedelta:
 
 
 def _list(raw: dict[str, Any], key: str, where: str) -> list[Any]:
+    """Return a member that must be a list."""
     value = raw.get(key) or []
     if not isinstance(value, list):
         raise DefinitionError(f"{where}: {key} must be a list")
@@ -365,9 +392,10 @@ def _list(raw: dict[str, Any], key: str, where: str) -> list[Any]:
 
 
 def _unique(items: list[T], what: str) -> list[T]:
-    seen: set[str] = set()
+    """Return items whose names must differ."""
+    names: set[str] = set()
     for item in items:
-        if item.name in seen:
+        if item.name in names:
             raise DefinitionError(f"there are two {what}s named '{item.name}'")
-        seen.add(item.name)
+        names.add(item.name)
     return items

@@ -1,4 +1,4 @@
-"""The values of expressions at run time: Get, Std:Join, Std:JsonGet."""
+"""Values of expressions at run time: Get, Std:Join, Std:JsonGet."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -10,9 +10,9 @@ from .references import Reference, reference
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
-    """Where names get their values from.
+    """The sources of values for names.
 
-    The functions raise ExpressionError for what is not there.
+    The functions raise ExpressionError for what does not exist.
     """
 
     parameters: Mapping[str, object]
@@ -27,7 +27,7 @@ class ExpressionError(ValueError):
 
 
 def resolve(value: object, scope: Scope) -> object:
-    """The value with every expression in it replaced."""
+    """Return a value with every expression in it replaced."""
     if isinstance(value, list):
         return [resolve(item, scope) for item in value]
     if not isinstance(value, dict):
@@ -42,6 +42,7 @@ def resolve(value: object, scope: Scope) -> object:
 
 
 def _get(source: Reference, scope: Scope) -> object:
+    """Return the value of a Get."""
     if source.kind == "Parameters":
         if source.name not in scope.parameters:
             raise ExpressionError(f"the parameter '{source.name}' has no value")
@@ -55,6 +56,7 @@ def _get(source: Reference, scope: Scope) -> object:
 
 
 def _join(arguments: object, scope: Scope) -> str:
+    """Return the value of a Std:Join."""
     if not isinstance(arguments, dict) or not isinstance(arguments.get("Values"), list):
         raise ExpressionError(f"Std:Join needs Values: {arguments!r}")
     return str(arguments.get("On", "")).join(
@@ -63,11 +65,12 @@ def _join(arguments: object, scope: Scope) -> str:
 
 
 def text(value: object) -> str:
-    """A value as SageMaker writes it into a string."""
+    """Return a value as SageMaker writes it into a string."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _json_get(arguments: object, scope: Scope) -> object:
+    """Return the value of a Std:JsonGet."""
     if not isinstance(arguments, dict) or not isinstance(arguments.get("Path"), str):
         raise ExpressionError(f"Std:JsonGet needs a Path: {arguments!r}")
     if "S3Uri" in arguments:

@@ -1,4 +1,4 @@
-"""The order of steps: circles, and who may start given how the others ended."""
+"""The order of steps: circles, and which may start once others have ended."""
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -6,8 +6,9 @@ from typing import Literal
 
 
 def cycle(edges: Mapping[str, AbstractSet[str]]) -> list[str]:
-    """The names along one circle of the graph, first name repeated at the end; empty when there is
-    none.
+    """Return the names along one circle of the graph, first name repeated at the end.
+
+    Empty: there is none.
     """
     done: set[str] = set()
     for start in edges:
@@ -45,19 +46,20 @@ def readiness(
     states: Mapping[str, str],
     outcomes: Mapping[str, bool],
 ) -> Readiness:
-    """Whether a step may start:
+    """Return whether a step may start.
 
-    `depends` are (step, trigger), `branch` its Condition and the outcome that it needs.
-
-    `states` holds the steps that have started, or that never will ("never"); `outcomes` the
-    Conditions that were decided.
+    Args:
+        depends: The steps that it depends on, each with the trigger.
+        branch: The Condition that it is a branch of, and the outcome that it needs.
+        states: The steps that have started, or that never will ("never").
+        outcomes: The Conditions that were decided.
     """
     answer: Readiness = "run"
     if branch is not None:
-        condition, wanted = branch
+        condition, expected_outcome = branch
         state = states.get(condition)
         if state == "Succeeded":
-            if outcomes.get(condition) is not wanted:
+            if outcomes.get(condition) is not expected_outcome:
                 return "never"
         elif state in ENDED:
             return "never"

@@ -1,10 +1,12 @@
-"""Paths into values: properties of a step (`Outputs['x'].S3Output.S3Uri`) and Std:JsonGet
-(`metrics.auc[0]`).
+"""Paths into values.
+
+They are properties of a step (`Outputs['x'].S3Output.S3Uri`) and Std:JsonGet (`metrics.auc[0]`).
 """
 
 import re
 
 _TOKEN = re.compile(r"\.?([A-Za-z_][\w\-]*|\$)|\[(-?\d+)\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
+# what a list of structures is indexed by
 _NAME_KEYS = (
     "MetricName",
     "OutputName",
@@ -12,15 +14,15 @@ _NAME_KEYS = (
     "ChannelName",
     "Name",
     "Key",
-)  # what a list of structures is indexed by
+)
 
 
 class PathError(ValueError):
-    """A path that cannot be read, or that leads nowhere in the value at hand."""
+    """A path that cannot be read, or that leads nowhere in a value."""
 
 
 def parse(path: str) -> tuple[str | int, ...]:
-    """The keys and indexes of a path:
+    """Return the keys and indexes of a path.
 
     `a.b[0]['c d']` is ('a', 'b', 0, 'c d'). A leading `$` is dropped.
     """
@@ -40,7 +42,7 @@ def parse(path: str) -> tuple[str | int, ...]:
 
 
 def read(value: object, keys: tuple[str | int, ...], path: str) -> object:
-    """The value below the keys.
+    """Return the value below the keys.
 
     A list of structures may be indexed by the name of its items, as FinalMetricDataList['auc'].
     """
@@ -50,6 +52,7 @@ def read(value: object, keys: tuple[str | int, ...], path: str) -> object:
 
 
 def _child(value: object, key: str | int, path: str) -> object:
+    """Return one item or member of a value."""
     if isinstance(value, list):
         if isinstance(key, int):
             if -len(value) <= key < len(value):

@@ -8,8 +8,9 @@ from . import paths
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
-    """`Steps.Train.FinalMetricDataList['auc'].Value`: kind Steps, name Train, and the path below
-    it.
+    """A reference, such as `Steps.Train.FinalMetricDataList['auc'].Value`.
+
+    Its kind is Steps, its name Train, and the path is below that.
     """
 
     kind: str
@@ -38,6 +39,7 @@ def reference(text: object) -> Reference:
 
 
 def references(value: object) -> Iterator[Reference]:
+    """Yield the references in a value."""
     if isinstance(value, dict):
         if set(value) == {"Get"}:
             yield reference(value["Get"])

@@ -1,1 +1,1 @@
-"""How an execution of a pipeline runs: its steps, their retries and cached results."""
+"""The run of an execution of a pipeline: its steps, their retries and cached results."""

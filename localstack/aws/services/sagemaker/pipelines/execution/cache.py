@@ -39,7 +39,7 @@ _OF_THE_DEFINITION = (
 
 
 def signature(step: Step, arguments: dict[str, Any]) -> str | None:
-    """What two runs of the step must have in common; None for types that are not cached."""
+    """Return what two runs of the step must have in common; None for types that are not cached."""
     keys = _KEYS.get(step.type)
     if keys is None:
         return None
@@ -53,14 +53,16 @@ def signature(step: Step, arguments: dict[str, Any]) -> str | None:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def hit(pipeline: Pipeline, step: Step, wanted: str, now: datetime) -> tuple[str, StepRun] | None:
-    """The latest run that did this work and is not too old, with its execution's ARN."""
+def hit(
+    pipeline: Pipeline, step: Step, wanted_signature: str, now: datetime
+) -> tuple[str, StepRun] | None:
+    """Return the latest run that did this work and is not too old, with its execution's ARN."""
     for execution in reversed(list(pipeline.executions.values())):
         run = execution.steps.get(step.name)
         if (
             run is None
             or run.status != "Succeeded"
-            or run.signature != wanted
+            or run.signature != wanted_signature
             or run.cached_from
             or run.ended is None
         ):

@@ -1,30 +1,31 @@
-"""Run an execution: every step that may start does, in a thread of its own, until none is left."""
+"""The engine of an execution: every step that may start does, in a thread of its own."""
 
 from __future__ import annotations
 
 import threading
 
+from .....core.home.declarations import ENDED_WITH_STACK, resumes
 from .....core.registry import AwsError, Context
 from ...jobs import listing
 from ..definition.document import EXECUTED, Definition, Step
 from ..definition.expressions import ExpressionError
 from ..definition.graph import readiness
-from ..records import Execution, StepRun
+from ..records import Execution, Pipelines, StepRun
 from . import cache
 from .retries import Retries, StepFailed
 from .steps import StepStopped, attempt, name_of_job, resolved_arguments, scope
 
 _RESET = "reset"
 FAILED = "Step failure: One or multiple steps failed."
-_SILENT = (
-    frozenset(EXECUTED) - {"Fail"}
-)  # their failures are told by ListPipelineExecutionSteps alone; a Fail step's words are the execution's
+# their failures are told by ListPipelineExecutionSteps alone; a Fail step's words are the
+# execution's
+_SILENT = frozenset(EXECUTED) - {"Fail"}
 
 
 def run(ctx: Context, execution: Execution) -> None:
-    """The execution's life; also of one that is tried again, whose finished steps stay.
+    """Run an execution to its final status.
 
-    Writes its final status.
+    One that is tried again keeps its finished steps.
     """
     ctx.on_stop(lambda: execution.events.put(_RESET))
     try:
@@ -43,6 +44,7 @@ def run(ctx: Context, execution: Execution) -> None:
 
 
 def _walk(ctx: Context, execution: Execution, definition: Definition) -> None:
+    """Run the steps of an execution until none is left."""
     states = {name: step.status for name, step in execution.steps.items()}
     running: set[str] = set()
     while True:
@@ -68,7 +70,7 @@ def _start_all(
     states: dict[str, str],
     running: set[str],
 ) -> None:
-    """Start what may start; mark what never will, which may decide over others."""
+    """Start what may start, and mark what never will, which may decide over others."""
     limit = (execution.parallelism or {}).get("MaxParallelExecutionSteps") or len(definition.steps)
     outcomes = {
         name: run.properties.get("Outcome") == "True"
@@ -97,7 +99,7 @@ def _start_all(
 
 
 def _step(ctx: Context, execution: Execution, step: Step) -> None:
-    """One step with its retries; tells the engine when it has ended."""
+    """Run one step with its retries, and tell the engine when it has ended."""
     run_of_step = execution.steps[step.name]
     retries = Retries(step.retries, run_of_step.started)
     try:
@@ -132,6 +134,7 @@ def _step(ctx: Context, execution: Execution, step: Step) -> None:
 
 
 def _finish(ctx: Context, run_of_step: StepRun, status: str, failure: str | None) -> None:
+    """Note how a step ended."""
     run_of_step.failure = failure[:1024] if failure else None
     run_of_step.ended = ctx.clock.now()
     run_of_step.status = status
@@ -166,7 +169,7 @@ def _from_cache(
 
 
 def _wait(ctx: Context, execution: Execution, seconds: float) -> bool:
-    """Let the (movable) clock pass; whether the next attempt is still wanted."""
+    """Let the (movable) clock pass. Return whether the next attempt is still due."""
     due = threading.Event()
     timer = ctx.clock.call_after(seconds, due.set)
     try:
@@ -179,6 +182,7 @@ def _wait(ctx: Context, execution: Execution, seconds: float) -> bool:
 
 
 def _stop_jobs(ctx: Context, execution: Execution) -> None:
+    """Stop the jobs that run now."""
     for name, job in list(execution.jobs.items()):
         run_of_step = execution.steps[name]
         if run_of_step.status == "Executing":
@@ -190,7 +194,10 @@ def _stop_jobs(ctx: Context, execution: Execution) -> None:
 
 
 def _is_halted(definition: Definition, states: dict[str, str]) -> bool:
-    """After a failure that no step waits for, nothing new starts; what runs goes on."""
+    """Return whether nothing new starts: a step failed and no other one waits for it.
+
+    What runs goes on.
+    """
     return any(
         state in ("Failed", "Stopped") and not _is_awaited(definition, name, state)
         for name, state in states.items()
@@ -198,6 +205,7 @@ def _is_halted(definition: Definition, states: dict[str, str]) -> bool:
 
 
 def _is_awaited(definition: Definition, name: str, state: str) -> bool:
+    """Return whether a step waits for another one to end so."""
     return any(
         d.step == name and d.trigger in (state, "Any")
         for step in definition.steps.values()
@@ -208,6 +216,7 @@ def _is_awaited(definition: Definition, name: str, state: str) -> bool:
 def _conclude(
     ctx: Context, execution: Execution, definition: Definition, states: dict[str, str]
 ) -> None:
+    """End an execution by the states of its steps."""
     bad = [name for name, state in states.items() if state in ("Failed", "Stopped")]
     if execution.stopping.is_set():
         return _end(ctx, execution, "Stopped", None)
@@ -222,7 +231,34 @@ def _conclude(
 
 
 def _end(ctx: Context, execution: Execution, status: str, failure: str | None) -> None:
+    """Set the final status of an execution."""
     with execution.lock:
         execution.failure = failure
         execution.modified = ctx.clock.now()
         execution.status = status
+
+
+@resumes(Pipelines)
+def resume(ctx: Context, store: Pipelines) -> None:
+    """End the executions that were under way when the stack ended."""
+    for pipeline in store.named.values():
+        for execution in pipeline.executions.values():
+            _end_after_restart(ctx, execution)
+
+
+def _end_after_restart(ctx: Context, execution: Execution) -> None:
+    """End an execution that was under way when the stack ended."""
+    execution.done.set()
+    if execution.status not in ("Executing", "Stopping"):
+        return
+    stopped = execution.status == "Stopping"
+    for step in execution.steps.values():
+        if step.ended is None:
+            step.status, step.failure = (
+                ("Stopped", None) if stopped else ("Failed", ENDED_WITH_STACK)
+            )
+            step.ended = ctx.clock.now()
+    execution.status, execution.failure = (
+        ("Stopped", None) if stopped else ("Failed", ENDED_WITH_STACK)
+    )
+    execution.modified = ctx.clock.now()

@@ -28,7 +28,9 @@ _ALWAYS = Retry(
 class StepFailed(Exception):
     """A step did not work.
 
-    `kind`: the retry policies' name for the error, None for what is not tried again.
+    Args:
+        reason: Why.
+        kind: The retry policies' name for the error, None for what is not tried again.
     """
 
     def __init__(self, reason: str, kind: str | None = None) -> None:
@@ -46,7 +48,7 @@ class Retries:
         self._used: dict[int, int] = {}
 
     def wait(self, error: StepFailed, now: datetime) -> float | None:
-        """Seconds until the next attempt; None: this was the last one.
+        """Return the seconds until the next attempt; None: this was the last one.
 
         The first policy that names the error decides.
         """
@@ -62,8 +64,8 @@ class Retries:
         return None
 
 
-def of_reason(failure: str) -> str | None:
-    """The retry policies' name for a job's FailureReason."""
+def kind_of_reason(failure: str) -> str | None:
+    """Return the retry policies' name for a job's FailureReason; None: it is not tried again."""
     if failure.startswith("InternalServerError"):
         return INTERNAL
     return CAPACITY if failure.startswith("CapacityError") else None

@@ -26,7 +26,7 @@ from ..definition.document import EXECUTED, Step
 from ..definition.expressions import ExpressionError, Scope, resolve, text
 from ..records import Execution, StepRun
 from . import retries
-from .retries import StepFailed, of_reason
+from .retries import StepFailed, kind_of_reason
 
 _LETTERS = string.ascii_letters + string.digits
 _NAMES = {
@@ -43,10 +43,10 @@ class StepStopped(Exception):
 
 
 def name_of_job(step: Step, execution: Execution) -> str:
-    """`pipelines-<execution>-<step>-<random>`; a name in the arguments takes the place of the first
-    part, as a custom prefix does.
+    """Return a name for a step's job: `pipelines-<execution>-<step>-<random>`.
 
-    A tuning job's name has 32 characters: `<execution>-<step>-<random>`.
+    A name in the arguments takes the place of the first part, as a custom prefix does. A tuning
+    job's name has 32 characters: `<execution>-<step>-<random>`.
     """
     prefix = step.arguments.get(_NAMES.get(step.type, ""))
     head = prefix[:24].rstrip("-") if isinstance(prefix, str) else "pipelines"
@@ -58,7 +58,7 @@ def name_of_job(step: Step, execution: Execution) -> str:
 
 
 def scope(ctx: Context, execution: Execution, job: str) -> Scope:
-    """Where a step's expressions get their values from; `job` is the name of its own."""
+    """Return the sources of values for a step's expressions; `job` is the name of its own job."""
     definition = execution.version.definition
     steps = definition.steps if definition else {}
 
@@ -110,7 +110,12 @@ def scope(ctx: Context, execution: Execution, job: str) -> Scope:
 
 
 def attempt(ctx: Context, execution: Execution, step: Step, run: StepRun, job: str) -> None:
-    """Do the step once. Raises StepFailed or StepStopped."""
+    """Do a step once.
+
+    Raises:
+        StepFailed: It did not work.
+        StepStopped: Its job was stopped.
+    """
     if step.type not in EXECUTED:
         raise StepFailed(refusal(step))
     where = scope(ctx, execution, job)
@@ -133,6 +138,7 @@ def attempt(ctx: Context, execution: Execution, step: Step, run: StepRun, job: s
 
 
 def refusal(step: Step) -> str:
+    """Return why steps of a type are not executed."""
     return (
         f"the local stack does not execute steps of type {step.type}, only "
         f"{', '.join(EXECUTED)}: step '{step.name}'"
@@ -140,12 +146,12 @@ def refusal(step: Step) -> str:
 
 
 def resolved_arguments(step: Step, where: Scope) -> dict[str, Any]:
-    """The step's arguments without expressions."""
+    """Return a step's arguments without expressions."""
     return {key: resolve(value, where) for key, value in step.arguments.items()}
 
 
 def create(ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Make a call of the pipeline service's own, with the errors that its retry policies know."""
+    """Call an operation as the pipeline service, with the errors that its retry policies know."""
     model = in_process.operation_model("sagemaker", operation)
     report = ParamValidator().validate(params, model.input_shape)
     if report.has_errors():
@@ -167,7 +173,7 @@ def create(ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, An
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt: of which step, with which resolved arguments, under which name."""
+    """One attempt: its step, its resolved arguments, and its job's name."""
 
     ctx: Context
     execution: Execution
@@ -178,6 +184,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _training(work: Work) -> None:
+    """Run a Training step."""
     params = {
         "RoleArn": work.execution.pipeline.role,
         **_plain(work.arguments),
@@ -192,6 +199,7 @@ def _training(work: Work) -> None:
 
 
 def _processing(work: Work) -> None:
+    """Run a Processing step."""
     params = {
         "RoleArn": work.execution.pipeline.role,
         **_plain(work.arguments),
@@ -208,6 +216,7 @@ def _processing(work: Work) -> None:
 
 
 def _transform(work: Work) -> None:
+    """Run a Transform step."""
     params = {**_plain(work.arguments), "TransformJobName": work.name}
     work.run.metadata = {
         "TransformJob": {"Arn": create(work.ctx, "CreateTransformJob", params)["TransformJobArn"]}
@@ -218,6 +227,7 @@ def _transform(work: Work) -> None:
 
 
 def _tuning(work: Work) -> None:
+    """Run a Tuning step."""
     params = {**work.arguments, "HyperParameterTuningJobName": work.name}
     work.run.metadata = {
         "TuningJob": {
@@ -232,7 +242,7 @@ def _tuning(work: Work) -> None:
 
 
 def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Without the experiment that a pipeline adds by itself: the stack keeps no trials."""
+    """Leave out the experiment that a pipeline adds by itself: the stack keeps no trials."""
     return {key: value for key, value in arguments.items() if key != "ExperimentConfig"}
 
 
@@ -248,10 +258,11 @@ def _follow(work: Work, job: Job) -> None:
         raise StepStopped
     if job.status != "Completed":
         reason = job.failure or "the local stack was reset"
-        raise StepFailed(f"ClientError: {reason}", of_reason(reason))
+        raise StepFailed(f"ClientError: {reason}", kind_of_reason(reason))
 
 
 def _model(work: Work) -> None:
+    """Run a Model step."""
     params = {
         "ExecutionRoleArn": work.execution.pipeline.role,
         **work.arguments,
@@ -262,12 +273,12 @@ def _model(work: Work) -> None:
 
 
 def _register(work: Work) -> None:
+    """Run a RegisterModel step."""
     group, request = work.arguments.get("ModelPackageGroupName"), dict(work.arguments)
     if group:
         tags = {"Tags": request.pop("Tags")} if "Tags" in request else {}
-        if not model_packages.has_group(
-            work.ctx, group
-        ):  # the step makes the group that it names; its tags are the group's
+        # the step makes the group that it names; its tags are the group's
+        if not model_packages.has_group(work.ctx, group):
             create(work.ctx, "CreateModelPackageGroup", {"ModelPackageGroupName": group, **tags})
     arn = create(work.ctx, "CreateModelPackage", request)["ModelPackageArn"]
     work.run.metadata = {"RegisterModel": {"Arn": arn}}

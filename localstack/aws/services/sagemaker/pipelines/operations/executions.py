@@ -1,4 +1,4 @@
-"""Executions of pipelines: started, stopped, tried again, shown."""
+"""The operations on executions of pipelines."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ _AS_MOTO = 30.0  # seconds that a start may take where nothing is executed
 
 
 def _find(ctx: Context, arn: str) -> Execution:
+    """Return an execution.
+
+    Raises:
+        AwsError: There is none.
+    """
     for pipeline in list(ctx.store(Pipelines).named.values()):
         if arn in pipeline.executions:
             return pipeline.executions[arn]
@@ -63,7 +68,7 @@ def start_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, 
 
 
 def _executes(ctx: Context, definition: Definition | None) -> bool:
-    """Whether any step starts a command.
+    """Return whether any step starts a command.
 
     With --moto-answers the others have ended before the start is answered, as with moto.
     """
@@ -82,7 +87,7 @@ def _executes(ctx: Context, definition: Definition | None) -> bool:
 
 
 def _parameters(version: Version, arguments: list[dict[str, str]]) -> dict[str, object]:
-    """The value of every parameter, in its type."""
+    """Return the value of every parameter, in its type."""
     values: dict[str, object] = {item["Name"]: item["Value"] for item in arguments}
     if version.definition is None:
         return values
@@ -109,6 +114,11 @@ def _parameters(version: Version, arguments: list[dict[str, str]]) -> dict[str, 
 
 
 def _parameter_value(parameter: Parameter, value: str) -> object:
+    """Return a parameter's value in its type.
+
+    Raises:
+        AwsError: It is of another type, or is not allowed.
+    """
     try:
         typed = _READ[parameter.type](value)
     except ValueError as error:
@@ -142,7 +152,7 @@ _READ: dict[str, Callable[[str], object]] = {
 def stop_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     execution = _find(ctx, params["PipelineExecutionArn"])
     with execution.lock:
-        if _again(execution, params):
+        if _is_repeated(execution, params):
             return {"PipelineExecutionArn": execution.arn}
         if execution.status not in ("Executing", "Stopping"):
             words = (
@@ -159,10 +169,10 @@ def stop_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, A
 
 @handles("sagemaker", "RetryPipelineExecution")
 def retry_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """What succeeded stays; the rest runs again, with the same definition and parameters."""
+    """Run again what did not succeed, with the same definition and parameters."""
     execution = _find(ctx, params["PipelineExecutionArn"])
     with execution.lock:
-        if _again(execution, params):
+        if _is_repeated(execution, params):
             return {"PipelineExecutionArn": execution.arn}
         if execution.status not in ("Failed", "Stopped", "CompletedWithFailures"):
             words = (
@@ -182,14 +192,14 @@ def retry_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, 
     return {"PipelineExecutionArn": execution.arn}
 
 
-def _again(execution: Execution, params: dict[str, Any]) -> bool:
-    """Whether this very call was made before; notes it."""
+def _is_repeated(execution: Execution, params: dict[str, Any]) -> bool:
+    """Note a call by its token. Return whether this very call was made before."""
     token = params.get("ClientRequestToken")
     if token is None:
         return False
-    seen = token in execution.tokens
+    is_repeated = token in execution.tokens
     execution.tokens.add(token)
-    return seen
+    return is_repeated
 
 
 @handles("sagemaker", "UpdatePipelineExecution")
@@ -225,7 +235,7 @@ def describe_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[st
 
 @handles("sagemaker", "ListPipelineExecutionSteps")
 def list_pipeline_execution_steps(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """The steps that have started; the latest first unless Ascending is asked for."""
+    """List the steps that have started, the latest first unless the call wants them Ascending."""
     execution = _find(ctx, params["PipelineExecutionArn"])
     runs = sorted(
         execution.steps.values(),
@@ -237,6 +247,7 @@ def list_pipeline_execution_steps(ctx: Context, params: dict[str, Any]) -> dict[
 
 
 def _step(execution: Execution, run: StepRun) -> dict[str, Any]:
+    """Return a step as ListPipelineExecutionSteps has it."""
     definition = execution.version.definition
     step = definition.steps[run.name] if definition else None
     answer: dict[str, Any] = {
@@ -279,6 +290,7 @@ def list_pipeline_executions(ctx: Context, params: dict[str, Any]) -> dict[str, 
 
 
 def _summary(execution: Execution) -> dict[str, Any]:
+    """Return an execution as ListPipelineExecutions has it."""
     answer = {
         "PipelineExecutionArn": execution.arn,
         "StartTime": execution.created,

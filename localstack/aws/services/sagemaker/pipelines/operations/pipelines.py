@@ -1,4 +1,4 @@
-"""Pipelines and their versions."""
+"""The operations on pipelines and their versions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from ..records import Pipeline, Pipelines, Version
 
 
 def find(ctx: Context, name_or_arn: str) -> Pipeline:
-    """A pipeline by its name or ARN. ResourceNotFound."""
+    """Return a pipeline by its name or ARN.
+
+    Raises:
+        AwsError: There is none (ResourceNotFound).
+    """
     name = name_or_arn.rpartition("/")[2] if name_or_arn.startswith("arn:") else name_or_arn
     pipeline = ctx.store(Pipelines).named.get(name)
     if pipeline is None:
@@ -23,7 +27,7 @@ def find(ctx: Context, name_or_arn: str) -> Pipeline:
 
 
 def pick(pipeline: Pipeline, params: dict[str, Any]) -> Version:
-    """The version that a call names by number or alias; the latest when it names none."""
+    """Return the version that a call names by number or alias; the latest when it names none."""
     number, alias = params.get("PipelineVersionId"), params.get("PipelineVersionAlias")
     if number is not None and alias is not None:
         raise AwsError(
@@ -43,11 +47,16 @@ def pick(pipeline: Pipeline, params: dict[str, Any]) -> Version:
 
 
 def aliases_of(pipeline: Pipeline, version: Version) -> list[str]:
+    """Return the aliases of a version."""
     return sorted(alias for alias, number in pipeline.aliases.items() if number == version.number)
 
 
 def _definition(ctx: Context, params: dict[str, Any]) -> tuple[str, Definition | None] | None:
-    """The definition of a request, read and judged; None when it has none."""
+    """Return the definition of a request, parsed; None when it has none.
+
+    Raises:
+        AwsError: It cannot be read, or SageMaker refuses it.
+    """
     text, location = params.get("PipelineDefinition"), params.get("PipelineDefinitionS3Location")
     if text is not None and location is not None:
         raise AwsError(
@@ -68,9 +77,8 @@ def _definition(ctx: Context, params: dict[str, Any]) -> tuple[str, Definition |
     try:
         return text, parse(text)
     except DefinitionError as error:
-        if (
-            ctx.moto_answers
-        ):  # moto takes anything, and its users' placeholders are rarely definitions
+        # moto takes anything, and its users' placeholders are rarely definitions
+        if ctx.moto_answers:
             return text, None
         raise AwsError(
             "ValidationException", f"Unable to parse pipeline definition. {error}"
@@ -147,6 +155,11 @@ def update_pipeline(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _add_aliases(pipeline: Pipeline, aliases: tuple[str, ...] | list[str], number: int) -> None:
+    """Give a version aliases.
+
+    Raises:
+        AwsError: One belongs to another version.
+    """
     for alias in aliases:
         if pipeline.aliases.get(alias, number) != number:
             raise AwsError(
@@ -231,6 +244,7 @@ def list_pipelines(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(pipeline: Pipeline) -> dict[str, Any]:
+    """Return a pipeline as ListPipelines has it."""
     answer = {
         "PipelineArn": pipeline.arn,
         "PipelineName": pipeline.name,
@@ -247,8 +261,11 @@ def _summary(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def within(moment: Any, params: dict[str, Any]) -> bool:
-    after, before = params.get("CreatedAfter"), params.get("CreatedBefore")
-    return (after is None or moment > after) and (before is None or moment < before)
+    """Return whether a moment is within CreatedAfter and CreatedBefore."""
+    created_after, created_before = params.get("CreatedAfter"), params.get("CreatedBefore")
+    return (created_after is None or moment > created_after) and (
+        created_before is None or moment < created_before
+    )
 
 
 @handles("sagemaker", "ListPipelineVersions")
@@ -265,6 +282,7 @@ def list_pipeline_versions(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 
 def _version_summary(pipeline: Pipeline, version: Version) -> dict[str, Any]:
+    """Return a version as ListPipelineVersions has it."""
     answer = {
         "PipelineArn": pipeline.arn,
         "PipelineVersionId": version.number,

@@ -1,0 +1,74 @@
+"""Declarations of services about their stores, for a stack that has a home.
+
+They say which stores are not kept over a restart, which attributes are left out of a record, and
+how the work in a store goes on when the stack comes up again. They are made when a service's
+modules are imported; this floor knows no service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from ..registry import Context
+
+T = TypeVar("T")
+Resume = Callable[[Context, Any], None]
+ContextOf = Callable[[str, str], Context]  # of an account and a region
+
+# the reason that Describe gives for what was under way when the stack ended
+ENDED_WITH_STACK = "InternalServerError: the local stack ended while this was under way"
+NOT_KEPT: set[type] = set()
+# class -> attribute -> what it is when the record is read
+LEFT_OUT: dict[type, Mapping[str, Callable[[], object]]] = {}
+_RESUMPTIONS: dict[type, Resume] = {}
+_AFTER_RESTART: list[Callable[[ContextOf], None]] = []
+
+
+def not_kept(store: type[T]) -> type[T]:
+    """Declare, as a class decorator, that a store begins empty in every stack."""
+    NOT_KEPT.add(store)
+    return store
+
+
+def leaves_out(**attributes: Callable[[], object]) -> Callable[[type[T]], type[T]]:
+    """Declare, as a class decorator, attributes that no record holds.
+
+    Args:
+        attributes: What makes an attribute's value when a record is read, by the attribute's name.
+    """
+
+    def declare(kind: type[T]) -> type[T]:
+        LEFT_OUT[kind] = attributes
+        return kind
+
+    return declare
+
+
+def resumes(store: type) -> Callable[[Resume], Resume]:
+    """Declare the function that goes on with what a store of this class held at the stack's end."""
+
+    def declare(function: Resume) -> Resume:
+        _RESUMPTIONS[store] = function
+        return function
+
+    return declare
+
+
+def after_restart(function: Callable[[ContextOf], None]) -> Callable[[ContextOf], None]:
+    """Declare a function that is called once after all stores have been resumed."""
+    _AFTER_RESTART.append(function)
+    return function
+
+
+def resume_store(ctx: Context, store: object) -> None:
+    """Go on with what a store holds, where its service has declared how."""
+    resume = _RESUMPTIONS.get(type(store))
+    if resume is not None:
+        resume(ctx, store)
+
+
+def finish_restart(context_of: ContextOf) -> None:
+    """Call what services have declared for the end of a restart."""
+    for function in _AFTER_RESTART:
+        function(context_of)

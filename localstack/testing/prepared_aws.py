@@ -1,0 +1,9 @@
+"""Import what an offline AWS imports, once, for the stacks that are forked (testing/fork_server.py)."""
+
+import gc
+
+from isthmus_stack.testing import stack_templates
+
+MAINS = stack_templates.aws()
+gc.collect()
+gc.freeze()  # pages that no collection writes to stay shared
