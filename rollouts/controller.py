@@ -134,17 +134,19 @@ def _advance(
     problems = list(looked.problems)
     try:
         flushed = documents.flush(ports.state, state)
-        decided, actions = tick(flushed, looked.seen, now, holder=holder, seize=seize)
+        decided, actions = tick(flushed, looked.observation, now, holder=holder, seize=seize)
         if leaving and not actions and _is_told(decided):
             decided = replace(decided, lease=lease.give_back(decided.lease))
-        stored, undone = _carry_out(ports, stored, decided, actions, seen=looked.seen, clock=clock)
+        stored, undone = _carry_out(
+            ports, stored, decided, actions, observation=looked.observation, clock=clock
+        )
     except (Conflict, OutcomeUnknown, Throttled, Unavailable) as error:
         return LookResult(state=state, driver=state.lease.holder, problems=(*problems, str(error)))
     problems += undone
     again = (
         bool(stored.state.outbox)
         or any(isinstance(action, Take | Touch) for action in actions)
-        or is_behind(stored.state, looked.seen)
+        or is_behind(stored.state, looked.observation)
     )
     return LookResult(
         state=stored.state,
@@ -170,27 +172,27 @@ def _carry_out(
     decided: State,
     actions: tuple[Action, ...],
     *,
-    seen: Observation,
+    observation: Observation,
     clock: Clock,
 ) -> tuple[Stored, tuple[str, ...]]:
     """Write the decision down, then act on it."""
-    problems = _keep_minutes(ports, stored.state, decided, seen)
+    problems = _keep_minutes(ports, stored.state, decided, observation)
     if decided != stored.state or actions:
-        before, stored = stored.state, documents.write(ports.state, decided, expect=stored.token)
-        _announce_end(ports, before, decided, clock())
+        previous, stored = stored.state, documents.write(ports.state, decided, expect=stored.token)
+        _announce_end(ports, previous, decided, clock())
     for action in actions:
         stored, problem = _act(ports, stored, action, clock)
         problems += problem
     return stored, problems
 
 
-def _announce_end(ports: Ports, before: State, decided: State, now: datetime) -> None:
+def _announce_end(ports: Ports, previous: State, decided: State, now: datetime) -> None:
     """Tell others who want the traffic until when it is kept.
 
     If this is not written, the rollout's status still says it.
     """
     until = decided.watch_until
-    if before.phase != "ended" and decided.phase == "ended" and until is not None and now < until:
+    if previous.phase != "ended" and decided.phase == "ended" and until is not None and now < until:
         with suppress(Conflict, OutcomeUnknown, Throttled, Unavailable):
             owner.announce_end(
                 ports.state, decided.endpoint, kind="rollout", name=decided.id, until=until
@@ -198,29 +200,29 @@ def _announce_end(ports: Ports, before: State, decided: State, now: datetime) ->
 
 
 def _keep_minutes(
-    ports: Ports, before: State, decided: State, seen: Observation
+    ports: Ports, previous: State, decided: State, observation: Observation
 ) -> tuple[str, ...]:
     """Store the minutes that a decision rests on, before it is made.
 
     If they cannot be stored, that stops no rollout, least of all its abort.
     """
-    if not _stands_on_minutes(before, decided):
+    if not _stands_on_minutes(previous, decided):
         return ()
     try:
-        documents.keep_minutes(ports.blobs, before, minutes_so_far(ports, before, seen))
+        documents.keep_minutes(ports.blobs, previous, minutes_so_far(ports, previous, observation))
     except IsthmusError as error:
-        return (f"the minutes of step {before.stage} are not kept: {error}",)
+        return (f"the minutes of step {previous.stage} are not kept: {error}",)
     return ()
 
 
-def _stands_on_minutes(before: State, decided: State) -> bool:
+def _stands_on_minutes(previous: State, decided: State) -> bool:
     """Return whether a bake ended, or what served on the way to the next one was judged broken."""
     places = [
-        (state.phase, state.stage, state.attempt, state.bake_from) for state in (before, decided)
+        (state.phase, state.stage, state.attempt, state.bake_from) for state in (previous, decided)
     ]
-    if before.bake_from is None or places[0] == places[1]:
+    if previous.bake_from is None or places[0] == places[1]:
         return False
-    return before.phase not in ("sizing", "shifting") or decided.phase == "aborting"
+    return previous.phase not in ("sizing", "shifting") or decided.phase == "aborting"
 
 
 def _act(
@@ -238,11 +240,11 @@ def _act(
     except IsthmusError as raised:
         error = raised
     problems = () if error is None else (f"{type(action).__name__.lower()}: {error}",)
-    known = outcome(state, action, error)
-    if known == state:
+    noted = outcome(state, action, error)
+    if noted == state:
         return stored, problems
     try:
-        return documents.write(ports.state, known, expect=stored.token), problems
+        return documents.write(ports.state, noted, expect=stored.token), problems
     except (Conflict, OutcomeUnknown, Throttled, Unavailable) as raised:
         return stored, (*problems, str(raised))
 
@@ -252,12 +254,12 @@ def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
     endpoint = state.endpoint
     match action:
         case Take():
-            seen = ports.endpoints.observe(endpoint)
-            if seen is not None:
+            endpoint_state = ports.endpoints.observe(endpoint)
+            if endpoint_state is not None:
                 command = f"isthmus rollout abort {endpoint}"
                 owner.take(
                     ports.state,
-                    seen,
+                    endpoint_state,
                     kind="rollout",
                     name=state.id,
                     command=command,
@@ -284,14 +286,16 @@ def tell_of(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> 
     return replace(result, problems=(*result.problems, *tell(ports, result.state, now).problems))
 
 
-def give_back(ports: Ports, endpoint: str, *, holder: str, known: Stored | None = None) -> None:
+def give_back(
+    ports: Ports, endpoint: str, *, holder: str, stored_last: Stored | None = None
+) -> None:
     """Give the lease back, so that nobody has to wait until it runs out.
 
     Only for a holder that has nothing under way any more. One that cannot give it back lets it run
-    out. `known` is the document as the holder left it.
+    out. `stored_last` is the document as the holder left it.
     """
     with suppress(Conflict, OutcomeUnknown, Throttled, Unavailable):
-        if known is not None and _free_lease(ports, known, holder):
+        if stored_last is not None and _free_lease(ports, stored_last, holder):
             return
         stored = documents.read(ports.state, endpoint)
         if stored is not None:

@@ -32,7 +32,7 @@ Post = Callable[[str, bytes, str], None]  # url, body, id; an IsthmusError: it d
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """What one try left. `owing`: there are notices that will be tried again."""
+    """The result of one try; `owing`: there are notices that will be tried again."""
 
     owing: bool = False
     problems: tuple[str, ...] = ()

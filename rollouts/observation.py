@@ -18,7 +18,7 @@ from ..endpoints.traffic.convergence import variants_ready
 from ..errors import IsthmusError, NotFound, NotSettled
 from .evidence.judgement import is_alone, judged_until
 from .phases.promoted import model_of
-from .state.capacity import home
+from .state.capacity import hand_over_spec
 from .state.convergence import settled_by
 from .state.ports import Ports
 from .state.states import Observation, State
@@ -27,7 +27,7 @@ from .state.states import Observation, State
 class Look(msgspec.Struct, frozen=True, kw_only=True):
     """An observation, and what could not be read."""
 
-    seen: Observation
+    observation: Observation
     problems: tuple[str, ...] = ()
 
 
@@ -54,7 +54,7 @@ def observe(ports: Ports, state: State, now: datetime) -> Look:
             continue  # at the next look
         except IsthmusError as error:
             problems.append(f"{what}: {error}")
-    return Look(seen=Observation(**fields), problems=tuple(problems))
+    return Look(observation=Observation(**fields), problems=tuple(problems))
 
 
 def _owner(
@@ -142,23 +142,23 @@ def _read(ports: Ports, state: State, window: Window) -> dict[str, Any]:
     return {"settled": window.end, **fields}
 
 
-def minutes_so_far(ports: Ports, state: State, seen: Observation) -> Observation:
+def minutes_so_far(ports: Ports, state: State, observation: Observation) -> Observation:
     """Return an observation with the minutes that the last checks rest on, if this look read none.
 
     Minutes that cannot be read are left out.
     """
     until = judged_until(state)
     if (
-        seen.settled is not None
+        observation.settled is not None
         or state.bake_from is None
         or until is None
         or until <= state.bake_from
     ):
-        return seen
+        return observation
     try:
         return Observation(**_read(ports, state, Window(start=state.bake_from, end=until)))
     except IsthmusError:
-        return seen
+        return observation
 
 
 def _smoke(
@@ -166,7 +166,7 @@ def _smoke(
 ) -> dict[str, Any]:
     """Test the old variant once it runs the promoted version and has no traffic yet."""
     del now
-    if state.handover != "resizing" or not variants_ready(home(state.plan), endpoint):
+    if state.handover != "resizing" or not variants_ready(hand_over_spec(state.plan), endpoint):
         return {}
     try:
         ports.smoke(state.endpoint, state.plan.source)

@@ -41,7 +41,7 @@ _MOST_MOVES = 16  # of one look; there are fewer phases
 
 
 def tick(
-    state: State, seen: Observation, now: datetime, *, holder: str, seize: bool = False
+    state: State, observation: Observation, now: datetime, *, holder: str, seize: bool = False
 ) -> Step:
     """Return the next state, to be stored before its action (at most one) is done.
 
@@ -55,10 +55,10 @@ def tick(
     Raises:
         Busy: Somebody else has the lease, and it is not to be seized.
     """
-    before = state
+    previous = state
     state = replace(state, lease=lease_of(state.lease, now, holder, seize=seize))
-    state, actions = _advance(state, seen, now)
-    if actions or replace(state, lease=before.lease) != before:
+    state, actions = _advance(state, observation, now)
+    if actions or replace(state, lease=previous.lease) != previous:
         state = replace(state, lease=lease.renew(state.lease, now))
     return state, actions
 
@@ -76,12 +76,12 @@ def lease_of(last: lease.Lease, now: datetime, holder: str, *, seize: bool = Fal
     )
 
 
-def _advance(state: State, seen: Observation, now: datetime) -> Step:
+def _advance(state: State, observation: Observation, now: datetime) -> Step:
     """Go from phase to phase, until one waits for something or returns an action."""
     actions: tuple[Action, ...] = ()
     for _ in range(_MOST_MOVES):
         place = _place(state)
-        state, actions = _step(state, seen, now)
+        state, actions = _step(state, observation, now)
         if actions or _place(state) == place:
             break
     return state, actions
@@ -92,43 +92,43 @@ def _place(state: State) -> tuple[object, ...]:
     return state.phase, state.stage, state.attempt, state.handover, state.released
 
 
-def _step(state: State, seen: Observation, now: datetime) -> Step:
+def _step(state: State, observation: Observation, now: datetime) -> Step:
     """Make one decision."""
     if state.released:
         return state, ()
     running = state.phase not in ("starting", "ended")
-    if running and (first := _precondition(state, seen, now)) is not None:
+    if running and (first := _precondition(state, observation, now)) is not None:
         return first
     if state.wish.abort is not None and state.phase in _ABORTABLE:
-        return _abort(state, state.wish.abort, seen, now), ()
-    if running and is_lost(state, seen):
+        return _abort(state, state.wish.abort, observation, now), ()
+    if running and is_lost(state, observation):
         return to_ended(
             state, now, "lost", f"{state.endpoint} runs other variants than this rollout's"
         ), ()
-    return _PHASES[state.phase](state, seen, now)
+    return _PHASES[state.phase](state, observation, now)
 
 
-def _precondition(state: State, seen: Observation, now: datetime) -> Step | None:
+def _precondition(state: State, observation: Observation, now: datetime) -> Step | None:
     """Return the step that must come before any decision, or None.
 
     The traffic must be ours, and no older token may be able to act.
     """
-    if seen.owner == "other":
-        return to_ended(state, now, "lost", f"the traffic belongs to {seen.owner_text}"), ()
-    if seen.owner == "free" and not seen.absent:
+    if observation.owner == "other":
+        return to_ended(state, now, "lost", f"the traffic belongs to {observation.owner_text}"), ()
+    if observation.owner == "free" and not observation.absent:
         return state, (Take(),)
-    if state.plan.fenced and not state.lease.touched and not is_lost(state, seen):
-        return _touch(state, seen)
+    if state.plan.fenced and not state.lease.touched and not is_lost(state, observation):
+        return _touch(state, observation)
     return None
 
 
-def _touch(state: State, seen: Observation) -> Step:
+def _touch(state: State, observation: Observation) -> Step:
     """Make stale the tokens of an older holder that was stopped before its call.
 
     A bake's token is compared first. If nobody was there, the next look takes over the token that
     our own touch leaves.
     """
-    endpoint = seen.endpoint
+    endpoint = observation.endpoint
     if endpoint is None:
         return state, ()
     token = None if state.bake_token == endpoint.token else state.bake_token
@@ -137,12 +137,12 @@ def _touch(state: State, seen: Observation) -> Step:
     )
 
 
-def _abort(state: State, wish: Wish, seen: Observation, now: datetime) -> State:
+def _abort(state: State, wish: Wish, observation: Observation, now: datetime) -> State:
     """Abort because a person asked for it."""
     cause = f"{wish.who}: {wish.because}" if wish.because else wish.who
-    if state.phase != "starting" or seen.owner == "ours":
+    if state.phase != "starting" or observation.owner == "ours":
         return to_aborting(state, now, cause)
-    if seen.owner is None:
+    if observation.owner is None:
         return state
     # nothing was ours yet: nothing to take back
     state = note(replace(state, cause=cause), now, "abort", cause)

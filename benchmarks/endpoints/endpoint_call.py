@@ -1,4 +1,4 @@
-"""One call of the local endpoint beside a bare Starlette app with the same model.
+"""Measure one call of the local endpoint beside a bare Starlette app with the same model.
 
 `python -m benchmarks.endpoints.endpoint_call [--calls N]`
 
@@ -6,7 +6,7 @@ The model server is compared with the bare app, and the router with a plain reve
 application on uvicorn that posts what it gets on by aiohttp) before the bare app. All serve the
 same predictor to the same client over kept connections, asked in blocks in turns, so that the
 machine's other work meets all: a ratio is the median of the rounds'. Then the split of N calls at
-90/10, within 3 sigma.
+90/10 must be within 3 sigma.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ BLOCK = 50  # calls of one in its turn
 
 
 def turns(callers, calls):
-    """ms of one caller, by name: a list a round."""
+    """Return the milliseconds of one caller's calls, by name: a list for each round."""
     for call in callers.values():
         for _ in range(scaled(200, 1)):
             call()
@@ -95,13 +95,14 @@ def turns(callers, calls):
 
 
 def timed(call):
+    """Return the milliseconds of a call."""
     began = time.perf_counter()
     call()
     return 1000 * (time.perf_counter() - began)
 
 
 def rate(call, calls):
-    """Calls/s of four."""
+    """Return the calls a second of four callers at once."""
     began = time.perf_counter()
     with ThreadPoolExecutor(4) as pool:
         for done in [pool.submit(lambda: [call() for _ in range(calls // 4)]) for _ in range(4)]:

@@ -144,7 +144,7 @@ def _metric(results: Results, effect: Effect) -> LogMetric:
         outcome=arms.metric.numerator.event,
         goal=effect.goal,
         arms=arms.arms,
-        rates={name: rate and _estimate(rate) for name, rate in arms.rates.items()},
+        rates={name: _estimate(rate) if rate else None for name, rate in arms.rates.items()},
         difference=_difference(effect.absolute, effect.relative),
         guardrail=effect.guardrail,
         judged=effect.judged,

@@ -46,8 +46,8 @@ def report(project: Project, name: str, *, despite_split: bool = False) -> Path:
         Refused: The split of a run is not as planned, and not `despite_split`.
     """
     if name in project.spec.analyses:
-        results = compare_log(project, name)
-        return keep(project, f"experiment-{name}.html", html(results, []).encode())
+        compared = compare_log(project, name)
+        return keep(project, f"experiment-{name}.html", html(compared, []).encode())
     try:
         results = last_look(project, name, despite_split=despite_split)
     except NotFound:

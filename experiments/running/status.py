@@ -17,7 +17,7 @@ from ...reports.results import Rows
 from ..design import buckets, live_runs, runs
 from ..design.definition import definition_of, never_ran
 from ..design.runs import FrozenRun
-from ..results import store as run_store
+from ..results import store as results_store
 from .answers import RunState, RunStatus
 
 _UNITS = f"""
@@ -160,7 +160,7 @@ def _line(project: Project, live: Live, name: str, *, counted: bool) -> Listed:
     frozen = runs.frozen_run(project.target.state, run.run if run else last.run if last else "")
     experiment, results = (
         frozen.definition.experiment,
-        run_store.newest(project.target.blobs, frozen.run),
+        results_store.newest(project.target.blobs, frozen.run),
     )
     units = (
         _logged_units(project, frozen)[0] if counted else results.split.counts if results else None

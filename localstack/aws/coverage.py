@@ -117,6 +117,7 @@ def coverage(family: str | None = None) -> tuple[Covered, ...]:
 
 
 def count(covered: Iterable[Covered]) -> Count:
+    """Count operations by how the stack meets them."""
     levels = Counter(item.level for item in covered)
     return Count(
         executes=levels["executes"], stores=levels["stores only"], missing=levels["not there"]
@@ -174,6 +175,7 @@ def page() -> str:
 
 
 def _coverage_of(service: str, operation: str) -> Covered:
+    """Return how the stack meets one operation."""
     ours = OPERATIONS.get((service, operation))
     if ours is not None:
         return Covered(

@@ -98,6 +98,7 @@ class Front(StackFront):
         return [done.body]
 
     def _parse_and_answer(self, environ: dict[str, Any]) -> Answer:
+        """Answer a request, also one that cannot be read."""
         try:
             return self._admit(wire.understand(environ))
         except Cut:
@@ -147,6 +148,7 @@ class Front(StackFront):
             return self._answer(incoming)
 
     def _answer(self, incoming: Incoming) -> Answer:
+        """Act out faults, have the request executed, and log it."""
         named = self._names(incoming)
         faults = (
             {}
@@ -175,12 +177,14 @@ class Front(StackFront):
         return coverage.operations(service) | _ASKED_INSIDE
 
     def _reset_cloud(self) -> None:
+        """Drop what moto and the home hold, and whose rights were used."""
         moto_server.reset()
         if self._keeper is not None:
             self._keeper.clear()
         self.access.reset()
 
     def add_minutes(self, scripted: Minutes) -> None:
+        """Add minutes of scripted traffic to an endpoint's metrics."""
         ctx = Context(self.stack, self, ACCOUNT, scripted.region or REGION)
         try:
             add_minutes(ctx, scripted)
@@ -205,6 +209,7 @@ class Front(StackFront):
             keeper.resume()
 
     def close(self) -> None:
+        """End the stack's work, and write its home for the last time."""
         self.stack.clock.settle()
         super().close()
         self._proxy.close()
@@ -212,6 +217,7 @@ class Front(StackFront):
             self._keeper.close()
 
     def _effect(self, incoming: Incoming) -> Answer:
+        """Have a request executed by its handler, or by moto."""
         operation = OPERATIONS.get((incoming.service, incoming.operation))
         if _may_meet_deliveries(incoming):
             self.stack.clock.settle()
@@ -242,6 +248,7 @@ class Front(StackFront):
             return wire.refusal(incoming, AwsError("InternalFailure", text, 501))
 
     def _moto(self, incoming: Incoming) -> Answer:
+        """Have a request executed by moto."""
         if not self.stack.moto_answers:
             managed_policies.load(incoming)
         done = moto_server.answer(incoming)
@@ -308,6 +315,7 @@ class Front(StackFront):
         )
 
     def _names(self, incoming: Incoming) -> tuple[str, ...]:
+        """Return the names of resources that a request is about."""
         if _INTERNAL in incoming.environ:
             return ()
         try:
@@ -325,6 +333,7 @@ class Front(StackFront):
         cut: bool,
         refused: bool = False,
     ) -> None:
+        """Log a call, and the rights that it needed."""
         if _INTERNAL in incoming.environ:
             return
         if (
@@ -346,20 +355,24 @@ class Front(StackFront):
     # What a Context asks for (registry.Services).
 
     def client(self, service: str, account: str, region: str) -> Any:
+        """Return a boto3 client of this same stack."""
         return self._clients.get(service, account, region)
 
     def moto(
         self, service: str, operation: str, params: Mapping[str, Any], account: str, region: str
     ) -> dict[str, Any]:
+        """Return what moto alone answers to an operation."""
         incoming = wire.understand(
             in_process.environ_of_call(service, operation, params, account, region)
         )
         return in_process.parsed(service, operation, self._moto(incoming))
 
     def forward(self, incoming: Incoming) -> dict[str, Any]:
+        """Return what moto alone answers to a request."""
         return in_process.parsed(incoming.service, incoming.operation, self._moto(incoming))
 
     def _internal(self, environ: dict[str, Any]) -> Answer:
+        """Answer a request of the stack's own clients."""
         environ[_INTERNAL] = True
         return self.answer(wire.understand(environ))
 
@@ -388,11 +401,13 @@ def _access_request(incoming: Incoming, *, by_athena: bool = False) -> AccessReq
 
 
 def _throttling(incoming: Incoming) -> AwsError:
+    """Return the error by which a service throttles."""
     code, status = _THROTTLED.get(incoming.service, ("ThrottlingException", 400))
     return AwsError(code, "Rate exceeded", status)
 
 
 def _error(incoming: Incoming, fault: Fault) -> AwsError:
+    """Return the error that a fault asks for."""
     code = fault.code or ("InternalError" if incoming.service == "s3" else "InternalFailure")
     return AwsError(
         code, "a fault that was asked for", fault.status or (400 if fault.code else 500)

@@ -41,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
 
     def listening() -> None:
+        """Warn if queries cannot be checked, and begin to import Vertex AI's package."""
         if not googlesql.available():
             sys.stderr.write(
                 "the GCP stack does not check queries: GoogleSQL's analyzer is not installed "

@@ -88,6 +88,7 @@ def stray(name: str) -> bool:
 
 @functools.lru_cache(maxsize=16)
 def _fetch(url: str) -> Environment:
+    """Ask a stack for the ways into it; cached by its URL."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(f"{url}/_stack/environment", timeout=60) as answer:
         return msgspec.json.decode(answer.read(), type=Environment)

@@ -45,7 +45,7 @@ def is_alone(state: State) -> bool:
 
 
 def judge(
-    state: State, seen: Observation, now: datetime, *, plan: Plan | None = None
+    state: State, observation: Observation, now: datetime, *, plan: Plan | None = None
 ) -> tuple[State, str]:
     """Judge the new minutes, at most MOST_MINUTES.
 
@@ -55,13 +55,17 @@ def judge(
         The state with the checks, and why it must be aborted, or "".
     """
     begun = judged_until(state)
-    if begun is None or seen.settled is None or not state.plan.guardrails:
+    if begun is None or observation.settled is None or not state.plan.guardrails:
         return state, ""
     until, news, untold, cause = begun + MINUTE, 0, False, ""
-    last = min(seen.settled, begun + MOST_MINUTES * MINUTE)
+    last = min(observation.settled, begun + MOST_MINUTES * MINUTE)
     while until <= last and not cause:
         checks = guardrails.judge(
-            plan or state.plan, seen.minutes, seen.scores, alone=is_alone(state), settled=until
+            plan or state.plan,
+            observation.minutes,
+            observation.scores,
+            alone=is_alone(state),
+            settled=until,
         )
         changed = _is_news(state, checks)
         state = replace(state, checks=_tallies(state, checks, until))
@@ -74,7 +78,7 @@ def judge(
     return (note(state, now, "check", basis=evidence(state)) if untold else state), cause
 
 
-def is_behind(state: State, seen: Observation) -> bool:
+def is_behind(state: State, observation: Observation) -> bool:
     """Return whether minutes that were read are still to be judged.
 
     Until they are, at the next looks, nothing is decided.
@@ -82,13 +86,13 @@ def is_behind(state: State, seen: Observation) -> bool:
     until = judged_until(state)
     return (
         until is not None
-        and seen.settled is not None
+        and observation.settled is not None
         and bool(state.plan.guardrails)
-        and until < seen.settled
+        and until < observation.settled
     )
 
 
-def standing(
+def overall_verdict(
     state: State, now: datetime
 ) -> Literal["no data", "fail", "inconclusive", "pass", "unread"]:
     """Return the verdict of all guardrails that can abort, over every minute settled by now.
@@ -112,8 +116,8 @@ def standing(
 
 def _is_news(state: State, checks: Sequence[Check]) -> bool:
     """Return whether a verdict changed."""
-    before = {name: tally.check.verdict for name, tally in state.checks.items()}
-    return any(check.verdict != before.get(check.guardrail, "no data") for check in checks)
+    previous = {name: tally.check.verdict for name, tally in state.checks.items()}
+    return any(check.verdict != previous.get(check.guardrail, "no data") for check in checks)
 
 
 def _tallies(state: State, checks: Sequence[Check], until: datetime) -> dict[str, Tally]:

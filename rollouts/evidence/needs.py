@@ -34,14 +34,14 @@ def warnings(description: Description, rollout: Rollout) -> tuple[Problem, ...]:
     )
     return tuple(
         Problem(
-            file=at.file,
-            line=at.line,
+            file=step_place.file,
+            line=step_place.line,
             message=f"rollouts.{rollout.endpoint} step {number}: {message}",
             remedy=remedy,
             severity="warning",
         )
         for number, message, remedy in filter(None, texts)
-        for at in [place(description, f"rollouts.{rollout.endpoint}.steps[{number - 1}]")]
+        for step_place in [place(description, f"rollouts.{rollout.endpoint}.steps[{number - 1}]")]
     )
 
 

@@ -90,8 +90,8 @@ def spread_of(buckets: Sequence[Bucket], metric: str) -> float | None:
     if len(minutes) < 10:
         return None
     squares = [
-        math.log(after / before) ** 2 / (1 / n + 1 / m)
-        for (n, before), (m, after) in pairwise(minutes)
+        math.log(after / earlier) ** 2 / (1 / n + 1 / m)
+        for (n, earlier), (m, after) in pairwise(minutes)
     ]
     return math.sqrt(sum(squares) / len(squares))
 
@@ -101,17 +101,16 @@ def foresight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
 
     It is of the first step in which it sees anything.
     """
-    at, kind = f"at {traffic.per_minute:,.0f}/min", METRICS[guardrail.metric].kind
+    rate_text, kind = f"at {traffic.per_minute:,.0f}/min", METRICS[guardrail.metric].kind
     if sight := _sight(plan, guardrail, traffic):
-        return f"{at} {sight}"
+        return f"{rate_text} {sight}"
     if kind == "latency" and not _is_judged(plan, guardrail, guardrail.metric, traffic):
-        return f"{at} {_too_few_requests(plan, guardrail, traffic)}"
+        return f"{rate_text} {_too_few_requests(plan, guardrail, traffic)}"
     if kind == "score" or (kind == "latency" and guardrail.metric not in traffic.spread):
         return "what it sees is not foreseen"
-    return (
-        f"{at} sees "
-        f"{'nothing that is not far beyond its limit' if kind == 'latency' else 'only what is broken outright'}"
-    )
+    if kind == "latency":
+        return f"{rate_text} sees nothing that is not far beyond its limit"
+    return f"{rate_text} sees only what is broken outright"
 
 
 def _sight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:

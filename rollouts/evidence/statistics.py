@@ -127,7 +127,7 @@ def _successive(residuals: Sequence[float]) -> float:
         return 1.0
     return max(
         1.0,
-        sum((after - before) ** 2 for before, after in pairwise(residuals))
+        sum((after - earlier) ** 2 for earlier, after in pairwise(residuals))
         / (2 * (len(residuals) - 1)),
     )
 

@@ -149,8 +149,11 @@ def _traffic(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMin
             "people", "c", (entry for entry in entries if _by_a_person(entry, state)), line, since
         ),
     ]
-    rows = [(f"{_minutes(since, entry.at):.0f}", entry.what, _percent(entry), entry.who, entry.why)
-            for entry in entries if entry.what in (*_SERVED, *_DECISIONS, *_PEOPLE)]  # fmt: skip
+    rows = [
+        (f"{_minutes(since, entry.at):.0f}", entry.what, _percent(entry), entry.who, entry.why)
+        for entry in entries
+        if entry.what in (*_SERVED, *_DECISIONS, *_PEOPLE)
+    ]
     behind = page.table(("minute", "what", new, "who", "why"), rows, wordy=4)
     axis = plots.axis(f"% of the requests to {new}", 0, 100)
     return plots.chart(
@@ -262,9 +265,17 @@ def _checks(entries: Sequence[Entry]) -> str:
 def _history(entries: Sequence[Entry]) -> str:
     """Return the table of the history."""
     rows = [
-        (f"{entry.seq}", _time(entry.at), entry.what, f"{entry.stage}", _percent(entry), entry.who, entry.why)
+        (
+            f"{entry.seq}",
+            _time(entry.at),
+            entry.what,
+            f"{entry.stage}",
+            _percent(entry),
+            entry.who,
+            entry.why,
+        )
         for entry in entries
-    ]  # fmt: skip
+    ]
     return page.table(("", "at (UTC)", "what", "step", "new", "who", "why"), rows, wordy=6)
 
 
@@ -300,8 +311,8 @@ def _marks(
 ) -> plots.Series:
     """Return dots on a line, one for each entry."""
     spots = [
-        (at, [y for x, y in line if x <= at][-1])
-        for at in (_minutes(since, entry.at) for entry in entries)
+        (minute, [y for x, y in line if x <= minute][-1])
+        for minute in (_minutes(since, entry.at) for entry in entries)
     ]
     return _series(name, style, spots, kind="dots")
 

@@ -90,7 +90,7 @@ class _Player:
         self.events: list[Happened] = []
         for event in scenario.events:
             if event.at.stage is None:
-                self.at(self.started + event.at.after, partial(self.happen, event))
+                self.schedule(self.started + event.at.after, partial(self.happen, event))
 
     def play(self) -> State:
         """Play the scenario, and return the last state."""
@@ -129,7 +129,7 @@ class _Player:
             self.converged.add(state.stage)
             for event in [event for event in self.waiting if event.at.stage == state.stage]:
                 self.waiting.remove(event)
-                self.at(self.setting.now() + event.at.after, partial(self.happen, event))
+                self.schedule(self.setting.now() + event.at.after, partial(self.happen, event))
         return state
 
     def look_as(self, name: str) -> None:
@@ -168,7 +168,7 @@ class _Player:
         while self.due and self.due[0][0] <= self.setting.now():
             heapq.heappop(self.due)[2]()
 
-    def at(self, moment: datetime, action: Callable[[], None]) -> None:
+    def schedule(self, moment: datetime, action: Callable[[], None]) -> None:
         """Do something at a time."""
         heapq.heappush(self.due, (moment, next(self.count), action))
 
@@ -193,7 +193,7 @@ class _Player:
                     self.endpoint,
                     verb,
                     who="somebody",
-                    at=self.setting.now(),
+                    wished_at=self.setting.now(),
                     because=because,
                 )
             case Somebody(changes=changes):
@@ -219,23 +219,23 @@ class _Player:
             case change:
                 end = self.setting.change(change)
                 if event.lasts is not None:
-                    self.at(self.setting.now() + event.lasts, end)
+                    self.schedule(self.setting.now() + event.lasts, end)
 
     def shift(self, changes: Mapping[str, Decimal]) -> None:
         """Move the traffic as somebody else, as soon as the target takes it."""
         host = self.outside.endpoints
-        seen = host.observe(self.endpoint)
-        if seen is None:
+        state = host.observe(self.endpoint)
+        if state is None:
             return
-        wanted = split.completed(
+        requested = split.completed(
             changes,
-            now={variant.name: variant.target_percent for variant in seen.variants},
+            now={variant.name: variant.target_percent for variant in state.variants},
             where=self.endpoint,
         )
         try:
-            host.shift(self.endpoint, wanted, expect=seen.token)
+            host.shift(self.endpoint, requested, expect=state.token)
         except Busy:
-            self.at(self.setting.now() + _PERIOD, partial(self.shift, changes))
+            self.schedule(self.setting.now() + _PERIOD, partial(self.shift, changes))
 
     def stop(self, controller: str, *, span: timedelta) -> None:
         """Stop a controller in the middle of its call, while another one goes on."""

@@ -55,16 +55,16 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
     @property
     def decided(self) -> Entry | None:
         """The entry with which the end began, or None if nothing was decided."""
-        wanted = {
+        deciding = {
             "promoted": "promoted",
             "aborted": "abort",
             "lost": "lost",
             "waiting": "waiting",
         }.get(self.end)
-        return next((entry for entry in self.entries if entry.what == wanted), None)
+        return next((entry for entry in self.entries if entry.what == deciding), None)
 
     @property
-    def seen(self) -> Entry | None:
+    def detected(self) -> Entry | None:
         """The first check in which a guardrail failed after something had happened, or None."""
         since = self.events[0].at if self.events else self.started
         return next(
@@ -115,8 +115,8 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         lines = [*_wrap("virtual", (*self._timeline(), f"{self.seconds:.1f} s"))]
         figures = f"  {self.failed:,} of {self.requests:,} requests failed"
-        if self.seen is not None and self.events:
-            figures += f"; seen {_minutes(self.seen.at - self.events[0].at)} after it began"
+        if self.detected is not None and self.events:
+            figures += f"; seen {_minutes(self.detected.at - self.events[0].at)} after it began"
         lines.append(figures)
         if self.grace is not None:
             lines.append(
@@ -134,8 +134,8 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
             for entry in self.entries
             if (text := _clause(entry, self.state))
         ]
-        for _seq, _after, at, text in sorted(rows):
-            yield f"{_clock(at - self.started)} {text}"
+        for _seq, _after, happened_at, text in sorted(rows):
+            yield f"{_clock(happened_at - self.started)} {text}"
 
 
 def judge(rehearsal: Rehearsal) -> Rehearsal:
@@ -156,7 +156,8 @@ def _unexpected(rehearsal: Rehearsal) -> Iterator[str]:
     if expect.within is not None and decided is not None:
         since = rehearsal.events[0].at if rehearsal.events else rehearsal.started
         if (took := decided.at - since) > expect.within:
-            yield f"it was decided after {_minutes(took)}, not within {duration_text(expect.within)}"
+            within = duration_text(expect.within)
+            yield f"it was decided after {_minutes(took)}, not within {within}"
     if expect.by and expect.by not in rehearsal.state.cause:
         yield f"by {rehearsal.state.cause or 'nothing'}, not by {expect.by}"
 

@@ -124,7 +124,7 @@ def _per_minute(text: str) -> int:
     return int(text.removesuffix("/min"))
 
 
-def _at(text: str) -> At:
+def _event_time(text: str) -> At:
     """Read a time of a scenario."""
     match = re.fullmatch(
         rf"(?:start|(?P<time>{DURATION})|step (?P<stage>[1-9][0-9]?)(?: *\+ "
@@ -204,7 +204,7 @@ def _file(variants: tuple[str, ...]) -> Record:
         noun="an event",
         keys={
             "at": Key(
-                shape=Text(what="a time", parse=_at, example="step 1 + 3m"),
+                shape=Text(what="a time", parse=_event_time, example="step 1 + 3m"),
                 required=True,
                 example="step 1 + 3m",
             ),
@@ -247,8 +247,10 @@ def _event(
     variants = (rollout.source, rollout.to)
     happenings = [name for name in value if name in _HAPPENINGS or name in variants]
     if len(happenings) != 1:
-        seen = "nothing happens" if not happenings else f"{' and '.join(happenings)} happen at once"
-        report.add(key, seen, f"write one of {', '.join((*_HAPPENINGS, *variants))} in an event")
+        message = (
+            "nothing happens" if not happenings else f"{' and '.join(happenings)} happen at once"
+        )
+        report.add(key, message, f"write one of {', '.join((*_HAPPENINGS, *variants))} in an event")
         return None
     name = happenings[0]
     _check_stage(child(key, "at"), value["at"].stage, rollout, report)

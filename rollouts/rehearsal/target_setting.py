@@ -118,8 +118,8 @@ class TargetSetting:
                 self._behaviours[variant] = msgspec.structs.replace(usual, **changes)
                 return lambda: self._behaviours.update({variant: usual})
             case Requests(per_minute=per_minute):
-                before, self._traffic.per_minute = self._traffic.per_minute, per_minute
-                return lambda: setattr(self._traffic, "per_minute", before)
+                usual_rate, self._traffic.per_minute = self._traffic.per_minute, per_minute
+                return lambda: setattr(self._traffic, "per_minute", usual_rate)
             case Outage():
                 self._outage = True
                 return lambda: setattr(self, "_outage", False)
@@ -183,13 +183,13 @@ class TargetSetting:
         """Add minutes to the target's metrics."""
         for variant, minute in minutes.items():
             self._minutes.setdefault(variant, []).append(minute)
-        there = {
+        running = {
             variant.name for variant in self._state().variants
         }  # what was removed in this minute has no metrics to add to
         if sent := [
             _traffic_minute(variant, minute)
             for variant, minute in minutes.items()
-            if variant in there
+            if variant in running
         ]:
             moved = self._moved
             self._script.add(self._endpoint, sent)

@@ -1,1 +1,1 @@
-"""What a rollout is: its plan, its state, the transitions between states, and its storage."""
+"""The nature of a rollout: its plan, its state, the transitions between states, its storage."""

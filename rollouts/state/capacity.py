@@ -23,7 +23,7 @@ def sized_spec(plan: Plan, stage: int) -> EndpointSpec:
     return _with(plan.spec, _grown(plan, plan.stages[stage - 1].traffic))
 
 
-def home(plan: Plan) -> EndpointSpec:
+def hand_over_spec(plan: Plan) -> EndpointSpec:
     """Return the spec of the hand-over: the promoted version also under the old variant's name.
 
     It is as large as the variant that serves.
@@ -34,7 +34,7 @@ def home(plan: Plan) -> EndpointSpec:
     )
 
 
-def final(plan: Plan) -> EndpointSpec:
+def final_spec(plan: Plan) -> EndpointSpec:
     """Return the spec after the hand-over, without the new variant.
 
     The promoted version has the old variant's name and its declared size.
@@ -48,9 +48,9 @@ def final(plan: Plan) -> EndpointSpec:
     )
 
 
-def alone(plan: Plan) -> EndpointSpec:
+def new_variant_alone(plan: Plan) -> EndpointSpec:
     """Return what is left of the hand-over's spec if the old variant did not come up."""
-    spec = home(plan)
+    spec = hand_over_spec(plan)
     return msgspec.structs.replace(
         spec, variants=tuple(variant for variant in spec.variants if variant.name != plan.source)
     )

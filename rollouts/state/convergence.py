@@ -16,7 +16,7 @@ from ...endpoints.port import EndpointSpec, EndpointState
 from ...endpoints.revision import revision_of
 from ...endpoints.traffic.convergence import has_converged
 from ...project.specs.description import OfficeHours
-from .capacity import alone, final, home
+from .capacity import final_spec, hand_over_spec, new_variant_alone
 from .states import Observation, Plan, State
 
 _HANDED = ("handing", "ended")  # the variant set may be one of the hand-over's
@@ -32,14 +32,14 @@ def target_split(endpoint: EndpointState) -> dict[str, Decimal]:
     return {variant.name: variant.target_percent for variant in endpoint.variants}
 
 
-def is_split(split: Mapping[str, Decimal], wanted: Mapping[str, Decimal], plan: Plan) -> bool:
+def is_split(split: Mapping[str, Decimal], other: Mapping[str, Decimal], plan: Plan) -> bool:
     """Return whether two splits are the same at the target's resolution.
 
     A variant that is not named has nothing.
     """
     return all(
-        abs(split.get(name, Decimal(0)) - wanted.get(name, Decimal(0))) * 2 < plan.resolution
-        for name in split.keys() | wanted.keys()
+        abs(split.get(name, Decimal(0)) - other.get(name, Decimal(0))) * 2 < plan.resolution
+        for name in split.keys() | other.keys()
     )
 
 
@@ -67,20 +67,24 @@ def is_ready(state: State, endpoint: EndpointState) -> bool:
     } == {"ready"}
 
 
-def is_lost(state: State, seen: Observation) -> bool:
+def is_lost(state: State, observation: Observation) -> bool:
     """Return whether the variants are not this rollout's any more.
 
     In the middle of a change that is not known: it may be rolled back.
     """
-    if seen.endpoint is None:
-        return seen.absent
-    if seen.endpoint.phase not in ("ready", "failed"):
+    if observation.endpoint is None:
+        return observation.absent
+    if observation.endpoint.phase not in ("ready", "failed"):
         return False
     plan = state.plan
-    ours = [plan.spec, home(plan), final(plan)] if state.phase in _HANDED else [plan.spec]
-    if state.phase in _HANDED and seen.endpoint.phase == "failed":
-        ours.append(alone(plan))
-    return seen.endpoint.revision not in {revision_of(spec) for spec in ours}
+    ours = (
+        [plan.spec, hand_over_spec(plan), final_spec(plan)]
+        if state.phase in _HANDED
+        else [plan.spec]
+    )
+    if state.phase in _HANDED and observation.endpoint.phase == "failed":
+        ours.append(new_variant_alone(plan))
+    return observation.endpoint.revision not in {revision_of(spec) for spec in ours}
 
 
 def version_of(plan: Plan, variant: str) -> int:
@@ -101,7 +105,7 @@ def next_minute(moment: datetime) -> datetime:
 
 def is_open(hours: OfficeHours, now: datetime) -> bool:
     """Return whether steps may go up at this time."""
-    there = now.astimezone(ZoneInfo(hours.zone))
+    local = now.astimezone(ZoneInfo(hours.zone))
     return (
-        there.weekday() in hours.days and hours.start <= 60 * there.hour + there.minute < hours.end
+        local.weekday() in hours.days and hours.start <= 60 * local.hour + local.minute < hours.end
     )

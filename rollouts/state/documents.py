@@ -129,14 +129,14 @@ def flush(store: StateStore, state: State) -> State:
 
 def history(store: StateStore, state: State) -> Iterator[Entry]:
     """Yield the history, oldest first; entries still in the outbox come last."""
-    seen = 0
+    last_seq = 0
     for name in sorted(store.keys(f"{key(state.endpoint)}/history/{state.id}/")):
         document = store.get(name)
         if document is not None:
             entry = decode(document.value, Entry, what=f"state {name}")
-            seen = entry.seq
+            last_seq = entry.seq
             yield entry
-    yield from (entry for entry in state.outbox if entry.seq > seen)
+    yield from (entry for entry in state.outbox if entry.seq > last_seq)
 
 
 def minutes_uri(blobs: BlobStore, state: State) -> str:
@@ -164,17 +164,17 @@ def _bake(state: State) -> str:
     )
 
 
-def keep_minutes(blobs: BlobStore, state: State, seen: Observation) -> None:
+def keep_minutes(blobs: BlobStore, state: State, observation: Observation) -> None:
     """Store the minutes that a decision is about to rest on. It can be repeated."""
-    if state.bake_from is None or seen.settled is None:
+    if state.bake_from is None or observation.settled is None:
         return
     written = _WrittenMinutes(
         since=state.bake_from,
-        until=seen.settled,
-        minutes=msgspec.to_builtins(seen.minutes),
+        until=observation.settled,
+        minutes=msgspec.to_builtins(observation.minutes),
         scores={
             name: [(minute, n, mean) for minute, (n, mean) in sorted(scores.items())]
-            for name, scores in seen.scores.items()
+            for name, scores in observation.scores.items()
         },
     )
     blobs.put(minutes_uri(blobs, state), msgspec.json.encode(written))

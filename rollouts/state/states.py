@@ -32,8 +32,8 @@ Phase = Literal[
 End = Literal["promoted", "aborted", "refused", "lost"]
 Verdict = Literal["no data", "fail", "pass", "inconclusive", "not judged"]
 What = Literal[
-    "started", "taken", "sized", "shifted", "converged", "bake", "check", "held", "data", "waiting", "step", "drift", "corrected", "paused",
-    "resumed", "asked", "promoted", "alias", "handed", "abort", "aborted", "late", "lost", "ended",
+    "started", "taken", "sized", "shifted", "converged", "bake", "check", "held", "data", "waiting",
+    "step", "drift", "corrected", "paused", "resumed", "asked", "promoted", "alias", "handed", "abort", "aborted", "late", "lost", "ended",
 ]  # fmt: skip
 
 
@@ -172,7 +172,7 @@ class State(StoredDocument, frozen=True, kw_only=True, tag=2):
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
-    """What one look has read.
+    """The endpoint and its surroundings as one look has read them.
 
     None of endpoint, owner, alias: it could not be read this time, so nothing is decided about it.
     """

@@ -111,9 +111,9 @@ def _check_running(project: Project, spec: EndpointSpec, state: EndpointState) -
         )
     if state.revision != revision_of(spec):
         runs = ", ".join(f"{v.name} {v.model}@{v.version}" for v in state.variants)
-        wanted = ", ".join(f"{v.name} {v.model}@{v.version}" for v in spec.variants)
+        declared = ", ".join(f"{v.name} {v.model}@{v.version}" for v in spec.variants)
         raise Refused(
-            f"{project.target.name} {state.name} runs {runs}; project.yaml names {wanted} now",
+            f"{project.target.name} {state.name} runs {runs}; project.yaml names {declared} now",
             remedy=f"isthmus deploy {state.name}",
         )
 
@@ -153,6 +153,7 @@ def _check_bystanders(state: EndpointState, pair: set[str]) -> None:
 
 
 def _check_steps(project: Project, rollout: Rollout, new: VariantState) -> None:
+    """Raise if the target cannot do a step, or the new variant has the first step's share."""
     target = project.target
     if problems := check_target(project.description, rollout, target.name, target.capabilities):
         raise ProjectError(problems)
@@ -161,8 +162,8 @@ def _check_steps(project: Project, rollout: Rollout, new: VariantState) -> None:
             f"{target.name} {rollout.endpoint}: step 1 is "
             f"{percent_text(rollout.steps[0].traffic)} %, and {new.name} has "
             f"{percent_text(new.target_percent)} % already",
-            remedy=f"begin above it, or take traffic back first: isthmus traffic {rollout.endpoint} "
-            f"{new.name}=0",
+            remedy="begin above it, or take traffic back first: isthmus traffic "
+            f"{rollout.endpoint} {new.name}=0",
         )
 
 

@@ -16,7 +16,7 @@ from ...endpoints.port import EndpointSpec
 from ...errors import IsthmusError
 from ...target import Estimate, attribute
 from ..evidence.sensitivity import foresight, traffic_of
-from ..state.capacity import home, sized_spec
+from ..state.capacity import hand_over_spec, sized_spec
 from ..state.states import Plan
 
 _LOOKED_BACK = timedelta(hours=1)
@@ -71,12 +71,12 @@ def _more(project: Project, plan: Plan) -> Decimal | None:
         _hourly(project, spec)
         for spec in (
             *(sized_spec(plan, stage + 1) for stage in range(len(plan.stages))),
-            home(plan),
+            hand_over_spec(plan),
         )
     ]
     now = _hourly(project, plan.spec)
-    known = [cost for cost in largest if cost is not None]
-    return None if now is None or len(known) < len(largest) else max(known) - now
+    known_costs = [cost for cost in largest if cost is not None]
+    return None if now is None or len(known_costs) < len(largest) else max(known_costs) - now
 
 
 def _hourly(project: Project, spec: EndpointSpec) -> Decimal | None:

@@ -19,7 +19,8 @@ from ..state.ports import Ports
 _SCORES = f"""
 SELECT variant, date_trunc('minute', event_timestamp) AS minute, count(*) AS n, avg(score) AS mean
 FROM (SELECT DISTINCT event_id, variant, event_timestamp, score FROM {EXPOSURES.name}
-      WHERE endpoint = $endpoint AND dt >= $first AND dt <= $last AND event_timestamp >= $start AND event_timestamp < $until) AS shown
+      WHERE endpoint = $endpoint AND dt >= $first AND dt <= $last
+        AND event_timestamp >= $start AND event_timestamp < $until) AS shown
 GROUP BY variant, date_trunc('minute', event_timestamp)
 """
 

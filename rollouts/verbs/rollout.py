@@ -30,7 +30,7 @@ from ...reports.results import Rows, Shown
 from ...times import StillClockAlarm
 from ..announcements import tell
 from ..controller import EVERY, LookResult, drive, give_back, look, tell_of
-from ..evidence.judgement import standing
+from ..evidence.judgement import overall_verdict
 from ..page import report as page_of_rollout
 from ..rehearsal.rehearse import rehearse as rehearse  # noqa: PLC0414  im.rollout.rehearse
 from ..state import documents, wishes
@@ -249,7 +249,7 @@ def _ask(
         endpoint,
         verb,
         who=_who(),
-        at=project.wall(),
+        wished_at=project.wall(),
         because=because,
         check=check,
     )
@@ -263,7 +263,7 @@ def _check_promotable(state: State, because: str, now: datetime) -> None:
             f"{state.id} of {state.endpoint} is {state.phase}: it asks nobody",
             remedy=f"isthmus rollout status {state.endpoint} --watch",
         )
-    verdict = standing(state, now)
+    verdict = overall_verdict(state, now)
     if state.phase == "waiting" and not because and verdict in ("fail", "no data", "inconclusive"):
         doubtful = [
             f"{name} {tally.check.verdict}"
@@ -299,7 +299,12 @@ def abort(
     """
     if _read(project, endpoint).state.phase != "ended":
         wishes.ask(
-            project.target.state, endpoint, "abort", who=_who(), at=project.wall(), because=because
+            project.target.state,
+            endpoint,
+            "abort",
+            who=_who(),
+            wished_at=project.wall(),
+            because=because,
         )
         look(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, seize=True)
         _drive(
@@ -422,8 +427,9 @@ def _is_settled(state: State) -> bool:
 
 
 def wait(project: Project, endpoint: str, *, timeout: timedelta | None = None) -> Outcome:
-    """Wait without driving: until it is promoted (not for the grace time), aborted, or waits for a
-    person; "timeout" after that long.
+    """Wait, without driving, until the rollout is promoted, over, or asks a person.
+
+    It does not wait for the grace time. After `timeout` the result is "timeout".
     """
     deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
     while not _asks(state := _read(project, endpoint).state):
@@ -450,7 +456,7 @@ def tick(project: Project, endpoint: str | None = None) -> dict[str, str]:
         try:
             looked = look(ports, name, holder=me, clock=project.target.clock, leaving=True)
             result = tell_of(ports, looked, holder=me, now=project.target.clock())
-            give_back(ports, name, holder=me, known=looked.stored)
+            give_back(ports, name, holder=me, stored_last=looked.stored)
         except IsthmusError as error:
             errors.append(error)
             continue

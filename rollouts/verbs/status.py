@@ -1,6 +1,4 @@
-"""What `status` and `history` say: a rollout's document and its endpoint, in a few lines that name
-the next command.
-"""
+"""The texts of `status` and `history`: a rollout and its endpoint, and the next commands."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ _BAR = 20  # characters
 class Status(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """One look at a rollout from outside.
 
-    Percents by variant are what serves now; none where the endpoint could not be read.
+    Percents by variant are what serves now; none if the endpoint could not be read.
     """
 
     target: str
@@ -56,6 +54,7 @@ def status_of(
     *,
     project_differs: bool,
 ) -> Status:
+    """Return the status of a rollout."""
     serves = {variant.name: variant.percent for variant in endpoint.variants} if endpoint else None
     return Status(
         target=target,
@@ -98,10 +97,10 @@ def duration(span: timedelta) -> str:
 def _nobody_looks(status: Status) -> list[str]:
     """Return a warning if nobody has looked for long."""
     state = status.state
-    seen = looked_at(state)
-    if state.phase == "ended" or seen is None or status.now - seen <= UNWATCHED:
+    last_look = looked_at(state)
+    if state.phase == "ended" or last_look is None or status.now - last_look <= UNWATCHED:
         return []
-    since = duration(status.now - seen)
+    since = duration(status.now - last_look)
     return [
         (
             f"NOBODY HAS LOOKED FOR {since}: the split stays as it is. It goes on with   isthmus "
@@ -128,7 +127,7 @@ def _headlines(status: Status) -> list[str]:
     return [
         (
             f"{state.id}  {where}   {plan.to} {percent_text(share)} % [{bar.ljust(_BAR, '-')}]   "
-            f"{_phase(status)}{_by(status)}"
+            f"{_phase(status)}{_last_look(status)}"
         )
     ]
 
@@ -178,12 +177,12 @@ def _phase(status: Status) -> str:  # noqa: PLR0911  one line a phase
             return state.phase
 
 
-def _by(status: Status) -> str:
+def _last_look(status: Status) -> str:
     """Return a clause on the last look."""
-    seen = looked_at(status.state)
-    if seen is None or not status.state.lease.holder:
+    last_look = looked_at(status.state)
+    if last_look is None or not status.state.lease.holder:
         return ""
-    return f"   looked at {duration(status.now - seen)} ago by {status.state.lease.holder}"
+    return f"   looked at {duration(status.now - last_look)} ago by {status.state.lease.holder}"
 
 
 def _checks(state: State) -> Iterable[Check]:
@@ -240,8 +239,8 @@ def _asks(status: Status) -> list[str]:
     after = {
         "aborted": f"next   mend it, then isthmus rollout start {name}: a new "
         f"rollout{watched and f', after {watched}'}",
-        "promoted": "next   to go back: make the version before the challenger (isthmus models promote), "
-        "deploy, start a rollout to it",
+        "promoted": "next   to go back: make the version before the challenger (isthmus models "
+        "promote), deploy, start a rollout to it",
     }
     if state.phase != "ended":
         return []
@@ -276,7 +275,10 @@ def _line(entry: Entry) -> str:
     """Return an entry as a line."""
     share = "" if entry.percent is None else f"{percent_text(entry.percent)} %"
     stage = f"step {entry.stage}" if entry.stage else ""
-    seen = "   ".join(f"{check.guardrail} {check.why} {check.verdict}" for check in entry.checks)
+    verdicts = "   ".join(
+        f"{check.guardrail} {check.why} {check.verdict}" for check in entry.checks
+    )
     window = f"window {entry.window[0]:%H:%M}-{entry.window[1]:%H:%M}" if entry.window else ""
-    rest = "   ".join(filter(None, (seen, entry.why, window)))
-    return f"{entry.at:%H:%M:%S}  {entry.what:<10} {stage:<7} {share:<6} by {entry.who:<18} {rest}".rstrip()
+    rest = "   ".join(filter(None, (verdicts, entry.why, window)))
+    line = f"{entry.at:%H:%M:%S}  {entry.what:<10} {stage:<7} {share:<6} by {entry.who:<18} {rest}"
+    return line.rstrip()

@@ -24,7 +24,7 @@ class VirtualClock:
     def now(self) -> datetime:
         return self._now
 
-    def at(self, moment: datetime, action: Callable[[], None]) -> None:
+    def schedule(self, moment: datetime, action: Callable[[], None]) -> None:
         """Do something at a time."""
         heapq.heappush(self._due, (max(moment, self._now), next(self._count), action))
 

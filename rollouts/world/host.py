@@ -134,7 +134,7 @@ class Fleet:
         takes = self.traits.takes if takes is None else takes
         self._change = change = partial(change)  # one of its own, also of the same function
         if takes:
-            self.clock.at(self.clock.now() + takes, lambda: self._end(change))
+            self.clock.schedule(self.clock.now() + takes, lambda: self._end(change))
         else:
             self._end(change)
 
@@ -218,7 +218,7 @@ class Fleet:
         if self._change is not change:
             return  # the endpoint was deleted meanwhile
         if self.hangs:
-            self.clock.at(self.clock.now() + _MINUTE, lambda: self._end(change))
+            self.clock.schedule(self.clock.now() + _MINUTE, lambda: self._end(change))
             return
         self._change = None
         if self.rollbacks:
@@ -296,7 +296,7 @@ class WorldEndpoints:
         self._must(endpoint)
         if fleet.routing == "sticky":
             raise hosting.sticky(endpoint)
-        wanted = hosting.checked_split(endpoint, split, tuple(fleet.variants), self._rules)
+        checked = hosting.checked_split(endpoint, split, tuple(fleet.variants), self._rules)
         if not self._traits.fenced:
             hosting.check_token(endpoint, fleet.token, expect=expect)
             self._free()
@@ -305,13 +305,13 @@ class WorldEndpoints:
             if self._traits.fenced:
                 hosting.check_token(endpoint, fleet.token, expect=expect)
             self._free()
-            if set(wanted) != set(fleet.variants):
+            if set(checked) != set(fleet.variants):
                 raise Invalid(f"{endpoint} has no such variants by now")
-            self._ready(endpoint, wanted)
-            for name, percent in wanted.items():
+            self._ready(endpoint, checked)
+            for name, percent in checked.items():
                 fleet.variants[name].target = percent
             fleet.begin(
-                lambda: fleet.set_split(wanted),
+                lambda: fleet.set_split(checked),
                 takes=_ZERO if self._traits.shifts_at_once else None,
             )
 
@@ -354,12 +354,12 @@ class WorldEndpoints:
                 f"{self._fleet.name} is Updating", remedy="try again when the change has ended"
             )
 
-    def _ready(self, endpoint: str, wanted: Mapping[str, Decimal]) -> None:
+    def _ready(self, endpoint: str, split: Mapping[str, Decimal]) -> None:
         """Raise Busy if a variant that is not ready would get traffic."""
         variants = self._fleet.variants
         waiting = [
             name
-            for name, percent in wanted.items()
+            for name, percent in split.items()
             if percent > variants[name].target and variants[name].phase != "ready"
         ]
         if waiting:

@@ -173,6 +173,8 @@ class WorldRegistry:
                 remedy=f"{model} has {sorted(self._models.versions.get(model, {}))}",
             )
         names = frozenset(
-            alias for (of, alias), n in self._models.aliases.items() if of == model and n == number
+            alias
+            for (alias_model, alias), n in self._models.aliases.items()
+            if alias_model == model and n == number
         )
         return msgspec.structs.replace(version, aliases=names)

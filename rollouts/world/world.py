@@ -92,7 +92,7 @@ class World:
             return self.fleet.shares()
         return self._of_all(sticky.served_shares(self._split(), self.now()))
 
-    def asked(self) -> dict[str, Decimal]:
+    def requested_shares(self) -> dict[str, Decimal]:
         """Return the percent by variant that was written last."""
         if self.fleet.routing == "weighted":
             return {name: variant.target for name, variant in self.fleet.variants.items()}
@@ -116,18 +116,18 @@ class World:
             self.fleet.set_split(split)
             return
         key, state = sticky.key(self.fleet.name), WorldState(self.documents, self.now, CallLog())
-        there = state.get(key)
-        ranges = self._split().ranges if there else sticky.whole(next(iter(split)))
+        stored = state.get(key)
+        ranges = self._split().ranges if stored else sticky.whole(next(iter(split)))
         document = sticky.Split(
-            version=self._split().version + 1 if there else 1,
+            version=self._split().version + 1 if stored else 1,
             written=written or self.now(),
             ranges=sticky.moved_ranges(ranges, split),
-            before=self.shares() if there else dict(split),
+            before=self.shares() if stored else dict(split),
         )
-        state.put(key, msgspec.json.encode(document), expect=there.token if there else None)
+        state.put(key, msgspec.json.encode(document), expect=stored.token if stored else None)
 
     def advance(self, span: timedelta) -> None:
-        """Move the clock: requests are answered by what serves, minutes end, what is due happens."""
+        """Move the clock: what serves answers requests, minutes end, what is due happens."""
         end = self.now() + span
         while self.now() < end:
             minute = floor_minute(self.now())

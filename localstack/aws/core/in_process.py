@@ -47,6 +47,7 @@ class Clients:
             return self._made[key]
 
     def _make(self, service: str, account: str, region: str) -> Any:
+        """Make a client whose requests are answered in the process."""
         client = _session().create_client(
             service,
             region_name=region,
@@ -65,6 +66,7 @@ class Clients:
         return client
 
     def _answer(self, authorization: str, request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        """Answer a client's request."""
         headers = {**request.headers, "Authorization": authorization}
         done = self._send(_environ(request.method, request.url, headers, _body(request.body)))
         return AWSResponse(request.url, done.status, dict(done.headers), _Raw(done.body))
@@ -133,11 +135,13 @@ def _session() -> botocore.session.Session:
 
 @cache
 def _loader() -> Any:
+    """Return botocore's loader, which keeps the models that it has read."""
     return botocore.session.Session().get_component("data_loader")
 
 
 @lru_cache(maxsize=64)
 def _service_model(service: str) -> ServiceModel:
+    """Return botocore's model of a service."""
     model: ServiceModel = _session().get_service_model(service)
     return model
 
@@ -154,6 +158,7 @@ def _authorization(account: str, region: str, model: ServiceModel) -> str:
 
 
 def _body(body: Any) -> bytes:
+    """Return the body of a request as bytes."""
     if body is None:
         return b""
     if hasattr(body, "read"):

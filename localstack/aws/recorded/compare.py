@@ -96,6 +96,7 @@ def compare(calls: Sequence[Call], about: About, url: str) -> Comparison:
 
 
 def _clients(url: str, region: str) -> Callable[[str], Any]:
+    """Return a function that gives a boto3 client of the server for a service."""
     import boto3
     from botocore.config import Config
 
@@ -124,6 +125,7 @@ def _existing_buckets(calls: Sequence[Call]) -> list[str]:
 
 
 def _location(region: str) -> dict[str, Any]:
+    """Return the parameters of CreateBucket that name a region."""
     return (
         {}
         if region == "us-east-1"
@@ -158,6 +160,7 @@ class Learnt:
         self._used.update(_texts(params))
 
     def is_used(self, text: str) -> bool:
+        """Return whether the caller had used a text before it was answered."""
         return text in self._used and not WORD.fullmatch(text)
 
     def translated(self, value: Any) -> Any:
@@ -220,6 +223,7 @@ def _settled_answer(client: Any, call: Call, params: dict[str, Any]) -> _Answer:
 
 
 def _answer(client: Any, operation: str, params: dict[str, Any]) -> _Answer:
+    """Call an operation, and return its answer or its error."""
     from botocore import xform_name
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -241,6 +245,7 @@ def _answer(client: Any, operation: str, params: dict[str, Any]) -> _Answer:
 
 
 def _differences(call: Call, answer: _Answer, shape: Any, learnt: Learnt) -> Iterator[Difference]:
+    """Yield the differences between a recorded answer and one that came."""
     if call.error != answer.error:
         places = [("error", call.error or "an answer", answer.error or "an answer")]
     elif call.status != answer.status:
@@ -281,6 +286,7 @@ def _value_differences(
 
 
 def _is_stable(recorded: Any, shape: Any, learnt: Learnt) -> bool:
+    """Return whether a value is the same from one time to the next."""
     is_text = isinstance(recorded, str)
     return isinstance(recorded, bool) or (
         is_text and (recorded in getattr(shape, "enum", ()) or learnt.is_used(recorded))
@@ -290,6 +296,7 @@ def _is_stable(recorded: Any, shape: Any, learnt: Learnt) -> bool:
 def _object_differences(
     recorded: Any, answered: Any, shape: Any, where: str, learnt: Learnt | None
 ) -> Iterator[tuple[str, str, str]]:
+    """Yield the differences between two objects."""
     if getattr(shape, "type_name", "") == "map":
         for first, second in zip(recorded.values(), answered.values(), strict=False):
             yield from _value_differences(first, second, shape.value, f"{where}{{}}", learnt)
@@ -346,6 +353,7 @@ def kind(value: Any) -> str:
 
 
 def _texts(value: Any) -> Iterator[str]:
+    """Yield every text in a value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping | list):

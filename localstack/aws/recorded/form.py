@@ -67,6 +67,7 @@ def read(folder: Path) -> tuple[About, tuple[Call, ...]]:
 
 
 def _calls(file: Path) -> Iterator[Call]:
+    """Yield the calls in a file."""
     decode = msgspec.json.Decoder(Call).decode
     for number, line in enumerate(file.read_bytes().splitlines(), start=1):
         try:

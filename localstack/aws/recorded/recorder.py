@@ -62,6 +62,7 @@ class Recorder:
         self._begun = True
 
     def _on_request(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
+        """Note the parameters of a call."""
         if not self._begun:
             return
         with self._lock:
@@ -75,6 +76,7 @@ class Recorder:
         context: Mapping[str, Any],
         **_: Any,
     ) -> None:
+        """Write the line of a call that is answered."""
         if _ASKED not in context:
             return
         error = parsed.get("Error", {}) if http_response.status_code >= 300 else {}

@@ -117,6 +117,7 @@ class Scrubber:
         return _KEY.sub(lambda hit: self._stand_in(hit[0], "KEY{}"), text)
 
     def _request_text(self, text: str) -> str:
+        """Return a request's text as it is kept, and note that it was used."""
         replacement = self._words.get(text) or self.text(text)
         self._used.add(replacement)
         return replacement
@@ -130,11 +131,13 @@ class Scrubber:
         return {"$text": self._pseudonym(body["$text"])} if "$text" in body else body
 
     def _pseudonym(self, text: str) -> str:
+        """Replace the caller's own names in a text."""
         for pattern, mask in self._names:
             text = pattern.sub(mask, text)
         return text
 
     def _members(self, value: Mapping[str, Any], shape: Any) -> Iterator[tuple[str, Any]]:
+        """Yield the members of an answer as they are kept."""
         of_map = getattr(shape, "type_name", "") == "map"
         members: Mapping[str, Any] = {} if of_map else getattr(shape, "members", {})
         for name, member in value.items():
@@ -153,6 +156,7 @@ class Scrubber:
 
 
 def _whole(name: str) -> re.Pattern[str]:
+    """Return a pattern for a name that is no part of a longer one."""
     return re.compile(rf"(?<![0-9A-Za-z]){re.escape(name)}(?![0-9A-Za-z])")
 
 

@@ -46,6 +46,7 @@ class Call(StackContext):
 
     @property
     def _called(self) -> tuple[str, str]:
+        """The service and the operation of this call."""
         return self.service, self.operation
 
     @property

@@ -22,6 +22,7 @@ def pattern_of(template: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
 
 
 def _segments(pattern: str) -> str:
+    """Return the pattern of a variable's segments: `*` is one, `**` any number."""
     return "/".join(
         {"*": "[^/:]+", "**": ".+"}.get(part) or re.escape(part) for part in pattern.split("/")
     )

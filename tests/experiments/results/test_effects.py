@@ -13,8 +13,7 @@ import pytest
 from isthmus.errors import Invalid
 from isthmus.experiments.design import runs
 from isthmus.experiments.measure import run_cells
-from isthmus.experiments.results import effects as run_judging
-from isthmus.experiments.results import run_results
+from isthmus.experiments.results import effects, run_results
 from isthmus.experiments.results.effects import Comparison
 from isthmus.experiments.results.looks import Look, Looks
 from isthmus.experiments.results.results import MetricArms
@@ -43,16 +42,16 @@ def judged(control, treatment, metric=BOUGHT, plan=PLAN):
     units = control.units + treatment.units
     comparison = Comparison(experiment=experiment, metrics={metric.name: metric})
     looks = Looks().with_look(
-        Look(until=NOW, units=units), run_judging.units_needed(comparison, sums), {}
+        Look(until=NOW, units=units), effects.units_needed(comparison, sums), {}
     )
-    horizons = run_judging.horizons(
+    horizons = effects.horizons(
         comparison,
         looks,
-        run_judging.information_by_metric(comparison, sums),
+        effects.information_by_metric(comparison, sums),
         units=units,
         moment=NOW,
     )
-    (effect,) = run_judging.effects(comparison, sums, horizons)
+    (effect,) = effects.effects(comparison, sums, horizons)
     return effect, looks
 
 
@@ -103,8 +102,8 @@ def test_a_loss_that_grows_is_no_rise_and_the_arm_that_loses_less_goes_first():
     effect, _ = judged(loss(-5.0), loss(-6.0), plan=None)
     assert (effect.relative.value, effect.side) == (None, "worse")
     better, _ = judged(loss(-5.0), loss(-4.0), plan=None)
-    both = [effect, run_judging.replace(better, arm="other")]
-    assert run_judging.best_first(both, "bought", ["treatment", "other"]) == ["other", "treatment"]
+    both = [effect, effects.replace(better, arm="other")]
+    assert effects.best_first(both, "bought", ["treatment", "other"]) == ["other", "treatment"]
 
 
 @pytest.mark.parametrize("judgements", [("broken", "holds"), ("holds", "broken")])
@@ -155,7 +154,7 @@ def test_an_old_log_counts_its_last_moment_with_its_outcomes_and_a_live_one_what
     spec = SimpleNamespace(
         now=NOW, objectives={"ctr": SimpleNamespace(within=timedelta(minutes=30))}
     )
-    ctr = (run_judging.replace(CTR, objective="ctr"),)
+    ctr = (effects.replace(CTR, objective="ctr"),)
     assert run_cells.cutoffs(spec, ctr, NOW) == (
         NOW + timedelta(milliseconds=1),
         NOW + timedelta(minutes=30),

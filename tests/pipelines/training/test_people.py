@@ -106,7 +106,10 @@ def test_the_gate_fails_a_model_that_is_better_by_auc_and_ranks_worse(shop):
     assert likes.champion.difference.low > 0
     assert likes.champion.differences["ndcg@10"].high < 0
     assert (likes.gate, likes.alias) == ("fail", None)
-    assert (likes.checks.of("auc_vs_champion"), likes.checks.of("ndcg@10_vs_champion")) == (
+    assert (
+        likes.checks.verdict_of("auc_vs_champion"),
+        likes.checks.verdict_of("ndcg@10_vs_champion"),
+    ) == (
         "pass",
         "fail",
     )

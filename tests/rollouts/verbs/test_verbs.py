@@ -282,7 +282,7 @@ def test_a_wish_survives_a_look_that_was_faster(desk):
                 rollout.ports_of(desk.project), "ranker", holder="faster", clock=desk.world.now
             )
 
-    rollout.wishes.ask(store, "ranker", "pause", who="ann", at=desk.world.now(), check=check)
+    rollout.wishes.ask(store, "ranker", "pause", who="ann", wished_at=desk.world.now(), check=check)
     assert desk.state.wish.pause == Wish(who="ann", at=desk.world.now())
     assert desk.state.lease.holder == "faster"
 

@@ -13,10 +13,10 @@ from ....endpoints.gateway.decide.live_document import Change
 from ....errors import NotFound
 from ....experiments.design import buckets, runs
 from ....experiments.design.runs import FrozenRun
-from ....experiments.results import looks as run_looks
+from ....experiments.results import looks as recorded_looks
 from ....experiments.results import page as results_page
 from ....experiments.results import run_results
-from ....experiments.results import store as run_store
+from ....experiments.results import store as results_store
 from ....experiments.results.log_document import LogDocument, log_document
 from ....experiments.results.log_results import compare_log
 from ....experiments.results.looks import Looks
@@ -85,7 +85,7 @@ def _of_run(project: Project, run: FrozenRun, query: Mapping[str, str]) -> View:
         is_=experiment,
         status=status if status.run == run.run else None,
         results=_look(project, run.run, query.get("look", "")),
-        looks=run_store.result_names(project.target.blobs, run.run),
+        looks=results_store.result_names(project.target.blobs, run.run),
         history=tuple(change for change in history if change.run == run.run),
     )
     others = [
@@ -95,7 +95,7 @@ def _of_run(project: Project, run: FrozenRun, query: Mapping[str, str]) -> View:
     parts = (
         *_verdict(data, run.run),
         *_result_parts(data, run.run, agreed=query.get("despite-split") == _AGREED),
-        *_looks(run_looks.read(project.target.state, run.run), data, run.run),
+        *_looks(recorded_looks.read(project.target.state, run.run), data, run.run),
         *_standing(data, run, startable=startable),
         results_page.definition_section(experiment),
         results_page.history_section(data.history),
@@ -112,15 +112,15 @@ def _look(project: Project, run: str, name: str) -> Results | None:
     """NotFound: no look of this name was stored."""
     blobs = project.target.blobs
     if not name:
-        return run_store.newest(blobs, run)
-    if name not in run_store.result_names(blobs, run):
+        return results_store.newest(blobs, run)
+    if name not in results_store.result_names(blobs, run):
         raise NotFound(f"no look {name} at {run} was stored", remedy=path(run))
-    return run_store.read(blobs, run, name)
+    return results_store.read(blobs, run, name)
 
 
 def _verdict(data: OneExperiment, run: str) -> Iterator[str]:
     if data.results:
-        if run_store.name_of(data.results.until) != data.looks[-1]:
+        if results_store.name_of(data.results.until) != data.looks[-1]:
             yield kit.links([("This is an earlier look. Show the newest", path(run))])
         yield kit.words(results_page.about(data.results), "lead")
         yield results_page.verdict(data.results)
@@ -160,7 +160,7 @@ def _result_parts(data: OneExperiment, run: str, *, agreed: bool) -> list[str]:
 def _looks(looks: Looks, data: OneExperiment, run: str) -> list[str]:
     rows = []
     for number, look in enumerate(looks.looks, 1):
-        name = run_store.name_of(look.until)
+        name = results_store.name_of(look.until)
         until = f"{look.until:%Y-%m-%d %H:%M} UTC"
         share = f"{100 * look.units / looks.planned:.0f} %" if looks.planned else ""
         rows.append(

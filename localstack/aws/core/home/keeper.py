@@ -112,6 +112,7 @@ class Keeper:
         self._save_everything(last=True)
 
     def _look(self) -> None:
+        """Save once a second until the stack ends."""
         while not self._closed.wait(_PERIOD):
             try:
                 self._save_everything()
@@ -120,6 +121,7 @@ class Keeper:
                 traceback.print_exc()
 
     def _save_everything(self, *, last: bool = False) -> None:
+        """Write what may have changed, and the clock; with `last` all stores."""
         with self._saving:
             if self._closed.is_set() and not last:  # another stack may have the home by now
                 return

@@ -159,6 +159,7 @@ class Objects:
         self._home.clear("s3")
 
     def _save_buckets(self) -> None:
+        """Write the record of each account's buckets if it differs."""
         for account, partition, backend in _backends():
             state = {
                 name: value
@@ -234,6 +235,7 @@ class Objects:
         return body
 
     def _restore_key(self, name: str) -> None:
+        """Put a key's versions and tags back."""
         bodies: set[str] = set()
 
         def read(body: str) -> bytes:
@@ -279,11 +281,13 @@ def _backends() -> list[tuple[str, str, S3Backend]]:
 
 
 def _bucket(name: str) -> FakeBucket | None:
+    """Return a bucket of whatever account; None: there is none."""
     partition, account = s3_backends.bucket_accounts.get(name, ("", ""))
     return s3_backends[account][partition].buckets.get(name) if account else None
 
 
 def _backend(bucket: FakeBucket) -> S3Backend:
+    """Return the backend that holds a bucket."""
     return s3_backends[bucket.account_id][bucket.partition]
 
 

@@ -97,6 +97,7 @@ class Stores:
             yield tuple(place.split(".")), thaw(self._home.read(name), name=name)
 
     def _large(self, owner: Owner, kind: type) -> bool:
+        """Return whether a store is too large to be written with every request."""
         size, _ = self._written.get(_name(owner, kind), (0, b""))
         return size > _LARGE
 
@@ -107,6 +108,7 @@ class Stores:
 
 
 def _frozen(owner: Owner, kind: type, store: object) -> Frozen:
+    """Return a store as it is now, as bytes, with its record's name."""
     return Frozen((owner, kind), _name(owner, kind), freeze(store, left=LEFT_OUT))
 
 
@@ -118,5 +120,6 @@ def _persistent(state: State) -> Iterator[tuple[Owner, type, Any]]:
 
 
 def _name(owner: Owner, kind: type) -> str:
+    """Return the name of a store's record; it has the class's first address."""
     first = first_address(kind.__module__, kind.__qualname__)
     return f"{_FOLDER}/{first.removeprefix(f'{_PACKAGE}.')}/{'.'.join(owner)}"

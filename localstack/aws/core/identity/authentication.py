@@ -162,6 +162,7 @@ def _untimely(incoming: Incoming, signed: Signature | OldUrl, now: datetime) -> 
 
 
 def _clock_skew(signed_at: datetime, now: datetime) -> str:
+    """Return AWS's words for a signature that is too old or too new."""
     when = f"{signed_at:{_BASIC}}"
     if signed_at < now:
         return (
@@ -199,6 +200,7 @@ def _key_owner(stack: Stack, key: str) -> Known | None:
 
 
 def _key_of_session(session: Session) -> Known:
+    """Return the owner of a session key that the stack has issued."""
     caller = session.owner or Caller(session.key, session.token, role=session.role)
     return Known(
         secret=session.secret,
@@ -243,6 +245,7 @@ def sessions(stack: Stack) -> Sessions:
 
 
 def _check_unsigned(incoming: Incoming) -> AwsError | None:
+    """Return the error for an unsigned request; None: it reads what everybody may read."""
     environ = incoming.environ
     if _is_public(environ):
         return None
@@ -277,6 +280,7 @@ def _is_public(environ: Mapping[str, Any]) -> bool:
 
 
 def _error(incoming: Incoming, kind: str, message: str) -> AwsError:
+    """Return a refusal with the code and the status of the request's protocol."""
     code, status = _ERRORS[kind][_family(incoming)]
     model: Any = incoming.model
     rest = model is not None and model.service_model.protocol == "rest-json"

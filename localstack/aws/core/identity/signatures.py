@@ -70,10 +70,10 @@ def read(environ: Mapping[str, Any]) -> Signature | OldUrl | None:
     """
     header = environ.get("HTTP_AUTHORIZATION", "")
     if header:
-        return _of_header(header, environ)
+        return _signature_in_header(header, environ)
     query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
     if "X-Amz-Algorithm" in query or "X-Amz-Signature" in query:
-        return _of_query(query)
+        return _signature_in_query(query)
     if {"AWSAccessKeyId", "Signature", "Expires"} <= query.keys() and query["Expires"].isdecimal():
         token = query.get("x-amz-security-token", "")
         return OldUrl(
@@ -123,7 +123,8 @@ def unsigned_headers(signed: Signature, environ: Mapping[str, Any]) -> list[str]
     )
 
 
-def _of_header(header: str, environ: Mapping[str, Any]) -> Signature:
+def _signature_in_header(header: str, environ: Mapping[str, Any]) -> Signature:
+    """Return the signature in an Authorization header."""
     algorithm, _, rest = header.strip().partition(" ")
     if algorithm != ALGORITHM:
         raise Malformed(f"Unsupported AWS 'algorithm': '{algorithm}'. Please use {ALGORITHM}.")
@@ -157,7 +158,8 @@ def _basic(date: str) -> str:
         return ""
 
 
-def _of_query(query: Mapping[str, str]) -> Signature:
+def _signature_in_query(query: Mapping[str, str]) -> Signature:
+    """Return the signature in the query of a presigned URL."""
     if query.get("X-Amz-Algorithm") != ALGORITHM:
         raise Malformed(f"X-Amz-Algorithm only supports '{ALGORITHM}'.")
     required = (
@@ -189,6 +191,7 @@ def _of_query(query: Mapping[str, str]) -> Signature:
 def _signature(
     scope: str, headers: str, signature: str, date: str, *, token: str, expires: int | None = None
 ) -> Signature:
+    """Return a signature made of its parts, once they are checked."""
     words = scope.split("/")
     if len(words) < 5 or words[-1] != "aws4_request":
         raise Malformed(
@@ -221,6 +224,7 @@ def _signature(
 
 
 def _canonical(signed: Signature, environ: Mapping[str, Any], payload: str) -> bytes:
+    """Return the canonical request that Signature Version 4 hashes."""
     path, query = split(environ)
     if signed.service != "s3":
         path = quote(normalize_url_path(path), safe="/~")
@@ -249,10 +253,12 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _encoded(text: str) -> str:
+    """Return a text in the percent encoding that is signed."""
     return quote(unquote(text, "latin-1"), safe="-_.~", encoding="latin-1", errors="replace")
 
 
 def _header(environ: Mapping[str, Any], name: str) -> str:
+    """Return a header's value; "" where the request has none."""
     variable = name.upper().replace("-", "_")
     value = environ.get(f"HTTP_{variable}")
     if value is None and variable in ("CONTENT_TYPE", "CONTENT_LENGTH"):
@@ -276,6 +282,7 @@ def _payload(signed: Signature, environ: Mapping[str, Any]) -> str | None:
 
 @lru_cache(maxsize=256)
 def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+    """Return the key that signs, derived from the secret key for a day, a region and a service."""
     key = f"AWS4{secret}".encode()
     for part in (date, region, service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
@@ -294,6 +301,7 @@ def split(environ: Mapping[str, Any]) -> tuple[str, str]:
 
 class _OldSigner(HmacV1QueryAuth):  # type: ignore[misc]  # botocore has no types
     def _get_date(self) -> str:
+        """Return the time that stands in the URL, instead of a new one."""
         return str(self._expires)  # of the URL, not of one that is made now
 
 

@@ -95,6 +95,7 @@ class Access:
 
 
 def _statements(policy: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the statements of one of moto's policies."""
     statements = IAMPolicy(policy)._policy_json["Statement"]  # noqa: SLF001  the one place where moto knows a policy's default version
     yield from statements if isinstance(statements, list) else [statements]
 

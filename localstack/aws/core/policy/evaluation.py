@@ -163,6 +163,7 @@ def narrowed(resources: set[str]) -> tuple[str, ...]:
 
 
 def _is_covered(resource: str, others: set[str]) -> bool:
+    """Return whether a pattern among others stands for a resource."""
     return any(
         other.endswith("*") and other != resource and resource.startswith(other[:-1])
         for other in others
@@ -170,6 +171,7 @@ def _is_covered(resource: str, others: set[str]) -> bool:
 
 
 def _common(first: str, last: str) -> str:
+    """Return the beginning that two texts share."""
     return first[
         : next(
             (n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b),
@@ -185,6 +187,7 @@ def _kind(resource: str) -> str:
 
 
 def _last_cut(text: str) -> int:
+    """Return where a text can be cut: behind its last separator."""
     return max(text.rfind(mark) for mark in "/-_=.") + 1
 
 

@@ -65,6 +65,7 @@ def left_out(iam: IAMBackend) -> Left:
 
 
 def _add(iam: Any) -> None:
+    """Add all of AWS's managed policies to moto's IAM."""
     of_moto = json.loads(aws_managed_policies_data).items()
     policies = [
         AWSManagedPolicy.from_data(name, iam.account_id, iam.region_name, data)

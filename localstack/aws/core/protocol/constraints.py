@@ -59,6 +59,7 @@ def check(
 
 
 def _structure(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
+    """Yield the violations in a structure."""
     for name in shape.required_members:
         if value.get(name) is None:
             yield (
@@ -74,6 +75,7 @@ def _structure(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) ->
 
 
 def _value(shape: Shape, value: Any, path: str, rule: Rule) -> Iterator[str]:
+    """Yield the violations in a value."""
     broken = rule(shape, value)
     if broken:
         yield f"{_subject(shape, value)} at '{path}' failed to satisfy constraint: {broken}"
@@ -86,6 +88,7 @@ def _value(shape: Shape, value: Any, path: str, rule: Rule) -> Iterator[str]:
 
 
 def _list(shape: Shape, value: list[Any], path: str, rule: Rule) -> Iterator[str]:
+    """Yield the violations in a list."""
     if shape.member.type_name in _NESTED:
         for position, item in enumerate(value, 1):
             yield from _value(shape.member, item, f"{path}.{position}.member", rule)
@@ -97,6 +100,7 @@ def _list(shape: Shape, value: list[Any], path: str, rule: Rule) -> Iterator[str
 
 
 def _map(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
+    """Yield the violations in a map."""
     for part, items, what in ((shape.key, value, "keys"), (shape.value, value.values(), "value")):
         if part.type_name in _NESTED:
             for key, item in value.items():
@@ -149,6 +153,7 @@ def _rule(shape: Shape, value: Any) -> str | None:
 
 
 def _lenient(shape: Shape, value: Any) -> str | None:
+    """Return the first constraint that a value breaks and that moto checks, too."""
     return (
         _rule(shape, value)
         if isinstance(value, int | float) or shape.metadata.get("enum")
@@ -157,6 +162,7 @@ def _lenient(shape: Shape, value: Any) -> str | None:
 
 
 def _subject(shape: Shape, value: Any) -> str:
+    """Return a value as a violation names it; a secret one stays unnamed."""
     secret = isinstance(value, bytes) or shape.metadata.get("sensitive")
     return "Value" if secret else f"Value '{_text(value)}'"
 
@@ -171,5 +177,6 @@ def _text(value: Any) -> str:
 
 
 def _below(path: str, name: str) -> str:
+    """Return the path of a member."""
     member = name[0].lower() + name[1:]
     return f"{path}.{member}" if path else member

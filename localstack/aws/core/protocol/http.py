@@ -28,6 +28,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
     """A parser that takes S3's metadata names with an underscore, and announced empty bodies."""
 
     def parse_header(self, header_plus: bytes) -> None:
+        """Read the headers, with S3's metadata names that have an underscore."""
         metadata: dict[str, str] = {}
         lines = header_plus.split(b"\r\n")
         for position, line in enumerate(lines[1:], 1):
@@ -46,6 +47,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
 
 class _Task(HTTPChannel.task_class):  # type: ignore[misc]  # waitress has no types
     def get_environment(self) -> dict[str, Any]:
+        """Return the request's environment, with S3's metadata names as they were sent."""
         environ: dict[str, Any] = super().get_environment()
         if names := getattr(self.request, "metadata_names", None):
             environ["moto.preserved_header_names"] = names
@@ -73,6 +75,7 @@ class _ErrorTask(HTTPChannel.error_task_class):  # type: ignore[misc]  # waitres
     """
 
     def execute(self) -> None:
+        """Write the refusal."""
         request: Any = self.request
         error = request.error
         refusal = AwsError(
@@ -87,6 +90,7 @@ class _ErrorTask(HTTPChannel.error_task_class):  # type: ignore[misc]  # waitres
 
 
 def _environ(headers: dict[str, str]) -> dict[str, Any]:
+    """Return the part of an environment that tells for which API a request is."""
     return {
         "CONTENT_TYPE": headers.get("CONTENT_TYPE", ""),
         "HTTP_AUTHORIZATION": headers.get("AUTHORIZATION", ""),
@@ -94,6 +98,7 @@ def _environ(headers: dict[str, str]) -> dict[str, Any]:
 
 
 def _lowered(line: bytes) -> bytes:
+    """Return a header line with its name in lower case."""
     name, colon, value = line.partition(b":")
     return name.lower() + colon + value
 

@@ -51,6 +51,7 @@ def response(result: Mapping[str, Any]) -> tuple[tuple[tuple[str, str], ...], by
 
 @lru_cache(maxsize=1)
 def _model() -> OperationModel:
+    """Return botocore's model of InvokeEndpoint."""
     router: Any = get_service_router(SERVICE)
     model: OperationModel = router._service_model.operation_model("InvokeEndpoint")  # noqa: SLF001
     return model
@@ -72,6 +73,7 @@ def _response_headers() -> tuple[tuple[str, str], ...]:
 
 
 def _headers(shape: Any) -> tuple[tuple[str, str], ...]:
+    """Return the members of a shape that are headers, each with its header's name."""
     return tuple(
         (k, m.serialization["name"])
         for k, m in shape.members.items()

@@ -94,6 +94,8 @@ def _writer(shape: Any, outer_structures: tuple[str, ...]) -> Write:
 
 
 def _scalar(kind: type) -> Write:
+    """Return a function that writes values of one Python type."""
+
     def write(value: Any) -> Any:
         if type(value) is not kind:
             raise _Other
@@ -103,12 +105,15 @@ def _scalar(kind: type) -> Write:
 
 
 def _real(value: Any) -> float:
+    """Return a number as it is written."""
     if type(value) not in (float, int) or not isfinite(value):
         raise _Other
     return float(value)
 
 
 def _list(write: Write) -> Write:
+    """Return a function that writes lists."""
+
     def write_all(value: Any) -> Any:
         if type(value) is not list:
             raise _Other
@@ -118,6 +123,7 @@ def _list(write: Write) -> Write:
 
 
 def _structure(shape: Any, outer_structures: tuple[str, ...]) -> Write:
+    """Return a function that writes structures."""
     members = [
         (
             key,
@@ -140,4 +146,5 @@ def _structure(shape: Any, outer_structures: tuple[str, ...]) -> Write:
 
 
 def _other(_: Any) -> Any:
+    """Refuse a value that only moto's serializer can write."""
     raise _Other

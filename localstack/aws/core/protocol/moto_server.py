@@ -42,6 +42,7 @@ class _Dispatcher(DomainDispatcherApplication):
 
 @lru_cache(maxsize=256)  # a listing of moto's folder and 250 patterns otherwise, for every request
 def _backend(host: str) -> Any:
+    """Return moto's service for a host, by its name or by its pattern."""
     if host in list_of_moto_modules():
         return host
     for backend, pattern in backend_url_patterns:
@@ -62,6 +63,7 @@ class _ObjectsRequest(BackendRequest):
 
 
 def _backend_app(service: Any) -> Any:
+    """Return moto's application for a service."""
     app = create_backend_app(service)
     if service == "s3":
         app.request_class = _ObjectsRequest
@@ -160,6 +162,7 @@ def call(app: Any, environ: dict[str, Any]) -> Answer:
 
 
 def _error_code(status: int, headers: list[tuple[str, str]], body: bytes) -> str | None:
+    """Return the error code in an answer; None: it is no error."""
     if status < 400:
         return None
     for key, value in headers:

@@ -48,6 +48,7 @@ def _properties(pattern: str) -> str:
 
 
 def _within_class(text: str) -> bool:
+    """Return whether the end of a pattern's beginning is within a class."""
     plain = re.sub(r"\\.", "", text)
     return plain.rfind("[") > plain.rfind("]")
 

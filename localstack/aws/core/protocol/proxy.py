@@ -49,11 +49,13 @@ class Proxy:
             return self._variables
 
     def close(self) -> None:
+        """Close the proxy, if it runs."""
         with self._lock:
             self._close()
             self._close = lambda: None
 
     def _begin(self) -> dict[str, str]:
+        """Start the proxy in a thread of its own, and return its variables."""
         authority = Authority(self._stack.home / "authority", "Isthmus offline AWS", ["http/1.1"])
         loop = asyncio.new_event_loop()
         threading.Thread(target=_run, args=(loop,), name="proxy", daemon=True).start()
@@ -111,6 +113,7 @@ class _Connect(asyncio.Protocol):
             self._refuse("431 Request Header Fields Too Large", "a CONNECT has 16 KiB at most here")
 
     def _lead(self, words: list[str]) -> None:
+        """Connect the client with its host, or with the stack."""
         if len(words) != 3 or words[0] != "CONNECT":
             self._refuse(
                 "405 Method Not Allowed",
@@ -125,11 +128,13 @@ class _Connect(asyncio.Protocol):
         self._loop.create_task(work).add_done_callback(partial(_abort_on_error, self._transport))
 
     async def _stack_at(self, secure: Any) -> asyncio.Protocol:
+        """Return a connection to the stack for the client's decrypted bytes."""
         host, _, port = self._stack.url.removeprefix("http://").rpartition(":")
         inner, _ = await self._loop.create_connection(lambda: Pipe(secure), host, int(port))
         return Pipe(inner)
 
     def _refuse(self, status: str, words: str) -> None:
+        """Answer a refusal, and close the connection."""
         body = f"{words}\n".encode()
         self._transport.write(
             f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n".encode()

@@ -234,6 +234,7 @@ class _Shaped(Exception):
 
 
 def _serialized(incoming: Incoming, result: object) -> Answer:
+    """Return a result or an error in the operation's protocol."""
     if incoming.model is None:
         raise ValueError("an operation without a model cannot be answered")
     protocol = _protocol(incoming)
@@ -252,6 +253,7 @@ def _serialized(incoming: Incoming, result: object) -> Answer:
 
 
 def _plain_refusal(incoming: Incoming, error: AwsError) -> Answer:
+    """Return an error of a request without a model, in its kind of request's shape."""
     status = error.status or 400
     if "json" in incoming.environ.get("CONTENT_TYPE", "") or incoming.service.startswith(
         "sagemaker"
@@ -275,6 +277,7 @@ def _plain_refusal(incoming: Incoming, error: AwsError) -> Answer:
 
 
 def _protocol(incoming: Incoming) -> str:
+    """Return the protocol of a request, of those that its service has."""
     if incoming.model is None or incoming.request is None:
         raise ValueError("a request without a model has no protocol")
     service_model: Any = incoming.model.service_model
@@ -284,6 +287,7 @@ def _protocol(incoming: Incoming) -> str:
 
 
 def _aware(value: Any) -> datetime:
+    """Return a timestamp of any form as an aware time."""
     parsed: datetime = parse_timestamp(value)
     return parsed.astimezone(UTC)
 
@@ -309,11 +313,13 @@ def credential(environ: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def _token(environ: Mapping[str, Any]) -> str:
+    """Return the session token of a request; "": there is none."""
     query = parse_qs(environ.get("QUERY_STRING", "")).get("X-Amz-Security-Token", [""])[0]
     return str(environ.get("HTTP_X_AMZ_SECURITY_TOKEN") or query)
 
 
 def _service(signed: str, path: str, target: str) -> str:
+    """Return botocore's name of the service that a request is for."""
     if signed == "timestream":  # two services, and one path for all of their operations
         operations: Any = get_service_model("timestream-query").operation_names
         return "timestream-query" if target in operations else "timestream-write"

@@ -87,10 +87,12 @@ class Scaling:
         self.lock = threading.RLock()
 
     def policies_of(self, resource: str) -> list[Policy]:
+        """Return the policies of a target."""
         return [policy for policy in list(self.policies.values()) if policy.resource == resource]
 
 
 def refusal(message: str) -> AwsError:
+    """Return the error for a request that the service refuses."""
     return AwsError("ValidationException", message)
 
 
@@ -131,6 +133,7 @@ def names(resource: str) -> tuple[str, str]:
 
 
 def missing(what: str, params: dict[str, Any], *more: str) -> AwsError:
+    """Return the error for something that does not exist."""
     place = f"service namespace: {params['ServiceNamespace']}, resource ID: {params['ResourceId']}"
     named = "".join(f", {words}" for words in more)
     return AwsError(
@@ -154,4 +157,5 @@ def page(
 
 
 def common(resource: str) -> dict[str, Any]:
+    """Return the members that every description has."""
     return {"ServiceNamespace": NAMESPACE, "ResourceId": resource, "ScalableDimension": DIMENSION}

@@ -49,6 +49,7 @@ def due(expression: str, zone: ZoneInfo, start: datetime) -> Due:
 
 
 def _moment(text: str, zone: ZoneInfo) -> datetime:
+    """Return the time in at()."""
     try:
         return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=zone).astimezone(UTC)
     except ValueError as error:
@@ -56,10 +57,12 @@ def _moment(text: str, zone: ZoneInfo) -> datetime:
 
 
 def _once(moment: datetime) -> Due:
+    """Return the schedule of a single time."""
     return lambda after: moment if moment > after else None
 
 
 def _rate(text: str) -> timedelta:
+    """Return the span in rate()."""
     match = re.fullmatch(r"([1-9]\d*) (minute|hour|day)(s?)", text)
     if match is None or (match[1] == "1") == bool(match[3]):
         raise ValueError(f"{text!r} is no rate such as 1 hour or 5 minutes")
@@ -67,10 +70,12 @@ def _rate(text: str) -> timedelta:
 
 
 def _every(span: timedelta, start: datetime) -> Due:
+    """Return the schedule of a rate."""
     return lambda after: start + span * max(1, (after - start) // span + 1)
 
 
 def _by_cron(text: str, zone: ZoneInfo) -> Due:
+    """Return the schedule of a cron expression."""
     parts = text.split()
     if len(parts) != len(_FIELDS):
         raise ValueError(f"{text!r} has {len(parts)} fields, not {len(_FIELDS)}")
@@ -96,6 +101,7 @@ def _by_cron(text: str, zone: ZoneInfo) -> Due:
 
 
 def _values(text: str, name: str, low: int, high: int, names: tuple[str, ...]) -> frozenset[int]:
+    """Return the numbers of one field of a cron expression."""
     if re.search(r"#|(^|\d)[LW]|[LW]$", text) and not set(re.split("[,-]", text.lower())) <= set(
         names
     ):

@@ -53,6 +53,7 @@ def declared_in(stack: Any) -> Iterator[tuple[str, Placeholder, Properties]]:
 
 
 def _resolve(stack: Any, placeholder: Placeholder, logical: str, written: Properties) -> Properties:
+    """Return a resource's properties without references, with the stack's tags."""
     clean_json = cloudformation_parsing().clean_json
     properties = resources.typed(
         type(placeholder), logical, clean_json(written, stack.resource_map)
@@ -110,6 +111,7 @@ def _replace(
     placeholder: Placeholder,
     properties: Properties,
 ) -> None:
+    """Make a resource anew under another name; the old one goes later."""
     name = properties.get(placeholder.name_property())
     back = next(
         (
@@ -144,6 +146,7 @@ def _resource(
 
 
 def _make(ctx: Context, managed: Managed, placeholder: Placeholder, new: Resource) -> None:
+    """Create a resource, and let its placeholder have its name."""
     resources.create(ctx, new)
     managed.resources[new.logical], placeholder.name = new, new.name
 

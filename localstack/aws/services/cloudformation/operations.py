@@ -101,6 +101,7 @@ def describe_stacks(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _prepare(ctx: Context, params: dict[str, Any], *, sets: bool = False) -> None:
+    """Let moto find the placeholders, and check the request's template."""
     templates.show_placeholders(moto_answers=ctx.moto_answers)
     templates.check(ctx, params, sets=sets)
 

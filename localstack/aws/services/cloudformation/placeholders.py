@@ -34,6 +34,7 @@ def only_in(stack: str) -> Iterator[None]:
 
 
 def refusal(kinds: set[str]) -> AwsError:
+    """Return the error for kinds of resources that are not made here."""
     text = (
         f"the AWS stack does not make {', '.join(sorted(kinds))} by CloudFormation here; "
         "CloudFormation does. Make them by SageMaker's API"
@@ -60,6 +61,7 @@ class Placeholder(CloudFormationModel):
 
     @classmethod
     def name_property(cls) -> str:
+        """Return the property that names the resource."""
         return f"{cls.resource}Name"
 
     @classmethod

@@ -68,6 +68,7 @@ def typed(kind: type[Placeholder], logical: str, properties: Properties) -> Prop
 
 
 def _member(kind: type[Placeholder], name: str) -> Any:
+    """Return the shape of a property."""
     operations = [
         f"Create{kind.resource}",
         *(["UpdateEndpoint"] if kind.resource == "Endpoint" else []),
@@ -79,12 +80,14 @@ def _member(kind: type[Placeholder], name: str) -> Any:
 
 
 def _members(operation: str) -> Mapping[str, Any]:
+    """Return the members of an operation's input."""
     shape: Any = operation_model("sagemaker", operation).input_shape  # botocore has no types
     members: Mapping[str, Any] = shape.members
     return members
 
 
 def _typed(shape: Any, value: Any, path: str) -> Any:
+    """Return a value as its shape takes it."""
     if shape.type_name == "structure":
         if not isinstance(value, dict):
             raise ValueError(f"#/{path}: expected type: JSONObject, found: {type(value).__name__}")
@@ -105,6 +108,7 @@ def _typed(shape: Any, value: Any, path: str) -> Any:
 
 
 def _scalar(kind: str, value: Any, path: str) -> Any:
+    """Return a single value in its shape's type."""
     if kind in ("integer", "long"):
         return int(value)
     if kind in ("float", "double"):
@@ -118,6 +122,7 @@ def _scalar(kind: str, value: Any, path: str) -> Any:
 
 
 def create(ctx: Context, resource: Resource) -> None:
+    """Create a resource."""
     properties = {
         name: value for name, value in resource.properties.items() if name not in _OF_UPDATES
     }
@@ -147,6 +152,7 @@ def update(ctx: Context, resource: Resource) -> None:
 
 
 def retag(ctx: Context, arn: str, previous: Properties, new_properties: Properties) -> None:
+    """Change the tags of a resource."""
     old, new = (
         {tag["Key"]: tag["Value"] for tag in properties.get("Tags", ())}
         for properties in (previous, new_properties)
@@ -203,6 +209,7 @@ def _name_parameter(resource: Resource) -> Properties:
 
 
 def _describe(ctx: Context, resource: Resource) -> dict[str, Any] | None:
+    """Return the description of a resource; None: it does not exist."""
     try:
         return _request(ctx, f"Describe{resource.kind.resource}", _name_parameter(resource))
     except ClientError:
@@ -210,6 +217,11 @@ def _describe(ctx: Context, resource: Resource) -> dict[str, Any] | None:
 
 
 def _call(ctx: Context, resource: Resource, verb: str, params: Properties) -> None:
+    """Call an operation on a resource.
+
+    Raises:
+        Failure: SageMaker refuses it.
+    """
     try:
         _request(ctx, f"{verb}{resource.kind.resource}", params)
     except ClientError as error:
@@ -223,5 +235,6 @@ def _call(ctx: Context, resource: Resource, verb: str, params: Properties) -> No
 
 
 def _request(ctx: Context, operation: str, params: Properties) -> dict[str, Any]:
+    """Call an operation of SageMaker."""
     answer: dict[str, Any] = getattr(ctx.client("sagemaker"), xform_name(operation))(**params)
     return answer

@@ -24,6 +24,7 @@ _AGAIN = 0.2  # seconds between two looks at an endpoint that is under way
 
 
 def managed_of(ctx: Context, stack: Any) -> Managed | None:
+    """Return the record of a stack; None: it has no resources of SageMaker."""
     return ctx.store(Stacks).by_id.get(stack.stack_id) if stack is not None else None
 
 
@@ -58,9 +59,10 @@ def begin(
 
 
 def delete(ctx: Context, managed: Managed, retained: list[str]) -> None:
+    """Begin to delete a stack."""
     with managed.lock:  # or what is under way could still say that it is complete
         managed.retained = frozenset(retained)
-        _say(ctx, managed, "DELETE_IN_PROGRESS", "User Initiated")
+        _set_status(ctx, managed, "DELETE_IN_PROGRESS", "User Initiated")
         _go_on(ctx, managed, "DELETE")
 
 
@@ -91,6 +93,7 @@ def show(ctx: Context) -> None:
 
 
 def _go_on(ctx: Context, managed: Managed, verb: str) -> None:
+    """Begin a change, and watch it if it does not end at once."""
     with managed.lock:
         managed.verb, managed.caller = verb, ctx.caller
         if verb != "DELETE":
@@ -102,6 +105,7 @@ def _go_on(ctx: Context, managed: Managed, verb: str) -> None:
 
 
 def _watch(ctx: Context, managed: Managed) -> None:
+    """Look at a change until it ends."""
     while managed.verb and not ctx.stopping.wait(_AGAIN):
         settle(ctx, managed)
 
@@ -133,28 +137,29 @@ def _apply(ctx: Context, managed: Managed) -> str | None:
     bringing.clean(ctx, managed)
     if managed.replaced:
         return None
-    _say(ctx, managed, f"{managed.verb}_COMPLETE", managed.reason)
+    _set_status(ctx, managed, f"{managed.verb}_COMPLETE", managed.reason)
     return ""
 
 
 def _fail(ctx: Context, managed: Managed, failure: Failure) -> str:
+    """Note a failure, and return what follows: a rollback, or nothing."""
     verb, happened = managed.verb, "create" if managed.verb == "CREATE" else "update"
-    _event(ctx, managed, failure.logical, f"{happened.upper()}_FAILED", failure.reason)
+    _add_event(ctx, managed, failure.logical, f"{happened.upper()}_FAILED", failure.reason)
     reason = f"The following resource(s) failed to {happened}: [{failure.logical}]."
     if verb == "UPDATE_ROLLBACK":
-        _say(ctx, managed, "UPDATE_ROLLBACK_FAILED", reason)
+        _set_status(ctx, managed, "UPDATE_ROLLBACK_FAILED", reason)
         return ""
     if managed.disable_rollback:
-        _say(ctx, managed, f"{verb}_FAILED", reason)
+        _set_status(ctx, managed, f"{verb}_FAILED", reason)
         return ""
     if verb == "UPDATE":
-        _say(ctx, managed, "UPDATE_ROLLBACK_IN_PROGRESS", reason)
+        _set_status(ctx, managed, "UPDATE_ROLLBACK_IN_PROGRESS", reason)
         _go_back(ctx, managed)
         return "UPDATE_ROLLBACK"
     if managed.on_failure == "DELETE":
-        _say(ctx, managed, "DELETE_IN_PROGRESS", reason)
+        _set_status(ctx, managed, "DELETE_IN_PROGRESS", reason)
         return "DELETE"
-    _say(ctx, managed, "ROLLBACK_IN_PROGRESS", f"{reason} Rollback requested by user.")
+    _set_status(ctx, managed, "ROLLBACK_IN_PROGRESS", f"{reason} Rollback requested by user.")
     return "ROLLBACK"
 
 
@@ -183,8 +188,8 @@ def _remove(ctx: Context, managed: Managed) -> str | None:
             if not resources.remove(ctx, resource):
                 return None
         except Failure as failure:
-            _event(ctx, managed, failure.logical, "DELETE_FAILED", failure.reason)
-            _say(
+            _add_event(ctx, managed, failure.logical, "DELETE_FAILED", failure.reason)
+            _set_status(
                 ctx,
                 managed,
                 f"{managed.verb}_FAILED",
@@ -204,13 +209,14 @@ def _remove_from_moto(ctx: Context, managed: Managed) -> str:
             ctx.store(Stacks).by_id.pop(managed.id, None)
         else:
             _empty(stack_of(ctx, managed.id))
-            _say(ctx, managed, "ROLLBACK_COMPLETE", managed.reason)
+            _set_status(ctx, managed, "ROLLBACK_COMPLETE", managed.reason)
     except Exception as error:  # noqa: BLE001  moto's are of every kind
-        _say(ctx, managed, f"{managed.verb}_FAILED", str(error))
+        _set_status(ctx, managed, f"{managed.verb}_FAILED", str(error))
     return ""
 
 
 def _empty(stack: Any) -> None:
+    """Delete all of moto's resources of a stack."""
     with SERIAL:
         stack.resource_map.delete()
         stack.resource_map._resource_json_map = {}  # noqa: SLF001  moto would make again what it is asked to list
@@ -226,7 +232,8 @@ _STEPS: dict[str, Callable[[Context, Managed], str | None]] = {
 }
 
 
-def _say(ctx: Context, managed: Managed, status: str, reason: str | None) -> None:
+def _set_status(ctx: Context, managed: Managed, status: str, reason: str | None) -> None:
+    """Set a stack's status, and note it as an event."""
     managed.status, managed.reason = status, reason
     stack = stack_of(ctx, managed.id)
     with SERIAL:
@@ -234,7 +241,8 @@ def _say(ctx: Context, managed: Managed, status: str, reason: str | None) -> Non
         stack._add_stack_event(status, resource_status_reason=reason)  # noqa: SLF001  moto's own way
 
 
-def _event(ctx: Context, managed: Managed, logical: str, status: str, reason: str) -> None:
+def _add_event(ctx: Context, managed: Managed, logical: str, status: str, reason: str) -> None:
+    """Note an event of a resource."""
     stack = stack_of(ctx, managed.id)
     resource = stack.resource_map[logical]
     with SERIAL:

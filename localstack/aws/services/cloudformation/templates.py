@@ -50,6 +50,7 @@ def show_placeholders(*, moto_answers: bool) -> None:
 
 
 def _template(ctx: Context, params: dict[str, Any]) -> str:
+    """Return the text of a request's template; "": the request has none."""
     if params.get("TemplateBody"):
         return str(params["TemplateBody"])
     if not params.get("TemplateURL"):

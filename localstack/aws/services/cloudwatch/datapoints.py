@@ -21,6 +21,7 @@ from .statistics import Summary, floor, periods, statistic
 
 
 def backend(ctx: Context) -> CloudWatchBackend:
+    """Return moto's CloudWatch of a context's account and region."""
     of_region: CloudWatchBackend = cloudwatch_backends[ctx.account][ctx.region]
     return of_region
 
@@ -69,6 +70,7 @@ def young(ctx: Context, namespace: str, end: datetime) -> bool:
 
 
 def unit_of(ctx: Context, namespace: str, name: str) -> str | None:
+    """Return the unit of a metric; None: it is not known."""
     if namespace == sagemaker.NAMESPACE and name in sagemaker.UNITS:
         return sagemaker.UNITS[name]
     return next(
@@ -91,6 +93,7 @@ class _Query(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _points(ctx: Context, query: _Query) -> Iterator[tuple[datetime, float | Summary]]:
+    """Yield the datapoints of a metric."""
     if query.namespace == sagemaker.NAMESPACE and query.unit in (
         None,
         sagemaker.UNITS.get(query.name),
@@ -102,6 +105,7 @@ def _points(ctx: Context, query: _Query) -> Iterator[tuple[datetime, float | Sum
 def _custom_points(
     data: Iterable[Any], query: _Query
 ) -> Iterator[tuple[datetime, float | Summary]]:
+    """Yield the datapoints that were put."""
     for datum in list(data):
         if (
             datum.namespace != query.namespace
@@ -122,6 +126,7 @@ def _custom_points(
 
 
 def _check(period: int) -> None:
+    """Check a period."""
     if period not in (1, 5, 10, 20, 30) and (period < 60 or period % 60):
         raise AwsError(
             "InvalidParameterValue",

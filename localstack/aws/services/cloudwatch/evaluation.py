@@ -98,6 +98,7 @@ def _reason(
     decisive: int,
     filled: int,
 ) -> str:
+    """Return CloudWatch's words for a state."""
     if not values:
         return "Insufficient Data: no datapoints were received."
     words = {"GreaterThan": "greater than", "LessThan": "less than"}

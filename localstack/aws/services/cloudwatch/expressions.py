@@ -32,6 +32,7 @@ def evaluate(text: str, series: Mapping[str, Series]) -> dict[datetime, float]:
 
 
 def _walk(node: ast.expr, series: Mapping[str, Series], text: str) -> dict[datetime, float] | float:
+    """Return the value of a part of an expression."""
     match node:
         case ast.Name(id=name) if name in series:
             return dict(series[name])
@@ -65,6 +66,7 @@ def _walk(node: ast.expr, series: Mapping[str, Series], text: str) -> dict[datet
 def _combine(
     op: ast.operator, left: dict[datetime, float] | float, right: dict[datetime, float] | float
 ) -> dict[datetime, float] | float:
+    """Return the result of an operator on two series, or a series and a number."""
     if not isinstance(left, dict) and not isinstance(right, dict):
         single = _apply(op, left, right)
         if single is None:
@@ -84,6 +86,7 @@ def _combine(
 
 
 def _apply(op: ast.operator, left: float, right: float) -> float | None:
+    """Return the result of an operator on two numbers; None: there is none."""
     try:
         match op:
             case ast.Add():

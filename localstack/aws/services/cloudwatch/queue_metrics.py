@@ -150,6 +150,7 @@ def _size_per_instance(level: Level) -> float | None:
 
 
 def _age(level: Level, moment: datetime) -> float:
+    """Return the seconds that the oldest request has waited."""
     return (moment - level.oldest).total_seconds() if level.oldest else 0.0
 
 

@@ -101,6 +101,7 @@ def periods(
 
 
 def _basic(name: str, points: Datapoints) -> float | None:
+    """Return a basic statistic; None: there are no datapoints."""
     if not points.count:
         return None
     match name:

@@ -45,6 +45,7 @@ class Source(NamedTuple):
     config: str  # the endpoint configuration that the variant is of
 
     def has(self, dimensions: Mapping[str, str]) -> bool:
+        """Return whether the variant has these dimensions."""
         return all(
             dimensions.get(name, value) == value
             for name, value in zip(_DIMENSIONS, self, strict=True)
@@ -66,6 +67,7 @@ class Variants:
         self._lock = threading.Lock()
 
     def minute(self, source: Source, number: int) -> Minute:
+        """Return the calls of a variant in a minute."""
         minutes = self.of.get(source)
         minute = minutes.get(number) if minutes is not None else None
         if minute is not None:
@@ -195,6 +197,7 @@ def metrics(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _values(minute: Minute, metric: str) -> list[float]:
+    """Return the values of a metric in a minute."""
     if metric in _OF_STATUS:
         function = _OF_STATUS[metric]
         return [float(function(status)) for status in list(minute.statuses)]

@@ -176,6 +176,7 @@ def _without_key(
 
 
 def _put_back(table: Any, places: Sequence[DynamoType | None], previous: Any) -> None:
+    """Restore an item as it was before an update."""
     if previous is not None:
         table.get_item(*places).attrs = previous.attrs
     elif table.get_item(*places) is not None:
@@ -183,6 +184,11 @@ def _put_back(table: Any, places: Sequence[DynamoType | None], previous: Any) ->
 
 
 def _table(ctx: Context, name: str) -> Any:
+    """Return moto's table.
+
+    Raises:
+        AwsError: There is none, or it is not ready yet.
+    """
     table = dynamodb_backends[ctx.account][ctx.region].tables.get(name)
     if table is None or _is_making(ctx, name):
         raise AwsError("ResourceNotFoundException", "Requested resource not found")
@@ -190,6 +196,7 @@ def _table(ctx: Context, name: str) -> Any:
 
 
 def _with_status(ctx: Context, answer: dict[str, Any], field: str) -> dict[str, Any]:
+    """Return an answer whose table is CREATING while it is being made."""
     table = answer[field]
     return (
         {**answer, field: {**table, "TableStatus": "CREATING"}}
@@ -199,11 +206,13 @@ def _with_status(ctx: Context, answer: dict[str, Any], field: str) -> dict[str, 
 
 
 def _is_making(ctx: Context, name: str) -> bool:
+    """Return whether a table is still being made."""
     ready = ctx.store(Tables).ready.get(name)
     return ready is not None and ctx.clock.now() < ready
 
 
 def _name(params: dict[str, Any]) -> str:
+    """Return the name of the table that a request is about."""
     return _plain_name(params["TableName"])
 
 

@@ -129,6 +129,7 @@ def objects(plan: Plan, records: list[Record], now: datetime) -> list[Object]:
 
 
 def _split(plan: Plan, records: list[Record]) -> list[Record]:
+    """Return the records that records hold."""
     if plan.split is None:
         return records
     parts: list[Record] = []
@@ -149,6 +150,7 @@ def _split(plan: Plan, records: list[Record]) -> list[Record]:
 
 
 def _keys(extract: jq.Filter, record: Record) -> dict[str, str]:
+    """Return the partition keys of a record."""
     values = extract(json.loads(record.data))
     keys = {}
     for name, value in values.items():
@@ -159,6 +161,7 @@ def _keys(extract: jq.Filter, record: Record) -> dict[str, str]:
 
 
 def _encoded(plan: Plan, records: list[Record], failures: list[Failure]) -> tuple[bytes, int]:
+    """Return the content of an object, and the number of its records."""
     if plan.schema is not None:
         return _parquet(plan.schema, plan.codec, records, failures)
     data = b"".join(record.data + plan.delimiter for record in records)
@@ -171,6 +174,7 @@ def _parquet(
     records: list[Record],
     failures: list[Failure],
 ) -> tuple[bytes, int]:
+    """Return the content of a Parquet object, and the number of its records."""
     import pyarrow.parquet as pq
 
     columns = _Columns(schema)
@@ -241,6 +245,7 @@ class _Columns:
 
 
 def _name(plan: Plan, now: datetime, *, plain: bool = False) -> str:
+    """Return the name of an object."""
     ending = (
         ".parquet"
         if plan.schema is not None and not plain
@@ -252,6 +257,7 @@ def _name(plan: Plan, now: datetime, *, plain: bool = False) -> str:
 
 
 def _error_objects(plan: Plan, failures: list[Failure], now: datetime) -> list[Object]:
+    """Return the objects with records that could not be delivered."""
     by_kind: dict[str, list[Failure]] = defaultdict(list)
     for failure in failures:
         by_kind[failure.kind].append(failure)
@@ -267,6 +273,7 @@ def _error_objects(plan: Plan, failures: list[Failure], now: datetime) -> list[O
 
 
 def _line(failure: Failure, now: datetime) -> Mapping[str, Any]:
+    """Return the line of a failure."""
     return {
         "attemptsMade": 1,
         "arrivalTimestamp": int(failure.record.arrived.timestamp() * 1000),

@@ -11,6 +11,11 @@ from .errors import invalid
 
 
 def check(destination: dict[str, Any]) -> None:
+    """Check the configuration of a destination.
+
+    Raises:
+        AwsError: Firehose refuses it.
+    """
     dynamic = destination.get("DynamicPartitioningConfiguration", {}).get("Enabled", False)
     keys = _check_processors(destination)
     if dynamic and keys is None:
@@ -57,6 +62,7 @@ def _check_processors(destination: dict[str, Any]) -> frozenset[str] | None:
 
 
 def _processors(destination: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the processors of a destination, if processing is enabled."""
     processing = destination.get("ProcessingConfiguration", {})
     processors: list[dict[str, Any]] = (
         processing.get("Processors", []) if processing.get("Enabled", False) else []
@@ -65,6 +71,7 @@ def _processors(destination: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _parameter(processor: dict[str, Any], name: str) -> str | None:
+    """Return a parameter of a processor; None: it has none."""
     return next(
         (
             p["ParameterValue"]
@@ -92,6 +99,7 @@ def current(ctx: Context, name: str) -> dict[str, Any] | None:
 
 
 def plan(ctx: Context, name: str, destination: dict[str, Any]) -> delivery.Plan:
+    """Return the plan of a delivery stream's records."""
     query, delimiter, split = None, b"", None
     for processor in _processors(destination):
         if processor["Type"] == "MetadataExtraction":

@@ -37,6 +37,8 @@ def compile_filter(query: str) -> Filter:
 
 
 class _Reader:
+    """A parser of a query, which makes functions of its parts."""
+
     def __init__(self, query: str) -> None:
         self.query = query
         self.tokens: list[tuple[str, str]] = []
@@ -54,49 +56,61 @@ class _Reader:
         self.index = 0
 
     def peek(self) -> str | None:
+        """Return the next word; None: there is none."""
         return self.tokens[self.index][1] if self.index < len(self.tokens) else None
 
     def next(self) -> tuple[str, str]:
+        """Pass a word, and return its kind and itself."""
         if self.index >= len(self.tokens):
             raise JqError(f"jq: syntax error, unexpected end of {self.query!r}")
         self.index += 1
         return self.tokens[self.index - 1]
 
     def accept(self, word: str) -> bool:
+        """Pass a word if it comes next. Return whether it did."""
         if self.peek() == word:
             self.index += 1
             return True
         return False
 
     def expect(self, word: str) -> None:
+        """Pass a word.
+
+        Raises:
+            JqError: Another one comes next.
+        """
         if not self.accept(word):
             raise JqError(f"jq: syntax error, expected {word!r} in {self.query!r}")
 
     def pipe(self) -> Filter:
+        """Read filters with | between them."""
         left = self.alternative()
         while self.accept("|"):
-            left = _after(left, self.alternative())
+            left = _piped(left, self.alternative())
         return left
 
     def alternative(self) -> Filter:
+        """Read filters with // between them."""
         left = self.postfix()
         while self.accept("//"):
-            left = _or(left, self.postfix())
+            left = _alternative(left, self.postfix())
         return left
 
     def postfix(self) -> Filter:
+        """Read a filter with what follows it: .name, [...] and ?."""
         term = self.primary()
         while self.peek() in (".", "[", "?"):
             if self.accept("?"):
                 term = _quiet(term)
             elif self.accept("["):
-                term = _after(term, self._bracket())
+                term = _piped(term, self._bracket())
             else:
                 self.expect(".")
-                term = _after(term, self._bracket() if self.accept("[") else _field(self._name()))
+                term = _piped(term, self._bracket() if self.accept("[") else _field(self._name()))
         return term
 
     def primary(self) -> Filter:  # noqa: PLR0911  one line a kind
+        """Read a path, a text, a number, an object, a function or a bracket."""
         kind, word = self.next()
         if word == ".":
             following = self.tokens[self.index] if self.index < len(self.tokens) else ("", "")
@@ -141,6 +155,7 @@ class _Reader:
         )
 
     def _object(self) -> Filter:
+        """Read the fields of an object."""
         fields: list[tuple[str, Filter]] = []
         while not self.accept("}"):
             name = self._name()
@@ -150,6 +165,7 @@ class _Reader:
         return lambda value: {name: inner(value) for name, inner in fields}
 
     def _word(self, name: str) -> Filter:
+        """Read a function or a constant."""
         if name in ("null", "true", "false"):
             constant = json.loads(name)
             return lambda _value: constant
@@ -166,11 +182,14 @@ class _Reader:
         return lambda value: function(value, *(argument(value) for argument in arguments))
 
 
-def _after(first: Filter, then: Filter) -> Filter:
+def _piped(first: Filter, then: Filter) -> Filter:
+    """Return a filter that applies one after another."""
     return lambda value: then(first(value))
 
 
-def _or(first: Filter, other: Filter) -> Filter:
+def _alternative(first: Filter, other: Filter) -> Filter:
+    """Return a filter that falls back on another one."""
+
     def apply(value: Any) -> Any:
         try:
             result = first(value)
@@ -182,6 +201,8 @@ def _or(first: Filter, other: Filter) -> Filter:
 
 
 def _quiet(inner: Filter) -> Filter:
+    """Return a filter whose errors are null."""
+
     def apply(value: Any) -> Any:
         try:
             return inner(value)
@@ -192,6 +213,8 @@ def _quiet(inner: Filter) -> Filter:
 
 
 def _field(name: str) -> Filter:
+    """Return a filter that gives a field of an object."""
+
     def apply(value: Any) -> Any:
         if value is None:
             return None
@@ -215,10 +238,12 @@ def _text(word: str) -> Filter:
 
 
 def _string(value: Any) -> str:
+    """Return a value as text."""
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
 def _number(value: Any) -> float:
+    """Return a value as a number."""
     try:
         number = float(value)
     except (TypeError, ValueError) as error:

@@ -143,6 +143,7 @@ def _record_id() -> str:
 
 
 def _put(ctx: Context, stream: Stream, records: list[bytes]) -> None:
+    """Put records into a stream."""
     for data in records:
         if len(data) > _LARGEST:
             raise AwsError("ValidationException", f"a record has at most {_LARGEST} bytes", 400)
@@ -164,6 +165,7 @@ def _meet_fault(ctx: Context, stream: Stream, name: str) -> None:
 
 
 def _add(stream: Stream, records: list[delivery.Record]) -> None:
+    """Add records to a stream's buffer."""
     stream.pending.extend(records)
     stream.size += sum(len(record.data) for record in records)
 

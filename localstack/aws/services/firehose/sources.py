@@ -13,6 +13,7 @@ from .errors import invalid
 
 
 def shards(ctx: Context, arn: str) -> list[str]:
+    """Return the names of a Kinesis stream's shards."""
     try:
         return [
             shard["ShardId"]
@@ -35,6 +36,7 @@ def latest(ctx: Context, arn: str) -> dict[str, str]:
 
 
 def read(ctx: Context, arn: str, positions: dict[str, str]) -> list[Record]:
+    """Return the records that follow the positions, and move the positions."""
     return [
         record for shard in shards(ctx, arn) for record in _read_shard(ctx, arn, shard, positions)
     ]
@@ -64,5 +66,6 @@ def _read_shard(ctx: Context, arn: str, shard: str, positions: dict[str, str]) -
 
 
 def _arrival(record: dict[str, Any], now: datetime) -> datetime:
+    """Return when a record arrived."""
     arrival: datetime | None = record.get("ApproximateArrivalTimestamp")
     return arrival.astimezone(now.tzinfo) if arrival is not None else now

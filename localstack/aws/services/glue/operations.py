@@ -64,6 +64,7 @@ def search_tables(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tables(ctx: Context) -> Iterator[dict[str, Any]]:
+    """Yield every table of every database."""
     glue = ctx.client("glue")
     for databases in glue.get_paginator("get_databases").paginate():
         for database in databases["DatabaseList"]:
@@ -72,6 +73,7 @@ def _tables(ctx: Context) -> Iterator[dict[str, Any]]:
 
 
 def _fits(table: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
+    """Return whether a table matches a search."""
     text = params.get("SearchText") or ""
     return _has(list(_values(table)), text) and all(
         _passes(table, predicate) for predicate in params.get("Filters") or ()
@@ -79,6 +81,7 @@ def _fits(table: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
 
 
 def _has(values: list[str], text: str) -> bool:
+    """Return whether texts have all words of a search."""
     if len(text) > 1 and text[0] == text[-1] == '"':
         return text[1:-1].lower() in [value.lower() for value in values]
     words = {word for value in values for word in _words(value)}
@@ -86,12 +89,14 @@ def _has(values: list[str], text: str) -> bool:
 
 
 def _words(text: str) -> set[str]:
+    """Return the words of a text, and the whole text."""
     return {word for word in _PUNCTUATION.split(text.lower()) if word} | (
         {text.lower()} if text else set()
     )
 
 
 def _passes(table: Mapping[str, Any], predicate: Mapping[str, Any]) -> bool:
+    """Return whether a table passes a filter."""
     key, value = predicate.get("Key", ""), predicate.get("Value", "")
     if key in _TIMES:
         moment = table.get(key)
@@ -125,5 +130,6 @@ def _values(value: object) -> Iterator[str]:
 
 
 def _sortable(table: Mapping[str, Any], criterion: Mapping[str, Any]) -> tuple[bool, str]:
+    """Return a field of a table as a key to sort by."""
     value = table.get(criterion.get("FieldName", ""))
     return value is not None, value.isoformat() if isinstance(value, datetime) else str(value)

@@ -48,6 +48,7 @@ def simulate(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _decision(found_effects: set[str]) -> str:
+    """Return the decision of these effects."""
     if "Deny" in found_effects:
         return "explicitDeny"
     return "allowed" if found_effects else "implicitDeny"
@@ -71,6 +72,7 @@ def _statements(iam: Any, arn: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _documents(iam: Any, kind: str, name: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the documents of all policies of an identity."""
     named = {f"{kind.title()}Name": name}
     try:
         inline = getattr(iam, f"list_{kind}_policies")(**named)["PolicyNames"]

@@ -58,6 +58,11 @@ def _invalid(message: str) -> AwsError:
 
 
 def _stream(ctx: Context, name: str) -> Stream:
+    """Return moto's stream.
+
+    Raises:
+        AwsError: There is none.
+    """
     stream: Stream | None = kinesis_backends[ctx.account][ctx.region].streams.get(name)
     if stream is None:
         raise AwsError(
@@ -67,6 +72,11 @@ def _stream(ctx: Context, name: str) -> Stream:
 
 
 def _shard(ctx: Context, stream: Stream, name: str) -> Shard:
+    """Return moto's shard.
+
+    Raises:
+        AwsError: There is none.
+    """
     shard: Shard | None = stream.shards.get(name)
     if shard is None:
         text = (
@@ -162,6 +172,7 @@ def _number_before(ctx: Context, params: dict[str, Any], shard: Shard) -> int:
 
 
 def _before_time(moment: datetime | None, shard: Shard, now: datetime) -> int:
+    """Return the number of the last record before a time."""
     if moment is None:
         raise _invalid(
             "Must either specify timestamp parameter or not use AT_TIMESTAMP iterator type."
@@ -221,6 +232,7 @@ def _fitting(records: list[Record], most: int) -> list[Record]:
 
 
 def _children(stream: Stream, shard: str) -> list[dict[str, Any]]:
+    """Return the shards that go on after a closed one."""
     children = [
         child for child in stream.shards.values() if shard in (child.parent, child.adjacent_parent)
     ]
@@ -238,10 +250,16 @@ def _children(stream: Stream, shard: str) -> list[dict[str, Any]]:
 
 
 def _token(iterator: _Iterator) -> str:
+    """Return an iterator as text."""
     return base64.b64encode(msgspec.json.encode(iterator)).decode()
 
 
 def _iterator(text: str, now: datetime) -> _Iterator:
+    """Return the iterator of a text.
+
+    Raises:
+        AwsError: It is none, or has expired.
+    """
     try:
         iterator = _decode(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError) as error:

@@ -48,6 +48,7 @@ def _federated_user(ctx: Context, name: str) -> tuple[str, str]:
 
 
 def _credentials(ctx: Context, owner: Caller | None, seconds: int) -> dict[str, Any]:
+    """Issue a session key."""
     if not 900 <= seconds <= 36 * _HOUR:
         raise AwsError(
             "ValidationError",
@@ -93,6 +94,7 @@ def get_caller_identity(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _notebook(ctx: Context) -> dict[str, Any]:
+    """Return the identity of a notebook's role."""
     arn = (
         f"arn:{get_partition(ctx.region)}:sts::{ctx.account}:assumed-role/{NOTEBOOK_ROLE}/SageMaker"
     )

@@ -81,6 +81,7 @@ def _check(params: dict[str, Any]) -> None:
 
 
 def _start(params: dict[str, Any]) -> int:
+    """Return the position at which a page begins."""
     return paging.start(
         params,
         AwsError("PaginationTokenExpiredException", "Token does not exist"),
@@ -122,6 +123,7 @@ def _mappings_of_moto(ctx: Context, params: dict[str, Any]) -> list[dict[str, An
 
 
 def _is_of_kind(arn: str, kinds: list[str], arns: list[str] | None) -> bool:
+    """Return whether a resource is of the requested kinds, or among the requested ones."""
     _, _, service, _, _, rest = arn.split(":", 5)
     resource = rest.partition("/")[0]
     return (not kinds or service in kinds or f"{service}:{resource}" in kinds) and (
@@ -130,6 +132,7 @@ def _is_of_kind(arn: str, kinds: list[str], arns: list[str] | None) -> bool:
 
 
 def _carries(resource_tags: dict[str, str], filters: list[dict[str, Any]]) -> bool:
+    """Return whether tags pass all filters."""
     return all(
         f["Key"] in resource_tags
         and (not f.get("Values") or resource_tags[f["Key"]] in f["Values"])
@@ -138,6 +141,7 @@ def _carries(resource_tags: dict[str, str], filters: list[dict[str, Any]]) -> bo
 
 
 def _is_ours(arn: str) -> bool:
+    """Return whether a resource is SageMaker's."""
     return arn.split(":")[2] == "sagemaker"
 
 
@@ -161,6 +165,7 @@ def untag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _by_moto(ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Have moto tag or untag the resources that are moto's."""
     others = [arn for arn in params["ResourceARNList"] if not _is_ours(arn)]
     return (
         ctx.moto(_SERVICE, operation, {**params, "ResourceARNList": others})
@@ -184,6 +189,7 @@ def get_tag_values(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _every(ctx: Context) -> list[dict[str, Any]]:
+    """Return all resources with their tags."""
     every: list[dict[str, Any]] = []
     token = ""
     while True:

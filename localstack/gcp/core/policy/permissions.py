@@ -58,5 +58,6 @@ def _permission_names(api: Api, operation: str) -> list[str]:
 
 
 def _plural(noun: str) -> str:
+    """Return a noun in the plural, beginning with a small letter: FeatureView is featureViews."""
     name = noun[0].lower() + noun[1:]
     return name if name.endswith("s") else f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"

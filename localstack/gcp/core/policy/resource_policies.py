@@ -58,6 +58,7 @@ class Policies:
 
 
 def get_policy(call: Call, resource: str) -> Any:
+    """Return a copy of a resource's policy; an empty one if none was ever set."""
     return call.store(Policies).get(resource)
 
 

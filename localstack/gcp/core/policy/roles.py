@@ -48,6 +48,7 @@ def smallest_roles(needed: Iterable[str]) -> tuple[tuple[str, ...], frozenset[st
 
 
 def _permissions_of(roles: Iterable[str]) -> frozenset[str]:
+    """Return all permissions that these roles grant together."""
     return frozenset[str]().union(*(ROLES[name].permissions for name in roles))
 
 
@@ -62,6 +63,7 @@ def _cover(needed: frozenset[str] | set[str]) -> tuple[str, ...]:
 
 
 def _role(size: int, text: str) -> Role:
+    """Return a role of `size` permissions, of which `text` names those that a call can need."""
     parts = (words.split() for words in text.split("; "))
     return Role(
         size=size,

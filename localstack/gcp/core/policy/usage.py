@@ -38,6 +38,7 @@ class UsedPermissions:
                 self._plain.add(key)
 
     def clear(self) -> None:
+        """Forget the permissions that were needed so far."""
         with self._lock:
             self._permissions.clear()
             self._plain.clear()

@@ -98,6 +98,7 @@ def ordered(items: Sequence[Any], order_by: str) -> list[Any]:
 def _parse(
     text: str, functions: tuple[tuple[str, Function], ...], anywhere: Anywhere | None
 ) -> Test:
+    """Return the test that a filter describes; cached, as programs send the same ones again."""
     return _Parser(text, dict(functions), anywhere).whole()
 
 
@@ -123,6 +124,7 @@ class _Parser:
         return test
 
     def _expression(self) -> Test:
+        """Parse factors, of which all must hold."""
         tests = [self._factor()]
         while self._at < len(self._text) and self._text[self._at] not in "),":
             self._keyword("AND")
@@ -130,12 +132,14 @@ class _Parser:
         return tests[0] if len(tests) == 1 else lambda lookup: all(test(lookup) for test in tests)
 
     def _factor(self) -> Test:
+        """Parse terms between OR, of which one must hold."""
         tests = [self._term()]
         while self._keyword("OR"):
             tests.append(self._term())
         return tests[0] if len(tests) == 1 else lambda lookup: any(test(lookup) for test in tests)
 
     def _term(self) -> Test:
+        """Parse a restriction, a negated term, or an expression in parentheses."""
         if self._keyword("NOT") or self._take("-"):
             test = self._term()
             return lambda lookup: not test(lookup)
@@ -147,6 +151,7 @@ class _Parser:
         return self._restriction()
 
     def _restriction(self) -> Test:
+        """Parse the comparison of a field with a value, or a bare word."""
         path = self._path()
         operator = _OPERATOR.match(self._text, self._at)
         if operator is None:
@@ -166,6 +171,7 @@ class _Parser:
         return lambda lookup: compare(lookup(path), argument)
 
     def _path(self) -> str:
+        """Parse a field's dotted path."""
         parts = []
         while True:
             part = self._string()
@@ -181,6 +187,7 @@ class _Parser:
             self._at += 1
 
     def _argument(self) -> str | _Call:
+        """Parse the right side of a comparison: a value or a function call."""
         text = self._string()
         if text is None:
             call = _CALL.match(self._text, self._at)
@@ -194,6 +201,7 @@ class _Parser:
         return text
 
     def _call(self, call: re.Match[str]) -> _Call:
+        """Parse a function call behind its opening parenthesis."""
         function = self._functions.get(call[1])
         if function is None:
             self._wrong(f"there is no function {call[1]}")
@@ -210,6 +218,7 @@ class _Parser:
         return _Call(function, tuple(arguments))
 
     def _string(self) -> str | None:
+        """Return a quoted string that comes next, without its quotes, or None."""
         string = _STRING.match(self._text, self._at)
         if string is None:
             return None
@@ -217,6 +226,7 @@ class _Parser:
         return re.sub(r"\\(.)", r"\1", string[0][1:-1])
 
     def _keyword(self, word: str) -> bool:
+        """Skip a keyword if it comes next, and return whether it did."""
         end = self._at + len(word)
         if self._text.startswith(word, self._at) and (
             end == len(self._text) or self._text[end] in " \t\r\n("
@@ -227,6 +237,7 @@ class _Parser:
         return False
 
     def _take(self, mark: str) -> bool:
+        """Skip a mark if it comes next, and return whether it did."""
         if not self._text.startswith(mark, self._at):
             return False
         self._at += len(mark)
@@ -234,10 +245,12 @@ class _Parser:
         return True
 
     def _skip(self) -> None:
+        """Skip spaces."""
         match = _SPACE.match(self._text, self._at)
         self._at = match.end() if match else self._at
 
     def _wrong(self, what: str) -> NoReturn:
+        """Raise FilterError with the place in the filter."""
         raise FilterError(f"invalid filter {self._text!r} at {self._at + 1}: {what}")
 
 
@@ -283,10 +296,12 @@ def _plain(field: Any, value: Any) -> object:
 
 
 def _sortable(value: object) -> tuple[bool, Any]:
+    """Return a value as a sort key: absent values come first."""
     return (value is not None, value if value is not None else 0)
 
 
 def _equal(value: object, argument: str) -> bool:
+    """Return whether a value equals an argument, in which `*` is a wildcard."""
     if value is None:
         return False
     if isinstance(value, str):

@@ -34,6 +34,7 @@ class Operations:
         self._lock = threading.RLock()
 
     def add(self, operation: Any) -> threading.Event:
+        """Store an operation, and return the event that cancels it."""
         with self._lock:
             self._operations[operation.name] = operation
             return self._cancels.setdefault(operation.name, threading.Event())
@@ -48,6 +49,7 @@ class Operations:
             return copy
 
     def change(self, name: str, change: Callable[[Any], None]) -> None:
+        """Change an operation in place, unless a client has deleted it."""
         with self._lock:
             if name in self._operations:  # a client may have deleted it
                 change(self._operations[name])
@@ -68,6 +70,7 @@ class Operations:
         return operation
 
     def cancel(self, name: str) -> None:
+        """Ask an operation's work to stop."""
         self.get(name)
         self._cancels[name].set()
 
@@ -257,6 +260,7 @@ def list_over_http(call: Call, request: HttpRequest) -> Any:
 
 
 def _page_size(text: str) -> int:
+    """Return a page size from a query parameter."""
     try:
         return int(text)
     except ValueError as error:

@@ -71,6 +71,7 @@ def create(call: Call, kind: Kind, name: str, message: Any) -> Any:
 
 
 def get(call: Call, kind: Kind, name: str) -> Any:
+    """Return a copy of the resource of that name; GcpError NOT_FOUND."""
     return call.store(Resources).get(kind.word, canonical(call, name))
 
 
@@ -170,6 +171,7 @@ def set_written(call: Call, message: Any) -> None:
 
 
 def _check_labels(message: Any) -> None:
+    """Raise INVALID_ARGUMENT for labels that Google does not accept, if the message has labels."""
     if "labels" in message.DESCRIPTOR.fields_by_name:
         check_labels(message.labels)
 
@@ -191,6 +193,7 @@ def long_running(
 
 
 def _paths(message: Any, mask: Any, updatable: Collection[str]) -> list[str]:
+    """Return the fields that an update writes."""
     if list(mask.paths) == ["*"]:
         return sorted(updatable)
     if mask.paths:

@@ -103,6 +103,7 @@ def page(
 
 
 def _offset(token: str) -> int:
+    """Return the position that a page token stands for."""
     if not token:
         return 0
     try:

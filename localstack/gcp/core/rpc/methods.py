@@ -151,10 +151,12 @@ def _service(api: Api, short: str) -> Mapping[str, Method]:
 
 
 def _iam_request(name: str) -> Any:
+    """Return the request class of an RPC of google.iam.v1.IAMPolicy."""
     return getattr(importlib.import_module("google.iam.v1.iam_policy_pb2"), f"{name}Request")
 
 
 def _raw(kind: Any) -> Any:
+    """Return the protobuf class behind a class of proto-plus."""
     return kind.pb() if hasattr(kind, "pb") else kind
 
 
@@ -202,6 +204,7 @@ def http_rules(api: Api) -> tuple[Rule, ...]:
 
 
 def _rule(rpc: str, option: Mapping[str, str]) -> Rule:
+    """Return the HTTP form that one of a REST transport's options describes."""
     uri = option["uri"]
     pattern, names = pattern_of(uri)
     verb, segments = shape_of(uri)
@@ -218,6 +221,7 @@ def _rule(rpc: str, option: Mapping[str, str]) -> Rule:
 
 @functools.cache
 def _index(api: Api) -> Mapping[tuple[str, str, int | None], list[Rule]]:
+    """Return an API's HTTP forms by HTTP method, verb and number of segments."""
     index: dict[tuple[str, str, int | None], list[Rule]] = {}
     for rule in http_rules(api):
         index.setdefault((rule.method, rule.verb, rule.segments), []).append(rule)

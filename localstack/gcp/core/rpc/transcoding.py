@@ -140,6 +140,7 @@ def _nest(query: Mapping[str, list[str]], descriptor: Any) -> dict[str, Any]:
 
 
 def _field(descriptor: Any, part: str, name: str) -> Any:
+    """Return the field that a part of a query parameter's name means."""
     for field in descriptor.fields if descriptor is not None else ():
         if part in (field.json_name, field.name):
             return field
@@ -147,6 +148,7 @@ def _field(descriptor: Any, part: str, name: str) -> Any:
 
 
 def _unbound(name: str) -> GcpError:
+    """Return the error for a query parameter that the message does not have."""
     return GcpError(
         "INVALID_ARGUMENT",
         f'Invalid JSON payload received. Unknown name "{name}": Cannot bind query parameter.',

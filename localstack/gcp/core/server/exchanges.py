@@ -79,6 +79,7 @@ class Exchange:
             raise Cut
 
     def _log(self, status: int, error: str | None) -> None:
+        """Add the call to the log."""
         invocation = self._invocation
         self._calls.add(
             called_at=self._stack.clock.now(),

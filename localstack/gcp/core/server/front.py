@@ -111,9 +111,11 @@ class Front(StackFront):
         return Environment(door=door, emulators=emulators, grpc_address=self.grpc_address)
 
     def variables(self) -> dict[str, str]:
+        """Return the variables that lead every SDK through the stack's door."""
         return self.environment().door
 
     def _coverage(self) -> object:
+        """Return what the stack does with each operation."""
         return self._services.coverage(None)
 
     # HTTP.

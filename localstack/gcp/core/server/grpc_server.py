@@ -93,6 +93,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
         return catalog.default
 
     def _method(self, method: Method) -> Any:
+        """Return gRPC's handler for an RPC."""
         if not method.client_streams and not method.server_streams:
             return grpc.unary_unary_rpc_method_handler(self._unary(method))
         return grpc.stream_stream_rpc_method_handler(self._stream(method))
@@ -125,6 +126,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
         return method
 
     def _unary(self, method: Method) -> Callable[..., Any]:
+        """Return a coroutine function that answers an RPC with one request and one answer."""
         front = self._front
 
         async def answer(content: bytes, context: Any) -> bytes:
@@ -144,6 +146,8 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
         return answer
 
     def _stream(self, method: Method) -> Callable[..., Any]:
+        """Return an asynchronous generator function that answers a streaming RPC."""
+
         async def answer(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
             try:
                 headers = _admit(self._front, context)
@@ -181,12 +185,14 @@ class _Stream:
     # In the loop.
 
     async def read(self, requests: AsyncIterator[bytes]) -> None:
+        """Pass the client's messages to the handler's thread."""
         with contextlib.suppress(Exception):  # the client has gone, or sends what is no message
             async for content in requests:
                 self._incoming.put(_message(self._method, content))
         self._incoming.put(_END)
 
     async def messages(self) -> AsyncIterator[Any]:
+        """Yield the handler's messages."""
         while (item := await self._outgoing.get()) is not _END:
             self._room.release()
             yield item
@@ -218,6 +224,7 @@ class _Stream:
         self._put(_END)
 
     def _results(self) -> Iterable[Any]:
+        """Return the handler's messages, as it makes them."""
         messages = iter(self._incoming.get, _END)
         request = messages if self._method.client_streams else next(messages, None)
         if request is None:
@@ -231,6 +238,7 @@ class _Stream:
         return result if self._method.server_streams else (result,)
 
     def _put(self, item: Any) -> None:
+        """Pass a message or an error to the loop, once a slow reader has room for it."""
         self._room.acquire()
         self._loop.call_soon_threadsafe(self._outgoing.put_nowait, item)
 
@@ -268,6 +276,7 @@ def _admit(front: Front, context: Any) -> Mapping[str, str]:
 
 
 def _headers(context: Any) -> Mapping[str, str]:
+    """Return a call's metadata as headers."""
     return {
         name: value if isinstance(value, str) else value.decode("latin-1")
         for name, value in context.invocation_metadata() or ()

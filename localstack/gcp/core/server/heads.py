@@ -68,6 +68,7 @@ def _path_and_query(target: bytes) -> tuple[str, Mapping[str, list[str]]]:
 
 @lru_cache(maxsize=256)
 def _without_port(host: str) -> str:
+    """Return a Host header without its port, in small letters."""
     name, _, port = host.lower().rpartition(":")
     return name if port.isdigit() else host.lower()
 

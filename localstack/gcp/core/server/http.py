@@ -76,6 +76,7 @@ class Connection(asyncio.Protocol):
         self._begin()
 
     def _begin(self) -> None:
+        """Prepare the parser for the connection's first request."""
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: dict[str, str] = {}
@@ -104,6 +105,7 @@ class Connection(asyncio.Protocol):
         self._writable.set()
 
     def abort(self) -> None:
+        """Close the connection at once."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -136,6 +138,7 @@ class Connection(asyncio.Protocol):
         return True
 
     def _parse(self, data: bytes) -> None:
+        """Feed bytes to the parser."""
         was_in_head = self.in_head
         try:
             self._parser.feed_data(data)
@@ -278,21 +281,25 @@ class Connection(asyncio.Protocol):
         return self._own
 
     def _peer(self) -> tuple[str, int] | None:
+        """Return the client's address, or None."""
         address = (
             self._transport.get_extra_info("peername") if self._transport is not None else None
         )
         return address[:2] if address else None
 
     def _port(self) -> int:
+        """Return the port at which the stack listens."""
         return int(self._front.stack.url.rpartition(":")[2])
 
     def _write(self, head: heads.Head, answer: HttpAnswer, body: bytes) -> None:
+        """Send an answer whose body is whole."""
         lines, counted = _head(answer.status, tuple(answer.headers), head.keep)
         if not counted and answer.status not in _WITHOUT_BODY:
             lines += b"Content-Length: %d\r\n" % len(body)
         self._transport.write(b"%b\r\n%b" % (lines, b"" if head.method == "HEAD" else body))
 
     async def _stream(self, head: heads.Head, answer: HttpAnswer, parts: Iterable[bytes]) -> None:
+        """Send an answer whose body comes in parts, chunked."""
         lines, _ = _head(answer.status, tuple(answer.headers), head.keep)
         self._transport.write(lines + b"Transfer-Encoding: chunked\r\n\r\n")
         iterator, end = iter(parts), object()
@@ -354,6 +361,7 @@ class Connection(asyncio.Protocol):
         task.add_done_callback(self._left)
 
     def _left(self, done: asyncio.Task[None]) -> None:
+        """Free the connection's place once somebody else has ended it."""
         self._connections.discard(self)
         if not done.cancelled():
             done.exception()

@@ -35,6 +35,7 @@ class Server:
         asyncio.run_coroutine_threadsafe(self._start(host), self._loop).result()
 
     async def _start(self, host: str) -> None:
+        """Start both ports, in the loop."""
         self._grpc, port = await grpc_server.serve(self._front, host)
         self._front.grpc_address, self._front.grpc_port = f"{host}:{port}", port
         connections = Connections(self._loop)

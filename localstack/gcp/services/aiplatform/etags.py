@@ -35,6 +35,7 @@ def check(etag: str, revision: str, name: str) -> None:
 
 
 def _etag(nonce: bytes, revision: str) -> str:
+    """Return the etag of a revision with a nonce."""
     digest = sha256(nonce + revision.encode()).digest()
     return _PREFIX + urlsafe_b64encode(nonce + digest[:21]).decode()
 

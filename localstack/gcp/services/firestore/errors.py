@@ -6,6 +6,7 @@ from ...core.errors import GcpError, invalid
 
 
 def bad_field_path(text: str) -> GcpError:
+    """Return the error for a text that is no path of fields."""
     return invalid(
         f'Invalid property path "{text}". Unquoted property names must match regex '
         "([a-zA-Z_][a-zA-Z_0-9]*), and quoted property names must"
@@ -14,6 +15,7 @@ def bad_field_path(text: str) -> GcpError:
 
 
 def no_database(name: str) -> GcpError:
+    """Return the error for a database that does not exist."""
     _, project, _, database = name.split("/")
     return GcpError(
         "NOT_FOUND",

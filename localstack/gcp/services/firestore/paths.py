@@ -30,6 +30,7 @@ class FieldName(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_database(name: str) -> str:
+    """Return a database's name if it is one; GcpError INVALID_ARGUMENT."""
     if not _DATABASE.fullmatch(name):
         raise invalid(
             f'Database name "{name}" is not projects/{{project_id}}/databases/{{database_id}}.'
@@ -69,6 +70,7 @@ def collection_of(path: str) -> str:
 
 
 def check_field(name: str) -> None:
+    """Raise INVALID_ARGUMENT for a field's name that Firestore does not accept."""
     if not name:
         raise invalid("The property name is the empty string.")
     if _RESERVED.fullmatch(name):
@@ -96,6 +98,7 @@ def field_path(text: str) -> tuple[str, ...]:
 
 
 def field_name(name: str) -> FieldName:
+    """Return the parts of the name of a field's settings."""
     match = _FIELD.fullmatch(name)
     if match is None:
         raise invalid(

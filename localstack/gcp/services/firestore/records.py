@@ -52,6 +52,7 @@ class Database:
         return results
 
     def _keep(self, changed: dict[str, Any | None]) -> None:
+        """Store changed documents; None stands for a deleted one."""
         for path, document in changed.items():
             if document is None:
                 self._documents.pop(path, None)
@@ -59,6 +60,7 @@ class Database:
                 self._documents[path] = document
 
     def _living(self, path: str, now: datetime) -> Any | None:
+        """Return a document, unless its time to live is over, or None."""
         document = self._documents.get(path)
         if document is None:
             return None
@@ -94,6 +96,7 @@ class Firestore:
 
 
 def _is_expired(document: Any, field: Any, path: Sequence[str], now: datetime) -> bool:
+    """Return whether a document's time to live is over."""
     value = values.value_at(document.fields, path) if field.HasField("ttl_config") else None
     if value is None or value.WhichOneof("value_type") != "timestamp_value":
         return False
@@ -105,6 +108,7 @@ def _is_expired(document: Any, field: Any, path: Sequence[str], now: datetime) -
 
 
 def _check_transforms(by_path: Sequence[tuple[str, Any]]) -> None:
+    """Raise INVALID_ARGUMENT if a commit has too many transforms of one document."""
     counts: Counter[str] = Counter()
     for path, write in by_path:
         counts[path] += len(write.update_transforms) + len(write.transform.field_transforms)

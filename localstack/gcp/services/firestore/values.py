@@ -36,6 +36,7 @@ def check(fields: Fields, depth: int = 1) -> None:
 
 
 def _check_value(name: str, value: Any, depth: int) -> None:
+    """Raise INVALID_ARGUMENT for a value that no document holds."""
     kind = value.WhichOneof("value_type")
     if kind is None or kind in _UNWRITTEN:
         raise invalid(f'Property "{name}" has no value that a document can hold.')
@@ -66,10 +67,12 @@ def size(path: str, fields: Fields) -> int:
 
 
 def _size_of_map(fields: Fields) -> int:
+    """Return the bytes of a map's names and values."""
     return sum(len(name.encode()) + 1 + _size(value) for name, value in fields.items())
 
 
 def _size(value: Any) -> int:
+    """Return the bytes of a value."""
     kind = value.WhichOneof("value_type")
     if kind in ("string_value", "reference_value"):
         return len(getattr(value, kind).encode()) + 1

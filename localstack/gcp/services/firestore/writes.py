@@ -55,6 +55,7 @@ def apply_write(document: Any | None, write: Any, now: datetime) -> tuple[Any | 
 
 
 def _check_condition(document: Any | None, write: Any) -> None:
+    """Raise unless a write's precondition holds for the document."""
     condition = write.current_document
     kind = condition.WhichOneof("condition_type")
     if kind is None:
@@ -76,6 +77,7 @@ def _check_condition(document: Any | None, write: Any) -> None:
 
 
 def _update(document: Any, write: Any) -> None:
+    """Apply a write's fields to a document, by its mask."""
     if not write.HasField("update_mask"):
         document.fields.clear()
         document.MergeFrom(Document(fields=write.update.fields))
@@ -102,6 +104,7 @@ def _transform(document: Any, transform: Any, now: datetime) -> Any:
 
 
 def _moment(transform: Any, now: datetime) -> Any:
+    """Return the value of a server timestamp."""
     if transform.set_to_server_value != _REQUEST_TIME:
         raise invalid("A server value must be REQUEST_TIME.")
     value = values.Value()
@@ -110,6 +113,7 @@ def _moment(transform: Any, now: datetime) -> Any:
 
 
 def _numeric_transform(current: Any | None, kind: str | None, transform: Any) -> Any:
+    """Return a number after increment, minimum or maximum."""
     if kind not in ("increment", "maximum", "minimum"):
         raise invalid(f"The transform of {transform.field_path} says nothing to do.")
     operand = getattr(transform, kind)
@@ -127,6 +131,7 @@ def _numeric_transform(current: Any | None, kind: str | None, transform: Any) ->
 
 
 def _array(current: Any | None, kind: str, transform: Any) -> Any:
+    """Return an array after elements were appended or removed."""
     items = [] if current is None else list(current.array_value.values)
     named = getattr(transform, kind).values
     if kind == "remove_all_from_array":
@@ -143,6 +148,7 @@ def _array(current: Any | None, kind: str, transform: Any) -> Any:
 
 
 def _check(document: Any) -> None:
+    """Raise INVALID_ARGUMENT for a document that is too large or not valid."""
     values.check(document.fields)
     _, path = paths.split(document.name)
     size = values.size(path, document.fields)

@@ -93,6 +93,7 @@ def _member(value: Any, path: str) -> Any:
 
 
 def _level(text: str) -> float:
+    """Return the level of a severity's name or number."""
     level = _LEVELS.get(text.upper())
     if level is not None:
         return level

@@ -52,11 +52,13 @@ class Entries:
 
 
 def _time(entry: Any) -> int:
+    """Return an entry's time in nanoseconds since 1970."""
     nanoseconds: int = entry.timestamp.ToNanoseconds()
     return nanoseconds
 
 
 def _key(entry: Any) -> tuple[str, int, str]:
+    """Return what makes an entry the same as another one: log, time and insert id."""
     return entry.log_name, _time(entry), entry.insert_id
 
 

@@ -119,6 +119,7 @@ def reduce(series: Sequence[Series], reducer: str, group_by: Iterable[str]) -> l
 
 
 def _reduction(members: Sequence[Series], name: str, labels: Mapping[str, str]) -> Series:
+    """Return several series of a group as one, by a reducer."""
     first = members[0]
     by_end: dict[datetime, list[Point]] = defaultdict(list)
     for member in members:
@@ -138,6 +139,7 @@ def _reduction(members: Sequence[Series], name: str, labels: Mapping[str, str]) 
 def _aligner(
     series: Series, name: str, period: timedelta
 ) -> tuple[Kind, ValueType, Callable[[list[Value]], Value]]:
+    """Return the kind, the value type and the function of an aligner for a series."""
     if name in ("DELTA", "RATE") and series.kind == "GAUGE":
         raise BadAggregation(f"ALIGN_{name} is not valid for a GAUGE metric: {series.type}")
     if name == "RATE":
@@ -185,6 +187,7 @@ def _reducer(
 
 
 def _percentile(series: Series, share: float, function_name: str) -> Callable[[list[Value]], Value]:
+    """Return the function that computes a percentile of a window's distributions."""
     if series.value_type == "DISTRIBUTION":
         return lambda values: distributions.percentile(
             distributions.merged(v for v in values if isinstance(v, Histogram)), share
@@ -203,6 +206,7 @@ def _percentile(series: Series, share: float, function_name: str) -> Callable[[l
 
 
 def _numeric(series: Series, function_name: str) -> None:
+    """Raise BadAggregation unless a series has numbers."""
     if series.value_type not in _NUMERIC:
         raise BadAggregation(
             f"{function_name} is valid for numbers only: {series.type} is {series.value_type}"

@@ -27,6 +27,7 @@ _OF_VALUE = {
 
 
 def check_type(name: str) -> None:
+    """Raise INVALID_ARGUMENT for a metric's type that clients cannot write."""
     if not name.startswith(_OWN):
         raise invalid(
             f"metric.type {name!r}: clients write metrics that begin with {', '.join(_OWN)}."
@@ -74,6 +75,7 @@ def write(call: Call, project: str, message: Any) -> None:
 
 
 def labels_of(message: Any) -> dict[str, str]:
+    """Return the labels of a time series by the names that filters have for them."""
     return {
         **{f"metric.labels.{key}": value for key, value in message.metric.labels.items()},
         **{f"resource.labels.{key}": value for key, value in message.resource.labels.items()},
@@ -101,6 +103,7 @@ def _inferred_descriptor(project: str, message: Any) -> Any:
 
 
 def _point(message: Any, descriptor: Any) -> Point:
+    """Return the point of a time series, in the type of its descriptor."""
     member = message.value.WhichOneof("value")
     expected = _TYPES.Name(descriptor.value_type)
     if member is None or _OF_VALUE[member] != expected:
@@ -124,6 +127,7 @@ def _point(message: Any, descriptor: Any) -> Point:
 
 
 def moment(timestamp: Any) -> datetime:
+    """Return a protobuf timestamp as a datetime."""
     result: datetime = timestamp.ToDatetime(tzinfo=UTC)
     return result
 

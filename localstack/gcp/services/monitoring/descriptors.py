@@ -57,6 +57,7 @@ def online(project: str) -> list[Any]:
 
 
 def descriptor(project: str, name: str, metric: Metric) -> Any:
+    """Return a metric's MetricDescriptor."""
     message: Any = metric_pb2.MetricDescriptor
     result = message(
         name=f"projects/{project}/metricDescriptors/{name}",
@@ -77,6 +78,7 @@ def descriptor(project: str, name: str, metric: Metric) -> Any:
 
 
 def resource(project: str, name: str) -> Any:
+    """Return a MonitoredResourceDescriptor."""
     return monitored_resource_pb2.MonitoredResourceDescriptor(
         name=f"projects/{project}/monitoredResourceDescriptors/{name}",
         type=name,

@@ -36,6 +36,7 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
 def exponential(
     growth: float = GROWTH, scale: float = SCALE, finite: int = FINITE
 ) -> tuple[float, ...]:
+    """Return the bounds of exponential buckets."""
     return tuple(scale * growth**place for place in range(finite + 1))
 
 
@@ -43,6 +44,7 @@ LATENCIES = exponential()
 
 
 def of_values(values: Sequence[float], bounds: tuple[float, ...] = LATENCIES) -> Histogram:
+    """Return the histogram of values."""
     counts = [0] * (len(bounds) + 1)
     for value in values:
         counts[bisect_right(bounds, value)] += 1
@@ -99,6 +101,7 @@ def message(histogram: Histogram) -> Any:
 
 
 def of_message(distribution: Any) -> Histogram:
+    """Return the histogram of a Distribution."""
     options = distribution.bucket_options
     kind = options.WhichOneof("options")
     if kind == "exponential_buckets":
@@ -121,6 +124,7 @@ def of_message(distribution: Any) -> Histogram:
 
 
 def _merge(left: Histogram, right: Histogram) -> Histogram:
+    """Return the sum of two histograms of equal bounds."""
     if left.bounds != right.bounds:
         raise ValueError("distributions of different buckets are not merged here")
     count = left.count + right.count

@@ -178,6 +178,7 @@ def get_monitored_resource_descriptor(call: Call, request: Any) -> Any:  # noqa:
 
 
 def _project(name: str) -> str:
+    """Return the project in a name, as it is written there."""
     match = re.match(r"projects/([^/]+)", name)
     if match is None:
         raise invalid(f"{name!r} does not begin with projects/PROJECT.")
@@ -196,10 +197,12 @@ def _all(call: Call, project: str, text: str) -> Iterator[Series]:
 
 
 def _fits(text: str, project: str, series: Series) -> bool:
+    """Return whether a series fits a filter."""
     return _matches(text, {**series.labels, "metric.type": series.type, "project": project})
 
 
 def _matches(text: str, values: Mapping[str, str]) -> bool:
+    """Return whether values fit a filter."""
     try:
         return matches(
             text, lambda path: values.get(path.replace(".label.", ".labels.")), functions=_FUNCTIONS
@@ -224,6 +227,7 @@ def _within(series: Series, start: datetime, end: datetime) -> Series:
 
 
 def _aggregate(series: Sequence[Series], aggregation: Any, end: datetime) -> list[Series]:
+    """Return series after a request's aligner and reducer."""
     aligner = Aggregation.Aligner(aggregation.per_series_aligner).name
     reducer = Aggregation.Reducer(aggregation.cross_series_reducer).name
     if aligner == "ALIGN_NONE":
@@ -264,12 +268,14 @@ def _message(series: Series, *, headers: bool) -> Any:
 
 
 def _below(prefix: str, labels: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    """Yield the labels whose names begin with a prefix, without it."""
     return (
         (key.removeprefix(prefix), value) for key, value in labels.items() if key.startswith(prefix)
     )
 
 
 def _add(message: Any, series: Series, point: Point) -> None:
+    """Add a point to a TimeSeries."""
     added = message.points.add()
     added.interval.start_time.FromDatetime(point.start)
     added.interval.end_time.FromDatetime(point.end)

@@ -42,6 +42,7 @@ def parse(text: str) -> Predicate:
 
 
 def _tokens(text: str) -> list[str]:
+    """Return a filter's tokens; FilterError for a text that has others."""
     tokens, place = [], 0
     text = text.rstrip()
     while place < len(text):
@@ -58,6 +59,7 @@ class _Parser:
         self.tokens = tokens
 
     def expression(self) -> Predicate:
+        """Parse terms between AND or between OR."""
         terms = [self.term()]
         word = self.tokens[0] if self.tokens and self.tokens[0] in ("AND", "OR") else ""
         while self.tokens and self.tokens[0] == word:
@@ -70,6 +72,7 @@ class _Parser:
         return lambda attributes: all(term(attributes) for term in terms)
 
     def term(self) -> Predicate:
+        """Parse a comparison, a negated term, or an expression in parentheses."""
         if self.tokens[:1] in (["NOT"], ["-"]):
             self.tokens.pop(0)
             inner = self.term()
@@ -137,4 +140,5 @@ class _Parser:
 
 
 def _unquoted(token: str) -> str:
+    """Return a string token without its quotes."""
     return re.sub(r"\\(.)", r"\1", token[1:-1])

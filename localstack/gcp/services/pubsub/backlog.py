@@ -81,6 +81,7 @@ class Backlog:
         self._timer: Timer | None = None
 
     def add(self, messages: Iterable[Any]) -> None:
+        """Append messages."""
         with self.changed:
             for message in messages:
                 number = next(self._numbers)
@@ -209,10 +210,12 @@ class Backlog:
             self.add(messages)
 
     def change(self, rules: Rules) -> None:
+        """Follow other rules from now on."""
         with self.changed:
             self.rules = rules
 
     def close(self) -> None:
+        """End every wait, and stop the timer."""
         with self.changed:
             self.closed = True
             if self._timer is not None:
@@ -239,14 +242,17 @@ class Backlog:
                     self._tell()
 
     def _tell(self) -> None:
+        """Wake whoever waits."""
         self.changes += 1
         self.changed.notify_all()
 
     def _entries(self) -> list[Entry]:
+        """Return all unacknowledged entries in their order."""
         waiting = [entry for _, entry in self._ready] + [entry for _, _, entry in self._later]
         return sorted([*waiting, *self._leases.values()], key=lambda entry: entry.number)
 
     def _may_go(self, entry: Entry, holder: object, blocked: set[str]) -> bool:
+        """Return whether a ready entry may be leased to a holder, given the blocked keys."""
         key = entry.message.ordering_key
         if not (self.rules.ordered and key):
             return True
@@ -254,6 +260,7 @@ class Backlog:
         return key not in blocked and (not lane or next(iter(lane.values())).holder is holder)
 
     def _lease(self, entry: Entry, holder: object, deadline: float) -> Delivery:
+        """Lease an entry to a holder until its deadline."""
         entry.ack_id = f"{entry.number}-{next(self._numbers)}"
         entry.holder, entry.until = holder, self._clock.now() + timedelta(seconds=deadline)
         self._leases[entry.ack_id] = entry
@@ -297,6 +304,7 @@ class Backlog:
             heapq.heappush(self._later, (due, other.number, other))
 
     def _backoff(self, failures: int) -> float:
+        """Return how many seconds a message waits after so many failures."""
         if self.rules.backoff is None:
             return 0.0
         least, most = self.rules.backoff
@@ -344,6 +352,7 @@ class Backlog:
         )
 
     def _wake(self) -> None:
+        """Settle what time has brought; called by the timer."""
         with self._change():
             pass
 

@@ -58,18 +58,21 @@ class Hub:
         self._ids = itertools.count(_FIRST_ID)
 
     def topic(self, call: Call, name: str) -> Topic:
+        """Return the topic of that name; GcpError NOT_FOUND."""
         topic = self.topics.get(with_project_id(call, name))
         if topic is None:
             raise not_found(name)
         return topic
 
     def subscription(self, call: Call, name: str) -> Subscription:
+        """Return the subscription of that name; GcpError NOT_FOUND."""
         subscription = self.subscriptions.get(with_project_id(call, name))
         if subscription is None:
             raise not_found(name)
         return subscription
 
     def snapshot(self, call: Call, name: str) -> Snapshot:
+        """Return the snapshot of that name; GcpError NOT_FOUND."""
         snapshot = self.snapshots.get(with_project_id(call, name))
         if snapshot is None:
             raise not_found(name)
@@ -103,6 +106,7 @@ class Hub:
 
 
 def published_at(message: Any) -> datetime:
+    """Return when a message was published."""
     moment: datetime = message.publish_time.ToDatetime(tzinfo=UTC)
     return moment
 
@@ -125,6 +129,7 @@ def new_name(call: Call, name: str, collection: str) -> str:
 
 
 def check_duration(field: str, duration: Any, least: timedelta, most: timedelta) -> None:
+    """Raise INVALID_ARGUMENT for a duration outside of its limits."""
     if not least <= duration.ToTimedelta() <= most:
         raise GcpError(
             "INVALID_ARGUMENT",

@@ -82,6 +82,7 @@ def _id(call: Call, name: str) -> str:
 
 
 def _project(project: str) -> Any:
+    """Return a project as the API shows it."""
     return types.Project.pb()(
         name=f"projects/{number_of(project)}",
         project_id=project,
@@ -91,6 +92,7 @@ def _project(project: str) -> Any:
 
 
 def _lookup(project: Any) -> Lookup:
+    """Return the lookup for a search's query over a project."""
     fields = of_message(project)
 
     def lookup(path: str) -> object:

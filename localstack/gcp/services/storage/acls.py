@@ -20,6 +20,7 @@ _ROLES = ("OWNER", "WRITER", "READER")
 
 
 def project_private(project: str) -> Entries:
+    """Return the ACL that gives a project's owners, editors and viewers their rights."""
     names = (("owners", "OWNER"), ("editors", "OWNER"), ("viewers", "READER"))
     return [new_entry(f"project-{team}-{number_of(project)}", role) for team, role in names]
 
@@ -58,6 +59,7 @@ def predefined_acl(name: str, project: str, *, owner: bool) -> Entries:
 
 
 def of_new_object(bucket: Bucket, name: str | None, entries: Any) -> Entries:
+    """Return a new object's ACL: predefined, as sent, or the bucket's default."""
     if name:
         return refuse_public(bucket, predefined_acl(name, bucket.project, owner=True))
     if entries:
@@ -105,6 +107,7 @@ def require_acls(bucket: Bucket) -> None:
 
 
 def new_entry(entity: str, role: str) -> dict[str, str]:
+    """Return an ACL's entry; GcpError for an unknown role."""
     if not entity or role.upper() not in _ROLES:
         raise invalid(f"Invalid argument: access control {entity!r} {role!r}")
     return {"entity": entity, "role": role.upper()}

@@ -38,6 +38,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, path=path)
 
     def remove(self) -> None:
+        """Delete the bytes."""
         self.path.unlink(missing_ok=True)
 
 
@@ -52,6 +53,7 @@ class Writer:
         self._crc32c: Any = google_crc32c.Checksum()
 
     def write(self, data: bytes | memoryview) -> None:
+        """Append bytes."""
         self._file.write(data)
         self._md5.update(data)
         for start in range(
@@ -61,12 +63,14 @@ class Writer:
         self.size += len(data)
 
     def finish(self, *, composed: bool = False) -> Content:
+        """Close the file, and return the whole content."""
         self._file.close()
         md5 = None if composed else base64.b64encode(self._md5.digest()).decode()
         crc32c = base64.b64encode(self._crc32c.digest()).decode()
         return Content(path=self.path, size=self.size, md5=md5, crc32c=crc32c)
 
     def discard(self) -> None:
+        """Delete what was written."""
         self._file.close()
         self.path.unlink(missing_ok=True)
 
@@ -74,6 +78,7 @@ class Writer:
 def write_content(
     folder: Path, parts: Iterable[bytes | memoryview], *, composed: bool = False
 ) -> Content:
+    """Write the parts into a new file, and return it as content."""
     writer = Writer(folder)
     try:
         for part in parts:
@@ -94,6 +99,7 @@ def parts(content: Content, start: int = 0, stop: int | None = None) -> Iterator
 
 
 def _parts(file: Any, start: int, stop: int) -> Iterator[bytes]:
+    """Yield a file's bytes from `start` to before `stop`, and close it."""
     with file:
         file.seek(start)
         while start < stop and (data := file.read(min(_PART, stop - start))):
@@ -140,6 +146,7 @@ def checksums_in_header(header: str) -> dict[str, str]:
 
 
 def _canonical(text: str) -> bool:
+    """Return whether a text is canonical base64."""
     try:
         return base64.b64encode(base64.b64decode(text, validate=True)).decode() == text
     except (binascii.Error, ValueError):

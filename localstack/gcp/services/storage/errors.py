@@ -10,6 +10,7 @@ NOT_MET = "At least one of the pre-conditions you specified did not hold."
 
 
 def invalid(message: str, parameter: str | None = None) -> GcpError:
+    """Return the error for a request or a parameter that is not valid."""
     place: dict[str, Any] = (
         {"locationType": "parameter", "location": parameter} if parameter else {}
     )
@@ -17,6 +18,7 @@ def invalid(message: str, parameter: str | None = None) -> GcpError:
 
 
 def precondition_failed() -> GcpError:
+    """Return the error 412 for a precondition that does not hold."""
     return GcpError(
         "FAILED_PRECONDITION",
         NOT_MET,
@@ -28,14 +30,17 @@ def precondition_failed() -> GcpError:
 
 
 def no_object(bucket: str, name: str) -> GcpError:
+    """Return the error for an object that does not exist."""
     return GcpError("NOT_FOUND", f"No such object: {bucket}/{name}", reason="notFound")
 
 
 def bad_key(reason: str, text: str) -> GcpError:
+    """Return the error for a customer's key that is missing or not valid."""
     return GcpError("INVALID_ARGUMENT", text, reason=reason)
 
 
 def public_access_refusal() -> GcpError:
+    """Return the error for public access that a bucket prevents."""
     text = (
         "The member bindings allUsers and allAuthenticatedUsers are not allowed since public "
         "access prevention is enforced."

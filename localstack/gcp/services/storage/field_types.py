@@ -129,6 +129,7 @@ def checked(body: dict[str, Any], shape: Mapping[str, Shape]) -> dict[str, Any]:
 
 
 def _check(value: Any, shape: Shape, path: str) -> None:
+    """Raise if a value has another type than its field."""
     if value is None or shape is object:
         return
     if isinstance(shape, Mapping):
@@ -150,6 +151,7 @@ def _check(value: Any, shape: Shape, path: str) -> None:
 
 
 def _fits(value: Any, shape: Shape) -> bool:
+    """Return whether a value has a type."""
     if shape is Whole:
         return not isinstance(value, bool) and (
             isinstance(value, int)
@@ -161,6 +163,7 @@ def _fits(value: Any, shape: Shape) -> bool:
 
 
 def _is_time(text: str) -> bool:
+    """Return whether a text is an RFC 3339 time."""
     try:
         return datetime.fromisoformat(text).tzinfo is not None
     except ValueError:
@@ -177,4 +180,5 @@ def _check_labels(labels: Mapping[str, str | None]) -> None:
 
 
 def _wrong(path: str, value: Any) -> Exception:
+    """Return the error for a value of another type."""
     return invalid(f"Invalid value for field {path}: {value!r:.100}", path)

@@ -101,6 +101,7 @@ def _allow(conditions: list[Any], fields: dict[str, str], size: int) -> None:
 
 
 def _refusal(condition: Any) -> GcpError:
+    """Return the error for a condition that does not hold."""
     return GcpError(
         "INVALID_ARGUMENT",
         f"The policy document does not allow this: {condition}",

@@ -21,6 +21,7 @@ from .uploads import new_version
 
 
 def read(call: Call, uri: str) -> bytes:
+    """Return an object's bytes."""
     bucket, name = split_uri(uri)
     store = store_of(call)
     with store.lock:
@@ -31,6 +32,7 @@ def read(call: Call, uri: str) -> bytes:
 def write(
     call: Call, uri: str, data: bytes, *, content_type: str = "application/octet-stream"
 ) -> None:
+    """Store bytes as an object."""
     _write(call, uri, [data], content_type)
 
 

@@ -60,6 +60,7 @@ def page(versions: Iterable[tuple[str, int]], query: ListQuery) -> Page:
 
 
 def _entries(versions: Iterable[tuple[str, int]], query: ListQuery) -> Iterator[Listed]:
+    """Yield the objects and prefixes that a query shows, in order."""
     pattern = glob(query.glob) if query.glob else None
     folded = ""
     for name, generation in versions:
@@ -79,10 +80,12 @@ def _entries(versions: Iterable[tuple[str, int]], query: ListQuery) -> Iterator[
 
 
 def _encoded(entry: Listed) -> str:
+    """Return the page token that continues behind an entry."""
     return base64.urlsafe_b64encode(msgspec.json.encode(entry)).decode()
 
 
 def _decoded(token: str) -> Listed | None:
+    """Return the entry behind which a page token continues; None for no token."""
     if not token:
         return None
     try:

@@ -47,6 +47,7 @@ def _fields(tokens: list[str]) -> Tree:
 
 
 def _chosen(value: Any, tree: Tree) -> Any:
+    """Return the part of a JSON value that a tree of fields names."""
     if not tree:
         return value
     if isinstance(value, list):

@@ -49,6 +49,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
         return self._differs(dated)
 
     def _matches(self, dated: Dated | None) -> bool:
+        """Return whether what must be equal is."""
         return (
             _fits(self.generation, 0 if dated is None else dated.generation)
             and _fits(self.metageneration, None if dated is None else dated.metageneration)
@@ -56,6 +57,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _differs(self, dated: Dated | None) -> bool:
+        """Return whether what must differ does."""
         if dated is None:
             return self.not_generation != 0
         return (
@@ -115,8 +117,10 @@ def number(query: Mapping[str, str], name: str) -> int | None:
 
 
 def _fits(expected: object, actual: object) -> bool:
+    """Return whether a value is the expected one; None expects nothing."""
     return expected is None or expected == actual
 
 
 def _etag(header: str | None) -> str | None:
+    """Return the etag in a header without its quotes, or None."""
     return None if header is None or header == "*" else header.strip('"')

@@ -108,10 +108,12 @@ class Bucket(msgspec.Struct, kw_only=True):
 
     @property
     def retention(self) -> timedelta | None:
+        """Return how long the bucket's retention policy keeps objects, or None."""
         period = (self.fields.get("retentionPolicy") or {}).get("retentionPeriod")
         return None if period is None else timedelta(seconds=int(period))
 
     def live(self, name: str) -> Version | None:
+        """Return the live version of an object, or None."""
         versions = self.versions.get(name)
         return versions[-1] if versions and versions[-1].replaced is None else None
 
@@ -149,6 +151,7 @@ class Bucket(msgspec.Struct, kw_only=True):
         )
 
     def _over(self, version: Version, now: datetime) -> bool:
+        """Return whether a softly deleted version's time is over."""
         return version.soft_deleted is not None and version.soft_deleted + self.soft_delete <= now
 
     def listed(self, *, all_versions: bool = False) -> Iterator[Version]:
@@ -258,6 +261,7 @@ class Store:
             return version
 
     def _retire(self, bucket: Bucket, version: Version, now: datetime) -> None:
+        """Make the live version a noncurrent one, or remove it."""
         if bucket.versioned:
             check_deletable(version, now)
             version.replaced = now
@@ -265,6 +269,7 @@ class Store:
             self._remove(bucket, version, now)
 
     def _remove(self, bucket: Bucket, version: Version, now: datetime) -> None:
+        """Delete a version, softly if the bucket has it so."""
         check_deletable(version, now)
         bucket.versions[version.name].remove(version)
         if not bucket.versions[version.name]:
@@ -276,6 +281,7 @@ class Store:
 
 
 def check_bucket_name(name: str) -> None:
+    """Raise INVALID_ARGUMENT for a name that no bucket has."""
     if (
         not _BUCKET.fullmatch(name)
         or max(map(len, name.split("."))) > 63
@@ -286,6 +292,7 @@ def check_bucket_name(name: str) -> None:
 
 
 def check_object_name(name: str) -> None:
+    """Raise INVALID_ARGUMENT for a name that no object has."""
     if not name:
         raise GcpError(
             "INVALID_ARGUMENT",
@@ -306,6 +313,7 @@ def etag(generation: int, metageneration: int) -> str:
 
 
 def _varint(number: int) -> bytes:
+    """Return a number as protobuf's varint."""
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)

@@ -46,10 +46,12 @@ _DUAL_PARTS = 2
 
 
 def object_fields(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of an object that a request may set."""
     return without_nulls({key: value for key, value in body.items() if key not in _OBJECT_OWN})
 
 
 def bucket_fields(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a bucket that a request may set."""
     return without_nulls({key: value for key, value in body.items() if key not in _BUCKET_OWN})
 
 
@@ -68,10 +70,12 @@ def merge_patched(old: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str,
 
 
 def without_nulls(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a JSON object without its nulls, at any depth."""
     return merge_patched({}, fields)
 
 
 def storage_class(name: Any) -> str:
+    """Return a storage class; GcpError for an unknown one."""
     if name not in CLASSES:
         raise invalid(f"Invalid argument: storage class {name!r}")
     return str(name)
@@ -123,6 +127,7 @@ def object_resource(
 
 
 def _times(version: Version, bucket: Bucket) -> dict[str, Any]:
+    """Return an object's times as the API writes them."""
     times: dict[str, Any] = {}
     if version.replaced is not None:
         times["timeDeleted"] = timestamp(version.replaced)
@@ -135,6 +140,7 @@ def _times(version: Version, bucket: Bucket) -> dict[str, Any]:
 
 
 def _encryption(version: Version) -> dict[str, Any]:
+    """Return how an object is encrypted as the API writes it."""
     if version.key_sha256 is not None:
         return {
             "customerEncryption": {"encryptionAlgorithm": "AES256", "keySha256": version.key_sha256}
@@ -143,6 +149,7 @@ def _encryption(version: Version) -> dict[str, Any]:
 
 
 def bucket_resource(bucket: Bucket, base: str, *, full: bool = False) -> dict[str, Any]:
+    """Return a bucket as the JSON API writes it; `full`: with its ACLs and owner."""
     fields = bucket.fields
     resource: dict[str, Any] = {
         "kind": "storage#bucket",
@@ -175,6 +182,7 @@ def bucket_resource(bucket: Bucket, base: str, *, full: bool = False) -> dict[st
 
 
 def location_type(fields: Mapping[str, Any]) -> str:
+    """Return the type of a bucket's location: region, dual-region or multi-region."""
     if (
         fields["location"] in _DUAL
         or len((fields.get("customPlacementConfig") or {}).get("dataLocations") or ())
@@ -232,6 +240,7 @@ def _set_since(
 
 
 def _retention(fields: dict[str, Any], previous: Mapping[str, Any], now: datetime) -> None:
+    """Set the retention policy's effective time; GcpError if a locked policy changes."""
     old, policy = previous.get("retentionPolicy") or {}, fields.get("retentionPolicy")
     if old.get("isLocked") and int((policy or {}).get("retentionPeriod", 0)) < int(
         old["retentionPeriod"]
@@ -244,6 +253,7 @@ def _retention(fields: dict[str, Any], previous: Mapping[str, Any], now: datetim
 
 
 def _autoclass(fields: dict[str, Any], previous: Mapping[str, Any], now: datetime) -> None:
+    """Set the times of autoclass's fields."""
     chosen, old = fields.get("autoclass"), previous.get("autoclass") or {}
     if not chosen:
         return
@@ -256,6 +266,7 @@ def _autoclass(fields: dict[str, Any], previous: Mapping[str, Any], now: datetim
 
 
 def _enforcement(fields: dict[str, Any], now: datetime) -> None:
+    """Set the times of the encryption enforcement's fields."""
     for name, rule in (fields.get("encryption") or {}).items():
         if name.endswith("EnforcementConfig"):
             if rule.get("restrictionMode") == "FullyRestricted":
@@ -265,6 +276,7 @@ def _enforcement(fields: dict[str, Any], now: datetime) -> None:
 
 
 def access_control(entry: Mapping[str, str], owner: str, kind: str) -> dict[str, Any]:
+    """Return an ACL's entry as the JSON API writes it."""
     return {
         "kind": kind,
         "id": f"{owner}/{entry['entity']}",
@@ -275,4 +287,5 @@ def access_control(entry: Mapping[str, str], owner: str, kind: str) -> dict[str,
 
 
 def timestamp(moment: datetime) -> str:
+    """Return a time as the JSON API writes it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

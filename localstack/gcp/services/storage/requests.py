@@ -18,6 +18,7 @@ from .representations import bucket_resource, object_resource
 
 
 def store_of(call: Call) -> Store:
+    """Return the stack's buckets."""
     return call.store(Store)
 
 
@@ -28,14 +29,17 @@ def base_of(request: HttpRequest) -> str:
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:
+    """Return whether a query parameter is true."""
     return query.get(name, "").lower() == "true"
 
 
 def full(request: HttpRequest) -> bool:
+    """Return whether a request asks for ACLs and owners (projection=full)."""
     return request.query.get("projection", "").lower() == "full"
 
 
 def conditions_of(request: HttpRequest, *, source: bool = False) -> Conditions:
+    """Return the preconditions of a request; `source`: of a copy's source."""
     return parse_conditions(request.query, None if source else request.headers, source=source)
 
 
@@ -49,6 +53,7 @@ def object_answer(
 
 
 def bucket_answer(bucket: Bucket, request: HttpRequest) -> dict[str, Any]:
+    """Return a bucket as this caller is answered."""
     return bucket_resource(bucket, base_of(request), full=full(request))
 
 

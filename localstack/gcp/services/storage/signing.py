@@ -152,6 +152,7 @@ def verify_form(call: Call, fields: dict[str, str]) -> dict[str, Any]:
 
 
 def _check_account(email: str) -> None:
+    """Raise unless a signature names the stack's account."""
     if email != ACCOUNT:
         raise GcpError(
             "PERMISSION_DENIED",
@@ -161,6 +162,7 @@ def _check_account(email: str) -> None:
 
 
 def _check(call: Call, signed: str, signature: bytes) -> None:
+    """Raise unless the account's key made a signature."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric import padding
     from cryptography.hazmat.primitives.hashes import SHA256
@@ -182,6 +184,7 @@ def _check(call: Call, signed: str, signature: bytes) -> None:
 
 @cache
 def _public_key(account: Path) -> Any:
+    """Return the public key of an account's file; cached."""
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     private = msgspec.json.decode(account.read_bytes())["private_key"]
@@ -189,6 +192,7 @@ def _public_key(account: Path) -> Any:
 
 
 def _moment(text: str) -> datetime:
+    """Return the time in a V4 signature."""
     try:
         return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError as error:
@@ -196,6 +200,7 @@ def _moment(text: str) -> datetime:
 
 
 def _bytes_of_hex(text: str) -> bytes:
+    """Return the bytes of a hexadecimal text; no bytes if it is none."""
     try:
         return bytes.fromhex(text)
     except ValueError:
@@ -203,6 +208,7 @@ def _bytes_of_hex(text: str) -> bytes:
 
 
 def _malformed_error(text: str) -> GcpError:
+    """Return the error for a signature that cannot be read."""
     return GcpError(
         "INVALID_ARGUMENT", f"Invalid argument. {text}", reason="AuthenticationRequired"
     )

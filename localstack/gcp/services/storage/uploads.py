@@ -111,6 +111,7 @@ def kms_version(key: str | None) -> str | None:
 
 
 def default_key(bucket: Bucket) -> str | None:
+    """Return the key with which a bucket encrypts by default, or None."""
     return (bucket.fields.get("encryption") or {}).get("defaultKmsKeyName")
 
 

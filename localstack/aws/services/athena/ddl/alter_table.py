@@ -13,7 +13,7 @@ from ..sql.words import Words
 from ..tables import partitions
 from . import clauses
 from .session import Session, Shown
-from .session import table as table_of
+from .session import named_table as table_of
 
 
 def _partition(words: Words, table: Table) -> tuple[str, ...]:
@@ -29,6 +29,7 @@ def _partition(words: Words, table: Table) -> tuple[str, ...]:
 
 
 def partition_input(table: Table, values: tuple[str | None, ...], location: str) -> dict[str, Any]:
+    """Return a partition as Glue takes it."""
     descriptor = {**table.input["StorageDescriptor"], "Location": location}
     return {
         "Values": [partitions.NULL if value is None else value for value in values],
@@ -37,6 +38,7 @@ def partition_input(table: Table, values: tuple[str | None, ...], location: str)
 
 
 def alter(session: Session, words: Words) -> None:
+    """Execute ALTER TABLE."""
     table = table_of(session, words, views=False)
     change = next((change for start, change in _CHANGES if words.accept(*start)), None)
     if change is None:
@@ -98,6 +100,8 @@ def _drop_partitions(session: Session, words: Words, table: Table) -> None:
 
 
 def _not_run(what: str) -> Callable[[Session, Words, Table], None]:
+    """Return a change that is refused, as Athena has it and this stack does not."""
+
     def refuse(_session: Session, _words: Words, _table: Table) -> None:
         raise NotRun(what)
 
@@ -120,6 +124,7 @@ def _change_column(session: Session, words: Words, table: Table) -> None:
 
 
 def _place(table: Table, names: list[str], name: str) -> int:
+    """Return the position of a column."""
     if name not in names:
         raise QueryFailed(
             "FAILED",
@@ -129,6 +134,7 @@ def _place(table: Table, names: list[str], name: str) -> int:
 
 
 def _replace(session: Session, words: Words, table: Table, **changes: object) -> None:
+    """Write a table with changed members of its storage descriptor."""
     words.done()
     descriptor = {**table.input["StorageDescriptor"], **changes}
     session.catalog.replace(table.database, {**table.input, "StorageDescriptor": descriptor})
@@ -137,6 +143,7 @@ def _replace(session: Session, words: Words, table: Table, **changes: object) ->
 def _drop_partition(
     session: Session, table: Table, values: tuple[str, ...], *, missing_ok: bool
 ) -> None:
+    """Delete a partition."""
     try:
         session.catalog.glue.delete_partition(
             DatabaseName=table.database, TableName=table.name, PartitionValues=list(values)
@@ -171,6 +178,7 @@ def repair(session: Session, words: Words) -> Shown:
 
 
 def _folder(table: Table, values: tuple[str | None, ...]) -> str:
+    """Return the folder of a partition: name=value for each key."""
     return "/".join(
         f"{column.name}={value}" for column, value in zip(table.partitions, values, strict=True)
     )

@@ -29,7 +29,8 @@ class Session(msgspec.Struct, frozen=True):
     now: datetime
 
 
-def table(session: Session, words: Words, *, views: bool = True) -> Table:
+def named_table(session: Session, words: Words, *, views: bool = True) -> Table:
+    """Read a table's name, and return the table or view."""
     database, name = words.name()
     relation = session.catalog.table(database or session.database, name)
     if relation is None:

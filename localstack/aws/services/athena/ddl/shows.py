@@ -8,7 +8,7 @@ from sqlglot.tokenizer_core import TokenType
 
 from ..errors import QueryFailed
 from ..sql.words import Words
-from .session import Session, Shown, table
+from .session import Session, Shown, named_table
 
 
 def show_tables(session: Session, words: Words) -> Shown:
@@ -20,6 +20,7 @@ def show_views(session: Session, words: Words) -> Shown:
 
 
 def _tables(session: Session, words: Words, *, views: bool) -> Shown:
+    """List the tables, or the views, whose names match a pattern."""
     database = (
         words.identifier() if words.accept("IN") or words.accept("FROM") else session.database
     )
@@ -37,7 +38,9 @@ def _tables(session: Session, words: Words, *, views: bool) -> Shown:
         for t in page["TableList"]
         if not views or t.get("TableType") == "VIRTUAL_VIEW"
     ]
-    names = sorted(table["Name"] for table in tables if expected.fullmatch(table["Name"]))
+    names = sorted(
+        named_table["Name"] for named_table in tables if expected.fullmatch(named_table["Name"])
+    )
     return Shown(("tab_name" if not views else "views",), tuple((name,) for name in names))
 
 
@@ -49,7 +52,7 @@ def show_databases(session: Session, words: Words) -> Shown:
 
 
 def show_partitions(session: Session, words: Words) -> Shown:
-    relation = table(session, words, views=False)
+    relation = named_table(session, words, views=False)
     names = [column.name for column in relation.partitions]
     if relation.parameters.get("projection.enabled") == "true":
         return Shown(("partition",))
@@ -64,12 +67,13 @@ def show_columns(session: Session, words: Words) -> Shown:
     if not words.accept("IN"):
         words.expect("FROM")
     return Shown(
-        ("field",), tuple((column.name.ljust(20),) for column in table(session, words).every)
+        ("field",), tuple((column.name.ljust(20),) for column in named_table(session, words).every)
     )
 
 
 def show_properties(session: Session, words: Words) -> Shown:
-    properties = table(session, words, views=False).parameters
+    """Execute SHOW TBLPROPERTIES."""
+    properties = named_table(session, words, views=False).parameters
     columns = ("prpt_name", "prpt_value")
     if not words.accept("("):
         return Shown(columns, tuple(properties.items()))
@@ -80,7 +84,8 @@ def show_properties(session: Session, words: Words) -> Shown:
 
 
 def show_create(session: Session, words: Words) -> Shown:
-    relation = table(session, words, views=False)
+    """Execute SHOW CREATE TABLE."""
+    relation = named_table(session, words, views=False)
     lines = [f"CREATE EXTERNAL TABLE `{relation.database}.{relation.name}`("]
     lines += [
         f"  `{c.name}` {c.type}{',' if c is not relation.columns[-1] else ')'}"
@@ -113,7 +118,7 @@ def show_create(session: Session, words: Words) -> Shown:
 
 
 def show_create_view(session: Session, words: Words) -> Shown:
-    relation = table(session, words)
+    relation = named_table(session, words)
     if relation.view is None:
         raise QueryFailed("FAILED", f"{relation.name} is a table")
     text = f"CREATE VIEW {relation.database}.{relation.name} AS\n{relation.view.strip()}"
@@ -121,9 +126,10 @@ def show_create_view(session: Session, words: Words) -> Shown:
 
 
 def describe(session: Session, words: Words) -> Shown:
+    """Execute DESCRIBE: show a table's columns and partitions."""
     for word in ("EXTENDED", "FORMATTED"):
         words.accept(word)
-    relation = table(session, words)
+    relation = named_table(session, words)
     comments = {
         c["Name"].lower(): c.get("Comment", "")
         for c in relation.input.get("StorageDescriptor", {}).get("Columns", [])

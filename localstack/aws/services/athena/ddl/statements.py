@@ -144,16 +144,19 @@ class _External(msgspec.Struct):
 
 
 def _partitioned_by(table: _External, words: Words) -> None:
+    """Read PARTITIONED BY."""
     table.keys = clauses.columns(words)
 
 
 def _files(table: _External, words: Words) -> None:
+    """Read STORED AS INPUTFORMAT ... OUTPUTFORMAT ...."""
     table.reading = words.string()
     words.expect("OUTPUTFORMAT")
     table.writing = words.string()
 
 
 def _serde(table: _External, words: Words) -> None:
+    """Read ROW FORMAT SERDE."""
     table.serde = words.string()
     if "jsonserde" in table.serde.lower():
         # unless STORED AS says another
@@ -161,6 +164,7 @@ def _serde(table: _External, words: Words) -> None:
 
 
 def _clustered_by(table: _External, words: Words) -> None:
+    """Read CLUSTERED BY."""
     table.buckets = clauses.several(words, Words.identifier)
     words.expect("INTO")
     table.bucket_count = words.number()
@@ -168,6 +172,7 @@ def _clustered_by(table: _External, words: Words) -> None:
 
 
 def _stored_as(table: _External, words: Words) -> None:
+    """Read STORED AS."""
     form = words.identifier()
     if form not in _FORMATS:
         raise NotRun(f"STORED AS {form.upper()}")
@@ -199,6 +204,7 @@ _CLAUSES: tuple[tuple[tuple[str, ...], Callable[[_External, Words], object]], ..
 
 
 def _create_external(session: Session, words: Words) -> None:
+    """Execute CREATE EXTERNAL TABLE."""
     exists_ok = words.accept("IF", "NOT", "EXISTS")
     database, name = words.name()
     columns = clauses.columns(words) if words.follows("(") else []
@@ -241,6 +247,7 @@ def _create_external(session: Session, words: Words) -> None:
 
 
 def _row_format(words: Words) -> dict[str, str]:
+    """Read ROW FORMAT DELIMITED, and return the serde's parameters."""
     parameters: dict[str, str] = {}
     endings = (
         (("FIELDS", "TERMINATED", "BY"), "field.delim"),
@@ -262,6 +269,7 @@ def _row_format(words: Words) -> dict[str, str]:
 
 
 def _drop(session: Session, words: Words, kind: str) -> None:
+    """Execute DROP TABLE or DROP VIEW."""
     missing_ok = words.accept("IF", "EXISTS")
     database, name = words.name()
     words.done()

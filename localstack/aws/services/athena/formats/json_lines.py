@@ -45,6 +45,7 @@ def rows(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Table
 
 
 def _object(line: str, uri: str, *, ignore: bool) -> dict[str, Any]:
+    """Return the object in a line; an empty one for a malformed line that is to be ignored."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
@@ -77,6 +78,7 @@ def reader(kind: pa.DataType, uri: str) -> Read:
 
 
 def _reader(kind: pa.DataType) -> Read:
+    """Return a function that reads values of a type; null stays null."""
     import pyarrow.types as t
 
     make = next((make for is_such, make in _READERS.items() if getattr(t, is_such)(kind)), _scalar)
@@ -85,6 +87,7 @@ def _reader(kind: pa.DataType) -> Read:
 
 
 def _struct(kind: Any) -> Read:
+    """Return a function that reads structures, by their names in lower case."""
     members = [(field.name, field.name.lower(), _reader(field.type)) for field in kind]
 
     def read(value: Any) -> object:
@@ -97,11 +100,13 @@ def _struct(kind: Any) -> Read:
 
 
 def _list(kind: Any) -> Read:
+    """Return a function that reads lists."""
     item = _reader(kind.value_type)
     return lambda value: [item(inner) for inner in value] if isinstance(value, list) else None
 
 
 def _map(kind: Any) -> Read:
+    """Return a function that reads maps."""
     item = _reader(kind.item_type)
     return lambda value: (
         [(key, item(inner)) for key, inner in value.items()] if isinstance(value, dict) else None
@@ -109,6 +114,7 @@ def _map(kind: Any) -> Read:
 
 
 def _whole(kind: Any) -> Read:
+    """Return a function that reads whole numbers."""
     return lambda value: (
         text.whole(str(int(value)), kind.bit_width)
         if isinstance(value, (int, float, str))
@@ -123,6 +129,7 @@ def _scalar(kind: Any) -> Read:
 
 
 def _moment(value: Any) -> datetime:
+    """Return a time, of a number since 1970 or of a text."""
     if isinstance(value, (int, float)):
         return text.EPOCH + (
             timedelta(milliseconds=value)

@@ -46,6 +46,7 @@ class Lazy(msgspec.Struct, frozen=True):
 
 
 def lazy(options: Mapping[str, str]) -> Lazy:
+    """Return the options of LazySimpleSerDe, with Hive's defaults."""
     field = _character(
         options.get("field.delim", options.get("serialization.format")), _DELIMITERS[0]
     )
@@ -108,6 +109,7 @@ def lazy_lines(form: Lazy, data: bytes, skip: int) -> Iterator[list[str | None]]
 
 
 def _split(text: str, delimiter: str, escape: str | None) -> list[str]:
+    """Split a text at delimiters that are not escaped."""
     if not escape:
         return text.split(delimiter)
     cells = re.findall(
@@ -160,10 +162,16 @@ def converter(kind: pa.DataType, *, iso: bool, form: Lazy | None = None, depth: 
 
 
 def _unescaped(text: str, escape: str | None) -> str:
+    """Return a text without its escape characters."""
     return re.sub(f"{re.escape(escape)}(.)", r"\1", text, flags=re.DOTALL) if escape else text
 
 
 def whole(text: str, bits: int) -> int:
+    """Return a whole number.
+
+    Raises:
+        ValueError: It is none, or has more bits.
+    """
     number = int(text)
     if "_" in text or not -(1 << bits - 1) <= number < 1 << bits - 1:
         raise ValueError(text)
@@ -184,12 +192,18 @@ def decimal(text: str, kind: Any) -> Decimal:
 
 
 def _boolean(text: str) -> bool:
+    """Return a truth value.
+
+    Raises:
+        ValueError: It is none.
+    """
     if text.lower() not in ("true", "false"):
         raise ValueError(text)
     return text.lower() == "true"
 
 
 def _moment(text: str, *, iso: bool) -> datetime:
+    """Return a time, of ISO's form or of milliseconds since 1970."""
     if iso or not text.lstrip("-").isdigit():
         return datetime.fromisoformat(text).replace(tzinfo=None)
     return EPOCH + timedelta(milliseconds=int(text))
@@ -204,6 +218,7 @@ def binary(text: str) -> bytes:
 
 
 def _nested_convert(kind: pa.DataType, form: Lazy, depth: int) -> Convert:
+    """Return a function that reads a list, a map or a structure in a cell."""
     import pyarrow.types as t
 
     if depth + 1 >= len(form.delimiters):
@@ -243,10 +258,12 @@ def _lenient(kind: pa.DataType, form: Lazy, depth: int) -> Callable[[str], objec
 
 
 def _pair(parts: tuple[str, str, str], key: Convert, value: Convert) -> tuple[object, object]:
+    """Return a map's key and value."""
     return key(parts[0]), value(parts[2]) if parts[1] else None
 
 
 def _members(cells: list[str], members: Sequence[tuple[str, Convert]]) -> dict[str, object]:
+    """Return a structure's members by their places."""
     return {
         name: read(cells[index]) if index < len(cells) else None
         for index, (name, read) in enumerate(members)
@@ -283,6 +300,7 @@ def typed_table(
 
 
 def _cell_reader(column: Column, kind: pa.DataType, uri: str, form: Lazy | None) -> Convert:
+    """Return a function that reads the cells of a column."""
     convert = converter(kind, iso=form is not None, form=form)
 
     def read(cell: str) -> object:

@@ -18,6 +18,7 @@ _JODA = {
 
 
 def joda(pattern: str) -> str:
+    """Return Joda's pattern as DuckDB's."""
     parts: list[str] = []
     for match in re.finditer(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+", pattern):
         word = match.group()

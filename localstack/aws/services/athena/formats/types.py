@@ -44,6 +44,7 @@ def athena(duck: str) -> str:
 
 
 def precision(duck: str) -> tuple[int, int]:
+    """Return the precision and the scale of a DuckDB type, as GetQueryResults has them."""
     match = re.fullmatch(r"(?:DECIMAL|VARCHAR|CHAR|TIME)\((\d+)(?:,\s*(\d+))?\)", duck)
     return (
         (int(match.group(1)), int(match.group(2) or 0))
@@ -83,6 +84,7 @@ def duckdb(kind: str) -> str:
 
 
 def _duck(kind: pa.DataType) -> str:
+    """Return an Arrow type in DuckDB's words."""
     import pyarrow.types as t
 
     if t.is_list(kind):

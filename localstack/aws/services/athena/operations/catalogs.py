@@ -21,12 +21,14 @@ _NEEDED: dict[str, tuple[frozenset[str], ...]] = {
 
 
 def _check(kind: str, parameters: dict[str, str]) -> None:
+    """Check that a data catalog's parameters have what its type needs."""
     if not any(needed <= parameters.keys() for needed in _NEEDED[kind]):
         ways = " or ".join(" and ".join(sorted(needed)) for needed in _NEEDED[kind])
         raise refusal(f"The parameters of a data catalog of type {kind} must contain {ways}.")
 
 
 def _missing(name: str) -> AwsError:
+    """Return the error for a data catalog that does not exist."""
     return refusal(f"DataCatalog {name} was not found")
 
 

@@ -111,6 +111,7 @@ def _parse(statement: statements.Statement) -> None:
 
 
 def _settings(ctx: Context, workgroup: str) -> dict[str, Any]:
+    """Return the configuration of a workgroup that is enabled."""
     group = workgroups.find(ctx, workgroup)
     if group.state == "DISABLED":
         raise refusal(f"WorkGroup {workgroup} is disabled.")
@@ -144,6 +145,11 @@ def _output(params: dict[str, Any], settings: dict[str, Any]) -> tuple[str, bool
 
 
 def find(ctx: Context, id_: str) -> Execution:
+    """Return a query execution.
+
+    Raises:
+        AwsError: There is none.
+    """
     execution = ctx.store(Executions).by_id.get(id_)
     if execution is None:
         raise refusal(f"QueryExecution {id_} was not found")
@@ -174,6 +180,7 @@ def batch_get_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str,
 
 
 def _description(execution: Execution) -> dict[str, Any]:
+    """Return a query execution as GetQueryExecution has it."""
     statement_type, substatement = outcome.kind(execution.request.statement)
     status: dict[str, Any] = {"State": execution.state, "SubmissionDateTime": execution.submitted}
     if execution.completed is not None:
@@ -205,6 +212,8 @@ def _description(execution: Execution) -> dict[str, Any]:
 
 
 def _statistics(execution: Execution) -> dict[str, Any]:
+    """Return a query execution's times and bytes."""
+
     def millis(start: datetime | None, end: datetime | None) -> int:
         return max(0, round((end - start).total_seconds() * 1000)) if start and end else 0
 

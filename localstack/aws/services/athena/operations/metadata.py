@@ -14,6 +14,7 @@ from ..tables.catalog import Catalog
 
 
 def _metadata(error: ClientError) -> AwsError:
+    """Return Glue's error as Athena words it."""
     answer = error.response["Error"]
     code = answer["Code"]
     text = (
@@ -84,6 +85,7 @@ def list_table_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _known_catalog(ctx: Context, params: dict[str, Any]) -> None:
+    """Check that a catalog exists and is this one."""
     try:
         Catalog(ctx).check_name(params["CatalogName"])
     except NotRun as error:

@@ -15,6 +15,7 @@ from . import workgroups
 
 
 def _missing(name: str) -> AwsError:
+    """Return the error for a prepared statement that does not exist."""
     return AwsError(
         "ResourceNotFoundException",
         f"Prepared Statement {name} does not exist",
@@ -49,6 +50,7 @@ def update_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str,
 
 
 def _prepared_statement(ctx: Context, params: dict[str, Any]) -> Prepared:
+    """Return the prepared statement of a request, once it is checked."""
     workgroups.find(ctx, params["WorkGroup"])
     try:
         check.syntax(statements.preparable(params["QueryStatement"]).query)

@@ -29,6 +29,7 @@ def is_managed(configuration: dict[str, Any]) -> bool:
 
 
 def _check_results(configuration: dict[str, Any]) -> None:
+    """Check that a workgroup's results have one place."""
     if is_managed(configuration) and (configuration.get("ResultConfiguration") or {}).get(
         "OutputLocation"
     ):

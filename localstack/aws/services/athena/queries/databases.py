@@ -72,12 +72,14 @@ class Databases:
             self._leave(database, reusable=reusable)
 
     def _take(self) -> Database:
+        """Return a database that waits for a query, or a new one."""
         with self._lock:
             if self._idle:
                 return self._idle.pop()
         return self._open()
 
     def _open(self) -> Database:
+        """Open a new database with its limits."""
         import duckdb
 
         folder = self._folder / uuid.uuid4().hex
@@ -95,6 +97,7 @@ class Databases:
         return Database(connection, folder)
 
     def _leave(self, database: Database, *, reusable: bool) -> None:
+        """Let a database wait for another query, or close it."""
         with self._lock:
             if reusable and len(self._idle) < _IDLE:
                 self._idle.append(database)
@@ -110,6 +113,7 @@ def databases_of(folder: Path, memory: int) -> Databases:
 
 
 def _settle(session: duckdb.DuckDBPyConnection) -> None:
+    """Set DuckDB's options that make its arithmetic Trino's."""
     session.execute("SET TimeZone = 'UTC'")
     session.execute("SET integer_division = true")
     session.execute("SET ieee_floating_point_ops = true")

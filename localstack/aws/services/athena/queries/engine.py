@@ -79,6 +79,7 @@ def _answer(
     translated: translate.Translated,
     connection: duckdb.DuckDBPyConnection,
 ) -> Result:
+    """Load a query's tables, and return its result."""
     s3 = ctx.client("s3")
     scanned = read_rows = 0
     for name, table in translated.tables.items():
@@ -206,14 +207,17 @@ Match = re.Match[str]
 
 
 def _with_words(code: str, words: str) -> Callable[[str, Match], QueryFailed]:
+    """Return a function that makes a failure with these words."""
     return lambda _text, _match: QueryFailed(code, words)
 
 
 def _with_match(code: str) -> Callable[[str, Match], QueryFailed]:
+    """Return a function that makes a failure with DuckDB's own words."""
     return lambda _text, match: QueryFailed(code, match.group(1))
 
 
 def _missing(text: str, match: Match) -> QueryFailed:
+    """Return the failure for a column that does not exist."""
     name = next(group for group in match.groups() if group is not None).lower()
     return QueryFailed(
         "COLUMN_NOT_FOUND", f"Column '{name}' cannot be resolved", position=_where(text, name)
@@ -221,11 +225,13 @@ def _missing(text: str, match: Match) -> QueryFailed:
 
 
 def _not_aggregate(text: str, match: Match) -> QueryFailed:
+    """Return the failure for an expression that is neither aggregated nor grouped."""
     words = f"'{match.group(1)}' must be an aggregate expression or appear in GROUP BY clause"
     return QueryFailed("EXPRESSION_NOT_AGGREGATE", words, position=_where(text, match.group(1)))
 
 
 def _incomparable(_text: str, match: Match) -> QueryFailed:
+    """Return the failure for types that cannot be compared."""
     return QueryFailed(
         "TYPE_MISMATCH",
         f"Cannot apply operator: {_trino(match.group(1))} = {_trino(match.group(2))}",
@@ -234,6 +240,7 @@ def _incomparable(_text: str, match: Match) -> QueryFailed:
 
 
 def _no_function(text: str, match: Match) -> QueryFailed:
+    """Return the failure for a function or an operator with such arguments."""
     name, arguments = match.group(1), ", ".join(_trino(part) for part in match.group(2).split(", "))
     if not name[:1].isalpha():
         return QueryFailed(
@@ -249,6 +256,7 @@ def _no_function(text: str, match: Match) -> QueryFailed:
 
 
 def _not_cast(_text: str, match: Match) -> QueryFailed:
+    """Return the failure for a value that cannot be cast."""
     return QueryFailed(
         "INVALID_CAST_ARGUMENT", f"Cannot cast '{match.group(1)}' to {_trino(match.group(2))}"
     )
@@ -299,11 +307,13 @@ def query_failure(text: str, error: Exception) -> QueryFailed:
 
 
 def _trino(kind: str) -> str:
+    """Return a DuckDB type in Trino's words."""
     name = types.athena(kind.strip().removeprefix("type "))
     return {"unknown": _INTERNAL.get(kind.strip(), kind.lower()), "float": "real"}.get(name, name)
 
 
 def _where(text: str, name: str) -> tuple[int, int]:
+    """Return the line and the column of a name in a query."""
     match = re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", text, re.IGNORECASE)
     if match is None:
         return 1, 1

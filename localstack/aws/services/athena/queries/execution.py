@@ -98,6 +98,7 @@ def begin(ctx: Context, execution: Execution) -> None:
 
 
 def _start(ctx: Context, execution: Execution) -> None:
+    """Start a query in a thread of its own, and give it a moment to end."""
     if execution.state != "RUNNING" or ctx.stopping.is_set():
         return
     ctx.spawn(execution.running.run, lambda: _run(ctx, execution))
@@ -105,6 +106,7 @@ def _start(ctx: Context, execution: Execution) -> None:
 
 
 def _run(ctx: Context, execution: Execution) -> None:
+    """Run a query, and note how it ended."""
     limit = _time_limit(ctx, execution.running)
     try:
         with ctx.as_caller():
@@ -157,13 +159,14 @@ def _reusable(ctx: Context, execution: Execution) -> outcome.Outcome | None:
             other.state == "SUCCEEDED"
             and other.completed is not None
             and other.completed >= oldest
-            and _same(other, execution)
+            and _is_same_query(other, execution)
         ):
             return other.done and msgspec.structs.replace(other.done, scanned=0)
     return None
 
 
-def _same(left: Execution, right: Execution) -> bool:
+def _is_same_query(left: Execution, right: Execution) -> bool:
+    """Return whether two executions run the same query in the same place."""
     a, b = left.request, right.request
     return (left.query, left.workgroup, a.catalog, a.database, a.parameters) == (
         right.query,
@@ -198,6 +201,7 @@ def _finish(
     category: int = 0,
     error_type: int = 0,
 ) -> None:
+    """Note how a query ended, unless it has ended already."""
     with _finishing:
         if execution.state in FINAL:
             return  # cancelled while it was still being translated

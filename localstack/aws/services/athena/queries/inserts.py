@@ -14,6 +14,7 @@ from ..tables.result import Result
 
 
 def format_of(table: Table) -> writes.Format:
+    """Return the format in which rows are inserted into a table."""
     serde = table.serde.lower()
     if table.input["StorageDescriptor"].get("BucketColumns"):
         raise QueryFailed("NOT_SUPPORTED", "INSERT INTO is not supported for bucketed tables")

@@ -107,21 +107,22 @@ def run(ctx: Context, running: Running, request: QueryRequest) -> Outcome:  # no
     if isinstance(statement, statements.Insert):
         return _insert(ctx, running, request, statement)
     if isinstance(statement, statements.CreateView):
-        return _view(ctx, running, request, statement)
+        return _create_view(ctx, running, request, statement)
     running.keep()
     if isinstance(statement, statements.Ddl):
         opened = session.Session(Catalog(ctx), ctx.client("s3"), request.database, ctx.clock.now())
-        return _of_listing(ddl.run(opened, statement.text))
+        return _listing_outcome(ddl.run(opened, statement.text))
     if isinstance(statement, statements.Prepare):
         prepared.prepare(ctx, request.workgroup, statement)
     if isinstance(statement, statements.Deallocate):
         prepared.deallocate(ctx, request.workgroup, statement)
-    return _of_listing(session.Shown())
+    return _listing_outcome(session.Shown())
 
 
 def _select(
     ctx: Context, running: Running, request: QueryRequest, statement: statements.Select
 ) -> Outcome:
+    """Run a SELECT."""
     result = engine.run(ctx, running, _query(request, statement.query, cell=_CELL))
     rows = results.texts(result)
     information = results.columns(result)
@@ -136,7 +137,8 @@ def _select(
     )
 
 
-def _of_listing(shown: session.Shown) -> Outcome:
+def _listing_outcome(shown: session.Shown) -> Outcome:
+    """Return the outcome of a statement that shows rows of text."""
     columns = [{
         "Name": name, "Label": name, "Type": "string", "Precision": 0, "Scale": 0,
         "Nullable": "UNKNOWN", "CaseSensitive": False, "CatalogName": "hive", "SchemaName": "",
@@ -149,7 +151,8 @@ def _of_listing(shown: session.Shown) -> Outcome:
     return Outcome(columns=columns, rows=rows, output=text.encode())
 
 
-def _count(count: int) -> Outcome:
+def _row_count_outcome(count: int) -> Outcome:
+    """Return the outcome of a statement that changed so many rows."""
     column = {
         "CatalogName": "hive", "SchemaName": "", "TableName": "", "Name": "rows", "Label": "rows",
         "Type": "bigint", "Precision": 19, "Scale": 0, "Nullable": "UNKNOWN",
@@ -158,9 +161,10 @@ def _count(count: int) -> Outcome:
     return Outcome(columns=[column], update_count=count)
 
 
-def _wrote(result: Result, written: writes.Written) -> Outcome:
+def _written_outcome(result: Result, written: writes.Written) -> Outcome:
+    """Return the outcome of a statement that wrote files."""
     return msgspec.structs.replace(
-        _count(written.rows),
+        _row_count_outcome(written.rows),
         scanned=result.scanned,
         read_rows=result.read_rows,
         manifest=written.files,
@@ -188,12 +192,14 @@ def _cell(form: writes.Format) -> int:
 
 
 def _commit(running: Running) -> Callable[[bool], None]:
+    """Return a function that checks for a stop, and makes the effect stay after the last file."""
     return lambda last: running.keep() if last else running.check()
 
 
 def _unload(
     ctx: Context, running: Running, request: QueryRequest, statement: statements.Unload
 ) -> Outcome:
+    """Run an UNLOAD."""
     partitioned_by = writes.partition_columns(statement.properties)
     if "format" not in statement.properties:
         raise QueryFailed("INVALID_PROCEDURE_ARGUMENT", "UNLOAD needs the property format")
@@ -211,18 +217,19 @@ def _unload(
         now=ctx.clock.now(),
         keep=_commit(running),
     )
-    return _wrote(result, written)
+    return _written_outcome(result, written)
 
 
 def _create_table(
     ctx: Context, running: Running, request: QueryRequest, statement: statements.CreateTableAs
 ) -> Outcome:
+    """Run a CREATE TABLE AS."""
     database, name = statement.name
     database = (database or request.database).lower()
     catalog = Catalog(ctx)
     if catalog.table(database, name) is not None:
         if statement.exists_ok:
-            return _count(0)
+            return _row_count_outcome(0)
         raise QueryFailed(
             "TABLE_ALREADY_EXISTS",
             f"line 1:1: Destination table 'awsdatacatalog.{database}.{name}' already exists",
@@ -281,10 +288,11 @@ def _create_table(
         running.keep()
     catalog.create(database, writes.table_input(name, result, place, form, partitioned_by))
     _add_partitions(catalog, catalog.needed(database, name), written)
-    return _wrote(result, written)
+    return _written_outcome(result, written)
 
 
 def _add_partitions(catalog: Catalog, table: Table, written: writes.Written) -> None:
+    """Add the partitions that a statement has written."""
     new = [altering.partition_input(table, values, place) for values, place in written.partitions]
     catalog.add_partitions(table, new, exists_ok=True)
 
@@ -292,6 +300,7 @@ def _add_partitions(catalog: Catalog, table: Table, written: writes.Written) -> 
 def _insert(
     ctx: Context, running: Running, request: QueryRequest, statement: statements.Insert
 ) -> Outcome:
+    """Run an INSERT INTO."""
     database, name = statement.name
     catalog = Catalog(ctx)
     table = catalog.needed(database or request.database, name, (1, 13))
@@ -320,12 +329,13 @@ def _insert(
     )
     if table.parameters.get("projection.enabled") != "true":
         _add_partitions(catalog, table, written)
-    return _wrote(result, written)
+    return _written_outcome(result, written)
 
 
-def _view(
+def _create_view(
     ctx: Context, running: Running, request: QueryRequest, statement: statements.CreateView
 ) -> Outcome:
+    """Run a CREATE VIEW."""
     database, name = statement.name
     database = (database or request.database).lower()
     catalog = Catalog(ctx)
@@ -357,10 +367,11 @@ def _view(
         catalog.create(database, table_input)
     else:
         catalog.replace(database, table_input)
-    return _of_listing(session.Shown())
+    return _listing_outcome(session.Shown())
 
 
 def _view_type(duck: str) -> str:
+    """Return the type in Glue of a view's column."""
     try:
         return types.glue(duck)
     except ValueError:

@@ -40,17 +40,20 @@ def _values(result: Result, index: int) -> list[Any]:
 
 
 def _time(value: time, digits: int) -> str:
+    """Return a time with so many digits of a second."""
     fraction = f"{value.microsecond:06d}"[:digits]
     return f"{value:%H:%M:%S}.{fraction}" if digits else f"{value:%H:%M:%S}"
 
 
 def csv(result: Result, rows: list[Row]) -> bytes:
+    """Return the content of a result's CSV file."""
     lines = [",".join(_quoted(name) for name in result.names)]
     lines += [",".join("" if cell is None else _quoted(cell) for cell in row) for row in rows]
     return ("\n".join(lines) + "\n").encode()
 
 
 def _quoted(cell: str) -> str:
+    """Return a cell in quotation marks."""
     return '"' + cell.replace('"', '""') + '"'
 
 

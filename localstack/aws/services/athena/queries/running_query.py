@@ -90,6 +90,7 @@ class Running:
 
     @contextmanager
     def _interruptible(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Let a stop interrupt what runs in a connection."""
         try:
             with self._lock:
                 self._connection = connection

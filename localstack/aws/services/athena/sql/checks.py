@@ -35,6 +35,7 @@ WRITTEN = "written"  # in a question mark's meta: where in the text it is
 
 
 def _mark(parser: Any) -> exp.Placeholder:
+    """Return a question mark that knows its place in the text."""
     mark = exp.Placeholder()
     mark.meta[WRITTEN] = mark.meta["start"] = parser._prev.start  # noqa: SLF001  sqlglot has no other way to the token that was read
     return mark
@@ -116,6 +117,7 @@ def syntax(text: str) -> None:
 
 
 def _parse(text: str, tokens: list[Token]) -> exp.Expr | None:
+    """Return the tree of one statement; None: there are several."""
     statements = Strict().parser().parse(tokens, text)
     return statements[0] if len(statements) == 1 else None
 
@@ -146,6 +148,7 @@ def _unescaped(text: str, node: exp.UnicodeString) -> str:
 
 
 def _has_condition(join: exp.Join) -> bool:
+    """Return whether a join says how it joins."""
     return bool(
         join.args.get("on")
         or join.args.get("using")
@@ -155,6 +158,7 @@ def _has_condition(join: exp.Join) -> bool:
 
 
 def _parse_error(error: ParseError) -> Malformed:
+    """Return sqlglot's error as Athena words it."""
     detail = error.errors[0] if error.errors else {}
     word = detail.get("highlight") or "<EOF>"
     line, column = detail.get("line") or 1, detail.get("col") or 1
@@ -223,11 +227,13 @@ def _tokens(text: str, tokens: list[Token]) -> None:
 
 
 def _check_token(text: str, token: Token, *, refused: bool) -> None:
+    """Refuse a token that is not Trino's."""
     if refused or token.text == "`" or token.token_type in _NOT_TRINOS or _dollar(token):
         raise _mismatch(text, token)
 
 
 def _dollar(token: Token) -> bool:
+    """Return whether a token is a name with a dollar sign that is not quoted."""
     return token.text.startswith("$") and token.token_type not in (
         TokenType.STRING,
         TokenType.IDENTIFIER,
@@ -235,16 +241,19 @@ def _dollar(token: Token) -> bool:
 
 
 def _closes_a_cast(tokens: list[Token], token: Token) -> bool:
+    """Return whether a bracket closes behind a token."""
     following = next((t for t in tokens if t.start > token.end), None)
     return following is not None and following.token_type == TokenType.R_PAREN
 
 
 def _word_before(tokens: list[Token], token: Token) -> str:
+    """Return the word before a token."""
     earlier = [t for t in tokens if t.end < token.start]
     return earlier[-1].text.upper() if earlier else ""
 
 
 def _mismatch(text: str, token: Token) -> Malformed:
+    """Return the error for a token that must not stand there."""
     return Malformed(
         f"mismatched input '{token.text}'. Expecting: <expression>",
         position=position(text, token.start),
@@ -261,6 +270,7 @@ def place(text: str, node: exp.Expr) -> tuple[int, int]:
 
 
 def _node(text: str, node: exp.Expr) -> None:
+    """Check one node of a query."""
     if type(node) not in allowed.NODES:
         raise _syntax(
             text,
@@ -274,10 +284,12 @@ def _node(text: str, node: exp.Expr) -> None:
 
 
 def _syntax(text: str, node: exp.Expr, message: str) -> QueryFailed:
+    """Return the failure for a node that is not in Athena's language."""
     return QueryFailed("SYNTAX_ERROR", f"mismatched input: {message}", position=place(text, node))
 
 
 def _select(text: str, node: exp.Expr) -> None:
+    """Check a SELECT."""
     if not node.expressions:
         raise Malformed(
             "mismatched input '<EOF>'. Expecting: <expression>", position=position(text, len(text))
@@ -303,6 +315,7 @@ def _select(text: str, node: exp.Expr) -> None:
 
 
 def _join(text: str, node: exp.Expr) -> None:
+    """Check a JOIN."""
     kind, side, method = (
         str(node.args.get(key) or "").upper() for key in ("kind", "side", "method")
     )
@@ -320,11 +333,13 @@ def _join(text: str, node: exp.Expr) -> None:
 
 
 def _star(text: str, node: exp.Expr) -> None:
+    """Check a star."""
     if any(node.args.get(key) for key in ("except_", "except", "replace", "rename")):
         raise _syntax(text, node, "SELECT * takes neither EXCLUDE nor REPLACE")
 
 
 def _group(text: str, node: exp.Expr) -> None:
+    """Check a GROUP BY."""
     if node.args.get("all"):
         raise Malformed(
             "mismatched input 'ALL': GROUP BY ALL is not in Athena's language. Expecting: "
@@ -334,16 +349,19 @@ def _group(text: str, node: exp.Expr) -> None:
 
 
 def _limit(text: str, node: exp.Expr) -> None:
+    """Check a LIMIT."""
     if node.args.get("expressions"):
         raise _syntax(text, node, "LIMIT BY is not in Athena's language")
 
 
 def _set_operation(text: str, node: exp.Expr) -> None:
+    """Check a UNION, an EXCEPT or an INTERSECT."""
     if node.args.get("by_name"):
         raise _syntax(text, node, "set operations BY NAME are not in Athena's language")
 
 
 def _function(text: str, node: exp.Expr) -> None:
+    """Check that a function is Athena's, and is used as its kind allows."""
     name = str(node.this).lower()
     if name not in allowed.FUNCTIONS:
         raise QueryFailed(
@@ -370,6 +388,7 @@ def _function(text: str, node: exp.Expr) -> None:
 
 
 def _type(text: str, node: exp.Expr) -> None:
+    """Check that a type is Athena's."""
     if node.this not in allowed.TYPES:
         name = node.args.get("kind") or node.sql(dialect="trino")
         raise QueryFailed(

@@ -35,26 +35,35 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 def _same(*names: str, least: int = 1, most: int = 1) -> dict[str, Rule]:
+    """Return rules for functions that DuckDB has by the same name."""
     return {name: Rule(least, most, f"{name}(*)") for name in names}
 
 
 def raw(text: str) -> exp.Literal:
+    """Return a literal that is the translation's own."""
     literal = exp.Literal.string(text)
     literal.meta[RAW] = True
     return literal
 
 
 def text_of(node: exp.Expr, what: str) -> str:
+    """Return the text of an argument that must be a literal.
+
+    Raises:
+        NotRun: It is none.
+    """
     if isinstance(node, exp.Literal) and node.is_string:
         return str(node.this)
     raise NotRun(f"{what} that is not a literal")
 
 
 def call(name: str, *arguments: exp.Expr) -> exp.Expr:
+    """Return a call of a DuckDB function."""
     return exp.Anonymous(this=name, expressions=list(arguments))
 
 
 def _concat(arguments: Arguments) -> exp.Expr:
+    """Translate concat, which is null if any argument is."""
     joined = arguments[0]
     for other in arguments[1:]:
         joined = exp.DPipe(this=joined, expression=other)
@@ -62,6 +71,8 @@ def _concat(arguments: Arguments) -> exp.Expr:
 
 
 def _null_if_any(name: str) -> Maker:
+    """Return the translation of a function that is null if any argument is."""
+
     def make(arguments: Arguments) -> exp.Expr:
         missing = exp.or_(*(exp.Is(this=a.copy(), expression=exp.Null()) for a in arguments))
         return exp.Case(ifs=[exp.If(this=missing, true=exp.Null())], default=call(name, *arguments))
@@ -70,6 +81,8 @@ def _null_if_any(name: str) -> Maker:
 
 
 def _time(template: str, convert: Callable[[str], str]) -> Maker:
+    """Return the translation of a function with a format of times."""
+
     def make(arguments: Arguments) -> exp.Expr:
         return fill(template, [arguments[0], raw(convert(text_of(arguments[1], "a date format")))])
 
@@ -82,6 +95,7 @@ _UNITS = frozenset(
 
 
 def _unit(node: exp.Expr) -> str:
+    """Return a unit of time."""
     unit = text_of(node, "a unit of time").lower()
     if unit not in _UNITS:
         raise QueryFailed("INVALID_FUNCTION_ARGUMENT", f"'{unit}' is not a valid TIMESTAMP field")
@@ -89,6 +103,7 @@ def _unit(node: exp.Expr) -> str:
 
 
 def _date_add(arguments: Arguments) -> exp.Expr:
+    """Translate date_add."""
     unit = _unit(arguments[0])
     if unit == "quarter":
         return fill("($3 + CAST($2 AS BIGINT) * INTERVAL '3 months')", arguments)
@@ -96,16 +111,19 @@ def _date_add(arguments: Arguments) -> exp.Expr:
 
 
 def _in_units(template: str) -> Maker:
+    """Return the translation of a function whose first argument is a unit of time."""
     return lambda arguments: fill(template, [raw(_unit(arguments[0])), *arguments[1:]])
 
 
 def _regexp_replace(arguments: Arguments) -> exp.Expr:
+    """Translate regexp_replace."""
     replacement = text_of(arguments[2], "a replacement") if len(arguments) == 3 else ""
     converted = re.sub(r"\$(\d)", r"\\\1", replacement.replace("\\", "\\\\"))
     return fill("regexp_replace($1, $2, $3, 'g')", [*arguments[:2], raw(converted)])
 
 
 def _regexp_extract(arguments: Arguments) -> exp.Expr:
+    """Translate regexp_extract, which is null without a match."""
     group = arguments[2] if len(arguments) == 3 else exp.Literal.number(0)
     return fill(
         "CASE WHEN regexp_matches($1, $2) THEN regexp_extract($1, $2, $3) END",
@@ -114,6 +132,7 @@ def _regexp_extract(arguments: Arguments) -> exp.Expr:
 
 
 def _cardinality(arguments: Arguments) -> exp.Expr:
+    """Translate cardinality, of a map or of an array."""
     is_map = isinstance(arguments[0], exp.Anonymous) and str(arguments[0].this).lower().startswith(
         "map"
     )
@@ -143,6 +162,7 @@ def _extreme_by(name: str) -> Maker:
 
 
 def _array_join(arguments: Arguments) -> exp.Expr:
+    """Translate array_join."""
     if len(arguments) == 2:
         return call("array_to_string", *arguments)
     return fill(
@@ -152,6 +172,7 @@ def _array_join(arguments: Arguments) -> exp.Expr:
 
 
 def _matches(template: str) -> Rule:
+    """Return a rule for a function of an array and a predicate."""
     return Rule(2, 2, template)
 
 

@@ -85,7 +85,7 @@ class Types:
 
     def __init__(self, columns: Mapping[str, set[str]], query: exp.Expr) -> None:
         self._columns = {
-            name: {_of_hive(kind) for kind in kinds} for name, kinds in columns.items()
+            name: {_kind_of_hive_type(kind) for kind in kinds} for name, kinds in columns.items()
         }
         self._aliases: dict[str, list[exp.Expr]] = {}
         for alias in query.find_all(exp.Alias):
@@ -99,7 +99,7 @@ class Types:
         if isinstance(node, exp.Literal):
             return OTHER if node.is_string else _literal(str(node.this))
         if isinstance(node, (exp.Cast, exp.TryCast)):
-            return _of_type(node.to)
+            return _kind_of_type(node.to)
         if isinstance(
             node,
             (
@@ -135,6 +135,7 @@ class Types:
         return OTHER
 
     def _column(self, name: str) -> Kind | None:
+        """Return the kind of a column, if it is the same in all tables."""
         if name in self._busy:
             return None
         kinds: set[Kind | None] = set(self._columns.get(name, ()))
@@ -144,6 +145,7 @@ class Types:
         return kinds.pop() if len(kinds) == 1 else None
 
     def _function(self, node: exp.Anonymous) -> Kind | None:
+        """Return the kind of a function's result."""
         name, arguments = str(node.this).lower(), node.expressions
         first = arguments[0] if arguments else None
         if name in _FUNCTIONS:
@@ -160,6 +162,7 @@ class Types:
         return OTHER
 
     def _arithmetic(self, node: exp.Binary) -> Kind | None:
+        """Return the kind of an arithmetic expression."""
         left, right = self.kind_of(node.left), self.kind_of(node.right)
         if DOUBLE in (left, right):
             return DOUBLE
@@ -183,6 +186,7 @@ class Types:
         return OTHER
 
     def _widest(self, nodes: list[exp.Expr | None]) -> Kind | None:
+        """Return the kind that holds all of several values."""
         kinds = [
             self.kind_of(node)
             for node in nodes
@@ -207,7 +211,8 @@ def _literal(text: str) -> Kind:
     return DOUBLE if "." in text or "e" in text.lower() else INT
 
 
-def _of_type(kind: exp.DataType) -> Kind:
+def _kind_of_type(kind: exp.DataType) -> Kind:
+    """Return the kind of a type in a cast."""
     name = kind.this.value.lower()
     if name in _INTS:
         return INT
@@ -216,7 +221,8 @@ def _of_type(kind: exp.DataType) -> Kind:
     return _NAMED.get(name, OTHER)
 
 
-def _of_hive(kind: str) -> Kind:
+def _kind_of_hive_type(kind: str) -> Kind:
+    """Return the kind of a column's type in Glue."""
     kind = kind.lower()
     if kind.startswith("decimal"):
         digits = kind.partition(",")[2].rstrip(")")

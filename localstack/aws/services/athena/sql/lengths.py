@@ -87,6 +87,7 @@ class Lengths:
         return _length(node, self._sources(select)) if select is not None else None
 
     def _select_columns(self, select: exp.Select) -> Columns | None:
+        """Return the columns of a SELECT with their limits."""
         sources = self._sources(select)
         columns: Columns = []
         for item in select.expressions:
@@ -101,12 +102,14 @@ class Lengths:
         return columns
 
     def _sources(self, select: exp.Select) -> Sources:
+        """Return what a SELECT reads from, with the limits of its columns."""
         return {
             source.alias_or_name.lower(): _renamed(self._columns(source), source)
             for source in scopes.sources(select)
         }
 
     def _columns(self, source: exp.Expr) -> Columns | None:
+        """Return the columns of a source with their limits."""
         if isinstance(source, exp.Values):
             rows = [
                 row.expressions if isinstance(row, exp.Tuple) else [row]
@@ -123,6 +126,7 @@ class Lengths:
         return self.columns_of(source) if isinstance(source, exp.Subquery) else None
 
     def _of_cte(self, cte: exp.CTE | None) -> Columns | None:
+        """Return the columns of a common table expression with their limits."""
         if cte is None:
             return None
         if id(cte) not in self._ctes:
@@ -131,6 +135,7 @@ class Lengths:
 
 
 def _union(left: Columns | None, right: Columns | None) -> Columns | None:
+    """Return the columns of a union with the wider limits."""
     if left is None or right is None or len(left) != len(right):
         return None
     return [
@@ -140,12 +145,14 @@ def _union(left: Columns | None, right: Columns | None) -> Columns | None:
 
 
 def _is_star(item: exp.Expr) -> bool:
+    """Return whether an item of a SELECT is a star."""
     return isinstance(item, exp.Star) or (
         isinstance(item, exp.Column) and isinstance(item.this, exp.Star)
     )
 
 
 def _star_columns(item: exp.Expr, select: exp.Select, sources: Sources) -> Columns | None:
+    """Return the columns that a star stands for."""
     if any(
         join.args.get("using") or join.args.get("method") for join in select.args.get("joins") or ()
     ):
@@ -179,11 +186,13 @@ def _cte(source: exp.Table) -> exp.CTE | None:
 
 
 def _ctes(node: exp.Expr) -> list[exp.CTE]:
+    """Return the common table expressions that a node declares."""
     with_ = node.args.get("with_")
     return list(with_.expressions) if isinstance(with_, exp.With) else []
 
 
 def _ancestors(node: exp.Expr) -> Iterator[exp.Expr]:
+    """Yield the nodes around a node, from the inside."""
     parent = node.parent
     while parent is not None:
         yield parent
@@ -201,19 +210,23 @@ def _widest(lengths: Iterable[Length]) -> Length:
 
 
 def _of_all(nodes: Iterable[exp.Expr], sources: Sources) -> Length:
+    """Return the widest limit of several expressions."""
     return _widest(_length(node, sources) for node in nodes if not isinstance(node, exp.Null))
 
 
 def _length(node: exp.Expr, sources: Sources) -> Length:
+    """Return the limit of an expression."""
     rule = next((rule for kinds, rule in _RULES if isinstance(node, kinds)), None)
     return rule(node, sources) if rule is not None else None
 
 
 def _of_literal(literal: exp.Literal, _sources: Sources) -> Length:
+    """Return the length of a literal text."""
     return len(literal.this) if literal.is_string else None
 
 
 def _of_cast(cast: exp.Cast, _sources: Sources) -> Length:
+    """Return the limit of a cast."""
     if (
         cast.to.this == exp.DataType.Type.TIME
         and isinstance(cast.this, exp.Literal)
@@ -225,10 +238,12 @@ def _of_cast(cast: exp.Cast, _sources: Sources) -> Length:
 
 
 def _of_wrapped(node: exp.Expr, sources: Sources) -> Length:
+    """Return the limit of the expression inside."""
     return _length(node.this, sources)
 
 
 def _of_case(case: exp.Case, sources: Sources) -> Length:
+    """Return the limit of a CASE."""
     return _of_all(
         [
             *(branch.args["true"] for branch in case.args["ifs"]),
@@ -239,6 +254,7 @@ def _of_case(case: exp.Case, sources: Sources) -> Length:
 
 
 def _of_column(column: exp.Column, sources: Sources) -> Length:
+    """Return the limit of a column."""
     table, name = column.table.lower(), column.name.lower()
     candidates = [columns for source, columns in sources.items() if table in ("", source)]
     if None in candidates:
@@ -249,6 +265,7 @@ def _of_column(column: exp.Column, sources: Sources) -> Length:
 
 
 def _of_function(call: exp.Anonymous, sources: Sources) -> Length:
+    """Return the limit of a function's result."""
     name, arguments = str(call.this).lower(), call.expressions
     if name in _AS_FIRST:
         return _length(arguments[0], sources) if arguments else None

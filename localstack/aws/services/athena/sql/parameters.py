@@ -38,6 +38,7 @@ def _literal(parameter: str) -> str:
 
 
 def _quoted(text: str) -> str:
+    """Return a text as a literal of SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 

@@ -66,6 +66,7 @@ def rewrite(text: str, query: exp.Query, types: Types, now: datetime) -> None:
 
 
 def _sides(types: Types, node: exp.Expr) -> tuple[Kind | None, Kind | None]:
+    """Return the kinds of a node's operands."""
     if isinstance(node, exp.Binary):
         return types.kind_of(node.left), types.kind_of(node.right)
     if isinstance(node, (exp.In, exp.Between)):
@@ -78,6 +79,7 @@ def _sides(types: Types, node: exp.Expr) -> tuple[Kind | None, Kind | None]:
 
 
 def _function(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
+    """Translate a function call."""
     name = str(node.this).lower()
     call = functions.translate_call(name, node.expressions, check.place(noted.text, node))
     if isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls)) and name in _NULLS:
@@ -159,27 +161,33 @@ def _pad_char(node: exp.Expr, noted: _Noted) -> None:
 
 
 def _remainder(node: exp.Expr, _noted: _Noted) -> None:
+    """Let a remainder of a division by zero fail, as in Trino."""
     if not _nonzero(node.expression) and not _is_in_try(node):
         node.set("expression", functions.call("trino_nonzero", node.expression.copy()))
 
 
 def _today(_node: exp.Expr, noted: _Noted) -> exp.Expr:
+    """Translate CURRENT_DATE."""
     return exp.cast(functions.raw(f"{noted.now:%Y-%m-%d}"), "date")
 
 
 def _local(_node: exp.Expr, noted: _Noted) -> exp.Expr:
+    """Translate LOCALTIMESTAMP."""
     return exp.cast(functions.raw(_millis(noted.now)), "timestamp")
 
 
 def _instant(_node: exp.Expr, noted: _Noted) -> exp.Expr:
+    """Translate CURRENT_TIMESTAMP."""
     return exp.cast(functions.raw(_millis(noted.now) + "+00"), "timestamptz")
 
 
 def _time(_node: exp.Expr, noted: _Noted) -> exp.Expr:
+    """Translate LOCALTIME."""
     return exp.cast(functions.raw(_millis(noted.now).partition(" ")[2]), "time")
 
 
 def _catalog(_node: exp.Expr, _noted: _Noted) -> exp.Expr:
+    """Translate CURRENT_CATALOG."""
     return exp.cast(functions.raw(CATALOG), "varchar")
 
 
@@ -193,6 +201,7 @@ def _not_run(name: str) -> Callable[[exp.Expr, _Noted], None]:
 
 
 def _zone(node: exp.Expr, noted: _Noted) -> exp.Expr:
+    """Translate AT TIME ZONE, for UTC alone."""
     zone = functions.text_of(node.args["zone"], "a time zone")
     if zone.upper() not in ("UTC", "ETC/UTC", "GMT", "Z"):
         raise NotRun(f"AT TIME ZONE '{zone}' (only 'UTC')", position=check.place(noted.text, node))
@@ -200,6 +209,7 @@ def _zone(node: exp.Expr, noted: _Noted) -> exp.Expr:
 
 
 def _division(node: exp.Expr, noted: _Noted) -> exp.Expr:
+    """Translate a division, by the kind of its result."""
     a, b = exp.Paren(this=node.this.copy()), node.expression.copy()
     if noted.kind == DOUBLE:
         return functions.call("trino_divide", a, b)
@@ -222,6 +232,7 @@ def _rounded_quotient(node: exp.Expr, kind: Kind) -> exp.Expr:
 
 
 def _nonzero(node: exp.Expr) -> bool:
+    """Return whether an operand is a number other than 0."""
     inner = node.unnest()
     return isinstance(inner, exp.Literal) and not inner.is_string and float(inner.name) != 0
 
@@ -240,6 +251,7 @@ def _is_in_try(node: exp.Expr) -> bool:
 
 
 def _cast(node: Any, noted: _Noted) -> exp.Expr | None:
+    """Translate a cast by its type."""
     rule = _CASTS.get(node.to.this)
     return rule(node, noted) if rule is not None else None
 
@@ -270,6 +282,7 @@ def _as_timestamp(node: exp.Cast, _noted: _Noted) -> exp.Expr | None:
 
 
 def _as_instant(node: exp.Cast, _noted: _Noted) -> None:
+    """Translate a cast to TIMESTAMP WITH TIME ZONE."""
     node.set("to", exp.DataType.build("timestamptz"))
 
 
@@ -304,10 +317,12 @@ _CASTS: dict[Any, Callable[[exp.Cast, _Noted], exp.Expr | None]] = {
 
 
 def _json(node: exp.Expr, _noted: _Noted) -> exp.Expr:
+    """Translate a JSON literal."""
     return functions.call("json", functions.raw(node.this.name))
 
 
 def _millis(now: datetime) -> str:
+    """Return a time with its milliseconds."""
     return f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03d}"
 
 

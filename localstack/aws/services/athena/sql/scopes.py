@@ -129,6 +129,7 @@ def sources(select: exp.Select) -> list[exp.Expr]:
 
 
 def _sources(select: exp.Select, columns_of: Callable[[exp.Table], Names]) -> Names:
+    """Return the columns of all that a SELECT reads from; None: they are not known."""
     names: set[str] = set()
     for source in sources(select):
         columns = outputs(source, columns_of)
@@ -166,6 +167,7 @@ def outputs(source: exp.Expr, columns_of: Callable[[exp.Table], Names]) -> Names
 
 
 def _outer_has(select: exp.Select, name: str, columns_of: Callable[[exp.Table], Names]) -> bool:
+    """Return whether a SELECT around this one has a column of the name."""
     outer = select.find_ancestor(exp.Select)
     while outer is not None:
         outer_columns = _sources(outer, columns_of)

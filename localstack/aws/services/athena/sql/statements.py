@@ -128,6 +128,7 @@ def _words(text: str) -> Words:
 
 
 def _unsupported_statement(word: str) -> Malformed:
+    """Return the error for a statement that Athena or this stack lacks."""
     if word == "EXPLAIN":
         return Malformed("the local AWS stack does not run EXPLAIN; Athena does", position=(1, 1))
     return Malformed(f"Queries of this type are not supported: {word}", position=(1, 1))
@@ -148,6 +149,7 @@ def preparable(text: str) -> Select | Insert | CreateTableAs | Unload:
 
 
 def _execute(words: Words) -> Execute:
+    """Read EXECUTE name [USING value, ...]."""
     name = words.identifier()
     parameters: list[str] = []
     if words.accept("USING"):
@@ -167,6 +169,7 @@ def _execute(words: Words) -> Execute:
 
 
 def _unload(words: Words) -> Unload:
+    """Read UNLOAD (query) TO location WITH (properties)."""
     words.expect("(")
     start, end = words.index, words.closing()
     query = words.blanked(start, end)
@@ -180,6 +183,7 @@ def _unload(words: Words) -> Unload:
 
 
 def _insert(words: Words) -> Insert:
+    """Read INSERT INTO table [(column, ...)] query."""
     name = words.name()
     columns: tuple[str, ...] = ()
     following = words.peek(1)
@@ -199,12 +203,14 @@ def _insert(words: Words) -> Insert:
 
 
 def _create_view(words: Words, *, replace: bool) -> CreateView:
+    """Read CREATE VIEW name AS query."""
     name = words.name()
     words.expect("AS")
     return CreateView(name, words.rest(), replace)
 
 
 def _prepare(words: Words) -> Prepare:
+    """Read PREPARE name FROM query."""
     name = words.identifier()
     words.expect("FROM")
     query = words.rest().strip()
@@ -213,6 +219,7 @@ def _prepare(words: Words) -> Prepare:
 
 
 def _create_table(words: Words) -> CreateTableAs:
+    """Read CREATE TABLE name [WITH (properties)] AS query."""
     exists_ok = words.accept("IF", "NOT", "EXISTS")
     name = words.name()
     properties: dict[str, str | tuple[str, ...]] = {}

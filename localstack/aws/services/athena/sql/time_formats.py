@@ -29,6 +29,8 @@ _TERADATA = {
 
 
 def mysql(pattern: str) -> str:
+    """Return MySQL's format as DuckDB's."""
+
     def directive(match: re.Match[str]) -> str:
         word = match.group()
         if word not in _MYSQL:
@@ -42,6 +44,7 @@ def mysql(pattern: str) -> str:
 
 
 def teradata(pattern: str) -> str:
+    """Return Teradata's format as DuckDB's."""
     return re.sub(
         "yyyy|yy|mm|dd|hh24|hh|mi|ss",
         lambda match: _TERADATA[match.group().lower()],

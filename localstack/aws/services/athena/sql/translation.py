@@ -155,6 +155,7 @@ def _is_field(column: exp.Column, reads: list[scopes.Read]) -> bool:
 
 
 def _literals_by_column(query: exp.Expr) -> dict[str, frozenset[str]]:
+    """Return the literals that a query compares each column with."""
     fixed: dict[str, set[str]] = {}
     for node in query.find_all(exp.EQ, exp.In):
         column = node.this
@@ -217,10 +218,12 @@ def _literals(query: exp.Query) -> None:
 
 
 def _double(number: str) -> str:
+    """Return a number with a point as a double."""
     return f"{number}e0" if "." in number and "e" not in number.lower() else number
 
 
 def _strict(query: exp.Query) -> exp.Query:
+    """Replace = and IN by comparisons that DuckDB checks as strictly as Trino."""
     for node in list(query.find_all(exp.EQ, exp.NEQ, exp.In)):
         if isinstance(node, exp.In):
             if node.expressions:
@@ -249,6 +252,7 @@ def _columns(query: exp.Query) -> frozenset[str] | None:
 
 
 def _is_count(node: exp.Expr | None) -> bool:
+    """Return whether a node is count(*)."""
     return isinstance(node, exp.Anonymous) and str(node.this).lower() == "count"
 
 

@@ -51,10 +51,12 @@ class Words:
         self.index = 0
 
     def peek(self, ahead: int = 0) -> Token | None:
+        """Return the next word, or one further ahead; None: there is none."""
         index = self.index + ahead
         return self.tokens[index] if index < len(self.tokens) else None
 
     def follows(self, *words: str) -> bool:
+        """Return whether these words come next."""
         some = self.tokens[self.index : self.index + len(words)]
         return len(some) == len(words) and all(
             t.text.upper() == w and t.token_type != TokenType.STRING
@@ -62,15 +64,22 @@ class Words:
         )
 
     def accept(self, *words: str) -> bool:
+        """Pass these words if they come next. Return whether they did."""
         accepted = self.follows(*words)
         self.index += len(words) * accepted
         return accepted
 
     def expect(self, *words: str) -> None:
+        """Pass these words.
+
+        Raises:
+            Malformed: Others come next.
+        """
         if not self.accept(*words):
             raise self.mismatched(f"'{' '.join(words)}'")
 
     def mismatched(self, expecting: str) -> Malformed:
+        """Return the error for the next word."""
         token = self.peek()
         if token is None:
             return Malformed(
@@ -83,6 +92,7 @@ class Words:
         )
 
     def next(self, expecting: str = "<identifier>") -> Token:
+        """Pass the next word, and return it."""
         token = self.peek()
         if token is None:
             raise self.mismatched(expecting)
@@ -90,6 +100,7 @@ class Words:
         return token
 
     def string(self) -> str:
+        """Pass a text, and return it."""
         token = self.next("<string>")
         if token.token_type != TokenType.STRING:
             self.index -= 1
@@ -97,6 +108,7 @@ class Words:
         return token.text
 
     def number(self) -> int:
+        """Pass a whole number, and return it."""
         token = self.next("<number>")
         if not re.fullmatch("[0-9]+", token.text):
             self.index -= 1
@@ -104,6 +116,7 @@ class Words:
         return int(token.text)
 
     def identifier(self) -> str:
+        """Pass a name, and return it in lower case."""
         token = self.next()
         # to Hive's words a text; Athena's own, as SHOW CREATE VIEW, take it as a name
         quoted = self.text[token.start] == '"'
@@ -115,12 +128,14 @@ class Words:
         return token.text.lower()
 
     def name(self) -> Name:
+        """Pass the name of a table, and return its database, if it has one, and the table."""
         parts = [self.identifier()]
         while self.accept("."):
             parts.append(self.identifier())
         return (parts[-2] if len(parts) > 1 else None, parts[-1])
 
     def done(self) -> None:
+        """Refuse anything but the statement's end."""
         self.accept(";")
         if self.peek() is not None:
             raise self.mismatched("<EOF>")
@@ -147,6 +162,7 @@ class Words:
         return re.sub(r"[^\n]", " ", self.text[:first]) + self.text[first:last]
 
     def rest(self) -> str:
+        """Return what follows, at its own place in the text."""
         end = len(self.tokens)
         while end > self.index and self.tokens[end - 1].token_type == TokenType.SEMICOLON:
             end -= 1

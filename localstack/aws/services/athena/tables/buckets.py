@@ -94,6 +94,7 @@ def by_bucket(
 
 
 def bucket(values: Sequence[object], kinds: Sequence[str], count: int) -> int:
+    """Return the number of the bucket of a row."""
     combined = 0
     for value, kind in zip(values, kinds, strict=True):
         combined = _int32(31 * combined + _hash(value, kind))
@@ -101,6 +102,7 @@ def bucket(values: Sequence[object], kinds: Sequence[str], count: int) -> int:
 
 
 def _hash(value: object, kind: str) -> int:
+    """Return Hive's hash of a value."""
     if value is None:
         return 0
     if isinstance(value, bool):
@@ -124,10 +126,12 @@ def _text(value: str, code: int) -> int:
 
 
 def _double(value: float) -> int:
+    """Return Hive's hash of a double."""
     return _fold(struct.unpack(">q", struct.pack(">d", value + 0.0))[0])
 
 
 def _float(value: float) -> int:
+    """Return Hive's hash of a real."""
     code: int = struct.unpack(">i", struct.pack(">f", value + 0.0))[0]
     return code
 
@@ -138,4 +142,5 @@ def _fold(value: int) -> int:
 
 
 def _int32(value: int) -> int:
+    """Return a number cut to 32 bits, with its sign."""
     return ((value + 0x80000000) & 0xFFFFFFFF) - 0x80000000

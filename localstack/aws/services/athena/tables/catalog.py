@@ -28,6 +28,7 @@ class Catalog:
         self._seen: dict[tuple[str, str], Table | None] = {}
 
     def table(self, database: str, name: str) -> Table | None:
+        """Return a table or view; None: there is none."""
         key = (database.lower(), name.lower())
         if key not in self._seen:
             try:
@@ -67,9 +68,11 @@ class Catalog:
             raise NotRun(f"{what}, such as {name}", position=position)
 
     def forget(self) -> None:
+        """Forget the tables that were looked up, as one has changed."""
         self._seen.clear()
 
     def has_database(self, name: str) -> bool:
+        """Return whether a database exists."""
         if name.lower() == "default":
             return True
         try:
@@ -106,6 +109,7 @@ class Catalog:
         return table
 
     def partitions(self, table: Table) -> list[dict[str, Any]]:
+        """Return the partitions of a table, as Glue has them."""
         pages = self.glue.get_paginator("get_partitions").paginate(
             DatabaseName=table.database, TableName=table.name
         )
@@ -135,14 +139,21 @@ class Catalog:
         return True
 
     def replace(self, database: str, table: dict[str, Any]) -> None:
+        """Write another version of a table."""
         self.glue.update_table(DatabaseName=database.lower(), TableInput=table)
         self.forget()
 
     def drop(self, table: Table) -> None:
+        """Delete a table."""
         self.glue.delete_table(DatabaseName=table.database, Name=table.name)
         self.forget()
 
     def add_partitions(self, table: Table, new: list[dict[str, Any]], *, exists_ok: bool) -> None:
+        """Create partitions.
+
+        Raises:
+            QueryFailed: One exists, and `exists_ok` is False (ALREADY_EXISTS).
+        """
         for start in range(0, len(new), 100):
             some = new[start : start + 100]
             done = self.glue.batch_create_partition(
@@ -184,6 +195,7 @@ def check_kind(
 
 
 def _table(entry: dict[str, Any]) -> Table:
+    """Return the table of a Glue entry."""
     descriptor = entry.get("StorageDescriptor", {})
     serde = descriptor.get("SerdeInfo", {})
     return Table(
@@ -223,10 +235,12 @@ _INPUT = (
 
 
 def _as_input(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return a Glue entry as UpdateTable takes it."""
     return {key: entry[key] for key in _INPUT if key in entry}
 
 
 def _view_sql(text: str) -> str:
+    """Return the query of a view."""
     if text.startswith(_VIEW):
         decoded: str = json.loads(base64.b64decode(text.removeprefix(_VIEW).removesuffix(" */")))[
             "originalSql"

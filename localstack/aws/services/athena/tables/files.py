@@ -81,6 +81,7 @@ def rows(
 
 
 def _hidden_type(name: str) -> pa.DataType:
+    """Return the type of a hidden column."""
     import pyarrow as pa
 
     if name == "$path":
@@ -98,6 +99,7 @@ def _with_constant(content: pa.Table, name: str, value: object, schema: pa.Schem
 
 
 def _partition_value(written: str | None, column: Column) -> object:
+    """Return a partition's value in its column's type."""
     if written is None:
         return None
     try:
@@ -147,6 +149,7 @@ Reader = Callable[[bytes, str, list[Column]], "pa.Table"]
 
 
 def _reader(table: Table) -> Reader:
+    """Return the function that reads a table's files."""
     serde, form = (
         table.serde.lower(),
         table.input.get("StorageDescriptor", {}).get("InputFormat", "").lower(),
@@ -270,6 +273,7 @@ def _columns(
 
 
 def nulls(count: int, kind: pa.DataType) -> Any:
+    """Return a column of so many nulls."""
     import pyarrow as pa
 
     return pa.array([None] * count, kind)
@@ -323,6 +327,7 @@ def _readable(stored: pa.DataType, kind: pa.DataType) -> bool:
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
+    """Return whether a type is text or bytes."""
     import pyarrow.types as t
 
     return bool(t.is_string(kind) or t.is_large_string(kind) or t.is_binary(kind))

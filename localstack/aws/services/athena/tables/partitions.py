@@ -49,6 +49,7 @@ def parts(
 
 
 def _visible(s3: Any, location: str) -> Iterator[objects.Found]:
+    """Yield the objects below a location that hold data."""
     prefix = location.rstrip("/") + "/"
     try:
         for item in objects.objects_below(s3, prefix):
@@ -129,6 +130,7 @@ def _domain(
 
 
 def _option(table: Table, column: Column, name: str, default: str | None = None) -> str:
+    """Return an option of a column's partition projection."""
     value = table.parameters.get(f"projection.{column.name}.{name}", default)
     if value is None:
         raise QueryFailed(
@@ -140,6 +142,8 @@ def _option(table: Table, column: Column, name: str, default: str | None = None)
 
 
 def _integers(table: Table, column: Column) -> Any:
+    """Return a predicate over the integers that are projected for a column."""
+
     def numbers(name: str, count: int, default: str | None = None) -> list[int]:
         written = _option(table, column, name, default)
         if not re.fullmatch(",".join([r"\s*-?\d+\s*"] * count), written):
@@ -167,6 +171,7 @@ def _integers(table: Table, column: Column) -> Any:
 
 
 def _dates(pattern: str, span: str, now: datetime) -> Any:
+    """Return a predicate over the dates that are projected for a column."""
     form = joda(pattern).replace("%-", "%")
     bounds = [_boundary(part.strip(), form, now) for part in span.split(",")]
     if len(bounds) != 2:
@@ -194,6 +199,7 @@ _DAYS = {"YEAR": 365, "MONTH": 30, "WEEK": 7, "DAY": 1}
 
 
 def _boundary(text: str, form: str, now: datetime) -> datetime:
+    """Return the first or last date of a projection."""
     match = re.fullmatch(
         r"NOW\s*(?:([+-])\s*(\d+)\s*(YEAR|MONTH|WEEK|DAY|HOUR|MINUTE|SECOND)S?)?", text.upper()
     )

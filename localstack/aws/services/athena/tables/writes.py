@@ -78,6 +78,7 @@ def format_of(properties: Properties, known_properties: Sequence[str]) -> Format
 
 
 def partition_columns(properties: Properties) -> tuple[str, ...]:
+    """Return the partition columns that a statement's properties name."""
     columns = properties.get("partitioned_by", ())
     return columns if isinstance(columns, tuple) else (columns,)
 
@@ -123,6 +124,7 @@ def check_columns(result: Result, partitioned_by: tuple[str, ...]) -> None:
 
 
 def check_empty(s3: Any, location: str, what: str) -> None:
+    """Refuse a location that has objects."""
     try:
         if next(objects.objects_below(s3, location.rstrip("/") + "/"), None) is not None:
             raise QueryFailed(
@@ -202,6 +204,7 @@ def write(
 
 
 def _folder(location: str, keys: tuple[str, ...], values: tuple[str | None, ...]) -> str:
+    """Return the folder of a partition."""
     parts = (
         f"{key}={NULL if value is None else quote(value, safe=' -_.~+@,')}"
         for key, value in zip(keys, values, strict=True)
@@ -257,6 +260,7 @@ def _by_bucket(
 
 
 def _file_content(result: Result, rows: pa.Table, form: Format) -> bytes:
+    """Return the content of a file with these rows."""
     if form.name in COLUMNAR:
         return _columnar(result, rows, form)
     columns = [rows.column(index).to_pylist() for index in range(rows.num_columns)]
@@ -378,6 +382,7 @@ class Storage(msgspec.Struct, frozen=True):
 
 
 def descriptor(columns: list[dict[str, str]], location: str, storage: Storage) -> dict[str, Any]:
+    """Return a table's StorageDescriptor."""
     return {
         "Columns": columns,
         "Location": location,

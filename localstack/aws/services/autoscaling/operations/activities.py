@@ -115,6 +115,7 @@ def cooling(ctx: Context, activity: Activity | None, seconds: float) -> bool:
 
 
 def _settle(ctx: Context, store: Scaling, activity: Activity) -> None:
+    """End an activity whose endpoint has changed, or is gone."""
     target = store.targets.get(activity.resource)
     endpoint = find(ctx, activity.resource.split("/")[1])
     if endpoint is None or target is None:
@@ -133,6 +134,7 @@ def _settle(ctx: Context, store: Scaling, activity: Activity) -> None:
 
 
 def _ends(ctx: Context, activity: Activity, reason: str | None) -> None:
+    """Note how an activity ended."""
     activity.ended = ctx.clock.now()
     if reason is None:
         activity.status = "Successful"

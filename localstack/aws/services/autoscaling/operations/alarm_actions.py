@@ -103,11 +103,13 @@ def _scaled_in_count(
 
 
 def _target_tracking(policy: Policy, firing: Firing, count: int) -> int:
+    """Return the count at which a tracked metric would be at its target."""
     target: float = policy.settings["TargetValue"]
     return math.ceil(max(count, 1) * (firing.value or 0.0) / target)
 
 
 def _step_scaling(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int) -> int:
+    """Return the count of a step-scaling policy whose alarm fires."""
     settings = policy.settings
     step = _step(
         settings["StepAdjustments"], (firing.value or 0.0) - firing.threshold, below=firing.below
@@ -157,6 +159,7 @@ def adjusted_count(settings: Mapping[str, Any], count: int, adjustment: int) -> 
 
 
 def _is_suspended(target: Target, *, out: bool) -> bool:
+    """Return whether a target is not scaled in this direction."""
     return target.suspended.get(
         "DynamicScalingOutSuspended" if out else "DynamicScalingInSuspended", False
     )

@@ -105,6 +105,7 @@ def _settings(params: dict[str, Any], previous: Policy | None) -> tuple[str, dic
 
 
 def _check_tracking(settings: dict[str, Any]) -> None:
+    """Check the configuration of a policy that tracks a target."""
     if not 0 < settings["TargetValue"] < math.inf:
         raise refusal(
             f"TargetValue must be a number greater than 0, not {settings['TargetValue']}."
@@ -130,6 +131,7 @@ def _check_tracking(settings: dict[str, Any]) -> None:
 
 
 def _check_steps(settings: dict[str, Any]) -> None:
+    """Check the configuration of a policy with steps."""
     if "AdjustmentType" not in settings or not settings.get("StepAdjustments"):
         raise refusal("StepScalingPolicyConfiguration needs an AdjustmentType and StepAdjustments.")
     if (
@@ -152,6 +154,7 @@ def _check_steps(settings: dict[str, Any]) -> None:
 
 
 def _check_others(store: Scaling, policy: Policy) -> None:
+    """Check that no other policy tracks the same metric."""
     if policy.kind != "TargetTrackingScaling":
         return
     for other in store.policies_of(policy.resource):
@@ -166,10 +169,12 @@ def _check_others(store: Scaling, policy: Policy) -> None:
 
 
 def _metric(policy: Policy) -> Any:
+    """Return the metric that a policy tracks."""
     return next(policy.settings[key] for key in _METRIC if key in policy.settings)
 
 
 def _names(resource: str, previous: Policy | None) -> tuple[str, ...]:
+    """Return the names of a policy's alarms."""
     return (
         previous.alarms
         if previous
@@ -228,6 +233,7 @@ def _source(policy: Policy) -> dict[str, Any]:
 
 
 def _query(query: dict[str, Any]) -> dict[str, Any]:
+    """Return a metric query with the period of the policy's alarms."""
     return (
         {**query, "MetricStat": {**query["MetricStat"], "Period": _PERIOD}}
         if "MetricStat" in query
@@ -236,6 +242,7 @@ def _query(query: dict[str, Any]) -> dict[str, Any]:
 
 
 def _alarm_list(ctx: Context, policy: Policy) -> list[dict[str, str]]:
+    """Return a policy's alarms, as the API lists them."""
     return [
         {
             "AlarmName": name,

@@ -96,6 +96,7 @@ def resume(ctx: Context, store: Scaling) -> None:
 
 
 def _action(ctx: Context, params: dict[str, Any], previous: Scheduled | None) -> Scheduled:
+    """Return the action of a request, with what the previous one had."""
     numbers = params.get("ScalableTargetAction") or (previous.numbers if previous else {})
     schedule = params.get("Schedule") or (previous.schedule if previous else None)
     if schedule is None:
@@ -119,6 +120,7 @@ def _action(ctx: Context, params: dict[str, Any], previous: Scheduled | None) ->
 
 
 def _aware(moment: datetime | None) -> datetime | None:
+    """Return a time with its zone, which is UTC where none is named."""
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
@@ -148,6 +150,7 @@ def _wait(ctx: Context, action: Scheduled) -> None:
 
 def _run(ctx: Context, action: Scheduled) -> None:
     # a reset forgets the clock's timers, but not this one, had it begun: it would wait anew
+    """Set a target's limits, and wait for the next time."""
     if ctx.stopping.is_set():
         return
     store = ctx.store(Scaling)
@@ -164,6 +167,7 @@ def _run(ctx: Context, action: Scheduled) -> None:
 
 
 def _with_limits(target: Target, action: Scheduled) -> Target:
+    """Return a target with the limits of an action."""
     return msgspec.structs.replace(
         target,
         least=action.numbers.get("MinCapacity", target.least),

@@ -140,6 +140,7 @@ def resume(ctx: Context, store: Scaling) -> None:
 
 
 def _targets_of(ctx: Context, endpoint: Endpoint) -> list[Target]:
+    """Return the targets of an endpoint."""
     return [
         target
         for target in list(ctx.store(Scaling).targets.values())
@@ -148,6 +149,11 @@ def _targets_of(ctx: Context, endpoint: Endpoint) -> list[Target]:
 
 
 def _live(ctx: Context, resource: str) -> tuple[Endpoint, Variant]:
+    """Return the endpoint and the variant of a ResourceId.
+
+    Raises:
+        AwsError: One of them does not exist.
+    """
     name, label = names(resource)
     endpoint = find(ctx, name)
     if endpoint is None:
@@ -162,6 +168,7 @@ def _live(ctx: Context, resource: str) -> tuple[Endpoint, Variant]:
 
 
 def _target(ctx: Context, params: dict[str, Any], previous: Target | None) -> Target:
+    """Return the target of a request, with what the previous one had."""
     least, most = params.get("MinCapacity"), params.get("MaxCapacity")
     if previous is None and (least is None or most is None):
         raise refusal("MinCapacity and MaxCapacity are required to register a new scalable target.")

@@ -114,6 +114,7 @@ def resume(context_of: ContextOf) -> None:
 
 
 def _begin(ctx: Context, alarm: Alarm) -> None:
+    """Let an alarm be looked at."""
     store = ctx.store(Evaluations)
     with store.lock:
         store.next[alarm.name] = ctx.clock.now() + timedelta(seconds=_every(alarm))
@@ -141,6 +142,7 @@ def _look(ctx: Context) -> None:
 
 
 def _evaluate(ctx: Context, alarm: Alarm, *, due: bool) -> None:
+    """Evaluate an alarm, and do what it does."""
     changed = _set(ctx, alarm, _verdict(ctx, alarm, early=not due))
     if alarm.state_value == "ALARM" and (changed or due):
         _act(ctx, alarm)
@@ -160,6 +162,7 @@ def _set(ctx: Context, alarm: Alarm, verdict: Verdict | None) -> bool:
 
 
 def _act(ctx: Context, alarm: Alarm) -> None:
+    """Do the actions of an alarm that is in ALARM."""
     actions = [
         (arn, action)
         for arn in alarm.alarm_actions or ()
@@ -219,6 +222,7 @@ def _window(ctx: Context, alarm: Alarm) -> tuple[datetime, datetime, int]:
 def _read(
     ctx: Context, alarm: Alarm, period: int, start: datetime, end: datetime
 ) -> Mapping[datetime, float]:
+    """Return the datapoints of an alarm's metric."""
     if alarm.metric_data_queries:
         queries = [_query(query) for query in alarm.metric_data_queries]
         query_id = next((q["Id"] for q in queries if q["ReturnData"]), queries[-1]["Id"])
@@ -267,6 +271,7 @@ def _period(alarm: Alarm) -> int:
 
 
 def _every(alarm: Alarm) -> float:
+    """Return the seconds between two looks at an alarm."""
     return float(min(_period(alarm), 60))
 
 

@@ -35,6 +35,7 @@ def put_metric_data(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_times(ctx: Context, data: list[dict[str, Any]]) -> None:
+    """Refuse datapoints that are too old or too new."""
     now = ctx.clock.now()
     for number, datum in enumerate(data, 1):
         if not now - _OLDEST <= datum.get("Timestamp", now) <= now + _NEWEST:
@@ -181,6 +182,7 @@ def _compute(
 def _statistics(
     ctx: Context, params: Mapping[str, Any], stat: str, start: datetime, end: datetime
 ) -> dict[datetime, float]:
+    """Return a statistic of GetMetricStatistics."""
     return reading.series(
         ctx,
         namespace=params["Namespace"],
@@ -229,6 +231,7 @@ def _page(
 
 
 def _window(params: Mapping[str, Any]) -> tuple[datetime, datetime]:
+    """Return the start and the end of a request."""
     start, end = params["StartTime"], params["EndTime"]
     if start > end:
         raise AwsError("ValidationError", "The parameter EndTime must be greater than StartTime.")
@@ -260,5 +263,6 @@ def _has_moto(namespace: str) -> bool:
 
 
 def _has(metric: Mapping[str, Any], dimensions: Mapping[str, str | None]) -> bool:
+    """Return whether a metric has these dimensions."""
     own = {d["Name"]: d["Value"] for d in metric["Dimensions"]}
     return all(name in own and value in (None, own[name]) for name, value in dimensions.items())

@@ -53,6 +53,7 @@ def capture(config: Mapping[str, Any] | None) -> None:
 
 
 def _variant(variant: Mapping[str, Any]) -> None:
+    """Check one variant."""
     label = variant["VariantName"]
     if not variant.get("ModelName"):
         raise refusal(

@@ -92,6 +92,7 @@ def check_variants(
 
 
 def _blue_green(policy: Mapping[str, Any], instances: int) -> Plan:
+    """Return the plan of a BlueGreenUpdatePolicy."""
     routing = policy["TrafficRoutingConfiguration"]
     kind = routing["Type"]
     wait = _seconds(routing, "WaitIntervalInSeconds")
@@ -117,6 +118,7 @@ def _blue_green(policy: Mapping[str, Any], instances: int) -> Plan:
 
 
 def _rolling(policy: Mapping[str, Any], instances: int) -> Plan:
+    """Return the plan of a RollingUpdatePolicy."""
     wait = _seconds(policy, "WaitIntervalInSeconds")
     stages = _steps(_size(policy, "MaximumBatchSize", instances, 5, 50), wait)
     if policy.get("RollbackMaximumBatchSize"):
@@ -125,6 +127,7 @@ def _rolling(policy: Mapping[str, Any], instances: int) -> Plan:
 
 
 def _steps(step: float, wait: float) -> tuple[Stage, ...]:
+    """Return equal stages up to all of the traffic."""
     count = math.ceil(1 / step - 1e-9)
     return tuple(Stage(min(1.0, step * (number + 1)), wait) for number in range(count))
 

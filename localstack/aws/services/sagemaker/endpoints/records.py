@@ -30,10 +30,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def production(self) -> list[dict[str, Any]]:
+        """The production variants."""
         return list(self.params["ProductionVariants"])
 
     @property
     def shadow(self) -> list[dict[str, Any]]:
+        """The shadow variants."""
         return list(self.params.get("ShadowProductionVariants") or ())
 
 
@@ -101,13 +103,16 @@ class Fleet:
 
     @property
     def all(self) -> list[Variant]:
+        """All variants, the shadows last."""
         return [*self.variants.values(), *self.shadows.values()]
 
     @property
     def instances(self) -> int:
+        """The number of instances of the production variants."""
         return sum(variant.desired_count for variant in self.variants.values())
 
     def stop(self) -> None:
+        """End all servers."""
         for variant in self.all:
             for server in variant.servers:
                 server.retire()
@@ -163,6 +168,7 @@ class Endpoint:
 
     @property
     def changing(self) -> bool:
+        """Whether a change is under way."""
         return self.status in ("Creating", "Updating", "RollingBack", "Deleting")
 
 
@@ -211,6 +217,7 @@ def _choice_for_name(
 
 
 def _shadow(fleet: Fleet) -> Target | None:
+    """Return the shadow variant of a fleet; None: it has none."""
     first = next(iter(fleet.shadows.values()), None)
     return Target(first, fleet) if first else None
 

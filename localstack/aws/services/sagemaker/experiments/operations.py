@@ -58,6 +58,7 @@ def descriptions(ctx: Context, kind: str) -> Iterable[dict[str, Any]]:
 
 
 def _parents(backend: Any, component: str) -> list[dict[str, str]]:
+    """Return the trials of a component."""
     own_trial = backend.trial_components[component].trial_name
     trials = [
         trial

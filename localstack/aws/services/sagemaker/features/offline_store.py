@@ -156,6 +156,7 @@ def widen(ctx: Context, group: Group) -> None:
 
 
 def _table(group: Group) -> dict[str, Any]:
+    """Return the Glue table of a group."""
     offline = group.offline or {}
     columns = [
         (f.name.lower(), f"array<{_HIVE[f.kind]}>" if f.collection else _HIVE[f.kind])
@@ -200,6 +201,7 @@ def append(ctx: Context, group: Group, row: Row) -> None:
 
 
 def await_flush(ctx: Context, group: Group) -> None:
+    """Set the timer after which queued rows are written."""
     group.flushing = True
     ctx.clock.call_after(DELAY, lambda: flush(ctx, group))
 
@@ -228,6 +230,7 @@ def flush(ctx: Context, group: Group) -> None:
 
 
 def _register(ctx: Context, group: Group, hours: list[tuple[str, ...]]) -> None:
+    """Register the partitions of these hours."""
     offline = group.offline or {}
     if offline["DisableGlueTableCreation"]:
         return
@@ -256,6 +259,7 @@ def _register(ctx: Context, group: Group, hours: list[tuple[str, ...]]) -> None:
 
 
 def _parquet(group: Group, rows: list[Row], now: datetime) -> bytes:
+    """Return rows as a Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -277,6 +281,7 @@ def _parquet(group: Group, rows: list[Row], now: datetime) -> bytes:
 
 
 def _arrow(feature: Feature) -> pa.DataType:
+    """Return the Arrow type of a feature."""
     import pyarrow as pa
 
     kinds: dict[str, pa.DataType] = {
@@ -288,6 +293,7 @@ def _arrow(feature: Feature) -> pa.DataType:
 
 
 def _column_value(feature: Feature, value: Value | None) -> object:
+    """Return a feature's value in its type."""
     if value is None:
         return None
     convert = {"String": str, "Integral": int, "Fractional": float}[feature.kind]
@@ -295,6 +301,7 @@ def _column_value(feature: Feature, value: Value | None) -> object:
 
 
 def _naive(moment: datetime) -> datetime:
+    """Return a time without its zone, in milliseconds."""
     return moment.astimezone(UTC).replace(
         tzinfo=None, microsecond=moment.microsecond // 1000 * 1000
     )

@@ -65,6 +65,7 @@ def parsed_record(
 
 
 def _value(feature: Feature, item: Mapping[str, Any]) -> Value | None:
+    """Return the value of one feature; None: it has none."""
     if feature.collection:
         many = item.get("ValueAsStringList")
         if "ValueAsString" in item:
@@ -85,6 +86,7 @@ def _value(feature: Feature, item: Mapping[str, Any]) -> Value | None:
 
 
 def _check(feature: Feature, text: str) -> None:
+    """Check that a text is of a feature's type."""
     if feature.kind == "Integral" and not (
         _INTEGRAL.fullmatch(text) and -(2**63) <= int(text) < 2**63
     ):
@@ -128,6 +130,7 @@ def event_time(feature: Feature, text: str) -> datetime:
 
 
 def lifetime(duration: Mapping[str, Any] | None) -> timedelta | None:
+    """Return a TtlDuration as a span; None: there is none."""
     return timedelta(seconds=_SECONDS[duration["Unit"]] * duration["Value"]) if duration else None
 
 

@@ -66,6 +66,11 @@ def find(ctx: Context, kind: Kind, name: str) -> Job:
 
 
 def stop(ctx: Context, job: Job) -> None:
+    """Stop a job.
+
+    Raises:
+        AwsError: It has ended.
+    """
     with job.lock:
         if job.status in ENDED:
             raise AwsError(
@@ -141,6 +146,7 @@ def require_one_instance(kind: str, resources: dict[str, Any]) -> None:
 
 
 def check_regex(pattern: str) -> None:
+    """Check the regex of a metric definition."""
     try:
         re.compile(pattern)
     except re.error as error:

@@ -35,11 +35,13 @@ class LogStream:
 
     def write(self, line: str) -> None:
         # an empty message is refused
+        """Add a line."""
         self._waiting.append(
             {"timestamp": int(time.time() * 1000), "message": line[:_LONGEST] or " "}
         )
 
     def tick(self) -> None:
+        """Deliver what waits, if it is time."""
         if self._waiting and time.monotonic() >= self._next:
             self.flush()
 
@@ -60,6 +62,7 @@ class LogStream:
             del self._waiting[: len(batch)]
 
     def _create(self) -> None:
+        """Create the log group and the log stream."""
         for create, arguments in (
             (self._client.create_log_group, {"logGroupName": self._group}),
             (
@@ -113,6 +116,7 @@ class Metrics:
         ]
 
     def read(self, line: str) -> dict[str, float]:
+        """Return the values of metrics in a line."""
         values: dict[str, float] = {}
         for name, pattern in self._patterns:
             for match in pattern.finditer(line):

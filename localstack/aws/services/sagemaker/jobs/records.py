@@ -73,5 +73,6 @@ class Jobs:
         self.lock = threading.Lock()
 
     def jobs_of(self, kind: Kind) -> dict[str, Job]:
+        """Return the jobs of a kind by their names."""
         jobs: dict[str, Job] = getattr(self, kind)
         return jobs

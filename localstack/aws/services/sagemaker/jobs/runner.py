@@ -47,6 +47,7 @@ def start(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None
 
 
 def _work(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None]) -> None:
+    """Run a job, and end it Failed if something goes wrong."""
     folder = ctx.home / "jobs" / f"{job.kind}-{uuid.uuid4().hex[:12]}"
     try:
         _meet_fault(ctx, job)
@@ -86,6 +87,7 @@ def _meet_fault(ctx: Context, job: Job) -> None:
 
 
 def _fail(ctx: Context, job: Job, reason: str) -> None:
+    """End a job Failed."""
     job.failure = reason[:_REASON]
     job.ends("Failed", "Failed", f"{job.kind.capitalize()} job failed", ctx.clock.now())
 
@@ -197,6 +199,7 @@ def resume(ctx: Context, store: Jobs) -> None:
 
 
 def _end_after_restart(ctx: Context, job: Job) -> None:
+    """End a job that was under way when the stack ended."""
     job.done.set()
     if job.status in ENDED:
         return None

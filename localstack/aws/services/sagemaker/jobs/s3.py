@@ -87,6 +87,11 @@ def relative(key: str, prefix: str) -> str:
 
 
 def read(client: Any, uri: str) -> bytes:
+    """Return the bytes of an object.
+
+    Raises:
+        TransferError: It cannot be read.
+    """
     bucket, key = split(uri)
     try:
         content: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -109,6 +114,11 @@ def upload(client: Any, folder: Path, uri: str, *, links: bool = True) -> int:
 
 
 def put(client: Any, uri: str, path: Path) -> None:
+    """Upload a file.
+
+    Raises:
+        TransferError: It cannot be uploaded.
+    """
     bucket, key = split(uri)
     try:
         with path.open("rb") as body:
@@ -131,6 +141,7 @@ def archive(folder: Path, target: Path) -> None:
 
 
 def _keys(client: Any, bucket: str, prefix: str) -> Iterator[str]:
+    """Yield the keys of the objects below a prefix."""
     try:
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             yield from (
@@ -162,6 +173,7 @@ def _fetch(client: Any, bucket: str, key: str, folder: Path, name: str) -> None:
 
 
 def _manifest(client: Any, uri: str, folder: Path) -> int:
+    """Fetch the objects that a manifest names."""
     try:
         first, *rest = json.loads(read(client, uri))
         bucket, prefix = split(first["prefix"])
@@ -176,5 +188,6 @@ def _manifest(client: Any, uri: str, folder: Path) -> int:
 
 
 def _words(error: ClientError) -> str:
+    """Return S3's error as text."""
     answer = error.response.get("Error", {})
     return f"{answer.get('Code')}: {answer.get('Message')}"

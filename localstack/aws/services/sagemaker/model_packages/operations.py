@@ -53,6 +53,11 @@ def _arn(ctx: Context, kind: str, name: str) -> str:
 
 
 def _group(ctx: Context, name: str) -> Group:
+    """Return a group.
+
+    Raises:
+        AwsError: There is none.
+    """
     group = ctx.store(Registry).groups.get(name.rpartition("/")[2])
     if group is None:
         arn = _arn(ctx, "model-package-group", name.rpartition("/")[2])
@@ -66,6 +71,11 @@ def has_group(ctx: Context, name: str) -> bool:
 
 
 def _package(ctx: Context, name: str) -> dict[str, Any]:
+    """Return a version.
+
+    Raises:
+        AwsError: There is none.
+    """
     package = ctx.store(Registry).packages.get(
         name if name.startswith("arn:") else _arn(ctx, "model-package", name.lower())
     )
@@ -191,6 +201,7 @@ def create_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 
 
 def _take_version(ctx: Context, registry: Registry, params: dict[str, Any]) -> str:
+    """Make a version under the next number of its group, and return its ARN."""
     group_name = params.get("ModelPackageGroupName")
     package: dict[str, Any] = {key: params[key] for key in _KEPT if params.get(key) is not None}
     if group_name:
@@ -292,6 +303,7 @@ def _summary(package: dict[str, Any]) -> dict[str, Any]:
 def _page(
     items: list[dict[str, Any]], params: dict[str, Any], name: str
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Return the requested items, filtered and sorted, and the NextToken."""
     created_after, created_before, part = (
         params.get("CreationTimeAfter"),
         params.get("CreationTimeBefore"),

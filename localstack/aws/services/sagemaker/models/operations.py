@@ -60,6 +60,7 @@ def _check_servable(containers: list[dict[str, Any]]) -> None:
 
 
 def _check(ctx: Context, container: dict[str, Any]) -> None:
+    """Check one container of a model."""
     if "ModelDataUrl" in container and "ModelDataSource" in container:
         raise AwsError(
             "ValidationException", "A container takes ModelDataUrl or ModelDataSource, not both."

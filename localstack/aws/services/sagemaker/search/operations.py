@@ -164,6 +164,7 @@ def _tags(ctx: Context, arn: str) -> list[dict[str, str]]:
 
 
 def _holds(row: dict[str, Any], expression: dict[str, Any]) -> bool:
+    """Return whether a resource meets a search expression."""
     if expression.get("NestedFilters"):
         raise AwsError(
             "ValidationException",
@@ -175,6 +176,7 @@ def _holds(row: dict[str, Any], expression: dict[str, Any]) -> bool:
 
 
 def _passes(row: dict[str, Any], condition: dict[str, Any]) -> bool:
+    """Return whether a resource passes a filter."""
     operator: str = condition.get("Operator", "Equals")
     value = _value(row, condition["Name"])
     exists = value is not _MISSING

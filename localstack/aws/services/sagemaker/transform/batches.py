@@ -69,6 +69,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def outputs(self) -> bool:
+        """Whether answers are joined with records, or filtered."""
         return self.joins or self.told != _WHOLE
 
     def model_input(self, record: bytes) -> bytes:
@@ -89,6 +90,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _join(self, record: Any, answer: Any) -> Any:
+        """Return a record with its answer."""
         if self.format == "csv":
             return [*record, *answer]
         return (
@@ -98,6 +100,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _read(self, record: bytes) -> Any:
+        """Return a record as a value."""
         try:
             text = record.decode()
             return next(csv.reader([text])) if self.format == "csv" else json.loads(text)
@@ -107,6 +110,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
             ) from error
 
     def _write(self, value: Any) -> bytes:
+        """Return a value as a record."""
         if self.format == "json":
             return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
         row = io.StringIO()
@@ -176,6 +180,7 @@ def steps(path: str) -> list[Callable[[Any], Any]]:
 
 
 def _operator(step: re.Match[str]) -> Callable[[Any], Any] | None:
+    """Return the function of one step of a path; None: batch transform has no such step."""
     if step["name"] is not None:
         return _children if step["name"] == "*" else _by_names([step["name"]])
     inside = step["inside"].replace(" ", "")
@@ -192,16 +197,19 @@ def _operator(step: re.Match[str]) -> Callable[[Any], Any] | None:
 
 
 def _children(value: Any) -> list[Any]:
+    """Return the members of an object, or the items of an array."""
     return list(value.values()) if isinstance(value, dict) else list(_array(value))
 
 
 def _by_names(names: Sequence[str]) -> Callable[[Any], Any]:
+    """Return a function that gives members of an object."""
     return lambda value: (
         value[names[0]] if len(names) == 1 else {name: value[name] for name in names}
     )
 
 
 def _by_indices(numbers: Sequence[int]) -> Callable[[Any], Any]:
+    """Return a function that gives items of an array."""
     return lambda value: (
         _array(value)[numbers[0]]
         if len(numbers) == 1
@@ -210,6 +218,7 @@ def _by_indices(numbers: Sequence[int]) -> Callable[[Any], Any]:
 
 
 def _array(value: Any) -> Any:
+    """Return a value that must be an array."""
     if not isinstance(value, list):
         raise TypeError(f"{type(value).__name__} is no array")
     return value

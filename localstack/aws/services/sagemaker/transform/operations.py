@@ -67,6 +67,7 @@ def create_transform_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 
 
 def _is_servable(ctx: Context, model: str) -> bool:
+    """Return whether a command is mapped to a model's image."""
     try:
         return command_of(ctx.images, content(ctx, model).image) is not None
     except NoModel:
@@ -152,6 +153,7 @@ def _environment(params: dict[str, Any]) -> dict[str, str]:
 
 
 def _server(ctx: Context, job: Job, model: Content) -> ModelServer:
+    """Return the server of a job's model, not started yet."""
     command = command_of(ctx.images, model.image)
     if command is None:
         raise JobFailed(unmapped_message(model.image))
@@ -168,6 +170,7 @@ def _server(ctx: Context, job: Job, model: Content) -> ModelServer:
 def _send_inputs(
     ctx: Context, job: Job, container: Container, server: ModelServer, model: Content
 ) -> None:
+    """Start the server, send it all objects, and upload the answers."""
     problem = server.start(lambda folder: fetch(ctx, model, folder), _HEALTHY)
     if problem is not None:
         raise JobFailed(f"AlgorithmError: the container did not answer /ping: {problem}")
@@ -218,6 +221,7 @@ def describe_transform_job(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 
 def description(job: Job) -> dict[str, Any]:
+    """Return a transform job as DescribeTransformJob has it."""
     if job.as_moto is not None:
         return job.as_moto
     with job.lock:

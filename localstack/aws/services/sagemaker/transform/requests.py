@@ -171,6 +171,7 @@ class Asker:
 
 
 def _failure_reason(answer: Answer) -> str:
+    """Return why a job fails over an answer."""
     side = "ClientError" if answer.status < 500 else "AlgorithmError"
     words = answer.body.decode("utf-8", "replace")[:200]
     return (

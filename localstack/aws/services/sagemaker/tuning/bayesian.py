@@ -61,6 +61,7 @@ def propose(ranges: Sequence[Range], random: Random, trials: Sequence[Trial]) ->
 def _candidates(
     ranges: Sequence[Range], random: Random, scored: Sequence[Trial]
 ) -> list[dict[str, str]]:
+    """Return random hyperparameters, and some around the best ones."""
     best = max(scored, key=lambda trial: trial.score or 0.0).parameters
     far = [sample(ranges, random) for _ in range(_FAR)]
     return far + [
@@ -69,6 +70,7 @@ def _candidates(
 
 
 def _places(ranges: Sequence[Range], tried: Sequence[dict[str, str]]) -> Array:
+    """Return the places of hyperparameters in the space of all ranges."""
     return np.array(
         [
             [part for item in ranges for part in item.place(parameters[item.name])]
@@ -99,6 +101,7 @@ def _believing(
 
 
 def _fit(places: Array, scores: Array, length: float, noise: float) -> tuple[float, float, _Model]:
+    """Return the model with these lengths and noise."""
     covariance = _kernel(places, places, length) + (noise + 1e-9) * np.eye(len(places))
     factor = np.linalg.cholesky(covariance)
     weights = np.linalg.solve(factor.T, np.linalg.solve(factor, scores))
@@ -112,6 +115,7 @@ def _fit(places: Array, scores: Array, length: float, noise: float) -> tuple[flo
 
 
 def _kernel(left: Array, right: Array, length: float) -> Array:
+    """Return the covariance of places by the Matern kernel 5/2."""
     scaled = math.sqrt(5) * np.linalg.norm(left[:, None, :] - right[None, :, :], axis=2) / length
     return (1 + scaled + scaled**2 / 3) * np.exp(-scaled)
 

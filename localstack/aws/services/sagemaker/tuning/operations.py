@@ -65,6 +65,7 @@ def _as_moto(ctx: Context, name: str, arn: str, params: dict[str, Any]) -> None:
 
 
 def _with_metric(params: dict[str, Any]) -> dict[str, Any]:
+    """Return a request with the hyperparameter that names its objective."""
     definition, aim = params["TrainingJobDefinition"], trials.objective(params) or {}
     static = {**(definition.get("StaticHyperParameters") or {}), _METRIC: aim["MetricName"]}
     return {**params, "TrainingJobDefinition": {**definition, "StaticHyperParameters": static}}
@@ -104,6 +105,7 @@ def _check(params: dict[str, Any]) -> None:
 
 
 def _check_definition(params: dict[str, Any]) -> None:
+    """Check the definition of the training jobs."""
     definition, aim = params["TrainingJobDefinition"], trials.objective(params)
     if not (
         definition.get("ResourceConfig") or definition.get("HyperParameterTuningResourceConfig")
@@ -152,6 +154,11 @@ def _check_number(params: dict[str, Any]) -> None:
 
 
 def _find(ctx: Context, params: dict[str, Any]) -> Job:
+    """Return a tuning job.
+
+    Raises:
+        AwsError: There is none.
+    """
     name = params["HyperParameterTuningJobName"]
     job = ctx.store(Jobs).tuning.get(name)
     if job is None:
@@ -215,6 +222,7 @@ def list_tuning_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(description: dict[str, Any]) -> dict[str, Any]:
+    """Return a tuning job as ListHyperParameterTuningJobs has it."""
     config = description["HyperParameterTuningJobConfig"]
     chosen = {key: description[key] for key in _SUMMARY if key in description}
     return {**chosen, "Strategy": config["Strategy"], "ResourceLimits": config["ResourceLimits"]}

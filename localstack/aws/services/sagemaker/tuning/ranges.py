@@ -48,14 +48,17 @@ class Numeric(msgspec.Struct, frozen=True, kw_only=True):
         return str(int(within)) if self.integer else repr(float(within))
 
     def place(self, value: str) -> tuple[float, ...]:
+        """Return the place of a value in its range, 0 to 1."""
         begin, end = self._ends()
         middle = float(value) + 0.5 if self.integer else float(value)
         return ((_SCALES[self.scaling][0](middle) - begin) / (end - begin) if end > begin else 0.5,)
 
     def near(self, value: str, random: Random) -> str:
+        """Return a value near another one."""
         return self.value_at(min(max(random.gauss(self.place(value)[0], _STEP), 0.0), 1.0))
 
     def _ends(self) -> tuple[float, float]:
+        """Return the ends of the range on its scale."""
         scale = _SCALES[self.scaling][0]
         return scale(self.low), scale(self.high + 1 if self.integer else self.high)
 
@@ -67,6 +70,7 @@ class Categorical(msgspec.Struct, frozen=True, kw_only=True):
     values: tuple[str, ...]
 
     def value_at(self, share: float) -> str:
+        """Return the category at this share of the range."""
         return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
 
     def place(self, value: str) -> tuple[float, ...]:
@@ -74,6 +78,7 @@ class Categorical(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(math.sqrt(0.5) if value == other else 0.0 for other in self.values)
 
     def near(self, value: str, random: Random) -> str:
+        """Return mostly the same category, sometimes another one."""
         return self.value_at(random.random()) if random.random() < _OTHER else value
 
 
@@ -113,6 +118,7 @@ def parse(declared: Mapping[str, Any], static: Mapping[str, str]) -> tuple[Range
 
 
 def _numeric(raw: Mapping[str, Any], *, integer: bool) -> Numeric:
+    """Return a range of numbers."""
     name, scaling = raw["Name"], raw.get("ScalingType", "Auto")
     try:
         low, high = ((int if integer else float)(raw[key]) for key in ("MinValue", "MaxValue"))
@@ -146,6 +152,7 @@ def _numeric(raw: Mapping[str, Any], *, integer: bool) -> Numeric:
 
 
 def sample(ranges: Sequence[Range], random: Random) -> dict[str, str]:
+    """Return random hyperparameters."""
     return {item.name: item.value_at(random.random()) for item in ranges}
 
 
@@ -165,6 +172,7 @@ def grid(ranges: Sequence[Range]) -> Iterator[dict[str, str]]:
 
 
 def _axes(ranges: Sequence[Range]) -> list[tuple[str, ...]]:
+    """Return the values of each range of a grid."""
     axes = [tuple(dict.fromkeys(item.values)) for item in ranges if isinstance(item, Categorical)]
     if len(axes) < len(ranges):
         raise RangeError("The strategy Grid takes CategoricalParameterRanges only.")

@@ -114,6 +114,7 @@ def resources(definition: dict[str, Any]) -> dict[str, Any]:
 
 
 def _running(ctx: Context, tuning: Job) -> list[Job]:
+    """Return the training jobs that run now."""
     return [job for job in trials.training_jobs(ctx, tuning) if job.status not in ENDED]
 
 
@@ -126,6 +127,7 @@ def _room(ctx: Context, tuning: Job, at_once: int) -> bool:
 
 
 def _over(ctx: Context, tuning: Job) -> bool:
+    """Return whether a tuning job is to end."""
     seconds = tuning.params["HyperParameterTuningJobConfig"]["ResourceLimits"].get(
         "MaxRuntimeInSeconds"
     )
@@ -134,6 +136,7 @@ def _over(ctx: Context, tuning: Job) -> bool:
 
 
 def _stop(ctx: Context, tuning: Job) -> None:
+    """Stop the training jobs that run now."""
     for job in _running(ctx, tuning):
         try:
             listing.stop(ctx, job)
@@ -142,6 +145,7 @@ def _stop(ctx: Context, tuning: Job) -> None:
 
 
 def _conclude(ctx: Context, tuning: Job, *, whole: bool) -> None:
+    """End a tuning job by the outcomes of its training jobs."""
     jobs = trials.training_jobs(ctx, tuning)
     if not whole or tuning.stop.is_set():
         return tuning.ends("Stopped", "Stopped", "Tuning job stopped", ctx.clock.now())

@@ -73,6 +73,7 @@ def by_objective(tuning: Job, jobs: Sequence[Job]) -> list[Job]:
 
 
 def trials(tuning: Job, jobs: Sequence[Job]) -> list[Trial]:
+    """Return the trials of training jobs."""
     return [
         Trial(
             parameters=_hyperparameters(tuning, job),
@@ -84,6 +85,7 @@ def trials(tuning: Job, jobs: Sequence[Job]) -> list[Trial]:
 
 
 def _hyperparameters(tuning: Job, job: Job) -> dict[str, str]:
+    """Return the hyperparameters that were tuned."""
     static = tuning.params["TrainingJobDefinition"]["StaticHyperParameters"]
     return {
         name: text for name, text in job.params["HyperParameters"].items() if name not in static
@@ -98,6 +100,7 @@ def _verdict(tuning: Job, job: Job) -> str:
 
 
 def counters(tuning: Job, jobs: Sequence[Job]) -> dict[str, dict[str, int]]:
+    """Return the numbers of training jobs by status and by outcome."""
     by_status = [_COUNTED.get(job.status, "InProgress") for job in jobs]
     by_objective = [_verdict(tuning, job) for job in jobs]
     statuses = ("Completed", "InProgress", "RetryableError", "NonRetryableError", "Stopped")

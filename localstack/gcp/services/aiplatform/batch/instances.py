@@ -148,6 +148,7 @@ def chooses_fields(config: Any) -> bool:
 
 
 def _unreadable(line: str, why: str) -> Item:
+    """Return an instance that cannot be sent, with the reason."""
     return Item(sent=None, shown={"instance": line}, columns={"instance": line}, wrong=why)
 
 

@@ -58,6 +58,7 @@ def create_batch_prediction_job(call: Call, request: Any) -> Any:
 
 
 def _check_formats(job: Any) -> None:
+    """Raise INVALID_ARGUMENT unless a job's formats fit its input and its output."""
     source, destination = job.input_config, job.output_config
     _check_format(
         source.instances_format,
@@ -88,6 +89,7 @@ def _check_formats(job: Any) -> None:
 def _check_format(
     name: str, place: str | None, places: dict[str, str], where: str, field: str
 ) -> None:
+    """Raise INVALID_ARGUMENT unless a format is known and its place is the one it needs."""
     if name in _OF_GOOGLE:
         raise _not_yet(f"{where}.{field} {name}")
     if name not in places:
@@ -99,6 +101,7 @@ def _check_format(
 
 
 def _check_instances(job: Any) -> None:
+    """Raise INVALID_ARGUMENT for an instance_config that cannot be followed."""
     config = job.instance_config
     if job.generate_explanation:
         raise GcpError(
@@ -159,6 +162,7 @@ def _model(call: Call, job: Any) -> Any:
 
 
 def _not_yet(what: str) -> GcpError:
+    """Return the error for a part of a request that is not supported."""
     return GcpError(
         "UNIMPLEMENTED",
         f"{what}: not supported by the offline GCP's batch prediction yet",
@@ -213,5 +217,6 @@ def delete_batch_prediction_job(call: Call, request: Any) -> Any:
 
 
 def _state(job: Any) -> str:
+    """Return the name of a job's state."""
     name: str = JobState(job.state).name
     return name

@@ -90,6 +90,7 @@ class _Files(Results):
         )
 
     def close(self) -> None:
+        """Upload the files."""
         self._results.close()
         self._errors.close()
         storage.upload(self._call, self._folder, self.info.gcs_output_directory)
@@ -127,6 +128,7 @@ class _Csv(_Files):
             )
 
     def _row(self, file: Any, row: Mapping[str, Any]) -> None:
+        """Write a row, and before the first one the header."""
         writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
         if file not in self._headed:
             self._headed.add(file)
@@ -171,6 +173,7 @@ class _Tables(Results):
 
 
 def _place(uri: str, display_name: str, timestamp: str) -> tuple[str, str, str]:
+    """Return the project, the dataset and the table of an output URI, with defaults filled in."""
     project, dataset, table = (*uri.removeprefix("bq://").split("."), "", "")[:3]
     return project, dataset or re.sub(r"\W", "_", f"prediction_{display_name}_{timestamp}"), table
 
@@ -190,8 +193,10 @@ def _columns(call: Call, job: Any) -> list[Field]:
 
 
 def _line(value: Mapping[str, Any]) -> str:
+    """Return a value as a JSON line."""
     return f"{_text(value)}\n"
 
 
 def _text(value: Any) -> str:
+    """Return a value as JSON text."""
     return _encode(value).decode()

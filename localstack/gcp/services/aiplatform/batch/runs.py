@@ -86,6 +86,8 @@ class Work:
             self._server.kill()
 
     def _begin(self) -> None:
+        """Show the job as running."""
+
         def begun(job: Any) -> None:
             if not self._stop.is_set():
                 job.state = int(JobState.JOB_STATE_RUNNING)
@@ -108,6 +110,7 @@ class Work:
             server.kill()
 
     def _new_server(self) -> ModelServer:
+        """Return a model server for this job, not started yet."""
         number = self._job.name.rpartition("/")[2]
         deployed = DeployedModel.pb()(
             id=number, disable_container_logging=self._job.disable_container_logging
@@ -119,6 +122,7 @@ class Work:
         return model_servers.model_server(self._call, place, deployed, self._model)
 
     def _start(self, server: ModelServer) -> None:
+        """Start the server, and wait until it is healthy."""
         problem = server.start(
             lambda folder: model_servers.copy_model_files(self._call, self._model, folder),
             model_servers.start_timeout(self._model),
@@ -129,6 +133,7 @@ class Work:
             )
 
     def _predict(self, server: ModelServer) -> None:
+        """Let the server predict for all instances, batch by batch."""
         output = results(self._call, self._job, self._model.display_name or "model", self._folder)
         self._change(lambda job: job.output_info.CopyFrom(output.info))
         size = self._job.manual_batch_tuning_parameters.batch_size or _BATCH
@@ -176,11 +181,13 @@ class Work:
             return Failure(UNAVAILABLE, f"The model server does not answer: {error}")
 
     def _fail(self, batch: Sequence[Item], failure: Failure, output: Results) -> None:
+        """Record that a batch has no predictions."""
         output.fail(batch, failure)
         self._counts["failed_count"] += len(batch)
         self._last = failure
 
     def _verdict(self) -> tuple[JobState, int, str]:
+        """Return how the job ended: state, error code and message."""
         if self._stop.is_set():
             return _CANCELLED_END
         if self._last is not None and not self._counts["successful_count"]:
@@ -192,6 +199,8 @@ class Work:
         return JobState.JOB_STATE_SUCCEEDED, 0, ""
 
     def _end(self, state: JobState, code: int = 0, message: str = "") -> None:
+        """Store the job's end."""
+
         def ended(job: Any) -> None:
             job.state = int(state)
             job.end_time.CopyFrom(self._call.now_pb())
@@ -204,6 +213,7 @@ class Work:
             self._change(ended)
 
     def _change(self, change: Callable[[Any], None]) -> None:
+        """Change the stored job."""
         change_if_present(self._call, self._job.name, change)
 
 

@@ -127,6 +127,7 @@ def expand_in_order(variables: Mapping[str, str], environment: Mapping[str, str]
 
 
 def _accelerator(machine: Any) -> str:
+    """Return the accelerator's name as a container's variable has it."""
     name: str = (
         machine.DESCRIPTOR.fields_by_name["accelerator_type"]
         .enum_type.values_by_number[machine.accelerator_type]
@@ -136,6 +137,7 @@ def _accelerator(machine: Any) -> str:
 
 
 def _unmapped_message(image: str) -> str:
+    """Return why a model of this image cannot be served."""
     return (
         f"Failed to pull image {image}: the local stack does not pull images, and no command "
         f"is mapped to '{image}': start it with "

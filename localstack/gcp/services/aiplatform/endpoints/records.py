@@ -94,6 +94,7 @@ class Hosted:
         )
 
     def _routing(self) -> Routing:
+        """Return the routing that follows from the endpoint's message and targets."""
         message = self.message
         config = message.predict_request_response_logging_config
         return Routing(

@@ -66,6 +66,7 @@ def next_time(schedule: Schedule, after: datetime) -> datetime | None:
 
 
 def _due(schedule: Schedule, day: date) -> bool:
+    """Return whether a schedule is due on a day."""
     if day.month not in schedule.months:
         return False
     by_day, by_weekday = day.day in schedule.days, day.isoweekday() % 7 in schedule.weekdays

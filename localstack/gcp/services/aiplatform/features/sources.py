@@ -195,6 +195,7 @@ def _with_timestamp(table: pa.Table, times: Sequence[str]) -> pa.Table:
 
 
 def _table(call: Call, uri: str) -> tuple[str, Collection[str]]:
+    """Return the project.dataset.table of a bq:// URI, and the table's columns."""
     from ...bigquery.operations import in_process
 
     match = _URI.fullmatch(uri)
@@ -207,6 +208,7 @@ def _table(call: Call, uri: str) -> tuple[str, Collection[str]]:
 
 
 def _check_columns(uri: str, columns: Collection[str], needed: Sequence[str]) -> None:
+    """Raise INVALID_ARGUMENT if a source lacks a column."""
     for name in needed:
         if name not in columns:
             raise GcpError(

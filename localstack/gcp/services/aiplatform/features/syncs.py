@@ -73,6 +73,7 @@ def drop_view(call: Call, view: str) -> None:
 
 
 def _await_next(call: Call, view: str, text: str) -> None:
+    """Set a timer for a view's next sync by its cron text."""
     now = call.clock.now()
     due = cron.next_time(cron.parse(text), now)
     if due is None:
@@ -90,6 +91,7 @@ def _await_next(call: Call, view: str, text: str) -> None:
 
 
 def _new_sync(call: Call, view: str) -> str:
+    """Store a new sync of a view that begins now, and return its name."""
     name = f"{view}/{SYNC.collection}/{call.new_id()}"
     sync = FeatureViewSync.pb()(name=name, create_time=call.now_pb())
     sync.run_time.start_time.CopyFrom(call.now_pb())

@@ -83,6 +83,7 @@ def struct_answer(row: bytes) -> Any:
 
 
 def _json(value: Any) -> Any:
+    """Return a feature's value as JSON."""
     field = value.WhichOneof("value")
     if field is None:
         return None
@@ -151,6 +152,7 @@ def latest(table: pa.Table, id_columns: Sequence[str], timestamp: str, *, dense:
 
 
 def _column(table: pa.Table, name: str) -> Column:
+    """Return how a table's column becomes feature values."""
     import pyarrow as pa
 
     if name not in table.column_names:
@@ -172,6 +174,7 @@ def _column(table: pa.Table, name: str) -> Column:
 
 
 def _scalar(kind: pa.DataType) -> Column | None:
+    """Return how a type's values become feature values, or None if it cannot be served."""
     from pyarrow import types
 
     if types.is_timestamp(kind) and kind.tz is not None:
@@ -189,6 +192,7 @@ def _scalar(kind: pa.DataType) -> Column | None:
 
 
 def _values(table: pa.Table, name: str, column: Column) -> list[Any]:
+    """Return a column's values, converted for serving."""
     import pyarrow as pa
 
     data = table.column(name)

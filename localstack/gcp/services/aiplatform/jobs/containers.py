@@ -38,6 +38,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> tuple[str, ...]:
+        """The texts in which a program may name objects."""
         return (*self.command, *self.args, *self.env.values())
 
 
@@ -57,8 +58,8 @@ def differences(container: Container) -> list[str]:
     if container.mounted:
         return []
     words = (
-        f"{gcs_mount.MOUNT}/ in command, arguments and variables was replaced by {container.root}/, "
-        "where kfp's artifacts are, too"
+        f"{gcs_mount.MOUNT}/ in command, arguments and variables was replaced by "
+        f"{container.root}/, where kfp's artifacts are, too"
     )
     return [
         (
@@ -69,6 +70,7 @@ def differences(container: Container) -> list[str]:
 
 
 def command(container: Container, program: Program) -> list[str]:
+    """Return the command line that starts a program in a container."""
     entrypoint = list(program.command) or list(program.own)
     return containers.command(container, entrypoint, list(program.args))
 

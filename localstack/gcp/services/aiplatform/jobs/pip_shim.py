@@ -43,6 +43,7 @@ SAY = "[local stack] pip:"
 
 
 def main(arguments: list[str]) -> int:
+    """Do what `pip` does with these arguments; return its exit code."""
     if arguments[:1] in (["--version"], ["-V"]):
         print(f"pip 26.0 from the local stack (python {sys.version_info[0]}.{sys.version_info[1]})")
         return 0
@@ -95,6 +96,7 @@ def read(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def install(requirements: list[str], options: list[str]) -> int:
+    """Install what is not installed yet; return an exit code."""
     files = [text for text in requirements if is_file(text)]
     missing = [text for text in requirements if not is_file(text) and not is_satisfied(text)]
     if any(name_of(text) == "kfp" for text in missing):
@@ -114,12 +116,14 @@ def install(requirements: list[str], options: list[str]) -> int:
 
 
 def is_file(text: str) -> bool:
+    """Return whether a requirement is a path or a URL."""
     return (
         "://" in text or text.startswith((".", "/")) or text.endswith((".whl", ".tar.gz", ".zip"))
     )
 
 
 def name_of(text: str) -> str:
+    """Return the name of a requirement's package."""
     from packaging.requirements import Requirement
 
     return Requirement(text).name.lower().replace("_", "-")
@@ -232,6 +236,7 @@ def needs_of_newest() -> list[str]:
 
 
 def installer(folder: Path) -> list[str] | None:
+    """Return the command that installs into a folder, or None if there is none."""
     isolated = [sys.executable, "-I", "-m"]
     if (
         subprocess.run([*isolated, "pip", "--version"], capture_output=True, check=False).returncode
@@ -281,6 +286,7 @@ def environment() -> dict[str, str]:
 
 
 def refuse(words: str) -> int:
+    """Print why `pip` does not do what was asked for, and return an exit code."""
     print(f"{SAY} {words}", file=sys.stderr, flush=True)
     return 1
 

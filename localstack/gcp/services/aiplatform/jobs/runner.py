@@ -80,6 +80,7 @@ class _Work:
         self.left_out: list[str] = []
 
     def run(self) -> None:
+        """Run the job to its end, and store how it ended."""
         try:
             with self.call.store(Jobs).places:
                 self._end(self._run())
@@ -97,6 +98,8 @@ class _Work:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _end(self, state: JobState, code: int = 0, message: str = "") -> None:
+        """Store the job's end."""
+
         def ended(job: Any) -> None:
             job.state = int(state)
             job.end_time.CopyFrom(self.call.now_pb())
@@ -106,6 +109,7 @@ class _Work:
         change_if_present(self.call, self.name, ended)
 
     def _run(self) -> JobState:
+        """Copy objects in, run the replicas, upload their changes; return the job's state."""
         if self.running.stop.is_set():
             return JobState.JOB_STATE_CANCELLED
         self.mounted.mkdir(parents=True)
@@ -131,6 +135,7 @@ class _Work:
                 gcs_mount.upload_changes(self.call, self.mounted, mount_state)
 
     def _program(self, pool: Any, folder: Path) -> Program:
+        """Return the program of a worker pool."""
         package = pool.WhichOneof("task") == "python_package_spec"
         image = (
             pool.python_package_spec.executor_image_uri
@@ -176,6 +181,7 @@ class _Work:
         return self._verdict()
 
     def _verdict(self) -> JobState:
+        """Return the job's state after its replicas, or raise JobFailed."""
         if self.running.stop.is_set() and any(
             ended.why == "stopped" for ended in self.ends.values()
         ):
@@ -194,6 +200,7 @@ class _Work:
         return JobState.JOB_STATE_SUCCEEDED
 
     def _replica(self, program: Program, replicas: list[Replica], replica: Replica) -> Ended:
+        """Run one replica, and return how it ended."""
         call = self.call
         container = containers.make_folders(self.folder / replica.name, self.mounted)
         lines = Lines(call, self.name, replica.name)
@@ -237,6 +244,7 @@ class _Either(threading.Event):
         self._events = events
 
     def is_set(self) -> bool:
+        """Return whether one of the two is set."""
         return any(event.is_set() for event in self._events)
 
 

@@ -57,6 +57,7 @@ def variables(
 
 
 def _cluster(replicas: Sequence[Replica], mine: Replica) -> dict[str, Any]:
+    """Return CLUSTER_SPEC for one replica."""
     cluster: dict[str, list[str]] = {}
     for replica in replicas:
         cluster.setdefault(f"workerpool{replica.pool}", []).append(f"127.0.0.1:{replica.port}")

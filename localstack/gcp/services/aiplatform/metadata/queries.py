@@ -63,5 +63,6 @@ def _prepared(call: Call, text: str) -> str:
 
 
 def _lookup(lineage: Lineage, node: Any) -> filters.Lookup:
+    """Return the lookup for filters over a node, with its contexts."""
     fields = filters.of_message(node)
     return lambda path: lineage.contexts_of(node.name) if path == "in_context" else fields(path)

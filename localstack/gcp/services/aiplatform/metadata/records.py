@@ -16,6 +16,7 @@ class Lineage:
         self._events: dict[str, list[Any]] = {}  # an execution -> google.cloud.aiplatform.v1.Event
 
     def add_members(self, context: str, nodes: Iterable[str]) -> None:
+        """Add nodes to a context."""
         with self.lock:
             self._members.setdefault(context, {}).update(dict.fromkeys(nodes))
 
@@ -24,10 +25,12 @@ class Lineage:
             return list(self._members.get(context, ()))
 
     def contexts_of(self, node: str) -> list[str]:
+        """Return the contexts that a node belongs to."""
         with self.lock:
             return [context for context, nodes in self._members.items() if node in nodes]
 
     def add_events(self, execution: str, events: Iterable[Any]) -> None:
+        """Add events to an execution."""
         with self.lock:
             self._events.setdefault(execution, []).extend(events)
 
@@ -73,5 +76,6 @@ class Points:
         return self.add(series, ())
 
     def forget(self, series: str) -> None:
+        """Drop a series with its points."""
         with self._lock:
             self._points.pop(series, None)

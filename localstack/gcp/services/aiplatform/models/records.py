@@ -67,6 +67,7 @@ class Models:
 
 
 def parse(call: Call, name: str) -> Name:
+    """Return the parts of a model's name, which may end in @VERSION; GcpError if it is none."""
     match = _NAME.fullmatch(canonical(call, name))
     if match is None:
         raise invalid(
@@ -155,6 +156,7 @@ def note_deployed(call: Call, name: str, endpoint: str, deployed: str) -> None:
 
 
 def note_undeployed(call: Call, endpoint: str, deployed: str) -> None:
+    """Note that a version is served no more."""
     store = call.store(Models)
     with store.lock:
         for model in store.by_name.values():

@@ -38,12 +38,14 @@ def fingerprint(run: Run, executor: Any, component: Component, arguments: Inputs
 
 
 def hit(call: Call, fingerprint: str) -> Outcome | None:
+    """Return the stored outcome of a fingerprint, or None."""
     store = call.store(Pipelines)
     with store.lock:
         return store.results.get(fingerprint)
 
 
 def keep(call: Call, fingerprint: str, outcome: Outcome) -> None:
+    """Store the outcome of a fingerprint."""
     store = call.store(Pipelines)
     with store.lock:
         store.results[fingerprint] = outcome

@@ -64,6 +64,7 @@ def masked_job(job: Any, paths: Sequence[str]) -> Any:
 
 
 def _detail(run: Run, contexts: Sequence[Any]) -> Any:
+    """Return the job_detail of a run."""
     detail = DetailPb()
     if contexts:
         detail.pipeline_context.CopyFrom(contexts[0])
@@ -73,6 +74,7 @@ def _detail(run: Run, contexts: Sequence[Any]) -> Any:
 
 
 def context(run: Run, name: str, schema: str) -> Any:
+    """Return a context of ML Metadata, as job_detail shows it."""
     message = ContextPb(
         name=f"{run.store}/contexts/{name}",
         display_name=name,
@@ -85,6 +87,7 @@ def context(run: Run, name: str, schema: str) -> Any:
 
 
 def _task(run: Run, row: TaskRun) -> Any:
+    """Return a task's row as task_details shows it."""
     task = TaskPb(
         task_id=row.id,
         parent_task_id=row.parent,
@@ -118,6 +121,7 @@ def _task(run: Run, row: TaskRun) -> Any:
 
 
 def execution(row: TaskRun) -> Any:
+    """Return a task's execution of ML Metadata."""
     message = ExecutionPb(
         name=row.execution,
         display_name=row.name,
@@ -146,6 +150,7 @@ def _plain(value: Any) -> Any:
 
 
 def artifact_message(run: Run, artifact: Artifact) -> Any:
+    """Return an artifact of ML Metadata."""
     message = ArtifactPb(
         name=artifact.name,
         display_name=artifact.key,
@@ -160,5 +165,6 @@ def artifact_message(run: Run, artifact: Artifact) -> Any:
 
 
 def stamp(run: Run, field: str, moment: datetime) -> None:
+    """Set a time of the job's message."""
     getattr(run.message, field).FromDatetime(moment)
     run.message.update_time.FromDatetime(moment)

@@ -63,6 +63,7 @@ class _Dag:
         self.events: queue.SimpleQueue[tuple[str, Outcome] | None] = queue.SimpleQueue()
 
     def run(self) -> Outcome:
+        """Run the DAG's tasks, and return its outcome."""
         self.call.on_stop(lambda: self.events.put(None))
         waiting = dict(self.dag.tasks)
         running: set[str] = set()
@@ -98,6 +99,7 @@ class _Dag:
                     self.outcomes[key] = self._never(task)
 
     def _verdict(self, task: Task) -> str:
+        """Return whether a task starts, waits, or never will: by the tasks before it."""
         producers = [self.outcomes.get(name) for name in upstream_tasks(task)]
         if any(outcome is None or outcome.state not in _ENDED for outcome in producers):
             return "wait"
@@ -114,6 +116,7 @@ class _Dag:
         )
 
     def _never(self, task: Task) -> Outcome:
+        """Return the outcome of a task that never starts."""
         if self.pipeline_run.stop.is_set() or (
             self.pipeline_run.failed.is_set() and self.pipeline_run.fail_fast
         ):
@@ -122,12 +125,14 @@ class _Dag:
         return NOT_TRIGGERED
 
     def _row(self, task: Task, suffix: str = "", parent: TaskRun | None = None) -> TaskRun:
+        """Add a row to task_details for a task."""
         name = (task.task_info.name if task.task_info else task.component) + suffix
         return tasks.new_task(
             self.call, self.pipeline_run, parent=parent or self.parent, name=name, path=self.path
         )
 
     def _task(self, key: str, task: Task) -> None:
+        """Run a task in its thread, and report its end."""
         row = self._row(task)
         self.events.put((key, self._run_guarded(row, lambda: self._outcome(key, task, row))))
 
@@ -152,6 +157,7 @@ class _Dag:
         return outcome
 
     def _outcome(self, key: str, task: Task, row: TaskRun) -> Outcome:
+        """Run a task if its trigger's condition holds, and return its outcome."""
         component = self.pipeline_run.pipeline.component_of(task)
         names = tasks.names(self.pipeline_run, row)
         final = {
@@ -178,6 +184,7 @@ class _Dag:
         return self._once(key, task, row, arguments)
 
     def _once(self, key: str, task: Task, row: TaskRun, arguments: Inputs) -> Outcome:
+        """Run a task once: a DAG, or one that executes."""
         component = self.pipeline_run.pipeline.component_of(task)
         if component.dag is None:
             return tasks.Execution(
@@ -260,6 +267,7 @@ class _Dag:
         return outcomes
 
     def _conclude(self) -> Outcome:
+        """Return the DAG's outcome after its tasks have ended."""
         failed = [key for key, outcome in self.outcomes.items() if outcome.state == "FAILED"]
         parameters, artifacts = inputs.outputs_of(self.dag, self.outcomes)
         return _verdict(self.pipeline_run, failed, parameters, artifacts)
@@ -268,6 +276,7 @@ class _Dag:
 def _verdict(
     run: Run, failed: list[str], parameters: dict[str, Any], artifacts: dict[str, Any]
 ) -> Outcome:
+    """Return the outcome of a DAG with these failed tasks and outputs."""
     if run.stop.is_set():
         return Outcome(state="CANCELLED", code=CANCELLED, message="The pipeline job was cancelled.")
     if failed:

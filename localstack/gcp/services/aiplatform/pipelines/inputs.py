@@ -167,6 +167,7 @@ def collect_outputs(
 
 
 def _parameter(source: ParameterSource, around: Surroundings) -> Any:
+    """Return the value of a task's parameter."""
     if source.component_input_parameter is not None:
         return around.arguments.parameters.get(source.component_input_parameter, _MISSING)
     if source.task_output_parameter is not None:
@@ -182,6 +183,7 @@ def _parameter(source: ParameterSource, around: Surroundings) -> Any:
 
 
 def _artifact(source: ArtifactSource, around: Surroundings) -> list[Artifact] | None:
+    """Return the artifacts of a task's input, or None if an optional one is absent."""
     if source.component_input_artifact is not None:
         return around.arguments.artifacts.get(source.component_input_artifact)
     if source.task_output_artifact is None:

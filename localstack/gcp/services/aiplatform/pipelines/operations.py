@@ -94,6 +94,7 @@ def create_pipeline_job(call: Call, request: Any) -> Any:
 
 
 def _read(call: Call, message: Any, parent: str) -> tuple[Pipeline, Inputs]:
+    """Return the pipeline in a job's message, and the inputs of its root."""
     config = message.runtime_config
     if message.template_uri and not message.pipeline_spec.fields:
         raise BadSpec(
@@ -174,6 +175,7 @@ def _work(call: Call, run: Run) -> None:
 
 
 def _words(run: Run, message: str) -> str:
+    """Return a failed run's error message with its project and id."""
     project = run.name.split("/")[1]
     if run.stop.is_set():
         return message
@@ -184,6 +186,7 @@ def _words(run: Run, message: str) -> str:
 
 
 def _run_of(call: Call, name: str) -> Run:
+    """Return the run of that name; GcpError NOT_FOUND."""
     name = canonical(call, name)
     run = call.store(Pipelines).runs.get(name)
     if run is None:
@@ -192,6 +195,7 @@ def _run_of(call: Call, name: str) -> Run:
 
 
 def _job_answer(call: Call, run: Run) -> Any:
+    """Return a run as GetPipelineJob answers it."""
     return details.job_message(run, tracking.contexts(call, run))
 
 
@@ -225,6 +229,7 @@ def list_pipeline_jobs(call: Call, request: Any) -> Any:
 
 
 def _pipeline_name(message: Any) -> object:
+    """Return the pipeline's name in a job, for filters."""
     return message.pipeline_spec["pipelineInfo"]["name"]
 
 
@@ -243,6 +248,7 @@ def cancel_pipeline_job(call: Call, request: Any) -> Any:
 
 
 def _cancel(call: Call, run: Run) -> None:
+    """Ask a run to stop, and show it as being cancelled."""
     run.message.state = int(PipelineState.PIPELINE_STATE_CANCELLING)
     run.message.update_time.CopyFrom(call.now_pb())
     run.message.error.code, run.message.error.message = CANCELLED, "The pipeline job was cancelled."
@@ -258,6 +264,7 @@ def delete_pipeline_job(call: Call, request: Any) -> Any:
 
 
 def _check_ended(runs: list[Run]) -> None:
+    """Raise FAILED_PRECONDITION if a run has not ended."""
     for run in runs:
         if run.message.state not in _ENDED:
             state = PipelineState(run.message.state).name
@@ -303,6 +310,7 @@ def batch_delete_pipeline_jobs(call: Call, request: Any) -> Any:
 
 
 def _batch(request: Any) -> list[str]:
+    """Return the names in a batch request, 1 to 32 of them."""
     if not 1 <= len(request.names) <= 32:
         raise GcpError(
             "INVALID_ARGUMENT", f"names: a batch has 1 to 32 names, not {len(request.names)}."

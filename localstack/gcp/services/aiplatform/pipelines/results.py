@@ -97,6 +97,7 @@ def read(call: Call, component: Component, artifacts: Mapping[str, Artifact], ro
 
 
 def _from_file(call: Call, uri: str, kind: Kind, uris: set[str]) -> Any:
+    """Return an output parameter's value from the file that the container wrote."""
     key = uri.rpartition("/")[2]
     if uri not in uris:
         raise BadResult(

@@ -46,6 +46,7 @@ def new_task(
 
 
 def begin(call: Call, run: Run, row: TaskRun, arguments: Inputs) -> None:
+    """Show a task as running with these inputs."""
     with run.lock:
         row.inputs = arguments
         row.state = "RUNNING"
@@ -55,6 +56,7 @@ def begin(call: Call, run: Run, row: TaskRun, arguments: Inputs) -> None:
 
 
 def finish(call: Call, run: Run, row: TaskRun, outcome: Outcome) -> None:
+    """Store a task's outcome in its row."""
     with run.lock:
         row.outcome = outcome
         row.state = outcome.state
@@ -66,6 +68,7 @@ def finish(call: Call, run: Run, row: TaskRun, outcome: Outcome) -> None:
 
 
 def names(run: Run, row: TaskRun) -> Names:
+    """Return the values of a task's placeholders such as `{{$.pipeline_task_name}}`."""
     message = run.message
     created = message.create_time.ToJsonString()
     project, location = run.name.split("/")[1], run.name.split("/")[3]
@@ -114,9 +117,11 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def names(self) -> Names:
+        """The values of the task's placeholders."""
         return names(self.run, self.row)
 
     def outcome(self) -> Outcome:
+        """Return the task's outcome: cached, imported, or of its container."""
         executor = self.run.pipeline.executor_of(self.component)
         if executor.importer is not None:
             self.row.kind = "system.ImporterExecution"
@@ -212,6 +217,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return results.read(call, self.component, expected, root)
 
     def _container_job(self, spec: ContainerSpec, executor_input: Mapping[str, Any]) -> Any:
+        """Return the custom job that runs the container."""
         job = CustomJobPb()
         pool = job.job_spec.worker_pool_specs.add(replica_count=1)
         pool.machine_spec.machine_type = _MACHINE
@@ -261,8 +267,10 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _seconds(duration: str) -> float:
+    """Return a duration's seconds, such as "3.5s"."""
     return float(duration.removesuffix("s") or 0)
 
 
 def _folder_of(uri: str) -> str:
+    """Return the folder under /gcs of a gs:// URI."""
     return uri.removeprefix("gs://").rpartition("/")[0]

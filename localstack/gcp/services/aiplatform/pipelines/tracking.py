@@ -93,11 +93,13 @@ def contexts(call: Call, run: Run) -> list[Any]:
 
 
 def _once(call: Call, kind: standard_methods.Kind, name: str, message: Any) -> Any:
+    """Create a node of ML Metadata, or return the one that exists."""
     stored = call.store(Resources).find(name)
     return standard_methods.create(call, kind, name, message) if stored is None else stored
 
 
 def _event(call: Call, row: TaskRun, artifact: Artifact, kind: Event.Type) -> Any:
+    """Return the event between a task's execution and an artifact."""
     event = EventPb(artifact=artifact.name, execution=row.execution, type_=int(kind))
     event.event_time.CopyFrom(call.now_pb())
     return event

@@ -102,10 +102,12 @@ def predictions_of(answer: Answer) -> _Predictions:
 
 
 def routing_of(call: Call, endpoint: str) -> Routing:
+    """Return an endpoint's routing; GcpError if there is no such endpoint."""
     return require_endpoint(call, endpoint).routing
 
 
 def check_size(routing: Routing, size: int) -> None:
+    """Raise INVALID_ARGUMENT for a request that is too large for its endpoint."""
     if size > routing.max_bytes:
         kind = "dedicated" if routing.dedicated else "shared"
         raise invalid(

@@ -48,5 +48,6 @@ def fill(value: Any, item: Any) -> None:
 
 
 def extend(values: Any, items: Iterable[Any]) -> None:
+    """Append JSON values to a list of Values."""
     for item in items:
         fill(values.add(), item)

@@ -110,6 +110,7 @@ def operation(call: Call, parent: str, work: Callable[[], Any], *, metadata: Mes
 
 
 def _check(request: Any) -> None:
+    """Raise INVALID_ARGUMENT for a database that cannot be created."""
     database, identifier = request.database, request.database_id
     if not _PARENT.fullmatch(request.parent):
         raise invalid(f'The parent "{request.parent}" is not projects/{{project_id}}.')
@@ -127,6 +128,7 @@ def _check(request: Any) -> None:
 
 
 def _refuse(database: Any) -> None:
+    """Raise UNIMPLEMENTED for modes and editions that are not supported."""
     if database.type_ != _NATIVE or database.database_edition not in (0, _STANDARD):
         raise GcpError(
             "UNIMPLEMENTED",

@@ -42,6 +42,7 @@ def batch_get_documents(call: Call, request: Any) -> Any:
 
 
 def _answer(call: Call, database: Database, name: str, mask: Sequence[Sequence[str]] | None) -> Any:
+    """Return a document as a request's mask shows it."""
     document = database.get(_path_in(call, database, name), call.clock.now())
     answer = types.BatchGetDocumentsResponse.pb()(read_time=call.now_pb())
     if document is None:
@@ -65,6 +66,7 @@ def commit(call: Call, request: Any) -> Any:
 
 
 def _name_by_id(call: Call, write: Any) -> None:
+    """Replace a project's number in a write's name by its id."""
     match write.WhichOneof("operation"):
         case "update":
             write.update.name = with_project_id(call, write.update.name)
@@ -89,6 +91,7 @@ def _path_in(call: Call, database: Database, name: str) -> str:
 
 
 def _mask(request: Any) -> list[tuple[str, ...]] | None:
+    """Return the paths of a request's mask, or None for no mask."""
     return (
         [paths.field_path(path) for path in request.mask.field_paths]
         if request.HasField("mask")
@@ -97,6 +100,7 @@ def _mask(request: Any) -> list[tuple[str, ...]] | None:
 
 
 def _masked(document: Any, mask: Sequence[Sequence[str]] | None) -> Any:
+    """Return a document with the fields of a mask only."""
     if mask is None:
         return document
     part = writes.Document(

@@ -60,6 +60,7 @@ def get_field(call: Call, request: Any) -> Any:
 
 
 def _mask(request: Any) -> list[str]:
+    """Return the settings that an update's mask names."""
     named = [path.partition(".")[0] for path in request.update_mask.paths]
     if wrong := set(named) - set(_SETTINGS):
         raise invalid(
@@ -70,6 +71,7 @@ def _mask(request: Any) -> list[str]:
 
 
 def _set(field: Any, source: Any, setting: str) -> None:
+    """Copy a setting, or clear it if the source has none."""
     field.ClearField(setting)
     if source.HasField(setting):
         getattr(field, setting).CopyFrom(getattr(source, setting))
@@ -81,6 +83,7 @@ def _set(field: Any, source: Any, setting: str) -> None:
 
 
 def _check(database: Database, name: FieldName, field: Any) -> None:
+    """Raise for settings that a field cannot have."""
     if not field.HasField("ttl_config"):
         return
     if name.path == (ANY_FIELD,):
@@ -105,6 +108,7 @@ def _field(database: Database, name: FieldName, full_name: str) -> Any:
 
 
 def _inherit(field: Any) -> None:
+    """Give a field the indexes that it inherits."""
     field.index_config.uses_ancestor_config = True
     field.index_config.ancestor_field = (
         f"{field.name.partition('/collectionGroups/')[0]}/collectionGroups/__default__/fields/*"

@@ -107,6 +107,7 @@ def _complete(call: Call, entry: Any, request: Any) -> None:
 
 
 def _log_name(call: Call, name: str) -> str:
+    """Return a log's full name with the project's id."""
     if not _NAME.fullmatch(name):
         raise GcpError(
             "INVALID_ARGUMENT",

@@ -107,6 +107,7 @@ def delete_log_metric(call: Call, request: Any) -> Any:
 
 
 def _create(call: Call, name: str, message: Any) -> Any:
+    """Store a sink or a metric; GcpError ALREADY_EXISTS."""
     if not _NAME.fullmatch(name):
         raise GcpError(
             "INVALID_ARGUMENT",
@@ -124,6 +125,7 @@ def _create(call: Call, name: str, message: Any) -> Any:
 
 
 def _delete(call: Call, name: str) -> Any:
+    """Delete a sink or a metric; GcpError NOT_FOUND."""
     exports, name = call.store(Exports), with_project_id(call, name)
     with exports.lock:
         exports.get(name)
@@ -132,6 +134,7 @@ def _delete(call: Call, name: str) -> Any:
 
 
 def _sink(request: Any) -> Any:
+    """Return the sink that a request describes, with its writer's identity."""
     sink = request.sink
     _check_sink(sink)
     writer = "cloud-logs@system.gserviceaccount.com"
@@ -143,6 +146,7 @@ def _sink(request: Any) -> Any:
 
 
 def _check_sink(sink: Any) -> None:
+    """Raise INVALID_ARGUMENT for a sink that Google does not accept."""
     if not _DESTINATION.fullmatch(sink.destination):
         raise GcpError(
             "INVALID_ARGUMENT",
@@ -152,6 +156,7 @@ def _check_sink(sink: Any) -> None:
 
 
 def _metric(metric: Any) -> Any:
+    """Return a metric; GcpError if it has no filter."""
     if not metric.filter:
         raise GcpError("INVALID_ARGUMENT", "A log metric needs a filter.")
     return metric

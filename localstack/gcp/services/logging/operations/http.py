@@ -17,6 +17,7 @@ from . import entries
 
 @route("LoggingServiceV2.WriteLogEntries", "POST", "/v2/entries:write")
 def write(call: Call, request: HttpRequest) -> Any:
+    """Answer entries:write."""
     return answer_of(
         entries.write_log_entries(call, _message(types.WriteLogEntriesRequest.pb()(), request)),
         request,
@@ -25,6 +26,7 @@ def write(call: Call, request: HttpRequest) -> Any:
 
 @route("LoggingServiceV2.ListLogEntries", "POST", "/v2/entries:list")
 def list_entries(call: Call, request: HttpRequest) -> Any:
+    """Answer entries:list."""
     return answer_of(
         entries.list_log_entries(call, _message(types.ListLogEntriesRequest.pb()(), request)),
         request,
@@ -49,6 +51,7 @@ def delete_log(call: Call, request: HttpRequest) -> Any:
 
 
 def _message(message: Any, request: HttpRequest) -> Any:
+    """Return a request's JSON as a message."""
     try:
         json_format.ParseDict(request.json(), message)
     except json_format.ParseError as error:

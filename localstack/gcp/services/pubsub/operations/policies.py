@@ -69,6 +69,7 @@ def test_over_http(call: Call, request: HttpRequest) -> Any:
 
 
 def _message(message: Any, request: HttpRequest) -> Any:
+    """Return a request's JSON as a message."""
     try:
         json_format.ParseDict(request.json(), message)
     except json_format.ParseError as error:

@@ -71,6 +71,7 @@ def modify_ack_deadline(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.StreamingPull")
 def streaming_pull(call: Call, requests: Iterator[Any]) -> Iterator[Any]:
+    """Answer a StreamingPull, until the client or the subscription ends it."""
     first = next(requests, None)
     if first is None:
         raise GcpError("INVALID_ARGUMENT", "The first message of a StreamingPull is missing.")
@@ -129,6 +130,7 @@ class _Stream:
                 self._backlog.wait(changes, _LOOK)
 
     def _take(self) -> list[Delivery]:
+        """Lease the messages that are ready and that the client has room for."""
         messages, size = (
             self._backlog.outstanding(self) if self._most > 0 or self._most_bytes > 0 else (0, 0)
         )
@@ -186,6 +188,7 @@ def _received_message(delivery: Delivery) -> Any:
 
 
 def _check_deadline(seconds: int, least: int) -> None:
+    """Raise INVALID_ARGUMENT for a deadline that Pub/Sub does not accept."""
     if not least <= seconds <= 600:
         raise GcpError(
             "INVALID_ARGUMENT", f"A deadline is {least} to 600 seconds, and not {seconds}."
@@ -212,6 +215,7 @@ def _confirm(backlog: Backlog, invalid: list[str]) -> None:
 
 
 def _gone_error(subscription: Subscription) -> GcpError:
+    """Return the error for a subscription that was detached or deleted."""
     if subscription.message.detached:
         return GcpError(
             "FAILED_PRECONDITION", f"The subscription {subscription.message.name} is detached."

@@ -129,6 +129,7 @@ def modify_push_config(call: Call, request: Any) -> Any:
 
 
 def rules_of(subscription: Any) -> Rules:
+    """Return the delivery rules that a subscription describes."""
     dead = subscription.HasField("dead_letter_policy")
     retry = subscription.retry_policy if subscription.HasField("retry_policy") else None
     return Rules(
@@ -145,6 +146,7 @@ def rules_of(subscription: Any) -> Rules:
 
 
 def _seconds(duration: Any) -> float:
+    """Return a protobuf duration in seconds."""
     return float(duration.ToTimedelta().total_seconds())
 
 
@@ -169,6 +171,7 @@ def _complete(subscription: Any) -> None:
 
 
 def _check(call: Call, subscription: Any) -> None:
+    """Raise INVALID_ARGUMENT for a subscription that Pub/Sub does not accept."""
     fields = {field.name for field, _ in subscription.ListFields()}
     for field in _UNSUPPORTED:
         if field in fields:
@@ -197,6 +200,7 @@ def _check(call: Call, subscription: Any) -> None:
 
 
 def _check_policies(call: Call, subscription: Any) -> None:
+    """Raise for retry and dead letter policies that Pub/Sub does not accept."""
     if subscription.expiration_policy.HasField(
         "ttl"
     ) and subscription.expiration_policy.ttl.ToTimedelta() < timedelta(days=1):
@@ -220,6 +224,7 @@ def _check_policies(call: Call, subscription: Any) -> None:
 
 
 def _predicate(text: str) -> attribute_filter.Predicate:
+    """Return a subscription's filter as a function; GcpError INVALID_ARGUMENT."""
     if not text:
         return lambda _: True
     try:

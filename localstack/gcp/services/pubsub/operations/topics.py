@@ -123,6 +123,7 @@ def publish(call: Call, request: Any) -> Any:
 
 
 def _check(topic: Any) -> None:
+    """Raise for a topic that is not valid or not supported."""
     for field in _UNSUPPORTED:
         if field in {descriptor.name for descriptor, _ in topic.ListFields()}:
             raise GcpError(
@@ -138,6 +139,7 @@ def _check(topic: Any) -> None:
 
 
 def _check_messages(messages: Sequence[Any]) -> None:
+    """Raise INVALID_ARGUMENT for messages that Pub/Sub does not accept."""
     if not messages:
         raise GcpError(
             "INVALID_ARGUMENT",

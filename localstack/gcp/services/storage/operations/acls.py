@@ -46,12 +46,14 @@ class _List:
         return entries
 
     def entry(self, entity: str) -> dict[str, str]:
+        """Return the entry of an entity; GcpError NOT_FOUND."""
         for entry in self.entries:
             if entry["entity"] == entity:
                 return entry
         raise GcpError("NOT_FOUND", f"No such access control: {entity}", reason="notFound")
 
     def replace(self, entity: str, entry: dict[str, str] | None) -> None:
+        """Set the entry of an entity; None removes it."""
         others = [other for other in self.entries if other["entity"] != entity]
         setattr(
             self.owner,
@@ -62,6 +64,7 @@ class _List:
         self.owner.updated = self._call.clock.now()
 
     def shown(self, entry: Mapping[str, str]) -> dict[str, Any]:
+        """Return an entry as the API shows it."""
         return access_control(entry, self.name, self.kind)
 
 

@@ -22,6 +22,7 @@ _BOUNDARY = "batch_isthmus"
 
 @route("storage.batch", "POST", "/batch/storage/v1")
 def batch(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Answer several calls in one request."""
     parser = BytesParser(policy=HTTP)
     message = parser.parsebytes(
         f"Content-Type: {request.headers.get('content-type', '')}\r\n\r\n".encode() + request.body
@@ -70,6 +71,7 @@ def _inner(outer: HttpRequest, text: bytes) -> HttpRequest:
 
 
 def _response_part(content_id: str, answer: HttpAnswer) -> str:
+    """Return the answer to one call as a part of the whole answer."""
     body = answer.body if isinstance(answer.body, bytes) else b"".join(answer.body)
     lines = [
         "Content-Type: application/http",

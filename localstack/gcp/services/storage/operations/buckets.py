@@ -22,6 +22,7 @@ _BUCKET = "/storage/v1/b/{bucket}"
 
 @route("storage.buckets.insert", "POST", "/storage/v1/b")
 def insert(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Create a bucket (storage.buckets.insert)."""
     query, body, store, now = (
         request.query,
         checked(request.json(), BUCKET),
@@ -62,6 +63,7 @@ def insert(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.buckets.list", "GET", "/storage/v1/b")
 def list_buckets(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """List a project's buckets (storage.buckets.list)."""
     query, store = request.query, store_of(call)
     project, prefix, after = (
         query.get("project", ""),
@@ -92,6 +94,7 @@ def list_buckets(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.buckets.get", "GET", _BUCKET)
 def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
+    """Return a bucket (storage.buckets.get)."""
     store, name = store_of(call), request.params["bucket"]
     bucket = (
         _deleted_bucket(store, name, number(request.query, "generation"))
@@ -104,6 +107,7 @@ def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
 
 
 def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
+    """Change a bucket's fields: the sent ones, or the `whole` bucket."""
     body, store, now = checked(request.json(), BUCKET), store_of(call), call.clock.now()
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
@@ -135,16 +139,19 @@ def _patchable(body: dict[str, Any]) -> set[str]:
 
 @route("storage.buckets.patch", "PATCH", _BUCKET)
 def patch(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Change the fields of a bucket that a request has (storage.buckets.patch)."""
     return _change(call, request, whole=False)
 
 
 @route("storage.buckets.update", "PUT", _BUCKET)
 def update(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Replace a bucket's fields (storage.buckets.update)."""
     return _change(call, request, whole=True)
 
 
 @route("storage.buckets.delete", "DELETE", _BUCKET)
 def delete(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Delete an empty bucket (storage.buckets.delete)."""
     store = store_of(call)
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
@@ -162,6 +169,7 @@ def delete(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @route("storage.buckets.restore", "POST", f"{_BUCKET}/restore")
 def restore(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Restore a softly deleted bucket (storage.buckets.restore)."""
     store, name = store_of(call), request.params["bucket"]
     with store.lock:
         bucket = _deleted_bucket(store, name, number(request.query, "generation"))
@@ -207,6 +215,7 @@ def storage_layout(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def _deleted_bucket(store: Store, name: str, generation: int | None) -> Bucket:
+    """Return a softly deleted bucket; GcpError NOT_FOUND."""
     for bucket in store.deleted:
         if bucket.name == name and bucket.generation == generation:
             return bucket

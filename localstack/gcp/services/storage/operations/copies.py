@@ -86,6 +86,7 @@ def _copy(call: Call, request: HttpRequest, source: Version, goal: Bucket) -> Ve
 
 
 def _acl(goal: Bucket, query: Mapping[str, str], entries: Any) -> acls.Entries:
+    """Return the ACL of a copy."""
     return (
         []
         if goal.uniform
@@ -94,6 +95,7 @@ def _acl(goal: Bucket, query: Mapping[str, str], entries: Any) -> acls.Entries:
 
 
 def _put(store: Store, version: Version, conditions: Conditions) -> None:
+    """Make a copy the live version; its bytes are deleted if that is refused."""
     try:
         store.put(version, conditions)
     except GcpError:
@@ -103,6 +105,7 @@ def _put(store: Store, version: Version, conditions: Conditions) -> None:
 
 @route("storage.objects.copy", "POST", f"{_SOURCE}/copyTo{_GOAL}")
 def copy(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Copy an object (storage.objects.copy)."""
     store = store_of(call)
     with store.lock:
         source, goal = _source(store, request), store.bucket(request.params["bucket"])
@@ -123,6 +126,7 @@ _token = msgspec.json.Decoder(_Token).decode  # made here: see ../../control.py
 
 @route("storage.objects.rewrite", "POST", f"{_SOURCE}/rewriteTo{_GOAL}")
 def rewrite(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Copy an object in steps, as large ones are (storage.objects.rewrite)."""
     store, limit = store_of(call), number(request.query, "maxBytesRewrittenPerCall")
     if limit is not None and (limit <= 0 or limit % _UNIT):
         raise invalid(
@@ -148,6 +152,7 @@ def rewrite(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def _progress(token: str, source: Version) -> int:
+    """Return how many bytes a rewrite has copied, by its token."""
     if not token:
         return 0
     try:
@@ -161,6 +166,7 @@ def _progress(token: str, source: Version) -> int:
 
 @route("storage.objects.move", "POST", "/storage/v1/b/{bucket}/o/{sourceObject}/moveTo/o/{object}")
 def move(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Rename an object (storage.objects.move)."""
     store = store_of(call)
     with store.lock:
         source, bucket = _source(store, request), store.bucket(request.params["bucket"])
@@ -178,6 +184,7 @@ def move(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.objects.compose", "POST", "/storage/v1/b/{bucket}/o/{object}/compose")
 def compose(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Make an object of several (storage.objects.compose)."""
     store, body = store_of(call), checked(request.json(), COMPOSITION)
     components, about = body.get("sourceObjects") or [], body.get("destination") or {}
     if not 1 <= len(components) <= _SOURCES:
@@ -213,6 +220,7 @@ def compose(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def _component(store: Store, bucket: str, component: Mapping[str, Any]) -> Version:
+    """Return one source of a composition; GcpError 404, 412."""
     expected = (component.get("objectPreconditions") or {}).get("ifGenerationMatch")
     generation = component.get("generation")
     name = str(component.get("name") or "")
@@ -228,6 +236,8 @@ def _component(store: Store, bucket: str, component: Mapping[str, Any]) -> Versi
 
 
 def _concatenation(store: Store, call: Call, sources: list[Version]) -> Content:
+    """Return the bytes of several versions as one content."""
+
     def every() -> Iterator[bytes]:
         for source in sources:
             yield from parts(source.content)

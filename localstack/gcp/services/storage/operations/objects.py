@@ -27,6 +27,7 @@ _OBJECT = "/storage/v1/b/{bucket}/o/{object}"
 
 @route("storage.objects.get", "GET", _OBJECT, f"/download{_OBJECT}")
 def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
+    """Return an object, or with alt=media its bytes (storage.objects.get)."""
     store, query = store_of(call), request.query
     bucket_name, name, generation = (
         request.params["bucket"],
@@ -56,6 +57,7 @@ def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
 
 @route("storage.objects.list", "GET", "/storage/v1/b/{bucket}/o")
 def list_objects(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """List a bucket's objects (storage.objects.list)."""
     store, query = store_of(call), request.query
     list_query = ListQuery(
         prefix=query.get("prefix", ""),
@@ -97,6 +99,7 @@ def list_objects(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
+    """Change an object's fields: the sent ones, or the `whole` object."""
     body, store, query = checked(request.json(), OBJECT), store_of(call), request.query
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
@@ -122,6 +125,7 @@ def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
 
 
 def _writable(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request that a client may write."""
     return {
         key: value
         for key, value in body.items()
@@ -131,16 +135,19 @@ def _writable(body: dict[str, Any]) -> dict[str, Any]:
 
 @route("storage.objects.patch", "PATCH", _OBJECT)
 def patch(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Change the fields of an object that a request has (storage.objects.patch)."""
     return _change(call, request, whole=False)
 
 
 @route("storage.objects.update", "PUT", _OBJECT)
 def update(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Replace an object's fields (storage.objects.update)."""
     return _change(call, request, whole=True)
 
 
 @route("storage.objects.delete", "DELETE", _OBJECT)
 def delete(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Delete an object (storage.objects.delete)."""
     generation = number(request.query, "generation")
     store_of(call).delete(
         request.params["bucket"],
@@ -154,6 +161,7 @@ def delete(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @route("storage.objects.restore", "POST", f"{_OBJECT}/restore")
 def restore(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Restore a softly deleted object (storage.objects.restore)."""
     store, generation, now = store_of(call), number(request.query, "generation"), call.clock.now()
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
@@ -181,6 +189,7 @@ def without_hashes(
 
 
 def _soft(bucket: Bucket, name: str, generation: int | None, call: Call) -> Version:
+    """Return a softly deleted version; GcpError NOT_FOUND."""
     for version in bucket.restorable(call.clock.now()):
         if version.name == name and version.generation == generation:
             return version
@@ -207,4 +216,5 @@ def _check_retention(
 
 
 def _moment(retention: dict[str, Any]) -> datetime:
+    """Return the time until which a retention keeps an object."""
     return datetime.fromisoformat(str(retention["retainUntilTime"]))

@@ -25,6 +25,7 @@ _PERMISSION = re.compile(r"storage\.[a-zA-Z]+\.[a-zA-Z]+")
 
 @route("storage.buckets.getIamPolicy", "GET", _BUCKET, executes=False)
 def get_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Return a bucket's IAM policy (storage.buckets.getIamPolicy)."""
     bucket = store_of(call).bucket(request.params["bucket"])
     policy = policy_of(bucket)
     if _conditional(policy) and int(request.query.get("optionsRequestedPolicyVersion", 1)) < 3:
@@ -35,6 +36,7 @@ def get_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.buckets.setIamPolicy", "PUT", _BUCKET, executes=False)
 def set_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Replace a bucket's IAM policy (storage.buckets.setIamPolicy)."""
     store, body = store_of(call), checked(request.json(), POLICY)
     bindings = body.get("bindings") or []
     for binding in bindings:
@@ -66,6 +68,7 @@ def set_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.buckets.testIamPermissions", "GET", f"{_BUCKET}/testPermissions", executes=False)
 def test_permissions(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Return the permissions asked for, all granted (storage.buckets.testIamPermissions)."""
     store_of(call).bucket(request.params["bucket"])
     permissions = request.query_lists.get("permissions", [])
     if not permissions:
@@ -88,6 +91,7 @@ def policy_of(bucket: Bucket) -> dict[str, Any]:
 
 
 def _new(project: str) -> list[dict[str, Any]]:
+    """Return the bindings of a new bucket's policy."""
     owners = [f"projectEditor:{project}", f"projectOwner:{project}"]
     return [
         {"role": "roles/storage.legacyBucketOwner", "members": owners},
@@ -98,10 +102,12 @@ def _new(project: str) -> list[dict[str, Any]]:
 
 
 def _conditional(policy: dict[str, Any]) -> bool:
+    """Return whether a policy has conditions."""
     return any(binding.get("condition") for binding in policy.get("bindings") or ())
 
 
 def _check_conditional(bucket: Bucket, policy: dict[str, Any]) -> None:
+    """Raise if a policy has conditions that the bucket does not allow."""
     if not bucket.uniform:
         text = (
             "To set a policy with a condition, enable uniform bucket-level access on the bucket "

@@ -29,6 +29,7 @@ _STATES = ("ACTIVE", "INACTIVE")
     "storage.projects.serviceAccount.get", "GET", "/storage/v1/projects/{project}/serviceAccount"
 )
 def service_account(call: Call, request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001  the shape of all handlers
+    """Return a project's service agent (storage.projects.serviceAccount.get)."""
     number = number_of(request.params["project"])
     email = f"service-{number}@gs-project-accounts.iam.gserviceaccount.com"
     return {"kind": "storage#serviceAccount", "email_address": email}
@@ -36,6 +37,7 @@ def service_account(call: Call, request: HttpRequest) -> dict[str, Any]:  # noqa
 
 @route("storage.projects.hmacKeys.create", "POST", _KEYS, executes=False)
 def create(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Create an HMAC key (storage.projects.hmacKeys.create)."""
     email = request.query.get("serviceAccountEmail", "")
     if not email:
         raise GcpError(
@@ -71,6 +73,7 @@ def create(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.projects.hmacKeys.list", "GET", _KEYS, executes=False)
 def list_keys(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """List a project's HMAC keys (storage.projects.hmacKeys.list)."""
     email, deleted = (
         request.query.get("serviceAccountEmail"),
         flag(request.query, "showDeletedKeys"),
@@ -87,11 +90,13 @@ def list_keys(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.projects.hmacKeys.get", "GET", _KEY, executes=False)
 def get(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Return an HMAC key without its secret (storage.projects.hmacKeys.get)."""
     return _key(call, request)
 
 
 @route("storage.projects.hmacKeys.update", "PUT", _KEY, executes=False)
 def update(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Activate or deactivate an HMAC key (storage.projects.hmacKeys.update)."""
     body = checked(request.json(), HMAC_KEY)
     with store_of(call).lock:
         key = _key(call, request)
@@ -108,6 +113,7 @@ def update(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.projects.hmacKeys.delete", "DELETE", _KEY, executes=False)
 def delete(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Delete an inactive HMAC key (storage.projects.hmacKeys.delete)."""
     with store_of(call).lock:
         key = _key(call, request)
         if key["state"] == "ACTIVE":
@@ -117,6 +123,7 @@ def delete(call: Call, request: HttpRequest) -> HttpAnswer:
 
 
 def _key(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Return the stored HMAC key that a request names; GcpError NOT_FOUND."""
     key = store_of(call).hmac_keys.get(request.params["accessId"])
     if key is None or key["projectId"] != request.params["project"]:
         raise GcpError(

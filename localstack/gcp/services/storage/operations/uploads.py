@@ -27,6 +27,7 @@ _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
 @route("storage.objects.insert", "POST", *_UPLOAD)
 def insert(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
+    """Store an object that comes in one request, or begin a resumable upload."""
     kind = request.query.get("uploadType", "")
     if kind == "media":
         new = NewObject(call, request, {}, content_type=request.headers.get("content-type"))
@@ -142,6 +143,7 @@ def resume(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
 
 @route("storage.objects.insert", "DELETE", *_UPLOAD)
 def cancel(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Cancel a resumable upload."""
     session = _session(call, request)
     with session.lock:
         del call.store(Sessions).open[request.query["upload_id"]]
@@ -151,6 +153,7 @@ def cancel(call: Call, request: HttpRequest) -> HttpAnswer:
 
 
 def _session(call: Call, request: HttpRequest) -> ResumableUpload:
+    """Return the resumable upload that a request names; GcpError NOT_FOUND."""
     session = call.store(Sessions).open.get(request.query.get("upload_id", ""))
     if session is None:
         raise GcpError(
@@ -162,6 +165,7 @@ def _session(call: Call, request: HttpRequest) -> ResumableUpload:
 
 
 def _incomplete(writer: Writer, *, status: int = 308) -> HttpAnswer:
+    """Answer 308 with how many bytes have come."""
     headers = (("Range", f"bytes=0-{writer.size - 1}"),) if writer.size else ()
     return HttpAnswer(status=status, headers=headers)
 

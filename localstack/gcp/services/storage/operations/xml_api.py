@@ -74,12 +74,14 @@ def xml(operation: str, method: str, template: str = _OBJECT) -> Callable[[Handl
 
 @xml("storage.objects.get", "GET")
 def get(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Return an object's bytes."""
     version = _version(call, request)
     return HttpAnswer(status=304) if version is None else media.answer(version, request)
 
 
 @xml("storage.objects.list", "GET", "/{bucket}")
 def list_objects(call: Call, request: HttpRequest) -> HttpAnswer:
+    """List a bucket's objects, as XML."""
     query, store = request.query, store_of(call)
     with store.lock:
         versions = {
@@ -115,11 +117,13 @@ def list_objects(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @xml("storage.objects.insert", "POST", "/{bucket}/")
 def post_form(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Store an object that an HTML form posts."""
     return forms.post(call, request)
 
 
 @xml("storage.objects.get", "HEAD")
 def head(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Return an object's headers."""
     version = _version(call, request)
     if version is None:
         return HttpAnswer(status=304)
@@ -132,6 +136,7 @@ def head(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @xml("storage.objects.delete", "DELETE")
 def delete(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Delete an object, or cancel an upload in parts."""
     if "uploadId" in request.query:
         upload = _upload(call, request)
         del call.store(Uploads).open[request.query["uploadId"]]
@@ -151,6 +156,7 @@ def delete(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @xml("storage.objects.insert", "PUT")
 def put(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Store an object, or one part of an upload."""
     content = write_content(store_of(call).folder(call), [request.body])
     try:
         _check(content, request.headers)
@@ -205,6 +211,7 @@ def post(call: Call, request: HttpRequest) -> HttpAnswer:
 
 
 def _put_part(call: Call, request: HttpRequest, content: Content) -> HttpAnswer:
+    """Store one part of an upload."""
     upload, part = _upload(call, request), number(request.query, "partNumber") or 0
     if not 1 <= part <= 10_000:
         raise GcpError(
@@ -257,6 +264,7 @@ def _part_numbers(body: bytes, upload: PartedUpload) -> list[int]:
 
 
 def _joined(contents: list[Content]) -> Iterator[bytes]:
+    """Yield the bytes of several contents, one after the other."""
     for content in contents:
         yield from parts(content)
 
@@ -264,6 +272,7 @@ def _joined(contents: list[Content]) -> Iterator[bytes]:
 def _finish(
     call: Call, headers: Mapping[str, str], place: tuple[str, str], content: Content
 ) -> Version:
+    """Make content the live version of an object."""
     store, (bucket_name, name) = store_of(call), place
     check_object_name(name)
     fields: dict[str, Any] = {
@@ -305,6 +314,7 @@ def _version(call: Call, request: HttpRequest) -> Version | None:
 
 
 def _upload(call: Call, request: HttpRequest) -> PartedUpload:
+    """Return the upload in parts that a request names; GcpError NOT_FOUND."""
     upload = call.store(Uploads).open.get(request.query["uploadId"])
     if upload is None or upload.place != (request.params["bucket"], request.params["object"]):
         raise GcpError("NOT_FOUND", "The requested upload was not found.", reason="NoSuchUpload")
@@ -312,6 +322,7 @@ def _upload(call: Call, request: HttpRequest) -> PartedUpload:
 
 
 def _check(content: Content, headers: Mapping[str, str]) -> None:
+    """Raise unless the checksums in a request's headers are the content's."""
     checksums = checksums_in_header(headers.get("x-goog-hash", ""))
     if headers.get("content-md5"):
         checksums["md5Hash"] = headers["content-md5"]
@@ -322,6 +333,7 @@ def _check(content: Content, headers: Mapping[str, str]) -> None:
 
 
 def _answer(version: Version) -> HttpAnswer:
+    """Return the answer to an object that was stored."""
     content = version.content
     hashes = f"crc32c={content.crc32c}" + (f",md5={content.md5}" if content.md5 else "")
     return HttpAnswer(
@@ -334,6 +346,7 @@ def _answer(version: Version) -> HttpAnswer:
 
 
 def _xml(root: str, more: str = "", **values: str) -> HttpAnswer:
+    """Return an XML answer: the values as elements, then `more`."""
     inside = more + "".join(f"<{name}>{escape(value)}</{name}>" for name, value in values.items())
     body = f"<?xml version='1.0' encoding='UTF-8'?><{root} xmlns='{_SPACE}'>{inside}</{root}>"
     return HttpAnswer(
@@ -342,6 +355,7 @@ def _xml(root: str, more: str = "", **values: str) -> HttpAnswer:
 
 
 def _error_answer(error: GcpError) -> HttpAnswer:
+    """Return an error as XML."""
     reason = error.reason or error.status
     code = _CODES.get(reason, reason[0].upper() + reason[1:])
     if reason == "notFound" and "bucket" in error.message:

@@ -75,6 +75,7 @@ def roll_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None
 
 
 def _stage(ctx: Context, endpoint: Endpoint, fleet: Fleet, number: int, *, doomed: bool) -> None:
+    """Move the traffic to a stage, and wait for the next one."""
     with endpoint.lock:
         plan = endpoint.plan
         if endpoint.pending is not fleet or endpoint.status != "Updating" or plan is None:
@@ -120,6 +121,7 @@ def _watch(ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]
 def _rolled_back_by_alarm(
     ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]
 ) -> bool:
+    """Roll back if an alarm is in ALARM. Return whether the deployment is over."""
     if endpoint.pending is not fleet or endpoint.status != "Updating":
         return True
     state_of_alarm = states(ctx)
@@ -130,6 +132,7 @@ def _rolled_back_by_alarm(
 
 
 def _overdue(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
+    """Roll back a deployment that is still under way."""
     if endpoint.pending is fleet and endpoint.status == "Updating":
         roll_back(
             ctx,
@@ -140,6 +143,7 @@ def _overdue(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
 
 
 def _finish(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
+    """Let the new fleet take the place of the old one."""
     with endpoint.lock:
         if endpoint.pending is not fleet or endpoint.status != "Updating":
             return
@@ -149,6 +153,7 @@ def _finish(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
 
 
 def _rolled_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None) -> None:
+    """Let the old fleet stay, and stop the new one."""
     with endpoint.lock:
         if endpoint.pending is not fleet:
             return
@@ -158,6 +163,7 @@ def _rolled_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | N
 
 
 def _settle(ctx: Context, endpoint: Endpoint) -> None:
+    """Set an endpoint InService, after a deployment."""
     endpoint.pending, endpoint.plan, endpoint.share = None, None, 0.0
     for variant in endpoint.fleet.all:
         variant.statuses = []

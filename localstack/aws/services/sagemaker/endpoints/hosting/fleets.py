@@ -80,6 +80,7 @@ def shrink(variant: Variant, count: int) -> None:
 
 
 def _start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
+    """Start a fleet's processes, and note what went wrong."""
     try:
         counts = {
             variant.name: 1 if variant.serverless else processes(variant.desired_count)
@@ -120,6 +121,7 @@ def _grow(ctx: Context, endpoint: str, variant: Variant, count: int) -> str | No
 
 
 def _serve(ctx: Context, variant: Variant, source: Content, server: ModelServer) -> str | None:
+    """Start a server. Return what went wrong, else None."""
     wrong = server.start(lambda folder: fetch(ctx, source, folder), _patience(variant))
     if wrong is None:
         return None
@@ -140,6 +142,7 @@ def _first(function: Callable[[T], str | None], things: Iterable[T]) -> str | No
 
 
 def _remark(variant: Variant) -> str | None:
+    """Return a remark on variants of more instances than processes."""
     count = variant.desired_count
     return (
         f"[local stack] variant {variant.name} has {count} instances: {MOST} processes stand "
@@ -150,6 +153,7 @@ def _remark(variant: Variant) -> str | None:
 
 
 def _patience(variant: Variant) -> float:
+    """Return the seconds until a container must be healthy."""
     return float(variant.config.get("ContainerStartupHealthCheckTimeoutInSeconds") or timing.HEALTH)
 
 

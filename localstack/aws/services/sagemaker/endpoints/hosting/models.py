@@ -66,6 +66,7 @@ def fetch(ctx: Context, source: Content, folder: Path) -> None:
 
 
 def _unpack(data: bytes, uri: str, folder: Path) -> None:
+    """Unpack a model archive into the folder."""
     try:
         unpack(BytesIO(data), len(data), folder)
     except Refused as error:
@@ -77,6 +78,7 @@ def _unpack(data: bytes, uri: str, folder: Path) -> None:
 
 
 def _content(ctx: Context, model: str, container: Mapping[str, Any], role: str) -> Content:
+    """Return the content of a container of a model."""
     package: Mapping[str, Any] = {}
     if container.get("ModelPackageName"):
         package = _package(ctx, model, container["ModelPackageName"])
@@ -98,6 +100,7 @@ def _content(ctx: Context, model: str, container: Mapping[str, Any], role: str) 
 
 
 def _package(ctx: Context, model: str, name: str) -> Mapping[str, Any]:
+    """Return the container of a model package."""
     try:
         description = ctx.client("sagemaker").describe_model_package(ModelPackageName=name)
     except ClientError as error:

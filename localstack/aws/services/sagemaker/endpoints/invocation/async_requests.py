@@ -85,6 +85,7 @@ def time_out(ctx: Context, endpoint: Endpoint, queue: Backlog, work: UnderWay) -
 
 
 def _end(ctx: Context, endpoint: Endpoint, queue: Backlog, work: UnderWay) -> None:
+    """Take a request out of the queue, and note its time."""
     if queue.leave(work):
         spent = (ctx.clock.now() - work.request.received).total_seconds()
         queues.record(
@@ -146,6 +147,7 @@ def _answer(ctx: Context, endpoint: Endpoint, work: UnderWay) -> Answer:
 
 
 def _input(ctx: Context, request: Request) -> Input:
+    """Return the input of a request."""
     if request.source is None:
         return Input(request.body, "application/octet-stream")
     bucket, key = split(request.source)
@@ -164,6 +166,7 @@ def _input(ctx: Context, request: Request) -> Input:
 
 
 def _store(ctx: Context, endpoint: Endpoint, work: UnderWay, answer: Answer) -> None:
+    """Store the model's answer."""
     began = time.perf_counter()
     try:
         _put(
@@ -186,7 +189,7 @@ def _store(ctx: Context, endpoint: Endpoint, work: UnderWay, answer: Answer) -> 
         work.variant.name,
         ResponseUploadLatency=(time.perf_counter() - began) * 1e6,
     )
-    _say(
+    _write_log(
         ctx,
         endpoint,
         work,
@@ -207,7 +210,7 @@ def _fail(
             words += f" Failed to upload to {request.failure}: {error}"
     variant = work.variant if work is not None else next(iter(endpoint.fleet.variants.values()))
     queues.record(ctx, endpoint.name, variant.name, InvocationFailures=1, **failure.metrics)
-    _say(
+    _write_log(
         ctx,
         endpoint,
         work,
@@ -217,6 +220,7 @@ def _fail(
 
 
 def _put(ctx: Context, request: Request, uri: str, content: bytes, kind: str) -> None:
+    """Store an object of a request, encrypted if it asks for that."""
     bucket, key = split(uri)
     encrypted: dict[str, Any] = (
         {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": request.key} if request.key else {}
@@ -224,7 +228,7 @@ def _put(ctx: Context, request: Request, uri: str, content: bytes, kind: str) ->
     ctx.client("s3").put_object(Bucket=bucket, Key=key, Body=content, ContentType=kind, **encrypted)
 
 
-def _say(
+def _write_log(
     ctx: Context, endpoint: Endpoint, work: UnderWay | None, request: Request, words: str
 ) -> None:
     """Write a line into the data log of the instance.

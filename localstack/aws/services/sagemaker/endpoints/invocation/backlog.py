@@ -94,6 +94,7 @@ class Backlogs:
         self._lock = threading.Lock()
 
     def backlog_of(self, endpoint: str) -> Backlog:
+        """Return an endpoint's queue."""
         with self._lock:
             return self._of.setdefault(endpoint, Backlog())
 

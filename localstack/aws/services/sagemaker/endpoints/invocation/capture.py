@@ -160,6 +160,7 @@ class Buffer:
 
 
 def _part(config: Mapping[str, Any], mode: str, data: bytes, content_type: str) -> dict[str, str]:
+    """Return the captured input or output of a call."""
     encoding = _encoding(config, content_type)
     text = (
         base64.b64encode(data).decode() if encoding == "BASE64" else data.decode("utf-8", "replace")
@@ -168,6 +169,7 @@ def _part(config: Mapping[str, Any], mode: str, data: bytes, content_type: str) 
 
 
 def _encoding(config: Mapping[str, Any], content_type: str) -> str:
+    """Return the encoding of a content type: CSV, JSON or BASE64."""
     listed = config.get("CaptureContentTypeHeader") or {}
     plain = content_type.partition(";")[0].strip().lower()
     for encoding, member in (("CSV", "CsvContentTypes"), ("JSON", "JsonContentTypes")):

@@ -57,6 +57,7 @@ def _send(
     body: bytes,
     headers: tuple[tuple[str, str], ...],
 ) -> None:
+    """Send a copy, and note its metrics."""
     server = target.variant.pick()
     if server is None or not server.enter():
         return

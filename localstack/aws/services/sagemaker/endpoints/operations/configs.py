@@ -22,7 +22,7 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     checks.capture(params.get("DataCaptureConfig"))
     asynchronous.check(params)
     for variant in (*params["ProductionVariants"], *(params.get("ShadowProductionVariants") or ())):
-        _model(ctx, variant["ModelName"])
+        _require_model(ctx, variant["ModelName"])
     store = ctx.store(Endpoints)
     with store.lock:
         if name in store.configs and not ctx.moto_answers:  # moto replaces
@@ -71,7 +71,8 @@ def list_configs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     return {"EndpointConfigs": of_page, **more}
 
 
-def _model(ctx: Context, name: str) -> None:
+def _require_model(ctx: Context, name: str) -> None:
+    """Check that a model exists."""
     try:
         ctx.client("sagemaker").describe_model(ModelName=name)
     except ClientError as error:

@@ -77,11 +77,12 @@ def hide(ctx: Context, endpoint: Endpoint) -> None:
 
 
 def _summary(variant: Variant) -> dict[str, Any]:
+    """Return a variant as DescribeEndpoint has it."""
     summary: dict[str, Any] = {
         "VariantName": variant.name,
         "CurrentWeight": variant.weight,
         "DesiredWeight": variant.desired_weight,
-        **_what_is_the_same(variant),
+        **_common_members(variant),
     }
     if variant.serverless:
         summary |= {
@@ -97,6 +98,7 @@ def _summary(variant: Variant) -> dict[str, Any]:
 
 
 def _pending(endpoint: Endpoint, fleet: Fleet) -> dict[str, Any]:
+    """Return the fleet that is being deployed, as DescribeEndpoint has it."""
     summary: dict[str, Any] = {
         "EndpointConfigName": fleet.config.name,
         "StartTime": endpoint.pending_since,
@@ -113,7 +115,8 @@ def _pending_variant(variant: Variant) -> dict[str, Any]:
     return {**summary, **({"InstanceType": kind} if kind else {})}
 
 
-def _what_is_the_same(variant: Variant) -> dict[str, Any]:
+def _common_members(variant: Variant) -> dict[str, Any]:
+    """Return the members that current and pending variants share."""
     common: dict[str, Any] = {
         key: variant.config[key]
         for key in ("ManagedInstanceScaling", "RoutingConfig")
@@ -132,6 +135,7 @@ def _what_is_the_same(variant: Variant) -> dict[str, Any]:
 
 
 def _capture(fleet: Fleet) -> dict[str, Any]:
+    """Return the data capture of a fleet, as DescribeEndpoint has it."""
     config = fleet.capture
     if not config:
         return {}

@@ -53,7 +53,7 @@ def invoke(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         shadow.copy(ctx, endpoint, routing.shadow, body, headers)
     asked_at = time.perf_counter()
     try:
-        answer, wrong = _ask(server, body, headers)
+        answer, wrong = _predict(server, body, headers)
     finally:
         server.leave()
     answered_at = time.perf_counter()
@@ -105,6 +105,7 @@ def _enter(ctx: Context, endpoint: Endpoint, name: str | None) -> tuple[Target, 
 
 
 def _pick(ctx: Context, endpoint: Endpoint, routing: Routing, name: str | None) -> Target:
+    """Choose the target of a request."""
     if name is not None:
         choice = routing.by_name.get(name)
         if choice is None:
@@ -122,9 +123,10 @@ def _pick(ctx: Context, endpoint: Endpoint, routing: Routing, name: str | None) 
     return target
 
 
-def _ask(
+def _predict(
     server: ModelServer, body: bytes, headers: tuple[tuple[str, str], ...]
 ) -> tuple[Answer | None, str]:
+    """Send a request to the model. Return the answer, or why there is none."""
     try:
         return server.predict(body, headers), ""
     except TimedOut:
@@ -141,6 +143,7 @@ def _ask(
 
 
 def _model_error(ctx: Context, endpoint: Endpoint, answer: Answer | None, wrong: str) -> AwsError:
+    """Return the error for an answer that is none, or no success."""
     status = answer.status if answer else 0
     words = answer.body.decode("utf-8", "replace") if answer else wrong
     group = f"/aws/sagemaker/Endpoints/{endpoint.name}"
@@ -159,4 +162,5 @@ def _model_error(ctx: Context, endpoint: Endpoint, answer: Answer | None, wrong:
 
 
 def invalid(message: str) -> AwsError:
+    """Return the error for a request that is invalid."""
     return AwsError("ValidationError", message, 400)

@@ -51,6 +51,7 @@ def _not_found(ctx: Context, name: str) -> AwsError:
 
 
 def _request(ctx: Context, params: dict[str, Any], output: dict[str, Any]) -> Request:
+    """Return the request of a call, with its places in S3."""
     source, body = params.get("InputLocation"), params.get("Body") or b""
     if bool(source) == bool(body):
         raise invalid("Exactly one of InputLocation and Body must be provided.")
@@ -74,6 +75,7 @@ def _request(ctx: Context, params: dict[str, Any], output: dict[str, Any]) -> Re
 
 
 def _check_uri(uri: str) -> str:
+    """Check the place of an input."""
     try:
         bucket, key = split(uri)
     except TransferError as error:
@@ -86,6 +88,7 @@ def _check_uri(uri: str) -> str:
 
 
 def _enqueue(ctx: Context, endpoint: Endpoint, request: Request) -> None:
+    """Put a request into the endpoint's queue."""
     queue = ctx.store(Backlogs).backlog_of(endpoint.name)
     with queue.changed:
         # it has been deleted meanwhile: nobody would look after the request

@@ -52,7 +52,7 @@ def begin(ctx: Context, endpoint: Endpoint) -> None:
 
     It is InService when all of them answer, Failed when one does not.
     """
-    _say(ctx, endpoint.fleet, "Creating")
+    _note_status(ctx, endpoint.fleet, "Creating")
     fleets.start(ctx, endpoint.name, endpoint.fleet)
     timing.later(ctx, timing.changing(ctx), lambda: _finish_creation(ctx, endpoint), blocks=True)
 
@@ -76,6 +76,7 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _finish_creation(ctx: Context, endpoint: Endpoint) -> None:
+    """Set an endpoint InService or Failed, once its servers are through."""
     if not fleets.wait(ctx, endpoint.fleet):
         return
     with endpoint.lock:
@@ -92,11 +93,13 @@ def _finish_creation(ctx: Context, endpoint: Endpoint) -> None:
 
 
 def _remove(ctx: Context, endpoint: Endpoint) -> None:
+    """Forget a deleted endpoint."""
     ctx.store(Endpoints).endpoints.pop(endpoint.name, None)
     tags.drop(ctx, endpoint.arn)
 
 
-def _say(ctx: Context, fleet: Fleet, status: str) -> None:
+def _note_status(ctx: Context, fleet: Fleet, status: str) -> None:
+    """Note a status of all variants of a fleet."""
     for variant in fleet.all:
         variant.statuses = [{"Status": status, "StartTime": ctx.clock.now()}]
 
@@ -129,11 +132,13 @@ def _serve_again(ctx: Context, store: Endpoints, endpoint: Endpoint) -> None:
 
 def _begin_again(ctx: Context, endpoint: Endpoint) -> None:
     # with moto's answers it waits here for the servers, and not in the clock's own thread
+    """Start an endpoint's servers again."""
     with ctx.clock.request():
         begin(ctx, endpoint)
 
 
 def _forget_servers(fleet: Fleet) -> None:
+    """Forget the servers of a fleet, which ended with the stack."""
     fleet.started.clear()
     fleet.failure = None
     for variant in fleet.all:

@@ -21,7 +21,7 @@ def update(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     endpoint = records.require_endpoint(ctx, params["EndpointName"])
     config = records.config(ctx, params["EndpointConfigName"])
     with endpoint.lock:
-        _may_change(endpoint)
+        _require_changeable(endpoint)
         if config.name == endpoint.fleet.config.name:
             raise checks.refusal(
                 f'Endpoint "{endpoint.arn}" already uses endpoint configuration '
@@ -69,7 +69,7 @@ def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     endpoint = records.require_endpoint(ctx, params["EndpointName"])
     items: list[dict[str, Any]] = params["DesiredWeightsAndCapacities"]
     with endpoint.lock:
-        _may_change(endpoint)
+        _require_changeable(endpoint)
         variants = {variant.name: variant for variant in endpoint.fleet.all}
         missing = [item["VariantName"] for item in items if item["VariantName"] not in variants]
         if missing:
@@ -138,7 +138,8 @@ def _check(item: Mapping[str, Any], least: int) -> None:
         )
 
 
-def _may_change(endpoint: Endpoint) -> None:
+def _require_changeable(endpoint: Endpoint) -> None:
+    """Refuse a change while another one is under way, or after a failure."""
     if endpoint.changing:
         raise checks.refusal(f'Cannot update in-progress endpoint "{endpoint.arn}".')
     if endpoint.status != "InService":

@@ -65,6 +65,7 @@ def create_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 
 
 def _finish_creation(ctx: Context, group: Group) -> None:
+    """Make the offline store, and set the group Created or CreateFailed."""
     if ctx.stopping.is_set():
         return
     try:
@@ -84,6 +85,7 @@ def resume(ctx: Context, store: Groups) -> None:
 
 
 def _resume_group(ctx: Context, group: Group) -> None:
+    """Set the timers of one group again."""
     group.flushing = False
     if group.status == "Creating":
         ctx.clock.call_after(CREATES, lambda: _finish_creation(ctx, group))
@@ -160,6 +162,7 @@ def list_feature_groups(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _matches(group: Group, params: dict[str, Any]) -> bool:
+    """Return whether a group is among those that a List call asks for."""
     return (
         params.get("NameContains", "") in group.name
         and params.get("FeatureGroupStatusEquals", group.status) == group.status
@@ -211,6 +214,7 @@ def update_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 
 
 def _finish_update(ctx: Context, group: Group) -> None:
+    """Give the offline store's table the new columns."""
     if ctx.stopping.is_set():
         return
     offline.widen(ctx, group)
@@ -293,6 +297,11 @@ def find(ctx: Context, name_or_arn: str) -> Group:
 
 
 def _feature_of(group: Group, name: str) -> Feature:
+    """Return a feature of a group.
+
+    Raises:
+        AwsError: There is none.
+    """
     if name not in group.features:
         raise AwsError(
             "ResourceNotFound", f"Feature {name} does not exist in FeatureGroup {group.name}.", 404

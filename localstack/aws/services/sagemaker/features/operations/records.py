@@ -166,6 +166,7 @@ def delete_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _put(ctx: Context, group: Group, params: dict[str, Any]) -> None:
+    """Write a record of a request."""
     values = parsed_record(params["Record"], group.features)
     for name in (group.identifier, group.event_time):
         if name not in values:
@@ -193,6 +194,7 @@ def _write(
     ttl: Any,
     force: bool,
 ) -> None:
+    """Write a record into the stores; online only if it is the newest."""
     if group.online is not None and "OnlineStore" in stores:
         key = _text(values, group.identifier)
         old = _live(ctx, group, key)
@@ -215,11 +217,17 @@ def _live(ctx: Context, group: Group, key: str) -> Online | None:
 
 
 def _readable(ctx: Context, group: Group, key: str) -> Online | None:
+    """Return the online record; None: there is none, or it was deleted."""
     row = _live(ctx, group, key)
     return None if row is None or row.deleted else row
 
 
 def _ready(ctx: Context, name: str) -> Group:
+    """Return a group that is Created.
+
+    Raises:
+        AwsError: It is not.
+    """
     group = find(ctx, name)
     if group.status != "Created":
         raise refusal(
@@ -229,6 +237,11 @@ def _ready(ctx: Context, name: str) -> Group:
 
 
 def _online(group: Group) -> dict[str, Online]:
+    """Return the online store of a group.
+
+    Raises:
+        AwsError: It has none.
+    """
     if group.online is None:
         raise refusal(
             f"FeatureGroup {group.name} has no OnlineStore: records can only be read from an "
@@ -238,6 +251,7 @@ def _online(group: Group) -> dict[str, Online]:
 
 
 def _targets(group: Group, params: dict[str, Any]) -> list[str]:
+    """Return the stores that a request writes to."""
     enabled = [
         name
         for name, store in zip(_STORES, (group.online, group.offline), strict=True)
@@ -251,6 +265,7 @@ def _targets(group: Group, params: dict[str, Any]) -> list[str]:
 
 
 def _names(group: Group, requested: list[str] | None) -> list[str]:
+    """Return the features that a request reads."""
     for name in requested or ():
         if name not in group.features:
             raise refusal(f"FeatureName {name} does not exist in FeatureGroup {group.name}.")
@@ -272,11 +287,13 @@ def _record(group: Group, values: dict[str, Value], names: list[str]) -> list[di
 
 
 def _expiry(record: Online, params: dict[str, Any]) -> dict[str, str]:
+    """Return when a record expires, if the request asks for that."""
     is_shown = params.get("ExpirationTimeResponse") == "Enabled" and record.expires is not None
     return {"ExpiresAt": stamp(record.expires)} if is_shown and record.expires else {}
 
 
 def _text(values: dict[str, Value], name: str) -> str:
+    """Return a value that must be a single text."""
     value = values[name]
     if not isinstance(value, str):
         raise refusal(f"Feature {name} cannot be a collection.")

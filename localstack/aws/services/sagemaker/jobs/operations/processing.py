@@ -161,6 +161,7 @@ def process(ctx: Context, job: Job, container: Container) -> None:
 
 
 def _message(container: Container) -> str | None:
+    """Return the message that the container has left; None: there is none."""
     path = container.host("output/message")
     try:
         return path.read_bytes().decode()[:_MESSAGE] if path.is_file() else None
@@ -169,6 +170,7 @@ def _message(container: Container) -> str | None:
 
 
 def _fetch(storage: Any, item: dict[str, Any], container: Container) -> None:
+    """Fetch one input."""
     source = item.get("S3Input")
     if source is None:
         raise s3.TransferError(
@@ -199,6 +201,7 @@ def describe_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, A
 
 
 def description(job: Job) -> dict[str, Any]:
+    """Return a processing job as DescribeProcessingJob has it."""
     if job.as_moto is not None:
         return job.as_moto
     with job.lock:

@@ -121,6 +121,7 @@ def _check_spot(condition: dict[str, Any]) -> None:
 
 
 def _mode(channel: dict[str, Any], specification: dict[str, Any]) -> str:
+    """Return the input mode of a channel."""
     return str(channel.get("InputMode") or specification.get("TrainingInputMode", "File"))
 
 
@@ -189,6 +190,7 @@ _ENDS = {
 
 
 def _end(ctx: Context, job: Job, why: str) -> None:
+    """End a job by the way in which its container ended."""
     job.ends(*_ENDS[why], ctx.clock.now())
 
 
@@ -241,6 +243,7 @@ class _Checkpoints:
 
 
 def _fetch(storage: Any, channel: dict[str, Any], container: Container, name: str) -> None:
+    """Fetch the data of a channel."""
     source = channel["DataSource"].get("S3DataSource")
     if source is None:
         raise s3.TransferError(

@@ -52,6 +52,7 @@ def holds(conditions: list[dict[str, Any]], scope: Scope) -> bool:
 
 
 def _holds(condition: dict[str, Any], scope: Scope) -> bool:
+    """Return whether one condition is true."""
     kind = condition["Type"]
     if kind == "Not":
         return not _holds(condition["Condition"], scope)
@@ -91,6 +92,7 @@ def _number(value: object) -> float | None:
 
 
 def _equal(left: object, right: object) -> bool:
+    """Return whether two values are equal, as numbers if they read so."""
     first, second = _number(left), _number(right)
     if first is not None and second is not None:
         return first == second

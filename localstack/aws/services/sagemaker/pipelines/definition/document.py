@@ -159,6 +159,7 @@ def predecessors_of(step: Step) -> set[str]:
 
 
 def _parameter(raw: object) -> Parameter:
+    """Return a parameter of a definition."""
     if not isinstance(raw, dict) or not isinstance(raw.get("Name"), str):
         raise DefinitionError(f"a parameter needs a Name: {raw!r}")
     name, kind, default = raw["Name"], raw.get("Type", "String"), raw.get("DefaultValue")
@@ -177,12 +178,14 @@ def _parameter(raw: object) -> Parameter:
 
 
 def _fits(value: object, kind: str) -> bool:
+    """Return whether a value is of a parameter's type."""
     return isinstance(value, PARAMETER_TYPES[kind]) and (
         kind == "Boolean" or not isinstance(value, bool)
     )
 
 
 def _collect(raw_steps: list[Any], branch: tuple[str, bool] | None, into: list[Step]) -> None:
+    """Add steps with those of their branches."""
     for raw in raw_steps:
         step = _step(raw, branch)
         into.append(step)
@@ -193,6 +196,7 @@ def _collect(raw_steps: list[Any], branch: tuple[str, bool] | None, into: list[S
 
 
 def _step(raw: Any, branch: tuple[str, bool] | None) -> Step:
+    """Return a step of a definition."""
     name, kind, arguments = _head(raw)
     where = f"step '{name}'"
     cache = raw.get("CacheConfig") or {}
@@ -258,6 +262,7 @@ def _dependencies(
 
 
 def _check_conditions(conditions: list[Any], where: str) -> None:
+    """Check the conditions of a Condition step."""
     if not conditions:
         raise DefinitionError(f"{where}: a Condition step needs Conditions")
     try:
@@ -268,6 +273,7 @@ def _check_conditions(conditions: list[Any], where: str) -> None:
 
 
 def _dependency(entry: object, where: str) -> Dependency:
+    """Return an entry of DependsOn."""
     if isinstance(entry, str):
         return Dependency(step=entry, trigger="Completed")
     if (
@@ -283,6 +289,7 @@ def _dependency(entry: object, where: str) -> Dependency:
 
 
 def _property_file(entry: Any, where: str) -> tuple[str, PropertyFile]:
+    """Return the name of a property file, and where it is."""
     try:
         return entry["PropertyFileName"], PropertyFile(
             output=entry["OutputName"], path=entry["FilePath"]
@@ -294,6 +301,7 @@ def _property_file(entry: Any, where: str) -> tuple[str, PropertyFile]:
 
 
 def _retry(entry: Any, where: str) -> Retry:
+    """Return a retry policy."""
     if not isinstance(entry, dict) or not entry.get("ExceptionType"):
         raise DefinitionError(f"{where}: a retry policy needs an ExceptionType")
     if "MaxAttempts" in entry and "ExpireAfterMin" in entry:
@@ -316,6 +324,7 @@ def _retry(entry: Any, where: str) -> Retry:
 
 
 def _check_references(step: Step, definition: Definition) -> None:
+    """Check that all names in a step's arguments exist."""
     where = f"step '{step.name}'"
     for dependency in step.depends:
         if dependency.step not in definition.steps:
@@ -343,6 +352,7 @@ def _check_references(step: Step, definition: Definition) -> None:
 
 
 def _references(value: object, where: str) -> list[Reference]:
+    """Return the references in a value."""
     try:
         return list(references(value))
     except paths.PathError as error:
@@ -374,6 +384,7 @@ def duration(text: str, where: str) -> timedelta:
 
 
 def _list(raw: dict[str, Any], key: str, where: str) -> list[Any]:
+    """Return a member that must be a list."""
     value = raw.get(key) or []
     if not isinstance(value, list):
         raise DefinitionError(f"{where}: {key} must be a list")
@@ -381,6 +392,7 @@ def _list(raw: dict[str, Any], key: str, where: str) -> list[Any]:
 
 
 def _unique(items: list[T], what: str) -> list[T]:
+    """Return items whose names must differ."""
     names: set[str] = set()
     for item in items:
         if item.name in names:

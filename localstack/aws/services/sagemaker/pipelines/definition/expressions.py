@@ -42,6 +42,7 @@ def resolve(value: object, scope: Scope) -> object:
 
 
 def _get(source: Reference, scope: Scope) -> object:
+    """Return the value of a Get."""
     if source.kind == "Parameters":
         if source.name not in scope.parameters:
             raise ExpressionError(f"the parameter '{source.name}' has no value")
@@ -55,6 +56,7 @@ def _get(source: Reference, scope: Scope) -> object:
 
 
 def _join(arguments: object, scope: Scope) -> str:
+    """Return the value of a Std:Join."""
     if not isinstance(arguments, dict) or not isinstance(arguments.get("Values"), list):
         raise ExpressionError(f"Std:Join needs Values: {arguments!r}")
     return str(arguments.get("On", "")).join(
@@ -68,6 +70,7 @@ def text(value: object) -> str:
 
 
 def _json_get(arguments: object, scope: Scope) -> object:
+    """Return the value of a Std:JsonGet."""
     if not isinstance(arguments, dict) or not isinstance(arguments.get("Path"), str):
         raise ExpressionError(f"Std:JsonGet needs a Path: {arguments!r}")
     if "S3Uri" in arguments:

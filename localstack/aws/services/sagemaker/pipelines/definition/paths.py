@@ -52,6 +52,7 @@ def read(value: object, keys: tuple[str | int, ...], path: str) -> object:
 
 
 def _child(value: object, key: str | int, path: str) -> object:
+    """Return one item or member of a value."""
     if isinstance(value, list):
         if isinstance(key, int):
             if -len(value) <= key < len(value):

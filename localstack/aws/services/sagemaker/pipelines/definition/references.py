@@ -39,6 +39,7 @@ def reference(text: object) -> Reference:
 
 
 def references(value: object) -> Iterator[Reference]:
+    """Yield the references in a value."""
     if isinstance(value, dict):
         if set(value) == {"Get"}:
             yield reference(value["Get"])

@@ -44,6 +44,7 @@ def run(ctx: Context, execution: Execution) -> None:
 
 
 def _walk(ctx: Context, execution: Execution, definition: Definition) -> None:
+    """Run the steps of an execution until none is left."""
     states = {name: step.status for name, step in execution.steps.items()}
     running: set[str] = set()
     while True:
@@ -133,6 +134,7 @@ def _step(ctx: Context, execution: Execution, step: Step) -> None:
 
 
 def _finish(ctx: Context, run_of_step: StepRun, status: str, failure: str | None) -> None:
+    """Note how a step ended."""
     run_of_step.failure = failure[:1024] if failure else None
     run_of_step.ended = ctx.clock.now()
     run_of_step.status = status
@@ -180,6 +182,7 @@ def _wait(ctx: Context, execution: Execution, seconds: float) -> bool:
 
 
 def _stop_jobs(ctx: Context, execution: Execution) -> None:
+    """Stop the jobs that run now."""
     for name, job in list(execution.jobs.items()):
         run_of_step = execution.steps[name]
         if run_of_step.status == "Executing":
@@ -202,6 +205,7 @@ def _is_halted(definition: Definition, states: dict[str, str]) -> bool:
 
 
 def _is_awaited(definition: Definition, name: str, state: str) -> bool:
+    """Return whether a step waits for another one to end so."""
     return any(
         d.step == name and d.trigger in (state, "Any")
         for step in definition.steps.values()
@@ -212,6 +216,7 @@ def _is_awaited(definition: Definition, name: str, state: str) -> bool:
 def _conclude(
     ctx: Context, execution: Execution, definition: Definition, states: dict[str, str]
 ) -> None:
+    """End an execution by the states of its steps."""
     bad = [name for name, state in states.items() if state in ("Failed", "Stopped")]
     if execution.stopping.is_set():
         return _end(ctx, execution, "Stopped", None)
@@ -226,6 +231,7 @@ def _conclude(
 
 
 def _end(ctx: Context, execution: Execution, status: str, failure: str | None) -> None:
+    """Set the final status of an execution."""
     with execution.lock:
         execution.failure = failure
         execution.modified = ctx.clock.now()
@@ -241,6 +247,7 @@ def resume(ctx: Context, store: Pipelines) -> None:
 
 
 def _end_after_restart(ctx: Context, execution: Execution) -> None:
+    """End an execution that was under way when the stack ended."""
     execution.done.set()
     if execution.status not in ("Executing", "Stopping"):
         return

@@ -138,6 +138,7 @@ def attempt(ctx: Context, execution: Execution, step: Step, run: StepRun, job: s
 
 
 def refusal(step: Step) -> str:
+    """Return why steps of a type are not executed."""
     return (
         f"the local stack does not execute steps of type {step.type}, only "
         f"{', '.join(EXECUTED)}: step '{step.name}'"
@@ -183,6 +184,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _training(work: Work) -> None:
+    """Run a Training step."""
     params = {
         "RoleArn": work.execution.pipeline.role,
         **_plain(work.arguments),
@@ -197,6 +199,7 @@ def _training(work: Work) -> None:
 
 
 def _processing(work: Work) -> None:
+    """Run a Processing step."""
     params = {
         "RoleArn": work.execution.pipeline.role,
         **_plain(work.arguments),
@@ -213,6 +216,7 @@ def _processing(work: Work) -> None:
 
 
 def _transform(work: Work) -> None:
+    """Run a Transform step."""
     params = {**_plain(work.arguments), "TransformJobName": work.name}
     work.run.metadata = {
         "TransformJob": {"Arn": create(work.ctx, "CreateTransformJob", params)["TransformJobArn"]}
@@ -223,6 +227,7 @@ def _transform(work: Work) -> None:
 
 
 def _tuning(work: Work) -> None:
+    """Run a Tuning step."""
     params = {**work.arguments, "HyperParameterTuningJobName": work.name}
     work.run.metadata = {
         "TuningJob": {
@@ -257,6 +262,7 @@ def _follow(work: Work, job: Job) -> None:
 
 
 def _model(work: Work) -> None:
+    """Run a Model step."""
     params = {
         "ExecutionRoleArn": work.execution.pipeline.role,
         **work.arguments,
@@ -267,6 +273,7 @@ def _model(work: Work) -> None:
 
 
 def _register(work: Work) -> None:
+    """Run a RegisterModel step."""
     group, request = work.arguments.get("ModelPackageGroupName"), dict(work.arguments)
     if group:
         tags = {"Tags": request.pop("Tags")} if "Tags" in request else {}

@@ -21,6 +21,11 @@ _AS_MOTO = 30.0  # seconds that a start may take where nothing is executed
 
 
 def _find(ctx: Context, arn: str) -> Execution:
+    """Return an execution.
+
+    Raises:
+        AwsError: There is none.
+    """
     for pipeline in list(ctx.store(Pipelines).named.values()):
         if arn in pipeline.executions:
             return pipeline.executions[arn]
@@ -109,6 +114,11 @@ def _parameters(version: Version, arguments: list[dict[str, str]]) -> dict[str, 
 
 
 def _parameter_value(parameter: Parameter, value: str) -> object:
+    """Return a parameter's value in its type.
+
+    Raises:
+        AwsError: It is of another type, or is not allowed.
+    """
     try:
         typed = _READ[parameter.type](value)
     except ValueError as error:
@@ -237,6 +247,7 @@ def list_pipeline_execution_steps(ctx: Context, params: dict[str, Any]) -> dict[
 
 
 def _step(execution: Execution, run: StepRun) -> dict[str, Any]:
+    """Return a step as ListPipelineExecutionSteps has it."""
     definition = execution.version.definition
     step = definition.steps[run.name] if definition else None
     answer: dict[str, Any] = {
@@ -279,6 +290,7 @@ def list_pipeline_executions(ctx: Context, params: dict[str, Any]) -> dict[str, 
 
 
 def _summary(execution: Execution) -> dict[str, Any]:
+    """Return an execution as ListPipelineExecutions has it."""
     answer = {
         "PipelineExecutionArn": execution.arn,
         "StartTime": execution.created,

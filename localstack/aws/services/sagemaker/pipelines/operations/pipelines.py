@@ -47,6 +47,7 @@ def pick(pipeline: Pipeline, params: dict[str, Any]) -> Version:
 
 
 def aliases_of(pipeline: Pipeline, version: Version) -> list[str]:
+    """Return the aliases of a version."""
     return sorted(alias for alias, number in pipeline.aliases.items() if number == version.number)
 
 
@@ -154,6 +155,11 @@ def update_pipeline(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _add_aliases(pipeline: Pipeline, aliases: tuple[str, ...] | list[str], number: int) -> None:
+    """Give a version aliases.
+
+    Raises:
+        AwsError: One belongs to another version.
+    """
     for alias in aliases:
         if pipeline.aliases.get(alias, number) != number:
             raise AwsError(
@@ -238,6 +244,7 @@ def list_pipelines(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(pipeline: Pipeline) -> dict[str, Any]:
+    """Return a pipeline as ListPipelines has it."""
     answer = {
         "PipelineArn": pipeline.arn,
         "PipelineName": pipeline.name,
@@ -275,6 +282,7 @@ def list_pipeline_versions(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 
 def _version_summary(pipeline: Pipeline, version: Version) -> dict[str, Any]:
+    """Return a version as ListPipelineVersions has it."""
     answer = {
         "PipelineArn": pipeline.arn,
         "PipelineVersionId": version.number,

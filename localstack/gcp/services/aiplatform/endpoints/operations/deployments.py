@@ -207,6 +207,7 @@ class _Deployment:
         return response
 
     def _start(self, server: ModelServer, progress: operations.Progress) -> None:
+        """Start the server, and wait until it is healthy or the operation is cancelled."""
         problem = server.start(
             lambda folder: model_servers.copy_model_files(self._call, self._model, folder),
             model_servers.start_timeout(self._model),
@@ -241,6 +242,7 @@ class _Deployment:
         return DeployModelResponse.pb()(deployed_model=deployed)
 
     def _target(self, server: ModelServer) -> Target:
+        """Return the deployed model as a target of traffic."""
         return Target(
             id=self._deployed.id,
             model=self._deployed.model,
@@ -259,6 +261,7 @@ class _Deployment:
         models.note_undeployed(self._call, self._hosted.name, self._deployed.id)
 
     def _unhealthy(self, problem: str) -> str:
+        """Return the error message for a server that did not become healthy."""
         what = (
             "Model server exited unexpectedly."
             if "exited" in problem
@@ -301,6 +304,7 @@ def _check(deployed: Any) -> None:
 
 
 def _check_replicas(deployed: Any) -> None:
+    """Raise INVALID_ARGUMENT for numbers of replicas that do not fit each other."""
     resources = deployed.dedicated_resources
     if resources.min_replica_count < 1:
         raise invalid(
@@ -344,6 +348,7 @@ def _with_new_id(split: Mapping[str, int], number: str) -> dict[str, int]:
 
 
 def _set_split(hosted: Hosted, split: Mapping[str, int]) -> None:
+    """Replace an endpoint's traffic split."""
     hosted.message.ClearField("traffic_split")
     hosted.message.traffic_split.update(split)
 

@@ -193,11 +193,13 @@ def delete_endpoint(call: Call, request: Any) -> Any:
 
 
 def generic(call: Call) -> Any:
+    """Return an operation's generic metadata as of now."""
     now = call.now_pb()
     return GenericOperationMetadata.pb()(create_time=now, update_time=now)
 
 
 def _check(endpoint: Any) -> None:
+    """Raise INVALID_ARGUMENT for an endpoint that cannot be created."""
     check_display_name(endpoint.display_name, kind="Endpoint")
     check_labels(endpoint.labels)
     _check_logging(endpoint)
@@ -216,6 +218,7 @@ def _check(endpoint: Any) -> None:
 
 
 def _check_logging(endpoint: Any) -> None:
+    """Raise INVALID_ARGUMENT for a request-response logging that cannot be followed."""
     config = endpoint.predict_request_response_logging_config
     if config.enabled and not 0 < config.sampling_rate <= 1:
         raise invalid(
@@ -225,11 +228,13 @@ def _check_logging(endpoint: Any) -> None:
 
 
 def _check_absent(call: Call, name: str) -> None:
+    """Raise ALREADY_EXISTS if there is an endpoint of that name."""
     if name in call.store(Endpoints).by_name:
         raise GcpError("ALREADY_EXISTS", f"The Endpoint {name} already exists.")
 
 
 def _check_empty(hosted: Hosted) -> None:
+    """Raise FAILED_PRECONDITION if models are deployed to the endpoint."""
     if hosted.message.deployed_models or hosted.pending:
         numbers = ", ".join(
             [*(deployed.id for deployed in hosted.message.deployed_models), *hosted.pending]

@@ -30,6 +30,7 @@ async def fetch_feature_values(call: Call, request: Any) -> Any:
 
 
 def _key(data_key: Any) -> values.Key:
+    """Return the entity's key in a request."""
     form = data_key.WhichOneof("key_oneof")
     if form == "key":
         return (data_key.key,)

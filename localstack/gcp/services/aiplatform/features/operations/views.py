@@ -102,6 +102,7 @@ def remove_view(call: Call, name: str) -> None:
 
 
 def _check(call: Call, view: Any, store: Any, name: str) -> None:
+    """Raise for a view whose source or sync_config is not valid or not supported."""
     if view.HasField("index_config"):
         raise GcpError(
             "UNIMPLEMENTED",

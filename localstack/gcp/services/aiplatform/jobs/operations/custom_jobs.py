@@ -93,6 +93,7 @@ def check_spec(spec: Any, where: str) -> None:
 
 
 def _check_pool(pool: Any, where: str, *, persistent: bool) -> None:
+    """Raise INVALID_ARGUMENT for a worker pool that cannot run."""
     task = pool.WhichOneof("task")
     if task is None:
         raise GcpError(

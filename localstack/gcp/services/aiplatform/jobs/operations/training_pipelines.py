@@ -76,6 +76,7 @@ def create_training_pipeline(call: Call, request: Any) -> Any:
 
 
 def _check_supported(pipeline: Any) -> None:
+    """Raise INVALID_ARGUMENT or UNIMPLEMENTED for a pipeline that cannot run."""
     if not _CUSTOM.fullmatch(pipeline.training_task_definition):
         text = (
             f"training_task_definition {pipeline.training_task_definition!r}: the offline GCP "
@@ -122,6 +123,7 @@ def _complete(model: Any, spec: Any) -> None:
 
 
 def _upload(parent: str, pipeline: Any) -> Any:
+    """Return the upload of the pipeline's model as an UploadModelRequest."""
     return UploadModelRequest.pb()(
         parent=parent,
         model=pipeline.model_to_upload,
@@ -142,6 +144,7 @@ class _Training:
         self.training = training
 
     def run(self) -> None:
+        """Run the pipeline to its end, and store how it ended."""
         try:
             self._end(*self._run())
         except GcpError as error:
@@ -156,6 +159,7 @@ class _Training:
             self.training.done.set()
 
     def _run(self) -> tuple[PipelineState, int, str]:
+        """Run the custom job, upload the model, and return the pipeline's end."""
         if self.training.stop.is_set():
             return _CANCELLED_END
         job = self._job()
@@ -179,6 +183,7 @@ class _Training:
         )
 
     def _job(self) -> Any:
+        """Return the pipeline's custom job."""
         job = custom_jobs.CustomJobPb(
             display_name=f"{self.pipeline.display_name}-custom-job"[:128], job_spec=self.spec
         )
@@ -199,9 +204,12 @@ class _Training:
         self._change(lambda pipeline: pipeline.model_to_upload.CopyFrom(model))
 
     def _change(self, change: Any) -> None:
+        """Change the stored pipeline."""
         change_if_present(self.call, self.name, change)
 
     def _end(self, state: PipelineState, code: int = 0, message: str = "") -> None:
+        """Store the pipeline's end."""
+
         def ended(pipeline: Any) -> None:
             pipeline.state = int(state)
             pipeline.end_time.CopyFrom(self.call.now_pb())
@@ -220,6 +228,7 @@ _CANCELLED_END = (
 
 
 def _begin(call: Call, pipeline: Any, job: str) -> None:
+    """Show a pipeline as running its job."""
     if pipeline.state == PipelineState.PIPELINE_STATE_PENDING:
         pipeline.state = int(PipelineState.PIPELINE_STATE_RUNNING)
     pipeline.start_time.CopyFrom(call.now_pb())

@@ -124,6 +124,7 @@ def query_artifact_lineage_subgraph(call: Call, request: Any) -> Any:
 
 
 def _ancestors(resources: Resources, context: Any) -> Collection[str]:
+    """Return the names of a context and of its ancestors."""
     names = {context.name}
     for name in context.parent_contexts:
         names |= set(_ancestors(resources, resources.get(CONTEXT.word, name)))

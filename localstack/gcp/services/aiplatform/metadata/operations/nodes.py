@@ -66,17 +66,20 @@ def _answer(node: Node) -> None:
 
 
 def create(call: Call, node: Node, parent: str, message: Any, identifier: str) -> Any:
+    """Store a new node, and return it."""
     store = standard_methods.get(call, STORE, parent)
     name = standard_methods.name_of(call, node.kind, store.name, identifier or str(uuid.uuid4()))
     return standard_methods.create(call, node.kind, name, message)
 
 
 def _asked_id(node: Node, request: Any) -> str:
+    """Return the id that a request gives to its node, or ""."""
     identifier: str = getattr(request, f"{node.field}_id")
     return identifier
 
 
 def _list(call: Call, node: Node, request: Any) -> Any:
+    """List the nodes of a kind that fit a request."""
     store = standard_methods.get(call, STORE, request.parent)
     nodes = call.store(Resources).below(store.name, node.kind.collection)
     listed, token = queries.select(call, nodes, request)
@@ -85,6 +88,7 @@ def _list(call: Call, node: Node, request: Any) -> Any:
 
 
 def _update(call: Call, node: Node, request: Any) -> Any:
+    """Change a node's fields, or create it if the request allows that."""
     message = getattr(request, node.field)
     name = canonical(call, message.name)
     if request.allow_missing and call.store(Resources).find(name) is None:
@@ -128,6 +132,7 @@ def remove(call: Call, node: Node, name: str) -> None:
 
 
 def _children(call: Call, name: str) -> list[Any]:
+    """Return the contexts below a context."""
     parent = name.rpartition(f"/{CONTEXT.collection}/")[0]
     return [
         context

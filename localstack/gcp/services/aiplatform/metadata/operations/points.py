@@ -81,6 +81,7 @@ def export_tensorboard_time_series_data(call: Call, request: Any) -> Any:
 
 
 def _check(call: Call, run: str, data: Sequence[Any]) -> None:
+    """Raise for points of time series that do not exist or of another type."""
     for part in data:
         series = standard_methods.get(
             call, SERIES, f"{run}/{SERIES.collection}/{part.tensorboard_time_series_id}"
@@ -103,6 +104,7 @@ def _check(call: Call, run: str, data: Sequence[Any]) -> None:
 
 
 def _write(call: Call, run: str, data: Sequence[Any]) -> None:
+    """Add points to the time series of a run."""
     resources = call.store(Resources)
     for part in data:
         name = f"{run}/{SERIES.collection}/{part.tensorboard_time_series_id}"
@@ -119,6 +121,7 @@ def _write(call: Call, run: str, data: Sequence[Any]) -> None:
 
 
 def _data(call: Call, series: Any, most: int) -> Any:
+    """Return a time series' points, at most `most`, as the API has them."""
     points = call.store(Points).get(series.name)
     if most != -1:
         points = _thinned(points, most or _MOST_POINTS)

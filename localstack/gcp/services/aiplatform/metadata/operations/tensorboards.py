@@ -148,6 +148,7 @@ def _answer(level: Level) -> None:
 
 
 def _create(call: Call, level: Level, parent: str, request: Any) -> Any:
+    """Create a resource of a level."""
     above = standard_methods.get(call, level.parent, parent)
     identifier = getattr(request, f"{level.field}_id")
     if not identifier and level.needs_id:
@@ -194,6 +195,7 @@ def _create_batch(call: Call, level: Level, several: str, request: Any) -> Any:
 
 
 def _list(call: Call, level: Level, several: str, request: Any) -> Any:
+    """List the resources of a level below a parent."""
     items = [
         item
         for parent in _parents(call, level, request.parent)
@@ -215,6 +217,7 @@ def _parents(call: Call, level: Level, name: str) -> Sequence[str]:
 
 
 def _below(call: Call, parent: str, kind: standard_methods.Kind) -> list[Any]:
+    """Return the resources of a kind below a parent."""
     return call.store(Resources).below(parent, kind.collection)
 
 
@@ -238,6 +241,7 @@ def _delete(call: Call, kind: standard_methods.Kind, request: Any) -> Any:
 
 
 def _with_runs(call: Call, tensorboard: Any) -> Any:
+    """Return a tensorboard with its number of runs."""
     experiments = _below(call, tensorboard.name, EXPERIMENT)
     tensorboard.run_count = sum(
         len(_below(call, experiment.name, RUN)) for experiment in experiments

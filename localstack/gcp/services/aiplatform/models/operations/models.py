@@ -193,6 +193,7 @@ def delete_model_version(call: Call, request: Any) -> Any:
 
 
 def _deletable(call: Call, name: Name) -> tuple[Registered, Version]:
+    """Return a model and the version that a request deletes, or raise if it must stay."""
     model = registered_model(call, name)
     version = version_of(model, name.version)
     _check_idle(model, version.number)
@@ -225,6 +226,7 @@ def _check_idle(model: Registered, version: int | None) -> None:
 
 
 def _replace(source: Any, target: Any, path: str) -> None:
+    """Copy one field from `source` to `target`."""
     if path == "labels":
         target.ClearField("labels")
         target.labels.update(source.labels)
@@ -233,6 +235,7 @@ def _replace(source: Any, target: Any, path: str) -> None:
 
 
 def _deleting(call: Call) -> Any:
+    """Return the metadata of an operation that deletes."""
     now = call.now_pb()
     return DeleteOperationMetadata.pb()(
         generic_metadata=GenericOperationMetadata.pb()(create_time=now, update_time=now)

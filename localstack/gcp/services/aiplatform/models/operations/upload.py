@@ -107,6 +107,7 @@ def upload(call: Call, request: Any, *, training_pipeline: str) -> Any:
 
 
 def check_alias(alias: str) -> None:
+    """Raise INVALID_ARGUMENT for an alias that Google does not accept."""
     if not _ALIAS.fullmatch(alias):
         raise invalid(
             f"Invalid version alias {alias!r}: it must match [a-z][a-zA-Z0-9-]{{0,126}}[a-z0-9]."
@@ -140,6 +141,7 @@ def _name(call: Call, request: Any, parent: str) -> str:
 
 
 def _check(model: Any) -> None:
+    """Raise INVALID_ARGUMENT for a model that cannot be uploaded."""
     check_display_name(model.display_name, kind="Model")
     check_labels(model.labels)
     for alias in model.version_aliases:
@@ -167,11 +169,13 @@ def _check(model: Any) -> None:
 
 
 def _check_artifacts(call: Call, uri: str) -> None:
+    """Raise unless a model's folder in Cloud Storage exists."""
     if uri and not in_process.uris_below(call, f"{uri.rstrip('/')}/"):
         raise GcpError("FAILED_PRECONDITION", f'There are no files under "{uri}" to copy.')
 
 
 def _register(call: Call, name: str, request: Any) -> tuple[Registered, Version]:
+    """Store an uploaded version of a new or an existing model."""
     store = call.store(Models)
     with store.lock:
         model = store.by_name.get(name)
@@ -196,6 +200,7 @@ def _register(call: Call, name: str, request: Any) -> tuple[Registered, Version]
 
 
 def _new(call: Call, name: str, uploaded: Any) -> Registered:
+    """Return a new model without versions."""
     shared = ModelPb(create_time=call.now_pb())
     for field in _OF_MODEL:
         setattr(shared, field, getattr(uploaded, field))
@@ -203,6 +208,7 @@ def _new(call: Call, name: str, uploaded: Any) -> Registered:
 
 
 def _content(call: Call, uploaded: Any) -> Any:
+    """Return the message that is stored of an uploaded version."""
     content = ModelPb()
     content.CopyFrom(uploaded)
     for field in (*_OUTPUT_ONLY, *_OF_MODEL):

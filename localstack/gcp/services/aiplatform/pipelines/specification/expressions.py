@@ -50,6 +50,7 @@ class Node(msgspec.Struct, frozen=True):
 
 
 def parse(text: str) -> Node:
+    """Return an expression as a tree; BadExpression if it is none."""
     reader = _Reader(text)
     node = reader.ternary()
     if reader.sign or reader.at < len(reader.tokens):
@@ -121,16 +122,19 @@ class _Reader:
         return word if kind == "sign" or word == "in" else ""
 
     def take(self, *signs: str) -> str:
+        """Skip the next sign if it is one of these, and return it; else ""."""
         if self.sign and self.sign in signs:
             self.at += 1
             return self.tokens[self.at - 1][1]
         return ""
 
     def expect(self, sign: str) -> None:
+        """Skip a sign; BadExpression if another one comes."""
         if not self.take(sign):
             raise BadExpression(f"{self.text!r}: {sign!r} is missing.")
 
     def ternary(self) -> Node:
+        """Read `condition ? one : other`, or what binds closer."""
         node = self.either()
         if not self.take("?"):
             return node
@@ -139,31 +143,39 @@ class _Reader:
         return Node("if", (node, yes, self.ternary()))
 
     def either(self) -> Node:
+        """Read operands of `||`."""
         return self.binary(self.both, "||")
 
     def both(self) -> Node:
+        """Read operands of `&&`."""
         return self.binary(self.comparison, "&&")
 
     def comparison(self) -> Node:
+        """Read operands of a comparison or of `in`."""
         return self.binary(self.sum, *_COMPARE, "in")
 
     def sum(self) -> Node:
+        """Read operands of + and -."""
         return self.binary(self.product, "+", "-")
 
     def product(self) -> Node:
+        """Read operands of *, / and %."""
         return self.binary(self.unary, "*", "/", "%")
 
     def binary(self, below: Callable[[], Node], *signs: str) -> Node:
+        """Read operands, read by `below`, of operators from left to right."""
         node = below()
         while sign := self.take(*signs):
             node = Node(sign, (node, below()))
         return node
 
     def unary(self) -> Node:
+        """Read an operand with ! or - before it."""
         sign = self.take("!", "-")
         return Node(f"unary {sign}", (self.unary(),)) if sign else self.member()
 
     def member(self) -> Node:
+        """Read a value with fields, indexes and method calls behind it."""
         node = self.primary()
         while sign := self.take(".", "["):
             if sign == "[":
@@ -179,6 +191,7 @@ class _Reader:
         return node
 
     def primary(self) -> Node:
+        """Read a literal, a name, a call, a list, or an expression in parentheses."""
         if self.take("("):
             node = self.ternary()
             self.expect(")")
@@ -205,6 +218,7 @@ class _Reader:
         return word
 
     def arguments(self, end: str = ")") -> tuple[Node, ...]:
+        """Read arguments up to a closing sign."""
         arguments: list[Node] = []
         while not self.take(end):
             if arguments:
@@ -231,6 +245,8 @@ _FORMS: Mapping[str, Callable[[tuple[Any, ...], _Value], Any]] = {
 
 
 def _value(node: Node, scope: Mapping[str, Any]) -> Any:
+    """Return the value of a node over named values."""
+
     def value(part: Node) -> Any:
         return _value(part, scope)
 
@@ -242,6 +258,7 @@ def _value(node: Node, scope: Mapping[str, Any]) -> Any:
 
 
 def _binary(sign: str, left: Any, right: Any) -> Any:
+    """Return the value of an operator over two values."""
     if sign in _COMPARE:
         if isinstance(left, bool) != isinstance(right, bool) or isinstance(left, str) != isinstance(
             right, str
@@ -258,6 +275,7 @@ def _binary(sign: str, left: Any, right: Any) -> Any:
 
 
 def _truth(value: Any) -> bool:
+    """Return a truth value; TypeError if it is none."""
     if not isinstance(value, bool):
         raise TypeError(f"{value!r} is neither true nor false")
     return value
@@ -280,6 +298,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 
 
 def _call(name: str, arguments: list[Any]) -> Any:
+    """Return the value of a function or method over its arguments."""
     if name not in _FUNCTIONS:
         raise BadExpression(f"the function {name} is not supported by the local stack.")
     return _FUNCTIONS[name](*arguments)

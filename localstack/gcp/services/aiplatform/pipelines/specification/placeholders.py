@@ -33,6 +33,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def local_path(uri: str) -> str:
+    """Return the path under which a container has a gs:// URI."""
     return MOUNT + uri.removeprefix("gs://") if uri.startswith("gs://") else uri
 
 
@@ -109,12 +110,14 @@ def _structure(value: Any, executor_input: Mapping[str, Any]) -> Any:
 
 
 def _present(name: str, inputs: Mapping[str, Any]) -> bool:
+    """Return whether an input has a value."""
     return inputs.get("parameterValues", {}).get(name) is not None or bool(
         inputs.get("artifacts", {}).get(name)
     )
 
 
 def _value(path: str | None, executor_input: Mapping[str, Any], run: Run) -> Any:
+    """Return the value of a placeholder's path."""
     if path is None:
         return executor_input
     if path in run.names:
@@ -131,6 +134,7 @@ def _value(path: str | None, executor_input: Mapping[str, Any], run: Run) -> Any
 
 
 def _looked_up(path: str, parts: list[str], executor_input: Mapping[str, Any]) -> Any:
+    """Return what a placeholder's path names in an executor's input."""
     match parts:
         case []:
             return executor_input

@@ -164,6 +164,7 @@ class Task(Node, frozen=True, kw_only=True):
 
     @property
     def component(self) -> str:
+        """The key of the component that the task runs."""
         return self.component_ref.name
 
     @property
@@ -271,7 +272,9 @@ class Pipeline(Node, frozen=True, kw_only=True):
     default_pipeline_root: str = ""
 
     def component_of(self, task: Task) -> Component:
+        """Return the component that a task runs."""
         return self.components[task.component]
 
     def executor_of(self, component: Component) -> Executor:
+        """Return the executor of a component."""
         return self.deployment_spec.executors[component.executor_label or ""]

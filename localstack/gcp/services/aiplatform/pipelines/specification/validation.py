@@ -91,6 +91,7 @@ def parameters(pipeline: Pipeline, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parameter_value(name: str, declaration: ParameterInput, value: Any) -> Any:
+    """Return the value of a root's parameter in its type."""
     try:
         value = typed(value, declaration.parameter_type)
     except WrongType as error:
@@ -104,6 +105,7 @@ def _parameter_value(name: str, declaration: ParameterInput, value: Any) -> Any:
 
 
 def _problems(pipeline: Pipeline) -> Iterator[str]:
+    """Yield what is wrong with a pipeline."""
     if not _NAME.fullmatch(pipeline.pipeline_info.name):
         yield f"pipeline_info.name {pipeline.pipeline_info.name!r} does not match {_NAME.pattern}."
     if pipeline.root.dag is None or not pipeline.root.dag.tasks:
@@ -130,6 +132,7 @@ def _problems(pipeline: Pipeline) -> Iterator[str]:
 
 
 def _components_below(component: Component) -> list[str]:
+    """Return the components that a component's tasks run."""
     return (
         [task.component for task in component.dag.tasks.values()]
         if component.dag is not None
@@ -138,6 +141,7 @@ def _components_below(component: Component) -> list[str]:
 
 
 def _in_dag(pipeline: Pipeline, name: str, component: Component, dag: Dag) -> Iterator[str]:
+    """Yield what is wrong with a DAG."""
     for key, task in dag.tasks.items():
         where = f"component {name}, task {key}"
         if task.component not in pipeline.components:
@@ -182,6 +186,7 @@ def _in_task(component: Component, parent: Component, task: Task) -> Iterator[st
 
 
 def _in_inputs(parent: Component, task: Task) -> Iterator[str]:
+    """Yield what is wrong with a task's inputs."""
     parameters, artifacts = parent.input_definitions.parameters, parent.input_definitions.artifacts
     for name, source in task.inputs.parameters.items():
         if source.component_input_parameter and source.component_input_parameter not in parameters:
@@ -203,6 +208,7 @@ def _in_inputs(parent: Component, task: Task) -> Iterator[str]:
 
 
 def _unset(component: Component, task: Task) -> Iterator[str]:
+    """Yield the required inputs that a task does not set."""
     iterator = task.parameter_iterator or task.artifact_iterator
     values = task.inputs.parameters.keys() | ({iterator.item_input} if iterator else set())
     for name, declared in component.input_definitions.parameters.items():
@@ -228,6 +234,7 @@ def upstream_tasks(task: Task) -> tuple[str, ...]:
 
 
 def _producer(source: ParameterSource | ArtifactSource) -> str | None:
+    """Return the task whose output a source takes, or None."""
     if isinstance(source, ArtifactSource):
         return source.task_output_artifact.producer_task if source.task_output_artifact else None
     if source.task_output_parameter is not None:
