@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ...errors import MissingDependency
 from ...target import Adapter, Profile
 from ..reading import yaml
 from ..reading.names import TARGET, name_problem
@@ -109,8 +110,7 @@ _SERVER = Record(
 OFFLINE = Key(
     shape=_StandIn(),
     description="The server that `--offline` uses instead of a stack of our own; `allow_remote: "
-    "true` "
-    "where it is not on this machine.",
+    "true` where it is not on this machine.",
 )
 BUDGET = Key(
     shape=_Budget(),
@@ -126,8 +126,7 @@ def adopted(native: Text, what: str) -> Key:
     return Key(
         shape=MapOf(of=native, names=name_problem),
         description="Endpoints that stood before the project took them over: its name for each, "
-        "and "
-        f"{what}.",
+        f"and {what}.",
     )
 
 
@@ -156,8 +155,17 @@ COMMON: dict[str, Key] = {
 
 
 def keys_of(adapter: Adapter) -> Mapping[str, Key]:
-    """An adapter's own keys of profiles.yaml."""
-    return adapter.options.keys() if adapter.options is not None else {}
+    """Return an adapter's own keys of profiles.yaml.
+
+    Raises:
+        MissingDependency: A package of the adapter's is not installed.
+    """
+    try:
+        return adapter.options.keys() if adapter.options is not None else {}
+    except ImportError as error:
+        raise MissingDependency(
+            f"adapter {adapter.name} needs {error.name}", remedy=f"install what brings {error.name}"
+        ) from error
 
 
 def target_record(adapter: Adapter) -> Record:
@@ -192,8 +200,7 @@ TRACKING = Record(
             ),
             required=True,
             description="The MLflow server to which training runs and the versions they made are "
-            "copied "
-            "as they end.",
+            "copied as they end.",
             example="http://127.0.0.1:5000",
         )
     },

@@ -1,6 +1,7 @@
 """Targets: names, inheritance, options laid over."""
 
 import sys
+from importlib import import_module
 from importlib.metadata import EntryPoint
 from types import SimpleNamespace
 
@@ -126,7 +127,7 @@ def test_a_third_partys_adapter_says_its_own_keys(example, monkeypatch):
         title="Databrooks",
         capabilities={},
         ports={},
-        options=SimpleNamespace(keys=lambda: KEYS),
+        options=SimpleNamespace(keys=lambda: import_module(__name__).KEYS),
     )
     example.edit(
         "profiles.yaml",
@@ -147,7 +148,7 @@ def test_a_third_partys_adapter_says_its_own_keys(example, monkeypatch):
     monkeypatch.setitem(sys.modules, __name__, None)
     (problem,) = example.problems()
     assert (problem.message, problem.remedy) == (
-        f"targets.lake.adapter: {__name__}:KEYS needs {__name__}",
+        f"targets.lake.adapter: adapter databrooks needs {__name__}",
         f"install what brings {__name__}",
     )
     monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(KEYS=KEYS))
