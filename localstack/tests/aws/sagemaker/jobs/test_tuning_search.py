@@ -64,15 +64,18 @@ def test_half_of_the_draws_lie_below_the_middle_of_the_scale_and_all_within_the_
 )
 def test_the_ends_of_a_scale_are_the_ends_of_the_range(given):
     [searched] = parse(given, {})
-    assert [float(searched.value_at(share)) for share in (0.0, 1.0)] == [searched.low, searched.high]
+    assert [float(searched.value_at(share)) for share in (0.0, 1.0)] == [
+        searched.low,
+        searched.high,
+    ]
 
 
 @pytest.mark.parametrize("scaling", ["Linear", "Logarithmic", "ReverseLogarithmic"])
 def test_a_values_place_is_the_share_that_it_was_drawn_with(scaling):
     [searched] = parse(numeric(low="0.001", high="0.9", scaling=scaling), {})
-    assert [searched.place(searched.value_at(share))[0] for share in (0.0, 0.3, 1.0)] == pytest.approx(
-        [0.0, 0.3, 1.0]
-    )
+    assert [
+        searched.place(searched.value_at(share))[0] for share in (0.0, 0.3, 1.0)
+    ] == pytest.approx([0.0, 0.3, 1.0])
 
 
 def test_categories_are_equally_far_from_each_other():
