@@ -24,8 +24,8 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus.experiments import experiment as experiment
     from isthmus.experiments.monitors import monitor as monitor
     from isthmus.feature_store.offline.materialize import materialize as materialize
+    from isthmus.feature_store.offline.query import query as query
     from isthmus.feature_store.offline.training_set import training_set as training_set
-    from isthmus.feature_store.sql.query import query as query
     from isthmus.lifecycle.checks.doctor import doctor as doctor
     from isthmus.lifecycle.checks.first_account import first_account as first_account
     from isthmus.lifecycle.checks.first_account import first_round as first_round
@@ -65,7 +65,7 @@ _WHERE = {
     "ingest": "isthmus.events.intake.ingest",
     "emit": "isthmus.events.intake.emit",
     "materialize": "isthmus.feature_store.offline.materialize",
-    "query": "isthmus.feature_store.sql.query",
+    "query": "isthmus.feature_store.offline.query",
     "training_set": "isthmus.feature_store.offline.training_set",
     "train": "isthmus.pipelines.training.training",
     "compile_run": "isthmus.pipelines.training.compilation",

@@ -28,7 +28,7 @@ class BlobInfo(msgspec.Struct, frozen=True, kw_only=True):
 class Versioned(msgspec.Struct, frozen=True, kw_only=True):
     value: bytes
     token: str
-    written: datetime  # the server's clock: shows skew, decides nothing
+    written_at: datetime  # by the server's clock: shows skew, decides nothing
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,7 +176,7 @@ class Inventory(Protocol):
 class LogSource(Protocol):
     """Optional: the lines that a resource wrote."""
 
-    def tail(self, ref: str, *, after: str | None = None, limit: int = 100) -> LogPage:
+    def tail(self, resource: str, *, after: str | None = None, limit: int = 100) -> LogPage:
         """The last `limit` lines; with `after` (a page's cursor) the first `limit` lines after it.
 
         NotFound, Invalid (a strange cursor).

@@ -1,6 +1,4 @@
-"""All rows of the parity table, for an adapter that keeps few of them yet: what it does not say is
-refused.
-"""
+"""All rows of the parity table for an adapter that states only some; the others are refused."""
 
 from __future__ import annotations
 
@@ -41,12 +39,13 @@ _WHY = "this adapter does not have it yet"
 def rows(
     **levels: Literal["native", "emulated", "refused"] | Decimal | timedelta | int,
 ) -> dict[str, Capability]:
-    """Every row:
+    """Return every row of the parity table, for example `rows(warehouse_asof="native")`.
 
-    `rows(warehouse_asof="native", invoke_max_bytes=1_500_000)`. A quantity's row is native with
-    what it is given.
+    A row with a quantity takes it as its value and is native: `invoke_max_bytes=1_500_000`. A row
+    that is left out is refused.
 
-    Invalid for a row that is none, and for a level where a quantity belongs or the other way round.
+    Raises:
+        Invalid: There is no such row, or it has a level where a quantity belongs, or the reverse.
     """
     names = {name.replace(".", "_"): name for name in ROWS}
     for key in levels:
@@ -61,6 +60,7 @@ def rows(
 def _row(
     name: str, level: Literal["native", "emulated", "refused"] | Decimal | timedelta | int
 ) -> Capability:
+    """Return one row with its level or quantity."""
     quantity = ROWS[name]
     if level == "refused":
         return Capability(name=name, level="refused", why=_WHY)
@@ -80,6 +80,7 @@ def _row(
 
 
 def _expectation(quantity: type[Decimal | timedelta | int] | None) -> str:
+    """Return what a row takes, for messages."""
     return (
         "native or emulated" if quantity is None else f"its quantity, of type {quantity.__name__}"
     )

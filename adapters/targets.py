@@ -1,4 +1,4 @@
-"""A target of an installed adapter, and what an adapter says of a profile: price, place, SQL."""
+"""Targets of installed adapters, and what an adapter knows of a profile: price and place."""
 
 from __future__ import annotations
 
@@ -21,24 +21,26 @@ if TYPE_CHECKING:
 
 
 def find(adapter: str) -> Adapter:
-    """What an installed adapter says of itself.
+    """Return the description of an installed adapter.
 
-    Unsupported: there is none of the name. MissingDependency: its packages are absent.
+    Raises:
+        Unsupported: No adapter has the name.
+        MissingDependency: The packages that it needs are not installed.
     """
-    known = installed.adapter(adapter)
-    require(known.needs, f"adapter {adapter}")
-    return known
+    description = installed.adapter(adapter)
+    require(description.needs, f"adapter {adapter}")
+    return description
 
 
 def load(profile: Profile, *, calls: CallLog | None = None, clock: Clock = wall_clock) -> Target:
-    """A target whose ports are built on first touch."""
+    """Return a target whose ports are built when they are first used."""
     return Target(profile, find(profile.adapter), calls=calls, clock=clock)
 
 
 def estimate(profile: Profile, variants: Sequence[VariantSpec]) -> Estimate | None:
-    """What these variants would cost an hour under a profile.
+    """Return what variants would cost an hour under a profile.
 
-    None: the adapter has no prices, as the laptop.
+    None if the adapter has no prices.
     """
     adapter = find(profile.adapter)
     if not (adapter.estimate and variants):
@@ -48,9 +50,9 @@ def estimate(profile: Profile, variants: Sequence[VariantSpec]) -> Estimate | No
 
 
 def ask_prices(target: Target) -> None:
-    """Have the provider's price list asked, unless it was this week.
+    """Fetch the provider's price list, unless it was fetched this week.
 
-    Where it is not told, the last or the adapter's table stands.
+    If the provider does not answer, the last list or the adapter's own table stays in force.
     """
     if target.adapter.price_list:
         ask: Callable[[Target], None] = attribute(target.adapter.price_list)
@@ -59,9 +61,10 @@ def ask_prices(target: Target) -> None:
 
 
 def where(target: Target) -> str:
-    """Where a target is, as a command's first line says it.
+    """Return where a target is, as a command's first line says it.
 
-    Denied without credentials, or with another account's; nothing is changed.
+    Raises:
+        Denied: There are no credentials, or they are another account's. Nothing was changed.
     """
     if not target.adapter.where:
         return str(target.profile.options.get("bucket", target.name))
@@ -70,8 +73,9 @@ def where(target: Target) -> str:
 
 
 def fixed(target: Target, endpoint: str) -> str:
-    """In what an endpoint that stands differs from the target's profile and cannot be changed; "":
-    in nothing, or it is not there.
+    """Return how a running endpoint differs from the profile in what cannot be changed.
+
+    It is "" if it differs in nothing, or does not exist.
     """
     if not target.adapter.fixed:
         return ""
@@ -80,12 +84,15 @@ def fixed(target: Target, endpoint: str) -> str:
 
 
 def blobs_for(uri: str) -> BlobStore:
-    """What opens a URI, by its scheme, under the identity of the process: a job is given the URI of
-    its run.json and nothing else.
+    """Return the blob store that opens a URI, found by its scheme.
 
-    The adapter is opened with `bucket: SCHEME://NAME` of the URI, the next part of it as its
-    project, and a stack's URL when one of the variables of its offline stack has it. Unsupported
-    for a scheme that nothing here opens.
+    A job is given the URI of its run.json and nothing else. The store works under the identity of
+    the process. Its adapter is opened with `bucket: SCHEME://NAME` of the URI, with the next part
+    of the URI as its project, and with a stack's URL if one of the variables of its offline stack
+    has one.
+
+    Raises:
+        Unsupported: Nothing installed opens such URIs.
     """
     scheme, _, rest = uri.partition("://")
     adapter = next(installed.adapters(lambda adapter: scheme and adapter.scheme == scheme), None)
@@ -116,8 +123,12 @@ class Dialect(Protocol):
 
 
 def sql_of(adapter: str) -> Dialect | None:
-    """An adapter's SQL allow-list, also when its packages are not here; None: neutral SQL runs
-    there as it is. Unsupported if unknown.
+    """Return an adapter's SQL allow-list, or None if neutral SQL runs there as it is.
+
+    The adapter's packages need not be installed.
+
+    Raises:
+        Unsupported: No adapter has the name.
     """
     engine = installed.adapter(adapter).engine
     return cast("Dialect", import_module(engine.dialect)) if engine else None

@@ -1,8 +1,7 @@
-"""`make bench` runs every benchmark; `python -m benchmarks NAME ...` some of them, each in a
-process of its own.
+"""Run every benchmark (`make bench`), or some: `python -m benchmarks NAME ...`.
 
-What begins with -- goes to each. With --small each takes seconds, and no figure of it means
-anything: it shows that it runs.
+Each runs in a process of its own. What begins with -- goes to each. With --small each takes
+seconds, and no figure of it means anything: it shows that it runs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""`isthmus demo` by stage, on the laptop and on the clouds' offline stacks.
+"""Measure `isthmus demo` by stage, on the laptop and on the clouds' offline stacks.
 
-Goal: 60 s each; 120 s is the limit.
+The goal is 60 s each; 120 s is the limit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ENOUGH = "ingest"  # the stage after which --small has seen enough
 
 
 class SeenEnough(Exception):
-    """Ends a small demo."""
+    """The signal that ends a small demo."""
 
 
 def main() -> None:
@@ -37,9 +37,9 @@ def main() -> None:
 
 
 def stages(target: str) -> dict[str, float]:
-    """Seconds of each stage; opening the project (and starting the stack) is the first."""
+    """Return the seconds of each stage; the first opens the project and starts the stack."""
     import isthmus as im
-    from isthmus.core.runtime.project import stacks
+    from isthmus.core.runtime import stacks
     from isthmus.lifecycle.demo.demo import demo
     from isthmus.project.scaffold import create
 
@@ -63,7 +63,7 @@ def stages(target: str) -> dict[str, float]:
                 demo(project, on_stage=note)
         finally:
             stacks.stop(folder)
-    begins = [began, *(at for _, at in ended)]
+    begins = [began, *(ended_at for _, ended_at in ended)]
     return {name: end - begin for (name, end), begin in zip(ended, begins, strict=False)}
 
 

@@ -1,6 +1,6 @@
-"""Timing, and tables of ratios.
+"""Measure time, and print tables of ratios.
 
-A number here means little by itself: what is compared is measured in the same run.
+A number means little by itself: what is compared is measured in the same run.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ _T = TypeVar("_T")
 
 
 def scaled(whole: _T, small: _T) -> _T:
-    """Return the size of a benchmark; with --small the one by which it takes seconds, which shows
-    that it runs and no more.
+    """Return the size of a benchmark; with --small the one by which it takes seconds.
+
+    That shows that it runs and no more.
     """
     return small if SMALL else whole
 
@@ -51,18 +52,24 @@ def table(title: str, lines: Sequence[Line], note: str = "") -> None:
 
 
 def cpu_seconds(command: Sequence[str], *, runs: int = 7) -> float:
-    """User and system time of a command, the least of some runs."""
+    """Return user and system time of a command, the least of some runs."""
     least = float("inf")
     for _ in range(scaled(runs, 1)):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        usage_before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        least = min(least, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        usage_after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        least = min(
+            least,
+            usage_after.ru_utime
+            + usage_after.ru_stime
+            - usage_before.ru_utime
+            - usage_before.ru_stime,
+        )
     return least
 
 
 def best(call: Callable[[], object], *, runs: int = 3) -> float:
-    """Wall seconds, the least of some runs."""
+    """Return wall seconds of a call, the least of some runs."""
     least = float("inf")
     for _ in range(scaled(runs, 1)):
         started = time.perf_counter()
@@ -72,15 +79,15 @@ def best(call: Callable[[], object], *, runs: int = 3) -> float:
 
 
 def latencies(call: Callable[[], object], *, calls: int) -> tuple[float, float]:
-    """(p50, p99) in milliseconds of many calls, after a warm-up of a tenth."""
+    """Return (p50, p99) in milliseconds of many calls, after a warm-up of a tenth."""
     for _ in range(calls // 10):
         call()
-    seen = []
+    milliseconds = []
     for _ in range(calls):
         started = time.perf_counter()
         call()
-        seen.append((time.perf_counter() - started) * 1e3)
-    cuts = quantiles(seen, n=100)
+        milliseconds.append((time.perf_counter() - started) * 1e3)
+    cuts = quantiles(milliseconds, n=100)
     return cuts[49], cuts[98]
 
 
@@ -91,8 +98,9 @@ class Cost:
 
 
 def apart(work: Callable[..., object], *arguments: object) -> Cost:
-    """Measure what a piece of work costs in a process of its own, which imports everything again;
-    with --small in this one.
+    """Measure what a piece of work costs in a process of its own; with --small in this one.
+
+    The process imports everything again.
     """
     if SMALL:
         return _cost(work, *arguments)
@@ -105,16 +113,16 @@ def _cost(work: Callable[..., object], *arguments: object) -> Cost:
 
 
 def cpu(work: Callable[[], object]) -> float:
-    """Seconds of CPU of this process."""
+    """Return the CPU seconds that a piece of work takes in this process."""
     started = time.process_time()
     work()
     return time.process_time() - started
 
 
 def peak_megabytes() -> float:
-    """The most memory that this process has held.
+    """Return the most memory that this process has held.
 
-    Not ru_maxrss, which begins with that of whoever started it.
+    It is not ru_maxrss, which begins with that of the process that started this one.
     """
     (line,) = (
         line

@@ -184,9 +184,8 @@ def _counts(cloudwatch: Any, endpoint: str, variant: str, since: datetime) -> tu
         }
         for name in ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors")
     ]
-    minute = since.replace(
-        second=0, microsecond=0
-    )  # CloudWatch keeps minutes: up to one from before the step counts, too
+    # CloudWatch keeps minutes: up to one from before the step counts, too
+    minute = since.replace(second=0, microsecond=0)
     answer = cloudwatch.get_metric_data(
         MetricDataQueries=queries,
         StartTime=minute,

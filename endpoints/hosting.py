@@ -1,8 +1,7 @@
-"""The rules that every endpoint host keeps, whatever runs its variants.
+"""The rules that every endpoint host keeps, whatever runs its variants. Pure.
 
-Pure: an adapter reads its provider's state, these judge it.
-
-What differs from one target to the next stands in `HostRules`.
+An adapter reads its provider's state, and these functions judge it. What differs from one target to
+the next stands in `HostRules`.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ AIM, PARAMETERS = "invoke.variant", "invoke.parameters"  # and a request
 
 
 class HostRules(msgspec.Struct, frozen=True, kw_only=True):
-    """In what one target's endpoints differ from another's."""
+    """How one target's endpoints differ from another's."""
 
     target: str  # its name, as messages say it
     provider: str
@@ -48,8 +47,9 @@ _decoder = msgspec.json.Decoder(_Predictions)
 
 
 def rules_of(target: Target, *, provider: str, most_variants: int | None = None) -> HostRules:
-    """By the target's capabilities: traffic.resolution, invoke.max_bytes, and which it offers at
-    all.
+    """Return the rules of a target, from its capabilities.
+
+    They are traffic.resolution, invoke.max_bytes, and all that it does not refuse.
     """
     return HostRules(
         target=target.name,
@@ -64,12 +64,12 @@ def rules_of(target: Target, *, provider: str, most_variants: int | None = None)
 
 
 def resolution(target: Target) -> Decimal:
-    """The smallest step of a share of the traffic, in percent, where the target splits it."""
+    """Return the smallest step of a share of traffic, in percent, where the target splits it."""
     return _number(target, "traffic.resolution")
 
 
 def metrics_delay(target: Target) -> timedelta:
-    """How long after its end a minute's figures are final."""
+    """Return how long after its end a minute's figures are final."""
     value = target.capabilities["metrics.delay"].value
     if not isinstance(value, timedelta):
         raise TypeError(f"{target.name}: the capability metrics.delay needs a time, not {value!r}")
@@ -77,7 +77,11 @@ def metrics_delay(target: Target) -> timedelta:
 
 
 def _number(target: Target, capability: str) -> Decimal:
-    """TypeError for a row without one: the adapter's mistake, not the user's."""
+    """Return a capability's number.
+
+    Raises:
+        TypeError: It has none: the adapter's mistake, not the user's.
+    """
     value = target.capabilities[capability].value
     if not isinstance(value, int | Decimal):
         raise TypeError(f"{target.name}: the capability {capability} needs a number, not {value!r}")
@@ -85,9 +89,11 @@ def _number(target: Target, capability: str) -> Decimal:
 
 
 def check_spec(spec: EndpointSpec, rules: HostRules) -> None:
-    """Invalid: no variants, two of one name, a count below 1.
+    """Refuse a spec that this target's endpoints cannot have.
 
-    Unsupported, by its capability: more than this target's endpoints have.
+    Raises:
+        Invalid: It has no variants, two of one name, or a count below 1.
+        Unsupported: It asks for more than the target has; the error names the capability.
     """
     names = [variant.name for variant in spec.variants]
     if not names or len(set(names)) != len(names):
@@ -118,15 +124,19 @@ def check_spec(spec: EndpointSpec, rules: HostRules) -> None:
 
 
 def aims(capabilities: Mapping[str, Capability], routing: str) -> bool:
-    """Whether a request can name its variant: of a sticky endpoint always.
+    """Return whether a request can name its variant: it always can under sticky routing.
 
-    What a target says nothing of is not judged.
+    A capability that the target does not list is not judged.
     """
     return routing == "sticky" or AIM not in capabilities or capabilities[AIM].level != "refused"
 
 
 def check_aim(endpoint: str, variant: str | None, rules: HostRules) -> None:
-    """Unsupported: a request that names its variant, where a request cannot under weighted routing."""
+    """Refuse a request that names its variant where the split alone decides.
+
+    Raises:
+        Unsupported: The target takes no such request under weighted routing.
+    """
     if variant is not None and AIM not in rules.offers:
         raise Unsupported(
             f"{endpoint}: {rules.provider} takes no request for one variant: the split alone "
@@ -143,10 +153,13 @@ def guard_traffic(
     *,
     routing: str = "weighted",
 ) -> None:
-    """Conflict: the spec removes or changes a variant that has traffic, or has another `routing`
-    than what runs.
+    """Refuse a spec that changes what has traffic, or the routing.
 
-    Of a sticky endpoint a host knows no traffic: router.py looks at it.
+    A host knows no traffic of a sticky endpoint: traffic/router.py guards that.
+
+    Raises:
+        Conflict: The spec removes or changes a variant that has traffic, or has another `routing`
+            than what runs.
     """
     if spec.routing != routing:
         raise Conflict(
@@ -160,19 +173,22 @@ def guard_traffic(
 def guard_variants(
     spec: EndpointSpec, running: Mapping[str, VariantSpec], traffic: Mapping[str, Decimal]
 ) -> None:
-    """Conflict: the spec removes or changes a variant that has traffic.
+    """Refuse a spec that removes or changes a variant that has traffic. Its instances may change.
 
-    How many instances it has may change.
+    Args:
+        spec: The endpoint as it is to be.
+        running: The variants that run; one that is not in it is not known.
+        traffic: Percent by variant, the larger of what is served and what is asked for.
 
-    `traffic`: percent by variant, the larger of what is served and what is asked for. A variant
-    that is not in `running` is not known.
+    Raises:
+        Conflict: The spec would take traffic away.
     """
-    wanted = {variant.name: variant for variant in spec.variants}
+    declared = {variant.name: variant for variant in spec.variants}
     for name, percent in traffic.items():
         if percent <= 0 or name not in running:
             continue
-        if name not in wanted or identity(wanted[name]) != identity(running[name]):
-            change = "be changed" if name in wanted else "be removed"
+        if name not in declared or identity(declared[name]) != identity(running[name]):
+            change = "be changed" if name in declared else "be removed"
             raise Conflict(
                 f"{spec.name}: {name} has {percent_text(percent)} % of the traffic and would "
                 f"{change}",
@@ -181,7 +197,7 @@ def guard_variants(
 
 
 def first_split(spec: EndpointSpec) -> dict[str, Decimal]:
-    """Percent by variant of a new endpoint: its first variant has everything."""
+    """Return the percent by variant of a new endpoint: its first variant has everything."""
     return {
         variant.name: HUNDRED if place == 0 else Decimal(0)
         for place, variant in enumerate(spec.variants)
@@ -191,7 +207,12 @@ def first_split(spec: EndpointSpec) -> dict[str, Decimal]:
 def checked_split(
     endpoint: str, split: Mapping[str, Decimal], variants: Sequence[str], rules: HostRules
 ) -> dict[str, Decimal]:
-    """The split, if this endpoint can have it. Invalid, Unsupported: see split.check."""
+    """Return the split, if this endpoint can have it.
+
+    Raises:
+        Invalid: See split.check.
+        Unsupported: See split.check.
+    """
     return check(
         split,
         variants=variants,
@@ -201,11 +222,21 @@ def checked_split(
 
 
 def sticky(endpoint: str) -> Unsupported:
+    """Return the error of a host that is asked to split a sticky endpoint's traffic."""
     return Unsupported(f"{endpoint} is sticky: the gateway splits its traffic", capability=STICKY)
 
 
 def check_token(endpoint: str, token: str | None, *, expect: str | None) -> None:
-    """Conflict: the endpoint is not as it was when it was observed. None: it is, or was, absent."""
+    """Refuse a change of what is not as it was when it was observed.
+
+    Args:
+        endpoint: Its name.
+        token: The token that it has now; None: it is absent.
+        expect: The token that was observed; None: it was absent.
+
+    Raises:
+        Conflict: The tokens differ.
+    """
     if token != expect:
         raise Conflict(
             f"{endpoint} was changed by somebody else since it was observed",
@@ -214,11 +245,16 @@ def check_token(endpoint: str, token: str | None, *, expect: str | None) -> None
 
 
 def not_found(endpoint: str) -> NotFound:
+    """Return the error of an endpoint that is not deployed."""
     return NotFound(f"there is no endpoint {endpoint}", remedy=f"isthmus deploy {endpoint}")
 
 
 def check_window(window: Window) -> None:
-    """Invalid: not whole minutes, or it ends before it starts."""
+    """Refuse a window that is not whole minutes, or ends before it starts.
+
+    Raises:
+        Invalid: It is one of them.
+    """
     whole = all(moment.second == moment.microsecond == 0 for moment in (window.start, window.end))
     if not whole or window.end < window.start:
         raise Invalid(
@@ -228,8 +264,11 @@ def check_window(window: Window) -> None:
 
 
 def check_minutes(endpoint: str, minutes: Sequence[TrafficMinute], variants: Sequence[str]) -> None:
-    """Invalid: of a variant that is not there, not a whole minute, more errors than requests, or no
-    latency.
+    """Refuse minutes that cannot have been.
+
+    Raises:
+        Invalid: One is of a variant that is not there, is not a whole minute, has more errors than
+            requests, or no latency.
     """
     for minute in minutes:
         if minute.variant not in variants:
@@ -251,8 +290,12 @@ def check_minutes(endpoint: str, minutes: Sequence[TrafficMinute], variants: Seq
 
 
 def check_parameters(endpoint: str, parameters: Mapping[str, object]) -> None:
-    """Invalid: one that JSON, or a protobuf Value, which is what Vertex AI makes of it, would not
-    carry as it is.
+    """Refuse a parameter that JSON would not carry to every target as it is.
+
+    Vertex AI makes a protobuf Value of it, which counts here, too.
+
+    Raises:
+        Invalid: There is one.
     """
     for name, value in parameters.items():
         if not is_scalar(value):
@@ -269,9 +312,11 @@ def request_body(
     rules: HostRules,
     parameters: Mapping[str, object] = NO_PARAMETERS,
 ) -> bytes:
-    """`{"instances": [...]}`, and `"parameters": {...}` where there are any.
+    """Return `{"instances": [...]}`, with `"parameters": {...}` where there are any, as JSON.
 
-    Invalid: see `check_parameters`. Unsupported: parameters, or more bytes, than the target takes.
+    Raises:
+        Invalid: See `check_parameters`.
+        Unsupported: The target takes no parameters, or fewer bytes.
     """
     document: dict[str, object] = {"instances": instances}
     if parameters:
@@ -295,7 +340,11 @@ def request_body(
 
 
 def predictions(endpoint: str, body: bytes) -> tuple[object, ...]:
-    """Those of an answer of status 200. ModelError: it has none."""
+    """Return the predictions in a model's answer of status 200.
+
+    Raises:
+        ModelError: It has none.
+    """
     try:
         return _decoder.decode(body).predictions
     except msgspec.MsgspecError as error:

@@ -1,4 +1,4 @@
-"""EndpointHost and MetricSource.
+"""The ports EndpointHost, MetricSource, Counters and TrafficScript.
 
 `apply` owns the variants, `shift` the traffic: two verbs, because they have two owners.
 """
@@ -20,8 +20,10 @@ NO_PARAMETERS: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 class VariantSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Stored without its defaults: who wrote (1, 1) for `instances` before it could be None meant
-    the profile's, too.
+    """A variant as it is to run.
+
+    It is stored without its defaults: whoever wrote (1, 1) for `instances` before it could be None
+    meant the profile's, too.
     """
 
     name: str
@@ -35,11 +37,11 @@ class VariantSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class EndpointSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A new endpoint gives its first variant 100 %, the others 0.
+    """An endpoint as it is to run. A new one gives its first variant 100 %, the others 0.
 
-    `sticky`: the gateway splits (router.py). The host answers a call that names its variant, and
-    any other by the first one; `shift` is Unsupported. What an endpoint has here it keeps:
-    Conflict.
+    `sticky`: the gateway splits (traffic/router.py). The host answers a call that names its
+    variant, and any other by the first one; `shift` is Unsupported. What an endpoint has here it
+    keeps: Conflict.
     """
 
     name: str
@@ -49,6 +51,8 @@ class EndpointSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VariantState(msgspec.Struct, frozen=True, kw_only=True):
+    """A variant as it is observed."""
+
     name: str
     model: str
     version: int
@@ -60,6 +64,8 @@ class VariantState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint as it is observed."""
+
     name: str
     phase: Phase
     revision: str  # hash of the running variant set, without weights and counts; or foreign:<what>
@@ -70,6 +76,8 @@ class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """A variant's predictions for one call."""
+
     predictions: tuple[object, ...]
     variant: str
     version: int | None
@@ -119,24 +127,35 @@ class EndpointHost(Protocol):
     def apply(self, spec: EndpointSpec) -> EndpointState:
         """Bring the variants nearer to the spec; return what it saw before acting.
 
-        Conflict: it would remove or change a variant that has traffic.
+        Raises:
+            Conflict: It would remove or change a variant that has traffic.
         """
         ...
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
-        """Every variant, in percent, sum 100.
+        """Set the traffic split, unless the endpoint changed since `expect` was read.
 
-        Conflict, Busy, Unsupported (routing.sticky: the gateway splits).
+        Args:
+            endpoint: Its name.
+            split: Every variant's percent; they sum to 100.
+            expect: The token that `observe` returned.
+
+        Raises:
+            Conflict: It changed.
+            Busy: A variant is not ready, or the endpoint is being changed.
+            Unsupported: The gateway splits (routing.sticky).
         """
         ...
 
     def observe(self, endpoint: str) -> EndpointState | None:
-        """Return phase, variants with percent and counts, and the token that `shift` expects; None:
-        there is no such endpoint.
+        """Return phase, variants with percent and counts, and the token that `shift` expects.
 
         Two looks between which nobody changed split or variants have one token, whatever else of
         the provider's moved: its etags and times, processes, instances by autoscaling. Where a
         shift fences (`traffic.touch`) each makes another one, also to the same split.
+
+        Returns:
+            The state; None: there is no such endpoint.
         """
         ...
 
@@ -149,48 +168,64 @@ class EndpointHost(Protocol):
         request_id: str,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """ModelError, Busy.
+        """Ask a variant, or by the split, for predictions.
 
-        `parameters`: bool, int, float or str by name, for this call alone; a predictor gets those
-        that it accepts.
+        Args:
+            endpoint: Its name.
+            instances: A row of features each.
+            variant: The variant that answers; None: the split decides.
+            request_id: The caller's, for the provider's logs.
+            parameters: bool, int, float or str by name, for this call alone; a predictor gets those
+                that it accepts.
 
-        Invalid, before anything is sent: a parameter that JSON cannot carry to every target alike.
+        Raises:
+            Invalid: A parameter is one that JSON cannot carry to every target alike; nothing was
+                sent.
+            ModelError: The model failed.
+            Busy: The endpoint is.
         """
         ...
 
 
 class MetricSource(Protocol):
-    """What the target's own monitoring counted of an endpoint, in whole minutes (UTC)."""
+    """Figures of an endpoint by the target's own monitoring, in whole minutes (UTC)."""
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
-        """By variant its minutes in order, latencies in milliseconds; one without a request is left
-        out.
+        """Return each variant's minutes in order; one without a request is left out.
 
-        NotSettled: the window is too young. NotFound: no such endpoint. Invalid: not whole minutes.
+        Latencies are in milliseconds.
+
+        Raises:
+            NotSettled: The window is too young.
+            NotFound: There is no such endpoint.
+            Invalid: The window is not whole minutes.
         """
         ...
 
 
 class Counters(Protocol):
-    """Optional, `target.counters`: how often a unit was shown what, a document of whole numbers for
-    each unit of an endpoint.
+    """Counts of how often each unit was shown what. Optional: `target.counters`.
 
-    Names of numbers are the caller's and say nothing to a port. At least once: what a lost reply
-    repeats may count twice.
+    They are a document of whole numbers for each unit of an endpoint. Names of numbers are the
+    caller's and say nothing to a port. A lost reply may count twice: at least once.
     """
 
     def apply(self, endpoint: str) -> None:
-        """The table or collection, tagged in the call that creates it. Repeatable."""
+        """Make the table or collection, tagged in the call that creates it. It may be repeated."""
         ...
 
     def observe(self, endpoint: str) -> Phase | None:
-        """None: nothing was made for the endpoint."""
+        """Return the phase of what was made for the endpoint; None: nothing was."""
         ...
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
-        """All that was added before this call began.
+        """Return all that was added to a unit's numbers before this call began.
 
-        A unit that nothing was added for has none. NotFound: no `apply`. Unavailable.
+        A unit that nothing was added for has none.
+
+        Raises:
+            NotFound: `apply` was not called.
+            Unavailable: The store does not answer.
         """
         ...
 
@@ -203,30 +238,41 @@ class Counters(Protocol):
         forget: Collection[str] = (),
         until: datetime,
     ) -> None:
-        """Add each, atomically; take `forget` out in the same write.
+        """Add each amount to a unit's numbers, atomically, and take `forget` out in the same write.
 
-        After `until` (real time) the whole document may vanish. As `get`.
+        Args:
+            endpoint: Its name.
+            unit: The unit's.
+            amounts: By the number's name.
+            forget: Names of numbers that go.
+            until: The real time after which the whole document may vanish.
+
+        Raises:
+            NotFound: `apply` was not called.
+            Unavailable: The store does not answer.
         """
         ...
 
 
 class TrafficScript(Protocol):
-    """Optional, `target.extra("traffic_script")`: puts into the target's metrics what nobody sent.
+    """Requests that nobody sent, in the target's metrics. Optional, and on no real cloud.
 
-    No real cloud has it.
+    It is `target.extra("traffic_script")`.
     """
 
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
-        """NotFound: no such endpoint.
+        """Put minutes of requests into the target's metrics.
 
-        Invalid: no such variant, or a minute that cannot be. Unsupported: a real cloud, another
-        emulator.
+        Raises:
+            NotFound: There is no such endpoint.
+            Invalid: There is no such variant, or a minute cannot have been.
+            Unsupported: The target is a real cloud, or another emulator.
         """
         ...
 
     def advance(self, span: timedelta) -> None:
         """Move the provider's own clock, where it has one that is moved.
 
-        Whoever is asked after that sees what came due.
+        Whoever asks after that sees what came due.
         """
         ...

@@ -1,4 +1,4 @@
-"""The identity of a variant set: what runs, without how much traffic or how many instances it has."""
+"""The identity of a variant set: the variants that run, without their traffic and instances."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from .port import EndpointSpec, VariantSpec
 
 
 def revision_of(spec: EndpointSpec) -> str:
-    """12 hex digits over routing and the variants (name, model, version, machine, attempt),
-    whatever their order.
+    """Return 12 hex digits over routing and the variants, whatever their order.
+
+    Of a variant count its name, model, version, machine and attempt.
     """
     return revision_of_variants(spec.variants, routing=spec.routing)
 
 
 def identity(variant: VariantSpec) -> tuple[str, str, int, str, int]:
-    """What makes a variant another one; the number of its instances does not."""
+    """Return the fields that make a variant another one; its number of instances does not."""
     return variant.name, variant.model, variant.version, variant.machine, variant.attempt
 
 
 def revision_of_variants(variants: Iterable[VariantSpec], *, routing: str = "weighted") -> str:
+    """Return the revision of variants, as `revision_of` does of a spec."""
     running = sorted(map(identity, variants))
     return sha256(msgspec.json.encode([routing, running])).hexdigest()[:12]

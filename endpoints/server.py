@@ -1,5 +1,6 @@
-"""The model server by the name that containers, stacks and running endpoints start it with:
-`python -m isthmus.endpoints.server` (serving/server.py).
+"""The model server by the name that containers, stacks and running endpoints start it with.
+
+`python -m isthmus.endpoints.server` runs serving/server.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A traffic split: percents by variant that sum to 100 and that the target can represent.
+"""Traffic splits: percents by variant that sum to 100 and that the target can represent.
 
-Refused, never rounded.
+What cannot be represented is refused, never rounded.
 """
 
 from __future__ import annotations
@@ -16,16 +16,24 @@ HUNDRED = Decimal(100)
 def check(
     split: Mapping[str, Decimal], *, variants: Iterable[str], resolution: Decimal, where: str
 ) -> dict[str, Decimal]:
-    """The split as it is, or Invalid (names, range, sum), or Unsupported naming traffic.resolution.
+    """Return the split as it is, if an endpoint can have it.
 
-    `where` names target and endpoint.
+    Args:
+        split: Percent by variant.
+        variants: The endpoint's.
+        resolution: The smallest step of a share.
+        where: Target and endpoint, for messages.
+
+    Raises:
+        Invalid: Names, range or sum are wrong.
+        Unsupported: The target cannot set a share; the error names traffic.resolution.
     """
-    known = tuple(variants)
-    if unknown := [name for name in split if name not in known]:
+    names = tuple(variants)
+    if unknown := [name for name in split if name not in names]:
         raise Invalid(
-            f"{where} has no variant {', '.join(unknown)}", remedy=f"it has {', '.join(known)}"
+            f"{where} has no variant {', '.join(unknown)}", remedy=f"it has {', '.join(names)}"
         )
-    if missing := [name for name in known if name not in split]:
+    if missing := [name for name in names if name not in split]:
         raise Invalid(
             f"{where}: the split leaves out {', '.join(missing)}",
             remedy="name every variant; 0 is a share too",
@@ -46,7 +54,11 @@ def check(
 
 
 def representable(shares: Mapping[str, Decimal], *, resolution: Decimal, where: str) -> None:
-    """Unsupported, naming the share and its neighbours, for what the target cannot set."""
+    """Refuse a share that the target cannot set, naming the share and its neighbours.
+
+    Raises:
+        Unsupported: There is one.
+    """
     for percent in shares.values():
         if percent.is_finite() and percent % resolution:
             low = (percent / resolution).to_integral_value(ROUND_FLOOR) * resolution
@@ -63,8 +75,12 @@ def representable(shares: Mapping[str, Decimal], *, resolution: Decimal, where: 
 def completed(
     changes: Mapping[str, Decimal], *, now: Mapping[str, Decimal], where: str
 ) -> dict[str, Decimal]:
-    """What `challenger=20` means: with two variants the other gets the rest; with more, all must be
-    named.
+    """Return the whole split that changes such as `challenger=20` mean.
+
+    With two variants the other gets the rest; with more, all must be named.
+
+    Raises:
+        Invalid: They name none, or one that is not there, or leave open who gets the rest.
     """
     if unknown := [name for name in changes if name not in now]:
         raise Invalid(
@@ -90,7 +106,11 @@ def completed(
 
 
 def parsed(text: str) -> dict[str, Decimal]:
-    """`champion=80 challenger=20` or with commas. Invalid with the part that is wrong."""
+    """Parse `champion=80 challenger=20`, also with commas.
+
+    Raises:
+        Invalid: It names the part that is wrong.
+    """
     shares: dict[str, Decimal] = {}
     for part in text.replace(",", " ").split():
         name, _, percent = part.partition("=")
@@ -104,6 +124,6 @@ def parsed(text: str) -> dict[str, Decimal]:
 
 
 def percent_text(percent: Decimal) -> str:
-    """80, 0.5: without an exponent or trailing zeros."""
+    """Write a percent without an exponent or trailing zeros: 80, 0.5."""
     text = f"{percent:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

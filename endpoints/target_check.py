@@ -1,5 +1,6 @@
-"""What one target cannot do of an endpoint: leave its split to the gateway, count what units are
-shown, aim copies at a shadow.
+"""Refusals of what one target cannot do of an endpoint.
+
+It may not leave its split to the gateway, count what units are shown, or aim copies at a shadow.
 """
 
 from __future__ import annotations
@@ -18,15 +19,20 @@ COUNTERS = "counters"
 
 
 def can_run(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
-    """What a target says nothing of is not judged."""
+    """Return whether a target has the endpoint's routing.
+
+    A capability that the target does not list is not judged.
+    """
     return endpoint.routing == "weighted" or not _refuses(capabilities, STICKY)
 
 
 def can_count(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
+    """Return whether a target has the counters that the endpoint's caps need."""
     return not (counts_units(endpoint) and _refuses(capabilities, COUNTERS))
 
 
 def can_shadow(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
+    """Return whether a target can send copies to the endpoint's shadow."""
     return endpoint.shadow is None or aims(capabilities, endpoint.routing)
 
 
@@ -36,7 +42,7 @@ def check_target(
     target: str,
     capabilities: Mapping[str, Capability],
 ) -> tuple[Problem, ...]:
-    """What `target` refuses, where it is written."""
+    """Return the problems of an endpoint on a target, at the lines where they are written."""
     return tuple(
         problem_at(
             description,

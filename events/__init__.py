@@ -1,4 +1,4 @@
-"""Events: the catalogue, ingest and what was refused.
+"""Events: the catalogue, the ways in, and what was refused.
 
 As `im.events` its verbs are those of `isthmus events`.
 """

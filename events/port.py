@@ -1,4 +1,4 @@
-"""EventLog: the durable way in for single events. Reading is the Warehouse's."""
+"""The port EventLog: the durable way in for single events. Reading is the Warehouse's."""
 
 from __future__ import annotations
 
@@ -18,60 +18,76 @@ ColumnType = Literal["bool", "int64", "float64", "string", "timestamp"]
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """A column of a stream, a table or a view."""
+
     name: str
     type: ColumnType  # timestamp: UTC, milliseconds, no zone in the type
     required: bool = False
 
 
 class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A stream of events: the name, which is also its table's, the columns and the key."""
+
     name: str  # also the warehouse table that the events land in
     columns: tuple[Column, ...]
     key: str
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that was not taken: its place among the events of the call, and the reason."""
+
     index: int
     reason: str
-    unknown: tuple[
-        str, ...
-    ] = ()  # the columns that the event has and the stream lacks: `apply` adds what a later version logs
+    # columns that the event has and the stream lacks: `apply` adds what a later version logs
+    unknown: tuple[str, ...] = ()
 
 
 class EventLog(Protocol):
     """Single events, each with event_id, event_timestamp, dt, payload_digest.
 
-    At least once, unordered; visible after `events.delay`.
+    An event arrives at least once, in any order, and is visible after `events.delay`.
     """
 
     def apply(self, stream: StreamSpec) -> None:
         """Make the stream, or add columns to it.
 
-        Invalid: a column dropped, or of another type; a key that is no column.
+        Raises:
+            Invalid: a column would be dropped or get another type, or the key is no column.
         """
         ...
 
     def observe(self, stream: str) -> Phase | None:
-        """None: there is no such stream."""
+        """Return the stream's phase; None if there is no such stream."""
         ...
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
-        """What is not returned is durable."""
+        """Append events, and return those that were rejected; every other one is durable."""
         ...
 
 
 class Sources(Protocol):
-    """Optional: users' own data in a cloud, read where `ingest` runs.
+    """Users' own data in a cloud, read where `ingest` runs. An optional port.
 
-    Which schemes, Adapter.sources says. Nothing is changed there.
+    Adapter.sources says which schemes it reads. Nothing is changed there.
     """
 
     def copy(self, uri: str, folder: Path) -> None:
-        """One object, those below a prefix (it ends in /), or those that a glob matches (`*` within
-        a folder, `**` across), into a folder, under their names below what is fixed in the URI.
-        NotFound: there is none.
+        """Copy objects into a folder, under their names below what is fixed in the URI.
+
+        The URI names one object, a prefix (it ends in /), or a glob (`*` within a folder, `**`
+        across).
+
+        Raises:
+            NotFound: there is no such object.
         """
         ...
 
     def rows(self, table: str) -> Iterator[pa.Table]:
-        """`database.table` in tables of bounded size, at least one, all of one schema. NotFound."""
+        """Yield the table `database.table` in tables of bounded size, all of one schema.
+
+        There is at least one.
+
+        Raises:
+            NotFound: there is no such table.
+        """
         ...

@@ -1,4 +1,4 @@
-"""Warehouse and OnlineStore.
+"""The ports Warehouse and OnlineStore.
 
 Data crosses as `pyarrow.Table`, every timestamp UTC in milliseconds without a zone in the type.
 """
@@ -21,8 +21,9 @@ Params = Mapping[str, object]
 
 
 class TableSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A table partitioned by `dt` (STRING, the UTC date of `time_column`), or a view when
-    `view_sql` is given.
+    """A table partitioned by `dt`, or a view if `view_sql` is given.
+
+    `dt` is a string: the UTC date of `time_column`.
     """
 
     name: str
@@ -32,6 +33,8 @@ class TableSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TableState(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of a table or view: its columns, and its rows and bytes if they cost no query."""
+
     columns: tuple[Column, ...]
     rows: (
         int | None
@@ -43,7 +46,10 @@ class TableState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SqlProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """What a target cannot say. PORTS.md calls it Problem; errors.Problem is about files."""
+    """A construct in SQL that a target has not.
+
+    PORTS.md calls it Problem; errors.Problem is about files.
+    """
 
     line: int
     what: str
@@ -51,6 +57,8 @@ class SqlProblem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OnlineViewSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A view to serve online: its history table and the features to serve from it."""
+
     name: str
     history: str  # the Warehouse table: entity_key, event_timestamp, created_timestamp, features
     features: tuple[Column, ...]
@@ -58,11 +66,15 @@ class OnlineViewSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OnlineViewState(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the making of an online view is, and the columns that it serves."""
+
     phase: Phase
     columns: tuple[Column, ...]
 
 
 class SyncReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows that a sync moved, and the moment up to which the store serves now."""
+
     rows: int
     until: datetime
 
@@ -70,66 +82,95 @@ class SyncReport(msgspec.Struct, frozen=True, kw_only=True):
 class Warehouse(Protocol):
     """Append-only tables, and SQL in our subset of DuckDB's.
 
-    A batch is written once, whoever repeats it.
+    A batch is written once, however often it is repeated.
     """
 
     def apply(self, table: TableSpec) -> None:
-        """Create, or add columns. Invalid: drop, rename, narrowing."""
-        ...
+        """Create the table or view, or add columns to it.
 
-    def observe(self, table: str) -> TableState | None:
-        """Columns, and rows and bytes where they cost no query (TableState); None: there is no such
-        table or view.
+        Raises:
+            Invalid: a column would be dropped, renamed or narrowed.
         """
         ...
 
+    def observe(self, table: str) -> TableState | None:
+        """Return the state of a table or view; None if there is none."""
+        ...
+
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
-        """Blocking. The same batch again changes nothing."""
+        """Append rows to a table and wait until they are stored.
+
+        The same `batch` again changes nothing.
+        """
         ...
 
     def save(self, table: str, sql: str, params: Params, *, batch: str) -> None:
-        """Blocking. Append a query's rows without their leaving the warehouse."""
+        """Append a query's rows to a table and wait until they are stored.
+
+        The rows never leave the warehouse. The same `batch` again changes nothing.
+        """
         ...
 
     def query(self, sql: str, params: Params) -> pa.Table:
-        """Blocking. Invalid with the position. `$name` parameters. Row order only by ORDER BY."""
+        """Run a SELECT and return its rows; their order is that of its ORDER BY alone.
+
+        Args:
+            sql: A statement in our subset, with `$name` for parameters.
+            params: The parameters' values by name.
+
+        Raises:
+            Invalid: the statement is wrong. The error names the position.
+        """
         ...
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
-        """Pure, offline: what this target cannot say."""
+        """Return what this target cannot say of a statement. Pure and offline."""
         ...
 
 
 class OnlineStore(Protocol):
-    """The latest row per entity of a history table, for reads of milliseconds.
+    """The latest row of each entity in a history table, for reads in milliseconds.
 
-    A projection: it can always be rebuilt.
+    The store is a projection of the history: it can always be rebuilt.
     """
 
     def apply(self, view: OnlineViewSpec) -> None:
-        """Over a history table that is there: BigQuery makes no view of one that is not."""
+        """Make the view, or bring it up to its spec.
+
+        Its history table must be there: BigQuery makes no view of one that is not.
+        """
         ...
 
     def observe(self, view: str) -> OnlineViewState | None:
-        """How far its making is, and the features that it serves; None: there is no such view."""
+        """Return the view's phase and the features that it serves; None if there is none."""
         ...
 
     def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:
-        """Blocking, resumable.
+        """Bring the store up to what the history held at `until`, and wait until it serves that.
 
-        Afterwards `get` serves for every entity the row that history held at `until`, or a later
-        sync's.
+        Afterwards `get` serves for every entity the row that the history held at `until`, or that
+        of a later sync. A sync that was cut short can be repeated.
+
+        Args:
+            view: The view to sync.
+            since: When the store was last synced; None for never.
+            until: The moment in the history.
         """
         ...
 
     def get(
-        self, wanted: Mapping[str, Sequence[str]]
+        self, keys: Mapping[str, Sequence[str]]
     ) -> Mapping[str, list[dict[str, object] | None]]:
-        """By view, one row per key of it, in order, duplicates kept; None where the store has none.
-
-        One round trip where the cloud can.
+        """Return each view's rows for some keys, in one round trip where the cloud can.
 
         A row has feature_timestamp (the history row's event_timestamp) and the view's features;
         timestamps are aware UTC datetimes.
+
+        Args:
+            keys: The keys to read, by view.
+
+        Returns:
+            One row for each key of a view, in their order, duplicates kept; None where the store
+                has none.
         """
         ...

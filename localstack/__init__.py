@@ -1,5 +1,6 @@
-"""AWS and Google Cloud on this machine: servers that the clouds' own SDKs talk to, and that
-execute. They import nothing of Isthmus.
+"""AWS and Google Cloud on this machine: servers that the clouds' own SDKs talk to.
+
+What they are asked to do they execute. They import nothing of Isthmus.
 """
 
 if (

@@ -1,4 +1,4 @@
-"""`python -m isthmus_stack`, as the command `isthmus-stack`."""
+"""Run the command `isthmus-stack`: `python -m isthmus_stack`."""
 
 from .cli.main import main
 

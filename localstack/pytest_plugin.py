@@ -1,13 +1,11 @@
 """For other people's suites: the fixtures `aws_stack` and `gcp_stack`, clouds that execute.
 
-Installed with the package; docs/offline-aws.md
-and docs/offline-gcp.md show them.
+They are installed with the package; docs/offline-aws.md and docs/offline-gcp.md show them.
 
 Settings in pytest's configuration: `aws_stack_clock` (instant, the default; real; manual),
-`aws_stack_images` (lines NAME=COMMAND),
-`aws_stack_open` (false; true: any access key is taken) and `aws_stack_moto_answers` (false; true:
-what moto makes up is answered where nothing here executes); `gcp_stack_clock`, `gcp_stack_images`,
-`gcp_stack_open` (false; true: any token is taken).
+`aws_stack_images` (lines NAME=COMMAND), `aws_stack_open` (false; true: any access key is taken) and
+`aws_stack_moto_answers` (false; true: what moto makes up is answered where nothing here executes);
+`gcp_stack_clock`, `gcp_stack_images`, `gcp_stack_open` (false; true: any token is taken).
 """
 
 from __future__ import annotations
@@ -20,11 +18,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:  # nothing is imported in a suite that does not use the fixture
-    from .client import Stack
-    from .run import RunningStack
+    from .core.client import Stack
+    from .core.launch import RunningStack
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the fixtures' settings to pytest's configuration."""
     for fixture in ("aws_stack", "gcp_stack"):
         parser.addini(
             f"{fixture}_clock",
@@ -53,7 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def aws_stack_process(pytestconfig: pytest.Config) -> Iterator[RunningStack]:
-    """One stack process a session, started by the first test that asks for it."""
+    """Start one stack process a session, for the first test that asks for it."""
     with _start(
         "aws", pytestconfig, moto_answers=bool(pytestconfig.getini("aws_stack_moto_answers"))
     ) as running:
@@ -62,11 +61,11 @@ def aws_stack_process(pytestconfig: pytest.Config) -> Iterator[RunningStack]:
 
 @pytest.fixture
 def aws_stack(aws_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    """An empty AWS. boto3, awswrangler and the sagemaker SDK talk to it in this process and in
-    those that it starts.
+    """Return an empty AWS, which boto3, awswrangler and the sagemaker SDK talk to.
 
-    It has .url, .env, .advance(seconds), .fault(kind=..., service=..., operation=..., times=...),
-    .calls(), .policy(), .reset().
+    They do so in this process and in those that it starts. The stack has .url, .env,
+    .advance(seconds), .fault(kind=..., service=..., operation=..., times=...), .calls(), .policy()
+    and .reset().
     """
     stack = _reset(aws_stack_process, monkeypatch)
     if (
@@ -78,22 +77,23 @@ def aws_stack(aws_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture(scope="session")
 def gcp_stack_process(pytestconfig: pytest.Config) -> Iterator[RunningStack]:
-    """One stack process a session, started by the first test that asks for it."""
+    """Start one stack process a session, for the first test that asks for it."""
     with _start("gcp", pytestconfig) as running:
         yield running
 
 
 @pytest.fixture
 def gcp_stack(gcp_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    """An empty GCP. Google's clients talk to it in this process and in those that it starts, with
-    nothing in the code; as `aws_stack`.
+    """Return an empty GCP, which Google's clients talk to with nothing in the code.
+
+    They do so in this process and in those that it starts. The stack is steered as `aws_stack` is.
     """
     return _reset(gcp_stack_process, monkeypatch)
 
 
 def _start(cloud: str, config: pytest.Config, *, moto_answers: bool = False) -> RunningStack:
     from .core.images import anchored
-    from .run import start
+    from .core.launch import start
 
     images = {}
     for line in config.getini(f"{cloud}_stack_images"):
@@ -111,18 +111,16 @@ def _start(cloud: str, config: pytest.Config, *, moto_answers: bool = False) -> 
 
 
 def _reset(running: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    """The stack without what an earlier test left, and this process led to it until the test is
-    over.
-    """
-    from .client import Stack
-    from .run import environment_for
+    """Empty the stack, and lead this process to it until the test is over."""
+    from .core.client import Stack
+    from .core.launch import environment_for
 
     stack = Stack(running.url, running.cloud)
     stack.reset()
-    wanted = environment_for(stack.url, cloud=running.cloud)
-    for name in set(os.environ) - set(wanted):
+    environment = environment_for(stack.url, cloud=running.cloud)
+    for name in set(os.environ) - set(environment):
         monkeypatch.delenv(name)
-    for name, value in wanted.items():
+    for name, value in environment.items():
         if os.environ.get(name) != value:
             monkeypatch.setenv(name, value)
     return stack

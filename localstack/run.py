@@ -1,284 +1,33 @@
-"""Start a stack as a process of its own, and stop it."""
+"""Start a stack as a process of its own: `from isthmus_stack.run import start`."""
 
-from __future__ import annotations
+from .core.launch import (
+    CLOUDS,
+    Cloud,
+    Ready,
+    RunningStack,
+    StackFailed,
+    command,
+    environment_for,
+    environment_of,
+    read_ready,
+    start,
+    start_aws,
+    variables,
+    wait_ready,
+)
 
-import contextlib
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Mapping, Sequence
-from functools import partial
-from importlib import import_module
-from pathlib import Path
-from typing import Protocol, Self, cast
-
-import msgspec
-
-from .core.home.folders import Owned
-from .core.images import anchored
-
-CLOUDS = (
-    "aws",
-    "gcp",
-)  # each a package beside this module: its __main__ serves, its `environment` says the rest
-_ENVIRONMENTS = {"aws": ".aws.core.environment", "gcp": ".gcp.environment"}
-_STARTS = 180.0  # seconds that a start may take; it takes about two
-# seconds that a clean end may take, before the process is killed: with a home it writes all that it
-# holds
-_ENDS = 60.0
-
-
-class Cloud(Protocol):
-    """The module `environment` of a cloud: all that this part of the stacks knows of it."""
-
-    TITLE: str  # AWS
-    PORT: int  # the default of `isthmus-stack up`
-    ADDRESS: str  # the variable that leads to a stack: AWS_ENDPOINT_URL
-    NEEDS: tuple[
-        str, ...
-    ]  # the modules that a stack of this cloud imports and not every environment has
-    OPTIONS: frozenset[str]  # of `start`: those that not every cloud has
-    SERVICES: str  # what it has, in a line
-
-    def variables(self, url: str) -> dict[str, str]: ...
-    def proxy(
-        self, url: str, environ: Mapping[str, str]
-    ) -> dict[str, str]: ...  # for clients that have addresses of their own
-    def stray(self, name: str) -> bool: ...
-    def ways(
-        self, url: str
-    ) -> tuple[tuple[str, dict[str, str]], ...]: ...  # each with what is to be said of it
-    def summary(self, url: str) -> str: ...  # what the stack there does, in a line
-
-
-class StackFailed(RuntimeError):
-    """The process ended, or did not listen in time. The message ends with what it wrote."""
-
-
-class Ready(msgspec.Struct, frozen=True, tag_field="schema", tag=1):
-    """What a stack writes when it listens.
-
-    A later version may read it: who changes the layout raises the tag, its format.
-    """
-
-    url: str
-    pid: int
-    clock: str = "real"
-    home: str | None = None  # the folder in which it keeps what it holds
-
-
-class RunningStack:
-    """A stack that this process started.
-
-    It dies with this process, or at `stop()`. A context manager too.
-    """
-
-    def __init__(
-        self, cloud: str, ready: Ready, process: subprocess.Popen[bytes], owned: Owned
-    ) -> None:
-        self.cloud = cloud
-        self.url = ready.url
-        self.pid = ready.pid
-        self.log = owned.folder / "stack.log"
-        self._process = process
-        self._owned = owned
-
-    @property
-    def env(self) -> dict[str, str]:
-        """The variables with which every SDK of the cloud talks to this stack."""
-        return variables(self.cloud, self.url)
-
-    def wait(self) -> int:
-        """Until the process ends by itself. Its exit code."""
-        return self._process.wait()
-
-    def stop(self) -> None:
-        """End the process. It may be called twice."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(_ENDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        self._owned.remove()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-
-def start(
-    cloud: str,
-    *,
-    images: Mapping[str, str] | None = None,
-    clock: str = "real",
-    port: int = 0,
-    handlers: Sequence[str] = (),
-    query_memory: str = "1GB",
-    env: Mapping[str, str] | None = None,
-    loud: bool = False,
-    any_key: bool = False,
-    moto_answers: bool = False,
-    home: Path | None = None,
-    allow_hosts: Sequence[str] = (),
-) -> RunningStack:
-    """Start the stack of `cloud` on a free port (or on `port`) and wait until it listens.
-
-    StackFailed with its log otherwise.
-
-    `images`: container image -> the command that it is here. `handlers`: modules with handlers of
-    your own. `env`: more variables for it. `query_memory`: what one query may use, such as 256MB.
-    `loud`: its complaints go to our stderr instead of its log. `any_key`: it takes any access key
-    or token, and requests without one, of every user of this machine. `moto_answers`: where nothing
-    here executes, what moto makes up is answered; implies `any_key`. `home`: where it keeps what it
-    holds (default: nowhere). `allow_hosts`: genuine hosts to which its door lets through.
-    ValueError for what this cloud has not.
-    """
-    owned = Owned.temporary("isthmus-stack-")
-    ready, log_file = owned.folder / "ready.json", owned.folder / "stack.log"
-    with log_file.open("wb") as log:
-        process = subprocess.Popen(
-            [
-                *command(
-                    cloud,
-                    images=images,
-                    clock=clock,
-                    port=port,
-                    ready=ready,
-                    handlers=handlers,
-                    query_memory=query_memory,
-                    any_key=any_key,
-                    moto_answers=moto_answers,
-                    home=home,
-                    allow_hosts=allow_hosts,
-                ),
-                "--until-stdin-closes",
-            ],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=None if loud else log,
-            env={**os.environ, **(env or {})},
-        )
-    try:
-        return RunningStack(cloud, wait_ready(cloud, ready, process, log_file), process, owned)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            process.kill()
-        process.wait()
-        owned.remove()
-        raise
-
-
-def command(
-    cloud: str,
-    *,
-    images: Mapping[str, str] | None = None,
-    clock: str = "real",
-    port: int = 0,
-    ready: Path | None = None,
-    handlers: Sequence[str] = (),
-    query_memory: str = "1GB",
-    any_key: bool = False,
-    moto_answers: bool = False,
-    home: Path | None = None,
-    allow_hosts: Sequence[str] = (),
-) -> list[str]:
-    """The command line of the stack's process."""
-    for option, value in (("any_key", any_key), ("moto_answers", moto_answers), ("home", home)):
-        if value and option not in environment_of(cloud).OPTIONS:
-            raise ValueError(f"the {environment_of(cloud).TITLE} stack has no {option}")
-    words = [
-        sys.executable,
-        *(
-            [] if handlers else ["-P"]
-        ),  # no module of the working folder stands for a library; handlers of your own may be there
-        "-m",
-        f"{__package__}.{cloud}",
-        "--port",
-        str(port),
-        "--clock",
-        clock,
-        "--query-memory",
-        query_memory,
-    ]
-    for name, text in (images or {}).items():
-        words += ["--image", f"{name}={anchored(text, Path.cwd())}"]
-    for module in handlers:
-        words += ["--handlers", module]
-    words += [
-        word for word, wanted in (("--open", any_key), ("--moto-answers", moto_answers)) if wanted
-    ]
-    for host in allow_hosts:
-        words += ["--allow-host", host]
-    for option, path in (("--home", home), ("--ready", ready)):
-        words += [option, str(path)] if path is not None else []
-    return words
-
-
-def read_ready(ready: Path) -> Ready | None:
-    """The stack that `ready` tells of, whether or not it lives."""
-    try:
-        return msgspec.json.decode(ready.read_bytes(), type=Ready)
-    except (OSError, ValueError):
-        return None
-
-
-def wait_ready(cloud: str, ready: Path, process: subprocess.Popen[bytes], log: Path) -> Ready:
-    """Poll for the file that says where the stack listens.
-
-    StackFailed when the process ends first.
-    """
-    deadline = time.monotonic() + _STARTS
-    while time.monotonic() < deadline:
-        ended = process.poll()
-        with contextlib.suppress(FileNotFoundError):
-            return msgspec.json.decode(ready.read_bytes(), type=Ready)
-        if ended is not None:
-            break
-        time.sleep(0.02)
-    written = log.read_text(errors="replace")[-2000:] if log.exists() else ""
-    raise StackFailed(f"the {environment_of(cloud).TITLE} stack did not start:\n{written}")
-
-
-def environment_for(
-    url: str, environ: Mapping[str, str] = os.environ, cloud: str = "aws"
-) -> dict[str, str]:
-    """`environ` for a process whose SDKs are to talk to the stack at `url` alone: no profiles,
-    tokens or other endpoints, no proxy.
-    """
-    own = environment_of(cloud)
-    neutral = {name: value for name, value in environ.items() if not own.stray(name)}
-    hosts = [
-        part
-        for part in (environ.get("NO_PROXY") or environ.get("no_proxy") or "").split(",")
-        if part
-    ]
-    around = ",".join(dict.fromkeys([*hosts, "127.0.0.1", "localhost"]))
-    return {
-        **neutral,
-        **own.variables(url),
-        **own.proxy(url, environ),
-        "NO_PROXY": around,
-        "no_proxy": around,
-    }
-
-
-def variables(cloud: str, url: str) -> dict[str, str]:
-    """What to export so that an SDK of the cloud talks to the stack at `url` and to nothing else."""
-    return environment_of(cloud).variables(url)
-
-
-def environment_of(cloud: str) -> Cloud:
-    """What a cloud says of itself. ValueError for one that has no stack."""
-    if cloud not in CLOUDS:
-        raise ValueError(f"there is no stack for {cloud}; there is {', '.join(CLOUDS)}")
-    return cast("Cloud", import_module(_ENVIRONMENTS[cloud], __package__))
-
-
-start_aws = partial(start, "aws")
+__all__ = [
+    "CLOUDS",
+    "Cloud",
+    "Ready",
+    "RunningStack",
+    "StackFailed",
+    "command",
+    "environment_for",
+    "environment_of",
+    "read_ready",
+    "start",
+    "start_aws",
+    "variables",
+    "wait_ready",
+]

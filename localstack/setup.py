@@ -1,5 +1,6 @@
-"""This folder is the package `isthmus_stack`, as the checkout is `isthmus`: see
-docs/architecture.md, "Two packages in one repository".
+"""Build the package `isthmus_stack` from this folder, as the checkout is `isthmus`.
+
+See docs/architecture.md.
 """
 
 from setuptools import find_packages, setup

@@ -1,4 +1,4 @@
-"""PipelineEngine and ModelRegistry."""
+"""The ports PipelineEngine and ModelRegistry."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
-    """Only over outputs of a `task`. Steps that need a skipped step are skipped too."""
+    """A condition over an output of a `task`: the step runs only if it holds.
+
+    Steps that need a skipped step are skipped, too.
+    """
 
     step: str
     output: str
@@ -30,6 +33,8 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A step as an engine knows it."""
+
     name: str
     kind: Literal["task", "training"] = "task"
     needs: tuple[str, ...] = ()
@@ -41,6 +46,8 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PipelineRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as an engine is given it: its steps, and where its run.json is."""
+
     run_id: str  # ours, 32 hex digits
     pipeline: str
     run_uri: str  # holds run.json: parameters, commands, inputs, the profile without secrets
@@ -48,6 +55,8 @@ class PipelineRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepState(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of a step, as the provider says."""
+
     name: str
     phase: StepPhase
     started: datetime | None = None
@@ -58,6 +67,8 @@ class StepState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunState(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of a run and of each of its steps."""
+
     run_id: str
     phase: RunPhase
     steps: tuple[StepState, ...]
@@ -65,6 +76,8 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered version of a model."""
+
     model: str
     version: int
     digest: str
@@ -75,51 +88,63 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PipelineEngine(Protocol):
-    """Runs commands in an order.
+    """An engine that runs commands in an order.
 
     Progress is the provider's; values, artifacts and records are ours, in the BlobStore.
     """
 
     def submit(self, run: PipelineRun) -> None:
-        """Return at once; the same run_id again changes nothing."""
+        """Start a run and return at once; the same run_id again changes nothing."""
         ...
 
     def observe(self, run_id: str) -> RunState | None:
-        """The run and each of its steps as the provider says; None: nobody has submitted it here,
-        or it has been deleted.
+        """Return the run and each of its steps as the provider says.
+
+        None: nobody has submitted it here, or it has been deleted.
         """
         ...
 
     def cancel(self, run_id: str) -> None:
-        """Ask, do not wait; finished or absent is success."""
+        """Ask a run to end and do not wait; a finished or absent one is success."""
         ...
 
 
 class ModelRegistry(Protocol):
-    """Versions are immutable; approval and aliases move.
+    """Versions of models: they are immutable; their approval and aliases move.
 
-    Last writer wins: hold the model's lease where order matters.
+    The last writer wins: hold the model's lease where order matters.
     """
 
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
-        """Blocking; the same digest gives the same version."""
+        """Register a version and wait until it is there; the same digest gives the same version."""
         ...
 
-    def get(self, model: str, ref: int | str) -> ModelVersion:
-        """By number or alias. NotFound."""
+    def get(self, model: str, number_or_alias: int | str) -> ModelVersion:
+        """Return a version by its number or by an alias.
+
+        Raises:
+            NotFound: there is none.
+        """
         ...
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
-        """Oldest first; none of a model that is not there."""
+        """Return a model's versions, oldest first; none of a model that is not there."""
         ...
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
-        """None takes the alias away, and absent is success.
+        """Move an alias to a version; None takes it away, and an absent one is success.
 
-        NotFound: no such version. Invalid: no name for an alias.
+        Raises:
+            NotFound: there is no such version.
+            Invalid: it is no name for an alias.
         """
         ...
 
     def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:
-        """With a note for who looks there. NotFound: no such version. Invalid: no Approval."""
+        """Set a version's approval, with a note for those who look at it in the registry.
+
+        Raises:
+            NotFound: there is no such version.
+            Invalid: it is no Approval.
+        """
         ...

@@ -1,6 +1,6 @@
-"""What is told after a look: notices, and at the end the page.
+"""Announcements after a look: notices, and at the end the page.
 
-It changes no decision, and what cannot be told is tried again.
+They change no decision, and one that fails is tried again.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from .state.states import State
 
 
 def tell(ports: Ports, state: State, now: datetime, *, post: Post | None = None) -> Delivery:
-    """Of a state as it is stored; by its driver, or by anybody once it has ended.
+    """Send a state's due notices, and write the page once the rollout is over.
 
-    A page that cannot be drawn holds up no notice.
+    Its driver does this, or anybody once it has ended. A page that cannot be drawn holds up no
+    notice.
     """
     page = _page(ports, state, now)
     try:
@@ -29,6 +30,7 @@ def tell(ports: Ports, state: State, now: datetime, *, post: Post | None = None)
 
 
 def _page(ports: Ports, state: State, now: datetime) -> Delivery:
+    """Write the page once the rollout is over, unless it exists."""
     try:
         if state.released and not _has_page(ports, state):
             report.write(ports, state)
@@ -38,8 +40,9 @@ def _page(ports: Ports, state: State, now: datetime) -> Delivery:
 
 
 def _untold(state: State, now: datetime, error: IsthmusError) -> Delivery:
-    """What fails for as long as a notice is tried will go on failing: whoever waits for the end is
-    let go.
+    """Return what an announcement that failed leaves to do.
+
+    What fails for as long as a notice is tried will go on failing: then nothing is left to do.
     """
     over = state.watch_until or state.ended
     return Delivery(
@@ -48,5 +51,6 @@ def _untold(state: State, now: datetime, error: IsthmusError) -> Delivery:
 
 
 def _has_page(ports: Ports, state: State) -> bool:
+    """Return whether the page exists."""
     uri = report.report_uri(ports, state)
     return any(blob.uri == uri for blob in ports.blobs.list(uri))

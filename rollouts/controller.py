@@ -39,16 +39,16 @@ from .tick import outcome, tick
 REQUEST = timedelta(seconds=15)  # the time-out of a call that changes something
 MARGIN = timedelta(seconds=5)
 EVERY = timedelta(seconds=10)
-TELL_AGAIN = timedelta(
-    minutes=1
-)  # after what could not be told: a webhook that does not answer holds up no other look
+# after what could not be told: a webhook that does not answer holds up no other look
+TELL_AGAIN = timedelta(minutes=1)
 Clock = Callable[[], datetime]
 
 
 class LookResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a look left behind.
+    """The result of a look.
 
-    `state` None: the endpoint has no rollout, or, with problems, its document could not be read.
+    `state` is None if the endpoint has no rollout, or, with problems, if its document could not be
+    read.
     """
 
     state: State | None
@@ -60,6 +60,7 @@ class LookResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def over(self) -> bool:
+        """Whether there is nothing left to do."""
         return (
             not self.problems
             if self.state is None
@@ -77,17 +78,21 @@ def look(
     remembered: Stored | None = None,
     leaving: bool = False,
 ) -> LookResult:
-    """Read, observe, decide, write down, act: in this order, so that whoever dies in between has
-    lost nothing.
+    """Read, observe, decide, write down, act: in this order, so that a crash loses nothing.
 
-    `seize`: take the lease from a holder that may be alive, as a person's abort does. `remembered`:
-    the document as this holder's last look left it. It is not read again where a new minute is to
-    be judged, as that is written by compare-and-swap: whatever came in between makes it fail, and
-    the look begins anew; so it does where nothing was written. Errors of the document's own reading
-    are raised.
+    Errors of reading the document are raised.
 
-    `leaving`: this holder looks once. Where nothing is left to do or to tell, the write that says
-    so gives the lease back, too.
+    Args:
+        ports: The ports.
+        endpoint: The endpoint's name.
+        holder: The name of this process, for the lease.
+        clock: The clock.
+        seize: Take the lease from a holder that may be alive, as a person's abort does.
+        remembered: The document as this holder's last look left it. It is not read again if a new
+            minute is to be judged, as that is written by compare-and-swap: whatever came in between
+            makes it fail, and the look begins anew; so it does if nothing was written.
+        leaving: This holder looks once. If nothing is left to do or to announce, the write that
+            says so gives the lease back, too.
     """
     if (
         remembered is not None
@@ -104,7 +109,7 @@ def look(
 
 
 def _is_ours(state: State, holder: str, now: datetime) -> bool:
-    """The lease, without a doubt: but for a person's abort nobody else has written since."""
+    """Return whether the lease is surely ours: only a person's abort can have come since."""
     return (
         state.lease.holder == holder and state.lease.until is not None and now < state.lease.until
     )
@@ -119,6 +124,7 @@ def _advance(
     seize: bool = False,
     leaving: bool = False,
 ) -> LookResult:
+    """Make a look from a document that was read."""
     now, state = clock(), stored.state
     if state.released and not state.outbox:
         return LookResult(state=state, driver=state.lease.holder)
@@ -128,17 +134,19 @@ def _advance(
     problems = list(looked.problems)
     try:
         flushed = documents.flush(ports.state, state)
-        decided, actions = tick(flushed, looked.seen, now, holder=holder, seize=seize)
+        decided, actions = tick(flushed, looked.observation, now, holder=holder, seize=seize)
         if leaving and not actions and _is_told(decided):
             decided = replace(decided, lease=lease.give_back(decided.lease))
-        stored, undone = _carry_out(ports, stored, decided, actions, seen=looked.seen, clock=clock)
+        stored, undone = _carry_out(
+            ports, stored, decided, actions, observation=looked.observation, clock=clock
+        )
     except (Conflict, OutcomeUnknown, Throttled, Unavailable) as error:
         return LookResult(state=state, driver=state.lease.holder, problems=(*problems, str(error)))
     problems += undone
     again = (
         bool(stored.state.outbox)
         or any(isinstance(action, Take | Touch) for action in actions)
-        or is_behind(stored.state, looked.seen)
+        or is_behind(stored.state, looked.observation)
     )
     return LookResult(
         state=stored.state,
@@ -151,9 +159,9 @@ def _advance(
 
 
 def _is_told(state: State) -> bool:
-    """Whether there is neither a notice to send nor a page to write.
+    """Return whether there is neither a notice to send nor a page to write.
 
-    What is in the outbox the next look writes, whoever makes it.
+    The next look, by any controller, writes what is in the outbox.
     """
     return not state.released and (state.plan.webhook_env is None or state.notified >= state.seq)
 
@@ -164,63 +172,63 @@ def _carry_out(
     decided: State,
     actions: tuple[Action, ...],
     *,
-    seen: Observation,
+    observation: Observation,
     clock: Clock,
 ) -> tuple[Stored, tuple[str, ...]]:
-    """First the decision is durable, then it is done."""
-    problems = _keep_minutes(ports, stored.state, decided, seen)
+    """Write the decision down, then act on it."""
+    problems = _keep_minutes(ports, stored.state, decided, observation)
     if decided != stored.state or actions:
-        before, stored = stored.state, documents.write(ports.state, decided, expect=stored.token)
-        _announce_end(ports, before, decided, clock())
+        previous, stored = stored.state, documents.write(ports.state, decided, expect=stored.token)
+        _announce_end(ports, previous, decided, clock())
     for action in actions:
         stored, problem = _act(ports, stored, action, clock)
         problems += problem
     return stored, problems
 
 
-def _announce_end(ports: Ports, before: State, decided: State, now: datetime) -> None:
-    """Tell who asks for the traffic until when it is kept.
+def _announce_end(ports: Ports, previous: State, decided: State, now: datetime) -> None:
+    """Tell others who want the traffic until when it is kept.
 
-    Where this is not written, the rollout's status says it still.
+    If this is not written, the rollout's status still says it.
     """
     until = decided.watch_until
-    if before.phase != "ended" and decided.phase == "ended" and until is not None and now < until:
+    if previous.phase != "ended" and decided.phase == "ended" and until is not None and now < until:
         with suppress(Conflict, OutcomeUnknown, Throttled, Unavailable):
             owner.announce_end(
-                ports.state, decided.endpoint, by="rollout", name=decided.id, until=until
+                ports.state, decided.endpoint, kind="rollout", name=decided.id, until=until
             )
 
 
 def _keep_minutes(
-    ports: Ports, before: State, decided: State, seen: Observation
+    ports: Ports, previous: State, decided: State, observation: Observation
 ) -> tuple[str, ...]:
-    """The minutes that a decision stands on, before it.
+    """Store the minutes that a decision rests on, before it is made.
 
-    What cannot be kept stops no rollout, least of all its abort.
+    If they cannot be stored, that stops no rollout, least of all its abort.
     """
-    if not _stands_on_minutes(before, decided):
+    if not _stands_on_minutes(previous, decided):
         return ()
     try:
-        documents.keep_minutes(ports.blobs, before, minutes_so_far(ports, before, seen))
+        documents.keep_minutes(ports.blobs, previous, minutes_so_far(ports, previous, observation))
     except IsthmusError as error:
-        return (f"the minutes of step {before.stage} are not kept: {error}",)
+        return (f"the minutes of step {previous.stage} are not kept: {error}",)
     return ()
 
 
-def _stands_on_minutes(before: State, decided: State) -> bool:
-    """A bake ended; or what served on the way to the next one was judged to be broken."""
+def _stands_on_minutes(previous: State, decided: State) -> bool:
+    """Return whether a bake ended, or what served on the way to the next one was judged broken."""
     places = [
-        (state.phase, state.stage, state.attempt, state.bake_from) for state in (before, decided)
+        (state.phase, state.stage, state.attempt, state.bake_from) for state in (previous, decided)
     ]
-    if before.bake_from is None or places[0] == places[1]:
+    if previous.bake_from is None or places[0] == places[1]:
         return False
-    return before.phase not in ("sizing", "shifting") or decided.phase == "aborting"
+    return previous.phase not in ("sizing", "shifting") or decided.phase == "aborting"
 
 
 def _act(
     ports: Ports, stored: Stored, action: Action, clock: Clock
 ) -> tuple[Stored, tuple[str, ...]]:
-    """Only while the lease outlives the call.
+    """Do an action if the lease outlives the call, and note its outcome.
 
     Whatever it raises, the next look sees what happened.
     """
@@ -232,33 +240,34 @@ def _act(
     except IsthmusError as raised:
         error = raised
     problems = () if error is None else (f"{type(action).__name__.lower()}: {error}",)
-    known = outcome(state, action, error)
-    if known == state:
+    noted = outcome(state, action, error)
+    if noted == state:
         return stored, problems
     try:
-        return documents.write(ports.state, known, expect=stored.token), problems
+        return documents.write(ports.state, noted, expect=stored.token), problems
     except (Conflict, OutcomeUnknown, Throttled, Unavailable) as raised:
         return stored, (*problems, str(raised))
 
 
 def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
+    """Do an action through the ports."""
     endpoint = state.endpoint
     match action:
         case Take():
-            seen = ports.endpoints.observe(endpoint)
-            if seen is not None:
+            endpoint_state = ports.endpoints.observe(endpoint)
+            if endpoint_state is not None:
                 command = f"isthmus rollout abort {endpoint}"
                 owner.take(
                     ports.state,
-                    seen,
-                    by="rollout",
+                    endpoint_state,
+                    kind="rollout",
                     name=state.id,
                     command=command,
                     now=now,
                     heir_of=state.plan.heir_of,
                 )
         case Release():
-            owner.release(ports.state, endpoint, by="rollout", name=state.id, now=now)
+            owner.release(ports.state, endpoint, kind="rollout", name=state.id, now=now)
         case Touch(split=split, expect=token) | Shift(split=split, expect=token):
             ports.endpoints.shift(endpoint, split, expect=token)
         case Apply(spec=spec):
@@ -268,25 +277,25 @@ def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
 
 
 def tell_of(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> LookResult:
-    """After a look of the driver, or of anybody at the end: notices and the page.
+    """Announce the result of a look by the driver, or by anybody at the end.
 
-    The result with what could not be told.
+    Return the result with the problems of that.
     """
     if result.state is None or not (result.over or result.driver == holder):
         return result
     return replace(result, problems=(*result.problems, *tell(ports, result.state, now).problems))
 
 
-def give_back(ports: Ports, endpoint: str, *, holder: str, known: Stored | None = None) -> None:
-    """The lease is free at once: nobody has to wait until it runs out, nor to touch.
+def give_back(
+    ports: Ports, endpoint: str, *, holder: str, stored_last: Stored | None = None
+) -> None:
+    """Give the lease back, so that nobody has to wait until it runs out.
 
-    Only of who has nothing under way any more.
-
-    `known`: the document, as who gives back has left it. Whoever cannot give back leaves the lease
-    to run out.
+    Only for a holder that has nothing under way any more. One that cannot give it back lets it run
+    out. `stored_last` is the document as the holder left it.
     """
     with suppress(Conflict, OutcomeUnknown, Throttled, Unavailable):
-        if known is not None and _free_lease(ports, known, holder):
+        if stored_last is not None and _free_lease(ports, stored_last, holder):
             return
         stored = documents.read(ports.state, endpoint)
         if stored is not None:
@@ -294,7 +303,7 @@ def give_back(ports: Ports, endpoint: str, *, holder: str, known: Stored | None 
 
 
 def _free_lease(ports: Ports, stored: Stored, holder: str) -> bool:
-    """False: somebody has written since."""
+    """Free the lease; return False if somebody has written since."""
     if stored.state.lease.holder != holder:
         return True
     try:
@@ -318,12 +327,13 @@ def drive(
     every: timedelta = EVERY,
     sleep: Callable[[float], None] = time.sleep,
 ) -> LookResult:
-    """Look until the rollout is over, or `until`, which is asked after each look, says so.
+    """Look until the rollout is over, or `until`, called after each look, returns True.
 
-    At its end the lease is given back.
+    At the end the lease is given back. An error of a single look does not end it.
 
-    An error of a single look is not the end: it is looked again. Refused (a newer document),
-    Invalid, and a clock that stands still (Unavailable) are.
+    Raises:
+        Refused: A newer version wrote the document. So with Invalid.
+        Unavailable: The clock stands still.
     """
     alarm = StillClockAlarm(clock, what=f"the rollout of {endpoint}")
     tell_again: datetime | None = None

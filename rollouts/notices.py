@@ -1,9 +1,8 @@
-"""Notices: one POST a transition that a person cares about, with an id.
+"""Notices: one POST with an id for each transition that a person cares about.
 
-A webhook that is down changes nothing else.
-
-They are of what is stored already: an entry of the history, or of the outbox as it was read. Who
-dies between a POST and writing it down posts it again, with the same id.
+A webhook that is down changes nothing else. A notice is of what is stored already: an entry of the
+history, or of the outbox as it was read. A process that dies between a POST and noting it posts
+again, with the same id.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ Post = Callable[[str, bytes, str], None]  # url, body, id; an IsthmusError: it d
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """What one try left. `owing`: there are notices that will be tried again."""
+    """The result of one try; `owing`: there are notices that will be tried again."""
 
     owing: bool = False
     problems: tuple[str, ...] = ()
@@ -42,9 +41,9 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 def deliver(
     store: StateStore, state: State, now: datetime, *, post: Post | None = None
 ) -> Delivery:
-    """Post what is due, in its order, and write down how far it came.
+    """Post the notices that are due, in order, and note how far that came.
 
-    Of a state as it is stored; only its driver does this.
+    The state must be stored; only the rollout's driver does this.
     """
     variable = state.plan.webhook_env
     if variable is None or state.notified >= state.seq:
@@ -64,11 +63,15 @@ def deliver(
 
 
 def _due(store: StateStore, state: State) -> Iterator[Entry]:
+    """Return the entries of the history that were not posted."""
     return (entry for entry in documents.history(store, state) if entry.seq > state.notified)
 
 
 def _write(store: StateStore, state: State, notified: int) -> None:
-    """On the document as it is by now. Who cannot write it posts again, with the same ids."""
+    """Note how far the notices came, in the document as it is now.
+
+    If that fails, they are posted again, with the same ids.
+    """
     stored = documents.read(store, state.endpoint)
     if stored is None or stored.state.id != state.id:
         return
@@ -83,10 +86,12 @@ def _write(store: StateStore, state: State, notified: int) -> None:
 
 
 def _id(state: State, entry: Entry) -> str:
+    """Return a notice's id."""
     return f"{state.id}/{entry.seq}"
 
 
 def _body(state: State, entry: Entry) -> bytes:
+    """Return a notice's body."""
     return msgspec.json.encode(
         {"id": _id(state, entry), "endpoint": state.endpoint, "rollout": state.id}
         | msgspec.to_builtins(entry)
@@ -94,7 +99,11 @@ def _body(state: State, entry: Entry) -> bytes:
 
 
 def _url(variable: str) -> str:
-    """Invalid: it is not set here, or would send over the network what anybody can read."""
+    """Return the webhook's URL from the environment.
+
+    Raises:
+        Invalid: It is not set on this machine, or would send openly over the network.
+    """
     url = os.environ.get(variable, "")
     try:
         parts = urllib.parse.urlsplit(url)
@@ -114,18 +123,23 @@ def _url(variable: str) -> str:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A handler that follows no redirect."""
+
     def redirect_request(self, *_: Any, **__: Any) -> None:
-        """A webhook answers itself."""
+        """Follow no redirect: a webhook answers itself."""
 
 
 def _post(url: str, body: bytes, name: str) -> None:
-    """Unavailable: no answer in time, or another than 2xx."""
+    """Post a notice.
+
+    Raises:
+        Unavailable: There was no answer in time, or its status was not 2xx.
+    """
     headers = {"Content-Type": "application/json", "Idempotency-Key": name}
     handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
     if urllib.parse.urlsplit(url).hostname in _LOOPBACK:
-        handlers.append(
-            urllib.request.ProxyHandler({})
-        )  # a proxy has no business between this machine and itself
+        # a proxy has no business between this machine and itself
+        handlers.append(urllib.request.ProxyHandler({}))
     try:
         request = urllib.request.Request(url, data=body, headers=headers, method="POST")  # noqa: S310  _url looked at its scheme
         with urllib.request.build_opener(*handlers).open(request, timeout=TIMEOUT):

@@ -1,4 +1,4 @@
-"""What one look sees.
+"""Observation of a rollout's endpoint by one look.
 
 Whatever cannot be read is left out: nothing is decided about it this time.
 """
@@ -18,7 +18,7 @@ from ..endpoints.traffic.convergence import variants_ready
 from ..errors import IsthmusError, NotFound, NotSettled
 from .evidence.judgement import is_alone, judged_until
 from .phases.promoted import model_of
-from .state.capacity import home
+from .state.capacity import hand_over_spec
 from .state.convergence import settled_by
 from .state.ports import Ports
 from .state.states import Observation, State
@@ -27,11 +27,12 @@ from .state.states import Observation, State
 class Look(msgspec.Struct, frozen=True, kw_only=True):
     """An observation, and what could not be read."""
 
-    seen: Observation
+    observation: Observation
     problems: tuple[str, ...] = ()
 
 
 def observe(ports: Ports, state: State, now: datetime) -> Look:
+    """Observe the endpoint, its owner, aliases, metrics and smoke test."""
     problems: list[str] = []
     fields: dict[str, Any] = {}
     try:
@@ -53,17 +54,18 @@ def observe(ports: Ports, state: State, now: datetime) -> Look:
             continue  # at the next look
         except IsthmusError as error:
             problems.append(f"{what}: {error}")
-    return Look(seen=Observation(**fields), problems=tuple(problems))
+    return Look(observation=Observation(**fields), problems=tuple(problems))
 
 
 def _owner(
     ports: Ports, state: State, endpoint: EndpointState | None, now: datetime, *, absent: bool
 ) -> dict[str, Any]:
+    """Return whose the traffic is."""
     claim = owner.read(ports.state, state.endpoint)
     whose: Literal["ours", "free", "other"]
     if endpoint is not None:
         whose = owner.whose(
-            claim, endpoint, by="rollout", name=state.id, now=now, heir_of=state.plan.heir_of
+            claim, endpoint, kind="rollout", name=state.id, now=now, heir_of=state.plan.heir_of
         )
     elif claim is not None and claim.owner.is_of("rollout", state.id):
         whose = "ours"
@@ -82,6 +84,7 @@ def _owner(
 def _aliases(
     ports: Ports, state: State, endpoint: EndpointState | None, now: datetime
 ) -> dict[str, Any]:
+    """Return what the rollout's aliases name now."""
     del endpoint, now
     fields: dict[str, Any] = {}
     if (
@@ -96,6 +99,7 @@ def _aliases(
 
 
 def _alias_version(ports: Ports, model: str, alias: str) -> int:
+    """Return the version that an alias names; 0 if none."""
     try:
         return ports.registry.get(model, alias).version
     except NotFound:
@@ -103,7 +107,7 @@ def _alias_version(ports: Ports, model: str, alias: str) -> int:
 
 
 def is_due(state: State, now: datetime) -> bool:
-    """Whether a minute has settled that was not judged yet."""
+    """Return whether a minute has settled that was not judged yet."""
     begun = judged_until(state)
     return (
         state.bake_from is not None
@@ -116,7 +120,7 @@ def is_due(state: State, now: datetime) -> bool:
 def _metrics(
     ports: Ports, state: State, endpoint: EndpointState | None, now: datetime
 ) -> dict[str, Any]:
-    """Where a minute is due, everything since the bake began."""
+    """Return all minutes since the bake began, if a new one is due."""
     del endpoint
     if state.bake_from is None or not is_due(state, now):
         return {}
@@ -124,8 +128,9 @@ def _metrics(
 
 
 def _read(ports: Ports, state: State, window: Window) -> dict[str, Any]:
-    """Where nothing can be compared no score is judged: the requests alone say whether there are
-    any.
+    """Read the minutes and scores of a window.
+
+    If nothing can be compared, no score is judged: the requests alone say whether there are any.
     """
     fields: dict[str, Mapping[str, Any]] = {}
     metrics, alone = {guardrail.metric for guardrail in state.plan.guardrails}, is_alone(state)
@@ -137,31 +142,31 @@ def _read(ports: Ports, state: State, window: Window) -> dict[str, Any]:
     return {"settled": window.end, **fields}
 
 
-def minutes_so_far(ports: Ports, state: State, seen: Observation) -> Observation:
-    """With the minutes that the last checks stood on, where this look read none.
+def minutes_so_far(ports: Ports, state: State, observation: Observation) -> Observation:
+    """Return an observation with the minutes that the last checks rest on, if this look read none.
 
-    What cannot be read is not there.
+    Minutes that cannot be read are left out.
     """
     until = judged_until(state)
     if (
-        seen.settled is not None
+        observation.settled is not None
         or state.bake_from is None
         or until is None
         or until <= state.bake_from
     ):
-        return seen
+        return observation
     try:
         return Observation(**_read(ports, state, Window(start=state.bake_from, end=until)))
     except IsthmusError:
-        return seen
+        return observation
 
 
 def _smoke(
     ports: Ports, state: State, endpoint: EndpointState | None, now: datetime
 ) -> dict[str, Any]:
-    """Of the old variant, once it runs the promoted version and has no traffic yet."""
+    """Test the old variant once it runs the promoted version and has no traffic yet."""
     del now
-    if state.handover != "resizing" or not variants_ready(home(state.plan), endpoint):
+    if state.handover != "resizing" or not variants_ready(hand_over_spec(state.plan), endpoint):
         return {}
     try:
         ports.smoke(state.endpoint, state.plan.source)

@@ -1,7 +1,7 @@
 """tick(state, observation, now) -> (state, actions). Pure: no clock, no chance, no I/O.
 
-What is asked for follows from what is, never from how it came about: a crash between a decision and
-its action loses nothing.
+An action follows from what is, never from how it came about: a crash between a decision and its
+action loses nothing.
 """
 
 from __future__ import annotations
@@ -35,30 +35,36 @@ _PHASES: dict[Phase, Callable[[State, Observation, datetime], Step]] = {
     "ended": end,
 }
 _ABORTABLE = ("starting", "sizing", "shifting", "baking", "waiting", "promoted")
-_CHANGED = (
-    "changed"  # no target's token: somebody changed the endpoint between our look and our touch
-)
+# no target's token: somebody changed the endpoint between our look and our touch
+_CHANGED = "changed"
 _MOST_MOVES = 16  # of one look; there are fewer phases
 
 
 def tick(
-    state: State, seen: Observation, now: datetime, *, holder: str, seize: bool = False
+    state: State, observation: Observation, now: datetime, *, holder: str, seize: bool = False
 ) -> Step:
-    """The next state, to be stored before its action (at most one) is done.
+    """Return the next state, to be stored before its action (at most one) is done.
 
-    `seize`: take the lease from a holder that may be alive. Busy: somebody else has it, and it was
-    not to be seized.
+    Args:
+        state: The rollout's state.
+        observation: What this look has read.
+        now: The time.
+        holder: The name of this process, for the lease.
+        seize: Take the lease from a holder that may be alive.
+
+    Raises:
+        Busy: Somebody else has the lease, and it is not to be seized.
     """
-    before = state
+    previous = state
     state = replace(state, lease=lease_of(state.lease, now, holder, seize=seize))
-    state, actions = _advance(state, seen, now)
-    if actions or replace(state, lease=before.lease) != before:
+    state, actions = _advance(state, observation, now)
+    if actions or replace(state, lease=previous.lease) != previous:
         state = replace(state, lease=lease.renew(state.lease, now))
     return state, actions
 
 
 def lease_of(last: lease.Lease, now: datetime, holder: str, *, seize: bool = False) -> lease.Lease:
-    """The lease as this holder has it; renewed when less than half is left."""
+    """Return the lease as this holder has it, renewed if less than half is left."""
     if last.holder != holder:
         if not seize and not lease.is_free(last, now):
             raise Busy(f"{last.holder} drives this rollout until {last.until}")
@@ -70,55 +76,59 @@ def lease_of(last: lease.Lease, now: datetime, holder: str, *, seize: bool = Fal
     )
 
 
-def _advance(state: State, seen: Observation, now: datetime) -> Step:
-    """Phase after phase, until one waits for something, or asks for an action."""
+def _advance(state: State, observation: Observation, now: datetime) -> Step:
+    """Go from phase to phase, until one waits for something or returns an action."""
     actions: tuple[Action, ...] = ()
     for _ in range(_MOST_MOVES):
         place = _place(state)
-        state, actions = _step(state, seen, now)
+        state, actions = _step(state, observation, now)
         if actions or _place(state) == place:
             break
     return state, actions
 
 
 def _place(state: State) -> tuple[object, ...]:
+    """Return where in the rollout a state is."""
     return state.phase, state.stage, state.attempt, state.handover, state.released
 
 
-def _step(state: State, seen: Observation, now: datetime) -> Step:
+def _step(state: State, observation: Observation, now: datetime) -> Step:
+    """Make one decision."""
     if state.released:
         return state, ()
     running = state.phase not in ("starting", "ended")
-    if running and (first := _precondition(state, seen, now)) is not None:
+    if running and (first := _precondition(state, observation, now)) is not None:
         return first
     if state.wish.abort is not None and state.phase in _ABORTABLE:
-        return _abort(state, state.wish.abort, seen, now), ()
-    if running and is_lost(state, seen):
+        return _abort(state, state.wish.abort, observation, now), ()
+    if running and is_lost(state, observation):
         return to_ended(
             state, now, "lost", f"{state.endpoint} runs other variants than this rollout's"
         ), ()
-    return _PHASES[state.phase](state, seen, now)
+    return _PHASES[state.phase](state, observation, now)
 
 
-def _precondition(state: State, seen: Observation, now: datetime) -> Step | None:
-    """What comes before any decision: the traffic is ours, and nobody with an older token can act."""
-    if seen.owner == "other":
-        return to_ended(state, now, "lost", f"the traffic belongs to {seen.owner_text}"), ()
-    if seen.owner == "free" and not seen.absent:
+def _precondition(state: State, observation: Observation, now: datetime) -> Step | None:
+    """Return the step that must come before any decision, or None.
+
+    The traffic must be ours, and no older token may be able to act.
+    """
+    if observation.owner == "other":
+        return to_ended(state, now, "lost", f"the traffic belongs to {observation.owner_text}"), ()
+    if observation.owner == "free" and not observation.absent:
         return state, (Take(),)
-    if state.plan.fenced and not state.lease.touched and not is_lost(state, seen):
-        return _touch(state, seen)
+    if state.plan.fenced and not state.lease.touched and not is_lost(state, observation):
+        return _touch(state, observation)
     return None
 
 
-def _touch(state: State, seen: Observation) -> Step:
-    """Before anything is decided: make the tokens stale that an older holder, stopped before its
-    call, may have.
+def _touch(state: State, observation: Observation) -> Step:
+    """Make stale the tokens of an older holder that was stopped before its call.
 
-    A bake's token is compared first. Where nobody was there the next look takes over the one that
+    A bake's token is compared first. If nobody was there, the next look takes over the token that
     our own touch leaves.
     """
-    endpoint = seen.endpoint
+    endpoint = observation.endpoint
     if endpoint is None:
         return state, ()
     token = None if state.bake_token == endpoint.token else state.bake_token
@@ -127,22 +137,22 @@ def _touch(state: State, seen: Observation) -> Step:
     )
 
 
-def _abort(state: State, wish: Wish, seen: Observation, now: datetime) -> State:
+def _abort(state: State, wish: Wish, observation: Observation, now: datetime) -> State:
+    """Abort because a person asked for it."""
     cause = f"{wish.who}: {wish.because}" if wish.because else wish.who
-    if state.phase != "starting" or seen.owner == "ours":
+    if state.phase != "starting" or observation.owner == "ours":
         return to_aborting(state, now, cause)
-    if seen.owner is None:
+    if observation.owner is None:
         return state
-    state = note(
-        replace(state, cause=cause), now, "abort", cause
-    )  # nothing was ours yet: nothing to take back
+    # nothing was ours yet: nothing to take back
+    state = note(replace(state, cause=cause), now, "abort", cause)
     return to_ended(note(state, now, "aborted", cause), now, "aborted")
 
 
 def outcome(state: State, action: Action, error: IsthmusError | None) -> State:
-    """What the holder of the lease knows of the action that it did.
+    """Return the state with what the holder of the lease knows of its action.
 
-    Who dies before it writes this down has lost a count, no more.
+    A process that dies before it writes this down has lost a count, no more.
     """
     done, unknown = error is None, isinstance(error, OutcomeUnknown)
     if isinstance(action, Touch):
@@ -153,11 +163,9 @@ def outcome(state: State, action: Action, error: IsthmusError | None) -> State:
             replace(state, bake_token=_CHANGED) if baking and isinstance(error, Conflict) else state
         )
     if isinstance(action, Shift) and unknown:
-        return replace(
-            state, lease=replace(state.lease, touched=False)
-        )  # it may come yet: a touch makes it stale
+        # it may come yet: a touch makes it stale
+        return replace(state, lease=replace(state.lease, touched=False))
     if isinstance(action, Shift) and not done:
-        return replace(
-            state, sent=max(state.sent - 1, 1)
-        )  # it did not happen, so the target did not go back; 0: nothing was tried
+        # it did not happen, so the target did not go back; 0: nothing was tried
+        return replace(state, sent=max(state.sent - 1, 1))
     return state

@@ -151,9 +151,9 @@ def test_another_user_is_refused_by_the_offline_clouds():
         amazon, google = (int(stack.url.rpartition(":")[2]) for stack in (aws, gcp))
         ((_, variables, _),) = asked([(amazon, "GET", "/_stack/environment", {}, None)], user=0)
         proxy = int(json.loads(variables)["HTTPS_PROXY"].rpartition(":")[2])
-        grpc = environment.of(gcp.url).grpc_address
+        grpc = environment.ways_into(gcp.url).grpc_address
         secrets = [
-            {"authorization": f"Bearer {keys.of(stack.url).control}"} for stack in (aws, gcp)
+            {"authorization": f"Bearer {keys.keys_of(stack.url).control}"} for stack in (aws, gcp)
         ]
         steal = [
             (port, "POST", "/_stack/reset", secret, None)

@@ -1,1 +1,1 @@
-"""What adapters share. It imports none of them, and no SDK."""
+"""The parts that adapters share. They import no adapter and no SDK."""

@@ -1,5 +1,6 @@
-"""Endpoints that stood before Isthmus, as every adapter judges them that takes them over: their
-names here, and what they refuse. Pure.
+"""The rules for adopting endpoints that Isthmus did not make. Pure.
+
+They decide what the project calls such an endpoint, and what an adopted endpoint refuses.
 """
 
 from __future__ import annotations
@@ -16,25 +17,33 @@ Version = tuple[str, int]  # of a model of ours
 
 
 def names(profile: Profile) -> dict[str, str]:
-    """What profiles.yaml says: our name of an endpoint -> the provider's."""
+    """Return the adopted endpoints of profiles.yaml: our name -> the provider's."""
     return dict(profile.options.get("adopted") or {})
 
 
 def name_here(
-    native: str, *, wanted: str | None, noted: str | None, adopted: Mapping[str, str], own: str
+    native: str, *, requested: str | None, noted: str | None, adopted: Mapping[str, str], own: str
 ) -> str:
-    """What the project calls an endpoint: as it is `noted` there, is `wanted`, stands in
-    profiles.yaml, or as it is called there (`own`).
+    """Return the project's name for a provider's endpoint.
 
-    Refused: it is ours under another name, or the name has another endpoint.
+    Args:
+        native: The provider's name or id of the endpoint.
+        requested: The name that the user asks for (`--as`), if any.
+        noted: The name in the endpoint's own tags or labels, if it has one.
+        adopted: The adopted endpoints of profiles.yaml, our name -> the provider's.
+        own: What the provider calls the endpoint; the name when nothing else decides.
+
+    Raises:
+        Refused: The endpoint is this project's under another name, or the name is another
+            endpoint's.
     """
-    if noted is not None and wanted not in (None, noted):
+    if noted is not None and requested not in (None, noted):
         raise Refused(
             f"{native} is endpoint {noted} of this project already",
             remedy=f"--as {noted}, or nothing",
         )
     by_native = {theirs: ours for ours, theirs in adopted.items()}
-    name = noted or wanted or by_native.get(native) or neutral(own)
+    name = noted or requested or by_native.get(native) or neutral(own)
     if adopted.get(name, native) != native:
         raise Refused(
             f"{name} is {adopted[name]} in profiles.yaml",
@@ -44,7 +53,7 @@ def name_here(
 
 
 def name_taken(name: str, native: str) -> Refused:
-    """The name is that of an endpoint which the project made."""
+    """Return the error for a name that an endpoint made by this project already has."""
     return Refused(
         f"{name} is an endpoint of this project already, {native}",
         remedy="give this one another name: --as NAME",
@@ -52,9 +61,15 @@ def name_taken(name: str, native: str) -> Refused:
 
 
 def guard(spec: EndpointSpec, running: Collection[Version]) -> None:
-    """Refused: a version that does not run there.
+    """Refuse to deploy a version to an adopted endpoint that does not run it already.
 
-    `running`: those of an endpoint whose containers are not ours to make.
+    Args:
+        spec: What is to be deployed.
+        running: The versions that the endpoint runs. Isthmus can repeat their containers, and makes
+            none.
+
+    Raises:
+        Refused: The spec has a version that is not among them.
     """
     new = [
         f"{variant.model}@{variant.version}"
@@ -70,7 +85,7 @@ def guard(spec: EndpointSpec, running: Collection[Version]) -> None:
 
 
 def guard_absent(endpoint: str, adopted: Mapping[str, str], provider: str) -> None:
-    """NotFound: what was adopted is not made anew."""
+    """Raise NotFound for an adopted endpoint that is gone: Isthmus does not make it anew."""
     if endpoint in adopted:
         raise NotFound(
             f"{endpoint} is {adopted[endpoint]} at {provider}, which is gone",
@@ -80,7 +95,7 @@ def guard_absent(endpoint: str, adopted: Mapping[str, str], provider: str) -> No
 
 
 def not_ours(native: str, owner: str | None, profile: Profile) -> Refused:
-    """profiles.yaml names an endpoint that is marked as another project's, or as nobody's."""
+    """Return the error for a profile's endpoint that is marked as another project's or nobody's."""
     text = f"{native} is not of this project: "
     if owner:
         return Refused(
@@ -94,6 +109,7 @@ def not_ours(native: str, owner: str | None, profile: Profile) -> Refused:
 
 
 def unsupported(native: str, why: str) -> Unsupported:
+    """Return the error for an endpoint that cannot be adopted, with the reason `why`."""
     return Unsupported(
         f"{native} cannot be taken over: {why}, which is not supported yet", capability=CAPABILITY
     )

@@ -1,5 +1,6 @@
-"""The control routes of a local stack of ours, whatever its cloud, and the keys that it keeps for
-its user alone.
+"""Calls of a local stack's control routes, and the keys that it keeps for its own user.
+
+They are the same for the stacks of all clouds.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ from urllib.parse import urlsplit
 from ...errors import Invalid, Unavailable
 from ...project.profiles.options import on_this_machine
 
-_direct = urllib.request.build_opener(
-    urllib.request.ProxyHandler({})
-)  # the door of a stack is no way to the stack itself
+# the door of a stack is no way to the stack itself
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def post(url: str, path: str, body: bytes) -> None:
-    """To a route such as _stack/clock.
+    """Post a body to a control route of a local stack, such as `_stack/clock`.
 
-    Invalid, in the stack's words; Unavailable when nothing answers.
+    Raises:
+        Invalid: The stack refused it; the message is the stack's.
+        Unavailable: Nothing answers at the URL.
     """
     headers = {"Authorization": f"Bearer {keys(url).get('control', '')}"}
     request = urllib.request.Request(  # noqa: S310
@@ -42,11 +44,12 @@ def post(url: str, path: str, body: bytes) -> None:
 
 
 def keys(url: str) -> dict[str, Any]:
-    """The keys of the stack at `url`, from the file that it names; empty where it is none of ours,
-    or another user's.
+    """Return the keys of the local stack at `url`, read from the file that the stack names.
 
-    `control`: for the control routes; `pair`: `access_key` and `secret_key`, what an SDK signs
-    with. localstack/core/keys.py writes them.
+    Returns:
+        `control`, the key of the control routes, and `pair`, the `access_key` and `secret_key` that
+        an
+        SDK signs with. Empty if the server is not a stack of ours, or is another user's.
     """
     if not on_this_machine(url):
         return {}
@@ -57,9 +60,8 @@ def keys(url: str) -> dict[str, Any]:
         if not stat.S_ISREG(about.st_mode) or about.st_uid != os.getuid():
             return {}
         document = json.loads(path.read_bytes())
-        same = (
-            urlsplit(document["url"]).port == urlsplit(url).port
-        )  # nobody is to be led to send another stack's
+        # nobody is to be led to send another stack's
+        same = urlsplit(document["url"]).port == urlsplit(url).port
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}
     return dict(document) if same else {}

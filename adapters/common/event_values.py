@@ -1,6 +1,6 @@
-"""What a single event must be, on every target.
+"""The rules for a single event, the same on every target.
 
-How its values are then written is each adapter's.
+How the values are then written is up to each adapter.
 """
 
 from __future__ import annotations
@@ -25,25 +25,24 @@ _ANY_VALUE: Mapping[ColumnType, type] = {
 
 
 class EventRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What `event_values` asks of a stream for every event, found once."""
+    """The checks of every event of a stream, derived once from its table."""
 
     columns: tuple[Column, ...]
-    plan: tuple[
-        tuple[str, type | None, Column], ...
-    ]  # of each column its name, and the type of which any value will do
+    # of each column its name, and the type of which any value will do
+    plan: tuple[tuple[str, type | None, Column], ...]
     names: frozenset[str]  # what an event may name: the columns and dt
     key: str
     key_place: int  # among the columns
 
 
 def check_stream(stream: StreamSpec) -> None:
-    """Invalid: its key is no column."""
+    """Raise Invalid if the stream's key is not one of its columns."""
     if stream.key not in {column.name for column in stream.columns}:
         raise Invalid(f"stream {stream.name}: its key {stream.key} is not among its columns")
 
 
 def rules_of(document: Document) -> EventRules:
-    """Of a table that single events are appended to."""
+    """Derive the rules for events from the document of a stream's table."""
     names = [column.name for column in document.columns]
     key = document.stream_key or ""
     plan = tuple((column.name, _ANY_VALUE.get(column.type), column) for column in document.columns)
@@ -57,7 +56,7 @@ def rules_of(document: Document) -> EventRules:
 
 
 class UnknownColumns(Invalid):
-    """`names`: what an event has and its stream lacks."""
+    """An event has columns that its stream lacks; `names` lists them."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         super().__init__(
@@ -69,8 +68,10 @@ class UnknownColumns(Invalid):
 def encode_events(
     events: Sequence[Row], encode: Callable[[Row], T]
 ) -> tuple[list[T], list[Rejected]]:
-    """Of each event what `encode` makes of it, and those of which it says that they do not fit
-    (Invalid).
+    """Encode each event, and collect those that `encode` refuses.
+
+    Returns:
+        The encoded events, and for each event that raised Invalid its index and the reason.
     """
     good: list[T] = []
     rejected: list[Rejected] = []
@@ -86,11 +87,17 @@ def encode_events(
 def event_values(
     rules: EventRules, event: Row, write: Callable[[Column, object], object]
 ) -> tuple[list[object], str]:
-    """The event's values in the order of the columns, numbers and times as `write` puts them, and
-    the UTC date of its time.
+    """Return an event's values in the order of the columns, and the UTC date of its time.
 
-    Invalid: a value that is not its column's, no time, no key, or a dt that is not the date of its
-    time. UnknownColumns.
+    Args:
+        rules: The rules of the event's stream.
+        event: The values by column name.
+        write: Turns a checked number or time into the form in which the adapter stores it.
+
+    Raises:
+        Invalid: A value does not fit its column, the time or the key is missing, or `dt` is not the
+            date of the time.
+        UnknownColumns: The event has a column that the stream lacks.
     """
     if not rules.names.issuperset(event):
         raise UnknownColumns(tuple(sorted(name for name in event if name not in rules.names)))
@@ -110,9 +117,11 @@ def event_values(
 
 
 def checked(column: Column, value: object) -> object:
-    """The value, an int of a float column as a float.
+    """Return the value if it fits its column; an int of a float column becomes a float.
 
-    Invalid: null in a required column, another type, no zone, beyond int64.
+    Raises:
+        Invalid: It is null in a required column, of another type, a time without a zone, or beyond
+            int64.
     """
     if value is None:
         if column.required:

@@ -1,6 +1,4 @@
-"""An online view, whatever keeps its rows: how its features may change, and the SQL of an entity's
-latest row. Pure.
-"""
+"""Changes of an online view's features, and SQL for the newest rows of its entities. Pure."""
 
 from __future__ import annotations
 
@@ -12,13 +10,14 @@ from .warehouse.relations import quoted
 
 
 def merged(view: str, old: Sequence[Column], new: Sequence[Column]) -> tuple[Column, ...]:
-    """The old features, then those that are new.
+    """Return a view's features after a change: the old ones, then those that are new.
 
-    Invalid: one would be dropped, or be of another type.
+    Raises:
+        Invalid: The change drops a feature or gives it another type.
     """
-    wanted = {feature.name: feature for feature in new}
+    declared = {feature.name: feature for feature in new}
     for feature in old:
-        now = wanted.get(feature.name)
+        now = declared.get(feature.name)
         if now is None or now.type != feature.type:
             what = (
                 "cannot be dropped"
@@ -29,13 +28,18 @@ def merged(view: str, old: Sequence[Column], new: Sequence[Column]) -> tuple[Col
                 f"online view {view}: feature {feature.name} {what}",
                 remedy=f"make a new view, {view}_v2",
             )
-    known = {feature.name for feature in old}
-    return (*old, *(feature for feature in new if feature.name not in known))
+    old_names = {feature.name for feature in old}
+    return (*old, *(feature for feature in new if feature.name not in old_names))
 
 
 def latest_sql(history: str, own: Sequence[str], features: Sequence[Column], condition: str) -> str:
-    """The newest row of every entity in a history table that `condition` leaves: our `own` columns,
-    then the features.
+    """Return SQL for the newest row of every entity in a history table.
+
+    Args:
+        history: The table.
+        own: Columns to select before the features.
+        features: The features to select.
+        condition: An SQL condition that rows must fulfil.
     """
     names = ", ".join([*own, *(quoted(feature.name) for feature in features)])
     return (
@@ -46,6 +50,7 @@ def latest_sql(history: str, own: Sequence[str], features: Sequence[Column], con
 
 
 def not_found(view: str) -> NotFound:
+    """Return the error for an online view that does not exist."""
     return NotFound(
         f"there is no online view {view}",
         remedy="`isthmus apply` makes the views that the project declares",

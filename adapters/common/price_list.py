@@ -1,8 +1,7 @@
-"""A provider's price list in the user's cache, with the day on which it was asked: what `plan`
-prices with, where there is one.
+"""A provider's price list in the user's cache, with the day on which it was fetched.
 
-It can be deleted at any time: a file that is not there, or of another form, is asked for again;
-until then an adapter's own table holds.
+`plan` prices with it where there is one. It can be deleted at any time: a file that is missing or
+has another form is fetched again, and until then the adapter's own table holds.
 """
 
 from __future__ import annotations
@@ -26,17 +25,16 @@ _FORM = 1  # of the file's name: another form is another file
 
 
 class PriceList(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider asks for in a region, on demand."""
+    """A provider's on-demand prices in a region."""
 
     date: str  # when it was asked, or taken down: 2026-11-29, 2026-07
     hourly: Mapping[str, Decimal]  # machine -> USD an hour that it serves
-    scanned: Decimal | None = (
-        None  # USD a TB (10**12 bytes) that a query reads; None: not asked, or not told
-    )
+    # USD a TB (10**12 bytes) that a query reads; None: not asked, or not told
+    scanned: Decimal | None = None
 
 
 def from_cache(provider: str, region: str) -> PriceList | None:
-    """The newest that was kept, however old; None: there is none."""
+    """Return the newest price list in the cache, however old, or None."""
     try:
         return decoder(PriceList).decode(_path(provider, region).read_bytes())
     except (OSError, msgspec.DecodeError):
@@ -44,10 +42,13 @@ def from_cache(provider: str, region: str) -> PriceList | None:
 
 
 def refresh(provider: str, region: str, now: datetime, ask: Callable[[], PriceList]) -> None:
-    """Ask unless what is kept is fresh, and keep what is told; what `ask` raises, and Unavailable
-    for a list of another form.
+    """Fetch the price list with `ask` and cache it, unless the cached one is fresh.
 
     A cache that cannot be written is done without.
+
+    Raises:
+        Unavailable: The provider's list has a form that is not known. Whatever `ask` raises passes
+            through.
     """
     last = from_cache(provider, region)
     if last is None or not _recent(now) <= last.date <= f"{now:%Y-%m-%d}":
@@ -76,6 +77,7 @@ def _keep(path: Path, content: bytes) -> None:
 
 
 def folder() -> Path:
+    """Return the folder of the cached price lists."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "isthmus" / "prices"
 
 

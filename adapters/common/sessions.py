@@ -1,5 +1,6 @@
-"""One session a Target: what the files of an adapter share for it, made at the first question,
-closed and gone with the Target.
+"""One session for each Target, which the files of an adapter share.
+
+It is made when it is first needed, and is closed and forgotten with its Target.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ S = TypeVar("S")
 
 
 def one_for_each(make: Callable[[Target], S]) -> Callable[[Target], S]:
-    """`make`, called once for each Target, whichever thread is first."""
+    """Wrap `make` so that each Target gets one session, whichever thread asks first."""
     sessions: WeakKeyDictionary[Target, S] = WeakKeyDictionary()
     making = threading.Lock()
 
-    def of(target: Target) -> S:
+    def session_of(target: Target) -> S:
         with making:
             session = sessions.get(target)
             if session is None:
@@ -27,4 +28,4 @@ def one_for_each(make: Callable[[Target], S]) -> Callable[[Target], S]:
                 target.shared.append(session)
             return session
 
-    return of
+    return session_of

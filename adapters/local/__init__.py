@@ -9,7 +9,7 @@ from .capabilities import CAPABILITIES
 
 
 def where(target: Target) -> str:
-    """The folder that holds everything, as a command's first line says it."""
+    """Return the folder that holds everything, as a command's first line says it."""
     home = Path(target.profile.options["home"])
     return f"{home.name if home.name.startswith('.') else home}/"
 

@@ -1,4 +1,7 @@
-"""The operating system's and SQLite's errors as Isthmus's: one table each, most specific first."""
+"""Errors of the operating system and of SQLite as Isthmus's, by a table each.
+
+The most specific comes first.
+"""
 
 from __future__ import annotations
 
@@ -74,17 +77,17 @@ _SQLITE: tuple[tuple[str, type[IsthmusError], str, str | None], ...] = (
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Errors of files and of SQLite as ours, prefixed with what was being done.
+    """Turn errors of files and of SQLite into ours, prefixed with `what` was being done.
 
-    Others pass untouched: they are our mistakes.
+    Other errors pass untouched: they are our mistakes.
     """
     try:
         yield
     except OSError as error:
-        known = _ERRNO.get(error.errno or 0)
-        if known is None:
+        translation = _ERRNO.get(error.errno or 0)
+        if translation is None:
             raise Unavailable(f"{what}: {error}") from error
-        kind, text, remedy = known
+        kind, text, remedy = translation
         place = f" ({error.filename})" if error.filename else ""
         raise kind(f"{what}: {text}{place}", remedy=remedy) from error
     except sqlite3.DatabaseError as error:

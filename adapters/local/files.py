@@ -1,4 +1,7 @@
-"""Whole-or-absent writes in a folder tree: temporary file, fsync, rename, fsync of the folder."""
+"""Writes in a folder tree that are whole or absent.
+
+A temporary file is written, synced and renamed, and its folder is synced.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,18 @@ TEMPORARY = ".tmp-"  # prefix of what is not finished; no reader looks at it
 
 
 def temporary_name() -> str:
-    """Names the process, so that another one can tell a dead writer's leavings from a living one's
-    work.
+    """Return a new temporary name, with this process's id in it.
+
+    By the id another process can tell the remains of a dead writer from the work of a living one.
     """
     return f"{TEMPORARY}{os.getpid()}-{uuid.uuid4().hex}"
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write; it takes `path`'s place when the block ends well, and leaves nothing when it
-    does not.
+    """Open a file for writing that takes `path`'s place when the block ends without an error.
+
+    After an error nothing of it is left.
     """
     make_folder(path.parent)
     temporary = path.parent / temporary_name()
@@ -44,7 +49,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def remove_tree(folder: Path) -> None:
-    """Gone for readers at once (one rename), then really gone. Absent is success."""
+    """Remove a folder, for readers at once by one rename. It may be absent."""
     trash = folder.parent / temporary_name()
     try:
         folder.rename(trash)
@@ -69,5 +74,6 @@ def sweep(folder: Path) -> None:
 
 
 def _alive(name: str) -> bool:
+    """Return whether the process that a temporary name names is alive."""
     pid = name.removeprefix(TEMPORARY).partition("-")[0]
     return pid.isdigit() and lives(int(pid))

@@ -1,4 +1,4 @@
-"""The folder where the laptop keeps everything, and the one SQLite file in it."""
+"""The folder where the laptop keeps everything, and the SQLite files in it."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ PATIENCE = 30  # seconds that a connection waits for another process's write
 
 
 def home(target: Target) -> Path:
-    """Return `.isthmus/` of the project, made on first use.
+    """Return `.isthmus/` of the project; make it when it is first used.
 
-    Refused: one that this user's state folder does not know.
+    Raises:
+        Refused: This user's state folder does not know the one that exists.
     """
     folder = Path(target.profile.options["home"])
     with translated(f"opening {folder}"):
@@ -45,17 +46,15 @@ def home(target: Target) -> Path:
 
 @final
 class Snapshot(sqlite3.Connection):
-    """A copy in memory of a database beside which no byte can be written: to look at.
-
-    Whoever would change it is told why not.
-    """
+    """A copy in memory of a database whose folder cannot be written; it can only be read."""
 
     refusal = ""  # in SQLite's words
 
     def execute(self, *arguments: Any) -> sqlite3.Cursor:
-        """Execute as ever.
+        """Execute a statement.
 
-        OperationalError, in the words of `refusal`, for what would change anything.
+        Raises:
+            OperationalError: The statement would change something; the message is `refusal`.
         """
         try:
             return super().execute(*arguments)
@@ -66,28 +65,27 @@ class Snapshot(sqlite3.Connection):
 
     @contextmanager
     def unlocked(self) -> Iterator[None]:
-        """Let its missing tables be made, which are empty."""
+        """Allow changes inside the block, so that missing tables can be made, empty."""
         self.execute("PRAGMA query_only = OFF")
         yield
         self.execute("PRAGMA query_only = ON")
 
 
 def database(folder: Path, file: str = LOCAL, *, snapshot: bool = False) -> sqlite3.Connection:
-    """Return a connection to a database in a home:
+    """Return a connection to a database in a home.
 
-    WAL, autocommit (write transactions are explicit: BEGIN IMMEDIATE), 30 s of patience.
-
-    Each adapter file creates its own tables with IF NOT EXISTS. One connection serves one thread at
-    a time.
+    It is in WAL mode, commits by itself (write transactions are explicit: BEGIN IMMEDIATE) and
+    waits 30 s for another process's write. Each adapter file creates its own tables with IF NOT
+    EXISTS. One connection serves one thread at a time.
 
     Args:
         folder: The home.
         file: The database's name in it.
-        snapshot: Return a Snapshot where the disk has no room for the files that SQLite makes to
-        read a database that is not open.
+        snapshot: Return a Snapshot if the disk has no room for the files that SQLite makes to read
+            a database that is not open.
 
     Raises:
-        Refused: a later version wrote the file.
+        Refused: A later version wrote the file.
     """
     read_only = not os.access(folder, os.W_OK)
     if read_only and not _log(folder / file).exists():
@@ -114,7 +112,7 @@ def database(folder: Path, file: str = LOCAL, *, snapshot: bool = False) -> sqli
 def _checked(
     connection: sqlite3.Connection, folder: Path, file: str, *, read_only: bool
 ) -> sqlite3.Connection:
-    """Bring a connection, which is closed where that fails, to this version's format and habits."""
+    """Bring a connection to this version's format and settings; close it if that fails."""
     try:
         written = _format(connection)
         refuse_newer(str(folder / file), written, FORMAT)
@@ -132,6 +130,7 @@ def _checked(
 
 
 def _connect(place: Path | str, *, uri: bool = False) -> sqlite3.Connection:
+    """Open a connection with our settings."""
     return sqlite3.connect(
         place, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=uri
     )
@@ -148,28 +147,32 @@ def _read_only(file: Path) -> sqlite3.Connection:
 
 
 def _log(file: Path) -> Path:
+    """Return the path of a database's write-ahead log."""
     return file.with_name(f"{file.name}-wal")
 
 
 def _has_bytes(file: Path) -> bool:
+    """Return whether the file exists and is not empty."""
     stamp = _stamp(file)
     return stamp is not None and stamp[1] > 0
 
 
 def _snapshot(file: Path, refusal: str) -> Snapshot:
-    """Return what a database with an empty log holds; nothing, where there is none.
+    """Return a copy in memory of a database with an empty log; empty if there is no database.
 
-    `refusal`: why it can only be looked at.
+    SQLite's `immutable=1` alone would mix old pages with new ones while somebody begins to write.
+    So all bytes are read, and read again if the database or its log, which a writer fills first,
+    changed meanwhile.
 
-    SQLite's `immutable=1` alone mixes old pages with new ones beside somebody who begins to write:
-    all bytes are read, and again where the
-    database or its log, which a writer fills first, changed meanwhile.
+    Args:
+        file: The database.
+        refusal: The message for statements that would change something.
     """
     for _ in range(_TRIES):
-        before = _stamps(file)
+        stamps = _stamps(file)
         with suppress(sqlite3.DatabaseError):
             content = _content(file)
-            if before == _stamps(file) and not _has_bytes(_log(file)):
+            if stamps == _stamps(file) and not _has_bytes(_log(file)):
                 break
     else:
         raise sqlite3.OperationalError("database is locked")
@@ -184,8 +187,10 @@ def _snapshot(file: Path, refusal: str) -> Snapshot:
 
 
 def _content(file: Path) -> bytes:
-    """Return a database's bytes, by SQLite: who opened and closed the file beside it would end its
-    locks (sqlite.org/howtocorrupt).
+    """Return a database's bytes, read by SQLite itself.
+
+    Opening and closing the file by other means would end SQLite's locks on it
+    (sqlite.org/howtocorrupt).
     """
     if not _has_bytes(file):
         return b""
@@ -197,8 +202,9 @@ def _content(file: Path) -> bytes:
 
 
 def _stamps(file: Path) -> tuple[tuple[int, int, int] | None, tuple[int, int, int] | None]:
-    """Return inode, size and time of the last change of the database and of its log; None for one
-    that is not there.
+    """Return inode, size and time of the last change of a database and of its log.
+
+    It is None for one that does not exist.
     """
     first, second = (_stamp(path) for path in (file, _log(file)))
     return first, second
@@ -214,7 +220,7 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """The one writer of the file.
+    """Run the block as the one writer of the file: BEGIN IMMEDIATE, then COMMIT or ROLLBACK.
 
     A commit that the disk refuses leaves no transaction open either.
     """
@@ -229,7 +235,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 def prepare(connection: sqlite3.Connection, schema: str) -> None:
-    """Make the tables of a schema that are missing; in memory when the database can only be read."""
+    """Make the tables of a schema that are missing; in memory if the database can only be read."""
     if isinstance(connection, Snapshot):
         with connection.unlocked():
             connection.executescript(schema)
@@ -237,14 +243,15 @@ def prepare(connection: sqlite3.Connection, schema: str) -> None:
     if not _only_read(connection):
         connection.executescript(schema)
         return
-    there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     for statement in filter(str.strip, schema.split(";")):
         table = re.match(r"\s*CREATE TABLE IF NOT EXISTS (\w+)", statement)
-        if table and table[1] not in there:
+        if table and table[1] not in present:
             connection.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
 
 
 def _only_read(connection: sqlite3.Connection) -> bool:
+    """Return whether the connection's database lies in a folder that cannot be written."""
     file = next(
         (file for _, name, file in connection.execute("PRAGMA database_list") if name == "main"), ""
     )
@@ -252,13 +259,16 @@ def _only_read(connection: sqlite3.Connection) -> bool:
 
 
 def _format(connection: sqlite3.Connection) -> int:
-    """0: nobody has said, as in a new database and in those from before there were formats."""
+    """Return the database's format.
+
+    0 for a new one and for those from before there were formats.
+    """
     (number,) = connection.execute("PRAGMA user_version").fetchone()
     return int(number)
 
 
 def _migrate(connection: sqlite3.Connection, folder: Path) -> None:
-    """Bring an older database to this format, once and whole.
+    """Bring an older database to this format in one transaction.
 
     From 0 to 1 only the number is new.
     """
@@ -268,10 +278,10 @@ def _migrate(connection: sqlite3.Connection, folder: Path) -> None:
 
 
 def _write_ahead(connection: sqlite3.Connection, folder: Path) -> None:
-    """Make a new database a WAL one, for good.
+    """Switch a new database to WAL mode, for good.
 
-    SQLite does not wait for a lock here (the busy time-out is not asked): one process at a time
-    tries, and tries again while a process that is past this place writes.
+    SQLite does not wait for a lock here (the busy time-out does not apply). So one process at a
+    time tries, and tries again while a process that is past this place writes.
     """
     deadline = time.monotonic() + PATIENCE
     with _alone(folder):

@@ -1,6 +1,4 @@
-"""Inventory in SQLite: every adapter file records what it makes, in the same transaction where it
-can.
-"""
+"""Inventory in SQLite: an adapter file records what it makes, in the same transaction if it can."""
 
 from __future__ import annotations
 
@@ -18,7 +16,8 @@ from .sqlite import Database
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS resources (
-    project TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, native_id TEXT NOT NULL, console_url TEXT,
+    project TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, native_id TEXT NOT NULL,
+    console_url TEXT,
     PRIMARY KEY (project, kind, name)
 ) WITHOUT ROWID;
 """
@@ -46,9 +45,15 @@ def record(
     console_url: str | None = None,
     connection: sqlite3.Connection | None = None,
 ) -> None:
-    """Say that this project has the resource.
+    """Record that this project has a resource. Recording it again changes nothing.
 
-    With `connection`: inside that transaction. Again: nothing changes.
+    Args:
+        target: The target.
+        kind: The resource's kind, one of DELETERS.
+        name: Its name.
+        native_id: What it is called here; by default its name.
+        console_url: Where it can be looked at.
+        connection: A connection with an open transaction to record it in.
     """
     if kind not in DELETERS:
         raise Invalid(
@@ -71,6 +76,7 @@ def forget(
 def _write(
     target: Target, sql: str, row: tuple[object, ...], connection: sqlite3.Connection | None
 ) -> None:
+    """Execute a statement on the inventory, in the connection's transaction or in its own."""
     if connection is not None:
         connection.execute(sql, row)
         return
@@ -84,14 +90,16 @@ def _write(
 
 @final
 class LocalInventory:
+    """The Inventory port."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
         self._database = Database(target, SCHEMA)
 
     def list(self, project: str) -> Iterator[Resource]:
-        """Endpoints first, then what they stand on; nothing here costs anything.
+        """List the project's resources, endpoints first, then what they use. Nothing has a cost.
 
-        At once, without a lag.
+        It is current, without a lag.
         """
         self._target.calls.reading("inventory.list", project)
         with translated("listing resources"):
@@ -112,9 +120,10 @@ class LocalInventory:
             )
 
     def delete(self, resource: Resource) -> None:
-        """By its kind's deleter, then its row; it is gone when this returns.
+        """Delete a resource by its kind's deleter, then its row. It is gone when this returns.
 
-        Invalid: no such kind.
+        Raises:
+            Invalid: There is no such kind.
         """
         where = DELETERS.get(resource.kind)
         if where is None:

@@ -1,4 +1,4 @@
-"""The laptop's keys of profiles.yaml."""
+"""Keys of profiles.yaml that the laptop takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ...project.reading.shapes import Folder, Key, MapOf, Record, Text
 
 
 def _duration(text: str) -> str:
-    """Kept as text, as a profile travels in documents."""
+    """Check a duration, and return it as text: a profile travels in documents."""
     quantities.duration(text)
     return text
 
@@ -35,12 +35,13 @@ KEYS = {
                 ),
                 "return_wait": Key(
                     shape=_DURATION,
-                    description="For so long a request waits for the return of a variant whose processes "
-                    "died. Default 2s.",
+                    description="For so long a request waits for the return of a variant "
+                    "whose processes died. Default 2s.",
                 ),
                 "request_log": Key(
                     shape=_DURATION,
-                    description="How long the requests are kept that metrics are read from. Default 48h.",
+                    description="How long the requests are kept that metrics are read from. "
+                    "Default 48h.",
                 ),
             },
         ),

@@ -1,4 +1,4 @@
-"""Is that process still the one we started? A process id alone may have been given to another."""
+"""Processes by id and start time: an id alone may have been given to another process since."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ _STATE, _START = 0, 19  # fields of /proc/<pid>/stat after the name in parenthes
 
 
 def start_time(pid: int) -> str | None:
-    """When a process began, as the kernel tells it; None when there is none, or only its remains (a
-    zombie).
+    """Return when a process began, as the kernel says it; None if it does not run.
+
+    A zombie does not run.
     """
     stat = Path(f"/proc/{pid}/stat")
     try:
@@ -24,18 +25,19 @@ def start_time(pid: int) -> str | None:
 
 
 def alive(pid: int, started: str) -> bool:
+    """Return whether the process with this id is still the one that began then."""
     return start_time(pid) == started
 
 
 def kill_now(pid: int, started: str) -> None:
-    """Whoever it is now, only the process that began then."""
+    """Kill a process, if the one with this id is still the one that began then."""
     if alive(pid, started):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
 def kill_session(leader: int) -> None:
-    """Whatever of a session lives, whatever its process groups, also what is started meanwhile."""
+    """Kill all processes of a session, whatever their groups, and those that start meanwhile."""
     killed: set[int] = set()
     while members := {pid for pid in _pids() if _session(pid) == leader} - killed:
         for pid in members:
@@ -45,6 +47,7 @@ def kill_session(leader: int) -> None:
 
 
 def _pids() -> list[int]:
+    """Return the ids of all processes."""
     if Path("/proc/self/stat").exists():
         return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     return [
@@ -56,6 +59,7 @@ def _pids() -> list[int]:
 
 
 def _session(pid: int) -> int | None:
+    """Return the id of a process's session, or None if it has gone."""
     try:
         return os.getsid(pid)
     except (ProcessLookupError, PermissionError):
@@ -63,12 +67,12 @@ def _session(pid: int) -> int | None:
 
 
 def me() -> tuple[int, str]:
-    """This process's id and start."""
+    """Return this process's id and start time."""
     return os.getpid(), start_time(os.getpid()) or ""
 
 
 def _started_by_ps(pid: int) -> str | None:
-    """Where there is no /proc (macOS)."""
+    """Return a process's start time from `ps`, where there is no /proc (macOS)."""
     answer = subprocess.run(
         ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     ).stdout.split(None, 1)
@@ -76,7 +80,7 @@ def _started_by_ps(pid: int) -> str | None:
 
 
 class Member:
-    """A process of a group: its id, its parent's, and its command line in one string."""
+    """A process of a group: its id, its parent's id, and its command line in one string."""
 
     __slots__ = ("command", "parent", "pid")
 
@@ -85,7 +89,7 @@ class Member:
 
 
 def members(group: int) -> list[Member]:
-    """The living processes of a process group."""
+    """Return the living processes of a process group."""
     if not Path("/proc/self/stat").exists():
         lines = subprocess.run(
             ["ps", "-A", "-o", "pid=,ppid=,pgid=,args="],
@@ -107,6 +111,7 @@ def members(group: int) -> list[Member]:
 
 
 def _member(entry: Path, group: int) -> Member | None:
+    """Return the process of an entry of /proc if it lives and belongs to the group."""
     try:
         fields = (
             (entry / "stat")

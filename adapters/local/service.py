@@ -1,4 +1,7 @@
-"""Run `endpoints/service.py`: by this module's name systemd units start what keeps an endpoint up."""
+"""Entry point of an endpoint's service, under the name that systemd units run.
+
+The code is endpoints/service.py.
+"""
 
 from __future__ import annotations
 

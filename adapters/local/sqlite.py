@@ -1,5 +1,6 @@
-"""The databases of a home for adapter classes that are called from many threads: a connection a
-thread, explicit write transactions.
+"""Databases of a home, for classes that are used from many threads.
+
+Each thread has its connection, and write transactions are explicit.
 """
 
 from __future__ import annotations
@@ -23,11 +24,10 @@ _FRESH = 1.0
 
 @final
 class Database:
-    """One connection for each thread of each process (a connection must not cross a fork); `schema`
-    is applied to every one.
+    """One connection for each thread of each process, as a connection must not cross a fork.
 
-    `synced` False: a commit outlives its process, and a loss of power only once another one is
-    synced.
+    `schema` is applied to each. With `synced=False` a commit outlives its process at once, and a
+    loss of power only once another one is synced.
     """
 
     def __init__(
@@ -43,19 +43,20 @@ class Database:
 
     @property
     def connection(self) -> sqlite3.Connection:
+        """This thread's connection, opened when it is first used."""
         cached: tuple[int, sqlite3.Connection | None] = getattr(self._local, "cached", (0, None))
         pid, connection = cached
         if connection is None or pid != os.getpid():
             return self._open()
         if isinstance(connection, Snapshot) and time.monotonic() - self._local.opened > _FRESH:
             with self._lock:
-                self._all.remove(
-                    (pid, connection)
-                )  # and not closed: somebody may read it to its end
+                # and not closed: somebody may read it to its end
+                self._all.remove((pid, connection))
             return self._open()
         return connection
 
     def _open(self) -> sqlite3.Connection:
+        """Open a connection for this thread."""
         with translated(f"opening {home(self._target) / self._file}"):
             connection = database(home(self._target), self._file, snapshot=True)
             prepare(connection, self._schema)
@@ -69,11 +70,15 @@ class Database:
 
     @contextmanager
     def transaction(self, what: str) -> Iterator[sqlite3.Connection]:
-        """BEGIN IMMEDIATE ... COMMIT: the one writer of the file; all or nothing."""
+        """Run the block in a write transaction, all or nothing.
+
+        `what` begins its error messages.
+        """
         with translated(what), transaction(self.connection) as connection:
             yield connection
 
     def close(self) -> None:
+        """Close this process's connections."""
         with self._lock:
             connections, self._all = self._all, []
         for pid, connection in connections:

@@ -1,4 +1,7 @@
-"""Run `endpoints/supervisor.py`: by this module's name watchers of an earlier release start the supervisor."""
+"""Entry point of an endpoint's supervisor, under the name that watchers of every release run.
+
+The code is endpoints/supervisor.py.
+"""
 
 from __future__ import annotations
 

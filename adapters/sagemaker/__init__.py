@@ -1,6 +1,6 @@
-"""Amazon SageMaker, and what it stands on:
+"""Amazon SageMaker, with S3, Glue, Athena, Kinesis, Firehose, CloudWatch and DynamoDB.
 
-S3, Glue, Athena, Kinesis, Firehose, CloudWatch, DynamoDB. boto3 comes with the first port.
+boto3 is imported with the first port.
 """
 
 from __future__ import annotations

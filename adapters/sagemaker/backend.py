@@ -1,6 +1,6 @@
-"""What answers at an offline target's URL, and which operations of this adapter it lacks.
+"""Identification of the server at an offline target's URL, and of the operations that it lacks.
 
-Our stack is asked only who it is.
+Our own stack is only asked who it is.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _UNKNOWN_OPERATION = re.compile(rb"\b(UnknownOperation(Exception)?|InvalidAction
 
 
 def server(url: str) -> str:
-    """What answers at `url`: our stack, LocalStack, a moto server or an unknown server.
+    """Return who answers at `url`: our stack, LocalStack, a moto server or an unknown server.
 
-    Each is known by a page that only it has.
+    Each is recognized by a page that only it has.
     """
     if "pid" in _document(url, "_stack/health"):
         return OURS
@@ -54,9 +54,12 @@ def server(url: str) -> str:
 
 
 def description(url: str, client: Callable[[str], Any]) -> str:
-    """One line on a server that is not ours, with the operations that it lacks; "" for our stack.
+    """Return a line about a server that is not our stack, with the operations that it lacks.
 
-    Unavailable when nothing answers.
+    It is "" for our stack.
+
+    Raises:
+        Unavailable: Nothing answers.
     """
     name = server(url)
     if name == OURS:
@@ -68,6 +71,7 @@ def description(url: str, client: Callable[[str], Any]) -> str:
 
 
 def _is_there(client: Any, operation: str) -> bool:
+    """Return whether the server has an operation; a refusal shows that it has it."""
     from botocore import xform_name
     from botocore.parsers import ResponseParserError
 
@@ -84,8 +88,9 @@ def _is_there(client: Any, operation: str) -> bool:
 
 
 def refuse_what_is_not_there(url: str, session: Any) -> None:
-    """Let every client of a botocore session raise Unsupported, without trying again, where the
-    server at `url` has no such operation.
+    """Make all clients of a botocore session raise Unsupported where the server lacks an operation.
+
+    The call is not repeated.
     """
 
     def refuse(
@@ -102,6 +107,7 @@ def refuse_what_is_not_there(url: str, session: Any) -> None:
 
 
 def _absent(operations: list[str]) -> str:
+    """Return a clause that names missing operations."""
     return (
         f"{', '.join(operations)} {'is' if len(operations) == 1 else 'are'} not there; see "
         "localstack/docs/other-servers.md"
@@ -109,6 +115,7 @@ def _absent(operations: list[str]) -> str:
 
 
 def _not_there(status: int, body: bytes) -> bool:
+    """Return whether an answer says that the server has no such operation."""
     return (
         status == 501
         or (status in {400, 404} and bool(_UNKNOWN_OPERATION.search(body)))
@@ -117,11 +124,12 @@ def _not_there(status: int, body: bytes) -> bool:
 
 
 def _html(body: object) -> bool:
-    """By its text: moto gives text/html as the type of JSON, too."""
+    """Return whether a body is HTML, by its text: moto gives text/html as the type of JSON, too."""
     return isinstance(body, bytes) and b"<html" in body[:200].lower()
 
 
 def _document(url: str, path: str) -> dict[str, Any]:
+    """Return the JSON object at `path`, or an empty one."""
     try:
         document = json.loads(_page(url, path))
     except ValueError:
@@ -130,7 +138,11 @@ def _document(url: str, path: str) -> dict[str, Any]:
 
 
 def _page(url: str, path: str) -> bytes:
-    """The page at `path`; empty where the server has none. Unavailable when nothing answers."""
+    """Return the page at `path`, empty if the server has none.
+
+    Raises:
+        Unavailable: Nothing answers.
+    """
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/{path}", timeout=10) as answer:  # noqa: S310  profiles.yaml takes http(s) only
             page: bytes = answer.read()

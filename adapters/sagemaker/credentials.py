@@ -1,6 +1,6 @@
-"""What was looked for when there are no AWS credentials: environment, profile, SSO session.
+"""An explanation of missing AWS credentials: environment, profile and SSO session.
 
-Read from files; nothing is called.
+It is read from files; nothing is called.
 """
 
 from __future__ import annotations
@@ -38,9 +38,7 @@ class Sso(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def explained(target: str) -> Iterator[None]:
-    """Botocore's ways of saying that there are no credentials, as one Denied that says what was
-    looked for.
-    """
+    """Turn botocore's errors about missing credentials into one Denied that says what was tried."""
     from botocore import exceptions as aws
 
     try:
@@ -54,16 +52,22 @@ def explained(target: str) -> Iterator[None]:
     ) as error:
         raise none(target, why=str(error)) from error
     except (aws.SSOError, aws.TokenRetrievalError) as error:  # a login that has run out
-        asked = isinstance(
-            error, aws.TokenRetrievalError
-        )  # of AWS's login service, to make the login last longer
-        raise none(target, why=str(error), called=asked) from error
+        # of AWS's login service, to make the login last longer
+        was_called = isinstance(error, aws.TokenRetrievalError)
+        raise none(target, why=str(error), called=was_called) from error
 
 
 def none(
     target: str, *, why: str = "", called: bool = False, now: datetime | None = None
 ) -> IsthmusError:
-    """The error: what was looked for, what to do, and that nothing was called."""
+    """Return the error for missing credentials: what was tried, and what to do.
+
+    Args:
+        target: The target's name.
+        why: botocore's own words, added as a note.
+        called: Whether AWS was called before the error.
+        now: The time, for how long ago a login expired.
+    """
     config = _config()
     name = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE") or "default"
     sso = session_of(config, name, Path.home() / _CACHE)
@@ -87,7 +91,7 @@ def none(
 
 
 def environment(environ: Mapping[str, str]) -> str:
-    """What the environment's two variables are."""
+    """Return a clause on the environment's two variables."""
     have = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if environ.get(name)]
     if len(have) == 1:
         return f"{have[0]} alone"
@@ -95,7 +99,7 @@ def environment(environ: Mapping[str, str]) -> str:
 
 
 def profile(config: Mapping[str, Any], name: str) -> str:
-    """Whether a profile of ~/.aws/config or ~/.aws/credentials has something to log in with."""
+    """Return a clause on whether a profile in ~/.aws has anything to log in with."""
     if name not in config.get("profiles", {}):
         return "none" if name == "default" else "is not in ~/.aws"
     settings = config["profiles"][name]
@@ -103,7 +107,7 @@ def profile(config: Mapping[str, Any], name: str) -> str:
 
 
 def session_of(config: Mapping[str, Any], name: str, cache: Path) -> Sso | None:
-    """The profile's SSO session, else the only one (the first) of ~/.aws/config."""
+    """Return the profile's SSO session, else the first one of ~/.aws/config, or None."""
     sessions = config.get("sso_sessions", {})
     own = config.get("profiles", {}).get(name, {}).get("sso_session")
     chosen = own or next(iter(sessions), None)
@@ -111,6 +115,7 @@ def session_of(config: Mapping[str, Any], name: str, cache: Path) -> Sso | None:
 
 
 def _expires(cache: Path, session: str) -> datetime | None:
+    """Return when a session's cached login expires; None if there is none."""
     file = cache / f"{hashlib.sha1(session.encode()).hexdigest()}.json"  # noqa: S324  the AWS CLI's own name for it
     try:
         moment = datetime.fromisoformat(json.loads(file.read_text(encoding="utf-8"))["expiresAt"])
@@ -120,6 +125,7 @@ def _expires(cache: Path, session: str) -> datetime | None:
 
 
 def _login(sso: Sso | None, now: datetime | None) -> str:
+    """Return a clause on the state of an SSO session."""
     if sso is None:
         return "none"
     if sso.expires is None:
@@ -133,6 +139,7 @@ def _login(sso: Sso | None, now: datetime | None) -> str:
 
 
 def _ago(passed: timedelta) -> str:
+    """Return a time span in words."""
     for unit, length in (
         ("day", timedelta(days=1)),
         ("hour", timedelta(hours=1)),
@@ -144,9 +151,7 @@ def _ago(passed: timedelta) -> str:
 
 
 def _config() -> Mapping[str, Any]:
-    """~/.aws/config and ~/.aws/credentials as botocore reads them; nothing when they cannot be
-    read.
-    """
+    """Return ~/.aws/config and ~/.aws/credentials as botocore reads them; empty if it cannot."""
     import botocore.session
     from botocore.exceptions import BotoCoreError
 

@@ -1,8 +1,7 @@
-"""AWS's errors as Isthmus's: one table, most specific first.
+"""AWS's errors as Isthmus's, by one table with the most specific first.
 
-SageMaker says most things with ValidationException, so messages count too.
-
-The texts are those of the documentation and of botocore's models; none was seen on an account yet.
+SageMaker says most things with ValidationException, so messages count too. The texts are those of
+the documentation and of botocore's models; none was seen on an account yet.
 """
 
 from __future__ import annotations
@@ -133,11 +132,10 @@ _UNSURE = re.compile(
 
 @contextmanager
 def translated(what: str, *, effect: bool = False) -> Iterator[None]:
-    """AWS's errors as ours, prefixed with what was being done.
+    """Turn AWS's errors into ours, prefixed with `what` was being done.
 
-    `effect`: a lost reply may hide that it happened (OutcomeUnknown).
-
-    Others pass untouched: they are our mistakes.
+    With `effect`, an error after which the call may have happened becomes OutcomeUnknown. Errors
+    that are not AWS's pass untouched: they are our mistakes.
     """
     from botocore import exceptions as aws
     from botocore.parsers import ResponseParserError
@@ -174,6 +172,7 @@ def translated(what: str, *, effect: bool = False) -> Iterator[None]:
 
 
 def _lost_reply(error: Exception, what: str, *, effect: bool) -> IsthmusError:
+    """Return the error for a reply that was lost."""
     if effect:
         return OutcomeUnknown(
             f"{what}: the reply was lost ({error}): it may have happened",
@@ -183,7 +182,7 @@ def _lost_reply(error: Exception, what: str, *, effect: bool) -> IsthmusError:
 
 
 def _no_answer(error: Exception, what: str, *, effect: bool) -> IsthmusError:
-    """Of a page for people, or other text that no AWS service would have sent."""
+    """Return the error for an answer that no AWS service would send, such as a page for people."""
     words = str(error).partition("\n")[0].partition(". Further retries")[0]
     text = f"{what}: the answer is none of AWS's ({words})"
     if effect:
@@ -192,7 +191,7 @@ def _no_answer(error: Exception, what: str, *, effect: bool) -> IsthmusError:
 
 
 def from_client(error: Any, what: str, *, effect: bool = False) -> IsthmusError:
-    """One ClientError as ours, by the table."""
+    """Return a ClientError as ours, by the table."""
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
     details = error.response.get("Error", {})
     code, message = str(details.get("Code", "")), str(details.get("Message", ""))
@@ -220,14 +219,16 @@ def from_client(error: Any, what: str, *, effect: bool = False) -> IsthmusError:
 
 
 def _html_page(status: int, code: str, response: Any) -> bool:
-    """Whether the answer was a page for people, in which botocore read no code: a server without
-    the operation, or a proxy, says that.
+    """Return whether the answer was an HTML page, from a server without the operation or a proxy.
+
+    botocore then reads no code from it.
     """
     kind = str(response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("content-type", ""))
     return status >= 500 and code == str(status) and kind.startswith("text/html")
 
 
 def _entry(code: str, message: str) -> tuple[type[IsthmusError], str | None] | None:
+    """Return the error and the remedy that the table has for a code and a message, or None."""
     for codes, words, kind, remedy in _TABLE:
         if re.fullmatch(codes, code) and (not words or re.search(words, message)):
             return kind, remedy

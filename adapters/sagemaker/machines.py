@@ -1,4 +1,4 @@
-"""What a profile says of machines, the image and a job's environment; and its defaults. Pure."""
+"""A profile's machines, image and job environment, with defaults. Pure."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ IMAGE = "isthmus"  # offline: what the local stack is told that our image is
 
 
 def serving_machine(profile: Profile, variant: VariantSpec) -> str:
+    """Return the instance type that serves a variant."""
     return variant.machine or _serving(profile).get("instance") or DEFAULT
 
 
 def serving_counts(profile: Profile, variant: VariantSpec) -> tuple[int, int]:
-    """The fewest and the most instances. A variant that says nothing takes the profile's count."""
+    """Return a variant's fewest and most instances; by default the profile's count for both."""
     count = int(_serving(profile).get("count") or 1)
     return variant.instances or (count, count)
 
 
 def job_machine(profile: Profile) -> str:
-    """Of a step that names none."""
+    """Return the instance type for steps that name none."""
     return str(profile.options.get("machine") or DEFAULT)
 
 
 def image(profile: Profile) -> str:
-    """The image of jobs, and of versions registered without one.
+    """Return the image of jobs, and of versions registered without one.
 
-    Invalid when an account's profile has none.
+    Raises:
+        Invalid: The profile of an account has none.
     """
     if uri := profile.options.get("image"):
         return str(uri)
@@ -43,11 +45,10 @@ def image(profile: Profile) -> str:
 
 
 def job_environment(profile: Profile, region: str) -> dict[str, str]:
-    """What a job needs before it can read run.json: the region, and offline the way to the local
-    stack.
+    """Return the variables that a job needs before it can read run.json.
 
-    Its role gives the credentials, on an account and offline. What is here must be enough for
-    `targets.blobs_for(run_uri)`.
+    They are the region and, offline, the way to the local stack. The job's role gives it
+    credentials. They must be enough for `targets.blobs_for(run_uri)`.
     """
     environment = {"AWS_DEFAULT_REGION": region}
     if url := profile.options.get("endpoint_url"):
@@ -56,5 +57,6 @@ def job_environment(profile: Profile, region: str) -> dict[str, str]:
 
 
 def _serving(profile: Profile) -> dict[str, Any]:
+    """Return the profile's `serving` settings."""
     serving = profile.options.get("serving")
     return serving if isinstance(serving, dict) else {}

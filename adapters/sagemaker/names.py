@@ -1,8 +1,8 @@
-"""Names and tags of what this adapter makes. Pure.
+"""Names and tags of the AWS resources that this adapter makes. Pure.
 
 Endpoints, their variants, models and pipelines take `-` for `_`; streams and feature groups keep
-`_`. Tables and views need no prefix: every project has a Glue database of its own. What carries a
-tag carries all three, from the creating call on.
+`_`. Tables and views need no prefix: every project has a Glue database of its own. A tagged
+resource carries all three tags from the call that makes it.
 """
 
 from __future__ import annotations
@@ -20,34 +20,36 @@ _NEUTRAL = re.compile(NAME)
 
 
 def dashed(project: str, *names: str) -> str:
-    """`<project>-<name>...` of endpoints, models and pipelines, whose ids refuse `_`.
+    """Return `<project>-<name>...` for endpoints, models and pipelines, whose ids refuse `_`.
 
-    Reversible, as no neutral name has a `-`.
+    It can be reversed, as no neutral name has a `-`.
     """
     return "-".join(part.replace("_", "-") for part in (project, *names))
 
 
 def variant(name: str) -> str:
-    """A variant of ours as SageMaker calls it.
+    """Return SageMaker's name for a variant of ours.
 
-    `neutral` of project.names is the way back, also for what others named: Variant-A.
+    `neutral` of project.names is the way back, also for names that others gave, such as Variant-A.
     """
     return name.replace("_", "-")
 
 
 def underscored(project: str, name: str) -> str:
-    """`<project>-<name>` of streams and feature groups, which keep `_`: the first `-` ends the
-    project.
+    """Return `<project>-<name>` for streams and feature groups, which keep `_`.
+
+    The first `-` ends the project.
     """
     return f"{project}-{name}"
 
 
 def database(project: str) -> str:
-    """The Glue database of a project, unless the profile names another."""
+    """Return a project's Glue database, unless the profile names another."""
     return f"isthmus_{project}"
 
 
 def check(what: str, name: str) -> None:
+    """Raise Invalid if the name is not neutral."""
     if not _NEUTRAL.fullmatch(name):
         raise Invalid(
             f"{name!r} is not a {what} name",
@@ -56,10 +58,10 @@ def check(what: str, name: str) -> None:
 
 
 def tags(project: str, kind: str, name: str) -> list[dict[str, str]]:
-    """As most services take them: a list of Key and Value."""
+    """Return a resource's tags as most services take them: a list of Key and Value."""
     return [{"Key": key, "Value": value} for key, value in tag_map(project, kind, name).items()]
 
 
 def tag_map(project: str, kind: str, name: str) -> dict[str, str]:
-    """The same as Kinesis and Glue take them."""
+    """Return a resource's tags as Kinesis and Glue take them: a mapping."""
     return {PROJECT_TAG: project, KIND_TAG: kind, NAME_TAG: name}

@@ -1,4 +1,4 @@
-"""SageMaker's keys of profiles.yaml."""
+"""Keys of profiles.yaml that SageMaker takes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""BatchGetRecord's answer read by msgspec: botocore walks each of its values in Python, which takes
-most of an online read.
+"""Fast parsing of BatchGetRecord's answers.
+
+botocore walks each value in Python, which would take most of an online read.
 """
 
 from __future__ import annotations
@@ -14,12 +15,10 @@ EVENT = "before-parse.sagemaker-featurestore-runtime.BatchGetRecord"
 def parse(
     response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
 ) -> None:
-    """A handler of EVENT: what it puts into the second is in the answer.
+    """Parse an answer with msgspec, as a handler of EVENT.
 
-    All of the members are texts, and lists of them.
-
-    An error's answer, and one that is no JSON object, are left to botocore, which says what is
-    wrong.
+    botocore puts what it finds in `customized_response_dict` into the answer. All members are texts
+    or lists of them. Errors, and answers that are no JSON object, are left to botocore.
     """
     if response_dict["status_code"] != 200:
         return

@@ -1,6 +1,4 @@
-"""One boto3 Session per Target, its two kinds of clients, the pinned account, and the one way in
-which an effect happens.
-"""
+"""One boto3 Session for each Target: its clients, its pinned account, and how calls are made."""
 
 from __future__ import annotations
 
@@ -31,7 +29,7 @@ _OFFLINE_ACCOUNT = "123456789012"
 
 @final
 class Aws:
-    """What the files of this adapter share for one Target."""
+    """The session that the files of this adapter share for one Target."""
 
     def __init__(self, target: Target) -> None:
         options = target.profile.options
@@ -62,11 +60,12 @@ class Aws:
 
     @property
     def offline(self) -> bool:
+        """Whether the target runs on a local stack."""
         return self.endpoint_url is not None
 
     @property
     def role(self) -> str:
-        """The role of jobs, endpoints and Firehose. Invalid when the profile has none."""
+        """The role of jobs, endpoints and Firehose; Invalid if the profile has none."""
         if role := self.profile.options.get("role"):
             return str(role)
         if self.offline:
@@ -84,11 +83,13 @@ class Aws:
         within: int = _ANSWER,
         region: str | None = None,
     ) -> Any:
-        """For reads and idempotent writes; `retrying=False`: for conditional writes and
-        invocations. Made once, for all threads.
+        """Return a service's client, made once for all threads.
 
-        `within`: seconds after which an attempt is given up, connecting included; `region`: another
-        one than the target's.
+        Args:
+            service: boto3's name of the service.
+            retrying: Whether the SDK repeats calls; False for conditional writes and invocations.
+            within: Seconds after which an attempt is given up, connecting included.
+            region: Another region than the target's.
         """
         if not self._admitted and service != "sts":
             self.admit()
@@ -103,9 +104,9 @@ class Aws:
             return client
 
     def close(self) -> None:
-        """Close the clients' connections, which would be open until memory is tidied.
+        """Close the clients' connections, which otherwise stay open until memory is tidied.
 
-        A client that is asked once more connects anew.
+        A client that is used again connects anew.
         """
         with self._lock:
             clients = list(self._clients.values())
@@ -114,8 +115,9 @@ class Aws:
 
     @contextmanager
     def mutating(self, operation: str, resource: str) -> Iterator[None]:
-        """An effect: only in the pinned account, in the call log, errors translated (a lost reply
-        is OutcomeUnknown).
+        """Run a call with an effect, only in the pinned account, noted in the call log.
+
+        Errors are translated; a lost reply is OutcomeUnknown.
         """
         if not self.calls.dry_run:
             self.pin()
@@ -127,6 +129,7 @@ class Aws:
 
     @contextmanager
     def reading(self, operation: str, resource: str) -> Iterator[None]:
+        """Run a call that only reads, noted in the call log, errors translated."""
         self.calls.reading(operation, resource)
         with (
             spans.span(operation, kind="CLIENT", resource=resource),
@@ -135,9 +138,10 @@ class Aws:
             yield
 
     def admit(self) -> None:
-        """Before the first call of all:
+        """Check the credentials before the first call of all.
 
-        Denied when there are no credentials (nothing is called then), or another account's.
+        Raises:
+            Denied: There are none, so nothing was called; or they are another account's.
         """
         if not self.offline:
             with credentials.explained(self.profile.name):
@@ -149,14 +153,14 @@ class Aws:
         self._admitted = True
 
     def account(self) -> str:
-        """The account of the credentials, asked once."""
+        """Return the account of the credentials, asked once."""
         if self._account is None:
             with self.reading("GetCallerIdentity", "account"):
                 self._account = str(self.client("sts").get_caller_identity()["Account"])
         return self._account
 
     def pin(self) -> None:
-        """Denied unless the credentials are of the profile's account.
+        """Raise Denied unless the credentials are of the profile's account.
 
         The local stack has one account, which stands for any.
         """
@@ -171,9 +175,9 @@ class Aws:
             )
 
     def s3(self, *, retrying: bool = True) -> Any:
-        """An S3 client.
+        """Return an S3 client.
 
-        On the local stack, which starts empty, the profile's bucket is made first.
+        A local stack starts empty, so there the profile's bucket is made first.
         """
         client = self.client("s3", retrying=retrying)
         if self.offline and not self._bucket_made:
@@ -197,25 +201,27 @@ class Aws:
         return client
 
     def key(self, *parts: str) -> str:
-        """An object's key below the project's root."""
+        """Return an object's key below the project's root."""
         return "/".join((self.prefix, *parts))
 
     def endpoint_name(self, endpoint: str) -> str:
-        """An endpoint's name at SageMaker."""
+        """Return an endpoint's name at SageMaker."""
         return self.adopted.get(endpoint) or names.dashed(self.project, endpoint)
 
     def tags(self, kind: str, name: str) -> list[dict[str, str]]:
+        """Return the tags of one of the project's resources."""
         return names.tags(self.project, kind, name)
 
 
-of = one_for_each(Aws)
+aws_of = one_for_each(Aws)
 
 
 def where(target: Target) -> str:
-    """What the first line of every command says of a target: account, region, bucket; offline, also
-    what answers instead of our stack.
+    """Return a target's account, region and bucket, as each command's first line says them.
+
+    Offline, it also says what answers instead of our stack.
     """
-    aws = of(target)
+    aws = aws_of(target)
     aws.admit()
     account = aws.profile.options.get("account") or (
         _OFFLINE_ACCOUNT if aws.offline else aws.account()
@@ -233,15 +239,18 @@ def where(target: Target) -> str:
 
 
 def native(target: Target) -> Any:
-    """`target.native`: the boto3 Session.
+    """Return `target.native`, the boto3 Session.
 
-    Its clients go where the target's go, the local stack included.
+    Its clients go where the target's go, to the local stack too.
     """
-    return of(target).boto3
+    return aws_of(target).boto3
 
 
 def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
-    """`s3://bucket[/prefix]` and the project as bucket and prefix: two projects may share a bucket."""
+    """Split `s3://bucket[/prefix]` and the project into bucket and prefix.
+
+    Two projects may share a bucket.
+    """
     text = str(bucket or "")
     if not text.startswith("s3://") or not text[5:].strip("/"):
         raise Invalid(
@@ -254,6 +263,7 @@ def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
 
 @cache
 def _config(*, retrying: bool, offline: bool, within: int) -> Any:
+    """Return botocore's settings for a kind of client."""
     from botocore.config import Config
 
     retries: dict[str, Any] = {"mode": "standard", "total_max_attempts": 5 if retrying else 1}
@@ -268,30 +278,31 @@ def _config(*, retrying: bool, offline: bool, within: int) -> Any:
 
 
 def _offline_keys(endpoint_url: str) -> dict[str, str | None]:
-    """A job's own, which the local stack gave it: what a job does is its role's doing.
+    """Return the credentials for a local stack.
 
-    Else the stack's, else those of the environment that
-    leads there. Another server takes any.
+    They are a job's own, which the stack gave it so that it acts as its role; else the stack's;
+    else those of the environment that leads to it. Another server takes any.
     """
-    here = (
+    own = (
         os.environ
         if os.environ.get("AWS_ENDPOINT_URL") == endpoint_url
         and os.environ.get("AWS_SECRET_ACCESS_KEY")
         else {}
     )
-    if not here.get("ISTHMUS_STACK_ROLE") and (pair := control.keys(endpoint_url).get("pair")):
+    if not own.get("ISTHMUS_STACK_ROLE") and (pair := control.keys(endpoint_url).get("pair")):
         return {
             "aws_access_key_id": pair["access_key"],
             "aws_secret_access_key": pair["secret_key"],
         }
     return {
-        "aws_access_key_id": here.get("AWS_ACCESS_KEY_ID", OFFLINE),
-        "aws_secret_access_key": here.get("AWS_SECRET_ACCESS_KEY", OFFLINE),
-        "aws_session_token": here.get("AWS_SESSION_TOKEN"),
+        "aws_access_key_id": own.get("AWS_ACCESS_KEY_ID", OFFLINE),
+        "aws_secret_access_key": own.get("AWS_SECRET_ACCESS_KEY", OFFLINE),
+        "aws_session_token": own.get("AWS_SESSION_TOKEN"),
     }
 
 
 def _session(stack: str | None, region: str | None) -> Any:
+    """Return a boto3 Session for AWS, or for the local stack at an address."""
     import boto3
     import botocore.session
 
@@ -303,8 +314,9 @@ def _session(stack: str | None, region: str | None) -> Any:
     led = partial(_address, stack=stack)
 
     class Offline(boto3.Session):  # type: ignore[misc]  # boto3 has no types
-        """Every client goes to the local stack, those that a library makes of this session
-        included, by AWS's own address, too.
+        """A Session all of whose clients go to the local stack.
+
+        That includes those that a library makes of it, by AWS's own addresses too.
         """
 
         def client(self, *args: Any, **more: Any) -> Any:
@@ -318,15 +330,19 @@ def _session(stack: str | None, region: str | None) -> Any:
     )
 
 
-def _address(asked: str | None, stack: str) -> str:
-    """Where a client goes: the sagemaker SDK asks STS by its regional address."""
-    host = urlsplit(asked or "").hostname or ""
-    return stack if not asked or host.endswith((".amazonaws.com", ".amazonaws.com.cn")) else asked
+def _address(requested: str | None, stack: str) -> str:
+    """Return where a client of an offline Session goes: AWS's own addresses become the stack's."""
+    host = urlsplit(requested or "").hostname or ""
+    return (
+        stack
+        if not requested or host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+        else requested
+    )
 
 
 @cache
 def _loader() -> Any:
-    """The services' models, read once a process: reading S3's takes longer than most calls."""
+    """Return the loader of the services' models, once a process: reading S3's takes long."""
     from botocore.loaders import create_loader
 
     return create_loader()

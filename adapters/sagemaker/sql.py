@@ -1,8 +1,7 @@
-"""The neutral subset in Athena's words (engine version 3, which follows Trino). Pure; no SDK.
+"""The neutral subset in Athena's SQL (engine version 3, which follows Trino). Pure; no SDK.
 
 Nobody has run these texts on an account yet (`known: docs`). Where the documents leave a doubt, the
-older or plainer form is written:
-windows inline, `a || b`, casts instead of implicit types.
+older or plainer form is written: windows inline, `a || b`, casts instead of implicit types.
 """
 
 from __future__ import annotations
@@ -167,8 +166,9 @@ _ALLOWED = nodes_of(FORMS)
 
 @lru_cache(maxsize=256)
 def check(sql: str) -> tuple[SqlProblem, ...]:
-    """What Athena cannot say as DuckDB does: first what no target can, else what is missing from
-    the list above or rounds otherwise.
+    """Return what Athena cannot say as DuckDB does.
+
+    First comes what no target can say; else what the list above lacks, or what rounds otherwise.
     """
     if neutral := check_neutral(sql):
         return neutral
@@ -177,7 +177,11 @@ def check(sql: str) -> tuple[SqlProblem, ...]:
 
 
 def render(sql: str) -> Rendered:
-    """Athena's text. A `$name` stays as it is: `bind` first. Invalid for what `check` refuses."""
+    """Return Athena's text. A `$name` stays as it is: call `bind` first.
+
+    Raises:
+        Invalid: `check` refuses the text.
+    """
     refuse(check(sql), "Athena")
     tree = parse(sql)
     write_windows_out(tree)
@@ -185,11 +189,17 @@ def render(sql: str) -> Rendered:
 
 
 def bind(sql: str, params: Params) -> str:
-    """The same neutral SQL with typed literals for its `$name`s, as Athena's own parameters are
-    untyped text. Then `render` it.
+    """Return the same neutral SQL with typed literals for its `$name`s. Then `render` it.
 
-    Takes bool, int, float, str, datetime (aware, or naive in UTC; milliseconds) and None. Invalid
-    for another type, a name without a value, or a value without a name.
+    Athena's own parameters are untyped text.
+
+    Args:
+        sql: Neutral SQL.
+        params: A bool, int, float, str, datetime (aware, or naive in UTC; milliseconds) or None by
+            name.
+
+    Raises:
+        Invalid: A value of another type, a name without a value, or a value without a name.
     """
     tree = parse(sql)
     names = {placeholder.name for placeholder in tree.find_all(exp.Placeholder)}
@@ -205,6 +215,7 @@ def bind(sql: str, params: Params) -> str:
 
 
 def _literal(name: str, value: object) -> exp.Expr:
+    """Return a parameter's value as a literal of its type."""
     if value is None:
         return exp.null()
     if isinstance(value, bool | str | int) or (isinstance(value, float) and math.isfinite(value)):
@@ -224,17 +235,19 @@ def _literal(name: str, value: object) -> exp.Expr:
 
 
 def _say(node: exp.Expr) -> exp.Expr:
-    """One node in Athena's words; sqlglot's own rendering does the rest."""
+    """Return a node in Athena's form; sqlglot's own rendering does the rest."""
     return _WORDS[type(node)](node) if type(node) in _WORDS else node
 
 
 def _number(node: exp.Expr) -> exp.Expr:
+    """Write 1.5 as 1.5E0, a DOUBLE."""
     if node.args["is_string"] or not re.fullmatch(r"\d*\.\d*", node.name):
         return node
     return exp.Literal(this=f"{node.name}E0", is_string=False)
 
 
 def _interval(node: exp.Expr) -> exp.Expr:
+    """Write an interval with its amount as text, weeks as days."""
     unit = unit_of(node)
     amount, unit = (
         (7 * int(node.this.name), "DAY") if unit == "WEEK" else (int(node.this.name), unit)
@@ -243,6 +256,7 @@ def _interval(node: exp.Expr) -> exp.Expr:
 
 
 def _cast(node: exp.Expr) -> exp.Expr:
+    """Write a timestamp's literal, and BIGINT for whole numbers."""
     kind = CASTS[node.args["to"].this]
     moment = (
         parse_timestamp(node.this.name)
@@ -255,6 +269,7 @@ def _cast(node: exp.Expr) -> exp.Expr:
 
 
 def _difference(node: exp.Expr) -> exp.Expr:
+    """Write a difference of times as DATE_DIFF in milliseconds."""
     return exp.Anonymous(
         this="DATE_DIFF",
         expressions=[exp.Literal.string("millisecond"), node.args["expression"], node.this],

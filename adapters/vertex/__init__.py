@@ -1,6 +1,6 @@
-"""Google Vertex AI, and Storage, BigQuery, Pub/Sub, Firestore, Monitoring, Logging.
+"""Google Vertex AI, with Storage, BigQuery, Pub/Sub, Firestore, Monitoring and Logging.
 
-Lazy: Google's clients come with the first port.
+Google's clients are imported with the first port.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""What answers at an offline target's URL. It is asked where its gRPC door is: a profile carries
-both addresses.
+"""Identification of the stack at an offline target's URL, and the address of its gRPC door.
+
+A profile carries both addresses.
 """
 
 from __future__ import annotations
@@ -16,25 +17,29 @@ _REMEDY = (
     "for a stack of the project's own, unset the variable that names this one, and take "
     "`offline:` out of profiles.yaml"
 )
-_direct = urllib.request.build_opener(
-    urllib.request.ProxyHandler({})
-)  # the door of a stack is no way to the stack itself
+# the door of a stack is no way to the stack itself
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def address(url: str) -> dict[str, str]:
-    """Where the stack at `url` takes gRPC, as a profile's options.
+    """Return where the stack at `url` takes gRPC, as a profile's options.
 
-    Unsupported for a server that is not ours: none has all services.
+    Raises:
+        Unsupported: The server is not our stack; no other has all services.
     """
     return {"grpc_address": str(_ask(url, "grpc_address"))}
 
 
 def account(url: str) -> str:
-    """The file with the key of the account of the stack at `url`. Unsupported, Unavailable."""
+    """Return the file with the key of the stack's account.
+
+    Raise Unsupported if it is not our stack.
+    """
     return str(_ask(url, "door")["GOOGLE_APPLICATION_CREDENTIALS"])
 
 
 def _ask(url: str, member: str) -> Any:
+    """Return a member of the stack's description of its environment."""
     try:
         with _direct.open(f"{url.rstrip('/')}/_stack/environment", timeout=_SECONDS) as answer:
             return json.loads(answer.read())[member]

@@ -1,5 +1,6 @@
-"""What was looked for when there are no Google credentials: environment, gcloud's login, the
-machine. Nothing of a project is called.
+"""An explanation of missing Google credentials: environment, gcloud's login, the machine.
+
+Nothing of a project is called.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ _FILE = "application_default_credentials.json"
 
 
 def default(target: str) -> tuple[Any, str | None]:
-    """The Application Default Credentials, and the project that they name.
+    """Return the Application Default Credentials and the project that they name.
 
-    Denied when there are none: what was looked for, what to do.
+    Raises:
+        Denied: There are none; the message says what was tried and what to do.
     """
     import google.auth
     from google.auth.exceptions import DefaultCredentialsError
@@ -31,7 +33,7 @@ def default(target: str) -> tuple[Any, str | None]:
 
 
 def none(target: str, *, why: str = "") -> IsthmusError:
-    """The error: what was looked for, what to do, and that nothing was called."""
+    """Return the error for missing credentials: what was tried, and what to do."""
     refusal = Denied(
         f"no Google credentials: environment {_environment()}; gcloud login {_login()}; this "
         "machine none",
@@ -45,6 +47,7 @@ def none(target: str, *, why: str = "") -> IsthmusError:
 
 
 def _environment() -> str:
+    """Return a clause on the environment's variable."""
     path = os.environ.get(_VARIABLE)
     if not path:
         return "none"
@@ -55,5 +58,6 @@ def _environment() -> str:
 
 
 def _login() -> str:
+    """Return a clause on gcloud's login."""
     folder = Path(os.environ.get("CLOUDSDK_CONFIG") or Path.home() / ".config" / "gcloud")
     return "is not usable" if (folder / _FILE).is_file() else "none"

@@ -1,7 +1,7 @@
-"""Google's errors as Isthmus's: one table by status. gRPC, GAPIC's REST, BigQuery and Storage raise
-different classes for the same status.
+"""Google's errors as Isthmus's, by one table of statuses.
 
-The statuses are those of google.rpc.Code; the texts were not seen on an account yet.
+gRPC, GAPIC's REST, BigQuery and Storage raise different classes for the same status. The statuses
+are those of google.rpc.Code; the texts were not seen on an account yet.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ _NOT_SENT = re.compile(
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What one of Google's errors says, whichever class carries it."""
+    """The content of one of Google's errors, whichever class carries it."""
 
     status: str  # NOT_FOUND
     message: str
@@ -106,11 +106,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def translated(what: str, *, effect: bool = False) -> Iterator[None]:
-    """Google's errors as ours, prefixed with what was being done.
+    """Turn Google's errors into ours, prefixed with `what` was being done.
 
-    `effect`: a lost reply may hide that it happened (OutcomeUnknown).
-
-    Others pass untouched: they are our mistakes.
+    With `effect`, an error after which the call may have happened becomes OutcomeUnknown. Errors
+    that are not Google's pass untouched: they are our mistakes.
     """
     try:
         yield
@@ -122,7 +121,7 @@ def translated(what: str, *, effect: bool = False) -> Iterator[None]:
 
 
 def from_google(error: BaseException, what: str, *, effect: bool = False) -> IsthmusError | None:
-    """One error of Google's clients as ours; None: it is not one of theirs."""
+    """Return an error of Google's clients as ours, or None if it is not one of theirs."""
     from google.api_core.exceptions import RetryError
 
     if isinstance(error, RetryError) and error.cause is not None:
@@ -133,6 +132,7 @@ def from_google(error: BaseException, what: str, *, effect: bool = False) -> Ist
 
 
 def _unanswered_error(error: BaseException, what: str, *, effect: bool) -> IsthmusError | None:
+    """Return an error that no service answered as ours, or None if it is not Google's."""
     from google.auth.exceptions import (
         DefaultCredentialsError,
         GoogleAuthError,
@@ -145,9 +145,8 @@ def _unanswered_error(error: BaseException, what: str, *, effect: bool) -> Isthm
     if isinstance(error, (TransportError, ConnectTimeout, ProxyError, SSLError)) or (
         isinstance(error, NoConnection) and _never_connected(error)
     ):
-        return Unavailable(
-            f"{what}: {error}", remedy="check the network, or the offline stack"
-        )  # nothing was sent
+        # nothing was sent
+        return Unavailable(f"{what}: {error}", remedy="check the network, or the offline stack")
     if isinstance(error, GoogleAuthError):
         alone = isinstance(error, (DefaultCredentialsError, RefreshError))
         return Denied(
@@ -161,7 +160,7 @@ def _unanswered_error(error: BaseException, what: str, *, effect: bool) -> Isthm
 
 
 def from_status(code: int, message: str, what: str) -> IsthmusError:
-    """The error that a finished operation holds (google.rpc.Status) as ours."""
+    """Return the error of a finished operation (google.rpc.Status) as ours."""
     import grpc
 
     name = next((status.name for status in grpc.StatusCode if status.value[0] == code), "UNKNOWN")
@@ -171,12 +170,12 @@ def from_status(code: int, message: str, what: str) -> IsthmusError:
 
 
 def transient(error: BaseException) -> bool:
-    """Whether the same call may succeed in a moment: the rule of the clients that retry."""
+    """Return whether the same call may succeed in a moment: the rule of the clients that retry."""
     return isinstance(from_google(error, ""), (Throttled, Unavailable))
 
 
 def answer_of(error: BaseException) -> Answer | None:
-    """What a service answered; None: the error is not a service's answer."""
+    """Return what a service answered, or None if the error is not a service's answer."""
     import grpc
     from google.api_core.exceptions import GoogleAPICallError
 
@@ -218,7 +217,7 @@ def answer_of(error: BaseException) -> Answer | None:
 
 
 def _enable(words: str, metadata: Mapping[str, str]) -> str:
-    """The command that enables the API that an answer names as disabled; "": it speaks of none.
+    """Return the command that enables the API that an answer calls disabled, or "".
 
     google.rpc.ErrorInfo has the reason SERVICE_DISABLED, `service` and `consumer`; BigQuery's and
     Storage's own form has the reason accessNotConfigured, and the API in the address that its
@@ -237,12 +236,13 @@ def _enable(words: str, metadata: Mapping[str, str]) -> str:
 
 
 def is_disabled(error: IsthmusError) -> bool:
-    """Whether it says that an API is not enabled in the project: so nothing of it is there."""
+    """Return whether an error says that an API is not enabled, so that nothing of it exists."""
     answer = None if error.__cause__ is None else answer_of(error.__cause__)
     return answer is not None and bool(answer.enable)
 
 
 def _status(error: Any) -> str:
+    """Return the status of an error of google.api_core."""
     if error.grpc_status_code is not None:
         return str(error.grpc_status_code.name)
     code = int(error.code or 0)
@@ -253,10 +253,12 @@ def _status(error: Any) -> str:
 
 
 def _of_http(code: int) -> str:
+    """Return the status for an HTTP code."""
     return _OF_HTTP.get(code, "UNAVAILABLE" if code >= 500 else "INVALID_ARGUMENT")
 
 
 def _by_table(answer: Answer, what: str, *, effect: bool) -> IsthmusError:
+    """Return the error that the table has for an answer."""
     text = (
         f"{what}: {answer.message or answer.status} ({' '.join((answer.status, *answer.reasons))})"
     )
@@ -282,8 +284,9 @@ def _by_table(answer: Answer, what: str, *, effect: bool) -> IsthmusError:
 
 
 def _cut(answer: Answer) -> bool:
-    """Whether gRPC itself says UNAVAILABLE, of a connection that ended under a call: a service that
-    says so has not acted.
+    """Return whether gRPC itself says UNAVAILABLE, of a connection that ended under a call.
+
+    A service that says so has not acted.
     """
     return bool(
         re.search(
@@ -296,6 +299,7 @@ def _cut(answer: Answer) -> bool:
 
 
 def _never_connected(error: BaseException) -> bool:
+    """Return whether a request never reached a server."""
     from urllib3.exceptions import MaxRetryError, NewConnectionError
 
     cause = error.args[0] if error.args else None
@@ -305,6 +309,7 @@ def _never_connected(error: BaseException) -> bool:
 
 
 def _lost_reply(error: BaseException, what: str, *, effect: bool) -> IsthmusError:
+    """Return the error for a reply that was lost."""
     if effect:
         return OutcomeUnknown(
             f"{what}: the reply was lost ({error}): it may have happened",

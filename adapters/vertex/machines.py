@@ -1,4 +1,4 @@
-"""What a profile says of machines, replicas and the image; and its defaults. Pure."""
+"""A profile's machines, replicas and image, with defaults. Pure."""
 
 from __future__ import annotations
 
@@ -27,23 +27,26 @@ IMAGE = "isthmus"  # offline: what the local stack is told that our image is
 
 
 def serving_machine(profile: Profile, variant: VariantSpec) -> str:
+    """Return the machine type that serves a variant."""
     return variant.machine or str(_serving(profile).get("machine") or DEFAULT)
 
 
 def serving_replicas(profile: Profile, variant: VariantSpec) -> tuple[int, int]:
-    """The fewest and the most replicas. A variant that says nothing takes the profile's."""
+    """Return a variant's fewest and most replicas; by default the profile's."""
     fewest, _, most = str(_serving(profile).get("replicas") or 1).partition("..")
     return variant.instances or (int(fewest), int(most or fewest))
 
 
 def job_machine(profile: Profile) -> str:
-    """Of a step that names none."""
+    """Return the machine type for steps that name none."""
     return str(profile.options.get("machine") or DEFAULT)
 
 
 def container_limits(machine: str) -> Resources:
-    """The processors and the memory of a machine type, which a pipeline's container asks for
-    instead of the type. Invalid.
+    """Return the processors and memory of a machine type, which a pipeline's container asks for.
+
+    Raises:
+        Invalid: The name does not tell the size.
     """
     shape = _SHAPE.fullmatch(machine)
     if shape is None:
@@ -56,10 +59,10 @@ def container_limits(machine: str) -> Resources:
 
 
 def job_environment(profile: Profile, project: str) -> dict[str, str]:
-    """What a job needs before it can read run.json: the project (a job's default credentials name
-    Google's own), offline the stack's URL.
+    """Return the variables that a job needs before it can read run.json.
 
-    What is here must be enough for `targets.blobs_for(run_uri)`.
+    They are the project (a job's default credentials name Google's own) and, offline, the stack's
+    URL. They must be enough for `targets.blobs_for(run_uri)`.
     """
     environment = {"GOOGLE_CLOUD_PROJECT": project}
     if url := profile.options.get("endpoint_url"):
@@ -68,9 +71,10 @@ def job_environment(profile: Profile, project: str) -> dict[str, str]:
 
 
 def image(profile: Profile) -> str:
-    """The image of jobs, and of versions registered without one.
+    """Return the image of jobs, and of versions registered without one.
 
-    Invalid when a project's profile has none.
+    Raises:
+        Invalid: The profile of a project has none.
     """
     if named := profile.options.get("image"):
         return str(named)
@@ -83,5 +87,6 @@ def image(profile: Profile) -> str:
 
 
 def _serving(profile: Profile) -> dict[str, Any]:
+    """Return the profile's `serving` settings."""
     serving: dict[str, Any] | None = profile.options.get("serving")
     return serving or {}

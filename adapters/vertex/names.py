@@ -1,4 +1,4 @@
-"""Names and labels of what this adapter makes. Pure.
+"""Names and labels of the Google resources that this adapter makes. Pure.
 
 Endpoints, models, pipelines, topics and subscriptions take `-` for `_`; tables, views and feature
 stores keep `_`. A label's value holds no more than small letters, digits, `-` and `_`, which a
@@ -20,12 +20,15 @@ _NEUTRAL = re.compile(NAME)
 
 
 def dashed(project: str, *names: str) -> str:
-    """`<project>-<name>...` of ids that refuse `_`. Reversible, as no neutral name has a `-`."""
+    """Return `<project>-<name>...` for ids that refuse `_`.
+
+    It can be reversed, as no neutral name has a `-`.
+    """
     return "-".join(part.replace("_", "-") for part in (project, *names))
 
 
 def endpoint_id(project: str, name: str, variant: str | None = None) -> str:
-    """Of an endpoint, or of the endpoint of its own that a variant of a sticky one has.
+    """Return the id of an endpoint, or of the one that a variant of a sticky endpoint has.
 
     No other id has two hyphens in a row.
     """
@@ -34,30 +37,31 @@ def endpoint_id(project: str, name: str, variant: str | None = None) -> str:
 
 
 def is_of_variant(endpoint: str) -> bool:
-    """Whether an id, or a resource's name, is that of a sticky endpoint's variant."""
+    """Return whether an id or a resource's name is that of a sticky endpoint's variant."""
     return "--" in endpoint.rpartition("/")[2]
 
 
 def dataset(project: str) -> str:
-    """The BigQuery dataset of a project, unless the profile names another."""
+    """Return a project's BigQuery dataset, unless the profile names another."""
     return f"isthmus_{project}"
 
 
 def database(project: str, endpoint: str) -> str:
-    """The Firestore database of an endpoint's counters: 54 characters at most, of 63.
+    """Return the Firestore database of an endpoint's counters: at most 54 of 63 characters.
 
-    It has no labels, so the name is reversible.
+    It has no labels, so the name can be reversed.
     """
     return "-".join(("isthmus", project.replace("_", "-"), "", endpoint.replace("_", "-")))
 
 
 def endpoint_of(project: str, database: str) -> str | None:
-    """The endpoint whose counters a database holds; None: it is not of this project."""
+    """Return the endpoint whose counters a database holds; None if it is not of this project."""
     prefix = f"isthmus-{project.replace('_', '-')}--"
     return database.removeprefix(prefix).replace("-", "_") if database.startswith(prefix) else None
 
 
 def check(what: str, name: str) -> None:
+    """Raise Invalid if the name is not neutral."""
     if not _NEUTRAL.fullmatch(name):
         raise Invalid(
             f"{name!r} is not a {what} name",
@@ -66,10 +70,10 @@ def check(what: str, name: str) -> None:
 
 
 def labels(project: str, kind: str, name: str) -> dict[str, str]:
-    """What carries a label carries all three, from the creating call on."""
+    """Return a resource's labels; it carries all three from the call that makes it."""
     return {PROJECT_LABEL: project, KIND_LABEL: kind, NAME_LABEL: name}
 
 
 def label_filter(project: str) -> str:
-    """The filter of a service's list: what carries the project's label."""
+    """Return the filter by which a service lists what carries the project's label."""
     return f"labels.{PROJECT_LABEL}={project}"

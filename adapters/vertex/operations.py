@@ -1,6 +1,4 @@
-"""Google's long-running operations: seen through their resource, waited for, and what their errors
-mean.
-"""
+"""Google's long-running operations: waiting for them, and their errors as ours."""
 
 from __future__ import annotations
 
@@ -25,11 +23,18 @@ def wait_until_done(
     deadline: timedelta = USUAL,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> Any:
-    """The operation at its end, good or bad.
+    """Return an operation at its end, good or bad.
 
-    `operation`: GAPIC's, or google.longrunning's message. Unavailable: it takes longer.
+    Args:
+        session: The session.
+        client: The client of the operation's service.
+        operation: GAPIC's operation, or google.longrunning's message.
+        what: A clause for messages.
+        deadline: How long to wait.
+        meanwhile: Called before each look.
 
-    `meanwhile` is called before each look.
+    Raises:
+        Unavailable: The operation takes longer.
     """
     name: str = getattr(operation, "operation", operation).name
 
@@ -38,7 +43,7 @@ def wait_until_done(
         with session.reading("GetOperation", name):
             return client.get_operation({"name": name})
 
-    return wait(look, lambda seen: seen.done, deadline=deadline, what=what)
+    return wait(look, lambda current: current.done, deadline=deadline, what=what)
 
 
 def wait_for_success(
@@ -50,7 +55,10 @@ def wait_for_success(
     deadline: timedelta = USUAL,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> Any:
-    """The same; its error is raised as ours."""
+    """Return an operation at its good end; raise its error as ours.
+
+    The arguments are those of `wait_until_done`.
+    """
     done = wait_until_done(
         session, client, operation, what=what, deadline=deadline, meanwhile=meanwhile
     )
@@ -60,15 +68,14 @@ def wait_for_success(
 
 
 def error_of(operation: Any, what: str) -> IsthmusError:
-    """What an operation that failed says. It is over: nothing of it is unknown."""
+    """Return the error of an operation that failed. It is over: nothing of it is unknown."""
     error = from_status(operation.error.code, operation.error.message, what)
-    return (
-        Invalid(error.message) if isinstance(error, Busy) else error
-    )  # a precondition of work that is over: waiting does not mend it
+    # a precondition of work that is over: waiting does not mend it
+    return Invalid(error.message) if isinstance(error, Busy) else error
 
 
-def of_resource(session: Session, client: Any, resource: str) -> list[Any]:
-    """All operations on a resource, in the order that the service gives."""
+def list_operations(session: Session, client: Any, resource: str) -> list[Any]:
+    """Return all operations on a resource, in the order that the service gives."""
     listed: list[Any] = []
     token = ""
     while True:

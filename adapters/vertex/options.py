@@ -1,4 +1,4 @@
-"""Vertex AI's keys of profiles.yaml."""
+"""Keys of profiles.yaml that Vertex AI takes."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ _ENDPOINT = Text(
 
 
 def _replicas(text: str) -> str:
+    """Check a number or a range of replicas."""
     if not re.fullmatch(_REPLICAS, text):
         raise Mistake(
             f"{text!r} is not a number of replicas", "write 1..3, the fewest and the most, or 2"
@@ -67,8 +68,8 @@ KEYS = {
     ),
     "endpoint": Key(
         shape=OneOf(words=("dedicated", "shared")),
-        description="dedicated: 10 MB a request and no quota of requests; shared: 1.5 MB and 30,000 "
-        "requests a minute.",
+        description="dedicated: 10 MB a request and no quota of requests; shared: 1.5 MB and "
+        "30,000 requests a minute.",
     ),
     "adopted": adopted(_ENDPOINT, "the id of Vertex AI's endpoint"),
     "budget": BUDGET,

@@ -1,4 +1,4 @@
-"""Which relation a name means, where BigQuery reads it otherwise than DuckDB. Pure."""
+"""The relation that a name means, where BigQuery reads it otherwise than DuckDB. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ALIAS = "isthmus_from_"
 
 
 def place(tree: exp.Expr, dataset: str) -> None:
-    """Name the dataset of what is no WITH of the query's own."""
+    """Add the dataset to each relation that is no WITH of the query's own."""
     for scope in traverse_scope(tree):
         for source in scope.sources.values():
             if isinstance(source, exp.Table):
@@ -19,8 +19,7 @@ def place(tree: exp.Expr, dataset: str) -> None:
 
 
 def tell_rows_from_columns(tree: exp.Expr) -> None:
-    """Give another alias to a relation whose name may be taken for a column's, or the other way
-    round.
+    """Give a relation another alias if its name may be taken for a column's, or the reverse.
 
     A column with the name of a relation is, to BigQuery, the relation's whole row. In a subquery
     `x.y` is the field y of its own column x before it is the column y of the relation x around it.
@@ -49,20 +48,20 @@ def tell_rows_from_columns(tree: exp.Expr) -> None:
 
 
 def _sources(scope: Scope) -> dict[str, exp.Expr]:
-    """What stands in a SELECT's FROM and JOINs, by the names that it has there."""
+    """Return the relations in a SELECT's FROM and JOINs, by the names that they have there."""
     sources: dict[str, exp.Expr] = {}
     for name, (node, _) in scope.selected_sources.items():
-        named = (
-            node if isinstance(node, exp.Table) else node.parent
-        )  # of a subquery sqlglot gives what is inside
+        # of a subquery sqlglot gives what is inside
+        named = node if isinstance(node, exp.Table) else node.parent
         if isinstance(named, exp.Table | exp.Subquery):
             sources[name] = named
     return sources
 
 
 def _alias(scope: Scope | None, name: str, renamed: Mapping[int, Mapping[str, str]]) -> str | None:
-    """The new alias of the relation that a qualified name means, here or around a subquery; None:
-    it keeps its own.
+    """Return the new alias of the relation that a qualified name means; None if it has none.
+
+    The relation may be one around the subquery.
     """
     while scope is not None:
         if name in {source.lower() for source in _sources(scope)}:

@@ -1,6 +1,4 @@
-"""Google's clients of one Target, with two behaviours of retry, its project and location, and the
-one way in which an effect happens.
-"""
+"""Google's clients of one Target: retries, project and location, and how calls are made."""
 
 from __future__ import annotations
 
@@ -80,7 +78,7 @@ class Ruled:
 
 @final
 class Session:
-    """What the files of this adapter share for one Target."""
+    """The session that the files of this adapter share for one Target."""
 
     def __init__(self, target: Target) -> None:
         options = target.profile.options
@@ -100,14 +98,12 @@ class Session:
 
     @property
     def offline(self) -> bool:
+        """Whether the target runs on a local stack."""
         return self.endpoint_url is not None
 
     @property
     def project(self) -> str:
-        """The Google Cloud project's id.
-
-        Invalid when neither the profile nor the credentials name one.
-        """
+        """The Google Cloud project's id; Invalid if neither profile nor credentials name one."""
         if named := self.profile.options.get("project"):
             return str(named)
         if self.offline:
@@ -121,6 +117,7 @@ class Session:
 
     @property
     def location(self) -> str:
+        """The location of the project's resources; Invalid if the profile has none."""
         if named := self.profile.options.get("location"):
             return str(named)
         if self.offline:
@@ -132,21 +129,21 @@ class Session:
 
     @property
     def parent(self) -> str:
-        """Under which Vertex AI keeps everything."""
+        """The resource below which Vertex AI keeps everything."""
         return f"projects/{self.project}/locations/{self.location}"
 
     @property
     def credentials(self) -> Any:
-        """Nobody's, offline. Denied when there are none."""
+        """The credentials, anonymous offline; Denied if there are none."""
         return self._credentials_and_project()[0]
 
     @property
     def service_account(self) -> str | None:
-        """The identity of jobs and endpoints; None: the project's default one."""
+        """The identity of jobs and endpoints, or None for the project's default one."""
         return self.profile.options.get("service_account")
 
     def __getattr__(self, name: str) -> Any:
-        """`session.endpoints`: the retrying client of a service."""
+        """Return the retrying client of a service, such as `session.endpoints`."""
         if name not in SERVICES:
             raise AttributeError(name)
         return self.client(name)
@@ -154,11 +151,13 @@ class Session:
     def client(
         self, service: str, *, retrying: bool = True, within: int = _ANSWER, host: str | None = None
     ) -> Any:
-        """One of SERVICES, for reads and idempotent writes; `retrying=False`: for conditional
-        writes and invocations.
+        """Return the client of one of SERVICES, made once for all threads.
 
-        Made once, for all threads. `within`: seconds after which a call is given up; `host`:
-        another one than the service's own.
+        Args:
+            service: Its name in SERVICES.
+            retrying: Whether calls are repeated; False for conditional writes and invocations.
+            within: Seconds after which a call is given up.
+            host: Another host than the service's own.
         """
         with self._lock:
             client = self._clients.get((service, retrying, within, host))
@@ -174,7 +173,7 @@ class Session:
 
     @property
     def bigquery(self) -> Any:
-        """google.cloud.bigquery's Client.
+        """The google.cloud.bigquery Client.
 
         Whether it repeats a call is that call's `retry` (session.retry(), None) and `job_retry`.
         """
@@ -184,7 +183,7 @@ class Session:
 
     @property
     def storage(self) -> Any:
-        """google.cloud.storage's Client.
+        """The google.cloud.storage Client.
 
         Every call is given its `retry`: session.retry(), or None.
         """
@@ -193,7 +192,7 @@ class Session:
         return self._handwritten("storage", Client)
 
     def http(self) -> Any:
-        """A new requests.Session under the target's identity, for one thread.
+        """Return a new requests.Session under the target's identity, for one thread.
 
         Offline no proxy of the environment stands between.
         """
@@ -204,7 +203,7 @@ class Session:
         return http
 
     def blobs(self) -> Any:
-        """The project's Bucket. On the local stack, which starts empty, it is made first."""
+        """Return the project's Bucket; on a local stack, which starts empty, make it first."""
         bucket = self.storage.bucket(self.bucket)
         if self.offline and not self._bucket_made:
             with suppress(AlreadyExists), translated(f"making bucket {self.bucket}"):
@@ -214,8 +213,9 @@ class Session:
 
     @contextmanager
     def mutating(self, operation: str, resource: str) -> Iterator[None]:
-        """An effect: in the call log, where a dry run stops; errors translated (a lost reply is
-        OutcomeUnknown).
+        """Run a call with an effect, noted in the call log, where a dry run stops.
+
+        Errors are translated; a lost reply is OutcomeUnknown.
         """
         with (
             self.calls.mutating(operation, resource),
@@ -225,6 +225,7 @@ class Session:
 
     @contextmanager
     def reading(self, operation: str, resource: str) -> Iterator[None]:
+        """Run a call that only reads, noted in the call log, errors translated."""
         self.calls.reading(operation, resource)
         with (
             spans.span(operation, kind="CLIENT", resource=resource),
@@ -233,21 +234,22 @@ class Session:
             yield
 
     def admit(self) -> None:
-        """Before the first line of a command:
+        """Check the credentials before a command's first line; Denied if there are none.
 
-        Denied when there are no credentials; nothing is called.
+        Nothing is called.
         """
         self._credentials_and_project()
 
     def labels(self, kind: str, name: str) -> dict[str, str]:
+        """Return the labels of one of the project's resources."""
         return names.labels(self.name, kind, name)
 
     def key(self, *parts: str) -> str:
-        """An object's name below the project's root."""
+        """Return an object's name below the project's root."""
         return "/".join((self.prefix, *parts))
 
     def _credentials_and_project(self) -> tuple[Any, str | None]:
-        """The credentials, and the project that they name."""
+        """Return the credentials and the project that they name."""
         with self._lock:
             if self._credentials is None:
                 self._credentials = (
@@ -258,6 +260,7 @@ class Session:
             return self._credentials
 
     def _open(self, service: str, host: str | None) -> Any:
+        """Make the client of a service."""
         entry = SERVICES[service]
         client: Any = getattr(import_module(entry.module), entry.client)
         if self.endpoint_url is not None:
@@ -276,6 +279,7 @@ class Session:
         )
 
     def _handwritten(self, service: str, client: Any, **more: Any) -> Any:
+        """Return a client that Google wrote by hand, made once."""
         with self._lock:
             opened = self._clients.get((service, True, 0, None))
             if opened is None:
@@ -291,14 +295,12 @@ class Session:
             return opened
 
 
-of = one_for_each(Session)
+session_of = one_for_each(Session)
 
 
 def where(target: Target) -> str:
-    """What the first line of every command says of a target: project, location, offline or not,
-    bucket.
-    """
-    session = of(target)
+    """Return a target's project, location and bucket, as each command's first line says them."""
+    session = session_of(target)
     session.admit()
     offline = "  offline" if session.offline else ""
     return (
@@ -308,22 +310,23 @@ def where(target: Target) -> str:
 
 
 def native(target: Target) -> Any:
-    """`target.native`: the Session, whose attributes are Google's clients: bigquery, storage,
-    endpoints.
-    """
-    return of(target)
+    """Return `target.native`, the Session, whose attributes are Google's clients."""
+    return session_of(target)
 
 
 @cache
 def retry() -> Any:
-    """For reads and idempotent writes: what is transient is asked again for a while."""
+    """Return the rule of retry for reads and idempotent writes: transient errors, for a while."""
     from google.api_core.retry import Retry
 
     return Retry(predicate=transient, initial=0.1, maximum=5.0, multiplier=2.0, timeout=_PATIENCE)
 
 
 def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
-    """`gs://bucket[/prefix]` and the project as bucket and prefix: two projects may share a bucket."""
+    """Split `gs://bucket[/prefix]` and the project into bucket and prefix.
+
+    Two projects may share a bucket.
+    """
     text = str(bucket or "")
     if not text.startswith("gs://") or not text[5:].strip("/"):
         raise Invalid(
@@ -336,7 +339,7 @@ def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
 
 @cache
 def _channel(address: str) -> Any:
-    """One to a local stack, for all of its services. No proxy stands between."""
+    """Return the channel to a local stack for all of its services. No proxy stands between."""
     import grpc
 
     sizes = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))

@@ -1,13 +1,4 @@
-"""The neutral subset in BigQuery's words (GoogleSQL). Pure; no SDK.
-
-Nobody has run these texts on an account yet (`known: docs`); GoogleSQL's analyzer takes them, and
-its reference implementation gives DuckDB's rows (tests/adapters/sql). Timestamps are BigQuery's
-TIMESTAMP, which is UTC. What differs
-from DuckDB is said in other words:
-RANGE takes numbers only; nulls sort first, and a window's ORDER BY has no NULLS LAST; a / 0 is an
-error, and so are ln(0), sqrt(-1), exp(1000) and power(0, -1); a column with the name of a relation
-is the relation's whole row.
-"""
+"""The neutral subset in BigQuery's SQL (GoogleSQL). Pure; no SDK."""
 
 from __future__ import annotations
 
@@ -69,8 +60,8 @@ FORMS = (
     ),
     Form(
         nodes=(exp.Window, exp.WindowSpec),
-        rendering="named windows written out; RANGE INTERVAL as ORDER BY UNIX_MILLIS(t) RANGE BETWEEN "
-        "604800000 PRECEDING AND CURRENT ROW",
+        rendering="named windows written out; RANGE INTERVAL as ORDER BY UNIX_MILLIS(t) RANGE "
+        "BETWEEN 604800000 PRECEDING AND CURRENT ROW",
         page=f"{_CALLS}#def_window_frame",
     ),
     Form(
@@ -151,8 +142,8 @@ FORMS = (
     ),
     Form(
         nodes=(exp.Ln, exp.Exp, exp.Sqrt, exp.Pow),
-        rendering="inside CASE or SAFE: inf, -inf or nan as DuckDB says, where BigQuery's own is an "
-        "error",
+        rendering="inside CASE or SAFE: inf, -inf or nan as DuckDB says, where BigQuery's own is "
+        "an error",
         page=_MATH,
     ),
     Form(
@@ -177,8 +168,9 @@ _ALLOWED = nodes_of(FORMS)
 
 @lru_cache(maxsize=256)
 def check(sql: str) -> tuple[SqlProblem, ...]:
-    """What BigQuery cannot say as DuckDB does: first what no target can, else what is missing from
-    the list above or its own rules.
+    """Return what BigQuery cannot say as DuckDB does.
+
+    First comes what no target can say; else what the list above lacks, or its own rules.
     """
     if neutral := check_neutral(sql):
         return neutral
@@ -187,9 +179,10 @@ def check(sql: str) -> tuple[SqlProblem, ...]:
 
 
 def render(sql: str, dataset: str = "") -> Rendered:
-    """BigQuery's text, with `@name` parameters and the relations in a dataset.
+    """Return BigQuery's text, with `@name` parameters and the relations in a dataset.
 
-    Invalid for what `check` refuses.
+    Raises:
+        Invalid: `check` refuses the text.
     """
     refuse(check(sql), "BigQuery")
     tree = parse(sql)
@@ -208,6 +201,7 @@ def render(sql: str, dataset: str = "") -> Rendered:
 
 
 def _joins(tree: exp.Expr) -> Iterator[SqlProblem]:
+    """Yield a problem for each LEFT JOIN without an equality of both sides."""
     for join in tree.find_all(exp.Join):
         if str(join.args.get("side") or "").upper() == "LEFT" and not any(
             map(_equality, _conjuncts(join.args["on"]))
@@ -221,6 +215,7 @@ def _joins(tree: exp.Expr) -> Iterator[SqlProblem]:
 
 
 def _conjuncts(condition: exp.Expr) -> Iterator[exp.Expr]:
+    """Yield the conditions that AND joins."""
     if isinstance(condition, exp.And):
         yield from _conjuncts(condition.left)
         yield from _conjuncts(condition.right)
@@ -231,7 +226,7 @@ def _conjuncts(condition: exp.Expr) -> Iterator[exp.Expr]:
 
 
 def _equality(condition: exp.Expr) -> bool:
-    """a.x = b.x. Names without a relation get the benefit of the doubt."""
+    """Return whether a condition is a.x = b.x; names without a relation pass."""
     if not isinstance(condition, exp.EQ):
         return False
     sides = [
@@ -242,11 +237,12 @@ def _equality(condition: exp.Expr) -> bool:
 
 
 def _distances(spec: exp.Expr) -> tuple[str, ...]:
+    """Return the bounds of a frame that are intervals."""
     return tuple(part for part in ("start", "end") if isinstance(spec.args.get(part), exp.Interval))
 
 
 def _window(window: exp.Window) -> None:
-    """Say the order and the frame of a window in numbers, and nulls' place by a key of their own."""
+    """Write the order and frame of a window in numbers, and nulls' place by a key of its own."""
     order, spec = window.args.get("order"), window.args.get("spec")
     if order is None:
         return
@@ -280,11 +276,12 @@ def _window(window: exp.Window) -> None:
 
 
 def _say(node: exp.Expr) -> exp.Expr:
-    """One node in BigQuery's words; sqlglot's own rendering does the rest."""
+    """Return a node in BigQuery's form; sqlglot's own rendering does the rest."""
     return _WORDS[type(node)](node) if type(node) in _WORDS else node
 
 
 def _sum(node: exp.Expr) -> exp.Expr:
+    """Write a sum with an interval as TIMESTAMP_ADD or TIMESTAMP_SUB."""
     if not isinstance(node.args["expression"], exp.Interval):
         return node
     name = "TIMESTAMP_ADD" if isinstance(node, exp.Add) else "TIMESTAMP_SUB"
@@ -292,6 +289,7 @@ def _sum(node: exp.Expr) -> exp.Expr:
 
 
 def _ratio(node: exp.Expr) -> exp.Expr:
+    """Write a division as IEEE_DIVIDE, unless by a literal that is not 0."""
     divisor = node.args["expression"]
     if isinstance(divisor, exp.Literal) and float(divisor.name):
         return node
@@ -299,6 +297,7 @@ def _ratio(node: exp.Expr) -> exp.Expr:
 
 
 def _difference(node: exp.Expr) -> exp.Expr:
+    """Write a difference of times as TIMESTAMP_DIFF in milliseconds."""
     return exp.Anonymous(
         this="TIMESTAMP_DIFF",
         expressions=[node.this, node.args["expression"], exp.var("MILLISECOND")],
@@ -306,10 +305,12 @@ def _difference(node: exp.Expr) -> exp.Expr:
 
 
 def _bare(node: exp.Expr) -> exp.Expr:
+    """Return a node without its parentheses."""
     return node.this if isinstance(node, exp.Paren) else node
 
 
 def _number(interval: exp.Interval) -> exp.Interval:
+    """Write an interval with a number, weeks as days."""
     weeks = unit_of(interval) == "WEEK"
     amount = int(interval.this.name) * (7 if weeks else 1)
     return exp.Interval(
@@ -318,6 +319,7 @@ def _number(interval: exp.Interval) -> exp.Interval:
 
 
 def _cast(node: exp.Expr) -> exp.Expr:
+    """Write a timestamp's literal, and BigQuery's type of timestamps."""
     if CASTS[node.args["to"].this] != "timestamp":
         return node
     moment = parse_timestamp(node.this.name) if isinstance(node.this, exp.Literal) else None
@@ -328,11 +330,12 @@ def _cast(node: exp.Expr) -> exp.Expr:
 
 @cache
 def _template(text: str) -> exp.Expr:
+    """Return a template of BigQuery's SQL as a tree."""
     return sqlglot.parse_one(text, read="bigquery")
 
 
 def _within_domain(node: exp.Expr) -> exp.Expr:
-    """The function with what DuckDB says outside of its domain, where BigQuery's own is an error."""
+    """Return a function with DuckDB's results outside of its domain, where BigQuery's fails."""
     values: dict[str, Any] = {"x": node.this, "y": node.args.get("expression")}
     tree = _template(_DOMAINS[type(node)]).copy()
     for column in list(tree.find_all(exp.Column)):

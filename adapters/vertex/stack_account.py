@@ -1,5 +1,6 @@
-"""Whose calls a local stack takes: on Linux it sees whose process asks; elsewhere a token of its
-own account tells it.
+"""The identity of calls to a local stack.
+
+On Linux the stack sees whose process calls; elsewhere a token of its own account tells it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 def credentials(url: str) -> Any:
-    """Nobody's, where the stack needs none. Denied: its account's key is another user's file."""
+    """Return the credentials for a stack, anonymous where it needs none.
+
+    Raises:
+        Denied: The key of its account is another user's file.
+    """
     if sys.platform == "linux":
         from google.auth.credentials import AnonymousCredentials
 
@@ -30,20 +35,20 @@ def credentials(url: str) -> Any:
         ) from error
 
 
-def with_token(channel: Any, of: Any) -> Any:
-    """A channel whose calls bring a token of the credentials; of nobody's none."""
+def with_token(channel: Any, credentials: Any) -> Any:
+    """Return a channel whose calls bring a token of the credentials, unless they are anonymous."""
     from google.auth.credentials import AnonymousCredentials
 
-    if isinstance(of, AnonymousCredentials):
+    if isinstance(credentials, AnonymousCredentials):
         return channel
     import grpc
     from google.auth.transport.requests import Request
 
     transport = Request()
 
-    def asked(continuation: Any, client_call_details: Any, request: Any) -> Any:
+    def with_headers(continuation: Any, client_call_details: Any, request: Any) -> Any:
         headers: dict[str, str] = {}
-        of.before_request(transport, "POST", "", headers)
+        credentials.before_request(transport, "POST", "", headers)
         metadata = [
             *(client_call_details.metadata or ()),
             *((name.lower(), value) for name, value in headers.items()),
@@ -54,11 +59,11 @@ def with_token(channel: Any, of: Any) -> Any:
         def intercept_unary_unary(
             self, continuation: Any, client_call_details: Any, request: Any
         ) -> Any:
-            return asked(continuation, client_call_details, request)
+            return with_headers(continuation, client_call_details, request)
 
         def intercept_unary_stream(
             self, continuation: Any, client_call_details: Any, request: Any
         ) -> Any:
-            return asked(continuation, client_call_details, request)
+            return with_headers(continuation, client_call_details, request)
 
     return grpc.intercept_channel(channel, Bearer())

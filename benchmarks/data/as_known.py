@@ -1,8 +1,8 @@
-"""The as-known check: what it costs beside materialize, and the share of peeks that its three
-moments find, by how far they look ahead.
+"""Measure the as-known check: its cost beside materialize, and the share of peeks that it finds.
 
-`python -m benchmarks.data.as_known [--draws N]`: draws of the three moments, each by a seed of its own.
-Over the example's log.
+The share is that of its three moments, by how far a peek looks ahead, over the example's log.
+`python -m benchmarks.data.as_known [--draws N]`: draws of the three moments, each by a seed of its
+own.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ def main() -> None:
 
 
 def cost(parent: Path) -> None:
-    """Wall and CPU of the check beside a first materialize of the same view, whose own check is
-    taken out of it.
+    """Print wall and CPU of the check beside a first materialize of the same view.
+
+    The materialize's own check is taken out of it.
     """
     import pyarrow as pa
 
@@ -122,7 +123,7 @@ def shares_found(parent: Path, draws: int) -> None:
 
 
 def timed(call: Callable[[], object]) -> tuple[float, float]:
-    """Wall and CPU seconds of one call."""
+    """Return wall and CPU seconds of one call."""
     started, cpu = time.perf_counter(), time.process_time()
     call()
     return time.perf_counter() - started, time.process_time() - cpu

@@ -1,8 +1,7 @@
-"""Events per CPU second through `ingest` beside other ways to read and check the same log; and the
-memory that logs of all sizes take.
+"""Measure events per CPU second through `ingest` beside other ways to read and check the same log.
 
-`python -m benchmarks.data.ingestion 1000000 2000000` measures the memory of other sizes. 20 million
-events take some ten minutes of CPU.
+Measure also the memory that logs of all sizes take. `python -m benchmarks.data.ingestion 1000000
+2000000` measures that of other sizes. 20 million events take some ten minutes of CPU.
 """
 
 from __future__ import annotations
@@ -144,7 +143,7 @@ def rates() -> None:
 
 
 def memory(sizes: Sequence[int]) -> None:
-    """Each measurement in a process of its own."""
+    """Measure memory at each size in a process of its own."""
     for events in sizes:
         with tempfile.TemporaryDirectory(prefix="isthmus-bench-") as name:
             folder, path = Path(name), _log(Path(name, "impressions.jsonl"), events)

@@ -1,7 +1,7 @@
-"""Online reads of 1 and 50 keys beside raw sqlite3 that builds the same rows. Goal: 1.5x at p50.
+"""Measure online reads of 1 and 50 keys beside raw sqlite3 that builds the same rows.
 
-`--feast-python PATH` (a Python with Feast 0.67) adds Feast's SQLite store, measured in its own
-process.
+The goal is 1.5x at p50. `--feast-python PATH` (a Python with Feast 0.67) adds Feast's SQLite store,
+measured in its own process.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def shown(
 
 
 def filled(home: str):
-    """A view of int, float and string, materialized through the ports."""
+    """Materialize a view of int, float and string through the ports."""
     import pyarrow as pa
 
     from isthmus.adapters import targets
@@ -114,8 +114,9 @@ def filled(home: str):
 
 
 class RawStore:
-    """What one would write by hand: one table, one SELECT, a dict a row with its time as a
-    datetime.
+    """The store that one would write by hand: one table, one SELECT, a dict for each row.
+
+    A row's time is a datetime.
     """
 
     def __init__(self, path: Path) -> None:
@@ -142,12 +143,12 @@ class RawStore:
         )
         rows = {
             key: {
-                "feature_timestamp": EPOCH + timedelta(milliseconds=at),
+                "feature_timestamp": EPOCH + timedelta(milliseconds=timestamp_ms),
                 "clicks": clicks,
                 "rate": rate,
                 "place": place,
             }
-            for key, at, clicks, rate, place in self.db.execute(sql, keys)
+            for key, timestamp_ms, clicks, rate, place in self.db.execute(sql, keys)
         }
         return [rows.get(key) for key in keys]
 

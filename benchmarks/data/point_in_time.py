@@ -1,10 +1,11 @@
-"""The point-in-time join: 1,000,000 rows x 3 views of 1,000,000 rows beside hand-written DuckDB
-ASOF joins over the same Parquet files; 50,000 rows x 1,800 beside pandas.merge_asof and, in an
-environment of its own, Feast's two local stores.
+"""Measure the point-in-time join beside hand-written DuckDB ASOF joins, pandas and Feast.
 
-`python -m benchmarks.data.point_in_time [--rows N] [--feast-python /path/to/venv/bin/python]` (`uv pip
-install "feast[duckdb]==0.67.*"`).
-Every join here has the same answer for the first view's first feature, which is checked.
+1,000,000 rows x 3 views of 1,000,000 rows stand beside ASOF joins over the same Parquet files;
+50,000 rows x 1,800 beside pandas.merge_asof and, in an environment of its own, Feast's two local
+stores. Every join has the same answer for the first view's first feature, which is checked.
+
+`python -m benchmarks.data.point_in_time [--rows N] [--feast-python /path/to/venv/bin/python]`,
+where `uv pip install "feast[duckdb]==0.67.*"` has been run.
 """
 
 from __future__ import annotations
@@ -103,11 +104,11 @@ def small(folder: Path, feast_python: str | None) -> None:
         "pandas.merge_asof (known time and ttl)": (best(pandas), int(pandas().notna().sum())),
         "isthmus": (
             best(lambda: join(target, [view(0, unique=True, steady=True)])),
-            known(join(target, [view(0)])),
+            features_found(join(target, [view(0)])),
         ),
         "isthmus, portable SQL (what a cloud runs)": (
             best(lambda: join(target, [view(0, unique=True)], "portable")),
-            known(join(target, [view(0)], "portable")),
+            features_found(join(target, [view(0)], "portable")),
         ),
     }
     if feast_python:
@@ -131,9 +132,7 @@ def small(folder: Path, feast_python: str | None) -> None:
 
 
 def world(folder: Path, *, spine: int, history: int, views: int, keys: int) -> object:
-    """A local target with the tables, by its own `append`, and the same rows as plain Parquet
-    files.
-    """
+    """Make a local target with the tables, and the same rows as Parquet files."""
     import duckdb
     import pyarrow.parquet as pq
 
@@ -216,7 +215,7 @@ def join(target: object, views: list[object], rendering: str | None = None) -> o
 
 
 def hand_written(folder: Path) -> object:
-    """DuckDB over the very files of the warehouse, set as one would set it for this."""
+    """Open DuckDB over the very files of the warehouse, set as one would set it for this."""
     import duckdb
 
     engine = duckdb.connect(config={"preserve_insertion_order": "false"})
@@ -250,14 +249,14 @@ def checksum(table: object) -> tuple[int, float]:
 
     return (
         table.num_rows,
-        known(table),
+        features_found(table),
         pc.sum(
             pc.multiply(pc.fill_null(table["a_0"], 0.0), table["row_id"].cast("float64"))
         ).as_py(),
     )
 
 
-def known(table: object) -> int:
+def features_found(table: object) -> int:
     return table.num_rows - table["a_0"].null_count
 
 
@@ -296,7 +295,7 @@ print(json.dumps([min(seen), int(found["a_0"].notna().sum()), len(found)]))
 
 
 def feast(folder: Path, python: str, store: str) -> tuple[float, int]:
-    """Seconds and rows found.
+    """Return Feast's seconds and the number of rows that it finds.
 
     Feast joins on event time alone, so it finds rows that were not known yet: its count is the
     higher one.

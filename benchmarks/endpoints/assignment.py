@@ -1,10 +1,8 @@
-"""What the decision of a unit's arms costs:
+"""Measure what the decision of a unit's arms costs, and how even its hashes are.
 
-CPU of one with two holdouts and one run, beside one of its hashes; and how even
-and independent the hashes are.
-
-For units of three shapes and 60 salts: units by bucket, and the tenths of each two salts beside
-each other, by chi-square. `--units N` of a shape, default 1,000,000: some two minutes.
+The cost is CPU of a decision with two holdouts and one run, beside one of its hashes. For units of
+three shapes and 60 salts, chi-square tests judge units by bucket, and the tenths of each two salts
+beside each other. `--units N` of a shape, default 1,000,000: some two minutes.
 """
 
 from __future__ import annotations
@@ -48,8 +46,11 @@ def evenness(name: str, units: list[str]) -> None:
         np.array([bucket("arm", f"run_{salt}.1", unit) for unit in units], dtype=np.int16)
         for salt in range(SALTS)
     ]
-    even = [float(stats.chisquare(np.bincount(of, minlength=BUCKETS)).pvalue) for of in buckets]
-    tenths = [of // (BUCKETS // TENTHS) for of in buckets]
+    even = [
+        float(stats.chisquare(np.bincount(unit_buckets, minlength=BUCKETS)).pvalue)
+        for unit_buckets in buckets
+    ]
+    tenths = [unit_buckets // (BUCKETS // TENTHS) for unit_buckets in buckets]
     pairs = [_independent(*pair) for pair in itertools.combinations(tenths, 2)]
     lines = [
         Line(

@@ -1,10 +1,9 @@
-"""One call of the local endpoint beside a bare Starlette app with the same model.
+"""Measure one call of the local endpoint beside a bare Starlette app with the same model.
 
-`python -m benchmarks.endpoints.endpoint_call [--calls N]`
-
-Both serve the same predictor to the same client over kept connections, asked in blocks in turns, so
-that the machine's other work meets all: the ratio is the median of the rounds'. Then the split of N
-calls at 90/10, within 3 sigma.
+`python -m benchmarks.endpoints.endpoint_call [--calls N]`. Both serve the same predictor to the
+same client over kept connections, asked in blocks in turns, so that the machine's other work meets
+all: the ratio is the median of the rounds'. Then the split of N calls at 90/10 must be within 3
+sigma.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from pathlib import Path
 
 from benchmarks.measure import SMALL, scaled
 from isthmus.adapters import targets
-from isthmus.adapters.local.endpoints.http import Client
+from isthmus.adapters.local.endpoints.client import Client
 from isthmus.errors import Unavailable
 from isthmus.target import Profile
 from isthmus.tests.conformance.toy_models import (
@@ -60,7 +59,7 @@ BLOCK = 50  # calls of one in its turn
 
 
 def turns(callers, calls):
-    """ms of one caller, by name: a list a round."""
+    """Return the milliseconds of one caller's calls, by name: a list for each round."""
     for call in callers.values():
         for _ in range(scaled(200, 1)):
             call()
@@ -78,7 +77,7 @@ def timed(call):
 
 
 def rate(call, calls):
-    """Calls/s of four."""
+    """Return the calls per second of four callers."""
     began = time.perf_counter()
     with ThreadPoolExecutor(4) as pool:
         for done in [pool.submit(lambda: [call() for _ in range(calls // 4)]) for _ in range(4)]:
@@ -160,9 +159,9 @@ def main():
         )
         sigma = (calls * 0.9 * 0.1) ** 0.5
         off = (counts["challenger"] - calls * 0.1) / sigma
-        seen = f"{counts['champion']:,} / {counts['challenger']:,}"
+        counted = f"{counts['champion']:,} / {counts['challenger']:,}"
         print(
-            f"split of {calls:,} calls at 90/10: {seen}   {off:+.2f} sigma   ready in {ready:.1f} s"
+            f"split of {calls:,} calls at 90/10: {counted}   {off:+.2f} sigma   ready in {ready:.1f} s"
         )
         within = ratios["endpoint (router)"] <= 2 and abs(off) <= 3
         print("within 2x at p50 and 3 sigma" if within else "NOT within 2x at p50 and 3 sigma")

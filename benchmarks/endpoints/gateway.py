@@ -1,11 +1,11 @@
-"""What a ranking costs beside the call of the endpoint that it makes: p50, the process's own CPU,
-memory after many. `--requests N`
+"""Measure what a ranking costs beside the call of the endpoint that it makes.
 
-One process, one request after the other, measured in turns, so that the machine's other work meets
-all. 20 candidates, 3 places, features of two views, exposures on; also with two layers that have a
-run each, then with four rules, too, then with a cap per unit beside them; what four threads count
-at once; an assignment and OpenFeature's flags. The memory is that of a process of its own that has
-ranked N times (default 100,000).
+`--requests N`. The figures are p50, the process's own CPU, and memory after many. One process asks
+one request after the other, measured in turns, so that the machine's other work meets all. There
+are 20 candidates, 3 places, features of two views, exposures on; also two layers that have a run
+each, then four rules, too, then a cap per unit beside them; what four threads count at once; an
+assignment and OpenFeature's flags. The memory is that of a process of its own that has ranked N
+times (default 100,000).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 import msgspec
 
 import isthmus
-from isthmus.adapters.local.endpoints.http import Client
+from isthmus.adapters.local.endpoints.client import Client
 from isthmus.endpoints.deploy.deploy import deploy
 from isthmus.endpoints.gateway.decide.live_document import LIVE, Live, LiveArm, LiveLayer, LiveRun
 from isthmus.endpoints.gateway.decide.live_reader import LiveReader
@@ -83,12 +83,12 @@ def main() -> None:
 
 def in_process(project: isthmus.Project) -> None:
     chance = random.Random(0)
-    wanted = [request(chance, number) for number in range(512)]
+    requests = [request(chance, number) for number in range(512)]
     with_exposures, without = (
         Gateway(project, "ranker"),
         Gateway(project, "ranker", emit=lambda _stream, _rows: ()),
     )
-    document = Versioned(value=msgspec.json.encode(two_layers()), token="t", written=NOW)
+    document = Versioned(value=msgspec.json.encode(two_layers()), token="t", written_at=NOW)
     tested = Gateway(project, "ranker", live=LiveReader(lambda: document))
     project.target.counters.apply("ranker")
     others = [with_rules(project.folder, rules) for rules in (RULES, RULES + CAP)]
@@ -101,11 +101,11 @@ def in_process(project: isthmus.Project) -> None:
             "EndpointHost.invoke": lambda n: project.target.endpoints.invoke(
                 "ranker", body, variant=None, request_id=f"b-{n}"
             ),
-            "Gateway.rank, exposures to nowhere": lambda n: without.rank(wanted[n % 512]),
-            "Gateway.rank": lambda n: with_exposures.rank(wanted[n % 512]),
-            TESTED: lambda n: tested.rank(wanted[n % 512]),
-            RULED: lambda n: ruled.rank(wanted[n % 512]),
-            CAPPED: lambda n: capped.rank(wanted[n % 512]),
+            "Gateway.rank, exposures to nowhere": lambda n: without.rank(requests[n % 512]),
+            "Gateway.rank": lambda n: with_exposures.rank(requests[n % 512]),
+            TESTED: lambda n: tested.rank(requests[n % 512]),
+            RULED: lambda n: ruled.rank(requests[n % 512]),
+            CAPPED: lambda n: capped.rank(requests[n % 512]),
             "Gateway.assign, 2 layers": lambda n: tested.assign({"visitor_id": f"v{n % 512}"}),
             "Gateway.evaluate, 2 layers": lambda n: tested.evaluate(f"v{n % 512}", {}),
         }
@@ -130,7 +130,7 @@ def in_process(project: isthmus.Project) -> None:
 
 
 def at_once(project: isthmus.Project) -> None:
-    """Threads that count for one unit: how long, and that nothing is lost."""
+    """Measure threads that count for one unit: how long they take, and that nothing is lost."""
     counters, until = project.target.counters, project.wall() + timedelta(hours=25)
 
     def add(thread: int) -> None:
@@ -156,15 +156,15 @@ def at_once(project: isthmus.Project) -> None:
 
 
 def with_rules(folder: Path, rules: str) -> isthmus.Project:
-    """The same store and endpoint, described with rules."""
+    """Open the project of the same store and endpoint, with rules."""
     (folder / "ruled.yaml").write_text((folder / "project.yaml").read_text().rstrip() + rules)
     return isthmus.open(folder / "ruled.yaml")
 
 
 def over_http(project: isthmus.Project, folder: Path) -> None:
-    """`isthmus gateway` in a process of its own, asked by the client that also asks the endpoint."""
+    """Measure `isthmus gateway` in a process of its own, by the client that asks the endpoint."""
     chance = random.Random(0)
-    wanted = [json.dumps(request(chance, number)).encode() for number in range(512)]
+    requests = [json.dumps(request(chance, number)).encode() for number in range(512)]
     body = instances(project)
     command = [sys.executable, "-m", "isthmus", "gateway", "--port", "0", "--json"]
     server = subprocess.Popen(
@@ -191,7 +191,7 @@ def over_http(project: isthmus.Project, folder: Path) -> None:
                 invoke: lambda n: project.target.endpoints.invoke(
                     "ranker", body, variant=None, request_id=f"b-{n}"
                 ),
-                "POST /rank": lambda n: post("/rank", wanted[n % 512]),
+                "POST /rank": lambda n: post("/rank", requests[n % 512]),
                 "POST /assign": lambda n: post(
                     "/assign", json.dumps({"visitor_id": f"v{n % 512}"}).encode()
                 ),
@@ -219,7 +219,7 @@ def over_http(project: isthmus.Project, folder: Path) -> None:
 
 
 def two_layers() -> Live:
-    """In each a run with every unit, one of them over the variants."""
+    """Return two layers with a run of every unit each, one of them over the variants."""
     arms = {
         "home": (LiveArm("control", 5_000), LiveArm("treatment", 10_000, {"blend": 0.7})),
         "search": (
@@ -233,12 +233,12 @@ def two_layers() -> Live:
             experiment=name,
             layer=name,
             ranges=((0, 9_999),),
-            arms=of,
+            arms=run_arms,
             holdout=500,
             salt=f"{name}.1",
             started=NOW,
         )
-        for name, of in arms.items()
+        for name, run_arms in arms.items()
     ]
     layers = {name: LiveLayer(endpoint="ranker", salt=name, holdout=200) for name in arms}
     return Live(version=1, written=NOW, layers=layers, runs=tuple(runs))
@@ -252,11 +252,11 @@ def answers(client: Client) -> bool:
 
 
 def turns(calls: dict[str, Callable[[int], Any]]) -> dict[str, tuple[float, float]]:
-    """p50 in ms and seconds of this process's CPU a call, in turns of 100 calls each."""
+    """Return p50 in ms and CPU seconds of this process a call, in turns of 100 calls each."""
     for call in calls.values():
         for number in range(scaled(100, 1)):
             call(number)
-    seen: dict[str, list[float]] = {name: [] for name in calls}
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
     cpu = dict.fromkeys(calls, 0.0)
     for turn in range(CALLS // 100):
         for name, call in calls.items():
@@ -264,12 +264,12 @@ def turns(calls: dict[str, Callable[[int], Any]]) -> dict[str, tuple[float, floa
             for number in range(100):
                 began = time.perf_counter()
                 call(100 * turn + number)
-                seen[name].append(time.perf_counter() - began)
+                seconds[name].append(time.perf_counter() - began)
             time.sleep(0.05)  # what was left to a thread is its own cost
             cpu[name] += time.process_time() - began_cpu
     return {
         name: (1000 * statistics.median(times), cpu[name] / len(times))
-        for name, times in seen.items()
+        for name, times in seconds.items()
     }
 
 
@@ -283,7 +283,7 @@ def request(chance: random.Random, number: int) -> dict[str, Any]:
 
 
 def instances(project: isthmus.Project) -> list[dict[str, Any]]:
-    """The rows that the gateway would send: what the call alone costs."""
+    """Return the rows that the gateway would send, to measure the call alone."""
     inputs = union(
         [manifest_of(project, "ranker", 1), manifest_of(project, "ranker", 2)], view_keys(project)
     )
@@ -327,7 +327,7 @@ def memory(folder: Path, requests: int) -> None:
 
 
 def filled(folder: Path) -> Path:
-    """The small project of the endpoints' tests, with more items."""
+    """Make the small project of the endpoints' tests, with more items."""
     mini.write(folder)
     impressions = [
         {

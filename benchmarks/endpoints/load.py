@@ -1,10 +1,9 @@
-"""The laptop's endpoint under load while its processes are killed.
+"""Put load on the laptop's endpoint while its processes are killed, and count what callers get.
 
-`make bench-load`, or `python -m benchmarks.endpoints.load [--seconds N]`
-
-Six threads ask; three cases, each counted from the callers' side: acknowledged (an answer that
-fits), failed (refused, or the model's error: nothing is in doubt), unknown (sent, and the answer
-was lost). The counts go into docs/promises.md. Times are printed, not asserted.
+`make bench-load`, or `python -m benchmarks.endpoints.load [--seconds N]`. Six threads ask; three
+cases, each counted from the callers' side: acknowledged (an answer that fits), failed (refused, or
+the model's error: nothing is in doubt), unknown (sent, and the answer was lost). The counts go into
+docs/promises.md. Times are printed, not asserted.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ BEGIN, END = "<!-- bench-load: begin -->\n", "<!-- bench-load: end -->"
 
 
 class Load:
-    """What the callers saw. `row` is asked of the endpoint at every call."""
+    """The callers' counts. `row` is asked of the endpoint at every call."""
 
     def __init__(self, target: Target, row: Callable[[int], dict[str, object]]) -> None:
         self.counts: Counter[str] = Counter()
@@ -123,7 +122,7 @@ def plain(number: int) -> dict[str, object]:
 
 
 def killed_variants(folder: Path, seconds: float) -> tuple[str, Load, int]:
-    """kill -9 of one of two processes of the variant, every tenth of the time."""
+    """Kill one of the variant's two processes by kill -9, every tenth of the time."""
     kills = 0
     with served(folder, instances=2) as (target, home), Load(target, plain) as load:
         for number in range(10):
@@ -157,7 +156,10 @@ def killed_supervisors(folder: Path, seconds: float) -> tuple[str, Load, int]:
 
 
 def hanging(folder: Path, seconds: float) -> tuple[str, Load, int]:
-    """A model that hangs at one request in a hundred, with 2 instances and a time-out of 2 s."""
+    """Ask a model that hangs at one request in a hundred.
+
+    It has 2 instances and a time-out of 2 s.
+    """
     with (
         served(folder, instances=2, timeout="2s") as (target, _),
         Load(
@@ -198,9 +200,9 @@ def main() -> int:
             not counts["wrong"] and not counts["failed"] and counts["unknown"] <= kills * THREADS
         )
     if not (options.print_only or SMALL):
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+        head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
         PAGE.write_text(
-            before + BEGIN + "\n".join(lines) + "\n" + END + rest.partition(END)[2],
+            head + BEGIN + "\n".join(lines) + "\n" + END + rest.partition(END)[2],
             encoding="utf-8",
         )
     print(

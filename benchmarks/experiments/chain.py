@@ -1,10 +1,9 @@
-"""An A/B test from start to close over HTTP on three targets, alike on all.
+"""Run an A/B test from start to close over HTTP on three targets, alike on all.
 
-`python -m benchmarks.experiments.chain [--requests N] [--target T]`
-
-Each target: start, requests from 4 threads to a gateway with two workers, ramp 20 -> 40 -> 100 %,
-stop --ship, close. A gateway goes by a change within 6 s; no request fails; assignments, canonical
-rows and results (to 9 digits) are the same. Exit code 1 where that is not so.
+`python -m benchmarks.experiments.chain [--requests N] [--target T]`. Each target: start, requests
+from 4 threads to a gateway with two workers, ramp 20 -> 40 -> 100 %, stop --ship, close. A gateway
+goes by a change within 6 s; no request fails; assignments, canonical rows and results (to 9 digits)
+are the same. The exit code is 1 where that is not so.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="chain")
     parser.add_argument("--requests", type=int, default=scaled(20_000, 100), help="to each target")
     parser.add_argument("--target", action="append", choices=TARGETS, help="repeatable")
-    asked = parser.parse_known_args()[0]
+    arguments = parser.parse_known_args()[0]
     chains = []
-    for target in asked.target or scaled(TARGETS, TARGETS[:1]):
+    for target in arguments.target or scaled(TARGETS, TARGETS[:1]):
         with tempfile.TemporaryDirectory(prefix="isthmus-bench-") as folder:
-            chains.append(played(Path(folder), target, asked.requests))
+            chains.append(played(Path(folder), target, arguments.requests))
         table(f"an A/B test over HTTP on {target}", lines(chains[-1]))
     problems = [problem for chain in chains for problem in wrong(chain, chains[0])]
     print(
@@ -75,11 +74,13 @@ def lines(chain: Chain) -> list[Line]:
 
 
 def effect(chain: Chain) -> str:
-    of = next(of for of in chain.results["effects"] if of["role"] == "decides")["relative"]
+    relative = next(
+        relative for relative in chain.results["effects"] if relative["role"] == "decides"
+    )["relative"]
     return (
         "too few units"
-        if of is None
-        else f"{_percent(of['value'])} ({_percent(of['low'])} .. {_percent(of['high'])})"
+        if relative is None
+        else f"{_percent(relative['value'])} ({_percent(relative['low'])} .. {_percent(relative['high'])})"
     )
 
 
@@ -97,8 +98,8 @@ def wrong(chain: Chain, first: Chain) -> list[str]:
     ]
     problems += [
         f"{name}: other {what} than on {first.target}"
-        for what, of in chain.canonical.items()
-        if of != first.canonical[what]
+        for what, rows in chain.canonical.items()
+        if rows != first.canonical[what]
     ]
     return problems + ([] if chain.audit.sound else [f"{name}: {chain.audit}"])
 

@@ -1,12 +1,9 @@
-"""What a run's one query costs beside one look, and its last stage beside a scan written by hand.
+"""Measure a run's one query beside one look, and its last stage beside a scan written by hand.
 
-CPU seconds of DuckDB, one thread.
-
-`python -m benchmarks.experiments.experiments [--exposures 10000000] [--rows 10000000]`. A unit has ten
-exposures in two weeks, and in a second log 200.
-Every day's look from the cells is compared with a query that asks for that day alone, the last
-stage with one by hand: equal, or the
-program ends with 1.
+The figures are CPU seconds of DuckDB with one thread. `python -m benchmarks.experiments.experiments
+[--exposures 10000000] [--rows 10000000]`. A unit has ten exposures in two weeks, and in a second
+log 200. Every day's look from the cells is compared with a query that asks for that day alone, the
+last stage with one by hand: equal, or the program ends with 1.
 """
 
 from __future__ import annotations
@@ -87,15 +84,15 @@ CREATE OR REPLACE TABLE assignments AS SELECT 'r.1' AS run, visitor_id AS unit,
     CASE WHEN hash(visitor_id) % 2 = 0 THEN 'control' ELSE 'treatment' END AS arm, 'split' AS reason, '' AS segment,
     min(event_timestamp) AS event_timestamp, min(dt) AS dt FROM ctr GROUP BY visitor_id, dt""")
     end = START + DAYS * timedelta(days=1)
-    asked = {
+    limits = {
         "run": "r.1",
         "since": "2026-10-01",
         "earliest": "2026-10-01",
         "until": end,
-    } | parameters([CTR], ARMS, known=end, shifts={})
-    answer, all_looks = measured(engine, cells_sql(SPEC, [CTR], unit="visitor_id", arms=2), asked)
+    } | parameters([CTR], ARMS, known_at=end, shifts={})
+    answer, all_looks = measured(engine, cells_sql(SPEC, [CTR], unit="visitor_id", arms=2), limits)
     _, trend = measured(
-        engine, cells_sql(SPEC, [CTR], unit="visitor_id", arms=2, daily=("ctr",)), asked
+        engine, cells_sql(SPEC, [CTR], unit="visitor_id", arms=2, daily=("ctr",)), limits
     )
     _, one_look = measured(engine, ONE_LOOK, {"until": end})
     cells = RunCells(
@@ -120,7 +117,7 @@ CREATE OR REPLACE TABLE assignments AS SELECT 'r.1' AS run, visitor_id AS unit,
 
 def same_look(engine, cells, ends):
     direct, _ = measured(engine, ONE_LOOK, {"until": ends})
-    sums = cells.at(CTR, ends, None)
+    sums = cells.sums_at(CTR, ends, None)
     return all(
         tuple(getattr(sums[row["arm"]], name) for name in ("units", "y", "d", "yy", "yd", "dd"))
         == tuple(int(row[name]) for name in ("units", "y", "d", "yy", "yd", "dd"))
@@ -129,20 +126,22 @@ def same_look(engine, cells, ends):
 
 
 def last_stage(engine, rows):
-    """Seven ratios of unit rows: the query's increments by cell, the same answer by hand, and plain
-    sums, which say one look.
+    """Measure the query's increments by cell for seven ratios of unit rows.
+
+    Beside it stand the same answer by hand, and plain sums, which say one look.
     """
     metrics = [
         Metric(
-            name=f"m{at}",
+            name=f"m{number}",
             kind="rate",
             numerator=Total(event="impression"),
             denominator=Total(event="impression"),
         )
-        for at in range(SEVEN)
+        for number in range(SEVEN)
     ]
     columns = ", ".join(
-        f"{drawn(f'm{at}_y', 5, at)}, {drawn(f'm{at}_d', 9, SEVEN + at)}" for at in range(SEVEN)
+        f"{drawn(f'm{number}_y', 5, number)}, {drawn(f'm{number}_d', 9, SEVEN + number)}"
+        for number in range(SEVEN)
     )
     dated = f"TIMESTAMP '{START}' + to_days(CAST(hash(n + {{}}) % {DAYS} AS INTEGER))"
     engine.execute(f"""
@@ -168,7 +167,7 @@ CREATE TABLE steps AS SELECT CAST(n % 2 AS INTEGER) AS arm,
 
 
 def drawn(name, below, seed):
-    """A total and what it was the day before, at most as much."""
+    """Return SQL for a total and what it was the day before, at most as much."""
     total = f"CAST(hash(n + {seed}) % {below} AS BIGINT)"
     return (
         f"{total} AS {name}, {total} - CAST(hash(n + {seed + 100}) % 100 AS BIGINT) % ({total} + "
@@ -179,7 +178,7 @@ def drawn(name, below, seed):
 def scan(sums, keys):
     return (
         f"SELECT {keys}, sum(isthmus_new), "
-        f"{', '.join(sums.format(m=f'm{at}') for at in range(SEVEN))} FROM steps GROUP BY {keys}"
+        f"{', '.join(sums.format(m=f'm{number}') for number in range(SEVEN))} FROM steps GROUP BY {keys}"
     )
 
 
@@ -190,7 +189,7 @@ def multiset(rows, without=()):
 
 
 def measured(engine, sql, values):
-    """Rows and the least CPU seconds of three."""
+    """Return the rows and the least CPU seconds of three runs."""
     taken = []
     for _ in range(3):
         began = time.process_time()

@@ -1,9 +1,9 @@
-"""Differences, standard errors and relative intervals beside tea-tasting's, on the same units: the
-largest relative distance of each.
+"""Compare differences, standard errors and relative intervals with tea-tasting's on the same units.
 
-tea-tasting 2 needs Python 3.12, hence an environment of its own: `uv venv peers --python 3.13`, `uv
-pip install --python peers/bin/python tea-tasting pandas msgspec`, then `PYTHONPATH=.alias:.
-peers/bin/python -m benchmarks experiments_peers`.
+The figure is the largest relative distance of each. tea-tasting 2 needs Python 3.12, hence an
+environment of its own: `uv venv peers --python 3.13`, `uv pip install --python peers/bin/python
+tea-tasting pandas msgspec`, then `PYTHONPATH=.alias:. peers/bin/python -m benchmarks
+experiments_peers`.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ def main() -> None:
     print(f"largest relative distance to tea-tasting in {DRAWS} draws of {UNITS:,} units an arm")
     print(f"  {'':<16} {'difference':>11} {'width':>11} {'relative low':>13} {'relative high':>14}")
     for seed, kind in enumerate(KINDS):
-        for before in (False, True):
+        for adjusted in (False, True):
             random = np.random.default_rng(600 + seed)
-            apart = np.max([distances(kind, random, before) for _ in range(DRAWS)], axis=0)
-            name = f"{kind}, before" if before else kind
+            apart = np.max([distances(kind, random, adjusted) for _ in range(DRAWS)], axis=0)
+            name = f"{kind}, before" if adjusted else kind
             print(
                 f"  {name:<16} {apart[0]:>11.1e} {apart[1]:>11.1e} {apart[2]:>13.1e} "
                 f"{apart[3]:>14.1e}"
             )
 
 
-def distances(kind, random, before):
+def distances(kind, random, adjusted):
     arms = [
         [column[0] for column in np.broadcast_arrays(*units(kind, random, 1, UNITS, 0.05 * side))]
         for side in (0, 1)
     ]
-    of = points(
+    by_arm = points(
         {
-            name: sums(*(column[None, :] for column in (arm if before else arm[:2])))[0]
+            name: sums(*(column[None, :] for column in (arm if adjusted else arm[:2])))[0]
             for name, arm in zip("ct", arms, strict=True)
         }
     )
-    ours, theirs = difference(of["c"], of["t"], Z), their(arms, before)
+    ours, theirs = difference(by_arm["c"], by_arm["t"], Z), their(arms, adjusted)
     pairs = (
         (ours.absolute.value, theirs.effect_size),
         (
@@ -59,14 +59,14 @@ def distances(kind, random, before):
     return [abs(our / other - 1) for our, other in pairs]
 
 
-def their(arms, before):
+def their(arms, adjusted):
     import pandas as pd
     import tea_tasting as tt
 
     y, d, x = (np.concatenate(columns) for columns in zip(*arms, strict=True))
     frame = pd.DataFrame({"variant": np.repeat([0, 1], UNITS), "y": y, "d": d, "x": x, "one": 1.0})
     metric = tt.RatioOfMeans(
-        "y", "d", *(["x", "one"] if before else []), use_t=False, equal_var=False
+        "y", "d", *(["x", "one"] if adjusted else []), use_t=False, equal_var=False
     )
     return tt.Experiment(metric=metric).analyze(frame)["metric"]
 

@@ -1,11 +1,9 @@
-"""How often each way of looking at an experiment cries, covers and finds: 20,000 simulated runs a
-row, seeds fixed.
+"""Count how often each way of looking at an experiment raises a false alarm, covers and finds.
 
-`python -m benchmarks.experiments.experiments_statistics [--runs 20000]`. Arms of tests/experiments/worlds.py: a
-rate, a ratio of people with several
-rows, a mean, revenue that few bring; each with and without the metric of the time before. What is
-compared goes through `ratio.points`
-and `inference.Horizon`, as results do.
+20,000 simulated runs a row, seeds fixed: `python -m benchmarks.experiments.experiments_statistics
+[--runs 20000]`. Arms of tests/experiments/statistics/worlds.py: a rate, a ratio of people with several rows, a
+mean, revenue that few bring; each with and without the metric of the time before. What is compared
+goes through `ratio.points` and `inference.Horizon`, as results do.
 """
 
 from __future__ import annotations
@@ -60,9 +58,9 @@ def chunks(runs):
 
 
 def z(control, treatment):
-    of = points({"control": control, "treatment": treatment})
-    return (of["treatment"].value - of["control"].value) / math.sqrt(
-        of["control"].variance + of["treatment"].variance
+    by_arm = points({"control": control, "treatment": treatment})
+    return (by_arm["treatment"].value - by_arm["control"].value) / math.sqrt(
+        by_arm["control"].variance + by_arm["treatment"].variance
     )
 
 
@@ -77,20 +75,22 @@ def single(runs):
     )
     for seed, kind in enumerate(KINDS):
         random = np.random.default_rng(100 + seed)
-        plain = before = rows = 0
+        plain = with_before = rows = 0
         saved = []
         for number in chunks(runs):
             arms = [units(kind, random, number, UNITS) for _ in range(2)]
             plain += called(*(sums(y, d) for y, d, _ in arms))
             pairs = [sums(*arm) for arm in arms]
-            before += called(*pairs)
+            with_before += called(*pairs)
             rows += (
-                called(*([by_row(of) for of in side] for side in pairs)) if kind == "ratio" else 0
+                called(*([by_row(arm_sums) for arm_sums in side] for side in pairs))
+                if kind == "ratio"
+                else 0
             )
-            saved += [points({"a": of})["a"].saved for of in pairs[0][:50]]
+            saved += [points({"a": arm_sums})["a"].saved for arm_sums in pairs[0][:50]]
         shown = f"{100 * rows / runs:7.1f}" if kind == "ratio" else f"{'-':>7}"
         print(
-            f"  {kind:<8} {100 * plain / runs:7.2f} {100 * before / runs:7.2f} {shown}   "
+            f"  {kind:<8} {100 * plain / runs:7.2f} {100 * with_before / runs:7.2f} {shown}   "
             f"{100 * np.mean(saved):.0f} %"
         )
 
@@ -100,17 +100,17 @@ def called(control, treatment):
     return sum(abs(z(*pair)) > bound for pair in zip(control, treatment, strict=True))
 
 
-def by_row(of):
-    return Sums(units=int(of.d), y=of.y, d=of.d, yy=of.y, yd=of.y, dd=of.d)
+def by_row(totals):
+    return Sums(units=int(totals.d), y=totals.y, d=totals.d, yy=totals.y, yd=totals.y, dd=totals.d)
 
 
 def multiples(inference):
     return np.array(
         [
             Horizon(
-                inference=inference, units=n, planned=PLANNED[-1], looks=PLANNED[: at + 1]
+                inference=inference, units=n, planned=PLANNED[-1], looks=PLANNED[: look + 1]
             ).multiple()
-            for at, n in enumerate(PLANNED)
+            for look, n in enumerate(PLANNED)
         ]
     )
 
@@ -140,7 +140,7 @@ def several(runs):
 
 
 def walk(kind, runs, effect, seed):
-    """z of each run at each look, less what the time before explains."""
+    """Return z of each run at each look, less what the time before explains."""
     random = np.random.default_rng(seed)
     walks = []
     for number in chunks(runs):
@@ -153,8 +153,9 @@ def walk(kind, runs, effect, seed):
 
 
 def acting(runs):
-    """Clicks of impressions of units that come look by look and all go on acting: the information
-    grows faster than the units.
+    """Simulate clicks of impressions of units that come look by look and all go on acting.
+
+    The information grows faster than the units.
     """
     print(
         f"\n% of {runs:,} A/A called at some of {LOOKS} planned looks, {PART} new units an "
@@ -173,29 +174,29 @@ def acting(runs):
             for number in [min(250, runs - begun) for begun in range(0, runs, 250)]
         ]
         of_z, spreads = (np.concatenate(part) for part in zip(*walks, strict=True))
-        known = tuple((1 / spreads).mean(0).tolist())
+        true_information = tuple((1 / spreads).mean(0).tolist())
         limits = [
             [
                 Horizon(
                     inference="planned",
                     units=n,
                     planned=PLANNED[-1],
-                    looks=PLANNED[: at + 1],
-                    information=of[: at + 1],
+                    looks=PLANNED[: look + 1],
+                    information=information[: look + 1],
                 ).multiple()
-                for at, n in enumerate(PLANNED)
+                for look, n in enumerate(PLANNED)
             ]
-            for of in ((), known)
+            for information in ((), true_information)
         ]
         cries = [100 * (np.abs(of_z) > np.array(limit)).any(1).mean() for limit in limits]
         print(
             f"  {name:<12} {cries[0]:>9.2f} {cries[1]:>9.2f}   "
-            f"{known[LOOKS // 2 - 1] / known[-1]:.2f}"
+            f"{true_information[LOOKS // 2 - 1] / true_information[-1]:.2f}"
         )
 
 
 def acted(random, runs, likely):
-    """z at each look, and the variance of the logarithms of both rates, of A/A tests."""
+    """Return z at each look, and the variance of the logarithms of both rates, of A/A tests."""
     sides = [side_acted(random, runs, likely) for _ in range(2)]
     (control, of_control), (treatment, of_treatment) = (
         (rates, variances) for rates, variances in sides
@@ -206,22 +207,23 @@ def acted(random, runs, likely):
 
 
 def side_acted(random, runs, likely):
-    """The rate and its variance at each look."""
+    """Return one arm's rate and its variance at each look."""
     shape = runs, LOOKS * PART
     clicks, shown, rate = np.zeros(shape), np.zeros(shape), random.beta(*likely, shape)
     looks = []
-    for there in range(PART, LOOKS * PART + 1, PART):
-        came = random.poisson(3, (runs, there))
-        shown[:, :there] += came
-        clicks[:, :there] += random.binomial(came, rate[:, :there])
+    for count in range(PART, LOOKS * PART + 1, PART):
+        impressions = random.poisson(3, (runs, count))
+        shown[:, :count] += impressions
+        clicks[:, :count] += random.binomial(impressions, rate[:, :count])
         ratio = clicks.sum(1) / shown.sum(1)
         looks.append((ratio, ((clicks - ratio[:, None] * shown) ** 2).sum(1) / shown.sum(1) ** 2))
     return tuple(np.stack(part, 1) for part in zip(*looks, strict=True))
 
 
 def crept(runs):
-    """Looks that add less than 0.1 % of the plan have the bound of the look before: what that costs
-    where somebody looks all the time.
+    """Measure what shared bounds cost where somebody looks all the time.
+
+    Looks that add less than 0.1 % of the plan have the bound of the previous look.
     """
     looks = np.arange(500, 10_001, scaled(2, 2_000))
     counted = looks[counting(looks.tolist(), 10_000)] / 10_000
@@ -249,11 +251,13 @@ def sized(runs):
         control, effect = Sums(units=10_000, y=400, d=10_000, yy=400, yd=400, dd=10_000), 0.25
         number = planned_units(control, effect, shares)
         sizes = [round(number * share / sum(shares)) for share in shares]
-        came = [
+        outcomes = [
             random.binomial(size, rate, runs).tolist()
             for size, rate in zip(sizes, (0.04, 0.04 * (1 + effect)), strict=True)
         ]
-        sides = [[row_sums(y, size) for y in side] for side, size in zip(came, sizes, strict=True)]
+        sides = [
+            [row_sums(y, size) for y in side] for side, size in zip(outcomes, sizes, strict=True)
+        ]
         print(f"  {name}   {number:,} units   {100 * called(*sides) / runs:.1f}")
 
 
@@ -268,8 +272,8 @@ def splits(runs):
         "units a day (goals: 0.1 at most; half by day 24)"
     )
     for share in (0.5, 0.49):
-        came = np.random.default_rng(500).binomial(a_day, share, (runs, days)).cumsum(1)
-        first = np.array([alarmed(run, a_day, planned) for run in came.tolist()])
+        arrivals = np.random.default_rng(500).binomial(a_day, share, (runs, days)).cumsum(1)
+        first = np.array([alarmed(run, a_day, planned) for run in arrivals.tolist()])
         print(
             f"  {100 * share:g} for 50   {100 * (first < days).mean():.2f}   by day 24: "
             f"{100 * (first < 24).mean():.0f}"
@@ -277,10 +281,10 @@ def splits(runs):
 
 
 def alarmed(run, a_day, planned):
-    """The first look that calls, or their number."""
+    """Return the first look that calls, or the number of looks."""
     looks = ({"control": n, "treatment": a_day * day - n} for day, n in enumerate(run, 1))
     return next(
-        (at for at, counts in enumerate(looks) if split.check(counts, planned).alarm), len(run)
+        (look for look, counts in enumerate(looks) if split.check(counts, planned).alarm), len(run)
     )
 
 

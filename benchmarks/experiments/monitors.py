@@ -1,9 +1,7 @@
-"""How often a monitor of units finds a model that teaches itself, and how often it cries where
-there is nothing; seeds fixed.
+"""Count how often a monitor of units finds a model that teaches itself, and how often it is wrong.
 
-`python -m benchmarks.experiments.monitors [--worlds 200] [--visitors 8000]`. Worlds of
-tests/experiments/feedback_world.py; a version's window goes
-through units.rows, as a look does.
+`python -m benchmarks.experiments.monitors [--worlds 200] [--visitors 8000]`, seeds fixed. Worlds of
+tests/experiments/monitors/feedback_world.py; a version's window goes through units.rows, as a look does.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from ..measure import scaled
 
 SEED = 20261126
 ALARM = Alarms(satisfied_ratio=0.8, mix_drift=0.05)
-SHOWN = scaled(10, 1)  # worlds whose figures are told
+SHOWN = scaled(10, 1)  # worlds whose figures are printed
 
 
 def main() -> None:
@@ -30,7 +28,7 @@ def main() -> None:
     arguments, _ = parser.parse_known_args()
     started = time.process_time()
     for title, world in (("each likes its own kind", {}), ("all like all", {"liking": 0.0})):
-        told(title, arguments.visitors, world)
+        print_windows(title, arguments.visitors, world)
         print_alarms(title, arguments.worlds, arguments.visitors, world)
     print(f"\n{time.process_time() - started:.0f} CPU s")
 
@@ -39,21 +37,23 @@ def random_of(number):
     return np.random.default_rng((SEED, number))
 
 
-def told(title, visitors, world):
+def print_windows(title, visitors, world):
     print(
         f"\n{title}: satisfied few / many, and the many of all, by version (mean of {SHOWN} "
         "worlds, then lowest .. highest)"
     )
     many, few = KINDS
-    seen = [list(windows(random_of(number), visitors=visitors, **world)) for number in range(SHOWN)]
+    worlds = [
+        list(windows(random_of(number), visitors=visitors, **world)) for number in range(SHOWN)
+    ]
     for version in range(VERSIONS):
         ratios = [
-            (of[few][1] / of[few][0]) / (of[many][1] / of[many][0])
-            for of in (windows_[version] for windows_ in seen)
+            (window[few][1] / window[few][0]) / (window[many][1] / window[many][0])
+            for window in (windows_[version] for windows_ in worlds)
         ]
         shares = [
-            of[many][0] / (of[many][0] + of[few][0])
-            for of in (windows_[version] for windows_ in seen)
+            window[many][0] / (window[many][0] + window[few][0])
+            for window in (windows_[version] for windows_ in worlds)
         ]
         print(
             f"  {version + 1}   {ranged(ratios, 2)}   "
@@ -66,22 +66,24 @@ def ranged(values, digits):
 
 
 def print_alarms(title, worlds, visitors, world):
-    seen = [
+    alarms_by_world = [
         alarms(random_of(number), ALARM, visitors=visitors, **world) for number in range(worlds)
     ]
-    by = {
-        (figure, version): sum(any(figure in of for of in run[:version]) for run in seen)
+    counts = {
+        (figure, version): sum(
+            any(figure in figures for figures in run[:version]) for run in alarms_by_world
+        )
         for figure in GOALS
         for version in (2, 3, 6)
     }
     print(f"{title}: worlds of {worlds} with an alarm by the second, third, sixth version")
     for figure, goal in GOALS.items():
         print(
-            f"  {figure:<16} {by[figure, 2]:>4} {by[figure, 3]:>4} {by[figure, 6]:>4}   "
+            f"  {figure:<16} {counts[figure, 2]:>4} {counts[figure, 3]:>4} {counts[figure, 6]:>4}   "
             f"{'' if world else goal}"
         )
     print(
-        f"  {'either':<16} {sum(any(run) for run in seen):>14}   "
+        f"  {'either':<16} {sum(any(run) for run in alarms_by_world):>14}   "
         f"{'goal: at most 2.5 %' if world else ''}"
     )
 

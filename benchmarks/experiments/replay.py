@@ -1,9 +1,8 @@
-"""Whether a replay says what is true, in 120 logs of a world that is known; and what a large log
-takes. `--answers N`
+"""Measure whether a replay says what is true, in 120 logs of a world that is known.
 
-The world's answers are ranked under block, boost, pin, reserve and a cap
-(tests/experiments/replay/ruled_world.py). The large log is the laptop's:
-20 candidates, 5 places; beside it a quarter of it, as memory must not grow with the log.
+Measure also what a large log takes. `--answers N`. The world's answers are ranked under block,
+boost, pin, reserve and a cap (tests/experiments/replay/ruled_world.py). The large log is the
+laptop's: 20 candidates, 5 places; beside it a quarter of it, as memory must not grow with the log.
 """
 
 from __future__ import annotations
@@ -131,12 +130,12 @@ def fill(project: isthmus.Project, answers: int) -> None:
     chance = Random(1)
     for first in range(0, answers, GROUP):
         numbers = range(first, min(first + GROUP, answers))
-        rankings, exposures, seen = map(
+        rankings, exposures, impressions = map(
             list, zip(*(logged(number, answers, chance) for number in numbers), strict=True)
         )
         emit_stream(project, RANKINGS, rankings)
         emit_stream(project, EXPOSURES, [row for rows in exposures for row in rows])
-        clicked = [row for rows in seen for row in rows]
+        clicked = [row for rows in impressions for row in rows]
         emit(project, "impression", clicked)
         emit(project, "click", [click(row) for row in clicked])
 
@@ -151,7 +150,7 @@ def click(row: dict[str, Any]) -> dict[str, Any]:
 def logged(
     number: int, answers: int, chance: Random
 ) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
-    """A ranking, its exposures, and the impressions of those that were clicked."""
+    """Return a ranking, its exposures, and the impressions of those that were clicked."""
     moment = START + timedelta(days=1) / answers * number
     items = chance.sample(range(1, 81), CANDIDATES)
     best = sorted(range(CANDIDATES), key=items.__getitem__)

@@ -1,9 +1,8 @@
-"""Statistics through the whole chain: simulated visitors, the gateway over HTTP, its log, the
-query, the verdict; seeds fixed.
+"""Judge statistics through the whole chain: simulated visitors, gateway, log, query, verdict.
 
-`python -m benchmarks.experiments.simulate [--rounds 5]`. A round is one traffic in which 20 layers test the
-same visitors, each with arms that are
-alike; then two A/B tests whose effect is known; then a split that is broken.
+`python -m benchmarks.experiments.simulate [--rounds 5]`, over HTTP, seeds fixed. A round is one
+traffic in which 20 layers test the same visitors, each with arms that are alike; then two A/B tests
+whose effect is known; then a split that is broken.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from pathlib import Path
 import isthmus
 from isthmus.endpoints.deploy.deploy import deploy
 from isthmus.experiments.experiment import stop
-from isthmus.experiments.results.run_results import results
+from isthmus.experiments.results.comparison import results
 from isthmus.experiments.simulation.clock import on_simulated_clock
 from isthmus.experiments.simulation.simulate import Session, simulate
 from isthmus.experiments.simulation.simulation_file import read
@@ -91,8 +90,9 @@ def _file(project, head):
 
 
 def _alike(project, rounds):
-    """Of 20 tests at once on the same visitors: how often a single look, and any look, shows what
-    is not there.
+    """Count how often a look shows what is not there, in 20 tests at once on the same visitors.
+
+    A single look and any look are counted.
     """
     once = always = alarms = count = 0
     for number in range(rounds):
@@ -108,11 +108,11 @@ def _alike(project, rounds):
             )
         )
         for layer in range(LAYERS):
-            seen = results(going.project, f"alike_{layer}", despite_split=True)
-            effect = seen.effects[0]
+            report = results(going.project, f"alike_{layer}", despite_split=True)
+            effect = report.effects[0]
             once += effect.once is not None and not effect.once.low <= 0 <= effect.once.high
             always += effect.side != "open"
-            alarms += seen.split.alarm
+            alarms += report.split.alarm
             count += 1
             stop(going.project, f"alike_{layer}", because="the next round begins")
     print(
@@ -124,7 +124,7 @@ def _alike(project, rounds):
 
 
 def _better(project, worlds):
-    """Whether the intervals hold the truth, and the mean of what is shown."""
+    """Return whether the intervals hold the truth, and print the mean of what is shown."""
     head = (
         f"experiment: better\ndays: 2\nvisitors: {VISITING}\neffects: {{treatment: {{click: "
         f"+{100 * EFFECT:g}%}}}}\n"
@@ -151,25 +151,25 @@ def _broken(project, worlds):
         f"experiment: broken\ndays: 2\nvisitors: {scaled(600, 30)}\nbroken: {{arm: treatment, "
         f"loses: {100 * LOST:g}%}}\n"
     )
-    seen = [
+    reports = [
         _simulated(project, "broken", f"{head}seed: {200 + number}\n").results
         for number in range(worlds)
     ]
-    told = sum(of.conclusion.word == "invalid" for of in seen)
+    invalid = sum(report.conclusion.word == "invalid" for report in reports)
     print(
-        f"\na split that loses {LOST:.0%} of an arm of {seen[0].complete // 2:,} or so: told "
-        f"as invalid in {told} of {worlds}"
+        f"\na split that loses {LOST:.0%} of an arm of {reports[0].complete // 2:,} or so: told "
+        f"as invalid in {invalid} of {worlds}"
     )
-    print(f"  the last: {seen[-1].split}")
-    return told > 0
+    print(f"  the last: {reports[-1].split}")
+    return invalid > 0
 
 
 def _simulated(project, name, head):
-    seen = simulate(project, _file(project, head))
-    if seen.played.failed or seen.played.rejected or seen.played.undelivered:
-        raise SystemExit(f"not all was answered and stored: {seen.played}")
+    simulated = simulate(project, _file(project, head))
+    if simulated.played.failed or simulated.played.rejected or simulated.played.undelivered:
+        raise SystemExit(f"not all was answered and stored: {simulated.played}")
     stop(on_simulated_clock(project), name, because="the next world begins")
-    return seen
+    return simulated
 
 
 def _share(part, whole):

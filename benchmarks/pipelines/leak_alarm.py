@@ -1,10 +1,9 @@
-"""The leak alarm in honest worlds and in leaking ones:
+"""Count alarms of the leak alarm in honest worlds and in leaking ones.
 
-`python -m benchmarks.pipelines.leak_alarm [--worlds 200]`.
-
-Worlds of 1,000 people (tests/pipelines/evaluation/honest_logs.py), seeds 0 to 199: at 1 % a call 2 alarms are
-expected, and more than 7 have a chance of 1 in 1,000. Leaks: a feature that holds its own list's
-clicks every day; one that does so on the first day only.
+`python -m benchmarks.pipelines.leak_alarm [--worlds 200]`. Worlds of 1,000 people
+(tests/pipelines/evaluation/honest_logs.py), seeds 0 to 199: at 1 % a call 2 alarms are expected,
+and more than 7 have a chance of 1 in 1,000. Leaks: a feature that holds its own list's clicks every
+day; one that does so on the first day only.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ def main() -> None:
         )
     ]
     for kind in ("every day", "first day"):
-        seen = sum(
+        alarm_count = sum(
             any("leaky" in line for line in honest.alarmed(PEOPLE, seed, leak=kind))
             for seed in range(few)
         )
-        lines.append(Line(name=f"leaks of {kind} that were seen, of {few}", value=str(seen)))
+        lines.append(Line(name=f"leaks of {kind} that were seen, of {few}", value=str(alarm_count)))
     table(f"the leak alarm, {PEOPLE:,} people, 6 features, 14 days", lines)
 
 

@@ -1,11 +1,10 @@
-"""What a pipeline step costs above the process that it runs: three trivial steps in a chain, beside
-bare subprocesses and kfp.local.
+"""Measure what a pipeline step costs above the process that it runs.
 
-`python -m benchmarks.pipelines.pipeline_steps [--kfp-python /path/to/venv/bin/python]`: KFP is measured in an
-environment of its own
-(`pip install kfp`), at its fastest: SubprocessRunner without a virtual environment, no `pip
-install` in each step, its import not counted
-(the pipeline is called again and again in one process).
+Three trivial steps in a chain stand beside bare subprocesses and kfp.local. `python -m
+benchmarks.pipelines.pipeline_steps [--kfp-python /path/to/venv/bin/python]`: KFP is measured in an
+environment of its own (`pip install kfp`), at its fastest: SubprocessRunner without a virtual
+environment, no `pip install` in each step, its import not counted (the pipeline is called again and
+again in one process).
 """
 
 from __future__ import annotations
@@ -95,9 +94,9 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def chain(command: tuple[str, ...]) -> tuple[float, float]:
-    """Wall seconds of a chain of steps that the cache does not know:
+    """Return wall seconds of a chain of steps that the cache does not know.
 
-    (submit until a watcher sees the end, first start to last end).
+    They are those from submit until a watcher sees the end, and from first start to last end.
     """
     from isthmus.adapters import targets
     from isthmus.core.runtime.project import Project
@@ -160,7 +159,7 @@ def kfp(python: str) -> float:
 
 
 def fsyncs() -> int:
-    """How many writes a finished step makes durable, counted and not guessed."""
+    """Return how many writes a finished step makes durable, counted and not guessed."""
     from unittest.mock import patch
 
     from isthmus.adapters import targets
@@ -187,19 +186,19 @@ def fsyncs() -> int:
                     Pipeline(name="bench", steps=(Step(name="s", command=("/bin/true",)),)),
                     run="r1",
                 )
-            seen = 0
+            count = 0
             real = os.fsync
 
             def counted(descriptor: int) -> None:
-                nonlocal seen
-                seen += 1
+                nonlocal count
+                count += 1
                 real(descriptor)
 
             with patch.object(os, "fsync", counted):
                 module.main(
                     ["--run", f"{project.target.blobs.root}/runs/r1/run.json", "--step", "s"]
                 )
-            return seen
+            return count
 
 
 def _a_step(seconds: float) -> str:

@@ -1,9 +1,9 @@
-"""Intervals that draw units: how long 2,000 samples of 100,000 rows and 1,000 units take, and how
-often they hold the truth.
+"""Measure intervals that draw units: how long they take, and how often they hold the truth.
 
-`python -m benchmarks.pipelines.ranking_intervals [--logs 2000]`: simulated logs of 300 people
-(tests/pipelines/evaluation/people.py), seeds fixed. Beside them
-the row bootstrap, and the plain way: every sample a table of its own.
+The time is that of 2,000 samples of 100,000 rows and 1,000 units. `python -m
+benchmarks.pipelines.ranking_intervals [--logs 2000]`: simulated logs of 300 people
+(tests/pipelines/evaluation/people.py), seeds fixed. Beside them stand the row bootstrap, and the
+plain way: every sample a table of its own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def speed() -> None:
-    """Two models, every metric of both and all differences."""
+    """Measure two models, every metric of both and all differences."""
     log = _log_of(scaled(100_000, 2_000), scaled(1000, 50))
     started = time.process_time()
     first, second = people.sums(log, log.by_item), people.sums(log, log.by_person)
@@ -56,7 +56,7 @@ def speed() -> None:
 
 
 def _log_of(rows: int, number: int) -> people.Log:
-    """The first `rows` rows of 1,000 people whose lists are many."""
+    """Return the first `rows` rows of 1,000 people whose lists are many."""
     log = people.log(number, 0)
     times = -(-rows // len(log.outcome))
     again = [

@@ -1,9 +1,8 @@
-"""Memory and CPU of a training run's four steps, with a predictor that answers by columns and with
-one that answers by rows.
+"""Measure memory and CPU of a training run's four steps.
 
-The trainer keeps Arrow and learns next to nothing, so what is shown is Isthmus' own share, with
-Python and its libraries (some 150 MB).
-`python -m benchmarks.pipelines.training 1000000` measures another size.
+The predictor answers by columns, then by rows. The trainer keeps Arrow and learns next to nothing,
+so what is shown is Isthmus' own share, with Python and its libraries (some 150 MB). `python -m
+benchmarks.pipelines.training 1000000` measures another size.
 """
 
 from __future__ import annotations

@@ -1,12 +1,10 @@
-"""How often guardrails take back a healthy rollout, and how soon a broken one: 4,000 simulated
-rollouts a row, seeds fixed.
+"""Count how often guardrails take back a healthy rollout, and how soon a broken one.
 
-`python -m benchmarks.rollouts.guardrails [--rollouts 4000]`. Three steps (5 % 10 min, 25 % 10 min, 50 % 20
-min), 40 looks, two checks running;
-5 % false alarms of two guardrails: each stage and guardrail fails from an evidence of 160 on. What
-is compared is exactly at its limit: the
-hardest healthy case. Beside it a z-test at every look. The simulation's verdicts are compared with
-`judge`'s, check by check.
+4,000 simulated rollouts a row, seeds fixed: `python -m benchmarks.rollouts.guardrails [--rollouts
+4000]`. Three steps (5 % 10 min, 25 % 10 min, 50 % 20 min), 40 looks, two checks running; 5 % false
+alarms of two guardrails: each stage and guardrail fails from an evidence of 160 on. What is
+compared is exactly at its limit: the hardest healthy case. Beside it stands a z-test at every look.
+The simulation's verdicts are compared with `judge`'s, check by check.
 """
 
 from __future__ import annotations
@@ -129,7 +127,7 @@ def broken(rollouts: int) -> None:
 def _percent_taken_back(
     world: World, times: float, rollouts: int, kind: str
 ) -> tuple[float, float]:
-    """% in any step, % in the first."""
+    """Return the percent of rollouts that are taken back in any step, and in the first."""
     random = np.random.default_rng(2)
     steps = []
     changed = World(
@@ -189,12 +187,12 @@ def few_requests(rollouts: int) -> None:
         "minutes: why a minute needs 100"
     )
     for spread, tail in TAILS.items():
-        seen = []
+        ratios = []
         for slower in (1.0, 2.0):
             world = World(per_minute=600, rate=0, slower=slower, spread=spread, quantile=0.99)
             m = traffic.even_stage(world, 30, 570, 20, rollouts, np.random.default_rng(5))
-            seen.append(f"{slower:.0f}x as {np.median(m.new_ms / m.old_ms):.2f}x")
-        print(f"  {tail:<46} {', '.join(seen)}")
+            ratios.append(f"{slower:.0f}x as {np.median(m.new_ms / m.old_ms):.2f}x")
+        print(f"  {tail:<46} {', '.join(ratios)}")
 
 
 if __name__ == "__main__":

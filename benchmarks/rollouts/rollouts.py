@@ -1,7 +1,7 @@
-"""Rollouts in random weather: no promise is broken; and without one of the engine's precautions it
-is. Then what a look costs.
+"""Run rollouts in random weather: no promise is broken.
 
-`--steps N`: looks of controllers (default 20,000; 100,000 take a minute). Episode n has the seed n.
+Without one of the engine's precautions one is. Then measure what a look costs. `--steps N`: looks
+of controllers (default 20,000; 100,000 take a minute). Episode n has the seed n.
 """
 
 from __future__ import annotations
@@ -85,15 +85,15 @@ def weather(steps: int) -> None:
 def precautions() -> None:
     lines = []
     for name in MUTANTS:
-        seen: Counter[str] = Counter()
+        broken: Counter[str] = Counter()
         caught = seed = 0
         with mutated(name):
             while caught < ENOUGH and seed < EPISODES:
                 played = episode(seed, looks=150)
                 seed += 1
                 caught += bool(played.violations)
-                seen += Counter(violation.promise for violation in played.violations)
-        most = seen.most_common(1)[0][0] if seen else "nothing"
+                broken += Counter(violation.promise for violation in played.violations)
+        most = broken.most_common(1)[0][0] if broken else "nothing"
         lines.append(Line(name=name, value=f"{caught} of {seed} rollouts", goal=most))
     table(
         "without one of the precautions: rollouts in which it was seen, and what was broken", lines
@@ -106,9 +106,9 @@ def costs() -> None:
         scene = Scene(traits)
         state = scene.until("baking", 2)
         scene.world.advance(timedelta(minutes=10) + traits.metrics_delay)
-        seen = observe(scene.ports(), state, scene.world.now()).seen
+        observation = observe(scene.ports(), state, scene.world.now()).observation
         p50, p99 = latencies(
-            partial(tick, state, seen, scene.world.now(), holder="a"), calls=scaled(500, 10)
+            partial(tick, state, observation, scene.world.now(), holder="a"), calls=scaled(500, 10)
         )
         lines.append(
             Line(
@@ -119,7 +119,8 @@ def costs() -> None:
         scene.run(1)
         state = scene.state
         p50, p99 = latencies(
-            partial(tick, state, seen, scene.world.now(), holder="a"), calls=scaled(2_000, 10)
+            partial(tick, state, observation, scene.world.now(), holder="a"),
+            calls=scaled(2_000, 10),
         )
         lines.append(
             Line(
@@ -142,8 +143,9 @@ def costs() -> None:
 
 
 def looks() -> None:
-    """Of the whole controller, in a bake on genuine adapters, beside 600 scripted requests a
-    minute.
+    """Measure looks of the whole controller, in a bake on genuine adapters.
+
+    Beside it 600 scripted requests a minute come.
     """
     lines: list[Line] = []
     for kind in scaled((laptop, sagemaker), (laptop,)):
@@ -211,7 +213,10 @@ class Baking:
             continue
 
     def next_minute(self) -> None:
-        """It has settled, and nobody has looked at it: who drives looks every ten seconds."""
+        """Move to a minute that has settled and that nobody has looked at.
+
+        A controller looks every ten seconds.
+        """
         self.settle()
         while not is_due(self.state, self.setting.now()):
             self.settle()
@@ -230,12 +235,13 @@ class Baking:
         return (time.perf_counter() - started) * 1e3
 
     def calls(self) -> str:
-        """What a look asks for, in order: the provider's operations as the stack logs them; on this
-        machine the ports'.
+        """Return what a look asks for, in order.
+
+        Those are the provider's operations as the stack logs them; on this machine the ports'.
         """
-        before = len(self.log)
+        calls_before = len(self.log)
         self.look()
-        operations = [call.operation for call in self.log[before:]]
+        operations = [call.operation for call in self.log[calls_before:]]
         return f"{len(operations)} calls: {', '.join(operations)}"
 
     @property

@@ -1,7 +1,7 @@
-"""The AWS stack's front beside moto's own server: calls/s and p50 through boto3, one caller and
-twenty; start-up. `[--calls N]`
+"""Measure the AWS stack's front beside moto's own server. `[--calls N]`.
 
-The same operation on moto's server and on moto below the front, then one that a (trivial) handler
+The figures are calls/s and p50 through boto3, of one caller and twenty, and start-up. The same
+operation is asked on moto's server and on moto below the front, then one that a (trivial) handler
 of ours answers.
 """
 
@@ -27,14 +27,14 @@ HANDLERS = "isthmus_stack.tests.aws.example_handlers"
 
 
 def measure(call: Callable[[], object], calls: int) -> tuple[float, str]:
-    """calls/s of one caller, and all figures in words."""
+    """Return the calls per second of one caller, and all figures as text."""
     for _ in range(20):
         call()
     took = []
     for _ in range(calls):
-        at = time.perf_counter()
+        began = time.perf_counter()
         call()
-        took.append(time.perf_counter() - at)
+        took.append(time.perf_counter() - began)
     alone = calls / sum(took)
     started = time.perf_counter()
     with ThreadPoolExecutor(20) as pool:

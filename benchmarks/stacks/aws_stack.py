@@ -1,9 +1,8 @@
-"""invoke_endpoint through the AWS stack (a real model), on moto's server (canned), on the model
-server itself. `[--calls N] [--split N]`
+"""Measure invoke_endpoint through the AWS stack (a real model). `[--calls N] [--split N]`.
 
-All three by the same boto3 client, in one run, in turns; then the split of 20,000 calls at 9:1 and
-at 1:0 (chi-square); then start-ups. Goals of the issue: at least twice moto's calls/s, at most
-twice the direct call's time.
+Beside it stand moto's server (canned) and the model server itself, all three by the same boto3
+client, in one run, in turns; then the split of 20,000 calls at 9:1 and at 1:0 (chi-square); then
+start-ups. Goals of the issue: at least twice moto's calls/s, at most twice the direct call's time.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ def call(runtime, **more):
 
 
 def direct_server(stack: ExitStack, folder: Path) -> str:
-    """The model server, which takes boto3's own path."""
+    """Start the model server, which takes boto3's own path."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -57,7 +56,7 @@ def direct_server(stack: ExitStack, folder: Path) -> str:
 
 
 def deploy(url: str, folder: Path, weights: dict[str, float]) -> float:
-    """An endpoint on the stack; seconds until it is in service."""
+    """Make an endpoint on the stack, and return the seconds until it is in service."""
     s3, sagemaker = client(url, "s3"), client(url, "sagemaker")
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w:gz") as tar:
@@ -92,22 +91,23 @@ def deploy(url: str, folder: Path, weights: dict[str, float]) -> float:
 
 
 def measure(runtimes, calls: int) -> dict[str, list[float]]:
-    """Seconds of each call, the three in turns, so that what else the machine does meets all of
-    them.
+    """Return the seconds of each call, the three in turns.
+
+    So what else the machine does meets all of them.
     """
     took: dict[str, list[float]] = {name: [] for name in runtimes}
     for round_ in range(ROUNDS + 1):
         for name, runtime in runtimes.items():
             for _ in range(calls // ROUNDS if round_ else scaled(100, 1)):
-                at = time.perf_counter()
+                started = time.perf_counter()
                 call(runtime)["Body"].read()
                 if round_:
-                    took[name].append(time.perf_counter() - at)
+                    took[name].append(time.perf_counter() - started)
     return took
 
 
 def together(runtime, calls: int) -> float:
-    """calls/s of four callers."""
+    """Return the calls per second of four callers."""
     began = time.perf_counter()
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: call(runtime)["Body"].read(), range(calls)))
@@ -116,18 +116,20 @@ def together(runtime, calls: int) -> float:
 
 def chi_square(url: str, weights: dict[str, int], calls: int) -> str:
     sagemaker, runtime = client(url, "sagemaker"), client(url, "sagemaker-runtime")
-    wanted = [{"VariantName": name, "DesiredWeight": weight} for name, weight in weights.items()]
+    desired = [{"VariantName": name, "DesiredWeight": weight} for name, weight in weights.items()]
     sagemaker.update_endpoint_weights_and_capacities(
-        EndpointName=ENDPOINT, DesiredWeightsAndCapacities=wanted
+        EndpointName=ENDPOINT, DesiredWeightsAndCapacities=desired
     )
     with ThreadPoolExecutor(4) as pool:
-        seen = Counter(pool.map(lambda _: call(runtime)["InvokedProductionVariant"], range(calls)))
+        counts = Counter(
+            pool.map(lambda _: call(runtime)["InvokedProductionVariant"], range(calls))
+        )
     total = sum(weights.values())
     expected = {name: calls * weight / total for name, weight in weights.items() if weight}
-    strangers = set(seen) - set(expected)
-    value = sum((seen[name] - n) ** 2 / n for name, n in expected.items())
+    strangers = set(counts) - set(expected)
+    value = sum((counts[name] - n) ** 2 / n for name, n in expected.items())
     right = not strangers and value < 10.83  # 1 degree of freedom, p = 0.001
-    shown = " / ".join(f"{seen[name]:,}" for name in weights)
+    shown = " / ".join(f"{counts[name]:,}" for name in weights)
     return f"{shown}   chi-square {value:.2f} {'(p > 0.001)' if right else 'WRONG'}"
 
 

@@ -1,9 +1,9 @@
-"""What a call of Google's client costs where nothing is done for it: a process that answers a
-constant, over HTTP and by `grpc.aio`.
+"""Answer a constant, to measure what a call of Google's client costs where nothing is done for it.
 
-`python bare_gcp.py COUNT PORT` writes its ports. On the first (HTTP) and second (gRPC) each
-prediction is answered with COUNT numbers, whatever is asked, and a feature read with one value;
-what comes to the third is passed on to the model server at PORT, and its answer back.
+It answers over HTTP and by `grpc.aio`. `python bare_gcp.py COUNT PORT` writes its ports. On the
+first (HTTP) and second (gRPC) each prediction is answered with COUNT numbers, whatever is asked,
+and a feature read with one value; what comes to the third is passed on to the model server at PORT,
+and its answer back.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SIZE = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 
 class Bare(asyncio.Protocol):
-    """Reads a request to its end, and answers.
+    """A connection that reads a request to its end, and answers.
 
     No method, no path, no header but the body's length is looked at.
     """
@@ -49,8 +49,9 @@ class Bare(asyncio.Protocol):
 
 
 class Proxy(Bare):
-    """Sends a request as it came to the model server, and what comes from there back, over a
-    connection of its own.
+    """A connection that passes a request on to the model server, and the answer back.
+
+    It has a connection of its own to the server.
     """
 
     def __init__(self, port: int) -> None:
@@ -81,7 +82,7 @@ class _Back(asyncio.Protocol):
 
 
 class _Constants(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
-    """By the last part of a method's path: an answer's bytes."""
+    """A handler that answers by the last part of a method's path with constant bytes."""
 
     def __init__(self, answers: dict[str, bytes]) -> None:
         self._handlers = {

@@ -1,5 +1,6 @@
-"""Whom the benchmark of the offline GCP asks, and by which clients: the stack, the model server
-alone, a server that answers a constant.
+"""Start the servers of the benchmark of the offline GCP, and their clients.
+
+The servers are the stack, the model server alone, and one that answers a constant.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ PARENT = f"projects/{PROJECT}/locations/us-central1"
 
 
 class Stack:
-    """A process that is asked and the genuine clients: the stack's, or one that answers a constant."""
+    """A process to ask, with the genuine clients.
+
+    It is the stack's, or one that answers a constant.
+    """
 
     def __init__(self, url: str, pid: int, address: str) -> None:
         self.url = url
@@ -63,8 +67,9 @@ def instances(count: int) -> list[dict[str, object]]:
 
 
 def peers(stack: ExitStack, count: int, direct: str) -> tuple[Stack, str]:
-    """A process that answers every prediction with so many numbers, and where it passes requests on
-    to the model server.
+    """Start a process that answers every prediction with so many numbers.
+
+    Return it, and the address at which it passes requests on to the model server.
     """
     command = [
         sys.executable,
@@ -102,7 +107,7 @@ def direct_server(stack: ExitStack, folder: Path) -> str:
 
 
 def deploy(stack: Stack, folder: Path) -> str:
-    """An endpoint with two deployed models at 90/10; its name."""
+    """Make an endpoint with two deployed models at 90/10, and return its name."""
     files = storage.Client(**stack.anonymous, client_options={"api_endpoint": stack.url})
     bucket = files.create_bucket("bench-models")
     for path in folder.rglob("*"):
@@ -159,13 +164,13 @@ def by_client(client: v1.PredictionServiceClient, endpoint: str):
     return ask
 
 
-def clients(asked: Stack, endpoint: str, name: str):
-    """What asks a stack in each way of Google's, and whom it asks."""
+def clients(server: Stack, endpoint: str, name: str):
+    """Return the ways to ask a stack by Google's clients, with the process that each asks."""
     rest, wire = (
-        asked.client(v1.PredictionServiceClient, rest=True),
-        asked.client(v1.PredictionServiceClient),
+        server.client(v1.PredictionServiceClient, rest=True),
+        server.client(v1.PredictionServiceClient),
     )
     return {
-        f"{name}, Google's client over REST": (asked, by_client(rest, endpoint)),
-        f"{name}, Google's client over gRPC": (asked, by_client(wire, endpoint)),
+        f"{name}, Google's client over REST": (server, by_client(rest, endpoint)),
+        f"{name}, Google's client over gRPC": (server, by_client(wire, endpoint)),
     }

@@ -1,11 +1,11 @@
-"""The offline GCP: a prediction by every way beside the model server itself, the split, other
-calls. `[--calls N] [--split N]`
+"""Measure the offline GCP: a prediction by every way beside the model server itself, and others.
 
-All ways in one run, in turns, beside a proxy of bytes, and beside each of Google's clients the same
-client asking a server that answers a constant: no stack on `grpc.aio` is quicker. CPU is the asked
-process's own, by /proc. Goals of the issue: bare HTTP at most 1.5 times the direct call; 600 calls
-a second on REST, 800 on gRPC; 0.25 ms of CPU a call on REST, 0.7 on gRPC; 41 feature reads in 25
-ms; SELECT 1 in 40 ms; 100,000 rows loaded in 0.5 s; a publish in 2 ms.
+`[--calls N] [--split N]`. All ways are in one run, in turns, beside a proxy of bytes, and beside
+each of Google's clients the same client asking a server that answers a constant: no stack on
+`grpc.aio` is quicker. CPU is the asked process's own, by /proc. Goals of the issue: bare HTTP at
+most 1.5 times the direct call; 600 calls a second on REST, 800 on gRPC; 0.25 ms of CPU a call on
+REST, 0.7 on gRPC; 41 feature reads in 25 ms; SELECT 1 in 40 ms; 100,000 rows loaded in 0.5 s; a
+publish in 2 ms.
 """
 
 from __future__ import annotations
@@ -84,24 +84,25 @@ def predictions(stack: Stack, endpoint: str, direct: str, calls: int) -> None:
 
 
 def in_turns(ways, count: int, calls: int) -> tuple[dict[str, list[float]], dict[str, float]]:
-    """Seconds of each call, and the CPU seconds of who is asked, by way."""
+    """Return the seconds of each call, and the CPU seconds of the asked process, by way."""
     took: dict[str, list[float]] = {name: [] for name in ways}
     used = dict.fromkeys(ways, 0.0)
     for round_ in range(ROUNDS + 1):
-        for name, (asked, ask) in ways.items():
-            before = asked.cpu()
+        for name, (server, ask) in ways.items():
+            cpu_before = server.cpu()
             for _ in range(calls // ROUNDS if round_ else scaled(50, 1)):
-                at = time.perf_counter()
+                started = time.perf_counter()
                 ask(count)
                 if round_:
-                    took[name].append(time.perf_counter() - at)
-            used[name] += asked.cpu() - before if round_ else 0.0
+                    took[name].append(time.perf_counter() - started)
+            used[name] += server.cpu() - cpu_before if round_ else 0.0
     return took, used
 
 
 def beside_peer(name: str, medians: dict[str, float]) -> str:
-    """What the stack takes beside the least that its way can: a proxy, or who answers the same
-    client with a constant.
+    """Return how much more time the stack takes than the least that its way can take.
+
+    The least is that of a proxy, or of a server that answers the same client with a constant.
     """
     if name == BARE:
         return f"1.5x; {medians[BARE] / medians[PROXY]:.2f}x the proxy"
@@ -114,25 +115,28 @@ def beside_peer(name: str, medians: dict[str, float]) -> str:
 
 
 def split(stack: Stack, endpoint: str, shares: dict[str, int], calls: int) -> str:
-    """The answers' deployed models against the split (chi-square, 1 degree of freedom, p = 0.001)."""
-    wanted = v1.Endpoint(name=endpoint, traffic_split=shares)
+    """Judge the answers' deployed models against the split.
+
+    It is a chi-square test with 1 degree of freedom at p = 0.001.
+    """
+    update = v1.Endpoint(name=endpoint, traffic_split=shares)
     stack.client(v1.EndpointServiceClient).update_endpoint(
-        endpoint=wanted, update_mask={"paths": ["traffic_split"]}
+        endpoint=update, update_mask={"paths": ["traffic_split"]}
     )
     client = stack.client(v1.PredictionServiceClient)
     value = json_format.ParseDict(instances(1)[0], struct_pb2.Value())
     with ThreadPoolExecutor(4) as pool:
-        seen = Counter(
+        counts = Counter(
             pool.map(
                 lambda _: client.predict(endpoint=endpoint, instances=[value]).deployed_model_id,
                 range(calls),
             )
         )
     expected = {name: calls * share / 100 for name, share in shares.items() if share}
-    distance = sum((seen[name] - n) ** 2 / n for name, n in expected.items())
-    right = not set(seen) - set(expected) and distance < 10.83
+    distance = sum((counts[name] - n) ** 2 / n for name, n in expected.items())
+    right = not set(counts) - set(expected) and distance < 10.83
     return (
-        f"{' / '.join(f'{seen[name]:,}' for name in shares)}   chi-square {distance:.2f} "
+        f"{' / '.join(f'{counts[name]:,}' for name in shares)}   chi-square {distance:.2f} "
         f"{'(p > 0.001)' if right else 'WRONG'}"
     )
 
@@ -141,14 +145,14 @@ def median_ms(ask, runs: int = scaled(20, 1)) -> float:
     ask()
     took = []
     for _ in range(runs):
-        at = time.perf_counter()
+        started = time.perf_counter()
         ask()
-        took.append(time.perf_counter() - at)
+        took.append(time.perf_counter() - started)
     return statistics.median(took) * 1e3
 
 
 def reads(stack: Stack, warehouse: bigquery.Client):
-    """41 keys of three views at once on one channel."""
+    """Return the function that reads 41 keys of three views at once on one channel."""
     admin = stack.client(v1.FeatureOnlineStoreAdminServiceClient)
     store = v1.FeatureOnlineStore(
         bigtable={"auto_scaling": {"min_node_count": 1, "max_node_count": 1}}
@@ -191,18 +195,18 @@ def reading(address: str, names: list[str]):
 
     def ask() -> None:
         key = v1.FeatureViewDataKey
-        asked = (
+        requests = (
             v1.FetchFeatureValuesRequest(feature_view=names[n % VIEWS], data_key=key(key=str(n)))
             for n in range(KEYS)
         )
-        for future in [fetch.future(request) for request in asked]:
+        for future in [fetch.future(request) for request in requests]:
             future.result()
 
     return ask
 
 
 def feature_reads(stack: Stack, warehouse: bigquery.Client) -> list[Line]:
-    """41 reads, and as many of a server that answers a constant, in turns."""
+    """Measure 41 reads, and as many of a server that answers a constant, in turns."""
     with ExitStack() as exit_:
         asks = (
             reads(stack, warehouse),
@@ -289,7 +293,7 @@ def main() -> int:
             )
         )
         listening = time.perf_counter() - began
-        stack = Stack(running.url, running.pid, environment.of(running.url).grpc_address)
+        stack = Stack(running.url, running.pid, environment.ways_into(running.url).grpc_address)
         empty = stack.megabytes()
         list(stack.client(v1.EndpointServiceClient).list_endpoints(parent=PARENT))
         first = time.perf_counter() - began - listening

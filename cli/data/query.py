@@ -39,7 +39,7 @@ _WIDE = 60  # characters of a cell
     help="How many rows at most.",
 )
 def query(console: Console, sql: str, params: tuple[str, ...], limit: int) -> None:
-    from ...feature_store.sql.query import query as ask
+    from ...feature_store.offline.query import query as ask
 
     text = sys.stdin.read() if sql == "-" else sql
     with console.open() as project:

@@ -204,10 +204,12 @@ def results(
     console: Console, name: str, as_of: datetime | None, last: bool, despite_split: bool
 ) -> None:
     from ...experiments.experiment import results as compare
+    from ...experiments.results.log_document import json_document
 
     with opened(console) as project:
         moment = as_of.replace(tzinfo=UTC) if as_of else None
-        console.result(compare(project, name, as_of=moment, last=last, despite_split=despite_split))
+        shown = compare(project, name, as_of=moment, last=last, despite_split=despite_split)
+        console.result(json_document(shown), str(shown))
     console.next(f"experiment report {name}")
 
 

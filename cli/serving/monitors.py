@@ -46,13 +46,13 @@ def monitor() -> None: ...
 def show(
     console: Console, name: str, *, as_of: datetime | None, last: bool, detailed_exitcode: bool
 ) -> None:
-    from ...experiments.monitors.monitor import beside
+    from ...experiments.monitors.monitor import counterpart
     from ...experiments.monitors.monitor import show as look
 
     with opened(console) as project:
         seen = look(project, name, as_of=as_of.replace(tzinfo=UTC) if as_of else None, last=last)
         console.result(seen)
-        other = beside(project.spec.monitors, name)
+        other = counterpart(project.spec.monitors, name)
     if seen.alarms:
         console.next(
             *([f"monitor {other}"] if other else []), f"endpoints explain {seen.endpoint} '{{...}}'"

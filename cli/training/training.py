@@ -113,7 +113,7 @@ def list_runs(console: Console, sort: str | None, where: tuple[str, ...]) -> Non
         (
             run.name,
             f"{run.started:%Y-%m-%d %H:%M}",
-            run.told(),
+            run.title(),
             run.version or run.status,
             run.alias or "",
             *(f"{estimate.value:.4g}" if (estimate := figure(run, name)) else "" for name in shown),

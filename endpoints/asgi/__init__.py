@@ -34,13 +34,13 @@ def of_environment(environ: Mapping[str, str] = os.environ) -> Application:
         return Service(project, (), folder=folder, slot=0, sampler=sampler, owns_folder=True)
 
     hosts = environ.get("ISTHMUS_ALLOW_HOST", "").split(",")
-    at = door(
+    entrance = door(
         listen="127.0.0.1",
         allow_hosts=hosts,
         token=environ.get(TOKEN),
         users=allowed_users(environ),
     )
-    return Application(make, at, listening=False)
+    return Application(make, entrance, listening=False)
 
 
 app = of_environment()

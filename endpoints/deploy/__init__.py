@@ -1,1 +1,1 @@
-"""Make declared variants run, adopt what stands already, and give a new endpoint its first traffic."""
+"""Make declared variants run, adopt endpoints that stand already, and split first traffic."""

@@ -1,5 +1,4 @@
-"""`isthmus import CLOUD endpoint NAME`: an endpoint that stands, whoever made it, as project.yaml
-says it; and its adoption.
+"""Describe and adopt an endpoint that stands already: `isthmus import CLOUD endpoint NAME`.
 
 Adopting changes nothing of what runs: each model behind it is registered as a version, and the
 provider's endpoint is tagged, last and at once. So a run that was cut is repeated, and one that
@@ -43,7 +42,7 @@ class StandingVariant(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """As people know it: by the provider's name, where that is no mere number."""
+        """The name that people know: the provider's, where that is no mere number."""
         return self.native if neutral(self.native) == self.name else self.name
 
 
@@ -62,28 +61,38 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Adopter(Protocol):
-    """What an adapter brings whose provider's endpoints can be taken over (`Adapter.adopt`)."""
+    """The part of an adapter that takes over a provider's endpoints (`Adapter.adopt`)."""
 
     def look(self, native: str, *, name: str | None) -> Standing:
-        """Nothing is changed.
+        """Look at an endpoint. Nothing is changed.
 
-        `name`: what the project calls it; None: as profiles.yaml, its tags or its own name say.
+        Args:
+            native: The provider's name of it.
+            name: The project's name for it; None: as profiles.yaml, its tags or its own name say.
 
-        NotFound, Busy (it is being changed), Refused, and Unsupported for a kind of endpoint that
-        cannot be taken over.
+        Raises:
+            NotFound: There is none.
+            Busy: It is being changed.
+            Refused: It may not be looked at.
+            Unsupported: Its kind cannot be taken over.
         """
         ...
 
     def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
         """Make it the project's, in one call.
 
-        `refs`: `model@version` by content. Conflict: somebody was faster.
+        Args:
+            standing: The endpoint as it was looked at.
+            refs: `model@version` by content.
+
+        Raises:
+            Conflict: Somebody was faster.
         """
         ...
 
 
 class Adoption(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """What stands, with the versions that its models are, or (`adopted` False) would be."""
+    """A standing endpoint with the versions that its models are, or (`adopted` False) would be."""
 
     target: str
     endpoint: str
@@ -110,11 +119,18 @@ def describe(
     model: str | None = None,
     objective: str | None = None,
 ) -> Adoption:
-    """A standing endpoint in our words. Nothing is changed.
+    """Describe a standing endpoint in our words. Nothing is changed.
 
-    `name`: of the endpoint here; `model`: that its models become versions of (the endpoint's name);
-    `objective`: that it serves. Refused: it is another project's. Unsupported: it, or its kind,
-    cannot be taken over. See Adopter.look, too.
+    Args:
+        project: The project that may take it over.
+        native: The provider's name of it.
+        name: Its name here.
+        model: The model that its models become versions of; by default the endpoint's name.
+        objective: The objective that it serves.
+
+    Raises:
+        Refused: It is another project's.
+        Unsupported: It, or its kind, cannot be taken over.
     """
     return _adoption(project, _standing(project, native, name), model, objective)
 
@@ -127,19 +143,20 @@ def adopt(
     model: str | None = None,
     objective: str | None = None,
 ) -> Adoption:
-    """Register what it serves, approved, and tag it; one that is ours already stays as it is.
+    """Register what a standing endpoint serves, approved, and tag it as the project's.
 
-    What `describe` raises; Conflict.
+    One that is ours already stays as it is. It raises what `describe` raises, and Conflict where
+    somebody was faster.
     """
     with project.lock("import"):
         standing = _standing(project, native, name)
-        wanted = _adoption(
+        adoption = _adoption(
             project, standing, model, objective
         )  # all that can be wrong is wrong before the first change
-        if wanted.adopted:
-            return wanted
+        if adoption.adopted:
+            return adoption
         registry, refs = project.target.registry, {}
-        for variant in wanted.variants:
+        for variant in adoption.variants:
             version = registry.register(
                 variant.model,
                 uri=variant.uri,
@@ -220,12 +237,12 @@ def _adoption(
 
 
 def _model(standing: Standing) -> str:
-    """That of an earlier adoption; else the endpoint's name."""
+    """Return the model of an earlier adoption, else the endpoint's name."""
     return next((variant.model for variant in standing.variants if variant.model), standing.name)
 
 
 def _with_versions(project: Project, standing: Standing, model: str) -> tuple[StandingVariant, ...]:
-    """The version that each one's content is, or will be."""
+    """Return the variants with the version that each one's content is, or will be."""
     _check_name("the model", model, "give it another name: --model NAME")
     registered = project.target.registry.versions(model)
     numbers = {
@@ -266,7 +283,7 @@ def _project_lines(
 
 
 def _shares(variants: tuple[StandingVariant, ...]) -> list[Decimal]:
-    """In hundredths, which sum to 100: the largest takes what rounding leaves."""
+    """Return the shares in hundredths, which sum to 100: the largest takes what rounding leaves."""
     shares = [variant.percent.quantize(_HUNDREDTH) for variant in variants]
     shares[shares.index(max(shares))] += HUNDRED - sum(shares)
     return shares
@@ -293,8 +310,9 @@ def _objective(spec: ProjectSpec, name: str, objective: str | None) -> str:
 
 
 def _unit(spec: ProjectSpec, name: str, objective: str) -> str:
-    """Whom it ranks for, as another endpoint or the objective says; what nobody says is the user's
-    to write.
+    """Return whom the endpoint ranks for, as another endpoint or the objective says.
+
+    Where nobody says it, the user is to write it.
     """
     endpoints = [
         *filter(None, [spec.endpoints.get(name)]),
@@ -308,7 +326,7 @@ def _unit(spec: ProjectSpec, name: str, objective: str) -> str:
 
 
 def _profile_lines(project: Project, options: Mapping[str, Any]) -> list[str]:
-    """What its target does not say yet."""
+    """Return the lines of profiles.yaml that its target lacks."""
     missing = [
         f"    {key}: {_flow(value)}"
         for key, value in options.items()

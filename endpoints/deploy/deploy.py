@@ -1,5 +1,7 @@
-"""`isthmus deploy`: make the declared variants run, give a new endpoint its first split, and see
-that it answers.
+"""Deploy an endpoint: `isthmus deploy`.
+
+The declared variants run, a new endpoint gets its first split, and a few requests see that it
+answers.
 """
 
 from __future__ import annotations
@@ -65,14 +67,16 @@ class Deployment(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def deploy(project: Project, name: str) -> Deployment:
-    """Resolve the models, apply until converged, split at creation only, send a smoke test.
+    """Resolve the models, apply until the variants run, split at creation only, send a smoke test.
 
-    May be run again after any crash.
+    It may be run again after any crash.
 
-    NotFound: no such endpoint, or an alias without a version. Invalid: a model takes a parameter as
-    another type than is declared. Refused:
-    a rejected version, a change of a variant that has traffic, or of any while a rollout or an
-    experiment owns the traffic. Unavailable: a variant that does not start, with its last words.
+    Raises:
+        NotFound: There is no such endpoint, or an alias has no version.
+        Invalid: A model takes a parameter as another type than is declared.
+        Refused: A version was rejected, a variant with traffic would change, or any would while a
+            rollout or an experiment owns the traffic.
+        Unavailable: A variant does not start; its last words are told.
     """
     with project.lock("deploy"):
         endpoint = endpoint_of(project, name)
@@ -127,7 +131,7 @@ def deploy(project: Project, name: str) -> Deployment:
 
 
 def _apply_until_ready(project: Project, spec: EndpointSpec) -> EndpointState:
-    """`apply` brings it nearer; again and again until the variants run. Never moves traffic."""
+    """Apply the spec again and again until the variants run. Never move traffic."""
     host = routed_endpoints(project.target)
     name = spec.name
 
@@ -156,14 +160,14 @@ def _apply_until_ready(project: Project, spec: EndpointSpec) -> EndpointState:
         )
 
     tried: list[bool] = []
-    seen = wait(step, over, deadline=DEADLINE, what=f"endpoint {name}")
-    if seen is None or not variants_ready(spec, seen):
-        failure = seen.failure if seen else "it is absent"
+    reached = wait(step, over, deadline=DEADLINE, what=f"endpoint {name}")
+    if reached is None or not variants_ready(spec, reached):
+        failure = reached.failure if reached else "it is absent"
         raise Unavailable(
             f"{name} does not come up: {failure}",
             remedy=f"isthmus endpoints logs {name}; then `isthmus deploy {name}` again",
         )
-    return seen
+    return reached
 
 
 def _apply(project: Project, spec: EndpointSpec) -> None:
@@ -171,9 +175,9 @@ def _apply(project: Project, spec: EndpointSpec) -> None:
         routed_endpoints(project.target).apply(spec)
     except Conflict as error:
         state = routed_endpoints(project.target).observe(spec.name)
-        wanted = {v.name: v for v in spec.variants}
+        declared = {v.name: v for v in spec.variants}
         for now in state.variants if state else ():
-            new = wanted.get(now.name)
+            new = declared.get(now.name)
             if now.target_percent > 0 and (
                 new is None or (new.model, new.version) != (now.model, now.version)
             ):
@@ -193,24 +197,24 @@ def _intend(
     project: Project, name: str, split: Mapping[str, Decimal], claim: owner.Claim | None
 ) -> owner.Claim:
     return owner.intend(
-        project.target.state, name, split, by="deploy", claim=claim, now=project.wall()
+        project.target.state, name, split, kind="deploy", claim=claim, now=project.wall()
     )
 
 
 def _first_split(project: Project, state: EndpointState, claim: owner.Claim) -> EndpointState:
-    """The declared split of a new endpoint.
+    """Give a new endpoint its declared split.
 
-    After a crash it is found here again: the intent was written down before.
+    After a crash this goes on where it was: the intent was written down before.
     """
-    wanted = claim.owner.split
-    if {v.name: v.target_percent for v in state.variants} != wanted:
-        if set(wanted) != {v.name for v in state.variants}:
+    intended = claim.owner.split
+    if {v.name: v.target_percent for v in state.variants} != intended:
+        if set(intended) != {v.name for v in state.variants}:
             raise Invalid(
-                f"{state.name}: the first split names {', '.join(wanted)}",
+                f"{state.name}: the first split names {', '.join(intended)}",
                 remedy=f"isthmus destroy, then deploy {state.name}",
             )
-        routed_endpoints(project.target).shift(state.name, wanted, expect=state.token)
-    state = read_back(project, state.name, wanted)
+        routed_endpoints(project.target).shift(state.name, intended, expect=state.token)
+    state = read_back(project, state.name, intended)
     owner.settle(project.target.state, state.name, claim, now=project.wall())
     return state
 

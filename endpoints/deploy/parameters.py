@@ -12,9 +12,10 @@ from ...project.specs.description import Endpoint, Parameter
 
 
 def comparison(endpoint: Endpoint, manifests: Sequence[Manifest]) -> tuple[str, ...]:
-    """What deploy says of them, a line each.
+    """Return a line for each declared parameter that the deployed models take differently, or not.
 
-    Invalid: a model takes one as another type, so that every call with it would fail.
+    Raises:
+        Invalid: A model takes one as another type, so that every call with it would fail.
     """
     figures = {
         value
@@ -39,17 +40,23 @@ def _compare(
         if parameter.name in m.accepted
     }
     if not (takers or ruled):
-        yield f"no deployed model takes {parameter.name}: only who asks for the parameters themselves has it"
+        yield (
+            f"no deployed model takes {parameter.name}: only who asks for the parameters "
+            "themselves has it"
+        )
     _check_types(
         endpoint, parameter, {configuration: taken.type for configuration, taken in takers.items()}
     )
     for configuration, taken in takers.items():
         if taken.default != parameter.default:
-            yield f"{configuration} was evaluated with {parameter.name}={taken.default}, and is called with {parameter.default} by default"
+            yield (
+                f"{configuration} was evaluated with {parameter.name}={taken.default}, and is "
+                f"called with {parameter.default} by default"
+            )
 
 
 def _check_types(endpoint: str, parameter: Parameter, types: Mapping[str, str]) -> None:
-    """A whole number is a float, too."""
+    """Refuse a parameter of another type than a model takes; a whole number is a float, too."""
     for configuration, kind in types.items():
         if kind != parameter.type and (parameter.type, kind) != ("int", "float"):
             raise Invalid(

@@ -1,1 +1,1 @@
-"""HTTP of our own servers and their callers: limits, who may come in, how a server listens and ends."""
+"""HTTP of our own servers: limits, who may come in, requests, how a server listens and ends."""

@@ -1,44 +1,62 @@
-"""What one connection may cost a server of ours: uvicorn's HTTP/1.1, with limits, time-outs and
-refusals in JSON.
+"""Limits of one connection to a server of ours: uvicorn's HTTP/1.1 with time-outs and refusals.
+
+A connection answers in order. While an answer is under way nothing more of it is parsed, and beyond
+64 KiB nothing more is read. A request that is refused is told so in its turn, in JSON; what its
+sender still sends is read and thrown away, because a sender does not read before it has sent
+everything.
 
 A connection that waits (nothing asked yet, a head that is not whole, kept after an answer) is
 closed when its place is needed, the oldest first. So idle or slow clients lock nobody out; what is
-refused when every place is at work is told
-503.
+refused when every place is at work is told 503.
 """
 
 from __future__ import annotations
 
 import asyncio
 import resource
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from ...core import logs
 from . import peers
 from .door import Refusal
 
-STRANGER = (
-    "isthmus.stranger"  # in a scope's extensions: what says why the connection's user may not come
-)
+# keys of a scope's extensions
+STRANGER = "isthmus.stranger"  # a function that says why the connection's user may not come
+CALLER = "isthmus.caller"  # the Caller
+
 # descriptors that are not connections of callers: files, sockets to the endpoint, those just
 # accepted
 _RESERVED = 64
+_SLICE = 4_096  # bytes that are parsed at once outside of a body: they bound the requests that wait
+_READ_AHEAD = 65_536  # bytes after the request that is answered, before reading stops
+_LINGER = 5.0  # seconds for which a refused sender's bytes are thrown away
+_DISCARDED = 100_000_000  # bytes of them
+_TURNS = 4  # turns of the loop without an answer, after which a half-closed connection is closed
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The sizes and times that a connection must keep to."""
+
     url_bytes: int = 8_192
     head_bytes: int = 65_536
     head_seconds: float = 10  # from a connection's, or a request's, first byte
     body_seconds: float = 30
-    write_seconds: float = 30  # for a client that does not read its answer
+    write_seconds: float = 30  # in which a client takes some of its answer
+    idle_seconds: float | None = (
+        # for a connection that has asked nothing yet, or nothing since; None: uvicorn's time-out
+        # after an answer, and head_seconds before the first request
+        None
+    )
     connections: int = 1_000
 
 
 def within_descriptors(limits: Limits) -> Limits:
-    """With no more connections than this process may have descriptors for."""
+    """Return the limits with no more connections than this process may have descriptors for."""
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if allowed == resource.RLIM_INFINITY:
         return limits
@@ -47,138 +65,284 @@ def within_descriptors(limits: Limits) -> Limits:
     )
 
 
+def _gateway_body(refusal: Refusal) -> bytes:
+    remedy = "try again, or start more --workers" if refusal.status == 503 else None
+    return msgspec.json.encode({"error": refusal.message, "remedy": remedy})
+
+
+class Connections:
+    """All connections of one server, and what they share."""
+
+    def __init__(
+        self, limits: Limits, *, refusal_body: Callable[[Refusal], bytes] = _gateway_body
+    ) -> None:
+        """Share `limits`; `refusal_body` writes the JSON that a refused caller is answered with."""
+        self.limits = limits
+        self.refusal_body = refusal_body
+        self.open: set[Bounded] = set()
+        self.waiting: dict[Bounded, None] = {}  # for their caller, the longest first
+        self.bytes = 0  # of unread answers, and of those bodies that an application counts here
+        self.stopping = False
+        self.ended = asyncio.Event()  # it stops, and no connection is left
+
+    def stop_keeping(self) -> None:
+        """Make each answer from now on the last one of its connection."""
+        self.stopping = True
+        for connection in self.open:
+            connection.end_with_answer()
+
+    def stop(self) -> None:
+        """Close each connection: those that wait now, the others once they are answered."""
+        self.stop_keeping()
+        for connection in list(self.open):
+            connection.shutdown()
+        if not self.open:
+            self.ended.set()
+
+
+class Caller:
+    """The client at the other end of a connection, as an application knows it."""
+
+    __slots__ = ("gone", "left")
+
+    def __init__(self) -> None:
+        self.gone = False  # it has closed its connection
+        self.left: Callable[[], None] | None = None  # called when it does
+
+
 class _Refused(Exception):
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
 
 
 class Bounded(HttpToolsProtocol):
-    """`Config(http=partial(Bounded, limits=..., waiting={}))`; `waiting`: the server's, in the
-    order in which they began to wait.
-    """
+    """One connection: `Config(http=partial(Bounded, shared=Connections(limits)))`."""
 
-    def __init__(
-        self, *arguments: Any, limits: Limits, waiting: dict[Bounded, None], **named: Any
-    ) -> None:
+    def __init__(self, *arguments: Any, shared: Connections, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.limits = limits
-        self.waiting = waiting
-        self._head = 0  # bytes of the head that arrives
+        self.shared = shared
+        if shared.limits.idle_seconds is not None:
+            self.timeout_keep_alive = shared.limits.idle_seconds  # type: ignore[assignment]  # uvicorn's are whole seconds
+        self._caller = Caller()
+        self._unparsed = b""
+        self._parsing = False
+        self._messages = 0  # whose first, or last, byte came
+        self._begun = False  # one of which the last byte did not
+        self._head = 0  # bytes of the URL and the headers that arrive
+        self._gathered = 0  # bytes since the last whole header
+        self._left = 0  # bytes of the body that are still to come, where its length was told
+        self._body = 0  # bytes of the body that came
+        self._fed = 0  # the same with what is between its chunks
         self._in_head = True  # from the start, or the last message's end, to the head's end
         self._in_body = False
-        self._refused: _Refused | None = None
+        self._raised: Refusal | None = None  # in a callback of the parser
+        self._last_word: Refusal | None = None  # told after what is under way
+        self._deaf = False  # nothing that still comes is a request
+        self._lingers = False  # the last word was said: what comes is thrown away
+        self._half_closed = False
+        self._discarded = 0
+        self._answers = 0
+        self._unread = 0  # bytes of answers that the client has not taken
+        self._held = False  # the next request is begun when it has
         self._deadline: asyncio.TimerHandle | None = None
-        self._unread: asyncio.TimerHandle | None = None
+        self._reader_due: asyncio.TimerHandle | None = None
         self._strangers: dict[frozenset[int] | None, Refusal | None] = {}
         self._at_work: RequestResponseCycle | None = None
 
+    @property
+    def limits(self) -> Limits:
+        """The server's limits."""
+        return self.shared.limits
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        if len(self.connections) >= self.limits.connections and not self._make_room():
-            transport.write(
-                _answer(
-                    HTTPStatus.SERVICE_UNAVAILABLE,
-                    "every connection is at work",
-                    "try again, or start more --workers",
-                )
-            )
-            transport.close()
-            self.transport = transport
-            return
         super().connection_made(transport)
-        self.waiting[self] = None
-        self._expect_within(self.limits.head_seconds)
+        full = len(self.shared.open) >= self.limits.connections and not self._make_room()
+        self.shared.open.add(self)
+        if full:
+            self.refuse(503, "Busy", "every connection is at work")
+            return
+        self.shared.waiting[self] = None
+        if self.limits.idle_seconds is None:
+            self._expect_within(self.limits.head_seconds)
+        else:
+            self._idle_from_now()
 
     def _make_room(self) -> bool:
-        oldest = next(iter(self.waiting), None)
-        if oldest is None:
-            return False
-        del self.waiting[oldest]
-        self.connections.discard(oldest)
-        oldest.transport.abort()
-        return True
+        """Close the connection that has waited for longest. Return whether there is a place now."""
+        oldest = next(iter(self.shared.waiting), None)
+        if oldest is not None:
+            del self.shared.waiting[oldest]
+            self.shared.open.discard(oldest)
+            self.connections.discard(oldest)
+            oldest.transport.abort()
+        return len(self.shared.open) < self.limits.connections
+
+    def _idle_from_now(self) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.waiting.pop(self, None)
+        self.shared.open.discard(self)
+        self.shared.waiting.pop(self, None)
+        self.shared.bytes -= self._unread
+        self._unread, self._unparsed = 0, b""
         self._expect_nothing()
-        self._readers_time(None)
-        if self.flow is not None:  # not one that was refused a place
-            super().connection_lost(exc)
+        self._expect_reader(None)
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
         # uvicorn tells the last request that it read, which may wait behind the one at work
         if self._at_work is not None and not self._at_work.response_complete:
             self._at_work.disconnected = True
             self._at_work.message_event.set()
+        self._caller.gone = True
+        if self._caller.left is not None:
+            self._caller.left()
+        if self.shared.stopping and not self.shared.open:
+            self.shared.ended.set()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._at_work = cycle
         super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            self._discarded += len(data)
+            if self._discarded > _DISCARDED:
+                self.transport.abort()
+            return
         if self.transport.is_closing():
             return
-        before = self._head
-        super().data_received(data)
-        if self.transport.is_closing():
+        self._unset_keepalive_if_required()
+        self._unparsed = self._unparsed + data if self._unparsed else data
+        self._parse()
+
+    def _parse(self) -> None:
+        """Parse what came, up to the end of the request that is to be answered next."""
+        if self._parsing:
             return
-        if self._in_head and self._head == before:  # httptools gathers what is no whole header yet
-            self._head += len(data)
-            if self._head > self.limits.head_bytes + self.limits.url_bytes:
-                self.refuse(
-                    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-                    f"the head is above {self.limits.head_bytes:,} bytes",
+        self._parsing = True
+        try:
+            while self._unparsed and self._may_parse():
+                size, data = max(_SLICE, self._left), self._unparsed
+                piece, self._unparsed = (
+                    (data, b"") if len(data) <= size else (data[:size], data[size:])
                 )
-        if self._deadline is None and (self._in_body or not self._under_way()):
+                self._feed(piece)
+        finally:
+            self._parsing = False
+        if self._deaf or self.transport.is_closing():
+            return
+        if len(self._unparsed) > _READ_AHEAD:
+            self.flow.pause_reading()
+        elif self.pipeline:
+            self.flow.resume_reading()  # uvicorn has stopped it, and would not hear of a close
+        if self._deadline is None and (
+            self._in_body or (self._part_came() and not self._under_way())
+        ):
             self._expect_within(
                 self.limits.body_seconds if self._in_body else self.limits.head_seconds
             )
 
+    def _may_parse(self) -> bool:
+        return (
+            not (self._deaf or self._held or self.pipeline or self.transport.is_closing())
+            and (self._in_body or not self._under_way())
+        )  # fmt: skip
+
+    def _feed(self, piece: bytes) -> None:
+        previous = (self._head, self._messages)
+        super().data_received(piece)
+        if self._deaf or self.transport.is_closing():
+            return
+        # httptools gathers what is no whole header yet
+        self._gathered = (
+            self._gathered + len(piece) if previous == (self._head, self._messages) else 0
+        )
+        if self._in_head:
+            most = self.limits.head_bytes + self.limits.url_bytes + 2 * _SLICE
+            if self._head + self._gathered > most:
+                self._refuse(self._too_long_a_head())
+        elif self._in_body:
+            self._fed += len(piece)
+            if self._fed > 8 * self._body + self.limits.head_bytes:
+                self.refuse(
+                    400, "BadRequest", "more is sent between the chunks of the body than in them"
+                )
+
     # httptools' callbacks: what they raise ends as send_400_response
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._head = 0
-        extensions: Any = {STRANGER: self._stranger}
+        self._messages, self._begun = self._messages + 1, True
+        self._head = self._left = self._body = self._fed = 0
+        extensions: Any = {STRANGER: self._stranger, CALLER: self._caller}
         self.scope["extensions"] = extensions
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
         self._head += len(url)
         if len(self.url) > self.limits.url_bytes:
-            raise self._refusing(
-                HTTPStatus.REQUEST_URI_TOO_LONG, f"the URL is above {self.limits.url_bytes:,} bytes"
-            )
+            words = f"the URL is above {self.limits.url_bytes:,} bytes"
+            raise self._refusing(Refusal(HTTPStatus.REQUEST_URI_TOO_LONG, "UrlTooLong", words))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head += len(name) + len(value) + 4
-        if self._head > self.limits.head_bytes + self.limits.url_bytes:
-            raise self._refusing(
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-                f"the head is above {self.limits.head_bytes:,} bytes",
-            )
         # what is sent behind a body is no header: it would be read as one that the head has twice
-        if self._in_head:
-            super().on_header(name, value)
+        if not self._in_head:
+            return
+        self._head += len(name) + len(value) + 4
+        if self._head > self.limits.head_bytes + len(self.url):
+            raise self._refusing(self._too_long_a_head())
+        super().on_header(name, value)
+        if name.lower() == b"content-length" and value.isdigit():
+            self._left = int(value)
 
     def on_headers_complete(self) -> None:
         if (
             self.parser and self.parser.should_upgrade() and self.parser.get_method() == b"POST"
         ):  # httptools takes its body for another protocol
-            raise self._refusing(
-                HTTPStatus.BAD_REQUEST,
-                "a request with a body may not ask to Upgrade: set your client to HTTP/1.1",
-            )
+            words = "a request with a body may not ask to Upgrade: set your client to HTTP/1.1"
+            raise self._refusing(Refusal(HTTPStatus.BAD_REQUEST, "BadRequest", words))
         super().on_headers_complete()
+        outlet: Any = _Outlet(self)
+        self.cycle.transport = outlet
+        if self.shared.stopping:
+            self.cycle.keep_alive = False
         self._in_head, self._in_body = False, True
-        self.waiting.pop(self, None)
+        self.shared.waiting.pop(self, None)
         self._expect_nothing()
 
+    def on_body(self, body: bytes) -> None:
+        self._body += len(body)
+        self._left = max(0, self._left - len(body))
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
-        self._in_head, self._in_body, self._head = True, False, 0
+        self._messages, self._begun = self._messages + 1, False
+        self._in_head, self._in_body, self._head, self._left = True, False, 0, 0
         self._expect_nothing()
         super().on_message_complete()
         self._wait()  # where it was answered before its body was whole
 
     def on_response_complete(self) -> None:
+        self._answers += 1
+        if self._lingers:
+            return
+        if self.flow.write_paused and not self.transport.is_closing():
+            self._held = True  # nothing is begun until the client takes this answer
+            return
+        self._begin_next()
+
+    def _begin_next(self) -> None:
+        """Begin the next request that came, or wait for one."""
         super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        if self._last_word is not None:
+            if not self._under_way_at_all():
+                self._say_last(self._last_word)
+            return
+        self._parse()
         self._wait()
 
     def _stranger(self, users: frozenset[int] | None) -> Refusal | None:
@@ -193,49 +357,171 @@ class Bounded(HttpToolsProtocol):
 
     def _wait(self) -> None:
         if not (self.transport.is_closing() or self._under_way()):
-            self.waiting[self] = (
+            self.shared.waiting[self] = (
                 None  # also before its body is whole, where it was answered without
             )
 
     def _under_way(self) -> bool:
+        """Return whether the last request that was parsed is not answered."""
         return self.cycle is not None and not self.cycle.response_complete
+
+    def _under_way_at_all(self, *, without_half: bool = False) -> bool:
+        """Return whether any request is not answered.
+
+        `without_half`: leave out one whose body is not whole.
+        """
+        cycles = [cycle for cycle, _ in self.pipeline]
+        if self._at_work is not None:
+            cycles.append(self._at_work)
+        return any(
+            not (cycle.response_complete or cycle.disconnected)
+            and not (without_half and self._in_body and cycle is self.cycle)
+            for cycle in cycles
+        )
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio takes it
+        """Answer what can be answered at once, then close.
+
+        Treat a half-closed connection as closed: asyncio cannot tell the two apart.
+        """
+        self._half_closed = True
+        if self._lingers:
+            return False
+        self._end_half_closed(self._answers, _TURNS)
+        return True
+
+    def _end_half_closed(self, answers: int, turns: int) -> None:
+        if self.transport.is_closing():
+            return
+        if answers != self._answers:
+            answers, turns = self._answers, _TURNS
+        waits = self._unparsed or self._under_way_at_all(without_half=True)
+        if not waits and not self._deaf and self._part_came():
+            self.refuse(400, "BadRequest", "the request ended before it was whole")
+        elif turns == 0 or not waits:
+            self.transport.close()
+        else:
+            self.loop.call_soon(self._end_half_closed, answers, turns - 1)
+
+    def _part_came(self) -> bool:
+        return self._begun or self._gathered > 0
+
+    def end_with_answer(self) -> None:
+        """Make the answers that are under way the last ones of this connection."""
+        for cycle in (self._at_work, *(cycle for cycle, _ in self.pipeline)):
+            if cycle is not None and not cycle.response_started:
+                cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Close, or answer what is under way first."""
+        if self._lingers:
+            self.transport.close()
+        elif not (self.shared.stopping and (self._part_came() or self._unparsed)):
+            super().shutdown()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._readers_time(self.loop.call_later(self.limits.write_seconds, self.transport.abort))
+        self._count_unread()
+        self._expect_reader(self.loop.call_later(self.limits.write_seconds, self._look_at_reader))
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._readers_time(None)
+        self._expect_reader(None)
+        self.shared.bytes -= self._unread
+        self._unread = 0
+        if self._held:
+            self._held = False
+            self._begin_next()
+
+    def _count_unread(self) -> bool:
+        """Count the answers that the client has not taken. Return whether they became less."""
+        size = self.transport.get_write_buffer_size()
+        less = size < self._unread
+        self.shared.bytes += size - self._unread
+        self._unread = size
+        return less
+
+    def _look_at_reader(self) -> None:
+        if self._count_unread():
+            self._expect_reader(
+                self.loop.call_later(self.limits.write_seconds, self._look_at_reader)
+            )
+        else:
+            self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
-        refused = self._refused
-        self.refuse(
-            refused.status if refused else HTTPStatus.BAD_REQUEST,
-            str(refused or f"this is not HTTP/1.1: {msg}"),
+        refusal, self._raised = self._raised, None
+        self._refuse(
+            refusal or Refusal(HTTPStatus.BAD_REQUEST, "BadRequest", f"this is not HTTP/1.1: {msg}")
         )
 
-    def refuse(self, status: int, message: str) -> None:
-        """Answer at once and close: what follows on this connection cannot be understood, or is too
-        much to read.
+    def refuse(self, status: int, error: str, message: str) -> None:
+        """Answer what arrives now in its turn, and read nothing more of this connection.
 
-        Where an earlier request is not answered yet its answer is the last, as this one would be
-        taken for it.
+        What follows cannot be understood, or is too much to read.
         """
-        self._expect_nothing()
-        if self.transport.is_closing():
-            return
-        if self._under_way() and not self._in_body:
-            self.cycle.keep_alive = False
-            self.flow.pause_reading()
-            return
-        if not (self._in_body and self.cycle.response_started):
-            self.transport.write(_answer(status, message, None))
-        self.transport.close()
+        self._refuse(Refusal(status, error, message))
 
-    def _refusing(self, status: int, message: str) -> _Refused:
-        self._refused = _Refused(status, message)
-        return self._refused
+    def _refuse(self, refusal: Refusal) -> None:
+        self._expect_nothing()
+        if self._deaf or self.transport.is_closing():
+            return
+        self._deaf, self._unparsed = True, b""
+        if self._in_body and not self._give_up_request():
+            self._linger()  # it was answered already
+            return
+        if self._under_way_at_all():
+            self._last_word = refusal
+        else:
+            self._say_last(refusal)
+
+    def _give_up_request(self) -> bool:
+        """Tell the application of the request that is read that no more of it comes.
+
+        Return whether it can still be answered.
+        """
+        cycle = self.cycle
+        self.pipeline = type(self.pipeline)(pair for pair in self.pipeline if pair[0] is not cycle)
+        answerable = not cycle.response_started
+        cycle.disconnected = True
+        cycle.message_event.set()
+        return answerable
+
+    def _say_last(self, refusal: Refusal) -> None:
+        self._last_word = None
+        logs.emit("request", method="", path="", status=int(refusal.status), ms=0.0)
+        self.transport.write(_answer(refusal.status, self.shared.refusal_body(refusal)))
+        self._linger()
+
+    def _linger(self) -> None:
+        """Throw away what its sender still sends, so that it comes to read the answer."""
+        if self._half_closed or self.transport.is_closing():
+            self.transport.close()
+            return
+        self._deaf = self._lingers = True
+        self._unparsed = b""
+        self.pipeline.clear()
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._unset_keepalive_if_required()
+        self._expect_nothing()
+        self._deadline = self.loop.call_later(_LINGER, self.transport.abort)
+        self.shared.waiting[self] = None
+
+    def close_after_answer(self) -> None:
+        """End the connection with the answer that was just written."""
+        if self._in_body and not self._lingers:
+            self._linger()
+        else:
+            self.transport.close()
+
+    def _refusing(self, refusal: Refusal) -> _Refused:
+        self._raised = refusal
+        return _Refused(refusal)
+
+    def _too_long_a_head(self) -> Refusal:
+        words = f"the head is above {self.limits.head_bytes:,} bytes"
+        return Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "HeadersTooLarge", words)
 
     def _expect_within(self, seconds: float) -> None:
         self._expect_nothing()
@@ -252,18 +538,34 @@ class Bounded(HttpToolsProtocol):
             if self._in_body
             else ("head", self.limits.head_seconds)
         )
-        self.refuse(
-            HTTPStatus.REQUEST_TIMEOUT, f"the request's {what} did not come within {seconds:g} s"
-        )
+        words = f"the request's {what} did not come within {seconds:g} s"
+        self.refuse(HTTPStatus.REQUEST_TIMEOUT, "RequestTimeout", words)
 
-    def _readers_time(self, timer: asyncio.TimerHandle | None) -> None:
-        if self._unread is not None:
-            self._unread.cancel()
-        self._unread = timer
+    def _expect_reader(self, timer: asyncio.TimerHandle | None) -> None:
+        if self._reader_due is not None:
+            self._reader_due.cancel()
+        self._reader_due = timer
 
 
-def _answer(status: int, message: str, remedy: str | None) -> bytes:
-    body = msgspec.json.encode({"error": message, "remedy": remedy})
+class _Outlet:
+    """A connection's transport as uvicorn's cycle of a request knows it."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Bounded) -> None:
+        self._connection = connection
+
+    def write(self, data: bytes) -> None:
+        self._connection.transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._connection.transport.is_closing()
+
+    def close(self) -> None:
+        self._connection.close_after_answer()
+
+
+def _answer(status: int, body: bytes) -> bytes:
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: "
         f"application/json\r\ncontent-length: {len(body)}\r\n"

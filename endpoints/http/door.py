@@ -1,12 +1,14 @@
-"""Who may come in: programs, not web pages.
+"""Rules of who may come in: programs, not web pages. Pure.
 
-One function for all that speaks HTTP here, with two settings. Pure.
+One function serves all that speaks HTTP here, with two settings.
 
 `ours`: the gateway, the router, a page. A Host that is loopback, the address that it listens on, or
 named with `--allow-host`; bodies of a type that no page can send to another site without asking
 first; a token, which beyond loopback there must be, or where there is none a user of this machine
-who may come (peers.py). A provider's wire (the model server in a container): any Host, the
-provider's content types, no token of ours; nothing with an Origin.
+who may come (peers.py).
+
+A provider's wire (the model server in a container): any Host, the provider's content types, no
+token of ours; nothing with an Origin.
 """
 
 from __future__ import annotations
@@ -35,12 +37,16 @@ _BODIES = frozenset({b"POST", b"PUT", b"PATCH"})
 
 
 class Refusal(msgspec.Struct, frozen=True):
+    """An answer that refuses a request."""
+
     status: int
     error: str
     message: str
 
 
 class Door(msgspec.Struct, frozen=True):
+    """The settings by which a server lets requests in."""
+
     ours: bool = True
     hosts: frozenset[bytes] = _LOOPBACK  # lower case, without a port
     bodies: frozenset[bytes] = (
@@ -96,6 +102,7 @@ def door(
 
 
 def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches a host's address."""
     if host == "localhost":
         return True
     try:
@@ -105,7 +112,7 @@ def is_loopback(host: str) -> bool:
 
 
 def refusal(
-    at: Door,
+    entrance: Door,
     method: bytes,
     path: bytes,
     headers: Mapping[bytes, bytes],
@@ -114,14 +121,14 @@ def refusal(
     """Return why a request is refused; None: come in.
 
     Args:
-        at: The door.
+        entrance: The server's door.
         method: GET, POST ...
         path: Without the query.
         headers: By name in lower case.
-        stranger: Why the connection's user may not come, as peers.stranger says. It is asked where
-        nothing else has refused it.
+        stranger: Returns why the connection's user may not come, as peers.stranger does. It is
+            asked where nothing else has refused the request.
     """
-    if not at.ours:
+    if not entrance.ours:
         if b"origin" in headers or _of_another_site(headers):
             return Refusal(403, "Forbidden", "this endpoint answers programs, not web pages")
         return stranger()
@@ -133,13 +140,15 @@ def refusal(
         return Refusal(403, "Forbidden", "a web page of another site may not ask this server")
     if method == b"GET" and path in OPEN_PATHS:
         return None
-    refused = _unknown_host(at, host) or _without_token(at, headers) or stranger()
-    return refused or (_wrong_body(at, headers) if method in _BODIES else None)
+    refused = _unknown_host(entrance, host) or _without_token(entrance, headers) or stranger()
+    return refused or (_wrong_body(entrance, headers) if method in _BODIES else None)
 
 
 def ambiguous(headers: Iterable[tuple[bytes, bytes]], also: Iterable[bytes] = ()) -> Refusal | None:
-    """Who stands before this server may go by the first of two equal headers, and the door by the
-    last. `also`: more that decide.
+    """Return the refusal of a request that has a deciding header twice.
+
+    A proxy before this server may go by the first of two, and the door by the last. `also`: more
+    headers that decide.
     """
     names = [name for name, _ in headers]
     if len(set(names)) == len(names):
@@ -152,8 +161,8 @@ def _of_another_site(headers: Mapping[bytes, bytes]) -> bool:
     return headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin")
 
 
-def _unknown_host(at: Door, host: bytes) -> Refusal | None:
-    if without_port(host) in at.hosts:
+def _unknown_host(entrance: Door, host: bytes) -> Refusal | None:
+    if without_port(host) in entrance.hosts:
         return None
     shown = host.decode("latin-1")[:200]
     words = (
@@ -163,12 +172,12 @@ def _unknown_host(at: Door, host: bytes) -> Refusal | None:
     return Refusal(403, "Forbidden", words)
 
 
-def _without_token(at: Door, headers: Mapping[bytes, bytes]) -> Refusal | None:
-    if at.token is None:
+def _without_token(entrance: Door, headers: Mapping[bytes, bytes]) -> Refusal | None:
+    if entrance.token is None:
         return None
     scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
     sent = bearer.strip() if scheme.lower() == b"bearer" else headers.get(b"x-api-key", b"")
-    if hmac.compare_digest(sent, at.token):
+    if hmac.compare_digest(sent, entrance.token):
         return None
     return Refusal(
         401,
@@ -177,22 +186,22 @@ def _without_token(at: Door, headers: Mapping[bytes, bytes]) -> Refusal | None:
     )
 
 
-def _wrong_body(at: Door, headers: Mapping[bytes, bytes]) -> Refusal | None:
-    if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() in at.bodies:
+def _wrong_body(entrance: Door, headers: Mapping[bytes, bytes]) -> Refusal | None:
+    if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() in entrance.bodies:
         return None
-    wanted = " or ".join(sorted(name.decode() for name in at.bodies))
-    return Refusal(415, "UnsupportedMediaType", f"the content type must be {wanted}")
+    accepted = " or ".join(sorted(name.decode() for name in entrance.bodies))
+    return Refusal(415, "UnsupportedMediaType", f"the content type must be {accepted}")
 
 
 def without_port(host: bytes) -> bytes:
-    """`[::1]:8800` -> `[::1]`, `localhost:8800` -> `localhost`."""
+    """Return a Host without its port: `[::1]:8800` -> `[::1]`, `localhost:8800` -> `localhost`."""
     if host.startswith(b"["):
         return host.partition(b"]")[0] + b"]"
     return host.partition(b":")[0]
 
 
 def _name(host: str) -> bytes:
-    """As `without_port` leaves what a caller sends."""
+    """Return an allowed host in the form in which `without_port` leaves what a caller sends."""
     try:
         return _host_literal(str(ip_address(host.strip("[]"))))
     except ValueError:

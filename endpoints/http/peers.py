@@ -35,11 +35,12 @@ Address = tuple[str, int]
 
 
 def allowed_users(environ: Mapping[str, str] = os.environ) -> frozenset[int] | None:
-    """Return the users that ISTHMUS_ALLOW_USER admits besides the server's own and root; None for
-    any (`*`).
+    """Return the users that ISTHMUS_ALLOW_USER admits; None for any (`*`).
+
+    The server's own user and root come in without being named.
 
     Raises:
-        Invalid: it names somebody who is no user of this machine.
+        Invalid: It names somebody who is no user of this machine.
     """
     names = [name.strip() for name in environ.get(ALLOW_USER, "").split(",") if name.strip()]
     return None if ANY in names else frozenset(map(_number, names))
@@ -58,16 +59,15 @@ def _number(name: str) -> int:
 def stranger(
     users: frozenset[int] | None, peer: Address | None, local: Address | None
 ) -> Refusal | None:
-    """Return why a connection is refused, or None where its user may come; ask once for each
-    connection.
+    """Return why a connection is refused, or None where its user may come.
 
-    A connection of another machine is let in here: a server that can be reached from there has a
-    token, or a proxy before it.
+    Ask once for each connection. One of another machine is let in here: a server that can be
+    reached from there has a token, or a proxy before it.
 
     Args:
         users: As `allowed_users` returns them.
         peer: The caller's address. None where the connection has none, as that of a Unix socket,
-        which files' modes guard.
+            which files' modes guard.
         local: The server's.
     """
     if users is None or peer is None or local is None or not kernel_tells():
@@ -138,8 +138,9 @@ def kernel_tells() -> bool:
 
 
 def _owner(peer: Address, local: Address) -> int | None:
-    """Return the user of the socket at `peer` that is connected to `local`; None: there is none, or
-    its process has closed it.
+    """Return the user of the socket at `peer` that is connected to `local`.
+
+    None: there is none, or its process has closed it.
 
     Raises:
         OSError: The kernel cannot be asked.
@@ -190,7 +191,10 @@ def _by_list(peer: Address, local: Address) -> tuple[int, int]:
 
 
 def _written(address: Address) -> str:
-    """Write an address as proc(5) does: words of four bytes in the machine's order, in hexadecimal."""
+    """Write an address as proc(5) does: words of four bytes in the machine's order, in hex."""
     packed = ip_address(address[0]).packed
-    words = [int.from_bytes(packed[at : at + 4], sys.byteorder) for at in range(0, len(packed), 4)]
+    words = [
+        int.from_bytes(packed[start : start + 4], sys.byteorder)
+        for start in range(0, len(packed), 4)
+    ]
     return "".join(f"{word:08X}" for word in words) + f":{address[1]:04X}"

@@ -1,4 +1,8 @@
-"""How a server of ours listens and ends, whatever its application: the gateway, the pages."""
+"""How a server of ours listens and ends, whatever its application.
+
+The gateway and the pages end at a signal; the model server and the laptop's router run in a loop
+that is somebody else's.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Literal
 
@@ -17,7 +21,8 @@ import uvicorn
 
 from ...core import logs, spans
 from ...errors import Unavailable
-from .asgi_limits import Bounded, Limits, within_descriptors
+from .asgi_limits import Bounded, Connections, Limits, within_descriptors
+from .requests import Application
 
 FINISHING = 30  # seconds for what is under way at SIGTERM; then connections are cut
 _IDLE = 75  # seconds for which a connection is kept between requests
@@ -25,7 +30,11 @@ _BACKLOG = 2_048
 
 
 def listener(host: str, port: int) -> socket.socket:
-    """A socket that listens; port 0 takes a free one. Unavailable: nothing can listen there."""
+    """Return a socket that listens; port 0 takes a free one.
+
+    Raises:
+        Unavailable: Nothing can listen there.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
@@ -37,14 +46,29 @@ def listener(host: str, port: int) -> socket.socket:
 
 
 def url(host: str, listening: socket.socket) -> str:
+    """Return the URL of a listening socket."""
     return f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
 
 
 def config(application: Any, *, lifespan: Literal["on", "off"]) -> uvicorn.Config:
-    """Of an ASGI application, with our limits on connections."""
-    return uvicorn.Config(
+    """Configure uvicorn for an ASGI application, with our limits on connections."""
+    return _config(
         _with_spans(application) if logs.listening("request") or spans.listening() else application,
-        http=partial(Bounded, limits=within_descriptors(Limits()), waiting={}),  # type: ignore[arg-type]  # what makes a protocol, as a class does
+        Connections(within_descriptors(Limits())),
+        lifespan=lifespan,
+    )
+
+
+def _config(
+    application: Any,
+    connections: Connections,
+    *,
+    lifespan: Literal["on", "off"],
+    backlog: int = _BACKLOG,
+) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        http=partial(Bounded, shared=connections),  # type: ignore[arg-type]  # what makes a protocol, as a class does
         ws="none",
         loop="uvloop",
         lifespan=lifespan,
@@ -53,14 +77,17 @@ def config(application: Any, *, lifespan: Literal["on", "off"]) -> uvicorn.Confi
         server_header=False,
         proxy_headers=False,  # who asks is what the kernel says, not what a header does
         date_header=False,
-        backlog=_BACKLOG,
+        backlog=backlog,
         timeout_keep_alive=_IDLE,
         timeout_graceful_shutdown=FINISHING,
     )
 
 
 def _with_spans(application: Any) -> Any:
-    """With a record and a span for each answer; status 0 where the caller has gone before."""
+    """Wrap an application so that each answer leaves a record and a span.
+
+    Status 0 says that the caller has gone before.
+    """
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -68,7 +95,7 @@ def _with_spans(application: Any) -> Any:
             return
         began, status = time.perf_counter(), 0
 
-        async def seen(message: Any) -> None:
+        async def send_noting_status(message: Any) -> None:
             nonlocal status
             status = message.get("status", status)
             await send(message)
@@ -77,7 +104,7 @@ def _with_spans(application: Any) -> Any:
             with spans.span(
                 f"{scope['method']} {scope['path']}", kind="SERVER", sent=_headers(scope)
             ) as tell:
-                await application(scope, receive, seen)
+                await application(scope, receive, send_noting_status)
                 tell(
                     **{
                         "http.request.method": scope["method"],
@@ -97,13 +124,11 @@ def _headers(scope: Any) -> dict[str, str]:
 
 
 class Server(uvicorn.Server):
-    """With our signals: exit code 0 after the first, at once after the second.
+    """A server that ends at a signal: exit code 0 after the first, at once after the second."""
 
-    `ending`, `cut`: what each of them means.
-    """
-
-    def __init__(self, of: uvicorn.Config, *, ending: str, cut: str) -> None:
-        super().__init__(of)
+    def __init__(self, settings: uvicorn.Config, *, ending: str, cut: str) -> None:
+        """Serve as `settings` say; `ending` and `cut` tell what each signal means."""
+        super().__init__(settings)
         self._ending, self._cut = ending, cut
 
     @contextmanager
@@ -119,7 +144,36 @@ class Server(uvicorn.Server):
 
     def _stop(self, number: int) -> None:
         if self.should_exit:
-            print(f"stopped at once: {self._cut}", file=sys.stderr, flush=True)
+            say(f"stopped at once: {self._cut}")
             os._exit(128 + number)
-        print(f"stopping: {self._ending}", file=sys.stderr, flush=True)
         self.should_exit = True
+        say(f"stopping: {self._ending}")
+
+
+class Embedded:
+    """An application's server in a loop that somebody else runs and ends."""
+
+    def __init__(self, application: Application, *, backlog: int = _BACKLOG) -> None:
+        """`backlog`: connections that the kernel keeps until they are accepted."""
+        self.connections = application.connections
+        self._uvicorn = uvicorn.Server(
+            _config(application, application.connections, lifespan="off", backlog=backlog)
+        )
+
+    async def start(self, listening: socket.socket) -> None:
+        """Answer what comes to a socket."""
+        config = self._uvicorn.config
+        config.load()
+        self._uvicorn.lifespan = config.lifespan_class(config)
+        await self._uvicorn.startup(sockets=[listening])
+
+    def close(self) -> None:
+        """Take no new connections."""
+        for server in self._uvicorn.servers:
+            server.close()
+
+
+def say(text: str) -> None:
+    """Write a line to stderr, which nobody may read any more: that must not lose a signal."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)

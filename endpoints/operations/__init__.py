@@ -1,1 +1,1 @@
-"""What operators ask of endpoints: lists, calls, minutes, counts and shadow figures."""
+"""Lists, calls, minutes, counts and shadow figures of endpoints, as operators ask for them."""

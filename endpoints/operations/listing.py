@@ -11,13 +11,17 @@ from ..traffic.router import routed_endpoints
 
 
 class Listing(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """By endpoint of project.yaml. None: it is not there. `urls`: of the provider's console."""
+    """The endpoints of project.yaml by name; None: it is not there.
+
+    `urls`: of the provider's console.
+    """
 
     endpoints: dict[str, EndpointState | None]
     urls: dict[str, str | None]
 
 
 def listing(project: Project) -> Listing:
+    """Observe every endpoint of project.yaml."""
     states = {
         name: routed_endpoints(project.target).observe(name) for name in project.spec.endpoints
     }

@@ -14,7 +14,9 @@ from ..port import Bucket, Window
 
 
 class VariantSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """Percentiles of minutes do not merge: p50_ms and p99_ms are the medians of the minutes' own,
+    """A variant's figures over several minutes.
+
+    Percentiles of minutes do not merge: p50_ms and p99_ms are the medians of the minutes' own,
     weighed by nothing.
     """
 
@@ -34,11 +36,12 @@ class VariantSummary(msgspec.Struct, frozen=True, kw_only=True):
 def summary(
     project: Project, endpoint: str, start: datetime, end: datetime
 ) -> dict[str, VariantSummary]:
-    """By variant, over the whole minutes that touch [start, end).
+    """Return the figures by variant, over the whole minutes that touch [start, end).
 
     A variant without requests is absent: no data is not zero errors.
 
-    NotSettled: the last minute is not over, or younger than the target's `metrics.delay`.
+    Raises:
+        NotSettled: The last minute is not over, or younger than the target's `metrics.delay`.
     """
     minute = timedelta(minutes=1)
     first, last = floor_minute(start), floor_minute(end)
@@ -50,17 +53,18 @@ def summary(
 
 
 def settled_window(project: Project, length: timedelta) -> Window:
-    """The newest whole minutes whose figures are final."""
+    """Return the newest whole minutes whose figures are final."""
     end = settled_by(metrics_delay(project.target), project.wall())
     return Window(start=floor_minute(end - length), end=end)
 
 
 def settled_by(delay: timedelta, now: datetime) -> datetime:
-    """The minutes before it are final by now."""
+    """Return the moment before which all minutes are final by now."""
     return floor_minute(now - delay)
 
 
 def of_buckets(variant: str, buckets: Sequence[Bucket]) -> VariantSummary:
+    """Sum a variant's minutes up."""
     return VariantSummary(
         variant=variant,
         minutes=len(buckets),
@@ -73,4 +77,5 @@ def of_buckets(variant: str, buckets: Sequence[Bucket]) -> VariantSummary:
 
 
 def floor_minute(moment: datetime) -> datetime:
+    """Return the start of a moment's minute, in UTC."""
     return moment.astimezone(UTC).replace(second=0, microsecond=0)

@@ -15,15 +15,20 @@ from ..gateway.log.streams import RANKINGS
 
 
 class RuleHits(msgspec.Struct, frozen=True, kw_only=True):
+    """The number of answers that each rule of an endpoint changed."""
+
     since: date
     answers: int
     hits: dict[str, int]  # answers that a rule changed, by its name (gateway/rulebook.py)
 
 
 def rule_hits(project: Project, endpoint: str, *, days: int) -> RuleHits:
-    """Of the last `days` dates of the project's clock: one query of `rankings`.
+    """Count the answers that each rule changed on the last `days` dates of the project's clock.
 
-    NotFound: no gateway has logged an answer yet.
+    It takes one query of `rankings`.
+
+    Raises:
+        NotFound: No gateway has logged an answer yet.
     """
     if project.target.warehouse.observe(RANKINGS.name) is None:
         raise NotFound(
@@ -40,9 +45,9 @@ def rule_hits(project: Project, endpoint: str, *, days: int) -> RuleHits:
 
 
 def hits_sql(rules: Collection[Rule]) -> str:
-    """Columns answers and rule0, rule1, ... A row of a stream may stand there twice.
+    """Return the query, in the neutral subset, with the parameters $endpoint and $since.
 
-    Parameters: $endpoint, $since. Neutral subset.
+    Its columns are answers and rule0, rule1, ... A row of a stream may stand there twice.
     """
     hit = "count(DISTINCT CASE WHEN rules LIKE '{}' THEN event_id END) AS rule{}"
     counted = [
@@ -56,7 +61,7 @@ def hits_sql(rules: Collection[Rule]) -> str:
 
 
 def _pattern(rule: Rule) -> str:
-    """Of a text of the JSON list `rules` that begins with the rule's name, in quotes.
+    """Return the LIKE pattern of a JSON list `rules` with an item that begins with the rule's name.
 
     What LIKE reads as its own is any one character.
     """

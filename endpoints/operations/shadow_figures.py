@@ -1,7 +1,4 @@
-"""What shadow traffic has shown of an endpoint's shadow variant beside those that answered:
-
-`isthmus endpoints shadow`.
-"""
+"""Figures of an endpoint's shadow beside the variants that answered: `isthmus endpoints shadow`."""
 
 from __future__ import annotations
 
@@ -31,7 +28,8 @@ FROM ({_COPIES}) AS copies GROUP BY version, shadow_version
 """
 LATENCIES = """
 SELECT version, shadow_version, {column} AS milliseconds, count(*) AS copies
-FROM ({copies}) AS copies WHERE shadow_version IS NOT NULL GROUP BY version, shadow_version, {column}
+FROM ({copies}) AS copies WHERE shadow_version IS NOT NULL
+GROUP BY version, shadow_version, {column}
 """
 
 
@@ -45,7 +43,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
     """Copies of requests that one version answered, as another one answered them.
 
-    None: all failed.
+    The figures are None where all copies failed.
     """
 
     version: str  # model@version
@@ -77,6 +75,8 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShadowFigures(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of an endpoint's shadow traffic, a pair of versions each."""
+
     target: str
     endpoint: str
     shadow: str
@@ -93,9 +93,11 @@ class ShadowFigures(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def shadow_figures(project: Project, endpoint: str, *, days: int = 7) -> ShadowFigures:
-    """Of the last `days` dates of the project's clock.
+    """Compare the shadow's answers on the last `days` dates of the project's clock.
 
-    NotFound: no such endpoint, or nothing was copied yet. Invalid: it has no shadow.
+    Raises:
+        NotFound: There is no such endpoint, or nothing was copied yet.
+        Invalid: It has no shadow.
     """
     shadow = endpoint_of(project, endpoint).shadow
     if shadow is None:
@@ -109,12 +111,12 @@ def shadow_figures(project: Project, endpoint: str, *, days: int = 7) -> ShadowF
             remedy="isthmus apply",
         )
     since = project.now().date() - timedelta(days=days - 1)
-    asked = {"endpoint": endpoint, "since": since.isoformat()}
+    parameters = {"endpoint": endpoint, "since": since.isoformat()}
     latencies = {
-        column: _latencies(_rows(project, latency_sql(column), asked))
+        column: _latencies(_rows(project, latency_sql(column), parameters))
         for column in ("milliseconds", "shadow_milliseconds")
     }
-    pairs = (_pair(row, latencies) for row in _rows(project, FIGURES, asked))
+    pairs = (_pair(row, latencies) for row in _rows(project, FIGURES, parameters))
     return ShadowFigures(
         target=project.target.name,
         endpoint=endpoint,
@@ -126,12 +128,12 @@ def shadow_figures(project: Project, endpoint: str, *, days: int = 7) -> ShadowF
 
 
 def latency_sql(column: str) -> str:
-    """How many copies took how long: latencies are kept to 0.1 ms."""
+    """Return the query of how many copies took how long; latencies are kept to 0.1 ms."""
     return LATENCIES.format(column=column, copies=_COPIES)
 
 
 def percentile(counts: Iterable[tuple[float, int]], share: float) -> float:
-    """Of values by how often each came; nearest rank."""
+    """Return the percentile of values by how often each came; nearest rank."""
     ordered = sorted(counts)
     rank = share * sum(count for _, count in ordered)
     below = 0
@@ -142,8 +144,8 @@ def percentile(counts: Iterable[tuple[float, int]], share: float) -> float:
     raise ValueError("a percentile of nothing")
 
 
-def _rows(project: Project, sql: str, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = project.target.warehouse.query(sql, asked).to_pylist()
+def _rows(project: Project, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = project.target.warehouse.query(sql, parameters).to_pylist()
     return rows
 
 
@@ -152,8 +154,8 @@ def _latencies(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Laten
     for row in rows:
         counts[row["version"], row["shadow_version"]].append((row["milliseconds"], row["copies"]))
     return {
-        pair: Latency(p50=percentile(of, 0.5), p99=percentile(of, 0.99))
-        for pair, of in counts.items()
+        pair: Latency(p50=percentile(of_pair, 0.5), p99=percentile(of_pair, 0.99))
+        for pair, of_pair in counts.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""What a unit was shown lately, as the caps per unit of an endpoint count it."""
+"""Count what a unit was shown lately, as the caps per unit of an endpoint count it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from ..gateway.decide.rulebook import name_of
 
 
 def unit_counts(project: Project, endpoint: str, unit: str) -> dict[str, dict[str, int]]:
-    """By rule and by value (JSON): the answers that showed it and still count.
+    """Return, by rule and by value (JSON), the answers that showed it and still count.
 
     One read of the store, whatever the requests' attributes.
 
-    Unsupported: the target cannot count. NotFound: `apply` has not made the counters yet.
+    Raises:
+        Unsupported: The target cannot count.
+        NotFound: `apply` has not made the counters yet.
     """
     caps = caps_of(project.spec.endpoints[endpoint].rules)
     counts = project.target.counters.get(endpoint, unit)

@@ -1,4 +1,4 @@
-"""What `isthmus endpoints` does: list, invoke, explain, metrics, logs, shadow, service."""
+"""The verbs of `isthmus endpoints`: list, invoke, explain, metrics, logs, shadow, service."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ServiceUnit(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list(project: Project) -> Listing:
-    """Every endpoint of project.yaml: its state, variants and split; None where it is not there."""
+    """Return each endpoint of project.yaml with state, variants and split; None: it is absent."""
     return listing(project)
 
 
@@ -44,11 +44,19 @@ def invoke(
 ) -> Ranking | Reply:
     """Rank once, as the gateway does; the exposure is stored before this returns.
 
-    With `parameters` a model is only asked: no exposure.
+    With `parameters` a model is only asked: no exposure. For many requests keep an `im.Gateway`.
 
-    Invalid: the request, or a parameter that no deployed model takes. ModelError, Busy,
-    Unavailable: the endpoint. For many
-    requests keep an `im.Gateway`.
+    Args:
+        project: An open project.
+        endpoint: Its name.
+        request: The unit, the candidates and what else the models read.
+        parameters: Values for the model's parameters, by name.
+
+    Raises:
+        Invalid: The request is wrong, or a parameter is one that no deployed model takes.
+        ModelError: The model failed.
+        Busy: The endpoint is.
+        Unavailable: The endpoint does not answer.
     """
     from ..gateway.gateway import Gateway
 
@@ -62,7 +70,7 @@ def invoke(
 def _check_parameters(
     parameters: Mapping[str, object], accepted: tuple[str, ...], endpoint: str
 ) -> None:
-    """Invalid: no deployed model would read it."""
+    """Refuse a parameter that no deployed model would read."""
     if unread := next((name for name in parameters if name not in accepted), None):
         raise Invalid(
             f"no deployed model of {endpoint} takes {unread}",
@@ -71,9 +79,9 @@ def _check_parameters(
 
 
 def explain(project: Project, endpoint: str, request: Mapping[str, Any]) -> Explanation:
-    """What each rule makes of the model's order for a request.
+    """Explain what each rule makes of the model's order for a request.
 
-    Nothing is drawn, shown or logged. Raises what `invoke` does.
+    Nothing is drawn, shown or logged. It raises what `invoke` raises.
     """
     from ..gateway.gateway import Gateway
 
@@ -84,8 +92,12 @@ def explain(project: Project, endpoint: str, request: Mapping[str, Any]) -> Expl
 def metrics(
     project: Project, endpoint: str, *, minutes: int = 60
 ) -> Mapping[str, tuple[Bucket, ...]]:
-    """By variant the minutes in which it answered (latencies in ms), of the last `minutes` whole
-    ones. NotFound: no such endpoint.
+    """Return, by variant, the minutes in which it answered (latencies in ms).
+
+    They are of the last `minutes` whole ones.
+
+    Raises:
+        NotFound: There is no such endpoint.
     """
     return project.target.metrics.read(
         endpoint, settled_window(project, timedelta(minutes=minutes))
@@ -95,7 +107,11 @@ def metrics(
 def logs(
     project: Project, endpoint: str, *, variant: str | None = None, limit: int = 50
 ) -> Mapping[str, tuple[str, ...]]:
-    """By variant the last `limit` lines that its processes wrote. NotFound: no such endpoint."""
+    """Return, by variant, the last `limit` lines that its processes wrote.
+
+    Raises:
+        NotFound: There is no such endpoint.
+    """
     state = project.target.endpoints.observe(endpoint)
     if state is None:
         raise NotFound(
@@ -110,17 +126,19 @@ def logs(
 
 
 def shadow(project: Project, endpoint: str, *, days: int = 7) -> ShadowFigures:
-    """What the shadow variant answered beside those that did, in the last `days` days.
+    """Compare the shadow variant's answers with those that were given, in the last `days` days.
 
-    NotFound: no such endpoint, or no shadow.
+    Raises:
+        NotFound: There is no such endpoint, or no shadow.
     """
     return shadow_figures(project, endpoint, days=days)
 
 
 def service(project: Project, endpoint: str) -> ServiceUnit:
-    """A systemd user unit that keeps an endpoint of this machine up over restarts.
+    """Return a systemd user unit that keeps an endpoint of this machine up over restarts.
 
-    Unsupported on a cloud, which does so by itself.
+    Raises:
+        Unsupported: The target is a cloud, which does so by itself.
     """
     unit = project.target.extra("endpoint_service").unit(endpoint)  # noqa: S610  not Django's
     return ServiceUnit(unit=unit, place=f"~/.config/systemd/user/isthmus-{endpoint}.service")

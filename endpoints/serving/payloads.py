@@ -1,6 +1,6 @@
-"""What goes over the wire to a model and back:
+"""Formats of a model's requests and answers. Pure.
 
-JSON, JSON lines and CSV to instances; predictions to JSON. Pure.
+JSON, JSON lines and CSV become instances; predictions become JSON.
 """
 
 from __future__ import annotations
@@ -26,15 +26,18 @@ _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
 class BadRequest(ValueError):
-    """The caller's mistake, in words for the caller."""
+    """A mistake of the caller, in words for the caller."""
 
 
 def request(
     body: bytes, content_type: str, manifest: Manifest
 ) -> tuple[list[dict[str, Any]], dict[str, Scalar]]:
-    """The rows, and those parameters that the predictor accepts; only a JSON object has any.
+    """Return the rows of a request, and those of its parameters that the predictor accepts.
 
-    BadRequest says what was wrong and where.
+    Only a JSON object has parameters.
+
+    Raises:
+        BadRequest: It says what was wrong and where.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind in (JSON, ""):
@@ -47,18 +50,19 @@ def request(
 
 
 def predictions(answer: object, count: int) -> list[Any]:
-    """A predictor's answer as plain values, one an instance.
+    """Return a predictor's answer as plain values, one for each instance.
 
-    ValueError: another length, or a number that is not finite.
+    Raises:
+        ValueError: It has another length, or a number that is not finite.
     """
     plain = _plain(answer)
     if not isinstance(plain, list):
         raise ValueError(f"predict returned a {type(answer).__name__}, not a list")  # noqa: TRY004  one error for a wrong answer
     if len(plain) != count:
         raise ValueError(f"predict returned {len(plain)} predictions for {count} instances")
-    for at, value in enumerate(plain):
+    for position, value in enumerate(plain):
         if not _finite(value):
-            raise ValueError(f"prediction {at} is {value}: not a finite number")
+            raise ValueError(f"prediction {position} is {value}: not a finite number")
     return plain
 
 
@@ -72,7 +76,10 @@ def _from_json(body: bytes, manifest: Manifest) -> tuple[list[dict[str, Any]], d
 
 
 def _parameters(sent: object, manifest: Manifest) -> dict[str, Scalar]:
-    """None for null, too: Vertex AI's SDK sends it to a dedicated endpoint where there are none."""
+    """Return the parameters that a request sends; none for null.
+
+    Vertex AI's SDK sends null to a dedicated endpoint where there are none.
+    """
     if sent is None:
         return {}
     if not isinstance(sent, dict):
@@ -88,17 +95,19 @@ def _rows(instances: object) -> list[dict[str, Any]]:
         raise BadRequest(f"instances is a {_json_name(instances)}, not a list of objects")
     if not instances:
         raise BadRequest("instances is empty")
-    for at, row in enumerate(instances):
+    for position, row in enumerate(instances):
         if not isinstance(row, dict):
             raise BadRequest(
-                f"instance {at} is a {_json_name(row)}, not an object of feature: value"
+                f"instance {position} is a {_json_name(row)}, not an object of feature: value"
             )
     return instances
 
 
 def _lines(body: bytes) -> list[object]:
     return [
-        _decoded(line, f"line {at}") for at, line in enumerate(body.splitlines(), 1) if line.strip()
+        _decoded(line, f"line {number}")
+        for number, line in enumerate(body.splitlines(), 1)
+        if line.strip()
     ]
 
 
@@ -124,8 +133,10 @@ def _json_name(value: object) -> str:
 
 
 def _from_csv(body: bytes, manifest: Manifest) -> list[dict[str, Any]]:
-    """With a header row when its cells are the manifest's feature names (in any order), else in the
-    manifest's order.
+    """Return the rows of a CSV body.
+
+    Its first row is a header where its cells are the manifest's feature names, in any order; else
+    the columns are in the manifest's order.
     """
     try:
         rows = [
@@ -141,13 +152,18 @@ def _from_csv(body: bytes, manifest: Manifest) -> list[dict[str, Any]]:
         names, rows = rows[0], rows[1:]
     if not rows:
         raise BadRequest("the CSV has no rows")
-    for at, row in enumerate(rows):
+    for position, row in enumerate(rows):
         if len(row) != len(names):
             raise BadRequest(
-                f"row {at} has {len(row)} columns, not {len(names)}: {', '.join(names)}"
+                f"row {position} has {len(row)} columns, not {len(names)}: {', '.join(names)}"
             )
-    return [{name: _cell(cell, features.get(name), f"row {at}, {name}") for name, cell in zip(names, row, strict=True)}
-            for at, row in enumerate(rows)]  # fmt: skip
+    return [
+        {
+            name: _cell(cell, features.get(name), f"row {position}, {name}")
+            for name, cell in zip(names, row, strict=True)
+        }
+        for position, row in enumerate(rows)
+    ]
 
 
 def _all_numbers(cells: Sequence[str]) -> bool:
@@ -178,7 +194,7 @@ def _cell(text: str, kind: str | None, where: str) -> object:
 
 
 def _plain(value: object) -> Any:
-    """NumPy's scalars and arrays as Python's own, without importing NumPy."""
+    """Return NumPy's scalars and arrays as Python's own, without importing NumPy."""
     if value is None or isinstance(value, bool | int | float | str):
         return value if type(value) in (bool, int, float, str, type(None)) else _unwrapped(value)
     if isinstance(value, list | tuple):

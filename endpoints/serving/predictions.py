@@ -1,12 +1,8 @@
-"""Predictions one at a time, on the thread that loaded the model, while the server's loop goes on
-in another one.
+"""Predictions one at a time, on the thread that loaded the model.
 
 A predictor need not be thread-safe, and what it opened while it was loaded (SQLite, thread-locals)
-is its thread's. So the thread that loads predicts, and health checks and time-outs are the loop's.
-
-Who asks often and alone has its connection lent to that thread, so that no other must wake for a
-request. It knows whole requests that are like the one before; with whatever else comes, and as soon
-as somebody else asks, the connection goes back to the loop.
+is its thread's. So the thread that loads predicts, and HTTP, health checks and time-outs are the
+thread's of the server's loop.
 """
 
 from __future__ import annotations
@@ -26,9 +22,8 @@ import msgspec
 
 from ...pipelines.models.predictor import LoadedModel
 from ..http.error_log import tell
-from . import payloads as wire
-from .connections import Connection, Failure, Request
-from .lending import ALONE, Loan, Rest
+from ..http.requests import Answer, Failure, Headers, Request
+from . import payloads
 
 MOST_WAITING = 256  # requests, with the one that is under way; 503 beyond
 MOST_ANSWER = 10_000_000  # bytes
@@ -40,14 +35,23 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Predictions:
-    """`submit` and what it calls are of the loop's thread, `run` of the one that loaded the model."""
+    """The queue of requests between the loop, which calls `submit`, and the thread of `run`."""
 
     def __init__(
-        self, model: LoadedModel, *, extra: bytes, timeout: float | None, hung: Callable[[], None]
+        self,
+        model: LoadedModel,
+        *,
+        headers: Headers,
+        timeout: float | None,
+        hung: Callable[[], None],
     ) -> None:
-        """In the loop's thread.
+        """Make them in the loop's thread.
 
-        `hung` is called once a prediction has taken `timeout` seconds and everybody was answered.
+        Args:
+            model: Predicts.
+            headers: Those of every answer.
+            timeout: Seconds that a prediction may take.
+            hung: Called once a prediction has taken longer and everybody was answered.
         """
         self.ended = asyncio.Event()  # `run` has returned
         self.under_way: dict[
@@ -55,17 +59,15 @@ class Predictions:
         ] = {}  # in their order, with the one that is being predicted
         self._model = model
         self._loop = asyncio.get_running_loop()
-        self._extra = extra
+        self._headers = headers
         self._timeout = timeout
         self._hung = hung
-        self._queue: SimpleQueue[Request | Loan | None] = SimpleQueue()
+        self._queue: SimpleQueue[Request | None] = SimpleQueue()
         self._began: tuple[Request, float] | None = None
-        self._loan: Loan | None = None  # to the thread of `run`
-        self._last: Connection | None = None  # that has asked
-        self._alone = 0  # how often in a row, and nobody else
         self._watched = self._hangs = False
 
     def submit(self, request: Request) -> None:
+        """Answer the request by a prediction, or say why there is none."""
         if self._hangs:
             request.fail(503, "Unavailable", _ENDS)
             return
@@ -78,42 +80,20 @@ class Predictions:
             return
         self.under_way[request] = None
         self._queue.put(request)
-        self.recall()
         if self._timeout is not None and not self._watched:
             self._watched = True
             self._loop.call_later(self._timeout, self._watch, self._timeout)
 
-    @property
-    def busy(self) -> bool:
-        return bool(self.under_way) or self._loan is not None
-
-    def recall(self) -> None:
-        """The connection that is lent comes back once its request is answered."""
-        if self._loan is not None:
-            self._loan.recall()
-
     def stop(self) -> None:
-        """After what was submitted."""
+        """End `run` after what was submitted."""
         self._queue.put(None)
-        self.recall()
 
     def run(self) -> None:
-        while (item := self._queue.get()) is not None:
-            if isinstance(item, Loan):
-                self._loop.call_soon_threadsafe(
-                    self._take_back, item, item.serve(self._predict, self._extra)
-                )
-            else:
-                self._answer(item)
+        """Predict until `stop`."""
+        while (request := self._queue.get()) is not None:
+            status, body = (503, b"") if request.gone else self._predict(request)
+            self._loop.call_soon_threadsafe(self._finish, request, status, body)
         self._loop.call_soon_threadsafe(self.ended.set)
-
-    def _answer(self, request: Request) -> None:
-        if request.gone:
-            status, body = 503, b""
-        else:
-            status, body = self._predict(request)
-        request.write(status, body, self._extra)  # the caller has it before the loop is awake
-        self._loop.call_soon_threadsafe(self._finish, request, status, body)
 
     def _predict(self, request: Request) -> tuple[int, bytes]:
         if self._timeout is None:
@@ -130,27 +110,7 @@ class Predictions:
     def _finish(self, request: Request, status: int, body: bytes) -> None:
         if request in self.under_way:
             del self.under_way[request]
-            alone = request.connection is self._last and not self.under_way
-            self._last, self._alone = request.connection, self._alone + 1 if alone else 0
-            request.reply(status, body, self._extra)
-            if self._alone >= ALONE and self._loan is None and self._timeout is None:
-                self._lend(request)
-
-    def _lend(self, request: Request) -> None:
-        """Its connection, for more that are like it."""
-        if (head := request.connection.lend(request)) is None:
-            return
-        try:
-            self._loan, self._alone = Loan(request.connection, head), 0
-        except OSError:  # another time
-            request.connection.take_back(b"", b"", keep=True)
-        else:
-            self._queue.put(self._loan)
-
-    def _take_back(self, loan: Loan, rest: Rest) -> None:
-        self._loan = None
-        loan.close()
-        loan.connection.take_back(rest.data, rest.unsent, keep=rest.keep)
+            request.reply(Answer(status, body, self._headers))
 
     def _watch(self, timeout: float) -> None:
         began = self._began
@@ -162,7 +122,8 @@ class Predictions:
         else:
             self._watched = False
 
-    def _end(self, request: Request, timeout: float) -> None:
+    def _end(self, hanging: Request, timeout: float) -> None:
+        """Answer everybody, as the prediction under way hangs."""
         faulthandler.dump_traceback(sys.stderr)  # where it hangs
         print(
             f"error: a prediction took longer than {timeout:g} s, so this process ends",
@@ -171,30 +132,23 @@ class Predictions:
         )
         self._hangs = True
         waiting, self.under_way = self.under_way, {}
-        for asked in waiting:
-            asked.keep = False
-            if asked is request:
-                asked.fail(
-                    504, "PredictionTimeout", f"the prediction took longer than {timeout:g} s"
-                )
+        for request in waiting:
+            if request is hanging:
+                words = f"the prediction took longer than {timeout:g} s"
+                request.fail(504, "PredictionTimeout", words, close=True)
             else:
-                asked.fail(503, "Unavailable", _ENDS)
+                request.fail(503, "Unavailable", _ENDS, close=True)
         self._hung()
 
 
 def answer(model: LoadedModel, request: Request) -> tuple[int, bytes]:
-    """Status and JSON."""
+    """Predict for a request. Return the answer's status and JSON."""
     content_type = request.headers.get(b"content-type", b"").decode("latin-1")
     try:
-        rows, parameters = wire.request(bytes(request.body), content_type, model.manifest)
-        body = _encode(
-            {
-                "predictions": wire.predictions(
-                    model.predictor.predict(rows, **parameters), len(rows)
-                )
-            }
-        )
-    except wire.BadRequest as error:
+        rows, parameters = payloads.request(bytes(request.body), content_type, model.manifest)
+        predicted = model.predictor.predict(rows, **parameters)
+        body = _encode({"predictions": payloads.predictions(predicted, len(rows))})
+    except payloads.BadRequest as error:
         return 400, _encode(Failure(error="BadRequest", message=str(error)))
     except BaseException as error:  # noqa: BLE001  the user's code may raise anything, SystemExit too, and the server outlives it
         return 500, _encode(_failure(error))
@@ -208,10 +162,11 @@ def answer(model: LoadedModel, request: Request) -> tuple[int, bytes]:
     return 200, body
 
 
-_OURS = {__file__, wire.__file__}
+_OURS = {__file__, payloads.__file__}
 
 
 def _failure(error: BaseException) -> Failure:
+    """Describe what the user's code raised, with the line that did."""
     tell("a prediction failed", error)
     frames: list[Any] = [
         frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename not in _OURS

@@ -1,13 +1,14 @@
-"""The model server: one process, one model, the container protocols of SageMaker and of Vertex AI.
+"""The model server: one process, one model, the containers' protocols of SageMaker and Vertex AI.
 
 `python -m isthmus.endpoints.server --model FOLDER [--port N] [--digest SHA256] [--predict-timeout
 SECONDS]`
+
 SageMaker: GET /ping, POST /invocations on port 8080. Vertex AI: AIP_HEALTH_ROUTE,
 AIP_PREDICT_ROUTE, AIP_HTTP_PORT.
+
 A request with an error in it answers 400, one above 10,000,000 bytes 413, a predictor that raises
-500, one that hangs 504; 503 says that
-too much waits already. Any Host may ask, as a provider's front and the laptop's router do; a web
-page may not (door.py).
+500, one that hangs 504; 503 says that too much waits already. Any Host may ask, as a provider's
+front and the laptop's router do; a web page may not (door.py).
 """
 
 from __future__ import annotations
@@ -26,13 +27,16 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from ...core import logs
 from ...errors import IsthmusError
 from ...pipelines.models.predictor import LoadedModel, load
 from ..http import door, peers
-from . import payloads as wire
-from .connection import Connection
-from .connections import Connections, Request
+from ..http.asgi_limits import Limits
+from ..http.requests import Answer, Application, Headers, Request
+from ..http.server import Embedded
+from . import payloads
 from .predictions import Predictions
 
 HEADERS = frozenset({b"content-type", b"origin", b"sec-fetch-site"})
@@ -43,9 +47,16 @@ FLUSH_WITHIN = 2.0  # seconds for answers to go out before a process with a hung
 HUNG = 70  # exit code
 
 
+# a caller's pool should give an idle connection up before this server does, as a close that meets a
+# request loses it
+LIMITS = Limits(body_seconds=60, write_seconds=60, idle_seconds=3_600)
+
+
 class ModelServer:
-    """The loop's side runs in a thread of its own, from `start` to the end of `run`, which predicts
-    in the caller's.
+    """A server of one model.
+
+    Its loop runs in a thread of its own, from `start` to the end of `run`, which predicts in the
+    caller's thread.
     """
 
     def __init__(
@@ -57,8 +68,15 @@ class ModelServer:
         timeout: float | None = None,
         users: frozenset[int] | None = None,
     ) -> None:
-        """`users`: of this machine who may ask, as peers.allowed_users returns them; None, as in a
-        container: everybody.
+        """Make a server that listens already and answers from `start` on.
+
+        Args:
+            model: Predicts.
+            listening: A socket that listens.
+            environ: What a provider tells a container.
+            timeout: Seconds that a prediction may take.
+            users: Those of this machine who may ask, as peers.allowed_users returns them; None, as
+                in a container: everybody.
         """
         self._model = model
         self._listening = listening
@@ -69,10 +87,10 @@ class ModelServer:
         # SageMaker carries this one header of a container back to the caller, who learns which
         # version has answered
         version = environ.get("ISTHMUS_VERSION", "")
-        self._extra = (
-            f"x-amzn-sagemaker-custom-attributes: isthmus-version={version}\r\n".encode()
+        self._headers: Headers = (
+            ((b"x-amzn-sagemaker-custom-attributes", f"isthmus-version={version}".encode()),)
             if version
-            else b""
+            else ()
         )
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
@@ -84,22 +102,23 @@ class ModelServer:
         )  # it does not outlive whoever predicts
 
     def start(self) -> None:
+        """Start the loop. Return once it answers."""
         self._thread.start()
         self._ready.wait()
 
     def run(self) -> bool:
-        """Predict until `stop`; False: the loop has failed."""
+        """Predict until `stop`. Return False where the loop has failed."""
         if not self._failed:
             self._predictions.run()
         self._thread.join()
         return not self._failed
 
     def stop(self) -> None:
-        """From any thread: requests under way are finished."""
+        """Finish the requests under way, then end `run`. Any thread may call it."""
         self._wake.send(b"\x00")
 
     def stop_at_signals(self) -> None:
-        """From the main thread.
+        """Stop at SIGTERM and SIGINT. Call it from the main thread.
 
         The kernel's signal reaches the loop even while a prediction keeps Python from running a
         handler.
@@ -124,29 +143,27 @@ class ModelServer:
     async def _live(self) -> None:
         loop = asyncio.get_running_loop()
         self._predictions = Predictions(
-            self._model, extra=self._extra, timeout=self._timeout, hung=self._hang
+            self._model, headers=self._headers, timeout=self._timeout, hung=self._hang
         )
         most = min(MOST_CONNECTIONS, max(8, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
-        refusal = partial(door.refusal, door.PROVIDERS)
-        self._connections = Connections(
+        application = Application(
             self._handle,
-            refusal=refusal,
+            refusal=partial(door.refusal, door.PROVIDERS),
             users=self._users,
-            headers=HEADERS,
-            most=most,
-            most_body=wire.MAX_BYTES,
+            deciding=HEADERS,
+            most_body=payloads.MAX_BYTES,
+            limits=msgspec.structs.replace(LIMITS, connections=most),
         )
+        self._connections = application.connections
         self._end = asyncio.Event()
         loop.add_reader(self._woken, self._end.set)
-        self._server = await loop.create_server(
-            lambda: Connection(self._connections), sock=self._listening
-        )
+        self._server = Embedded(application)
+        await self._server.start(self._listening)
         self._ready.set()
         await self._end.wait()
         loop.remove_reader(self._woken)
         self._server.close()
         self._connections.stop()
-        self._predictions.recall()
         try:
             async with asyncio.timeout(STOP_WITHIN):
                 await self._connections.ended.wait()
@@ -154,7 +171,7 @@ class ModelServer:
                 await self._predictions.ended.wait()
         except TimeoutError:
             self._predictions.stop()
-            if self._predictions.busy:
+            if self._predictions.under_way:
                 print(
                     f"error: a prediction was still under way {STOP_WITHIN:.0f} s after the "
                     "signal to stop",
@@ -164,8 +181,9 @@ class ModelServer:
                 os._exit(HUNG)  # nothing else ends its thread
 
     def _hang(self) -> None:
-        """A hung prediction has been answered: nothing else ends its thread than the end of the
-        process.
+        """End the process once the callers of a hung prediction have their answers.
+
+        Nothing else ends its thread.
         """
         self._server.close()
         self._connections.stop()
@@ -188,7 +206,7 @@ class ModelServer:
         elif request.path not in self._health:
             request.fail(404, "NotFound", "there is /invocations (POST) and /ping")
         elif request.method in (b"GET", b"HEAD"):
-            request.reply(200, b'{"status": "ready"}')
+            request.reply(Answer(200, b'{"status": "ready"}'))
         else:
             request.fail(405, "MethodNotAllowed", "GET it")
 
@@ -293,9 +311,9 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _fetch(uri: str) -> Path:
-    """A version's folder, from where Vertex AI keeps its copy: a container gets the URI alone.
+    """Fetch a version's folder from where Vertex AI keeps its copy: a container gets the URI alone.
 
-    It lives as long as the container.
+    The folder lives as long as the container.
     """
     from ...core.runtime.project import open_blobs
 
@@ -305,13 +323,7 @@ def _fetch(uri: str) -> Path:
 
 
 def _end_with_parent() -> None:
-    while os.read(
-        0, 1024
-    ):  # not sys.stdin: a thread inside it makes the interpreter abort when the process ends by itself
+    # not sys.stdin: a thread inside it makes the interpreter abort when the process ends by itself
+    while os.read(0, 1024):
         pass
     os._exit(0)  # nobody is left to answer
-
-
-if __name__ == "__main__":
-    logs.tolerate_full_disk()
-    sys.exit(main())

@@ -1,3 +1,1 @@
-"""An endpoint's traffic: splits, who owns it, moving it by hand, and whether the target has
-arrived.
-"""
+"""The traffic of an endpoint: its owner, its split, moving it by hand, and whether it arrived."""

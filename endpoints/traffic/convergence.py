@@ -1,4 +1,4 @@
-"""Has the cloud arrived where we want it? Pure: an adapter observes, these decide."""
+"""Judge whether the cloud has arrived where we want it. Pure: an adapter observes, these decide."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..revision import revision_of
 
 
 def variants_ready(spec: EndpointSpec, state: EndpointState | None) -> bool:
-    """The declared variants run, all ready, and nothing else does. Says nothing about traffic."""
+    """Return whether exactly the declared variants run, all ready. Traffic does not count."""
     if state is None or state.phase != "ready" or state.revision != revision_of(spec):
         return False  # a silent rollback ends ready with an old revision
     running = {v.name: (v.model, v.version) for v in state.variants if v.phase == "ready"}
@@ -26,15 +26,17 @@ def has_converged(
     *,
     resolution: Decimal = Decimal("0.01"),
 ) -> bool:
-    """Phase ready, the revision is the spec's, every variant ready, and percent == target_percent
+    """Return whether the endpoint is as the spec and the split say.
+
+    Its phase is ready, its revision the spec's, every variant ready, and percent == target_percent
     == split at the target's resolution.
     """
     if state is None or not variants_ready(spec, state):
         return False
-    wanted = {name: _steps(percent, resolution) for name, percent in split.items()}
+    intended = {name: _steps(percent, resolution) for name, percent in split.items()}
     now = {v.name: _steps(v.percent, resolution) for v in state.variants}
     target = {v.name: _steps(v.target_percent, resolution) for v in state.variants}
-    return now == target == wanted
+    return now == target == intended
 
 
 def _steps(percent: Decimal, resolution: Decimal) -> int:

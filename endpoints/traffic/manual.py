@@ -1,6 +1,4 @@
-"""`isthmus traffic`: move an endpoint's traffic by hand, read it back, compare it with what was
-meant.
-"""
+"""Move an endpoint's traffic by hand (`isthmus traffic`), read it back, and compare it."""
 
 from __future__ import annotations
 
@@ -24,7 +22,7 @@ from .router import resolution, routed_endpoints
 
 
 class TrafficChange(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """Percents by variant, before and as read back."""
+    """A change that was made: percents by variant, before and as read back."""
 
     target: str
     endpoint: str
@@ -34,10 +32,11 @@ class TrafficChange(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         moved = [
-            f"{name} {percent_text(self.before[name])} -> {percent_text(self.after[name])}" if self.before[name] != self.after[name] else
-            f"{name} {percent_text(self.after[name])}"
-            for name in self.after
-        ]  # fmt: skip
+            f"{name} {percent_text(percent)}"
+            if self.before[name] == percent
+            else f"{name} {percent_text(self.before[name])} -> {percent_text(percent)}"
+            for name, percent in self.after.items()
+        ]
         split = "/".join(map(percent_text, self.after.values()))
         return (
             f"{self.target:<7} {self.endpoint}   {'   '.join(moved)}\n  read back {split} after "
@@ -46,8 +45,9 @@ class TrafficChange(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
-    """A change before it is made: for `change? y`, `--dry-run`, and as the guard between looking
-    and acting.
+    """A change before it is made.
+
+    It is for `change? y`, for `--dry-run`, and the guard between looking and acting.
     """
 
     target: str
@@ -65,9 +65,12 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def intent(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> Intent:
-    """What `challenger=20` would do.
+    """Return what `challenger=20` would do. Nothing is changed.
 
-    Nothing is changed. NotFound, Invalid, Unsupported (the target cannot split so finely).
+    Raises:
+        NotFound: There is no such endpoint.
+        Invalid: The shares make no split.
+        Unsupported: The target cannot split so finely.
     """
     state = observe(project, endpoint)
     now = {v.name: v.target_percent for v in state.variants}
@@ -76,11 +79,11 @@ def intent(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> I
     representable(
         changes, resolution=step, where=project.target.adapter.title
     )  # the share that was typed, before the rest of it
-    wanted = check(
+    split = check(
         completed(changes, now=now, where=where), variants=now, resolution=step, where=where
     )
     return Intent(
-        target=project.target.name, endpoint=endpoint, before=now, after=wanted, token=state.token
+        target=project.target.name, endpoint=endpoint, before=now, after=split, token=state.token
     )
 
 
@@ -89,8 +92,10 @@ def traffic(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> 
 
     With two variants the other takes the rest.
 
-    Refused: a rollout or an experiment owns the traffic. Conflict: somebody else moved it
-    meanwhile. Busy: a variant is not ready.
+    Raises:
+        Refused: A rollout or an experiment owns the traffic.
+        Conflict: Somebody else moved it meanwhile.
+        Busy: A variant is not ready.
     """
     with project.lock("traffic"):
         meant = intent(project, endpoint, changes)
@@ -99,7 +104,7 @@ def traffic(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> 
             state,
             endpoint,
             meant.after,
-            by="traffic",
+            kind="traffic",
             claim=owner.read(state, endpoint),
             now=project.wall(),
         )
@@ -128,8 +133,8 @@ def read_back(
     """Wait until the target serves the split.
 
     Raises:
-        Conflict: it settled on another one.
-        Unavailable: not within the time, or the target's clock stands still.
+        Conflict: It settled on another one.
+        Unavailable: It did not within the time, or the target's clock stands still.
     """
     alarm = StillClockAlarm(project.target.clock, what=f"{endpoint}'s traffic")
 
@@ -143,16 +148,21 @@ def read_back(
     serving = {v.name: v.percent for v in state.variants}
     if serving != dict(split):
         meant = ", ".join(f"{name} {percent_text(percent)}" for name, percent in split.items())
-        seen = ", ".join(f"{name} {percent_text(percent)}" for name, percent in serving.items())
+        served = ", ".join(f"{name} {percent_text(percent)}" for name, percent in serving.items())
         why = f": {state.failure}" if state.failure else ""
         raise Conflict(
-            f"{endpoint} was meant to serve {meant}, and serves {seen}{why}",
+            f"{endpoint} was meant to serve {meant}, and serves {served}{why}",
             remedy="look at it, then set the split again",
         )
     return state
 
 
 def observe(project: Project, endpoint: str) -> EndpointState:
+    """Return the endpoint's state.
+
+    Raises:
+        NotFound: It is not deployed.
+    """
     state = routed_endpoints(project.target).observe(endpoint)
     if state is None:
         raise NotFound(

@@ -1,8 +1,7 @@
-"""Who owns an endpoint's traffic, and what it intends:
+"""Owners of an endpoint's traffic, and what they intend.
 
-`traffic/<endpoint>` in the StateStore, written before the traffic moves.
-
-It knows no room above it: a rollout and an experiment say which command ends them. Everything here
+An owner is `traffic/<endpoint>` in the StateStore, written before the traffic moves. This module
+knows no room above it: a rollout and an experiment say which command ends them. Everything here
 needs a StateStore alone.
 """
 
@@ -27,7 +26,7 @@ ABANDONED = timedelta(
 
 
 class Owner(StoredDocument, frozen=True, kw_only=True, tag=2):
-    """`owner` none: whoever comes next may move it.
+    """The owner of an endpoint's traffic. `owner` none: whoever comes next may move it.
 
     `done` False: the intent was not yet seen in the target.
     """
@@ -45,11 +44,12 @@ class Owner(StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @property
     def lasting(self) -> bool:
-        """It keeps the traffic until it gives it back, whatever is served."""
+        """Whether it keeps the traffic until it gives it back, whatever is served."""
         return self.owner in ("rollout", "experiment")
 
-    def is_of(self, by: Literal["rollout", "experiment"], name: str) -> bool:
-        return (self.owner, self.name) == (by, name)
+    def is_of(self, kind: Literal["rollout", "experiment"], name: str) -> bool:
+        """Return whether this is that rollout or experiment."""
+        return (self.owner, self.name) == (kind, name)
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,10 +60,12 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def key(endpoint: str) -> str:
+    """Return the key of an endpoint's owner in the StateStore."""
     return f"traffic/{endpoint}"
 
 
 def read(state: StateStore, endpoint: str) -> Claim | None:
+    """Return the endpoint's owner; None: nobody has ever owned its traffic."""
     document = state.get(key(endpoint))
     if document is None:
         return None
@@ -73,10 +75,11 @@ def read(state: StateStore, endpoint: str) -> Claim | None:
 
 
 def holds(owner: Owner, endpoint: EndpointState, now: datetime) -> bool:
-    """Whether it has the traffic still. A rollout or an experiment until it gives it back.
+    """Return whether an owner has the traffic still.
 
-    A `deploy` or `traffic` that was killed leaves its claim: it has none once its split is what
-    serves, or after 15 minutes in which nothing moves.
+    A rollout or an experiment has it until it gives it back. A `deploy` or `traffic` that was
+    killed leaves its claim: it has none once its split is what serves, or after 15 minutes in which
+    nothing moves.
     """
     if owner.lasting or owner.owner == "none":
         return owner.lasting
@@ -93,14 +96,14 @@ def whose(
     claim: Claim | None,
     endpoint: EndpointState,
     *,
-    by: Literal["rollout", "experiment"],
+    kind: Literal["rollout", "experiment"],
     name: str,
     now: datetime,
     heir_of: str = "",
 ) -> Literal["ours", "free", "other"]:
-    """As a rollout or an experiment sees it:
+    """Return whose the traffic is, as a rollout or an experiment sees it; `free` may be taken.
 
-    `free` may be taken. `heir_of`: the run of an experiment that leaves it the traffic.
+    `heir_of`: the run of an experiment that leaves it the traffic.
     """
     if (
         claim is None
@@ -108,14 +111,14 @@ def whose(
         or claim.owner.is_of("experiment", heir_of)
     ):
         return "free"
-    return "ours" if claim.owner.is_of(by, name) else "other"
+    return "ours" if claim.owner.is_of(kind, name) else "other"
 
 
 def take(
     state: StateStore,
     endpoint: EndpointState,
     *,
-    by: Literal["rollout", "experiment"],
+    kind: Literal["rollout", "experiment"],
     name: str,
     command: str,
     now: datetime,
@@ -123,10 +126,18 @@ def take(
 ) -> Claim:
     """Make a rollout or an experiment the owner; again: no change.
 
-    Refused: it has another owner. Conflict: somebody was faster.
+    Args:
+        state: The target's store.
+        endpoint: As it was observed just now.
+        kind: Of the owner.
+        name: The owner's.
+        command: The command that ends it, as people are told.
+        now: The time.
+        heir_of: A run that is over and leaves it the traffic, which so never is nobody's.
 
-    `command` ends it, as people are told. `endpoint`: as it was observed just now. `heir_of`: a run
-    that is over leaves it the traffic, which so never is nobody's.
+    Raises:
+        Refused: It has another owner.
+        Conflict: Somebody was faster.
     """
     claim = read(state, endpoint.name)
     if (
@@ -134,14 +145,14 @@ def take(
         and holds(claim.owner, endpoint, now)
         and not claim.owner.is_of("experiment", heir_of)
     ):
-        if not claim.owner.is_of(by, name):
+        if not claim.owner.is_of(kind, name):
             raise refusal(endpoint.name, claim.owner, now=now)
         return claim
     split = {variant.name: variant.target_percent for variant in endpoint.variants}
     return _put(
         state,
         endpoint.name,
-        Owner(owner=by, name=name, command=command, split=split, done=False, changed=now),
+        Owner(owner=kind, name=name, command=command, split=split, done=False, changed=now),
         claim,
     )
 
@@ -150,16 +161,19 @@ def release(
     state: StateStore,
     endpoint: str,
     *,
-    by: Literal["rollout", "experiment"],
+    kind: Literal["rollout", "experiment"],
     name: str,
     now: datetime,
 ) -> None:
-    """Nobody owns it any more.
+    """Give the traffic back, so that nobody owns it.
 
-    What is somebody else's, or free already, stays as it is. Conflict: somebody was faster.
+    What is somebody else's, or free already, stays as it is.
+
+    Raises:
+        Conflict: Somebody was faster.
     """
     claim = read(state, endpoint)
-    if claim is not None and claim.owner.is_of(by, name):
+    if claim is not None and claim.owner.is_of(kind, name):
         settle(state, endpoint, claim, now=now)
 
 
@@ -168,21 +182,25 @@ def intend(
     endpoint: str,
     split: Mapping[str, Decimal],
     *,
-    by: Literal["deploy", "traffic"],
+    kind: Literal["deploy", "traffic"],
     claim: Claim | None,
     now: datetime,
 ) -> Claim:
-    """Take the traffic and write down what it shall be.
+    """Take the traffic for a command and write down what it shall be.
 
-    Refused: a rollout or an experiment owns it. Conflict: somebody was faster.
+    Raises:
+        Refused: A rollout or an experiment owns it.
+        Conflict: Somebody was faster.
     """
     if claim is not None and claim.owner.lasting:
         raise refusal(endpoint, claim.owner, now=now)
-    return _put(state, endpoint, Owner(owner=by, split=dict(split), done=False, changed=now), claim)
+    return _put(
+        state, endpoint, Owner(owner=kind, split=dict(split), done=False, changed=now), claim
+    )
 
 
 def settle(state: StateStore, endpoint: str, claim: Claim, *, now: datetime) -> Claim:
-    """The intent was read back: the traffic is free again."""
+    """Free the traffic, as the intent was read back."""
     return _put(
         state,
         endpoint,
@@ -197,23 +215,24 @@ def announce_end(
     state: StateStore,
     endpoint: str,
     *,
-    by: Literal["rollout", "experiment"],
+    kind: Literal["rollout", "experiment"],
     name: str,
     until: datetime,
 ) -> None:
     """Write down until when an owner that has ended keeps the traffic, for who asks meanwhile.
 
-    Conflict: somebody was faster.
+    Raises:
+        Conflict: Somebody was faster.
     """
     claim = read(state, endpoint)
-    if claim is not None and claim.owner.is_of(by, name) and claim.owner.until != until:
+    if claim is not None and claim.owner.is_of(kind, name) and claim.owner.until != until:
         _put(state, endpoint, msgspec.structs.replace(claim.owner, until=until), claim)
 
 
 def refusal(endpoint: str, owner: Owner, *, now: datetime, meanwhile: str = "") -> Refused:
-    """Return what who wants the traffic is told of its owner.
+    """Return the error that tells who wants the traffic of its owner.
 
-    `meanwhile`: what it may not do either, beside moving it.
+    `meanwhile`: what may not be done either, beside moving it.
     """
     since = f"{owner.changed:%Y-%m-%d %H:%M} UTC"
     if owner.lasting and owner.until is not None:
@@ -233,13 +252,15 @@ def refusal(endpoint: str, owner: Owner, *, now: datetime, meanwhile: str = "") 
     wait = f"{ABANDONED.total_seconds() / 60:g} minutes"
     return Refused(
         f"{endpoint}'s traffic is being moved by isthmus {owner.owner} since {since}",
-        remedy=f"let it end; if it was killed, its traffic is free {wait} after that: isthmus status",
+        remedy=f"let it end; if it was killed, its traffic is free {wait} after that: "
+        "isthmus status",
     )
 
 
 def _ended_refusal(endpoint: str, owner: Owner, until: datetime, now: datetime) -> Refused:
-    """Return the refusal while an ended owner keeps the traffic: it says until when, and what gives
-    it back then.
+    """Return the refusal while an ended owner keeps the traffic.
+
+    It says until when, and what gives it back then.
     """
     driving = f"isthmus {owner.owner} run {endpoint}"
     if (seconds := (until - now).total_seconds()) <= 0:

@@ -1,5 +1,6 @@
-"""What an endpoint of project.yaml is now: version numbers in the place of aliases, and what stays
-as it runs.
+"""Resolve an endpoint of project.yaml: version numbers in the place of aliases.
+
+Variants that may not change now stay as they run.
 """
 
 from __future__ import annotations
@@ -19,13 +20,18 @@ from . import owner
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):
-    """`notes`: what differs from project.yaml, and why, a line each."""
+    """A spec, and in `notes` how it differs from project.yaml and why, a line each."""
 
     spec: EndpointSpec
     notes: tuple[str, ...] = ()
 
 
 def endpoint_of(project: Project, name: str) -> Endpoint:
+    """Return the endpoint that project.yaml declares.
+
+    Raises:
+        NotFound: It declares none of that name.
+    """
     endpoint = project.spec.endpoints.get(name)
     if endpoint is None:
         raise NotFound(
@@ -36,19 +42,23 @@ def endpoint_of(project: Project, name: str) -> Endpoint:
 
 
 def resolve(project: Project, endpoint: Endpoint, running: EndpointState | None) -> Resolved:
-    """The spec to be applied. NotFound: an alias that no version has. Refused: a rejected version.
+    """Return the spec to be applied.
 
     Of an endpoint that runs, a variant whose alias is nobody's is left out, as after a promotion.
     One that still has traffic stays as it is, also when its version is to be another variant's:
     that one gets it first, so that the traffic can go there.
+
+    Raises:
+        NotFound: No version has an alias.
+        Refused: A version was rejected.
     """
-    wanted = _versions(project, endpoint, may_lack_some=running is not None)
+    versions = _versions(project, endpoint, may_lack_some=running is not None)
     serving = {variant.name: variant for variant in running.variants} if running else {}
     variants: list[VariantSpec] = []
     notes: list[str] = []
     for variant in endpoint.variants:
-        now, new = serving.get(variant.name), wanted.get(variant.name)
-        heir = _heir(now, serving, wanted) if now is not None else None
+        now, new = serving.get(variant.name), versions.get(variant.name)
+        heir = _heir(now, serving, versions) if now is not None else None
         if (
             now is not None
             and _has_traffic(now)
@@ -69,9 +79,11 @@ def resolve(project: Project, endpoint: Endpoint, running: EndpointState | None)
 def _versions(
     project: Project, endpoint: Endpoint, *, may_lack_some: bool
 ) -> dict[str, VariantSpec]:
-    """By variant the version that is to run.
+    """Return the version that is to run, by variant.
 
-    NotFound of all, or of one, unless some may lack theirs: those named by an alias.
+    Raises:
+        NotFound: All lack theirs, or one does and is not among those that may: those named by an
+            alias.
     """
     versions: dict[str, VariantSpec] = {}
     errors: list[NotFound] = []
@@ -90,9 +102,10 @@ def _versions(
 def under(
     claim: owner.Claim | None, spec: EndpointSpec, running: EndpointState | None, *, now: datetime
 ) -> EndpointSpec:
-    """The spec, with the counts that run while a rollout or an experiment owns the traffic.
+    """Return the spec with the counts that run while a rollout or an experiment owns the traffic.
 
-    Refused: it would change a variant then.
+    Raises:
+        Refused: It would change a variant then.
     """
     if claim is None or not claim.owner.lasting or running is None:
         return spec
@@ -148,10 +161,13 @@ def _has_traffic(variant: VariantState) -> bool:
 
 
 def _heir(
-    variant: VariantState, serving: Mapping[str, VariantState], wanted: Mapping[str, VariantSpec]
+    variant: VariantState, serving: Mapping[str, VariantState], versions: Mapping[str, VariantSpec]
 ) -> str | None:
-    """Another variant that is to have this one's version, and can: it has it, or no traffic."""
-    for name, spec in wanted.items():
+    """Return another variant that is to have this one's version, and can.
+
+    It can where it has that version already, or no traffic.
+    """
+    for name, spec in versions.items():
         now = serving.get(name)
         if (
             name != variant.name

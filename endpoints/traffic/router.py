@@ -1,9 +1,8 @@
-"""Who splits an endpoint's traffic.
+"""Endpoints with the split of their traffic, whoever makes it.
 
-Its host, or under `routing: sticky` the gateways, by the document `split/<endpoint>`.
-
-Either way it is read by `observe` and moved by `shift`, so that deploy, traffic, rollouts and
-experiments know one endpoint host.
+A host splits, or under `routing: sticky` the gateways do, by the document `split/<endpoint>`.
+Either way the split is read by `observe` and moved by `shift`, so that deploy, traffic, rollouts
+and experiments know one endpoint host.
 """
 
 from __future__ import annotations
@@ -41,26 +40,29 @@ class _Stored(msgspec.Struct, frozen=True):
 
 
 def routed_endpoints(target: Target) -> EndpointHost:
-    """The target's endpoints, with the split of those that are sticky."""
+    """Return the target's endpoints, with the split of those that are sticky."""
     return RoutedEndpoints(target.endpoints, target.state, target.clock)
 
 
 def resolution(target: Target, routing: str) -> Decimal:
-    """The smallest step of a share of an endpoint's traffic, in percent."""
+    """Return the smallest step of a share of an endpoint's traffic, in percent."""
     return sticky.STEP if routing == "sticky" else hosting.resolution(target)
 
 
 def is_fenced(target: Target, routing: str) -> bool:
-    """Whether a shift makes older tokens stale: the split document is written by compare-and-swap."""
+    """Return whether a shift makes older tokens stale.
+
+    The split document does: it is written by compare-and-swap.
+    """
     return routing == "sticky" or target.capabilities["traffic.touch"].level == "native"
 
 
 @final
 class RoutedEndpoints:
-    """EndpointHost.
+    """An EndpointHost around a target's.
 
     Of a sticky endpoint a token is the host's and the document's, and what is written serves after
-    15 s (sticky.KEPT).
+    15 s (sticky_split.KEPT).
     """
 
     def __init__(
@@ -69,10 +71,10 @@ class RoutedEndpoints:
         self._host, self._state, self._clock = host, state, clock
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """See the port.
+        """Apply the spec as the port says.
 
-        Of a sticky endpoint, too, Conflict: another model or version for a variant that has
-        traffic.
+        Of a sticky endpoint, too, another model or version for a variant that has traffic is a
+        Conflict.
         """
         if spec.routing == "sticky" and (saw := self.observe(spec.name)) is not None:
             _guard(spec, saw)
@@ -99,7 +101,7 @@ class RoutedEndpoints:
         request_id: str,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """As the host answers; the split is the gateway's, which knows the unit."""
+        """Ask the host; the split is the gateway's, which knows the unit."""
         return self._host.invoke(
             endpoint, instances, variant=variant, request_id=request_id, parameters=parameters
         )
@@ -122,7 +124,7 @@ class RoutedEndpoints:
         )
 
     def _with_document(self, state: EndpointState, stored: _Stored | None) -> EndpointState:
-        """With the shares of the document.
+        """Return the state with the shares of the document.
 
         Without one the first variant has everything, as the host says.
         """
@@ -141,14 +143,14 @@ class RoutedEndpoints:
             raise hosting.not_found(endpoint)
         stored = self._read(endpoint)
         state = self._with_document(host, stored)
-        wanted = check(
+        checked = check(
             split,
             variants=[v.name for v in state.variants],
             resolution=sticky.STEP,
             where=f"endpoint {endpoint}",
         )
         hosting.check_token(endpoint, state.token, expect=expect)
-        _check_ready(state, wanted)
+        _check_ready(state, checked)
         ranges = (
             stored.split.ranges
             if stored
@@ -157,7 +159,7 @@ class RoutedEndpoints:
         document = Split(
             version=stored.split.version + 1 if stored else 1,
             written=self._clock(),
-            ranges=sticky.moved_ranges(ranges, wanted),
+            ranges=sticky.moved_ranges(ranges, checked),
             before={variant.name: variant.percent for variant in state.variants},
         )
         self._state.put(
@@ -182,11 +184,11 @@ def _with_shares(
     )
 
 
-def _check_ready(state: EndpointState, wanted: Mapping[str, Decimal]) -> None:
+def _check_ready(state: EndpointState, split: Mapping[str, Decimal]) -> None:
     waiting = [
         v.name
         for v in state.variants
-        if wanted.get(v.name, Decimal(0)) > v.target_percent and v.phase != "ready"
+        if split.get(v.name, Decimal(0)) > v.target_percent and v.phase != "ready"
     ]
     if waiting:
         raise Busy(
@@ -196,13 +198,15 @@ def _check_ready(state: EndpointState, wanted: Mapping[str, Decimal]) -> None:
 
 
 def _guard(spec: EndpointSpec, state: EndpointState) -> None:
-    """A state does not say on which machine a variant runs, nor which attempt it is: these may
-    change under traffic.
+    """Refuse a spec that changes a variant that has traffic.
+
+    A state does not say on which machine a variant runs, nor which attempt it is: these may change
+    under traffic.
     """
-    wanted = {variant.name: variant for variant in spec.variants}
+    declared = {variant.name: variant for variant in spec.variants}
     running = {
         v.name: msgspec.structs.replace(
-            wanted.get(v.name, VariantSpec(name=v.name, model="", version=0)),
+            declared.get(v.name, VariantSpec(name=v.name, model="", version=0)),
             model=v.model,
             version=v.version,
         )

@@ -1,4 +1,7 @@
-"""What changed in the catalogue, and whom it breaks: for a review, before it is merged."""
+"""Compare two versions of the event catalogue, and tell which changes break whom.
+
+It is for a review before a change is merged.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,9 @@ _DATA = {".parquet", ".csv"}  # of which it is enough that they are there; git s
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One change.
+    """One change of the catalogue.
 
-    Breaking: events that were right become wrong, or a reader loses what it reads.
+    It is breaking if events that were right become wrong, or a reader loses what it reads.
     """
 
     event: str
@@ -52,9 +55,9 @@ def diff(
     versions: Versions | None = None,
     places: Mapping[str, Place] | None = None,
 ) -> tuple[Change, ...]:
-    """Every change of events and attributes, breaking ones first.
+    """Return every change of events and attributes, breaking ones first.
 
-    `places`: the new Description's, so that a change names its line.
+    `places` are the new Description's, so that a change names its line.
     """
     changes = []
     for event, attribute, what, breaking, advice in _changes(old, new):
@@ -92,13 +95,13 @@ _Found = tuple[str, str | None, str, bool, str]  # event, attribute, what, break
 
 def _changes(old: ProjectSpec, new: ProjectSpec) -> Iterator[_Found]:
     for name in dict.fromkeys((*old.events, *new.events)):
-        before, after = old.events.get(name), new.events.get(name)
-        if after is None:
+        old_event, new_event = old.events.get(name), new.events.get(name)
+        if new_event is None:
             yield name, None, "removed", True, "Keep it until nothing reads it."
-        elif before is None:
+        elif old_event is None:
             yield name, None, "new event", False, ""
         else:
-            yield from _event(before, after)
+            yield from _event(old_event, new_event)
 
 
 def _event(old: Event, new: Event) -> Iterator[_Found]:
@@ -126,9 +129,9 @@ def _event(old: Event, new: Event) -> Iterator[_Found]:
     for name in ("owner", "description"):
         if getattr(old, name) != getattr(new, name):
             yield new.name, None, f"{name} changed", False, ""
-    before, after = ({a.name: a for a in event.attributes} for event in (old, new))
-    for name in dict.fromkeys((*before, *after)):
-        if name not in after:
+    old_attributes, new_attributes = ({a.name: a for a in event.attributes} for event in (old, new))
+    for name in dict.fromkeys((*old_attributes, *new_attributes)):
+        if name not in new_attributes:
             yield (
                 new.name,
                 name,
@@ -136,8 +139,8 @@ def _event(old: Event, new: Event) -> Iterator[_Found]:
                 True,
                 "Keep it, with required: false, until nothing reads it.",
             )
-        elif name not in before:
-            required = after[name].required
+        elif name not in old_attributes:
+            required = new_attributes[name].required
             what = f"new {'required' if required else 'optional'} attribute"
             yield (
                 new.name,
@@ -147,7 +150,10 @@ def _event(old: Event, new: Event) -> Iterator[_Found]:
                 "Producers do not send it yet: begin with required: false.",
             )
         else:
-            yield from ((new.name, name, *found) for found in _attribute(before[name], after[name]))
+            yield from (
+                (new.name, name, *change)
+                for change in _attribute(old_attributes[name], new_attributes[name])
+            )
 
 
 def _attribute(old: Attribute, new: Attribute) -> Iterator[tuple[str, bool, str]]:
@@ -175,17 +181,21 @@ def _narrowed(old: Attribute, new: Attribute) -> bool:
 
 
 def _inside(old: Attribute, new: Attribute) -> bool:
-    """Whether a list of old values lies within the new bounds: then a bound narrows nothing."""
+    """Return whether every allowed old value lies within the new bounds: they narrow nothing."""
     low = float("-inf") if new.min is None else new.min
     high = float("inf") if new.max is None else new.max
     return old.allowed is not None and all(low <= value <= high for value in old.allowed)
 
 
 def at_revision(folder: Path, ref: str) -> ProjectSpec:
-    """The project of a folder as it was at a git revision. Nothing of the working tree is touched.
+    """Return the project of a folder as it was at a git revision.
 
-    NotFound: no such revision, or no project.yaml in it. Invalid: the folder is in no git
-    repository. ProjectError: it was wrong then.
+    Nothing of the working tree is touched.
+
+    Raises:
+        NotFound: there is no such revision, or no project.yaml in it.
+        Invalid: the folder is in no git repository.
+        ProjectError: the project was wrong then.
     """
     from ...project.load import load
 
@@ -218,10 +228,8 @@ def at_revision(folder: Path, ref: str) -> ProjectSpec:
 def _extract(folder: Path, commit: str, root: Path, ref: str) -> None:
     """Write the texts of a commit below `root`, and an empty file for each file of data.
 
-    Links are left out.
-
-    As git has them, not as `git archive` or a checkout writes them: a filter of the repository's
-    configuration is a command.
+    Links are left out. Files are as git has them, not as `git archive` or a checkout writes them: a
+    filter of the repository's configuration is a command.
     """
     listed = _git(
         folder, "ls-tree", "-r", "-z", commit, ".", or_else=f"has nothing at {ref}"
@@ -236,9 +244,9 @@ def _extract(folder: Path, commit: str, root: Path, ref: str) -> None:
             (root / path).touch()
             if path.suffix in _TEXTS:
                 blobs[path] = blob
-    asked = "".join(f"{blob}\n" for blob in blobs.values()).encode()
+    requests = "".join(f"{blob}\n" for blob in blobs.values()).encode()
     answers = memoryview(
-        _git(folder, "cat-file", "--batch", stdin=asked, or_else=f"has nothing at {ref}")
+        _git(folder, "cat-file", "--batch", stdin=requests, or_else=f"has nothing at {ref}")
     )
     for path in blobs:
         head, _, _ = bytes(answers[:200]).partition(b"\n")
@@ -253,8 +261,9 @@ def _extract(folder: Path, commit: str, root: Path, ref: str) -> None:
 
 
 def _mark_untracked(folder: Path, root: Path) -> None:
-    """Let data files beside the project that git does not have be there, empty: the old project may
-    name them.
+    """Make empty files for the data files beside the project that git does not have.
+
+    The old project may name them.
     """
     others = (
         _git(folder, "ls-files", "--others", "-z", "--", ".", or_else="cannot be listed")

@@ -1,4 +1,4 @@
-"""The event catalogue: what there is, whose it is, what its attributes mean, and who reads them."""
+"""Describe the events of the catalogue: their owners, their attributes, and who reads them."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ class AttributeEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventEntry(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """What `events show` prints. event_id and event_timestamp come with every event and are not
-    listed.
+    """An event as `events show` prints it.
+
+    event_id and event_timestamp come with every event and are not listed.
     """
 
     name: str
@@ -86,9 +87,12 @@ def catalogue(spec: ProjectSpec) -> tuple[Entry, ...]:
 
 
 def describe(spec: ProjectSpec, event: str, *, versions: Versions | None = None) -> EventEntry:
-    """One event in full.
+    """Return one event in full.
 
-    `versions`: what is registered (`readers.versions_of`). NotFound for an unknown event.
+    `versions` are the registered ones (`readers.versions_of`).
+
+    Raises:
+        NotFound: there is no such event.
     """
     declared = spec.events.get(event)
     if declared is None:
@@ -114,7 +118,7 @@ def describe(spec: ProjectSpec, event: str, *, versions: Versions | None = None)
 
 
 def rule(attribute: Attribute) -> str:
-    """The values that an attribute may have, as a reader sees them."""
+    """Return the values that an attribute may have, as text for a reader."""
     if attribute.allowed is not None:
         return ", ".join(map(str, attribute.allowed))
     if attribute.min is None and attribute.max is None:
@@ -148,5 +152,7 @@ def _attribute(
 
 def _objectives(spec: ProjectSpec, event: str) -> tuple[str, ...]:
     return tuple(
-        name for name, found in spec.objectives.items() if event in {found.exposure, found.outcome}
+        name
+        for name, objective in spec.objectives.items()
+        if event in {objective.exposure, objective.outcome}
     )

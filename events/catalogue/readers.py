@@ -1,11 +1,10 @@
-"""Who reads an attribute of an event: objectives, metrics, monitors, views, models.
+"""Tell who reads an attribute of an event: objectives, metrics, monitors, views, models.
 
-Read from what they say, not from what they ran.
-
-An objective is a table of its exposure with what became of it, so it reads all of both events. A
-metric reads what it adds up, and what leads from there to the unit; a monitor the outcomes, and
-what leads to its groups. A view reads what its SQL names, from the tables that come from the event.
-A model reads what its objective and its views read.
+It is told from what they declare, not from what they ran. An objective is a table of its exposure
+with what became of it, so it reads all of both events. A metric reads what it adds up, and what
+leads from there to the unit; a monitor the outcomes, and what leads to its groups. A view reads
+what its SQL names, from the tables that come from the event. A model reads what its objective and
+its views read.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ Versions = Mapping[str, Sequence[int]]  # registered model -> its versions
 def readers(
     spec: ProjectSpec, event: str, attribute: str | None = None, *, versions: Versions | None = None
 ) -> tuple[str, ...]:
-    """`objective ctr`, `metric clicks`, `monitor alike`, `item_history`, `ranker@1`; a model
-    without versions is its configuration's file.
+    """Return the names of those that read an attribute, or without one the event at all.
 
-    Attribute None: of the event at all.
+    Names are such as `objective ctr`, `metric clicks`, `monitor alike`, `item_history`, `ranker@1`;
+    a model without versions has its configuration's file.
     """
     objectives = [
         f"objective {name}"
-        for name, found in spec.objectives.items()
-        if event in {found.exposure, found.outcome}
+        for name, objective in spec.objectives.items()
+        if event in {objective.exposure, objective.outcome}
     ]
     views = [name for name in spec.feature_views if _view_reads(spec, name, event, attribute)]
     models = [
@@ -43,8 +42,8 @@ def readers(
     ]
     names: list[str] = []
     for model in models:
-        known = (versions or {}).get(model.model, ())
-        names += [f"{model.model}@{version}" for version in known] or [model.path]
+        model_versions = (versions or {}).get(model.model, ())
+        names += [f"{model.model}@{version}" for version in model_versions] or [model.path]
     return tuple(
         dict.fromkeys(
             (
@@ -80,10 +79,10 @@ def _is(read: tuple[str, str | None], event: str, attribute: str | None) -> bool
 
 
 def versions_of(project: Project) -> Versions:
-    """What the target's registry has of the models that the project names."""
+    """Return the registered versions of the models that the project names."""
     names = dict.fromkeys(model.model for model in project.spec.models.values())
     return {
-        name: sorted(found.version for found in project.target.registry.versions(name))
+        name: sorted(version.version for version in project.target.registry.versions(name))
         for name in names
     }
 
@@ -103,7 +102,9 @@ def _view_reads(
     tables, columns, everything = _names(spec.feature_views[view])
     sources = {raw_name(event), view_name(event)}
     sources |= {
-        name for name, found in spec.objectives.items() if event in {found.exposure, found.outcome}
+        name
+        for name, objective in spec.objectives.items()
+        if event in {objective.exposure, objective.outcome}
     }
     if tables & sources and (attribute is None or everything or attribute in columns):
         return True
@@ -114,7 +115,7 @@ def _view_reads(
 
 
 def _names(view: FeatureView) -> tuple[set[str], set[str], bool]:
-    """The tables and columns that a view's SQL names, and whether it takes every column."""
+    """Return the tables and columns that a view's SQL names, and whether it takes every column."""
     import sqlglot
     from sqlglot import exp
     from sqlglot.errors import SqlglotError

@@ -1,4 +1,4 @@
-"""What `isthmus events` does: list, show, diff, quarantine."""
+"""The verbs of `isthmus events`: list, show, diff, quarantine."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 class Quarantine(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """What is open of an event: every reason, and the newest rows (columns:
+    """The open refusals of an event: every reason with its count, and the newest rows.
 
-    `quarantined.quarantine`).
+    The rows' columns are those of `open_rows.quarantine`.
     """
 
     groups: tuple[Group, ...]
@@ -32,31 +32,40 @@ class Quarantine(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list(project: Project | Description) -> Rows[EventEntry]:
-    """Every event of project.yaml, in its order."""
+    """Return every event of project.yaml, in its order."""
     return Rows(describe(project.spec, name) for name in project.spec.events)
 
 
 def show(project: Project | Description, event: str) -> EventEntry:
-    """One event in full. NotFound for an unknown event."""
+    """Return one event in full.
+
+    Raises:
+        NotFound: there is no such event.
+    """
     return describe(project.spec, event)
 
 
 def diff(project: Project, revision: str) -> Rows[Change]:
-    """What changed in the events since a git revision, breaking changes first.
+    """Return what changed in the events since a git revision, breaking changes first.
 
-    NotFound, Invalid: the revision.
+    Raises:
+        NotFound: there is no such revision, or no project.yaml in it.
+        Invalid: the folder is in no git repository.
     """
     description = project.description
-    before = at_revision(project.folder, revision)
+    old_spec = at_revision(project.folder, revision)
     return Rows(
-        compare(before, description.spec, versions=versions_of(project), places=description.places)
+        compare(
+            old_spec, description.spec, versions=versions_of(project), places=description.places
+        )
     )
 
 
 def quarantine(project: Project, event: str, *, limit: int = 20) -> Quarantine:
-    """What was refused and is still open, `limit` rows of it.
+    """Return what was refused of an event and is still open, `limit` rows of it.
 
-    NotFound for an unknown event, or before `apply`.
+    Raises:
+        NotFound: there is no such event, or `apply` has not made its tables yet.
     """
     return Quarantine(
         groups=quarantined.summary(project, event),

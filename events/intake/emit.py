@@ -1,7 +1,7 @@
-"""Single events, validated where they are made: only valid ones enter a stream.
+"""Take in single events, validated where they are made: only valid ones enter a stream.
 
-References are not looked up here (that would be a query an event): a join does not find what is not
-there.
+References are not looked up, as that would be a query for each event: a join finds nothing for one
+that leads nowhere.
 """
 
 from __future__ import annotations
@@ -36,8 +36,13 @@ def emit(
     """Append events to an event of the catalogue, by name, or to an internal stream.
 
     A row has event_id, event_timestamp (an aware datetime, or text with a zone) and the attributes.
-    What is not returned is durable. NotFound for an unknown event; Invalid for one mapping in place
-    of a sequence.
+
+    Returns:
+        The rows that were rejected, with reasons. Every other row is durable.
+
+    Raises:
+        NotFound: there is no such event.
+        Invalid: `rows` is a single mapping and not a sequence.
     """
     if isinstance(rows, Mapping):
         raise Invalid(
@@ -55,17 +60,18 @@ def emit(
 
 
 def emit_stream(project: Project, stream: StreamSpec, rows: Sequence[Row]) -> tuple[Rejected, ...]:
-    """The same for a stream of Isthmus' own (exposures): types and required columns are checked;
-    there are no bounds.
+    """Append rows to a stream of Isthmus' own, such as exposures; return the rejected ones.
 
-    `payload_digest`, `correction` and `stored_timestamp` are added where the stream declares them.
+    Types and required columns are checked; there are no bounds. `payload_digest`, `correction` and
+    `stored_timestamp` are added where the stream declares them.
     """
     return _append(project, stream, _stream_checker(stream), rows)
 
 
 def stream_of(event: Event) -> StreamSpec:
-    """The stream of an event of the catalogue: it lands in the event's raw table, beside what
-    `ingest` stores.
+    """Return the stream of an event of the catalogue.
+
+    It lands in the event's raw table, beside what `ingest` stores.
     """
     table = raw_table(event)
     return StreamSpec(name=table.name, columns=table.columns, key="event_id")
@@ -86,13 +92,19 @@ def _append(
             rejected.append(Rejected(index=index, reason=str(error)))
     if good:
         refused = project.target.events.append(stream.name, good)
-        rejected += [msgspec.structs.replace(one, index=places[one.index]) for one in refused]
-    return tuple(sorted(rejected, key=lambda one: one.index))
+        rejected += [
+            msgspec.structs.replace(rejection, index=places[rejection.index])
+            for rejection in refused
+        ]
+    return tuple(sorted(rejected, key=lambda rejection: rejection.index))
 
 
 @cache
 def _event_checker(encoded: bytes) -> Checker:
-    """Compiled once an event: specs hold dicts and are not hashable, their JSON is."""
+    """Return the function that checks a row of an event, compiled once for each event.
+
+    The event is passed as its JSON: specs hold dicts and cannot be hashed.
+    """
     event = decoder(Event).decode(encoded)
 
     def own_rules(moment: object, now: datetime) -> None:
@@ -126,11 +138,11 @@ def _stream_checker(stream: StreamSpec) -> Checker:
         for column in stream.columns
         if column.name not in _OWN
     )
-    known = ", ".join(a.name for a in attributes)
+    names = ", ".join(a.name for a in attributes)
     declared = [column.name for column in stream.columns if column.name in _OWN]
     return _checker(
         attributes,
-        lambda _name: f"is not a column of {stream.name} (it has {known})",
+        lambda _name: f"is not a column of {stream.name} (it has {names})",
         lambda _moment, _now: None,
         dict.fromkeys(declared),
     )
@@ -142,15 +154,15 @@ def _checker(
     own_rules: Callable[[object, datetime], None],  # of an event's own time
     extra: Mapping[str, object],
 ) -> Checker:
-    known = frozenset(a.name for a in attributes) | _OWN
+    names = frozenset(a.name for a in attributes) | _OWN
     plan = [
         (a.name, a.type == "string" and a.allowed is None, a) for a in attributes
     ]  # whether any text will do
     times = [a.name for a in attributes if a.type == "timestamp"]
 
     def check(row: Row, now: datetime, stored: datetime) -> dict[str, object]:
-        if not known.issuperset(row):
-            name = next(name for name in row if name not in known)
+        if not names.issuperset(row):
+            name = next(name for name in row if name not in names)
             raise values.BadValueError(f"{name} {unknown(name)}")
         event: dict[
             str, object
@@ -194,7 +206,10 @@ def _checked(value: object, attribute: Attribute) -> object:
 
 
 def _aware(value: object) -> object:
-    """A producer's naive datetime could be any zone's: unlike a table's column it is refused."""
+    """Return the value, and refuse a naive datetime, which could be in any zone.
+
+    A naive time in a table's column is UTC.
+    """
     if isinstance(value, datetime) and value.tzinfo is None:
         raise values.BadValueError("has no time zone", values.shown(value))
     return value

@@ -1,9 +1,9 @@
-"""Batches into the warehouse: read, validated, judged beside what is stored, kept raw, quarantined
-or stored.
+"""Take batches of events into the warehouse: read, validate, judge beside what is stored, store.
 
-Nothing is changed before every source has been read to its end and judged. What then changes is
-appended under names made from the content, and every step first asks what is there already: after a
-kill at any point the same command goes on, loses nothing and doubles nothing.
+Refused rows go to the quarantine, and what was read is kept as it was. Nothing is changed before
+every source has been read to its end and judged. What then changes is appended under names made
+from the content, and every step first asks what is stored already: after a kill at any point the
+same command goes on, loses nothing and doubles nothing.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ ConfirmBackfill = Callable[
 
 
 class IngestReport(msgspec.Struct, frozen=True, kw_only=True):
-    """read = stored + already_there + quarantined.
+    """The counts of an event's ingest: read = stored + already_there + quarantined.
 
     `retried` events of earlier batches, which had waited, were stored besides.
     """
@@ -72,7 +72,10 @@ class IngestReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TooManyBad(Refused):
-    """The good ones are stored, the bad ones in quarantine; `reports` has the counts."""
+    """More rows are bad than `max_bad` allows.
+
+    The good ones are stored, the bad ones in quarantine; `reports` has the counts.
+    """
 
     def __init__(self, message: str, *, remedy: str, reports: tuple[IngestReport, ...]) -> None:
         super().__init__(message, remedy=remedy)
@@ -89,20 +92,33 @@ def ingest(
     backfill: bool = False,
     confirm_backfill: ConfirmBackfill | None = None,
 ) -> Rows[IngestReport]:
-    """Store the events of the project's sources (every one, or the given event's), or of `data` for
-    one event: a file, a folder, a glob, a table.
+    """Store the events of the project's sources, or of `data` for one event.
 
     Events that others refer to go first. What waited for its reference or its time is tried again,
-    whatever is ingested. Another content of a stored event is quarantined, unless it `corrects`
-    that: then it is the event from now on, for every reader. Events older than max_lateness are
-    quarantined, unless this is a `backfill`; where an event's first ingest holds some,
-    `confirm_backfill` is asked whether it is one. Invalid and NotFound for a source that cannot be
-    read, before anything is changed. TooManyBad, a Refused with the `reports`, when more than
-    `max_bad` of an event's new rows are quarantined: the good ones are stored, as bad rows would
-    not become good by holding them back.
+    whatever is ingested.
+
+    Args:
+        project: The project.
+        event: The only event to ingest; None for every one that has a source.
+        data: A file, a folder, a glob or a table to read instead of the event's source.
+        max_bad: The share of an event's new rows that may be quarantined.
+        corrects: Whether another content of a stored event takes that event's place, for every
+            reader.
+            Else it is quarantined.
+        backfill: Whether events older than max_lateness are stored. Else they are quarantined.
+        confirm_backfill: A function that is asked whether this is a back-fill, where an event's
+            first
+            ingest holds such old ones.
+
+    Raises:
+        Invalid: a source cannot be read. Nothing is changed then.
+        NotFound: there is no such event or source. Nothing is changed then.
+        TooManyBad: more than `max_bad` of an event's new rows are quarantined; it has the
+            `reports`.
+            The good rows are stored: bad ones would not become good by holding them back.
     """
-    with project.lock("ingest"), _workspace(project.folder) as folder, _disk(folder):
-        chosen = _chosen(project, event, data is not None)
+    with project.lock("ingest"), _workspace(project.folder) as folder, _full_disk_as_error(folder):
+        chosen = _chosen_events(project, event, data is not None)
         if isinstance(data, str | Path):
             files.matching(
                 Path(data), shown=str(data)
@@ -118,7 +134,7 @@ def ingest(
             if (
                 batch.lateness.count
                 and confirm_backfill
-                and _empty(project, spec)
+                and _nothing_stored(project, spec)
                 and confirm_backfill(spec.name, batch.lateness)
             ):
                 batch = _stage(project, spec, source, folder / spec.name, backfill=True)
@@ -142,12 +158,12 @@ def ingest(
                 )
                 reports[name] = msgspec.structs.replace(report, retried=retried)
     done = Rows(reports.values())
-    _judge(done, max_bad)
+    _require_few_bad(done, max_bad)
     return done
 
 
 def in_order(spec: ProjectSpec) -> tuple[Event, ...]:
-    """Events, those that others refer to first."""
+    """Return the events, those first that others refer to."""
     done: dict[str, Event] = {}
 
     def visit(name: str, above: tuple[str, ...]) -> None:
@@ -165,7 +181,7 @@ def in_order(spec: ProjectSpec) -> tuple[Event, ...]:
     return tuple(done.values())
 
 
-def _chosen(project: Project, event: str | None, has_data: bool) -> tuple[Event, ...]:
+def _chosen_events(project: Project, event: str | None, has_data: bool) -> tuple[Event, ...]:
     events = project.spec.events
     if event is not None:
         if event not in events:
@@ -190,8 +206,9 @@ def _chosen(project: Project, event: str | None, has_data: bool) -> tuple[Event,
 
 
 def _check_tables(project: Project, chosen: Iterable[Event]) -> None:
-    """NotFound when a table of these events, or of those that they refer to, is not as project.yaml
-    says.
+    """Raise NotFound when a table of these events is not as project.yaml says.
+
+    So are the tables of events that they refer to.
     """
     names = {spec.name for spec in chosen}
     names |= {a.event for spec in chosen for a in spec.attributes if a.event is not None}
@@ -200,7 +217,7 @@ def _check_tables(project: Project, chosen: Iterable[Event]) -> None:
             raw_table(project.spec.events[name]),
             quarantine_table(project.spec.events[name]),
         ):
-            require_table(project, table)
+            require_table(project.target, table)
 
 
 def _stage(
@@ -212,7 +229,8 @@ def _stage(
     return stage(event, source, folder, now=project.now(), progress=progress, backfill=backfill)
 
 
-def _empty(project: Project, event: Event) -> bool:
+def _nothing_stored(project: Project, event: Event) -> bool:
+    """Return whether nothing of an event is stored yet."""
     return not project.target.warehouse.query(
         f"SELECT event_id FROM {raw_table(event).name} LIMIT 1", {}
     ).num_rows
@@ -237,7 +255,7 @@ def _store(
         corrects=corrects,
     ) as settled:
         digest = keep_raw(project, event, source)
-        first_ingest = staged.lateness.count > 0 and _empty(project, event)
+        first_ingest = staged.lateness.count > 0 and _nothing_stored(project, event)
         refused = _quarantine(project, event, settled)
         _append(project, event, settled, batch=digest)
     return IngestReport(
@@ -253,7 +271,7 @@ def _store(
 
 
 def _quarantine(project: Project, event: Event, settled: Settled) -> Tally:
-    """Append what is refused and not in quarantine yet; the count of all that is refused."""
+    """Append refused rows that are not in quarantine yet, and count all that are refused."""
     table, tally = quarantine_table(event), Tally()
     wall = naive(project.log_time())
     for part in settled.refused():
@@ -261,11 +279,11 @@ def _quarantine(project: Project, event: Event, settled: Settled) -> Tally:
         columns: list[list[Any]] = [
             part[name].to_pylist() for name in ("payload_digest", "attribute")
         ]
-        seen = lookup.quarantined(project.target.warehouse, event, columns[0])
+        quarantined = lookup.quarantined(project.target.warehouse, event, columns[0])
         fresh = []
         for row, key in enumerate(zip(*columns, strict=True)):
-            if key not in seen:
-                seen.add(key)
+            if key not in quarantined:
+                quarantined.add(key)
                 fresh.append(row)
         if fresh:
             rows = part.take(pa.array(fresh, pa.int64()))
@@ -296,8 +314,9 @@ def _append(project: Project, event: Event, settled: Settled, *, batch: str) -> 
 
 
 def _write(project: Project, table: TableSpec, rows: pa.Table, *, keys: tuple[str, ...]) -> None:
-    """Under a name made from the columns that tell rows apart: the same rows again are the same
-    batch.
+    """Append rows under a name made from the columns that tell rows apart.
+
+    So the same rows again are the same batch.
     """
     content = hashlib.blake2b(digest_size=16)
     columns: list[Any] = [rows[name].to_pylist() for name in keys]
@@ -310,8 +329,9 @@ def _write(project: Project, table: TableSpec, rows: pa.Table, *, keys: tuple[st
 
 
 def _retry(project: Project, folder: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """What waits, and whose time and event are there now, is stored; those that wait for these in
-    turn follow. Event -> how many.
+    """Store what waited and whose time and event are there now; return the number of rows by event.
+
+    What waits for these in turn follows.
     """
     warehouse = project.target.warehouse
     order = [
@@ -324,7 +344,7 @@ def _retry(project: Project, folder: Path, connection: duckdb.DuckDBPyConnection
     while due:
         event = next(event for event in order if event.name in due)
         due, turn = due - {event.name}, turn + 1
-        if rows := _retried(project, event, folder / f"late-{turn}", connection):
+        if rows := _retry_event(project, event, folder / f"late-{turn}", connection):
             stored[event.name] = stored.get(event.name, 0) + rows
             due |= {
                 other.name
@@ -334,10 +354,10 @@ def _retry(project: Project, folder: Path, connection: duckdb.DuckDBPyConnection
     return stored
 
 
-def _retried(
+def _retry_event(
     project: Project, event: Event, folder: Path, connection: duckdb.DuckDBPyConnection
 ) -> int:
-    """How many of an event's waiting rows are stored now."""
+    """Store an event's waiting rows that are due, and return their number."""
     stored = 0
     for part, late in enumerate(
         late_events(project.target.warehouse, event, now=naive(project.now()))
@@ -357,7 +377,7 @@ def _late_batch(late: pa.Table) -> str:
     return f"late-{hashlib.blake2b(''.join(digests).encode(), digest_size=16).hexdigest()}"
 
 
-def _judge(reports: tuple[IngestReport, ...], max_bad: float) -> None:
+def _require_few_bad(reports: tuple[IngestReport, ...], max_bad: float) -> None:
     for report in reports:
         if (
             report.quarantined > max_bad * report.read
@@ -371,7 +391,7 @@ def _judge(reports: tuple[IngestReport, ...], max_bad: float) -> None:
 
 
 def _percents(share: float, allowed: float) -> tuple[str, str]:
-    """Two shares as percents, the first with as many digits as it takes to tell them apart."""
+    """Return two shares as percents, the first with enough digits to tell them apart."""
     limit = f"{100 * allowed:.10f}".rstrip("0").rstrip(".")
     shown = limit
     for digits in range(1, 11):
@@ -382,8 +402,11 @@ def _percents(share: float, allowed: float) -> tuple[str, str]:
 
 
 @contextmanager
-def _disk(folder: Path) -> Iterator[None]:
-    """A full disk, said plainly. Some events of several may be stored already."""
+def _full_disk_as_error(folder: Path) -> Iterator[None]:
+    """Turn the system's error for a full disk into one that says so.
+
+    Some events of several may be stored already.
+    """
     try:
         yield
     except OSError as error:  # Arrow's, and what sql.bounded makes of DuckDB's
@@ -397,12 +420,12 @@ def _disk(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _workspace(root: Path) -> Iterator[Path]:
-    """A folder for this ingest.
+    """Make a folder for this ingest, and remove those that killed ones left.
 
-    What a killed one left is swept: the lock says that it runs no more.
+    The lock shows that none of them still runs.
     """
     base = make(root / FOLDER / "tmp")
-    for left in base.glob("ingest-*"):
-        shutil.rmtree(left, ignore_errors=True)
+    for leftover in base.glob("ingest-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="ingest-", dir=base) as folder:
         yield Path(folder)

@@ -1,4 +1,4 @@
-"""Events that wait in quarantine: for the event that they refer to, or for their own time."""
+"""Find events that waited in quarantine for the event that they refer to, or for their own time."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ pc: Any = pyarrow.compute
 
 
 def late_events(warehouse: Warehouse, event: Event, *, now: datetime) -> Iterator[pa.Table]:
-    """Those that wait and whose time has come, as validated events, some at a time.
+    """Yield waiting events whose time has come, as validated events, some at a time.
 
-    They kept every other rule when they came: lateness is judged at arrival, not again. Those that
-    were stored since are among them: `settle` finds them there by date, which costs less than
-    asking the whole raw table here. One that the event's present attributes cannot hold (its type
-    was changed since) stays in quarantine.
+    They passed every other rule when they came: lateness is judged at arrival, not again. Those
+    that were stored since are among them: `settle` finds them by date, which costs less than asking
+    the whole raw table here. An event that the present attributes cannot hold (a type was changed
+    since) stays in quarantine.
     """
     for rows in lookup.waiting(warehouse, event):
         late = _late_events(event, rows)

@@ -1,4 +1,4 @@
-"""A staged batch judged as a whole, beside what is stored: references, copies, conflicts.
+"""Judge a staged batch as a whole, beside what is stored: references, copies, conflicts.
 
 Its size is bounded by the disk and not by memory: DuckDB judges narrow rows (ids, dates, digests)
 and spills, what is stored comes in parts, and a row's state stands in a file beside the staged
@@ -38,7 +38,7 @@ WAITING = (
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be done with a staged batch.
+    """The rows of a staged batch that are to be stored, and those that are refused.
 
     `new` and `refused` stream tables of at most ROWS rows, in the source's order, one after the
     other, as long as `settle` is open.
@@ -67,11 +67,10 @@ def settle(
 ) -> Iterator[Settled]:
     """Judge a staged batch as a whole, beside what is stored: references, copies, conflicts.
 
-    One at a time on `connection` (sql.bounded).
-
-    Under one id and date stands the first content of `winning_order`, so what is stored stays and
-    another content of its id is refused; of several in the batch itself the one whose digest sorts
-    first is taken. `corrects`: the batch's content takes the stored one's place.
+    One batch at a time is judged on a `connection` (sql.bounded). Under one id and date stands the
+    first content of `winning_order`: what is stored stays, and another content of its id is
+    refused. Of several in the batch itself the one whose digest sorts first is taken. `corrects`:
+    the batch's content takes the stored one's place.
     """
     unstored = staged.folder / "unstored.parquet" if staged.lateness.count else None
     late_there = (
@@ -125,9 +124,9 @@ def _stored_before(
     *,
     unstored: Path,
 ) -> int:
-    """How many of the old ones are stored: they were in time then, or came as a back-fill.
+    """Count the too old events that are stored: they were in time then, or came as a back-fill.
 
-    The others go to `unstored`.
+    The others are written to `unstored`.
     """
     late, lateness = _rows_of(staged.late), staged.lateness
     days = (f"{lateness.first:%Y-%m-%d}", f"{lateness.last:%Y-%m-%d}")
@@ -139,14 +138,14 @@ def _stored_before(
         connection=connection,
         to=staged.folder / "existing_late.parquet",
     )
-    known = (
+    stored_copies = (
         "SELECT 1 FROM isthmus_existing WHERE isthmus_existing.dt = isthmus_late.dt AND "
         "isthmus_existing.event_id = isthmus_late.event_id "
         "AND isthmus_existing.payload_digest = isthmus_late.payload_digest"
     )
     rest = (
         f"SELECT * EXCLUDE (file_row_number) FROM {late} AS isthmus_late WHERE NOT EXISTS "
-        f"({known}) ORDER BY file_row_number"
+        f"({stored_copies}) ORDER BY file_row_number"
     )
     connection.execute(f"COPY ({rest}) TO '{_quoted(unstored)}' (FORMAT parquet)")
     return lateness.count - _count(unstored)
@@ -161,9 +160,9 @@ def _judge_all(
     existing: Path,
     to: Path,
 ) -> None:
-    """Write the state of each staged row, in order.
+    """Write the state of each staged row to a file, in order.
 
-    DuckDB cannot spill all of two joins and a window: of many rows some ids at a time.
+    DuckDB cannot spill all of two joins and a window: many rows are judged by some ids at a time.
     """
     parts = -(-(_count(staged.good) + _count(existing)) // _JUDGED)
     judge = partial(_judge, event, _rows_of(staged.good), corrects=corrects)
@@ -180,9 +179,9 @@ def _judge_all(
 
 
 def _judge(event: Event, good: str, *, corrects: bool, among: str = "TRUE") -> str:
-    """Of each staged row `among`, a condition of its id: new, there, conflict, or the name of the
-    attribute whose reference is unresolved.
+    """Return SQL for the state of each staged row that fulfils `among`, a condition on its id.
 
+    The state is new, there, conflict, or the name of the attribute whose reference is unresolved.
     `correction` is that of the new ones. A content that stood until it was corrected is there: its
     file may come again.
     """
@@ -199,7 +198,10 @@ def _judge(event: Event, good: str, *, corrects: bool, among: str = "TRUE") -> s
     return f"""
         WITH isthmus_good AS (SELECT {columns} FROM {good} WHERE {among}),
         isthmus_here AS (SELECT * FROM isthmus_existing WHERE {among}),
-        isthmus_awaited AS (SELECT file_row_number, dt, event_id, payload_digest, {waiting} AS _waits_for FROM isthmus_good),
+        isthmus_awaited AS (
+            SELECT file_row_number, dt, event_id, payload_digest, {waiting} AS _waits_for
+            FROM isthmus_good
+        ),
         isthmus_standing AS (
             SELECT dt, event_id, payload_digest, correction FROM isthmus_here
             QUALIFY row_number() OVER (PARTITION BY dt, event_id ORDER BY {winning_order()}) = 1
@@ -208,17 +210,22 @@ def _judge(event: Event, good: str, *, corrects: bool, among: str = "TRUE") -> s
             SELECT DISTINCT dt, event_id, payload_digest FROM (
                 SELECT * FROM isthmus_here
                 WHERE EXISTS (SELECT 1 FROM isthmus_here AS later
-                              WHERE later.dt = isthmus_here.dt AND later.event_id = isthmus_here.event_id AND later.correction > 0)
+                              WHERE later.dt = isthmus_here.dt
+                              AND later.event_id = isthmus_here.event_id AND later.correction > 0)
                 QUALIFY correction < max(correction) OVER (PARTITION BY dt, event_id)
-                    AND row_number() OVER (PARTITION BY dt, event_id, correction ORDER BY {winning_order()}) = 1)
+                    AND row_number() OVER (
+                        PARTITION BY dt, event_id, correction ORDER BY {winning_order()}) = 1)
         ),
         isthmus_ranked AS (
-            SELECT isthmus_awaited.file_row_number, isthmus_awaited.payload_digest, isthmus_standing.payload_digest AS _standing,
+            SELECT isthmus_awaited.file_row_number, isthmus_awaited.payload_digest,
+                   isthmus_standing.payload_digest AS _standing,
                    isthmus_corrected.payload_digest IS NOT NULL AS _corrected,
                    coalesce(isthmus_standing.correction + 1, 0) AS correction,
-                   row_number() OVER isthmus_copies AS _nth, first_value(isthmus_awaited.payload_digest) OVER isthmus_copies AS _first
+                   row_number() OVER isthmus_copies AS _nth,
+                   first_value(isthmus_awaited.payload_digest) OVER isthmus_copies AS _first
             FROM isthmus_awaited
-            LEFT JOIN isthmus_standing ON isthmus_standing.dt = isthmus_awaited.dt AND isthmus_standing.event_id = isthmus_awaited.event_id
+            LEFT JOIN isthmus_standing ON isthmus_standing.dt = isthmus_awaited.dt
+                 AND isthmus_standing.event_id = isthmus_awaited.event_id
             LEFT JOIN isthmus_corrected ON isthmus_corrected.dt = isthmus_awaited.dt
                  AND isthmus_corrected.event_id = isthmus_awaited.event_id
                  AND isthmus_corrected.payload_digest = isthmus_awaited.payload_digest
@@ -228,7 +235,8 @@ def _judge(event: Event, good: str, *, corrects: bool, among: str = "TRUE") -> s
                 ORDER BY isthmus_awaited.payload_digest, isthmus_awaited.file_row_number)
         )
         SELECT file_row_number, correction,
-               CASE WHEN payload_digest = {winner} AND _nth = 1 AND _standing IS DISTINCT FROM payload_digest THEN 'new'
+               CASE WHEN payload_digest = {winner} AND _nth = 1
+                         AND _standing IS DISTINCT FROM payload_digest THEN 'new'
                     WHEN payload_digest IN ({winner}, _standing) OR _corrected THEN 'there'
                     ELSE '{CONFLICTING}' END AS _state
         FROM isthmus_ranked
@@ -246,7 +254,7 @@ def _note_missing(
     connection: duckdb.DuckDBPyConnection,
     good: str,
 ) -> None:
-    """Table isthmus_missing (attribute, id): the references of the batch that lead nowhere.
+    """Make the table isthmus_missing (attribute, id) of the batch's references that lead nowhere.
 
     A batch may refer to its own events.
     """
@@ -259,11 +267,11 @@ def _note_missing(
             if attribute.event == event.name
             else ""
         )
-        wanted = (
+        references = (
             f"SELECT DISTINCT {attribute.name} AS event_id FROM {good} WHERE {attribute.name} IS "
             f"NOT NULL{own}"
         )
-        connection.execute(f"CREATE OR REPLACE TABLE isthmus_wanted AS {wanted}")
+        connection.execute(f"CREATE OR REPLACE TABLE isthmus_wanted AS {references}")
         for around in (days, None):
             ids = _ids(connection, "isthmus_wanted", dated=False)
             if ids.few == ():
@@ -292,8 +300,9 @@ def _note_stored(
     connection: duckdb.DuckDBPyConnection,
     to: Path,
 ) -> None:
-    """View isthmus_existing, as lookup.STORED says, of the file `to`: a long history takes room on
-    the disk and none in memory.
+    """Make the view isthmus_existing of what is stored, over the file `to`; columns: lookup.STORED.
+
+    A long history takes room on the disk and none in memory.
     """
     with pq.ParquetWriter(to, lookup.STORED, compression="lz4", use_dictionary=False) as file:
         for part in lookup.stored(warehouse, event, ids, days):
@@ -302,7 +311,7 @@ def _note_stored(
 
 
 def _ids(connection: duckdb.DuckDBPyConnection, rows: str, *, dated: bool = True) -> lookup.Ids:
-    """`dated`: the rows have a dt."""
+    """Return the rows' ids as the warehouse is asked for them. `dated`: the rows have a dt."""
     few = connection.execute(
         f"SELECT DISTINCT event_id FROM {rows} LIMIT {lookup.BY_ID + 1}"
     ).fetchall()
@@ -357,7 +366,10 @@ def _selected(
     state: str,
     schema: pa.Schema,
 ) -> Iterator[pa.Table]:
-    """The rows of one state, a chunk at a time; DuckDB has made microseconds of the times."""
+    """Yield the rows of one state, a chunk at a time, their times in milliseconds again.
+
+    DuckDB has made microseconds of them.
+    """
     # qualified: every Parquet file has a column `filename` for DuckDB, and an event's attribute may
     # be called so
     names = ", ".join(
@@ -382,7 +394,7 @@ def _tables(path: Path) -> Iterator[pa.Table]:
 
 
 def _count(path: Path) -> int:
-    """Rows, by the file's footer."""
+    """Return the number of rows in a Parquet file, by its footer."""
     return int(pq.read_metadata(path).num_rows)
 
 

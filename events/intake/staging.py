@@ -1,7 +1,6 @@
-"""Between reading and storing: a batch waits in Parquet files of its own until it is judged as a
-whole (settle.py).
+"""Hold a batch in Parquet files of its own from its reading until it is judged as a whole.
 
-Nothing here changes the world outside the stage's folder.
+settlement.py judges it. Nothing is changed outside the stage's folder.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ pc: Any = pyarrow.compute
 
 
 class Late(msgspec.Struct, frozen=True, kw_only=True):
-    """Events that are older than max_lateness."""
+    """The events of a batch that are older than max_lateness."""
 
     count: int = 0
     first: datetime | None = None
@@ -56,7 +55,7 @@ class Staged(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def late(self) -> Path:
-        """Those that keep every other rule, and are too old to be stored."""
+        """The file of events that keep every other rule, and are too old to be stored."""
         return self.folder / "late.parquet"
 
     @property
@@ -86,7 +85,7 @@ def stage(
 ) -> Staged:
     """Read and validate a whole source.
 
-    An unreadable place in it raises here, when nothing has been changed yet.
+    A place in it that cannot be read raises here, when nothing has been changed yet.
     """
     folder.mkdir(parents=True, exist_ok=True)
     staged = Staged(folder=folder, read=0, days=None)
@@ -133,9 +132,7 @@ def stage(
 
 
 def restage(event: Event, table: pa.Table, folder: Path) -> Staged:
-    """Events that were validated before (late references), to be judged again beside what is stored
-    now.
-    """
+    """Stage events that were validated before, to be judged again beside what is stored now."""
     folder.mkdir(parents=True, exist_ok=True)
     staged = Staged(
         folder=folder,

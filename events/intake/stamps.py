@@ -1,5 +1,6 @@
-"""When a batch was stored: one moment for all of its rows, noted before its first byte, so that a
-repeat after a crash writes the same.
+"""Note when a batch was stored: one moment for all of its rows.
+
+It is noted before the batch's first byte, so that a repeat after a crash writes the same.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from ...project.specs.description import Event
 
 
 class BatchStamp(StoredDocument, frozen=True, kw_only=True):
-    """A batch on its way into an event's table:
+    """The stamp of a batch on its way into an event's table.
 
-    `ingest/<event>/<batch>` of the StateStore, gone when all of it is there.
+    It is the document `ingest/<event>/<batch>` of the StateStore, gone when all of the batch is
+    there.
     """
 
     batch: str  # made from its content
@@ -28,9 +30,9 @@ class BatchStamp(StoredDocument, frozen=True, kw_only=True):
 
 @contextmanager
 def stored_timestamp(project: Project, event: Event, batch: str) -> Iterator[datetime]:
-    """The wall clock's time, or what a run of the same batch that was cut short had noted.
+    """Give the moment at which a batch is stored, in UTC and whole milliseconds.
 
-    UTC, whole milliseconds.
+    It is the wall clock's, or what a run of the same batch that was cut short had noted.
     """
     stamp, token = _stamp(project, _key(event, batch), batch)
     yield stamp.stored_timestamp
@@ -39,7 +41,10 @@ def stored_timestamp(project: Project, event: Event, batch: str) -> Iterator[dat
 
 
 def forget(project: Project, event: Event, batch: str) -> None:
-    """Of a batch that is there: the stamp, which a run that died right after its last row has left."""
+    """Delete the stamp of a batch that is there.
+
+    A run that died right after its last row has left it.
+    """
     if (document := project.target.state.get(_key(event, batch))) is not None:
         with suppress(Conflict):
             project.target.state.delete(_key(event, batch), expect=document.token)

@@ -1,8 +1,7 @@
-"""What was refused and is still open.
+"""Find refused rows that are still open.
 
-The quarantine is append-only: a row is closed by what was stored since, not by an update.
-
-Contents that lost to another one of their id without a judge are open, too: single events, and two
+The quarantine is append-only: a row is closed by what was stored since, not by an update. Contents
+that lost to another one of their id and were never judged are open, too: single events, and two
 checkouts that ingested at once.
 """
 
@@ -33,8 +32,9 @@ if TYPE_CHECKING:
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """Open rows that were refused by one rule: in the row's own words where these are the same in
-    all of them.
+    """Open rows that were refused by one rule.
+
+    The reason is in the row's own words where these are the same in all of them.
     """
 
     count: int
@@ -48,7 +48,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_sql(event: Event) -> str:
-    """The open rows, in the neutral subset.
+    """Return SQL for the open rows of an event's quarantine, in the neutral subset.
 
     A row is closed when its own content is what readers see or was until it was corrected (a late
     reference that was stored), when it was refused for a value and its id is stored since (it came
@@ -80,8 +80,9 @@ def open_sql(event: Event) -> str:
 
 
 def losers_sql(event: Event) -> str:
-    """The first copy of every stored content that lost to another one of its id and was not
-    corrected. Neutral subset.
+    """Return SQL for each stored content that lost to another one of its id and was not corrected.
+
+    It selects the content's first copy, in the neutral subset.
     """
     quarantine, raw = quarantine_name(event.name), raw_name(event.name)
     names = [column.name for column in raw_table(event).columns]
@@ -103,11 +104,14 @@ def losers_sql(event: Event) -> str:
 
 
 def quarantine(project: Project, event: str, *, limit: int = 100) -> pa.Table:
-    """The open rows, newest batch first, in the order of their lines.
+    """Return the open rows, newest batch first, in the order of their lines.
 
     Columns: quarantined_timestamp, event_id, attribute, reason, source, line, payload (JSON as it
     was read), payload_digest, retry, rule (the reason without the row's own value), event_timestamp
-    (where the row has one). NotFound for an unknown event, or before `apply`.
+    (where the row has one).
+
+    Raises:
+        NotFound: there is no such event, or `apply` has not made its tables yet.
     """
     import pyarrow as pa
 
@@ -135,7 +139,7 @@ def quarantine(project: Project, event: str, *, limit: int = 100) -> pa.Table:
 
 
 def summary(project: Project, event: str) -> tuple[Group, ...]:
-    """The open rows by reason, the most frequent first."""
+    """Return the open rows by reason, the most frequent first."""
     spec = _event(project, event)
     sql = (
         "SELECT attribute, coalesce(rule, reason) AS rule, retry, count(*) AS rows_of_it, "
@@ -169,7 +173,7 @@ def _group(row: dict[str, Any]) -> Group:
 
 
 def _as_refused(event: Event, copies: pa.Table) -> pa.Table:
-    """Stored copies as the quarantine shows rows: refused when they were stored."""
+    """Return stored copies as rows of the quarantine: refused when they were stored."""
     import pyarrow as pa
 
     from .refused_rows import judged
@@ -188,5 +192,5 @@ def _event(project: Project, event: str) -> Event:
         )
     spec = project.spec.events[event]
     for table in (quarantine_table(spec), raw_table(spec)):
-        require_table(project, table)
+        require_table(project.target, table)
     return spec

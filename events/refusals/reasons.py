@@ -1,4 +1,4 @@
-"""Refused rows by rule: how many, of which time, and what to change."""
+"""Group refused rows by rule: how many they are, of which time, and what to change."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ MOST = 20  # of a report; the quarantine has them all
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows that were refused by one rule: in the row's own words where these are the same in all of
-    them; `line` when it is one row.
+    """Rows that were refused by one rule.
+
+    The reason is in the row's own words where these are the same in all of them; `line` is set when
+    it is one row.
     """
 
     count: int
@@ -32,7 +34,10 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tally:
-    """Counts refused rows (refused.REFUSED), a table at a time."""
+    """A count of refused rows by rule.
+
+    Tables with the columns REFUSED are added one after another.
+    """
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
@@ -54,7 +59,7 @@ class Tally:
     def reasons(
         self, description: Description, event: Event, *, first_ingest: bool
     ) -> tuple[Reason, ...]:
-        """The most frequent first; of more than MOST the rest is one."""
+        """Return the rules by count, the most frequent first; of more than MOST the rest is one."""
         reasons = [
             _reason(*rule, rows, _remedy(description, event, rule[2], first_ingest=first_ingest))
             for rule, rows in self._counts.items()
@@ -93,7 +98,7 @@ def _reason(
 
 
 def _remedy(description: Description, event: Event, key: str, *, first_ingest: bool) -> str:
-    """What to change in project.yaml, where the rule is a choice of the project's."""
+    """Return what to change in project.yaml, where the rule is a choice of the project's."""
     if not key:
         return ""
     path = f"events.{event.name}.{key}"

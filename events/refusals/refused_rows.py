@@ -1,6 +1,4 @@
-"""Refused rows on their way to the quarantine: one schema for what never was an event and for what
-was, but is not taken.
-"""
+"""Make rows for the quarantine, in one schema for what could not be read and what was refused."""
 
 from __future__ import annotations
 
@@ -35,8 +33,9 @@ REFUSED = pa.schema(_REFUSED)
 
 
 def unreadable(bad: tuple[Bad, ...], source: str) -> pa.Table:
-    """What could not be read as the event, as it was read: the columns of REFUSED, a row a fault,
-    never retried.
+    """Return what could not be read as the event, one row for each fault, never retried.
+
+    The columns are those of REFUSED; the payload is as it was read.
     """
     return pa.table(
         {
@@ -56,8 +55,9 @@ def unreadable(bad: tuple[Bad, ...], source: str) -> pa.Table:
 def judged(
     event: Event, part: pa.Table, attribute: str, faults: Sequence[values.Fault], *, retry: bool
 ) -> pa.Table:
-    """Validated events as refused ones, for an attribute's faults, with their content as the
-    payload: the columns of REFUSED.
+    """Return validated events as refused ones, each for its fault of an attribute.
+
+    The columns are those of REFUSED; the payload is the event's content.
     """
     names = sorted(a.name for a in attributes_of(event))
     columns: dict[str, Any] = {

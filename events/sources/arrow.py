@@ -1,4 +1,4 @@
-"""Parquet files, Arrow tables and DataFrames as chunks of bounded size."""
+"""Read Parquet files, Arrow tables and DataFrames as chunks of bounded size."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 
 def table_source(event: Event, table: pa.Table, name: str, stage: Path) -> Source:
+    """Return an Arrow table as a source."""
     return tables_source(event, iter((table,)), name, stage)
 
 
 def tables_source(event: Event, tables: Iterator[pa.Table], name: str, stage: Path) -> Source:
-    """Tables of one schema, one after another, of which there is at least one."""
+    """Return tables of one schema as a source, one after another; there is at least one."""
     copy = stage / "rows.parquet"
     first = next(tables)
     with pq.ParquetWriter(copy, first.schema) as writer:
@@ -65,7 +66,10 @@ def _naive(value: object) -> bool:
 
 
 def _as_json_has_it(value: object) -> object:
-    """A time without a zone as text, which is refused as such."""
+    """Return a value as JSON would have it.
+
+    A time without a zone becomes text, which is refused as such.
+    """
     return value.isoformat() if isinstance(value, datetime) and value.tzinfo is None else value
 
 
@@ -128,8 +132,9 @@ def parquet_source(event: Event, path: Path, name: str) -> Source:
 
 
 def _decodable(column: pa.Array[Any]) -> pa.Array[Any] | list[object]:
-    """Return a column of text that is UTF-8 as it is; else its values, those that are no UTF-8 as
-    bytes: Parquet does not look.
+    """Return a column of text if it is UTF-8, else its values, those that are no UTF-8 as bytes.
+
+    Parquet does not check it.
     """
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return column

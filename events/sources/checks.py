@@ -1,4 +1,4 @@
-"""What `validate` says of sources: files are there, SQL parses, columns and their types fit.
+"""Check sources for `validate`: files are there, SQL parses, columns and their types fit.
 
 No cloud is asked, no row is read.
 """
@@ -27,9 +27,10 @@ _ELSEWHERE = (
 def check_sources(
     description: Description, adapters: tuple[Adapter, ...] | None
 ) -> tuple[Problem, ...]:
-    """`adapters`: of the project's targets, where they are known.
+    """Return the problems of all events' sources.
 
-    A place in a cloud is for one of them to read.
+    `adapters` are those of the project's targets, where they are known: one of them must be able to
+    read a place in a cloud.
     """
     from .origins import is_declared
 
@@ -73,8 +74,9 @@ def _problems(
 
 
 def _schemas(fenced: Fence, event: Event) -> Iterator[tuple[str, pa.Schema]]:
-    """(name, columns) of the query or of each Parquet file; text files are opened, which reads
-    their names of columns.
+    """Yield name and columns of a source's query, or of each of its Parquet files.
+
+    Text files are opened, which reads their names of columns.
     """
     import pyarrow.parquet as pq
 
@@ -105,8 +107,8 @@ def _misfits(event: Event, schema: pa.Schema) -> Iterator[tuple[str, str]]:
         if attribute.name in schema.names and not takes(
             attribute, kind := schema.field(attribute.name).type
         ):
-            wanted = sql_type(OF_ATTRIBUTE[attribute.type])
+            type_name = sql_type(OF_ATTRIBUTE[attribute.type])
             yield (
                 f"column {attribute.name} is {kind}, and {attribute.name} is {attribute.type}",
-                f"CAST({attribute.name} AS {wanted})",
+                f"CAST({attribute.name} AS {type_name})",
             )

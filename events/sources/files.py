@@ -1,4 +1,4 @@
-"""The files that a path, a folder or a glob names."""
+"""Find the files that a path, a folder or a glob names."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ GLOB = "*?["
 
 
 class Matches(msgspec.Struct, frozen=True, kw_only=True):
-    """Files below a root, in the order of their names.
+    """The files below a root, in the order of their names.
 
-    `single`: one was named, and not a folder or a glob.
+    `single`: one file was named, and not a folder or a glob.
     """
 
     root: Path
@@ -27,24 +27,31 @@ class Matches(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def scheme_of(source: str) -> str:
-    """s3, athena, ...; "" of a path."""
+    """Return the scheme of a source: s3, athena, ...; "" for a path."""
     scheme, separator, _ = source.partition("://")
     return scheme if separator else ""
 
 
 def kind_of(path: PurePath) -> str:
-    """The format by the suffix, in small letters, without what packs it: .jsonl of rows.jsonl.gz."""
+    """Return a file's format by its suffix in small letters: .jsonl for rows.jsonl.gz."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     return suffixes[-2] if len(suffixes) > 1 and suffixes[-1] in PACKED else (suffixes or [""])[-1]
 
 
 def matching(path: Path, *, shown: str, fence: Fence | None = None) -> Matches:
-    """Return a file, all files below a folder, or those that a glob matches (** for folders of any
-    depth).
+    """Return a file, all files below a folder, or those that a glob matches.
 
-    Names that begin with a dot or an underscore are passed over in folders, as Hive does. `shown`
-    is what the user wrote. `fence`: the project's, where it was the project that wrote it.
-    NotFound: there is none. Invalid: one is of no format of events, or is not within the fence.
+    In a glob ** stands for folders of any depth. Names that begin with a dot or an underscore are
+    passed over in folders, as Hive does.
+
+    Args:
+        path: The path or glob.
+        shown: The path as the user wrote it, for errors.
+        fence: What the project may read, where it was the project that wrote the path.
+
+    Raises:
+        NotFound: there is no such file.
+        Invalid: a file is of no format of events, or is not within the fence.
     """
     if path.is_dir():
         root, below = path, path.rglob("*")

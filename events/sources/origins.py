@@ -1,9 +1,8 @@
-"""Where an event's rows come from:
+"""Open the place that an event's rows come from, whatever its kind.
 
-SQL over local files, files, a place in a cloud, a DataFrame, an Arrow table.
-
-A source is copied to a folder of its own first and read from there: what is kept as raw data is
-then exactly what was read.
+It is SQL over local files, files, a place in a cloud, a DataFrame or an Arrow table. A source is
+copied to a folder of its own first and read from there: what is kept as raw data is then exactly
+what was read.
 """
 
 from __future__ import annotations
@@ -52,12 +51,22 @@ def open_source(
     *,
     target: Target | None = None,
 ) -> Source:
-    """Copy a source into `stage` and look at its columns. `data` may be a file, a folder or a glob.
+    """Copy a source into `stage` and look at its columns.
 
-    None: what the project says, `events.<event>.source` or `sources/<event>.sql` of its folder;
-    only the former may need the `target`. Invalid, naming the file, for what cannot be read at all
-    and for columns that the event does not have; NotFound for no file. Unsupported, naming the key,
-    for a place that the target does not read.
+    Args:
+        fence: What the project may read.
+        event: The event.
+        data: A file, a folder, a glob or a table; None for what the project says:
+            `events.<event>.source`, or `sources/<event>.sql` of its folder.
+        stage: The folder for the copy.
+        target: The project's target; only `events.<event>.source` may need it.
+
+    Raises:
+        Invalid: it cannot be read at all, or has columns that the event does not have. The error
+            names
+            the file.
+        NotFound: there is no such file.
+        Unsupported: the target does not read such a place. The error names the key.
     """
     stage.mkdir(parents=True, exist_ok=True)
     if data is None:
@@ -74,7 +83,7 @@ def open_source(
 
 
 def is_declared(folder: Path, event: Event) -> bool:
-    """Whether the project itself says where the event comes from."""
+    """Return whether the project itself says where the event comes from."""
     return event.source is not None or source_sql(folder, event.name).exists()
 
 
@@ -85,7 +94,9 @@ def source_sql(folder: Path, event: str) -> Path:
 def source_text(fence: Fence, event: str) -> str:
     """Return the text of sources/<event>.sql.
 
-    NotFound. Invalid: it leads out of the project, or is no text.
+    Raises:
+        NotFound: there is none.
+        Invalid: it leads out of the project, or is no text.
     """
     path, name = source_sql(fence.folder, event), f"sources/{event}.sql"
     if not path.exists():

@@ -1,4 +1,4 @@
-"""What was read, as it was read: kept beside the warehouse, once."""
+"""Keep what was read, as it was read, once: beside the warehouse."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .source import Source
 
 
 class RawSource(StoredDocument, frozen=True, kw_only=True):
-    """`raw/<event>/<digest>/manifest.json`: where the kept bytes came from."""
+    """Where kept bytes came from: the document `raw/<event>/<digest>/manifest.json`."""
 
     event: str
     source: str
@@ -22,7 +22,7 @@ class RawSource(StoredDocument, frozen=True, kw_only=True):
 
 
 def keep_raw(project: Project, event: Event, source: Source) -> str:
-    """The source's bytes below raw/<event>/<digest>/, once; the digest.
+    """Store the source's bytes below raw/<event>/<digest>/, once, and return the digest.
 
     The manifest goes last, so a half-kept source is kept again.
     """
@@ -37,7 +37,7 @@ def keep_raw(project: Project, event: Event, source: Source) -> str:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file, or of the names and digests of all files below a folder."""
+    """Return the SHA-256 of a file, or of the names and digests of all files below a folder."""
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""What every source of events is, whatever it is made of."""
+"""The common form of every source of events, whatever it is made of."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ ROWS = 100_000  # a chunk: some tens of MB
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """`name` is what the quarantine shows; `raw` the file that is kept, or the folder; `chunks()`
-    reads it from its beginning.
+    """A source of events that was copied and can be read.
+
+    `name` is what the quarantine shows; `raw` is the file or folder that is kept; `chunks()` reads
+    it from its beginning.
     """
 
     name: str
@@ -27,16 +29,20 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_columns(event: Event, names: list[str], source: str) -> None:
-    """A table's columns are the same in every row: a wrong one is one error, not one a row."""
-    known = [a.name for a in attributes_of(event)]
+    """Raise Invalid for a column that the event does not have.
+
+    A table's columns are the same in every row: a wrong one is one error, not one for each row.
+    """
+    column_names = [a.name for a in attributes_of(event)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise Invalid(f"{source} has the column {twice[0]} twice")
     for name in names:
-        if name not in known:
+        if name not in column_names:
             raise Invalid(
                 f"{source} has a column {name}, which {event.name} does not have",
-                remedy=did_you_mean(name, known) or f"{event.name} has {', '.join(known)}",
+                remedy=did_you_mean(name, column_names)
+                or f"{event.name} has {', '.join(column_names)}",
             )
     for attribute in attributes_of(event):
         if attribute.required and attribute.name not in names:

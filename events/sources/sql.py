@@ -1,9 +1,8 @@
-"""`sources/<event>.sql`, executed by DuckDB where `ingest` runs.
+"""Run `sources/<event>.sql` in DuckDB, in the process of `ingest`.
 
-Relative paths in it are the project's, wherever the command is given.
-
-DuckDB itself keeps it to what the project names: other files, the network, other databases and
-extensions are refused by the engine.
+Relative paths in it are the project's, wherever the command is given. DuckDB itself keeps it to
+what the project names: other files, the network, other databases and extensions are refused by the
+engine.
 """
 
 from __future__ import annotations
@@ -40,8 +39,7 @@ _READS = re.compile(r"(?i)read_\w+|parquet_scan|glob|sniff_csv")
 def bounded(
     spill: Path, *, reads: Sequence[Path] = (), memory: str = "128MiB", threads: int = 2
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a DuckDB in memory that holds no more than `memory`; what does not fit waits in the
-    folder `spill`.
+    """Open a DuckDB in memory that holds at most `memory`; the rest waits in the folder `spill`.
 
     It reads and writes files at or below the paths `reads` alone, and loads no extension, whatever
     SQL it is given.
@@ -71,12 +69,13 @@ def bounded(
         try:
             yield connection
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-            raise (of_the_system(error) or error) from error
+            raise (system_error(error) or error) from error
 
 
-def of_the_system(error: Exception) -> OSError | None:
-    """What DuckDB tells in its own words, when it is the system's refusal: a full disk is told as
-    one, whoever writes.
+def system_error(error: Exception) -> OSError | None:
+    """Return DuckDB's error as the system's refusal that caused it, such as a full disk.
+
+    None when it is an error of another kind.
     """
     refusals = {
         os.strerror(number): number
@@ -90,9 +89,12 @@ def of_the_system(error: Exception) -> OSError | None:
 
 
 def query_to_parquet(sql: str, *, name: str, event: str, fence: Fence, to: Path) -> None:
-    """Write a query's rows, in its order.
+    """Write a query's rows to a Parquet file, in the query's order.
 
-    TIMESTAMPTZ stay instants; the session's zone is UTC. Invalid with DuckDB's words and `name`.
+    TIMESTAMPTZ stay instants; the session's zone is UTC.
+
+    Raises:
+        Invalid: DuckDB refuses the query. The error has its words and `name`.
     """
     with _bound(
         sql, name=name, event=event, fence=fence, spill=to.parent.parent / "spill", to=to.parent
@@ -103,7 +105,8 @@ def query_to_parquet(sql: str, *, name: str, event: str, fence: Fence, to: Path)
 def query_schema(sql: str, *, name: str, event: str, fence: Fence) -> pa.Schema:
     """Return the columns that a query would give; of the files only what tells their types is read.
 
-    Invalid as above.
+    Raises:
+        Invalid: DuckDB refuses the query. The error has its words and `name`.
     """
     with _bound(sql, name=name, event=event, fence=fence, spill=fence.folder) as rows:
         columns: pa.Table = rows.limit(0).to_arrow_table()
@@ -131,15 +134,16 @@ def _bound(
         except duckdb.Error as error:
             if (
                 isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException)
-                and of_the_system(error) is not None
+                and system_error(error) is not None
             ):
                 raise
             raise Invalid(f"{name}: {str(error).strip()}", remedy=_remedy(error, fence)) from error
 
 
 def _remedy(error: duckdb.Error, fence: Fence) -> str:
-    """Say what to do about an error of a source's query: most of all about a file that the engine
-    refused.
+    """Return what to do about an error of a source's query.
+
+    Most of all that is a file that the engine refused.
     """
     if refused := _REFUSED_FILE.search(str(error)):
         if _URI.match(refused[1]):
@@ -151,15 +155,16 @@ def _remedy(error: duckdb.Error, fence: Fence) -> str:
 
 
 def rooted(sql: str, fence: Fence, *, name: str = "SQL", event: str = "<event>") -> str:
-    """Return the SQL with the relative paths of data files made absolute, folders as globs, and
-    without a semicolon at its end.
+    """Return the SQL with absolute paths of data files, and folders as globs.
 
-    Invalid, with the line: a place in a cloud or of the network, what the project does not name, or
-    what is no regular file.
+    A semicolon at its end is cut off. DuckDB's `file_search_path` is not used: it looks into the
+    process's own directory first, so a command given elsewhere would read another project's file of
+    the same name. Neither is chdir: it moves every thread of the caller's process.
 
-    Not DuckDB's `file_search_path`: it looks into the process's own directory first, so a command
-    given elsewhere would read another project's file of the same name. Not chdir: it moves every
-    thread of the caller's process.
+    Raises:
+        Invalid: it names a place in a cloud or of the network, what the project does not name, or
+            what
+            is no regular file. The error has the line.
     """
     from sqlglot import TokenType
     from sqlglot.dialects.duckdb import DuckDB
@@ -173,7 +178,7 @@ def rooted(sql: str, fence: Fence, *, name: str = "SQL", event: str = "<event>")
         sql = sql[: tokens.pop().start]
     pieces: list[str] = []
     done = 0
-    for token in _paths(tokens):
+    for token in _path_tokens(tokens):
         if _CLOUD.match(token.text):
             raise Invalid(
                 f"{name}, line {token.line}: '{token.text}' cannot be read by SQL here",
@@ -188,21 +193,23 @@ def rooted(sql: str, fence: Fence, *, name: str = "SQL", event: str = "<event>")
             )
         path = fence.folder / token.text
         for problem in filter(
-            None, (fence.problem(file, file_name) for file, file_name in _named(path, token.text))
+            None,
+            (fence.problem(file, file_name) for file, file_name in _named_files(path, token.text)),
         ):
             raise Invalid(f"{name}, line {token.line}: {problem[0]}", remedy=problem[1])
         if not Path(token.text).is_absolute() or path.is_dir():
             pieces += [
                 sql[done : token.start],
-                f"'{_quoted(_below(path, name) if path.is_dir() else str(path))}'",
+                f"'{_quoted(_folder_glob(path, name) if path.is_dir() else str(path))}'",
             ]
             done = token.end + 1
     return "".join([*pieces, sql[done:]])
 
 
-def _named(path: Path, shown: str) -> Iterator[tuple[Path, str]]:
-    """Yield the files that a path or a glob of SQL names, with what to call them; a glob is
-    DuckDB's own where Python knows it not.
+def _named_files(path: Path, shown: str) -> Iterator[tuple[Path, str]]:
+    """Yield the files that a path or a glob of SQL names, with what to call them.
+
+    A glob that Python does not understand is left to DuckDB.
     """
     if not any(letter in shown for letter in "*?["):
         yield path, shown
@@ -225,35 +232,36 @@ def _named(path: Path, shown: str) -> Iterator[tuple[Path, str]]:
         )
 
 
-def _below(folder: Path, name: str) -> str:
-    """Return a folder's files as a glob, for they are of one format."""
+def _folder_glob(folder: Path, name: str) -> str:
+    """Return a glob for all files of a folder, which are of one format."""
     suffixes = {
         "".join(path.suffixes)
         for path in folder.iterdir()
         if path.is_file() and not path.name.startswith((".", "_"))
     }
     if len(suffixes) != 1:
-        there = ", ".join(sorted(suffixes)) or "no files"
+        suffix_list = ", ".join(sorted(suffixes)) or "no files"
         raise Invalid(
-            f"{name}: the folder {folder.name} holds {there}",
+            f"{name}: the folder {folder.name} holds {suffix_list}",
             remedy="write a glob in the query: 'folder/*.parquet'",
         )
     return f"{folder}/*{suffixes.pop()}"
 
 
-def _paths(tokens: Sequence[Token]) -> Iterator[Token]:
-    """The strings that name files: after FROM and JOIN, and the positional arguments of read_csv
-    and its like.
+def _path_tokens(tokens: Sequence[Token]) -> Iterator[Token]:
+    """Yield the strings in SQL that name files.
+
+    They stand after FROM and JOIN, and as positional arguments of read_csv and its like.
     """
     from sqlglot import TokenType as T
 
     opening, closing = {T.L_PAREN, T.L_BRACKET, T.L_BRACE}, {T.R_PAREN, T.R_BRACKET, T.R_BRACE}
     reading = [False]  # for each open bracket: do its strings name files?
-    before: Token | None = None
+    previous: Token | None = None
     for token in tokens:
-        kind, last = token.token_type, before and before.token_type
+        kind, last = token.token_type, previous and previous.token_type
         if kind is T.L_PAREN:
-            reading.append(before is not None and _READS.fullmatch(before.text) is not None)
+            reading.append(previous is not None and _READS.fullmatch(previous.text) is not None)
         elif kind in opening:  # a list of files, but not of names=[...], nor columns={...}
             reading.append(kind is T.L_BRACKET and reading[-1] and last in {T.L_PAREN, T.COMMA})
         elif kind in closing and len(reading) > 1:
@@ -264,7 +272,7 @@ def _paths(tokens: Sequence[Token]) -> Iterator[Token]:
             )  # not extract(year FROM '2019-11-30')
             if named or (reading[-1] and last in {T.L_PAREN, T.L_BRACKET, T.COMMA}):
                 yield token
-        before = token
+        previous = token
 
 
 def _literal(text: str) -> str:

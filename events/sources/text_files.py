@@ -1,4 +1,4 @@
-"""CSV, TSV and JSON lines, plain or packed by gzip or zstd, as chunks of bounded size."""
+"""Read CSV, TSV and JSON lines, plain or packed by gzip or zstd, as chunks of bounded size."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _binary(path: Path) -> IO[bytes]:
 
 
 def csv_source(event: Event, path: Path, name: str, *, delimiter: str = ",") -> Source:
-    """The first row names the columns.
+    """Return a CSV file as a source; its first row names the columns.
 
     An empty field is no value. A record's line is where it begins.
     """
@@ -97,9 +97,9 @@ def csv_source(event: Event, path: Path, name: str, *, delimiter: str = ",") -> 
 
 
 def json_source(event: Event, path: Path, name: str) -> Source:
-    """One object a line.
+    """Return a file of JSON lines as a source, one object a line.
 
-    A line that is none, and a name that the event does not have, are that line's fault alone.
+    A line that is no object, and a name that the event does not have, are that line's fault alone.
     """
     # a time as it was written: the rules say what it means
     kinds = {
@@ -135,7 +135,10 @@ def json_source(event: Event, path: Path, name: str) -> Source:
 
 
 def _fast_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk | None:
-    """A chunk in which every line is an object of the event's own names and types; else None."""
+    """Return the lines as a chunk if each is an object of the event's own names and types.
+
+    None if one is not.
+    """
     if not all(line.startswith(b"{") and line.rstrip().endswith(b"}") for line in lines):
         return None
     content = b"".join(lines)
@@ -160,7 +163,7 @@ def _fast_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk | Non
 
 
 def _slow_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk:
-    known = set(schema.names)
+    schema_names = set(schema.names)
     rows: list[dict[str, Any]] = []
     numbers: list[int] = []
     broken: list[tuple[int | None, str, str]] = []
@@ -184,7 +187,7 @@ def _slow_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk:
                 (number, "is not a JSON object", line.decode("utf-8", "replace").rstrip("\n"))
             )
             continue
-        strange.extend((len(rows), name) for name in row if name not in known)
+        strange.extend((len(rows), name) for name in row if name not in schema_names)
         rows.append(row)
         numbers.append(number)
     names = dict.fromkeys(chain(schema.names, (name for _, name in strange)))
@@ -195,7 +198,10 @@ def _slow_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk:
 
 
 def _reason(line: bytes, error: Exception) -> str:
-    """Python's own parser says the column, in words that do not change with msgspec's version."""
+    """Return why a line is no JSON, by Python's own parser.
+
+    It says the column, in words that do not change with msgspec's version.
+    """
     try:
         json.loads(line.strip())
     except UnicodeDecodeError:

@@ -1,1 +1,1 @@
-"""The warehouse tables of events: their names, columns and column types, and how they are searched."""
+"""The warehouse tables of events: names, columns, column types, and how they are searched."""

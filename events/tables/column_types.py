@@ -1,8 +1,7 @@
-"""The five column types that every target has: one row a type, one field for every place that
-spells it its own way.
+"""The five column types that every target has: one row for each type.
 
-What only one cloud says (Glue's names, Feature Store's) stands in that adapter's `column_types.py`,
-by the same five keys.
+A row has one field for every place that spells the type its own way. What only one cloud says
+(Glue's names, Feature Store's) stands in that adapter's `column_types.py`, by the same five keys.
 """
 
 from __future__ import annotations
@@ -49,18 +48,22 @@ OF_ATTRIBUTE: Mapping[AttributeType, ColumnType] = {
 
 
 def sql_type(name: ColumnType) -> str:
-    """BOOLEAN, BIGINT, DOUBLE, VARCHAR or TIMESTAMP."""
+    """Return the type's name in SQL: BOOLEAN, BIGINT, DOUBLE, VARCHAR or TIMESTAMP."""
     return COLUMN_TYPES[name].sql
 
 
 def arrow_type(name: ColumnType) -> pa.DataType:
-    """bool, int64, double, string or timestamp[ms]."""
+    """Return the type in Arrow: bool, int64, double, string or timestamp[ms]."""
     import pyarrow as pa
 
     return pa.type_for_alias(COLUMN_TYPES[name].arrow)
 
 
 def of_arrow(arrow: pa.DataType) -> ColumnType:
-    """The column type of exactly this Arrow type; KeyError for any other."""
+    """Return the column type of exactly this Arrow type.
+
+    Raises:
+        KeyError: there is none.
+    """
     types: dict[pa.DataType, ColumnType] = {arrow_type(name): name for name in COLUMN_TYPES}
     return types[arrow]

@@ -1,8 +1,7 @@
-"""What the warehouse knows about a batch: asked by id when it is small, in parts of a bounded size
-when it is large.
+"""Ask the warehouse what it has of a batch: by id if it is small, in bounded parts if it is large.
 
-A part is some whole dates, or of one date some ids that stand beside each other: neither side ever
-holds all of a long history.
+A part is some whole dates, or of one date some neighbouring ids: neither side ever holds all of a
+long history.
 """
 
 from __future__ import annotations
@@ -35,11 +34,10 @@ Days = tuple[str, str]  # first and last date
 
 
 class Ids(msgspec.Struct, frozen=True, kw_only=True):
-    """The ids that are asked for: all of them where they are few, else a sorted sample with the
-    least and the greatest at its ends.
+    """The ids to ask for: all of them if they are few, else a sorted sample with both ends.
 
-    `by_day`: the sample by date, where these are events of a batch: ids are often counted up, so
-    that each date has others.
+    `by_day`: the sample by date, where these are events of a batch. Ids are often counted up, so
+    each date has others.
     """
 
     few: tuple[str, ...] | None
@@ -55,10 +53,10 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def stored(warehouse: Warehouse, event: Event, ids: Ids, days: Days) -> Iterator[pa.Table]:
-    """The copies stored under these ids (or, of many, some beside them) and dates, each with what
-    `winning_order` asks for.
+    """Yield the copies that are stored under these ids and dates, with the columns STORED.
 
-    Columns: those of STORED. `max_lateness` keeps the dates of a batch few.
+    These are what `winning_order` asks for. Of many ids some neighbours come, too. `max_lateness`
+    keeps the dates of a batch few.
     """
     sql = (
         f"SELECT dt, event_id, payload_digest, coalesce({CORRECTION.name}, 0) AS "
@@ -67,16 +65,16 @@ def stored(warehouse: Warehouse, event: Event, ids: Ids, days: Days) -> Iterator
         f"{STORED_TIMESTAMP.name} "
         f"FROM {raw_name(event.name)} WHERE dt >= $since AND dt <= $until AND {{among}}"
     )
-    for rows in _asked(warehouse, raw_name(event.name), sql, ids, days):
+    for rows in _query_parts(warehouse, raw_name(event.name), sql, ids, days):
         yield rows.select(STORED.names).cast(STORED)
 
 
 def stored_ids(
     warehouse: Warehouse, event: Event, ids: Ids, *, around: Days | None
 ) -> Iterator[pa.Table]:
-    """event_id: those of the ids that the event has (of many: and some beside them).
+    """Yield those of the ids that the event has, as the column event_id.
 
-    `around`: only near these dates, if they are many.
+    Of many ids some neighbours come, too. `around`: if there are many, only ids near these dates.
     """
     name = raw_name(event.name)
     if ids.few is not None:
@@ -89,42 +87,43 @@ def stored_ids(
         f"SELECT event_id FROM {name} WHERE dt >= $since AND dt <= $until AND {{among}} GROUP BY "
         "event_id"
     )
-    yield from _asked(warehouse, name, sql, ids, days)
+    yield from _query_parts(warehouse, name, sql, ids, days)
 
 
 def quarantined(warehouse: Warehouse, event: Event, digests: Sequence[str]) -> set[tuple[str, str]]:
-    """Which of these payloads are in quarantine already, and for which attribute."""
+    """Return which of these payloads are in quarantine already, each with its attribute."""
     if not digests:
         return set()
-    table, wanted = quarantine_name(event.name), set(digests)
+    table, digest_set = quarantine_name(event.name), set(digests)
     select, group = (
         f"SELECT payload_digest, attribute FROM {table}",
         "GROUP BY payload_digest, attribute",
     )
-    if len(wanted) <= BY_ID:
+    if len(digest_set) <= BY_ID:
         return set(
             _pairs(
                 _grouped(
                     warehouse,
                     f"{select} WHERE {{among}} {group}",
-                    sorted(wanted),
+                    sorted(digest_set),
                     {},
                     column="payload_digest",
                 )
             )
         )
-    there: set[tuple[str, str]] = set()
+    pairs: set[tuple[str, str]] = set()
     for span in digest_spans(_count(warehouse, table)):
         rows = warehouse.query(
             f"{select} WHERE payload_digest >= $least AND payload_digest < $below {group}", span
         )
-        there.update(pair for pair in _pairs(rows) if pair[0] in wanted)
-    return there
+        pairs.update(pair for pair in _pairs(rows) if pair[0] in digest_set)
+    return pairs
 
 
 def waiting(warehouse: Warehouse, event: Event) -> Iterator[pa.Table]:
-    """Columns: payload (JSON), payload_digest, source, line of what waits in quarantine; every
-    digest's rows in one table.
+    """Yield what waits in quarantine, every digest's rows in one table.
+
+    Columns: payload (JSON), payload_digest, source, line.
     """
     name = quarantine_name(event.name)
     sql = f"SELECT payload, payload_digest, source, line FROM {name} WHERE retry = TRUE"
@@ -135,8 +134,9 @@ def waiting(warehouse: Warehouse, event: Event) -> Iterator[pa.Table]:
 
 
 def digest_spans(rows: int) -> Iterator[Mapping[str, object]]:
-    """`$least` and `$below` of hexadecimal digests, which are spread evenly, so that a span has
-    about PART of the rows.
+    """Yield bounds `$least` and `$below` of digests, so that each span has about PART of the rows.
+
+    Hexadecimal digests are spread evenly.
     """
     parts = -(-rows // PART)
     if not parts:
@@ -146,7 +146,9 @@ def digest_spans(rows: int) -> Iterator[Mapping[str, object]]:
         yield {"least": least, "below": below}
 
 
-def _asked(warehouse: Warehouse, table: str, sql: str, ids: Ids, days: Days) -> Iterator[pa.Table]:
+def _query_parts(
+    warehouse: Warehouse, table: str, sql: str, ids: Ids, days: Days
+) -> Iterator[pa.Table]:
     span: dict[str, object] = {"since": days[0], "until": days[1]}
     if ids.few is not None:
         yield _grouped(warehouse, sql, ids.few, span)
@@ -163,8 +165,9 @@ def _asked(warehouse: Warehouse, table: str, sql: str, ids: Ids, days: Days) -> 
 
 
 def _parts(warehouse: Warehouse, table: str, ids: Ids, days: Days) -> Iterator[_Part]:
-    """Dates together while they are small; of a large one, as many spans of ids as it needs, cut by
-    its own ids in the sample.
+    """Yield the parts in which a table is asked: dates together while they are small.
+
+    A large date is cut into as many spans of ids as it needs, by its own ids in the sample.
     """
     least, greatest = ids.sample[0], ids.sample[-1]
     since: str | None = None
@@ -205,7 +208,7 @@ def _all_days(warehouse: Warehouse, table: str) -> Days:
 
 
 def _week_before(days: Days) -> Days:
-    """Most references are to the days just before."""
+    """Return the dates with the week before each: most references are to the days just before."""
     return (date.fromisoformat(days[0]) - timedelta(days=7)).isoformat(), (
         date.fromisoformat(days[1]) + timedelta(days=1)
     ).isoformat()
@@ -231,8 +234,9 @@ def _grouped(
     *,
     column: str = "event_id",
 ) -> pa.Table:
-    """One query for each GROUP of values: they travel as parameters, which providers limit in
-    number and in size.
+    """Run a query once for each GROUP of values, and return all rows.
+
+    The values travel as parameters, which providers limit in number and in size.
     """
     parts = []
     for start in range(0, max(len(values), 1), GROUP):

@@ -1,15 +1,15 @@
-"""That a table of the warehouse is as the project declares it."""
+"""Check that a table of the warehouse is as the project declares it."""
 
 from __future__ import annotations
 
-from ...core.runtime.project import Project
 from ...errors import NotFound
 from ...feature_store.port import TableSpec
+from ...target import Target
 
 
-def require_table(project: Project, table: TableSpec) -> None:
-    """NotFound when `apply` has not made the table yet, or has not given it all of its columns."""
-    state = project.target.warehouse.observe(table.name)
+def require_table(target: Target, table: TableSpec) -> None:
+    """Raise NotFound when `apply` has not made the table yet, or not all of its columns."""
+    state = target.warehouse.observe(table.name)
     lacks = {c.name for c in table.columns} - ({c.name for c in state.columns} if state else set())
     if lacks:
         what = (
@@ -17,4 +17,4 @@ def require_table(project: Project, table: TableSpec) -> None:
             if state is None
             else f"has no {', '.join(sorted(lacks))} in {table.name}"
         )
-        raise NotFound(f"{project.target.name} {what}", remedy="isthmus apply")
+        raise NotFound(f"{target.name} {what}", remedy="isthmus apply")

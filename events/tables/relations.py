@@ -1,4 +1,4 @@
-"""The warehouse tables of events: their names, columns and SQL, made here only.
+"""Name the warehouse tables of events: their columns and SQL. They are made here only.
 
 The SQL is in the neutral subset (feature_store/sql/subset.py).
 """
@@ -16,12 +16,15 @@ def raw_name(event: str) -> str:
 
 
 def view_name(event: str) -> str:
-    """What readers use: the events exactly once."""
+    """Return the name of the view that readers use: the events exactly once."""
     return f"events_{event}"
 
 
 def exposed_name(event: str) -> str:
-    """The events with what was shown, where they name it (endpoints/gateway/log/exposed_view.py)."""
+    """Return the name of the view of events with what was shown, where they name it.
+
+    endpoints/gateway/ makes it.
+    """
     return f"{event}_exposed"
 
 
@@ -36,7 +39,10 @@ def column(attribute: Attribute) -> Column:
 
 
 def event_columns(event: Event) -> tuple[Column, ...]:
-    """What a reader sees: event_id, event_timestamp, the attributes in their declared order."""
+    """Return the columns that a reader sees.
+
+    They are event_id, event_timestamp, and the attributes in their declared order.
+    """
     return (
         Column(name="event_id", type="string", required=True),
         Column(name="event_timestamp", type="timestamp", required=True),
@@ -51,12 +57,11 @@ STORED_TIMESTAMP = Column(name="stored_timestamp", type="timestamp")
 
 
 def winning_order() -> str:
-    """ORDER BY of the copies under one id and date: the first is the event, for every reader on
-    every target (PORTS.md, section 3).
+    """Return the ORDER BY of the copies under one id and date: the first one is the event.
 
-    A correction goes before what it corrects, then what was stored first; of one batch's contents
-    the one whose digest sorts first. Copies from before these columns have nulls in them: not
-    corrected, stored in 1970.
+    It holds for every reader on every target (PORTS.md, section 3). A correction goes before what
+    it corrects, then what was stored first; of one batch's contents the one whose digest sorts
+    first. Copies from before these columns have nulls in them: not corrected, stored in 1970.
     """
     return (
         f"coalesce({CORRECTION.name}, 0) DESC, coalesce({STORED_TIMESTAMP.name}, TIMESTAMP "
@@ -65,8 +70,9 @@ def winning_order() -> str:
 
 
 def raw_table(event: Event) -> TableSpec:
-    """Every stored copy, with the digest of its payload, where it came from and what
-    `winning_order` asks for.
+    """Return the table of every stored copy.
+
+    It has the digest of the payload, where it came from, and the columns of `winning_order`.
     """
     return TableSpec(
         name=raw_name(event.name),
@@ -83,7 +89,7 @@ def raw_table(event: Event) -> TableSpec:
 
 
 def exactly_once_view(event: Event) -> TableSpec:
-    """One row per event date and id: the first copy of `winning_order`."""
+    """Return the view with one row for each event date and id: the first of `winning_order`."""
     names = ", ".join(c.name for c in event_columns(event))
     return TableSpec(
         name=view_name(event.name),
@@ -99,9 +105,9 @@ def exactly_once_view(event: Event) -> TableSpec:
 
 
 def quarantine_table(event: Event) -> TableSpec:
-    """What was refused and why.
+    """Return the table of what was refused and why.
 
-    Partitioned by when, as its own time may be what is wrong with it.
+    It is partitioned by when it was refused, as an event's own time may be what is wrong with it.
     """
     return TableSpec(
         name=quarantine_name(event.name),
@@ -127,7 +133,7 @@ def quarantine_table(event: Event) -> TableSpec:
 
 
 def tables(spec: ProjectSpec) -> tuple[TableSpec, ...]:
-    """Everything that `apply` makes for events, tables before the views over them."""
+    """Return everything that `apply` makes for events, tables before the views over them."""
     events = spec.events.values()
     return (
         *(make(event) for event in events for make in (raw_table, quarantine_table)),

@@ -1,4 +1,4 @@
-"""Validation of a whole chunk, a column at a time.
+"""Validate a whole chunk of rows, a column at a time.
 
 Values that a column cannot settle at once are settled one by one in values.py.
 """
@@ -40,9 +40,9 @@ _FIRST, _LAST = (
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
-    """Some rows of a source:
+    """Some rows of a source, by column.
 
-    Arrow columns, or Python lists where a column's values are of several types.
+    A column is Arrow's, or a Python list where its values are of several types.
     """
 
     columns: dict[str, Any]  # name -> pa.Array, pa.ChunkedArray or list
@@ -78,19 +78,19 @@ Reasons = dict[int, tuple[str, Fault]]  # row -> attribute, fault
 
 
 def attributes_of(event: Event) -> tuple[Attribute, ...]:
-    """All that an event carries, event_id and event_timestamp first: also the order in which a
-    row's faults are looked for.
+    """Return all that an event carries, event_id and event_timestamp first.
+
+    It is also the order in which a row's faults are looked for.
     """
     return (values.ID, values.TIMESTAMP, *event.attributes)
 
 
 def validate(event: Event, chunk: Chunk, *, now: datetime, backfill: bool = False) -> Checked:
-    """Every rule that needs no other event: type, required, bounds, allowed, zone, lateness, clock.
+    """Judge rows by every rule that needs no other event.
 
-    One reason a row, the first.
-
-    A `backfill` may be of any age. References, duplicates and conflicts are looked for by stage.py,
-    which sees the whole source.
+    The rules are type, required, bounds, allowed, zone, lateness and clock; a row has one reason,
+    the first. A `backfill` may be of any age. References, duplicates and conflicts are looked for
+    by intake/, which sees the whole source.
     """
     reasons: Reasons = {
         row: (name, Fault(values.unknown(name, event))) for row, name in reversed(chunk.strange)
@@ -112,7 +112,7 @@ def validate(event: Event, chunk: Chunk, *, now: datetime, backfill: bool = Fals
     good = good.append_column("line", lines)
     if reasons:
         good = good.filter(_mask(chunk.rows, reasons))
-    good, late, ahead = _by_clock(_addressed(event, good), event, now, backfill=backfill)
+    good, late, ahead = _by_clock(_with_digest_and_date(event, good), event, now, backfill=backfill)
     return Checked(
         good=good, late=late, ahead=ahead, bad=(*_rows(chunk, typed, reasons), *_broken(chunk))
     )
@@ -121,9 +121,7 @@ def validate(event: Event, chunk: Chunk, *, now: datetime, backfill: bool = Fals
 def _by_clock(
     rows: pa.Table, event: Event, now: datetime, *, backfill: bool
 ) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """Those that are in time, those that are too old, and those that are too far ahead of the
-    clock.
-    """
+    """Split rows into those in time, those too old, and those too far ahead of the clock."""
     times, clock = rows["event_timestamp"], values.naive(now)
     ahead = pc.greater(times, pa.scalar(clock + event.max_ahead, pa.timestamp("ms")))
     late = pc.less(times, pa.scalar(clock - event.max_lateness, pa.timestamp("ms")))
@@ -134,8 +132,8 @@ def _by_clock(
     return rows.filter(pc.invert(out_of_time)), rows.filter(late), rows.filter(ahead)
 
 
-def _addressed(event: Event, good: pa.Table) -> pa.Table:
-    """With the digest of each row's content and its UTC date."""
+def _with_digest_and_date(event: Event, good: pa.Table) -> pa.Table:
+    """Return the rows with the digest of each one's content and its UTC date."""
     names = sorted(a.name for a in attributes_of(event))
     digests = [values.digest(content) for content in payloads(good, names)]
     return good.append_column("payload_digest", pa.array(digests, pa.string())).append_column(
@@ -144,7 +142,7 @@ def _addressed(event: Event, good: pa.Table) -> pa.Table:
 
 
 def takes(attribute: Attribute, kind: pa.DataType) -> bool:
-    """Whether values of a database's column of this type may become the attribute's."""
+    """Return whether values of a database's column of this type may become the attribute's."""
     try:
         return (
             pa.types.is_null(kind) or _FAST[attribute.type](pa.array([], kind), False) is not None
@@ -154,7 +152,7 @@ def takes(attribute: Attribute, kind: pa.DataType) -> bool:
 
 
 def payloads(table: pa.Table, names: Sequence[str]) -> list[bytes]:
-    """`values.payload` of every row."""
+    """Return `values.payload` of every row."""
     columns = []
     nulls = False
     for name in names:
@@ -177,7 +175,7 @@ def payloads(table: pa.Table, names: Sequence[str]) -> list[bytes]:
 
 
 def _convert(column: Any, attribute: Attribute, *, text: bool) -> tuple[ColumnData, Faults]:
-    """The column in its attribute's type; rows that are not of it become null and get a reason."""
+    """Return the column in its attribute's type; rows not of it become null and get a reason."""
     if not isinstance(column, list):
         column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
         if isinstance(column, pa.DictionaryArray):
@@ -336,9 +334,9 @@ def _bounds(array: ColumnData, attribute: Attribute) -> Faults:
 
 
 def _bound(bound: float, kind: pa.DataType, whole: Callable[[float], int]) -> ColumnData:
-    """A bound in the column's own type:
+    """Return a bound in the column's own type, as Arrow compares no large int with a float.
 
-    Arrow compares no large int with a float. Of ints the nearest whole number says the same.
+    For ints the nearest whole number says the same.
     """
     if pa.types.is_floating(kind):
         return pa.scalar(bound, kind)

@@ -1,9 +1,8 @@
-"""The rules of an event's values, one value at a time: what a value becomes, and in which words it
-is refused.
+"""Judge an event's values one at a time: what each becomes, and in which words it is refused.
 
-`validate.py` applies the same rules to whole columns and comes here for the values that a column's
-fast path could not settle; `emit.py` comes here for single events. One set of words, so that a
-reason reads the same whichever way an event came.
+chunks.py applies the same rules to whole columns and comes here for values that a column's fast
+path could not settle; intake/emit.py comes here for single events. There is one set of words, so
+that a reason reads the same whichever way an event came.
 """
 
 from __future__ import annotations
@@ -42,9 +41,9 @@ _encode = msgspec.json.Encoder(order="deterministic", enc_hook=str).encode
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """Why a value is refused:
+    """Why a value is refused: `value rule`, as the quarantine shows it.
 
-    `value rule`, as the quarantine shows it. Rows are counted by rule.
+    Rows are counted by rule.
     """
 
     rule: str
@@ -58,7 +57,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class BadValueError(ValueError):
-    """A value is not of its attribute's type."""
+    """A value that is not of its attribute's type."""
 
     def __init__(self, rule: str, value: str = "") -> None:
         self.fault = Fault(rule, value)
@@ -66,7 +65,7 @@ class BadValueError(ValueError):
 
 
 def shown(value: object) -> str:
-    """A value as a reason quotes it: text in quotes, numbers bare, long ones cut."""
+    """Return a value as a reason quotes it: text in quotes, numbers bare, long ones cut."""
     if isinstance(value, str | bytes | bool) or value is None:
         text = _encode(value).decode()
     elif isinstance(value, datetime):
@@ -85,16 +84,19 @@ def number(value: float) -> str:
 
 
 def convert(value: object, attribute: Attribute, *, text: bool = False) -> object:
-    """The value as its attribute's type (timestamps: naive UTC, whole milliseconds). BadValueError.
+    """Return the value as its attribute's type; timestamps in naive UTC, whole milliseconds.
 
     `text`: the source has only text (CSV), so "12" may become an int; elsewhere text is not a
     number.
+
+    Raises:
+        BadValueError: it is not of that type.
     """
     return _CONVERTERS[attribute.type](value, text)
 
 
 def out_of_bounds(value: object, attribute: Attribute) -> Fault | None:
-    """Why a converted value is refused, or None."""
+    """Return why a converted value is refused, or None."""
     if attribute.min is None and attribute.max is None and attribute.allowed is None:
         return None
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -110,7 +112,10 @@ def out_of_bounds(value: object, attribute: Attribute) -> Fault | None:
 
 
 def too_late(moment: datetime, event: Event, *, now: datetime) -> Fault | None:
-    """Why an event's own time (naive UTC) is refused; `now` is the project's clock, naive UTC."""
+    """Return why an event's own time (naive UTC) is refused as too old, or None.
+
+    `now` is the project's clock, in naive UTC.
+    """
     return late(moment, event) if moment < now - event.max_lateness else None
 
 
@@ -121,7 +126,7 @@ def late(moment: datetime, event: Event) -> Fault:
 
 
 def too_early(moment: datetime, event: Event, *, now: datetime) -> Fault | None:
-    """Why an event's own time is not taken yet.
+    """Return why an event's own time is not taken yet, or None.
 
     Clocks differ, so some seconds ahead are no fault.
     """
@@ -136,15 +141,16 @@ def too_early(moment: datetime, event: Event, *, now: datetime) -> Fault | None:
 
 
 def unknown(name: str, event: Event) -> str:
-    """The rule about a name that the event does not have, with the nearest one that it has."""
-    known = ["event_id", "event_timestamp", *(a.name for a in event.attributes)]
-    hint = did_you_mean(name, known) or f"it has {', '.join(known)}"
+    """Return the rule about a name that the event does not have, with the nearest one it has."""
+    names = ["event_id", "event_timestamp", *(a.name for a in event.attributes)]
+    hint = did_you_mean(name, names) or f"it has {', '.join(names)}"
     return f"is not an attribute of {event.name} ({hint})"
 
 
 def payload(names: Sequence[str], values: Sequence[object]) -> bytes:
-    """An event's content as canonical JSON: sorted names, nulls left out (a new optional attribute
-    keeps old digests), times in ms.
+    """Return an event's content as canonical JSON: names sorted, times in milliseconds.
+
+    Nulls are left out: a new optional attribute keeps old digests.
     """
     return _encode(
         {
@@ -156,7 +162,10 @@ def payload(names: Sequence[str], values: Sequence[object]) -> bytes:
 
 
 def digest(content: bytes) -> str:
-    """Of a payload. 128 bits: enough to tell apart every event that will ever share an id."""
+    """Return the digest of a payload.
+
+    Its 128 bits are enough to tell apart every event that will ever share an id.
+    """
     return blake2b(content, digest_size=16).hexdigest()
 
 
@@ -165,7 +174,7 @@ def naive(moment: datetime) -> datetime:
 
 
 def as_json(row: Mapping[str, object]) -> str:
-    """Any row as it was read, for the quarantine; what JSON cannot say becomes text."""
+    """Return any row as it was read, for the quarantine; what JSON cannot say becomes text."""
     try:
         return _encode(row).decode()
     except (ValueError, TypeError):  # e.g. text with half a surrogate pair
@@ -173,7 +182,7 @@ def as_json(row: Mapping[str, object]) -> str:
 
 
 def _span(span: timedelta) -> str:
-    """In the largest unit of which it is a whole number."""
+    """Return a duration as text, in the largest unit of which it is a whole number."""
     units = (
         ("day", timedelta(days=1)),
         ("hour", timedelta(hours=1)),
@@ -268,7 +277,11 @@ def _timestamp(value: object, _text: bool) -> datetime:
 
 
 def _in_utc(moment: datetime, value: object) -> datetime:
-    """Of `value`. BadValueError: in UTC it is before the year 1, or after 9999."""
+    """Return the moment in UTC; `value` is what the error quotes.
+
+    Raises:
+        BadValueError: in UTC it is before the year 1, or after 9999.
+    """
     try:
         return naive(moment)
     except OverflowError:

@@ -1,1 +1,1 @@
-"""What an experiment is: its definition as it is frozen at a start, the buckets that it holds, and how many units it needs."""
+"""The design of an experiment: its frozen definition, its buckets, and the units that it needs."""

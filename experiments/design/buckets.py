@@ -1,8 +1,8 @@
-"""Which of a layer's 10,000 buckets a run holds: a start takes the lowest free ones, growth the
-lowest free, shrinking gives the last back.
+"""Which of a layer's 10,000 buckets a run holds. Pure.
 
-Ranges stand in the order in which they were taken. So a unit enters or leaves a run and never
-changes its arm, and no range has to be planned ahead. Pure.
+A start takes the lowest free ones, growth the lowest free, shrinking gives the last back. Ranges
+stand in the order in which they were taken. So a unit enters or leaves a run and never changes its
+arm, and no range has to be planned ahead.
 """
 
 from __future__ import annotations
@@ -18,39 +18,53 @@ _PER_PERCENT = BUCKETS // 100
 
 
 def count(percent: Decimal) -> int:
-    """Buckets of a share. Invalid: outside 0 .. 100, or finer than 0.01 %."""
+    """Return the number of buckets of a share.
+
+    Raises:
+        Invalid: It is outside 0 .. 100, or finer than 0.01 %.
+    """
     if not percent.is_finite() or not 0 <= percent <= 100 or percent * _PER_PERCENT % 1:
         raise Invalid(f"{percent} % is no share of a layer", remedy="0 to 100, in steps of 0.01 %")
     return int(percent * _PER_PERCENT)
 
 
 def percent(buckets: int) -> Decimal:
+    """Return the share that so many buckets are, in percent."""
     return Decimal(buckets) / _PER_PERCENT
 
 
 def size(ranges: Ranges) -> int:
+    """Return the number of buckets in the ranges."""
     return sum(high - low + 1 for low, high in ranges)
 
 
 def share(ranges: Ranges) -> Decimal:
-    """In percent."""
+    """Return the share of the layer that the ranges are, in percent."""
     return percent(size(ranges))
 
 
 def free(others: Iterable[Ranges]) -> int:
+    """Return the number of buckets that no run holds."""
     return BUCKETS - sum(map(size, others))
 
 
 def resized(ranges: Ranges, others: Iterable[Ranges], buckets: int) -> Ranges:
-    """The ranges of a run that shall hold so many.
+    """Return the ranges of a run that shall hold so many buckets.
 
-    ValueError: the layer has not so many free beside `others`.
+    Args:
+        ranges: What the run holds.
+        others: What other runs of the layer hold.
+        buckets: How many it shall hold.
+
+    Raises:
+        ValueError: The layer has not so many free.
     """
     more = buckets - size(ranges)
     return _grown(ranges, others, more) if more > 0 else _shrunk(ranges, -more)
 
 
 def _grown(ranges: Ranges, others: Iterable[Ranges], more: int) -> Ranges:
+    """Return the ranges with so many more buckets, the lowest that are free."""
     grown = list(ranges)
     for start, high in _gaps((ranges, *others)):
         if not more:
@@ -65,17 +79,18 @@ def _grown(ranges: Ranges, others: Iterable[Ranges], more: int) -> Ranges:
 
 
 def _gaps(holders: Iterable[Ranges]) -> Iterator[tuple[int, int]]:
-    """What nobody holds, from the lowest."""
-    at = 0
+    """Yield the ranges that nobody holds, from the lowest."""
+    next_bucket = 0
     for low, high in sorted(span for holder in holders for span in holder):
-        if at < low:
-            yield at, low - 1
-        at = high + 1
-    if at < BUCKETS:
-        yield at, BUCKETS - 1
+        if next_bucket < low:
+            yield next_bucket, low - 1
+        next_bucket = high + 1
+    if next_bucket < BUCKETS:
+        yield next_bucket, BUCKETS - 1
 
 
 def _shrunk(ranges: Ranges, fewer: int) -> Ranges:
+    """Return the ranges without their last buckets, so many of them."""
     rest = list(ranges)
     while fewer:
         low, high = rest.pop()
@@ -87,5 +102,5 @@ def _shrunk(ranges: Ranges, fewer: int) -> Ranges:
 
 
 def text(ranges: Ranges) -> str:
-    """`0-1999 +5000-5099`."""
+    """Return the ranges as text: `0-1999 +5000-5099`."""
     return " +".join(f"{low}-{high}" for low, high in ranges) or "none"

@@ -1,69 +1,89 @@
-"""What an experiment is, as rows of two cells. Pure."""
+"""The definition of an experiment as rows of two cells. Pure."""
 
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
+
+import msgspec
 
 from ...project.specs.experiments import Analysis, Experiment, Plan
 from ...project.specs.rules import Condition
-from ..running import answers
 from . import runs
 
 Rows = list[list[str]]
 
 
-def definition_rows(of: Experiment | Analysis) -> Rows:
-    return [row for row in (_of_log(of) if isinstance(of, Analysis) else _of_gateway(of)) if row[1]]
-
-
-def percent(share: Decimal) -> str:
-    return f"{share.normalize():f} %"
-
-
-def _of_log(of: Analysis) -> Rows:
+def definition_rows(experiment: Experiment | Analysis) -> Rows:
+    """Return what an experiment is, a row of a name and a text for each property."""
     return [
-        ["arm", f"{of.event}.{of.attribute}: {of.control} against {of.treatment}"],
-        ["decided by", of.metric],
-        *_guardrail_rows(of),
+        row
+        for row in (
+            _analysis_rows(experiment)
+            if isinstance(experiment, Analysis)
+            else _experiment_rows(experiment)
+        )
+        if row[1]
     ]
 
 
-def _of_gateway(of: Experiment) -> Rows:
-    weights = runs.weights(of)
+def percent(share: Decimal) -> str:
+    """Return a share as text, without zeros at its end."""
+    return f"{share.normalize():f} %"
+
+
+def _analysis_rows(experiment: Analysis) -> Rows:
+    """Return what an experiment is that a site assigns."""
+    arms = f"{experiment.control} against {experiment.treatment}"
     return [
-        ["interleaves", " and ".join(of.interleave or ())],
+        ["arm", f"{experiment.event}.{experiment.attribute}: {arms}"],
+        ["decided by", experiment.metric],
+        *_guardrail_rows(experiment),
+    ]
+
+
+def _experiment_rows(experiment: Experiment) -> Rows:
+    """Return what an experiment is that the gateway assigns."""
+    weights = runs.weights(experiment)
+    return [
+        ["interleaves", " and ".join(experiment.interleave or ())],
         *(
             [
                 f"arm {arm.name}",
                 f"{weights[arm.name]:g} % of its units: {_parameters(arm.parameters)}",
             ]
-            for arm in of.arms
-            if not of.interleave
+            for arm in experiment.arms
+            if not experiment.interleave
         ),
-        ["layer", of.layer],
-        ["share at the start", percent(of.share)],
-        ["holdout", percent(of.holdout) if of.holdout else ""],
-        ["for", "; ".join(map(_condition, of.targeting))],
-        ["decided by", ", ".join(of.metric)],
-        *_guardrail_rows(of),
-        ["segments", ", ".join(of.segments)],
-        ["plan", _plan(of.plan)],
+        ["layer", experiment.layer],
+        ["share at the start", percent(experiment.share)],
+        ["holdout", percent(experiment.holdout) if experiment.holdout else ""],
+        ["for", "; ".join(map(_condition, experiment.targeting))],
+        ["decided by", ", ".join(experiment.metric)],
+        *_guardrail_rows(experiment),
+        ["segments", ", ".join(experiment.segments)],
+        ["plan", _plan(experiment.plan)],
     ]
 
 
-def _guardrail_rows(of: Experiment | Analysis) -> Rows:
+def _guardrail_rows(experiment: Experiment | Analysis) -> Rows:
+    """Return the rows that both kinds of experiment have."""
     return [
-        ["guardrails", "; ".join(f"{guardrail.metric} {guardrail}" for guardrail in of.guardrails)],
-        ["also told", ", ".join(of.also)],
-        ["owner", of.owner],
+        [
+            "guardrails",
+            "; ".join(f"{guardrail.metric} {guardrail}" for guardrail in experiment.guardrails),
+        ],
+        ["also told", ", ".join(experiment.also)],
+        ["owner", experiment.owner],
     ]
 
 
 def _parameters(parameters: dict[str, object]) -> str:
-    return answers.parameters_text(parameters) if parameters else "the endpoint's own parameters"
+    return parameters_text(parameters) if parameters else "the endpoint's own parameters"
 
 
 def _plan(plan: Plan | None) -> str:
+    """Return the plan as text."""
     if plan is None:
         return "none: its intervals hold at any look, and are wider"
     return f"to see an effect of {percent(plan.minimum_effect)}" + (
@@ -71,13 +91,26 @@ def _plan(plan: Plan | None) -> str:
     )
 
 
-def _condition(of: Condition) -> str:
-    """`country JP, TW`; `age 18 ..`."""
-    values = [", ".join(map(str, of.among))] if of.among is not None else []
-    values += [f"not {', '.join(map(str, of.not_among))}"] if of.not_among is not None else []
-    if of.min is not None or of.max is not None:
+def _condition(condition: Condition) -> str:
+    """Return a condition on a unit as text: `country JP, TW`, `age 18 ..`."""
+    values = [", ".join(map(str, condition.among))] if condition.among is not None else []
+    values += (
+        [f"not {', '.join(map(str, condition.not_among))}"]
+        if condition.not_among is not None
+        else []
+    )
+    if condition.min is not None or condition.max is not None:
         values.append(
-            f"{'' if of.min is None else f'{of.min:g}'} .. "
-            f"{'' if of.max is None else f'{of.max:g}'}"
+            f"{'' if condition.min is None else f'{condition.min:g}'} .. "
+            f"{'' if condition.max is None else f'{condition.max:g}'}"
         )
-    return f"{of.attribute} {' and '.join(values)}"
+    return f"{condition.attribute} {' and '.join(values)}"
+
+
+def parameters_text(parameters: dict[str, Any]) -> str:
+    """Return parameters as text: `{variant: challenger, blend: 0.7}`."""
+    values = (
+        (name, value if isinstance(value, str) else msgspec.json.encode(value).decode())
+        for name, value in parameters.items()
+    )
+    return "{" + ", ".join(f"{name}: {value}" for name, value in values) + "}"

@@ -1,31 +1,37 @@
-"""How long an experiment that the gateway assigns takes: by what its endpoint's units did in the
-last weeks, or by a rate that is said.
+"""How long an experiment takes: the units that each effect needs, and the days. Pure.
+
+An interleaved run is sized by the events of its metric that its endpoint's units had, as if each of
+them counted. An event counts that follows an item which one variant alone picked; how many do is
+known once both rank the same requests, by the first look (interleaving.units_needed). Without a
+preference each is a fair coin's, so of n that count the preference has a variance of 1 / n.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
 
-from ...core.runtime.project import Project
 from ...errors import Invalid
+from ...project.specs.description import Objective
 from ...project.specs.experiments import Experiment, Metric
-from ..measure import run_cells
-from ..results.results import is_share
-from ..statistics.ratio import points
-from ..statistics.sample_size import planned_units, smallest_effect
+from ...reports.results import Shown
+from ..statistics.ratio import is_share
+from ..statistics.sample_size import planned_units, smallest_effect, units_needed, z_needed
 from ..statistics.spending import cost_of_looks
 from ..statistics.sums import Sums
-from .definition import definition_of
-from .log_power import EFFECTS, Need, Power
+from ..statistics.verdict import percent_up, rounded
+from .runs import Definition
 
+EFFECTS = (0.05, 0.1, 0.2, 0.5)
 _AS_IF = 1_000_000  # units that a rate which is said stands for
+_SAY_CONTROL = "--control 0.4% --units 8000/day"
 
 
 class Past(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plan rests on. `saved`: the part of the variance that the time before takes away."""
+    """The basis of a plan. `saved`: the part of the variance that the time before takes away."""
 
     sums: Sums
     saved: float = 0.0
@@ -33,83 +39,297 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     source: str
 
 
-def power(
-    project: Project,
-    name: str,
-    *,
-    units_per_day: int | None = None,
-    days: int = 14,
-    control: float | None = None,
-    known: Past | None = None,
-) -> Power:
-    """`control`: the share that the first deciding metric has; None: by the log.
+class Need(msgspec.Struct, frozen=True, kw_only=True):
+    """The units, and the days, that a relative effect needs."""
 
-    `units_per_day`: of all arms together, else by the log.
+    effect: float  # relative
+    units: int  # an arm; where their weights differ the mean
+    days: int | None = None
 
-    `known`: what `past` answered, where somebody remembers it. NotFound: no such experiment.
-    Invalid: the endpoint has served nobody, its units have no outcome, or the metric is no share.
-    Of one that interleaves: duel_powering.py.
+
+class Power(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """How long an experiment takes to show effects four times in five, at 95 %."""
+
+    experiment: str
+    metric: str
+    control: float  # its rate
+    percents: bool = True  # whether that is a share, not an amount
+    source: str  # what it was read from
+    unit: str
+    arms: int = 2
+    needs: tuple[Need, ...]
+    days: int | None = None  # that `shown` is of
+    shown: float | None = None  # the smallest relative rise that so many days show; None: none
+    # of the power, when there is a plan with as many looks as days
+    cost_of_daily_looks: float | None = None
+
+    def __str__(self) -> str:
+        control = f"{100 * self.control:.3f} %" if self.percents else f"{self.control:,.4g}"
+        head = f"{self.experiment}   metric {self.metric}   control {control}   {self.source}"
+        dated = any(need.days is not None for need in self.needs)
+        lines = [
+            f"{head}   {self.arms} arms, 80 % power, 5 %",
+            f"  effect   {self.unit + 's an arm':>20}" + ("     days" if dated else ""),
+        ]
+        for need in self.needs:
+            days = f"{need.days:>9,}" if need.days is not None else ""
+            effect = f"  {100 * need.effect:+.0f} %".ljust(9)
+            lines.append(f"{effect}  {rounded(need.units):>20,}{days}")
+        if self.days is not None and self.cost_of_daily_looks is not None:
+            shown = (
+                "nothing below eleven times the control"
+                if self.shown is None
+                else f"+{percent_up(self.shown)} %"
+            )
+            lines.append(_daily_looks_text(self.days, shown, self.cost_of_daily_looks))
+        return "\n".join(lines)
+
+
+class PreferenceNeed(msgspec.Struct, frozen=True, kw_only=True):
+    """The events, the units and the days that a preference needs.
+
+    `effect`: the difference of what counts for the two, as a share of it: 0.08 is 54 to 46.
     """
-    definition = definition_of(project, name)
-    experiment, metric = definition.experiment, definition.metrics[definition.experiment.metric[0]]
-    known = (
-        (known or past(project, metric, definition.layer.endpoint))
-        if control is None
-        else _of_rate(control, metric)
-    )
-    if not (known.sums.y and known.sums.total("d")):
-        raise Invalid(
-            f"experiments.{name}: {metric.name} is 0 {known.source}: nothing to plan with",
-            remedy="--control 0.4% --units 8000/day",
+
+    effect: float
+    events: int  # that count
+    units: int  # at the least
+    days: int | None = None
+
+
+class PreferencePower(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """How long an interleaved run takes at the least, four times in five, at 95 %."""
+
+    experiment: str
+    metric: str
+    a_unit: float  # events of the metric
+    source: str  # what that was read from
+    unit: str
+    needs: tuple[PreferenceNeed, ...]
+    days: int | None = None  # that `shown` is of
+    shown: float | None = None  # the smallest preference that so many days may show; None: none
+    # of the power, when there is a plan with as many looks as days
+    cost_of_daily_looks: float | None = None
+
+    def __str__(self) -> str:
+        head = (
+            f"{self.experiment}   metric {self.metric}   {self.a_unit:.4g} a {self.unit}   "
+            f"{self.source}   interleaved, 80 % power, 5 %"
         )
-    a_day, window = (
-        units_per_day or share_of(known.a_day, experiment),
-        metric.within.days if metric.within else 0,
+        days = "     days" if self.days is not None else ""
+        lines = [
+            head,
+            f"  preference   {'events that count':>20}{self.unit + 's at least':>26}{days}",
+        ]
+        for need in self.needs:
+            dated = f"{need.days:>9,}" if need.days is not None else ""
+            effect = f"  {100 * need.effect:+.0f} %".ljust(15)
+            lines.append(f"{effect}{rounded(need.events):>20,}{rounded(need.units):>26,}{dated}")
+        if self.days is not None and self.cost_of_daily_looks is not None:
+            shown = "nothing" if self.shown is None else f"+{percent_up(self.shown)} % at best"
+            lines.append(_daily_looks_text(self.days, shown, self.cost_of_daily_looks))
+        lines.append(
+            "  what both variants would pick counts for neither: the first look at the run "
+            "knows how much does"
+        )
+        return "\n".join(lines)
+
+
+def _daily_looks_text(days: int, shown: str, cost: float) -> str:
+    """Return what so many days show, and what daily looks cost of the power, a share."""
+    return (
+        f"  {days} days show {shown}       looking every day, by a plan, costs {100 * cost:.1f} "
+        "points of power"
     )
-    needed = partial(_units_needed, experiment, known)
+
+
+class _Traffic(msgspec.Struct, frozen=True, kw_only=True):
+    """How many units of all arms come, and how long they are waited for."""
+
+    a_day: int | None  # None: nobody knows
+    days: int  # of the plan
+    window: int = 0  # days from a unit's first exposure
+
+    def days_for(self, units: int) -> int | None:
+        """Return the days until so many units have come and their windows are over."""
+        return math.ceil(units / self.a_day) + self.window if self.a_day else None
+
+    def smallest(self, needed: Callable[[float], int]) -> float | None:
+        """Return the smallest effect that the units of `days` show; None: there is none."""
+        if not self.a_day:
+            return None
+        return smallest_effect(needed, self.a_day * max(self.days - self.window, 0))
+
+    @property
+    def known_days(self) -> int | None:
+        """The days, where it is known how many units they bring."""
+        return self.days if self.a_day else None
+
+    @property
+    def cost_of_daily_looks(self) -> float | None:
+        """The part of the power that a look on each day costs."""
+        return cost_of_looks(self.days) if self.a_day else None
+
+
+def power_of_log(
+    name: str,
+    objective: Objective,
+    control: Sums,
+    arm: str,
+    *,
+    units_per_day: int | None,
+    days: int,
+) -> Power:
+    """Return how long two arms that a site assigns take.
+
+    Args:
+        name: The experiment.
+        objective: What decides.
+        control: The sums of the control's arm in the log.
+        arm: The control's arm.
+        units_per_day: Of both arms together; None: it is not said.
+        days: Say what so many days show.
+
+    Raises:
+        Invalid: The control has no outcome.
+    """
+    if not control.y:
+        raise Invalid(
+            f"experiments.{name}: {objective.exposure}s of arm {arm} have no "
+            f"{objective.outcome}: nothing to plan with",
+            remedy="isthmus ingest, or name a control that the log has",
+        )
+    traffic = _Traffic(a_day=units_per_day, days=days)
+
+    def needed(effect: float) -> int:
+        return 2 * units_needed(control, effect)
+
     return Power(
         experiment=name,
-        metric=metric.name,
-        control=known.sums.rate,
-        percents=is_share(metric),
-        source=known.source,
-        unit=project.spec.endpoints[definition.layer.endpoint].unit,
-        arms=len(experiment.arms),
-        needs=tuple(
-            _need(effect, needed(effect), len(experiment.arms), a_day, window)
-            for effect in effects(experiment)
-        ),
-        days=days if a_day else None,
-        shown=smallest_effect(needed, a_day * max(days - window, 0)) if a_day else None,
-        cost_of_daily_looks=cost_of_looks(days) if a_day else None,
+        metric=objective.name,
+        control=control.rate,
+        source=f"from {int(control.d):,} rows of arm {arm}",
+        unit=objective.unit or objective.exposure,
+        needs=_needs(EFFECTS, needed, 2, traffic),
+        days=traffic.known_days,
+        shown=traffic.smallest(needed),
+        cost_of_daily_looks=traffic.cost_of_daily_looks,
     )
 
 
-def past(project: Project, metric: Metric, endpoint: str) -> Past:
-    """What the endpoint's units did in the last 28 days: one query.
+def power_of_arms(
+    definition: Definition, past: Past, *, unit: str, units_per_day: int | None, days: int
+) -> Power:
+    """Return how long an experiment takes whose units the gateway assigns to arms.
 
-    Invalid: it has served nobody.
+    Args:
+        definition: The experiment.
+        past: What its first deciding metric was, as `measure.past` or `past_of_rate` gives it.
+        unit: The attribute that is assigned.
+        units_per_day: Of all arms together; None: as many as the past says.
+        days: Say what so many days show.
+
+    Raises:
+        Invalid: The units of the past have no outcome.
     """
-    now = project.now()
-    cells = run_cells.read_endpoint(project, endpoint, metric, now)
-    until, _ = run_cells.cutoffs(project.spec, (metric,), now)
-    arms = cells.at(metric, until, metric.within)
-    days = max((now.date() - cells.first_day).days, 1)
-    return Past(
-        sums=arms["all"],
-        saved=points(arms)["all"].saved,
-        a_day=sum(cells.units().values()) / days,
-        source=f"from {arms['all'].units:,} units of {endpoint} in the last 28 days",
+    experiment, metric = definition.experiment, first_metric(definition)
+    if not (past.sums.y and past.sums.total("d")):
+        raise _nothing_to_plan_with(experiment, metric, past.source)
+    arms = len(experiment.arms)
+    needed = partial(
+        planned_units,
+        past.sums,
+        shares=[arm.weight for arm in experiment.arms],
+        tests=len(experiment.metric) * (arms - 1),
+        saved=past.saved,
+    )
+    traffic = _traffic(experiment, metric, past.a_day, units_per_day, days)
+    return Power(
+        experiment=experiment.name,
+        metric=metric.name,
+        control=past.sums.rate,
+        percents=is_share(metric),
+        source=past.source,
+        unit=unit,
+        arms=arms,
+        needs=_needs(_effects(experiment), needed, arms, traffic),
+        days=traffic.known_days,
+        shown=traffic.smallest(needed),
+        cost_of_daily_looks=traffic.cost_of_daily_looks,
     )
 
 
-def share_of(a_day: float | None, experiment: Experiment) -> int | None:
-    """Of the endpoint's units in a day those of the experiment, when it starts."""
-    return None if a_day is None else int(a_day * float(experiment.share) / 100)
+def power_of_preference(
+    definition: Definition,
+    past: Past | float,
+    *,
+    unit: str,
+    units_per_day: int | None,
+    days: int,
+) -> PreferencePower:
+    """Return how long a run takes at the least that makes one order of two variants'.
+
+    Args:
+        definition: The experiment.
+        past: What the endpoint's units did, or the events of the metric that a unit has.
+        unit: The attribute that is assigned.
+        units_per_day: Of the run; None: as many as the past says.
+        days: Say what so many days show.
+
+    Raises:
+        Invalid: The units have no such event.
+    """
+    experiment, metric = definition.experiment, first_metric(definition)
+    a_unit, source, past_a_day = (
+        (past.sums.mean("y"), past.source, past.a_day)
+        if isinstance(past, Past)
+        else (past, "as --control says", None)
+    )
+    if not a_unit > 0:
+        raise _nothing_to_plan_with(experiment, metric, source)
+
+    def needed(effect: float) -> int:
+        return math.ceil(preference_events(effect) / a_unit)
+
+    traffic = _traffic(experiment, metric, past_a_day, units_per_day, days)
+    shown = traffic.smallest(needed)
+    return PreferencePower(
+        experiment=experiment.name,
+        metric=metric.name,
+        a_unit=a_unit,
+        source=source,
+        unit=unit,
+        needs=tuple(
+            PreferenceNeed(
+                effect=effect,
+                events=preference_events(effect),
+                units=needed(effect),
+                days=traffic.days_for(needed(effect)),
+            )
+            for effect in _effects(experiment)
+        ),
+        days=traffic.known_days,
+        shown=shown if shown is not None and shown <= 1 else None,
+        cost_of_daily_looks=traffic.cost_of_daily_looks,
+    )
 
 
-def _of_rate(control: float, metric: Metric) -> Past:
-    """Of a share whose every unit has one row."""
+def preference_events(effect: float) -> int:
+    """Return the events that must count, of both variants together, to show a preference."""
+    return math.ceil((z_needed() / effect) ** 2)
+
+
+def first_metric(definition: Definition) -> Metric:
+    """Return the first of the metrics that decide."""
+    return definition.metrics[definition.experiment.metric[0]]
+
+
+def past_of_rate(control: float, metric: Metric) -> Past:
+    """Return a past in which a share is what somebody says, and every unit has one row.
+
+    Raises:
+        Invalid: The metric is an amount, or the share leaves nothing to compare.
+    """
     if not is_share(metric):
         raise Invalid(
             f"{metric.name} is an amount: its spread is not known from its mean",
@@ -127,23 +347,46 @@ def _of_rate(control: float, metric: Metric) -> Past:
     )
 
 
-def effects(experiment: Experiment) -> list[float]:
-    """That a plan is told of: the usual ones, and the smallest that the experiment's own asks for."""
+def _nothing_to_plan_with(experiment: Experiment, metric: Metric, source: str) -> Invalid:
+    """Return the error for a metric that is 0."""
+    return Invalid(
+        f"experiments.{experiment.name}: {metric.name} is 0 {source}: nothing to plan with",
+        remedy=_SAY_CONTROL,
+    )
+
+
+def _traffic(
+    experiment: Experiment,
+    metric: Metric,
+    endpoint_a_day: float | None,
+    units_per_day: int | None,
+    days: int,
+) -> _Traffic:
+    """Return the traffic that is said, else the experiment's share of the endpoint's units."""
+    share = float(experiment.share) / 100
+    of_endpoint = None if endpoint_a_day is None else int(endpoint_a_day * share)
+    window = metric.within.days if metric.within else 0
+    return _Traffic(a_day=units_per_day or of_endpoint, days=days, window=window)
+
+
+def _effects(experiment: Experiment) -> list[float]:
+    """Return the effects that a plan is told of: the usual ones, and the experiment's own."""
     own = (float(experiment.plan.minimum_effect) / 100,) if experiment.plan else ()
     return sorted({*EFFECTS, *own})
 
 
-def _units_needed(experiment: Experiment, known: Past, effect: float) -> int:
-    shares, tests = (
-        [arm.weight for arm in experiment.arms],
-        len(experiment.metric) * (len(experiment.arms) - 1),
-    )
-    return planned_units(known.sums, effect, shares, tests=tests, saved=known.saved)
-
-
-def _need(effect: float, units: int, arms: int, a_day: int | None, window: int) -> Need:
-    return Need(
-        effect=effect,
-        units=math.ceil(units / arms),
-        days=math.ceil(units / a_day) + window if a_day else None,
+def _needs(
+    effects: tuple[float, ...] | list[float],
+    needed: Callable[[float], int],
+    arms: int,
+    traffic: _Traffic,
+) -> tuple[Need, ...]:
+    """Return what each effect needs; `needed`: units of all arms for an effect."""
+    return tuple(
+        Need(
+            effect=effect,
+            units=math.ceil(needed(effect) / arms),
+            days=traffic.days_for(needed(effect)),
+        )
+        for effect in effects
     )

@@ -1,4 +1,4 @@
-"""Where experiments' state is: the live document, its history, and what a run was when it started.
+"""The state of experiments: the live document, its history, and what a run was when it started.
 
 `experiments/live` is changed by one compare-and-swap. Its last change stands within; the next one
 first copies it to `experiments/history/<version>`, so a crash leaves the old document or the new
@@ -48,7 +48,7 @@ _SKEW = timedelta(days=1)  # by which a gateway's clock may be behind the one th
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
-    """What an experiment is, as project.yaml says it."""
+    """An experiment as project.yaml describes it."""
 
     experiment: Experiment
     layer: Layer
@@ -56,16 +56,17 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FrozenRun(StoredDocument, frozen=True, kw_only=True, tag=2):
-    """`experiments/<name>/runs/<number>`: what a run is as long as it lives, whatever project.yaml
-    says later.
+    """A run as it was frozen at its start, whatever project.yaml says later.
+
+    It is stored as `experiments/<name>/runs/<number>`.
     """
 
     run: str  # <name>.<number>
     definition: Definition
     digest: str  # of the definition
-    arms: tuple[
-        LiveArm, ...
-    ]  # with the variants that were chosen when it started; of an interleaving also those that may be shipped
+    # with the variants that were chosen when it started; of an interleaving also those that may
+    # be shipped
+    arms: tuple[LiveArm, ...]
     git: str | None  # revision of the project's folder; None: no repository
     target: str
     who: str
@@ -73,28 +74,33 @@ class FrozenRun(StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @property
     def aims(self) -> bool:
+        """Whether an arm sets a variant."""
         return any("variant" in arm.parameters for arm in self.arms)
 
     @property
     def salt(self) -> str:
-        """Of the hash that gives its units their arms, and of the coins of an interleaving."""
+        """The salt of the hash that gives units their arms, and of an interleaving's coins."""
         return self.definition.experiment.salt or self.run
 
     @property
     def shippable(self) -> tuple[LiveArm, ...]:
-        """The arms; of an interleaving its two variants."""
+        """The arms that may ship; of an interleaving its two variants."""
         return self.arms[1:] if self.definition.experiment.interleave else self.arms
 
 
 class StoredLive(msgspec.Struct, frozen=True, kw_only=True):
+    """The live document, with the token that a change of it must name."""
+
     live: Live
     token: str | None  # None: not written yet
 
 
 def read(state: StateStore) -> StoredLive | None:
-    """None: no experiment was ever started.
+    """Return the live document; None: no experiment was ever started.
 
-    Refused: a newer version wrote it. Invalid: it is damaged.
+    Raises:
+        Refused: A newer version wrote it.
+        Invalid: It is damaged.
     """
     document = state.get(LIVE)
     return (
@@ -107,26 +113,34 @@ def read(state: StateStore) -> StoredLive | None:
 
 
 def current(state: StateStore, now: datetime) -> StoredLive:
-    """What there is; where no experiment was ever started, an empty document that is not written
-    yet.
-    """
+    """Return the live document; where there is none, an empty one that is not written yet."""
     return read(state) or StoredLive(live=Live(written=now), token=None)
 
 
 def next_change(
-    before: StoredLive,
+    stored: StoredLive,
     run: LiveRun,
     what: What,
     *,
-    at: datetime,
+    changed_at: datetime,
     after: str,
     before_text: str = "",
     because: str = "",
 ) -> Change:
-    """What makes the version after `before`, for the history."""
+    """Return the entry of the history for the version after `stored`.
+
+    Args:
+        stored: The document that is changed.
+        run: The run as it is afterwards.
+        what: What happens to the run.
+        changed_at: When.
+        after: What it has then, as text.
+        before_text: What it had.
+        because: Why.
+    """
     return Change(
-        version=before.live.version + 1,
-        at=at,
+        version=stored.live.version + 1,
+        at=changed_at,
         who=who(),
         run=run.run,
         what=what,
@@ -138,24 +152,30 @@ def next_change(
     )
 
 
-def change(state: StateStore, before: StoredLive, after: Live, entry: Change) -> Live:
-    """`after` becomes the live document, with the change that makes it, which is `next_change` of
-    `before`.
+def change(state: StateStore, stored: StoredLive, after: Live, entry: Change) -> Live:
+    """Write the live document, with the change that makes it.
 
-    Conflict: somebody was faster, and nothing changed. Invalid: more than 64 KiB.
+    Args:
+        state: Where it is stored.
+        stored: The document before.
+        after: The document afterwards.
+        entry: The change, which is `next_change` of `stored`.
+
+    Raises:
+        Conflict: Somebody was faster, and nothing changed.
+        Invalid: The document has more than 64 KiB.
     """
-    if before.live.change is not None:
-        with suppress(
-            Conflict
-        ):  # it is there already: whoever copied it was stopped before his own change, or lost to another
+    if stored.live.change is not None:
+        # a conflict: who copied it already was stopped before his own change, or lost to another
+        with suppress(Conflict):
             state.put(
-                history_key(before.live.version),
-                msgspec.json.encode(before.live.change),
+                history_key(stored.live.version),
+                msgspec.json.encode(stored.live.change),
                 expect=None,
             )
     live = next_live(after, entry)
     try:
-        state.put(LIVE, msgspec.json.encode(live), expect=before.token)
+        state.put(LIVE, msgspec.json.encode(live), expect=stored.token)
     except Conflict as error:
         raise Conflict(
             f"somebody else changed the experiments of this target meanwhile; {entry.run} "
@@ -166,7 +186,11 @@ def change(state: StateStore, before: StoredLive, after: Live, entry: Change) ->
 
 
 def next_live(after: Live, entry: Change) -> Live:
-    """`after` with the change that makes it. Invalid: more than 64 KiB."""
+    """Return the document with the change that makes it.
+
+    Raises:
+        Invalid: It has more than 64 KiB.
+    """
     live = replace(after, version=entry.version, written=entry.at, change=entry)
     size = len(msgspec.json.encode(live))
     if size > LARGEST:
@@ -179,11 +203,12 @@ def next_live(after: Live, entry: Change) -> Live:
 
 
 def history_key(version: int) -> str:
+    """Return where the change that made a version is stored."""
     return f"{HISTORY}{version:08}"
 
 
 def history(state: StateStore, name: str | None = None) -> tuple[Change, ...]:
-    """Every change, oldest first; of one experiment, if it is named."""
+    """Return every change, oldest first; of one experiment, if it is named."""
     changes = (
         change for change in _newest_first(state) if name in (None, experiment_of(change.run))
     )
@@ -191,7 +216,7 @@ def history(state: StateStore, name: str | None = None) -> tuple[Change, ...]:
 
 
 def last(state: StateStore, name: str) -> Change | None:
-    """The newest change of an experiment. Older ones are not read."""
+    """Return the newest change of an experiment; None: it never ran. Older ones are not read."""
     return (
         next((change for change in _newest_first(state) if experiment_of(change.run) == name), None)
         if numbers(state, name)
@@ -200,7 +225,7 @@ def last(state: StateStore, name: str) -> Change | None:
 
 
 def _newest_first(state: StateStore) -> Iterator[Change]:
-    """One by one: the last stands in the live document alone."""
+    """Yield the changes one by one; the last stands in the live document alone."""
     stored = read(state)
     newest = stored.live.change if stored else None
     if newest is not None:
@@ -216,10 +241,12 @@ def _newest_first(state: StateStore) -> Iterator[Change]:
 
 
 def experiment_of(run: str) -> str:
+    """Return the experiment's name in a run's."""
     return run.rpartition(".")[0]
 
 
 def run_key(run: str) -> str:
+    """Return where what a run was at its start is stored."""
     name, _, number = run.rpartition(".")
     return f"{_runs(name)}{number}"
 
@@ -229,9 +256,10 @@ def _runs(name: str) -> str:
 
 
 def frozen_run(state: StateStore, run: str) -> FrozenRun:
-    """The run as it was when it started: nothing of project.yaml changes it.
+    """Return the run as it was when it started: nothing of project.yaml changes it.
 
-    Invalid: damaged, or never written.
+    Raises:
+        Invalid: It is damaged, or was never written.
     """
     key = run_key(run)
     document = state.get(key)
@@ -243,43 +271,45 @@ def frozen_run(state: StateStore, run: str) -> FrozenRun:
 
 
 def first_day(run: FrozenRun, spec: ProjectSpec) -> date:
-    """From which day on the log may have units of the run.
+    """Return the day from which on the log may have units of the run.
 
-    Of an old log (`now:`) all of it: its moments are before the start's.
+    Of an old log (`now:`) it is the first there can be: its moments are before the start's.
     """
     return _EARLIEST if spec.now is not None else run.at.astimezone(UTC).date() - _SKEW
 
 
 def numbers(state: StateStore, name: str) -> list[int]:
-    """Of the runs of an experiment that were begun, also of one that was stopped before it went
-    live.
-    """
+    """Return the numbers of an experiment's runs, also of one that never went live."""
     return sorted(int(key.removeprefix(_runs(name))) for key in state.keys(_runs(name)))
 
 
-def claim(state: StateStore, wanted: FrozenRun) -> FrozenRun:
-    """The number of a new run, and its definition, written once.
-
-    `wanted.run` is the experiment's name.
+def claim(state: StateStore, unnumbered: FrozenRun) -> FrozenRun:
+    """Give a new run its number, and write its definition.
 
     A last number that never went live and says the same is taken up: who had it was stopped.
-    Conflict: somebody else took the number just now.
+
+    Args:
+        state: Where runs are stored.
+        unnumbered: The run, whose `run` is the experiment's name.
+
+    Raises:
+        Conflict: Somebody else took the number just now.
     """
-    name = wanted.run
+    name = unnumbered.run
     newest = max(numbers(state, name), default=0)
     if newest and ((changed := last(state, name)) is None or changed.run != f"{name}.{newest}"):
         begun = frozen_run(state, f"{name}.{newest}")
-        if (begun.definition, begun.arms) == (wanted.definition, wanted.arms):
+        if (begun.definition, begun.arms) == (unnumbered.definition, unnumbered.arms):
             return begun
-    run = replace(wanted, run=f"{name}.{newest + 1}")
+    run = replace(unnumbered, run=f"{name}.{newest + 1}")
     state.put(run_key(run.run), msgspec.json.encode(run), expect=None)
     return run
 
 
 def differences(then: Definition, now: Definition) -> tuple[str, ...]:
-    """Keys of the experiment that mean something else by now:
+    """Return the keys of an experiment that mean something else by now.
 
-    `weights`, `arms.treatment`, `metric ctr`, `layer`.
+    Such as `weights`, `arms.treatment`, `metric ctr`, `layer`.
     """
     old, new = (asdict(definition.experiment) for definition in (then, now))
     keys = [key for key in old if key not in (*_WORDS, "arms", "name") and old[key] != new[key]]
@@ -293,6 +323,7 @@ def differences(then: Definition, now: Definition) -> tuple[str, ...]:
 
 
 def _arm_differences(then: Experiment, now: Experiment) -> Iterator[str]:
+    """Yield the keys of the arms that mean something else by now."""
     old, new = ({arm.name: arm.parameters for arm in experiment.arms} for experiment in (then, now))
     if list(old) != list(new):
         yield "arms"
@@ -303,13 +334,13 @@ def _arm_differences(then: Experiment, now: Experiment) -> Iterator[str]:
 
 
 def weights(experiment: Experiment) -> dict[str, float]:
-    """Percent by arm."""
+    """Return the percent of the units that each arm gets."""
     total = sum(arm.weight for arm in experiment.arms)
     return {arm.name: round(100 * arm.weight / total, 9) for arm in experiment.arms}
 
 
 def digest(definition: Definition) -> str:
-    """Of what makes a run: whoever has the same definition has the same twelve hex digits."""
+    """Return twelve hex digits that are the same for the same definition."""
     experiment = asdict(definition.experiment)
     what = {
         key: value
@@ -322,19 +353,16 @@ def digest(definition: Definition) -> str:
 
 @contextmanager
 def acting(name: str | None) -> Generator[None, None, None]:
-    """What is changed within, the history says of this person.
-
-    None: of the user of this machine.
-    """
-    before = _ACTING.set(name)
+    """Record what is changed within as this person's; None: as that of this machine's user."""
+    token = _ACTING.set(name)
     try:
         yield
     finally:
-        _ACTING.reset(before)
+        _ACTING.reset(token)
 
 
 def who() -> str:
-    """Who acts, ISTHMUS_USER, or the user of this machine: what the history records."""
+    """Return who acts, as the history records it: ISTHMUS_USER, or the user of this machine."""
     if name := _ACTING.get():
         return name
     if named := os.environ.get("ISTHMUS_USER"):

@@ -1,4 +1,4 @@
-"""What one target cannot do of an experiment: aim a call at a variant.
+"""The one thing of an experiment that a target may lack: aiming a call at a variant.
 
 Arms that differ by parameters travel with the request anywhere.
 """
@@ -19,8 +19,9 @@ from ...target import Capability
 def can_start(
     spec: ProjectSpec, experiment: Experiment, capabilities: Mapping[str, Capability]
 ) -> bool:
-    """What an endpoint that is not there cannot do is not judged: what is wrong with it is said
-    already.
+    """Return whether a target with these capabilities can serve the experiment's arms.
+
+    What is wrong with an endpoint that is not there is said elsewhere.
     """
     endpoint = spec.endpoints.get(spec.layers[experiment.layer].endpoint)
     return not experiment.aims or endpoint is None or aims(capabilities, endpoint.routing)
@@ -32,7 +33,7 @@ def check_target(
     target: str,
     capabilities: Mapping[str, Capability],
 ) -> tuple[Problem, ...]:
-    """Each arm that `target` refuses, where it is written."""
+    """Return a problem for each arm that the target refuses, where it is written."""
     if can_start(description.spec, experiment, capabilities):
         return ()
     arms = [arm.name for arm in experiment.arms if "variant" in arm.parameters]
@@ -42,6 +43,7 @@ def check_target(
 
 
 def _problem(description: Description, experiment: Experiment, key: str, target: str) -> Problem:
+    """Return the problem of a key that aims at a variant."""
     routing = _routing(description.spec, experiment)
     otherwise = (
         ""

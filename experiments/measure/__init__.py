@@ -1,1 +1,1 @@
-"""Sums by arm and day from the warehouse, and whether the log's assignments are those of the hash."""
+"""Sums by arm and day from the warehouse, and an audit of the log's assignments."""

@@ -1,8 +1,8 @@
-"""Whether the log's arms are those of the hash: every logged assignment of a run is computed once
-more, from what was frozen at its start.
+"""Whether the log's arms are those of the hash: every logged assignment is computed once more.
 
-Of an interleaved run so is every draft (draft_audit.py). What is missing is counted, too: a number
-of `rankings.sequence` that no row of its gateway has is an answer that was lost.
+It follows from what was frozen at the run's start. Of an interleaved run so is every draft
+(draft_audit.py). What is missing is counted, too: a number of `rankings.sequence` that no row of
+its gateway has is an answer that was lost.
 """
 
 from __future__ import annotations
@@ -32,12 +32,15 @@ SELECT DISTINCT unit, arm, reason, config FROM {ASSIGNMENTS.name}
 WHERE run = $run AND segment = '' AND dt >= $first AND unit > $after ORDER BY unit LIMIT {{limit}}
 """
 _ANSWERS = f"""
-SELECT gateway, count(DISTINCT sequence) AS logged, max(sequence) - min(sequence) + 1 AS numbered FROM {RANKINGS.name}
+SELECT gateway, count(DISTINCT sequence) AS logged, max(sequence) - min(sequence) + 1 AS numbered
+  FROM {RANKINGS.name}
 WHERE endpoint = $endpoint AND dt >= $first GROUP BY gateway
 """
 
 
 class Row(msgspec.Struct, frozen=True, order=True):
+    """An assignment as it was logged."""
+
     unit: str
     arm: str
     reason: str
@@ -45,7 +48,10 @@ class Row(msgspec.Struct, frozen=True, order=True):
 
 
 class Audit(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """Counts are units. `examples`: some that are wrong, as they were logged."""
+    """How many units were not assigned as the hash says.
+
+    Counts are units. `examples`: some that are wrong, as they were logged.
+    """
 
     run: str
     units: int
@@ -62,6 +68,7 @@ class Audit(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sound(self) -> bool:
+        """Whether everything is as the hash says."""
         return not (
             self.differ or self.outside or self.twice or (self.drafts and self.drafts.differ)
         )
@@ -89,9 +96,15 @@ class Audit(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def audit(project: Project, name: str, *, chunk: int = CHUNK) -> Audit:
-    """Of the live run of an experiment, or its last one.
+    """Compute once more the arms of the live run of an experiment, or of its last one.
 
-    NotFound: it never ran, or nothing is logged on this target.
+    Args:
+        project: The project.
+        name: The experiment.
+        chunk: Rows of one query.
+
+    Raises:
+        NotFound: It never ran, or nothing is logged on this target.
     """
     changes = runs.history(project.target.state, name)
     if not changes:
@@ -115,14 +128,20 @@ def audit(project: Project, name: str, *, chunk: int = CHUNK) -> Audit:
 
 
 def judge(units: Iterator[Sequence[Row]], frozen: FrozenRun, changes: Sequence[Change]) -> Audit:
-    """Pure. `units`: the rows of a unit at a time."""
+    """Compare a run's logged assignments with the hash. Pure.
+
+    Args:
+        units: The rows of a unit at a time.
+        frozen: The run as it was frozen.
+        changes: The history of the experiment.
+    """
     expected, ranges = _Expected(frozen), _ranges(changes, frozen.run)
     count = differ = outside = twice = 0
     examples: list[str] = []
     for rows in units:
-        arm, reason, place = expected.of(rows[0].unit)
+        arm, reason, place = expected.assignment(rows[0].unit)
         differs = any((row.arm, row.reason) != (arm, reason) for row in rows)
-        is_outside = any(not _holds(ranges, row.config, place) for row in rows)
+        is_outside = any(not _held_bucket(ranges, row.config, place) for row in rows)
         count, differ, outside = count + 1, differ + differs, outside + is_outside
         twice += len({row.arm for row in rows}) > 1
         if (differs or is_outside) and len(examples) < EXAMPLES:
@@ -138,6 +157,7 @@ def judge(units: Iterator[Sequence[Row]], frozen: FrozenRun, changes: Sequence[C
 
 
 def _example(row: Row, arm: str, reason: str, place: int) -> str:
+    """Return a line on a unit that was not assigned as the hash says."""
     return (
         f"{row.unit}: logged {row.arm} ({row.reason}) under config {row.config}; the hash says "
         f"{arm} ({reason}), bucket {place}"
@@ -145,6 +165,8 @@ def _example(row: Row, arm: str, reason: str, place: int) -> str:
 
 
 class _Expected:
+    """The arm that the hash gives each unit of a run."""
+
     def __init__(self, frozen: FrozenRun) -> None:
         experiment, layer = frozen.definition.experiment, frozen.definition.layer
         self._arms = frozen.arms
@@ -154,8 +176,11 @@ class _Expected:
         self._layer_holdout = buckets.count(layer.holdout)
         self._arm_salt = frozen.salt
 
-    def of(self, unit: str) -> tuple[str, str, int]:
-        """Arm, reason, and bucket of the layer; -1: in the layer's holdout, so in no run of it."""
+    def assignment(self, unit: str) -> tuple[str, str, int]:
+        """Return a unit's arm, the reason for it, and its bucket of the layer.
+
+        The bucket is -1 in the layer's holdout, which is in no run of it.
+        """
         place = (
             -1
             if bucket("holdout", self._layer, unit) < self._layer_holdout
@@ -171,19 +196,20 @@ class _Expected:
 
 
 def _ranges(changes: Sequence[Change], run: str) -> tuple[list[int], list[Ranges]]:
-    """The versions at which the run got other ranges, and these."""
+    """Return the versions at which the run got other ranges, and these."""
     of_run = [change for change in changes if change.run == run]
     return [change.version for change in of_run], [change.ranges for change in of_run]
 
 
-def _holds(ranges: tuple[list[int], list[Ranges]], config: int, place: int) -> bool:
+def _held_bucket(ranges: tuple[list[int], list[Ranges]], config: int, place: int) -> bool:
+    """Return whether the run had the bucket under a version of the document."""
     versions, ranges_since = ranges
-    at = bisect_right(versions, config) - 1
-    return at >= 0 and any(low <= place <= high for low, high in ranges_since[at])
+    period = bisect_right(versions, config) - 1
+    return period >= 0 and any(low <= place <= high for low, high in ranges_since[period])
 
 
 def _units(project: Project, run: str, first: str, chunk: int) -> Iterator[list[Row]]:
-    """The rows of a unit at a time, by queries of `chunk` rows."""
+    """Yield the rows of a unit at a time, by queries of `chunk` rows."""
     after, full = "", True
     while full:
         table = project.target.warehouse.query(
@@ -191,7 +217,7 @@ def _units(project: Project, run: str, first: str, chunk: int) -> Iterator[list[
         )
         rows = [Row(**row) for row in table.to_pylist()]
         full = len(rows) >= chunk
-        units = _by_unit(rows)
+        units = _rows_by_unit(rows)
         if full and len(units) > 1:
             units.pop()  # it may go on beyond this chunk
         if full:
@@ -200,7 +226,8 @@ def _units(project: Project, run: str, first: str, chunk: int) -> Iterator[list[
         yield from units
 
 
-def _by_unit(rows: Sequence[Row]) -> list[list[Row]]:
+def _rows_by_unit(rows: Sequence[Row]) -> list[list[Row]]:
+    """Return the rows of each unit, which stand one after the other."""
     units: list[list[Row]] = []
     for row in rows:
         if not units or units[-1][0].unit != row.unit:
@@ -210,6 +237,7 @@ def _by_unit(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _answers(project: Project, endpoint: str, first: str) -> dict[str, int]:
+    """Return how many answers the gateways logged, and how many were lost."""
     if project.target.warehouse.observe(RANKINGS.name) is None:
         return {}
     rows = project.target.warehouse.query(

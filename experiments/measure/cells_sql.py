@@ -1,14 +1,15 @@
-"""The query behind a run's results, in the neutral subset: one scan of each table, whatever the
-number of metrics.
+"""The query behind a run's results, in the neutral subset.
+
+One scan of each table, whatever the number of metrics.
 
     units     the first assignment of every unit of the run, its arm by number; by segment, with the
-    first value of each attribute
+        first value of each attribute
     happened  one row an event of a unit: what it adds to each metric, and to the metric in the time
-    before
+        before
     by_day    the same, by unit and day, with a row on the first day for who did nothing
     running   each unit's totals so far, day by day, beside the day's own
     steps     as the metrics count them (bounded, or 0 and 1, or shifted), beside those of the day
-    before
+        before
 
 Grouping and sorting by text is what costs: arms and days are numbers and midnights, and travel with
 the unit, so that it is joined once. Of metric i: `m<i>_y` the numerator, `m<i>_d` the denominator
@@ -51,23 +52,30 @@ def cells_sql(
     daily: Container[str] = (),
     credited: bool = False,
 ) -> str:
-    """Columns:
+    """Return the query of a run's cells.
 
-    KEYS, units, and of metric i m<i>_<sum> for each of `sums_of`: what the day adds; int64, or
-    float64 of an attribute.
+    Columns: KEYS, units, and of metric i m<i>_<sum> for each of `sums_of`: what the day adds;
+    int64, or float64 of an attribute. arm: its number below `arms`, TWICE or UNKNOWN. first_day,
+    day: their midnights.
 
-    arm: its number below `arms`, TWICE or UNKNOWN. first_day, day: their midnights. `unit`: the
-    endpoint's attribute. `units`: as run_units.py has them, `segmented`: by segment. `daily`:
-    metrics whose days are to be compared by themselves. `credited`: of metrics that `win_rate`
-    gives. Parameters: $arm<i>, the name of each; $run (or $endpoint), $until (not included),
-    $since, $earliest: dates from which on assignments and events are read; of an objective $known,
-    when its outcomes are known; of a metric that is `is_shifted` $shift<i>, of one whose
-    `past_shifted` $shift<i>_x; of what is credited $control_credit and $treatment_credit, as
-    exposures have them.
+    Parameters: $arm<i>, the name of each; $run (or $endpoint), $until (not included), $since,
+    $earliest: dates from which on assignments and events are read; of an objective $known, when its
+    outcomes are known; of a metric that is `is_shifted` $shift<i>, of one whose `past_shifted`
+    $shift<i>_x; of what is credited $control_credit and $treatment_credit, as exposures have them.
+
+    Args:
+        spec: The project's events and objectives.
+        metrics: What is added up.
+        unit: The endpoint's attribute that names a unit.
+        arms: How many arms there are.
+        units: The units that count, a query of run_units.py.
+        segmented: By segment.
+        daily: Metrics whose days are to be compared by themselves.
+        credited: The metrics are those that `win_rate` gives.
     """
     measures = [
-        _Measure(at, metric, role, credited)
-        for at, metric in enumerate(metrics)
+        _Measure(number, metric, role, credited)
+        for number, metric in enumerate(metrics)
         for role in _roles(metric)
     ]
     sources = dict.fromkeys(measure.source for measure in measures)
@@ -83,53 +91,66 @@ def cells_sql(
         f"OVER (PARTITION BY {of_unit} ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT "
         "ROW)"
     )
-    return f"""WITH units AS (SELECT {of_unit}, {_number(arms)} AS arm, first_at, first_day FROM ({units}) AS isthmus_units),
+    return f"""WITH units AS (SELECT {of_unit}, {_number(arms)} AS arm, first_at, first_day FROM
+      ({units}) AS isthmus_units),
 happened AS ({happened}),
-by_day AS (SELECT {of_unit}, day, min(arm) AS arm, min(first_day) AS first_day, {_all(measures, lambda m: m.of_day)}
+by_day AS (SELECT {of_unit}, day, min(arm) AS arm, min(first_day) AS first_day,
+  {_all(measures, lambda m: m.of_day)}
   FROM happened GROUP BY {of_unit}, day),
-running AS (SELECT {segment}{_COUNTED}, day, {_all(measures, lambda m: m.running(so_far))} FROM by_day),
-steps AS (SELECT {segment}{_COUNTED}, day, CASE WHEN day = first_day THEN 1 ELSE 0 END AS isthmus_new, {_all(measures, lambda m: m.step)}
+running AS (SELECT {segment}{_COUNTED}, day, {_all(measures, lambda m: m.running(so_far))} FROM
+  by_day),
+steps AS (SELECT {segment}{_COUNTED}, day, CASE WHEN day = first_day THEN 1 ELSE 0 END AS
+  isthmus_new, {_all(measures, lambda m: m.step)}
   FROM running)
-SELECT arm, {segment or "'' AS segment, "}first_day, day, sum(isthmus_new) AS units, {", ".join(_sums(metrics, daily))}
+SELECT arm, {segment or "'' AS segment, "}first_day, day, sum(isthmus_new) AS units,
+  {", ".join(_sums(metrics, daily))}
   FROM steps GROUP BY arm, {segment}first_day, day"""
 
 
 def _number(arms: int) -> str:
-    of_name = " ".join(f"WHEN arm = $arm{at} THEN {at}" for at in range(arms))
+    """Return the arm's number, TWICE or UNKNOWN."""
+    of_name = " ".join(f"WHEN arm = $arm{number} THEN {number}" for number in range(arms))
     return f"CASE WHEN arm <> other THEN {TWICE} {of_name} ELSE {UNKNOWN} END"
 
 
 def win_rate(metric: Metric) -> Metric:
-    """Of an interleaved run: a unit's y is its events that count for the treatment less those for
-    the control, d is all of these.
+    """Return a metric of an interleaved run: which of the events that count are the treatment's.
+
+    A unit's y is its events that count for the treatment less those for the control, d is all of
+    these.
     """
     denominator = metric.denominator if metric.objective else metric.numerator
     return msgspec.structs.replace(metric, kind="rate", denominator=denominator, before=None)
 
 
 def parameters(
-    metrics: Sequence[Metric], arms: Sequence[str], *, known: datetime, shifts: Mapping[str, Shift]
+    metrics: Sequence[Metric],
+    arms: Sequence[str],
+    *,
+    known_at: datetime,
+    shifts: Mapping[str, Shift],
 ) -> dict[str, object]:
-    """Of the metrics and the arms; the others are the caller's."""
-    moved: dict[str, object] = {f"arm{at}": name for at, name in enumerate(arms)}
+    """Return the query's parameters of the metrics and the arms; the others are the caller's."""
+    moved: dict[str, object] = {f"arm{number}": name for number, name in enumerate(arms)}
     moved |= {
-        f"shift{at}": float(shifts.get(m.name, UNSHIFTED)[0])
-        for at, m in enumerate(metrics)
+        f"shift{number}": float(shifts.get(m.name, UNSHIFTED)[0])
+        for number, m in enumerate(metrics)
         if is_shifted(m)
     }
     moved |= {
-        f"shift{at}_x": float(shifts.get(m.name, UNSHIFTED)[1])
-        for at, m in enumerate(metrics)
+        f"shift{number}_x": float(shifts.get(m.name, UNSHIFTED)[1])
+        for number, m in enumerate(metrics)
         if past_shifted(m)
     }
-    return moved | ({"known": known} if any(metric.objective for metric in metrics) else {})
+    return moved | ({"known": known_at} if any(metric.objective for metric in metrics) else {})
 
 
 def sums_of(metric: Metric, *, daily: bool = False) -> tuple[str, ...]:
-    """Of a metric that is no rate d is 1 a unit, so its sums follow from those of y and the number
-    of units.
+    """Return the names of a metric's sums.
 
-    `daily`: the squares of what the day alone adds to a unit, uu of y, vv of d, uv of both.
+    Of a metric that is no rate d is 1 a unit, so its sums follow from those of y and the number of
+    units. `daily`: with the squares of what the day alone adds to a unit, uu of y, vv of d, uv of
+    both.
     """
     of_rate = ("d", "yd", "dd") if metric.denominator else ()
     of_before = ("x", "xx", "yx", *(("dx",) if metric.denominator else ())) if metric.before else ()
@@ -138,21 +159,23 @@ def sums_of(metric: Metric, *, daily: bool = False) -> tuple[str, ...]:
 
 
 def is_shifted(metric: Metric) -> bool:
-    """Only a sum of an attribute may have a mean so far above its spread that sums of squares lose
-    it.
+    """Return whether a metric's y may be shifted.
+
+    Only a sum of an attribute may have a mean so far above its spread that sums of squares lose it.
     """
     return metric.kind == "sum" and metric.numerator.attribute is not None
 
 
 def past_shifted(metric: Metric) -> bool:
-    """The same of the time before, whose total of an attribute is one of a unit whatever the metric
-    is.
+    """Return whether a metric's x may be shifted.
+
+    The time before has a unit's total of an attribute, whatever the metric is.
     """
     return metric.before is not None and metric.numerator.attribute is not None
 
 
 class _Measure(msgspec.Struct, frozen=True):
-    """One column of the query's stages: the part `role` of metric `at`."""
+    """One column of the query's stages: the part `role` of metric number `at`."""
 
     at: int
     metric: Metric
@@ -161,10 +184,12 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
+        """The column's name."""
         return f"m{self.at}_{self.role}"
 
     @property
     def total(self) -> Total:
+        """The total that the column adds up."""
         return (
             self.metric.denominator
             if self.role == "d" and self.metric.denominator
@@ -173,12 +198,14 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def source(self) -> Source:
+        """The source that is scanned for the column."""
         if self.metric.objective is not None and self.metric.denominator is not None:
             return Source(self.metric.denominator.event, self.metric.objective, self.credited)
         return Source(self.total.event, None, self.credited)
 
     @property
     def zero(self) -> str:
+        """The column's 0."""
         return "0" if self.total.attribute is None else "CAST(0 AS DOUBLE)"
 
     @property
@@ -192,6 +219,7 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def of_event(self) -> str:
+        """The column's value for an event."""
         value = self.value if self.value == "1" else f"happened.isthmus_{self.value}"
         counted = (
             value
@@ -202,6 +230,7 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def when(self) -> str:
+        """Whether an event counts."""
         if self.role == "x" and self.metric.before is not None:
             return (
                 "happened_at < units.first_at AND happened_at >= units.first_day - INTERVAL "
@@ -216,17 +245,19 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def of_day(self) -> str:
+        """The column's total of a day."""
         return f"{self._narrow(f'sum({self.name})')} AS {self.name}"
 
     def running(self, so_far: str) -> str:
-        """With the day's own as `<name>_1`. `so_far`: the window."""
+        """Return a unit's total so far, with the day's own as `<name>_1`."""
         total = f"{self._narrow(f'sum({self.name}) {so_far}')} AS {self.name}"
         return total if self.role == "x" else f"{total}, {self.name} AS {self.name}_1"
 
     @property
     def step(self) -> str:
-        """With what it was before the day as `<name>_0`: on a unit's first day nothing, as it did
-        not count.
+        """The total as the metric counts it, and what it was before the day as `<name>_0`.
+
+        On a unit's first day it was nothing, as the unit did not count.
         """
         if self.role == "x":
             return (
@@ -234,19 +265,21 @@ class _Measure(msgspec.Struct, frozen=True):
                 if past_shifted(self.metric)
                 else self.name
             )
-        before = (
+        total_before = (
             f"CASE WHEN day = first_day THEN {self.zero} ELSE "
             f"{self._shifted_total(f'{self.name} - {self.name}_1')} END"
         )
-        return f"{self._shifted_total(self.name)} AS {self.name}, {before} AS {self.name}_0"
+        return f"{self._shifted_total(self.name)} AS {self.name}, {total_before} AS {self.name}_0"
 
     def _narrow(self, total: str) -> str:
-        """DuckDB adds whole numbers to 128 bits: to carry and multiply those is a seventh of the
-        query.
+        """Return a total of whole numbers in 64 bits.
+
+        DuckDB adds them to 128 bits: to carry and multiply those is a seventh of the query.
         """
         return f"CAST({total} AS BIGINT)" if self.total.attribute is None else total
 
     def _shifted_total(self, total: str) -> str:
+        """Return a total as the metric counts it: 0 or 1, bounded, or shifted."""
         if self.role != "y":
             return total
         if self.metric.kind == "any":
@@ -258,6 +291,7 @@ class _Measure(msgspec.Struct, frozen=True):
         )
 
     def _bounded(self, total: str) -> str:
+        """Return a total that counts up to the metric's bound."""
         bound = self.metric.at_most
         if bound is None:
             return total
@@ -274,21 +308,23 @@ def _roles(metric: Metric) -> tuple[Role, ...]:
 
 
 def _all(measures: Sequence[_Measure], text: Callable[[_Measure], str]) -> str:
+    """Return the measures' texts, with commas."""
     return ", ".join(map(text, measures))
 
 
 def _outcome_rows(
     spec: ProjectSpec, source: Source, measures: Sequence[_Measure], unit: str, of_unit: str
 ) -> str:
+    """Return a query of what the events of one source add to their units."""
     columns = ", ".join(
         f"{m.of_event if m.source == source else m.zero} AS {m.name}" for m in measures
     )
     own = [m for m in measures if m.source == source]
     values = dict.fromkeys(m.value for m in own if m.value != "1")
-    before = max((m.metric.before.days for m in own if m.metric.before is not None), default=0)
-    earliest = f"units.first_day - INTERVAL {before} DAY" if before else "units.first_at"
+    days_before = max((m.metric.before.days for m in own if m.metric.before is not None), default=0)
+    earliest = f"units.first_day - INTERVAL {days_before} DAY" if days_before else "units.first_at"
     return (
-        f"SELECT {of_unit.replace('unit', 'units.unit')}, {_COUNTED}, {_day(before)} AS day, "
+        f"SELECT {of_unit.replace('unit', 'units.unit')}, {_COUNTED}, {_day(days_before)} AS day, "
         f"{columns} "
         f"FROM units JOIN ({rows(spec, source, tuple(values), unit)}) AS happened ON "
         "happened.unit = units.unit "
@@ -296,20 +332,23 @@ def _outcome_rows(
     )
 
 
-def _day(before: int) -> str:
-    """The time before stands on a unit's first day, where it begins to count."""
+def _day(days_before: int) -> str:
+    """Return the event's day; the time before stands on a unit's first day."""
     day = "date_trunc('day', happened_at)"
     return (
         f"CASE WHEN happened_at < units.first_at THEN units.first_day ELSE {day} END"
-        if before
+        if days_before
         else day
     )
 
 
 def _sums(metrics: Sequence[Metric], daily: Container[str]) -> Iterator[str]:
-    """What a row's step adds. Of the first row all of it: before it a unit did not count."""
-    for at, metric in enumerate(metrics):
-        y, d, x = (f"m{at}_{role}" for role in ("y", "d", "x"))
+    """Yield what a row's step adds to each sum.
+
+    Of a unit's first row all of it, as the unit did not count before.
+    """
+    for number, metric in enumerate(metrics):
+        y, d, x = (f"m{number}_{role}" for role in ("y", "d", "x"))
         terms = {
             "y": f"{y} - {y}_0",
             "yy": f"({y} - {y}_0) * ({y} + {y}_0)",
@@ -325,6 +364,6 @@ def _sums(metrics: Sequence[Metric], daily: Container[str]) -> Iterator[str]:
             "vv": f"({d} - {d}_0) * ({d} - {d}_0)",
         }
         yield from (
-            f"sum({terms[name]}) AS m{at}_{name}"
+            f"sum({terms[name]}) AS m{number}_{name}"
             for name in sums_of(metric, daily=metric.name in daily)
         )

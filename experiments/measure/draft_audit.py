@@ -1,9 +1,9 @@
-"""Whether what an interleaved run showed and credited follows from its log: every draft is made
-once more, of both orders and the coins.
+"""Whether what an interleaved run showed and credited follows from its log.
 
-Of an answer under rules the log has what these made of both orders, not the features that they
-read: the draft is made of that. Where it has not (of a gateway of before), or nothing was drafted,
-the credits alone are looked at: a place credits the variant that picked it, or nobody.
+Every draft is made once more, of both orders and the coins. Of an answer under rules the log has
+what these made of both orders, not the features that they read: the draft is made of that. Where it
+has not (of a gateway of earlier versions), or nothing was drafted, the credits alone are looked at:
+a place credits the variant that picked it, or nobody.
 """
 
 from __future__ import annotations
@@ -30,18 +30,24 @@ PAGE = 10_000  # answers of one query
 _decoder = decoder(Arranged)
 EXAMPLES = 5
 _ANSWERS = """
-SELECT event_id, event_timestamp, assignments, candidates, model_order, rival_order, {arranged}, slots, eligible, explored FROM rankings
+SELECT event_id, event_timestamp, assignments, candidates, model_order, rival_order, {arranged},
+  slots, eligible, explored FROM rankings
 WHERE endpoint = $endpoint AND dt >= $first
-AND (event_timestamp > $after OR (event_timestamp = $after AND event_id > $id)) ORDER BY event_timestamp, event_id LIMIT {limit}
+AND (event_timestamp > $after OR (event_timestamp = $after AND event_id > $id)) ORDER BY
+  event_timestamp, event_id LIMIT {limit}
 """
 _PLACES = f"""
 SELECT event_id, entity_key, variant, credit FROM {EXPOSURES.name}
-WHERE endpoint = $endpoint AND dt >= $first AND dt <= $last AND event_timestamp >= $since AND event_timestamp <= $until
+WHERE endpoint = $endpoint AND dt >= $first AND dt <= $last AND event_timestamp >= $since AND
+  event_timestamp <= $until
 """
 
 
 class Place(msgspec.Struct, frozen=True):
-    """As an exposure has it. `credit`: as `log_rows.credit` writes it, or nobody's."""
+    """A place as an exposure has it.
+
+    `credit`: as `log_rows.credit` writes it, or nobody's.
+    """
 
     item: str  # entity_key
     variant: str
@@ -49,8 +55,9 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Drafts(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts are answers to units of the run. Of all but `drafted` the credits alone are looked at.
+    """How many drafts were made again, and how many differ.
 
+    Counts are answers to units of the run. Of all but `drafted` the credits alone are looked at.
     `alone`: by one variant, as the other did not answer, or rules allowed no draft.
     """
 
@@ -71,20 +78,25 @@ class Drafts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def audit(project: Project, frozen: FrozenRun, first: str, *, page: int = PAGE) -> Drafts:
-    """`first`: the day, YYYY-MM-DD, from which on the run may have answered."""
+    """Make the drafts of a run once more; `first`: the day from which on it may have answered."""
     experiment = frozen.definition.experiment
     duel = Duel(run=frozen.run, salt=frozen.salt, variants=experiment.interleave or ("", ""))
     return judge(_answers(project, frozen.definition.layer.endpoint, first, page), duel)
 
 
 def judge(answers: Iterable[tuple[Mapping[str, Any], Mapping[int, Place]]], duel: Duel) -> Drafts:
-    """Pure. `answers`: rows of `rankings`, each with what the log has of its places, from 1."""
+    """Compare what answers showed with their drafts. Pure.
+
+    Args:
+        answers: Rows of `rankings`, each with what the log has of its places, from 1.
+        duel: The run and its two variants.
+    """
     counts, examples = defaultdict[str, int](int), list[str]()
     for row, places in answers:
-        if not _is_of(row, duel.run):
+        if not _is_of_run(row, duel.run):
             continue
         counts[_kind(row)] += 1
-        wrong = _wrong(row, places, duel)
+        wrong = _mistake(row, places, duel)
         if wrong:
             counts["differ"] += 1
             examples.append(f"{row['event_id']}: {wrong}")
@@ -92,26 +104,27 @@ def judge(answers: Iterable[tuple[Mapping[str, Any], Mapping[int, Place]]], duel
     return Drafts(**counts, examples=tuple(examples))
 
 
-def _is_of(row: Mapping[str, Any], run: str) -> bool:
+def _is_of_run(row: Mapping[str, Any], run: str) -> bool:
     return bool(msgspec.json.decode(row["assignments"] or "{}").get(run) == INTERLEAVED)
 
 
 def _kind(row: Mapping[str, Any]) -> str:
+    """Return what is known of how an answer was made."""
     if row["rival_order"] is None:
         return "alone"
     is_whole = row["eligible"] is None or row["arranged"] is not None
     return "explored" if row["explored"] else "drafted" if is_whole else "ruled"
 
 
-def _wrong(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) -> str:
-    """Of a place that is not as it should be: what it is; an exposure that was lost is none."""
+def _mistake(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) -> str:
+    """Return what is wrong with an answer; an exposure that was lost is not wrong."""
     kind = _kind(row)
-    wanted = _drafted_places(row, duel) if kind == "drafted" else {}
+    expected = _drafted_places(row, duel) if kind == "drafted" else {}
     for position, place in sorted(places.items()):
-        if kind == "drafted" and place != wanted.get(position):
+        if kind == "drafted" and place != expected.get(position):
             return (
                 f"place {position} has {_place_text(place)}; the draft has "
-                f"{_place_text(wanted.get(position))}"
+                f"{_place_text(expected.get(position))}"
             )
         if place.credit is not None and (
             kind in ("explored", "alone") or place.credit != credit(duel.run, place.variant)
@@ -121,18 +134,21 @@ def _wrong(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) -> s
 
 
 def _drafted_places(row: Mapping[str, Any], duel: Duel) -> dict[int, Place]:
+    """Return the places of an answer as the draft makes them, by position."""
     items, begins = msgspec.json.decode(row["candidates"]), 0
-    of, coin = _arrangement(row), coins(duel.salt, row["event_id"])
+    arrangement, coin = _arrangement(row), coins(duel.salt, row["event_id"])
     places = {
-        place: Place(entity_key(items[at]), duel.variants[0], None) for place, at in of.pins.items()
+        place: Place(entity_key(items[candidate]), duel.variants[0], None)
+        for place, candidate in arrangement.pins.items()
     }
-    for pair in of.lanes:
+    for pair in arrangement.lanes:
         picks, begins = draft(*pair.lanes, coin, begins=begins)
         places |= {pair.places[pick.number]: _place(pick, items, duel) for pick in picks}
     return places
 
 
 def _arrangement(row: Mapping[str, Any]) -> Arranged:
+    """Return what the two variants' orders became under the rules."""
     if row["arranged"] is not None:
         return _decoder.decode(row["arranged"])
     orders = (msgspec.json.decode(row[order]) for order in ("model_order", "rival_order"))
@@ -140,6 +156,7 @@ def _arrangement(row: Mapping[str, Any]) -> Arranged:
 
 
 def _place(pick: Pick, items: Sequence[Item], duel: Duel) -> Place:
+    """Return the place that a pick of the draft fills."""
     variant = duel.variants[pick.by]
     return Place(
         entity_key(items[pick.candidate]),
@@ -149,6 +166,7 @@ def _place(pick: Pick, items: Sequence[Item], duel: Duel) -> Place:
 
 
 def _place_text(place: Place | None) -> str:
+    """Return a place as text."""
     if place is None:
         return "nothing"
     return f"{place.item} of {place.variant}, which credits {place.credit or 'nobody'}"
@@ -157,7 +175,7 @@ def _place_text(place: Place | None) -> str:
 def _answers(
     project: Project, endpoint: str, first: str, page: int
 ) -> Iterator[tuple[Mapping[str, Any], Mapping[int, Place]]]:
-    """In the order of their times; one that stands in the log twice counts once."""
+    """Yield answers in the order of their times; one that is logged twice counts once."""
     query, full = project.target.warehouse.query, True
     answers = _ANSWERS.format(limit=page, arranged=_arranged_column(project))
     after: dict[str, Any] = {"after": datetime.fromisoformat(first).replace(tzinfo=UTC), "id": ""}
@@ -167,7 +185,7 @@ def _answers(
         full = len(rows) >= page
         if not rows:
             return
-        since, until = (rows[at]["event_timestamp"].replace(tzinfo=UTC) for at in (0, -1))
+        since, until = (rows[index]["event_timestamp"].replace(tzinfo=UTC) for index in (0, -1))
         window = {
             "since": since,
             "until": until,
@@ -183,14 +201,14 @@ def _answers(
 
 
 def _arranged_column(project: Project) -> str:
-    """A column that a table of before has not, until `apply` adds it."""
+    """Return the column of arrangements, or null where `apply` has not added it yet."""
     table = project.target.warehouse.observe(RANKINGS.name)
     has = table is not None and any(column.name == "arranged" for column in table.columns)
     return "arranged" if has else "CAST(NULL AS VARCHAR) AS arranged"
 
 
 def _places(rows: Iterable[Mapping[str, Any]]) -> Mapping[str, Mapping[int, Place]]:
-    """By answer: an exposure's id is the answer's and the position."""
+    """Return the places by answer: an exposure's id is the answer's and the position."""
     places: dict[str, dict[int, Place]] = defaultdict(dict)
     for row in rows:
         answer, _, position = row["event_id"].rpartition("-")

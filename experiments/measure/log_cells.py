@@ -1,5 +1,6 @@
-"""The sums of an experiment's arms by day, from one query a metric: adding days gives every look of
-the past, exactly.
+"""The sums of two arms that a site assigned, by day, from one query a metric.
+
+Adding days gives every look of the past, exactly.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _INCREMENTS = (
 
 
 class Cells(msgspec.Struct, frozen=True, kw_only=True):
-    """By arm and day (YYYY-MM-DD) what that day adds to the arm's sums."""
+    """The sums that each day (YYYY-MM-DD) adds, by arm."""
 
     arms: dict[str, dict[str, Sums]]
     twice: int = 0  # units that are in both arms: left out
@@ -35,10 +36,11 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def days(self) -> list[str]:
+        """The days on which an arm has rows, in order."""
         return sorted({day for of_arm in self.arms.values() for day in of_arm})
 
     def total(self, *, until: str = "9999") -> dict[str, Sums]:
-        """Of each arm, the day `until` included."""
+        """Return the sums of each arm, the day `until` included."""
         return {
             name: sum((arm for day, arm in of_arm.items() if day <= until), NOTHING)
             for name, of_arm in self.arms.items()
@@ -46,17 +48,23 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(project: Project, experiment: Analysis, objective: Objective, moment: datetime) -> Cells:
-    """Rows whose outcome is known at `moment`.
+    """Return the sums of the rows whose outcome is known at a moment.
 
     An old log (`now:`) is complete: what its last window holds counts as known.
+
+    Args:
+        project: The project whose warehouse has the log.
+        experiment: The arms and their attribute.
+        objective: The outcome that is counted.
+        moment: Rows before it count.
     """
     closed = project.spec.now is not None and moment == utc_milliseconds(project.spec.now)
-    known = moment + objective.within if closed else moment
+    known_at = moment + objective.within if closed else moment
     params = {
         "control": experiment.control,
         "treatment": experiment.treatment,
         "until": moment,
-        "known": known,
+        "known": known_at,
     }
     arms: dict[str, dict[str, Sums]] = {
         str(value): {} for value in (experiment.control, experiment.treatment)
@@ -75,8 +83,10 @@ def read(project: Project, experiment: Analysis, objective: Objective, moment: d
 
 
 def cells_sql(experiment: Analysis, objective: Objective) -> str:
-    """Columns: arm, other (differs from it where units are in both arms), day, and what the day
-    adds to the sums of `Sums`.
+    """Return the query of the cells.
+
+    Columns: arm, other (differs from it where units are in both arms), day, and what the day adds
+    to the sums of `Sums`.
     """
     arm = experiment.attribute
     of_arms = f"FROM {objective.name} WHERE {_ROWS.format(arm=arm)}"
@@ -114,6 +124,7 @@ def cells_sql(experiment: Analysis, objective: Objective) -> str:
 def _count_unnamed(
     project: Project, experiment: Analysis, objective: Objective, params: Params
 ) -> int:
+    """Return the number of rows without a unit."""
     attributes = project.spec.events[objective.exposure].attributes
     if all(attribute.required for attribute in attributes if attribute.name == objective.unit):
         return 0

@@ -1,5 +1,6 @@
-"""A run's sums by arm, first day and day, from one query: adding them gives every look of the past,
-and closed windows, exactly.
+"""A run's sums by arm, first day and day, from one query.
+
+Adding them gives every look of the past, and closed windows, exactly.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _RECENT = timedelta(days=28)
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """What a day adds to the sums of the units that came to an arm on a first day.
+    """The sums that a day adds, of the units that came to an arm on a first day.
 
     `steps`: of metrics compared by day, the day alone.
     """
@@ -53,7 +54,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunCells(msgspec.Struct, frozen=True, kw_only=True):
-    """`arms`: the control first."""
+    """The cells of a run; of `arms` the control is first."""
 
     arms: tuple[str, ...]
     cells: tuple[Cell, ...]
@@ -61,27 +62,34 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def first_day(self) -> date:
-        """ValueError: there is no unit."""
+        """The day on which the first unit came.
+
+        Raises:
+            ValueError: There is no unit.
+        """
         return min(cell.first for cell in self.cells)
 
     def days(self, until: datetime) -> list[date]:
-        """From the first day on, those that are over by `until`."""
-        return [self.first_day + at * _DAY for at in range((until.date() - self.first_day).days)]
+        """Return the days from the first on that are over at a time."""
+        return [
+            self.first_day + number * _DAY for number in range((until.date() - self.first_day).days)
+        ]
 
     def units(self) -> dict[str, int]:
-        """Of each arm, also those whose windows are open."""
-        return {arm: sum(count for _, count in self._came(arm)) for arm in self.arms}
+        """Return the number of units of each arm, also of those whose windows are open."""
+        return {arm: sum(count for _, count in self._units_by_first_day(arm)) for arm in self.arms}
 
     def by_first_day(self) -> dict[date, dict[str, int]]:
+        """Return the number of units of each arm that came on each day."""
         days: dict[date, dict[str, int]] = {}
         for arm in self.arms:
-            for day, count in self._came(arm):
+            for day, count in self._units_by_first_day(arm):
                 of_day = days.setdefault(day, dict.fromkeys(self.arms, 0))
                 of_day[arm] += count
         return dict(sorted(days.items()))
 
     def by_value(self, attribute: str) -> dict[str, dict[str, int]]:
-        """Units of each arm by the value of an attribute, of cells by segment."""
+        """Return the units of each arm by the value of an attribute, of cells by segment."""
         values: dict[str, dict[str, int]] = {}
         for cell in self.cells:
             name, _, value = cell.segment.partition("=")
@@ -90,14 +98,19 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
                 of_value[cell.arm] += _units(cell)
         return dict(sorted(values.items()))
 
-    def _came(self, arm: str) -> Iterator[tuple[date, int]]:
+    def _units_by_first_day(self, arm: str) -> Iterator[tuple[date, int]]:
         return ((cell.first, _units(cell)) for cell in self.cells if cell.arm == arm)
 
-    def at(
+    def sums_at(
         self, metric: Metric, ends: datetime, window: timedelta | None, *, segment: str = ""
     ) -> dict[str, Sums]:
-        """Of each arm before `ends`, a midnight or the query's end; of units whose `window` of
-        whole days is over by then.
+        """Return the sums of each arm, as a look at a time counts them.
+
+        Args:
+            metric: The metric.
+            ends: Events before it count: a midnight or the query's end.
+            window: Units count whose window of whole days is over by then; None: all.
+            segment: The segment, such as `platform=ios`; "": all units.
         """
         last_first = (ends - window).date() if window else date.max
         last = (ends - timedelta(milliseconds=1)).date()
@@ -111,28 +124,38 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
             for arm in self.arms
         }
 
-    def on(self, metric: Metric, since_first: int, ends: datetime) -> dict[str, Sums]:
-        """What each arm did on that day since its units' first, of the units whose day is over: the
-        day by itself.
+    def sums_of_day(self, metric: Metric, since_first: int, ends: datetime) -> dict[str, Sums]:
+        """Return what each arm did on one day by itself, so many days after its units' first.
+
+        Args:
+            metric: The metric.
+            since_first: Days since a unit's first.
+            ends: Units count whose day is over by then.
         """
         last = ends.date() - _DAY
         part = [c for c in self.cells if c.day <= last and (c.day - c.first).days == since_first]
-        came = {
-            arm: sum(n for day, n in self._came(arm) if day + since_first * _DAY <= last)
+        units = {
+            arm: sum(
+                n for day, n in self._units_by_first_day(arm) if day + since_first * _DAY <= last
+            )
             for arm in self.arms
         }
         return {
-            arm: _alone([c for c in part if c.arm == arm], metric, came[arm], since_first)
+            arm: _day_alone([c for c in part if c.arm == arm], metric, units[arm], since_first)
             for arm in self.arms
         }
 
 
 def _units(cell: Cell) -> int:
-    """That came on its first day: the increments of later days have none."""
+    """Return the number of units first seen on this cell's day.
+
+    Cells of later days hold only increments and count no units.
+    """
     return next(iter(cell.sums.values())).units
 
 
-def _alone(cells: Iterable[Cell], metric: Metric, units: int, since_first: int) -> Sums:
+def _day_alone(cells: Iterable[Cell], metric: Metric, units: int, since_first: int) -> Sums:
+    """Return the sums of a day by itself, of so many units."""
     step = sum((cell.steps[metric.name] for cell in cells), NOTHING)
     shift = (
         step.shift if since_first == 0 else (0, 0, 0)
@@ -142,8 +165,9 @@ def _alone(cells: Iterable[Cell], metric: Metric, units: int, since_first: int) 
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """What is counted: events before `until` (not included) with outcomes that are known at
-    `known`; days as YYYY-MM-DD are read from.
+    """The period that is counted: events before `until`, with outcomes that are known at `known`.
+
+    `since`, `earliest`: days as YYYY-MM-DD from which on assignments and events are read.
     """
 
     until: datetime
@@ -159,25 +183,34 @@ def reading(
     moment: datetime,
     stopped: datetime | None,
 ) -> Reading:
-    """What happens after a stop is out, also of units that are in their windows: they have other
+    """Return what a look at a run counts.
+
+    What happens after a stop is out, also of units that are in their windows: they have other
     parameters by then.
+
+    Args:
+        project: The project.
+        run: The run.
+        metrics: What is compared.
+        moment: When the look is.
+        stopped: When the run was stopped, if it was.
     """
     metrics = tuple(metrics)
-    ends, known = cutoffs(project.spec, metrics, moment)
+    ends, known_at = cutoffs(project.spec, metrics, moment)
     since = first_day(run, project.spec)
-    before = max((metric.before for metric in metrics if metric.before), default=timedelta())
+    time_before = max((metric.before for metric in metrics if metric.before), default=timedelta())
     return Reading(
         until=min(ends, stopped + AFTER_STOP) if stopped else ends,
-        known=known,
+        known=known_at,
         since=since.isoformat(),
-        earliest=(since - before).isoformat(),
+        earliest=(since - time_before).isoformat(),
     )
 
 
 def cutoffs(
     spec: ProjectSpec, metrics: Iterable[Metric], moment: datetime
 ) -> tuple[datetime, datetime]:
-    """Before when events count, and when outcomes are known.
+    """Return before when events count, and when outcomes are known.
 
     An old log (`now:`) is complete: its last moment counts, with its outcomes.
     """
@@ -193,60 +226,76 @@ def read(
     project: Project,
     run: FrozenRun,
     metrics: Sequence[Metric],
-    of: Reading,
+    period: Reading,
     *,
     daily: Sequence[str] = (),
 ) -> RunCells:
-    """One query; two where a metric's values lie so far from zero that sums of their squares lose
+    """Return the cells of a run.
+
+    One query; two where a metric's values lie so far from zero that sums of their squares lose
     digits.
 
-    NotFound: project.yaml has no such endpoint any more. Invalid: no gateway has logged an
-    assignment.
+    Args:
+        project: The project.
+        run: The run.
+        metrics: What is added up.
+        period: What is counted.
+        daily: Metrics whose days are compared by themselves.
+
+    Raises:
+        NotFound: project.yaml has no such endpoint any more.
+        Invalid: No gateway has logged an assignment.
     """
-    return _exact(
-        project, run, of, CellQuery(metrics=tuple(metrics), arms=_arms(run), daily=frozenset(daily))
+    return _read_exactly(
+        project,
+        run,
+        period,
+        CellQuery(metrics=tuple(metrics), arms=_arms(run), daily=frozenset(daily)),
     )
 
 
-def read_wins(project: Project, run: FrozenRun, metric: Metric, of: Reading) -> RunCells:
-    """Of an interleaved run, whose one arm has every unit:
+def read_wins(project: Project, run: FrozenRun, metric: Metric, period: Reading) -> RunCells:
+    """Return the cells of an interleaved run, whose one arm has every unit.
 
-    `metric` as run_sql.win_rate gives it.
+    `metric` is as `cells_sql.win_rate` gives it.
     """
     control, treatment = (
         credit(run.run, variant) for variant in run.definition.experiment.interleave or ()
     )
     credits_ = {"control_credit": control, "treatment_credit": treatment}
-    return _read(project, run, of, CellQuery(metrics=(metric,), arms=_arms(run), credits=credits_))
+    return _read(
+        project, run, period, CellQuery(metrics=(metric,), arms=_arms(run), credits=credits_)
+    )
 
 
 def read_segments(
-    project: Project, run: FrozenRun, metrics: Sequence[Metric], of: Reading
+    project: Project, run: FrozenRun, metrics: Sequence[Metric], period: Reading
 ) -> RunCells:
-    """The same by segment: a unit is in one of each attribute."""
+    """Return the cells of a run by segment: a unit is in one of each attribute."""
     segments = run.definition.experiment.segments
     answered_by = {"endpoint": run.definition.layer.endpoint} if MODEL_VERSION in segments else {}
-    asked = CellQuery(
+    query = CellQuery(
         metrics=tuple(metrics),
         arms=_arms(run),
         units=segment_units(segments),
         segmented=True,
         of_whom=answered_by,
     )
-    return _exact(project, run, of, asked)
+    return _read_exactly(project, run, period, query)
 
 
-def read_versions(project: Project, run: FrozenRun, of: Reading) -> dict[str, dict[str, int]]:
-    """Units of each arm by the version (`ranker@3`) that answered them first; nobody where no
-    answers are logged.
+def read_versions(project: Project, run: FrozenRun, period: Reading) -> dict[str, dict[str, int]]:
+    """Return the units of each arm by the version (`ranker@3`) that answered them first.
+
+    Nobody where no answers are logged.
     """
     if project.target.warehouse.observe(RANKINGS.name) is None:
         return {}
     values = {
         "run": run.run,
         "endpoint": run.definition.layer.endpoint,
-        "since": of.since,
-        "until": of.until,
+        "since": period.since,
+        "until": period.until,
     }
     arms = tuple(arm.name for arm in run.definition.experiment.arms)
     by_version: dict[str, dict[str, int]] = {}
@@ -258,48 +307,53 @@ def read_versions(project: Project, run: FrozenRun, of: Reading) -> dict[str, di
 
 
 def read_endpoint(project: Project, endpoint: str, metric: Metric, moment: datetime) -> RunCells:
-    """Everybody whom an endpoint's gateways served in the last 28 days, from the first exposure on;
-    one arm, `all`. As exact as `read`.
+    """Return the cells of everybody whom an endpoint's gateways served in the last 28 days.
 
-    Invalid: it has served nobody.
+    From the first exposure on; one arm, `all`. As exact as `read`.
+
+    Raises:
+        Invalid: It has served nobody.
     """
-    asked = CellQuery(metrics=(metric,), arms=("all",), units=ENDPOINT_UNITS)
-    cells = _of_endpoint(project, endpoint, asked, moment)
+    query = CellQuery(metrics=(metric,), arms=("all",), units=ENDPOINT_UNITS)
+    cells = _of_endpoint(project, endpoint, query, moment)
     if not cells.cells:
         raise Invalid(
             f"{endpoint} has served no units yet: nothing to plan with",
             remedy="--control 0.4% --units 8000/day, or a metric that the log has",
         )
-    shifts = _shifts(cells, asked.metrics)
+    shifts = _shifts(cells, query.metrics)
     return (
-        _of_endpoint(project, endpoint, replace(asked, shifts=shifts), moment) if shifts else cells
+        _of_endpoint(project, endpoint, replace(query, shifts=shifts), moment) if shifts else cells
     )
 
 
-def _of_endpoint(project: Project, endpoint: str, asked: CellQuery, moment: datetime) -> RunCells:
+def _of_endpoint(project: Project, endpoint: str, query: CellQuery, moment: datetime) -> RunCells:
+    """Ask for the cells of everybody whom an endpoint served."""
     rows: list[dict[str, Any]] = []
     if project.target.warehouse.observe(EXPOSURES.name) is not None:
         since = moment.date() - _RECENT
-        before = max(
-            (metric.before for metric in asked.metrics if metric.before), default=timedelta()
+        time_before = max(
+            (metric.before for metric in query.metrics if metric.before), default=timedelta()
         )
-        until, known = cutoffs(project.spec, asked.metrics, moment)
+        until, known_at = cutoffs(project.spec, query.metrics, moment)
         values = {
             "endpoint": endpoint,
             "until": until,
             "since": since.isoformat(),
-            "earliest": (since - before).isoformat(),
+            "earliest": (since - time_before).isoformat(),
         }
-        sql = _sql(project.spec, asked, project.spec.endpoints[endpoint].unit)
-        rows = project.target.warehouse.query(sql, values | _parameters(asked, known)).to_pylist()
-    return RunCells(arms=asked.arms, cells=tuple(cell(row, asked) for row in rows))
+        sql = _sql(project.spec, query, project.spec.endpoints[endpoint].unit)
+        rows = project.target.warehouse.query(
+            sql, values | _parameters(query, known_at)
+        ).to_pylist()
+    return RunCells(arms=query.arms, cells=tuple(cell(row, query) for row in rows))
 
 
 class CellQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What the query says of whom.
+    """A query of cells: the metrics, the arms and the units that count.
 
-    `daily`: metrics whose days are compared by themselves; `shifts`: what is taken from a unit's
-    value.
+    `daily`: metrics whose days are compared by themselves. `shifts`: what is taken from a unit's
+    value. `of_whom`: parameters of `units` that others do not have.
     """
 
     metrics: tuple[Metric, ...]
@@ -312,42 +366,52 @@ class CellQuery(msgspec.Struct, frozen=True, kw_only=True):
     of_whom: dict[str, str] = {}  # parameters of `units` that others do not have
 
 
-def _exact(project: Project, run: FrozenRun, of: Reading, asked: CellQuery) -> RunCells:
-    cells = _read(project, run, of, asked)
-    shifts = _shifts(cells, asked.metrics)
-    return _read(project, run, of, replace(asked, shifts=shifts)) if shifts else cells
+def _read_exactly(project: Project, run: FrozenRun, period: Reading, query: CellQuery) -> RunCells:
+    """Ask once, and again with shifts where sums of squares have lost digits."""
+    cells = _read(project, run, period, query)
+    shifts = _shifts(cells, query.metrics)
+    return _read(project, run, period, replace(query, shifts=shifts)) if shifts else cells
 
 
-def _read(project: Project, run: FrozenRun, of: Reading, asked: CellQuery) -> RunCells:
-    sql = _sql(project.spec, asked, _unit(project, run))
+def _read(project: Project, run: FrozenRun, period: Reading, query: CellQuery) -> RunCells:
+    """Ask for the cells of a run."""
+    sql = _sql(project.spec, query, _unit(project, run))
     moments = (
-        asked.credits
-        | asked.of_whom
-        | {"run": run.run, "since": of.since, "earliest": of.earliest, "until": of.until}
+        query.credits
+        | query.of_whom
+        | {
+            "run": run.run,
+            "since": period.since,
+            "earliest": period.earliest,
+            "until": period.until,
+        }
     )
-    rows = project.target.warehouse.query(sql, moments | _parameters(asked, of.known)).to_pylist()
+    rows = project.target.warehouse.query(
+        sql, moments | _parameters(query, period.known)
+    ).to_pylist()
     return RunCells(
-        arms=asked.arms,
-        cells=tuple(cell(row, asked) for row in rows if row["arm"] >= 0),
+        arms=query.arms,
+        cells=tuple(cell(row, query) for row in rows if row["arm"] >= 0),
         twice=sum(int(row["units"]) for row in rows if row["arm"] == TWICE),
     )
 
 
-def _sql(spec: ProjectSpec, asked: CellQuery, unit: str) -> str:
+def _sql(spec: ProjectSpec, query: CellQuery, unit: str) -> str:
+    """Return the SQL of a query."""
     return cells_sql(
         spec,
-        asked.metrics,
+        query.metrics,
         unit=unit,
-        arms=len(asked.arms),
-        units=asked.units,
-        segmented=asked.segmented,
-        daily=asked.daily,
-        credited=bool(asked.credits),
+        arms=len(query.arms),
+        units=query.units,
+        segmented=query.segmented,
+        daily=query.daily,
+        credited=bool(query.credits),
     )
 
 
-def _parameters(asked: CellQuery, known: datetime) -> dict[str, object]:
-    return parameters(asked.metrics, asked.arms, known=known, shifts=asked.shifts)
+def _parameters(query: CellQuery, known_at: datetime) -> dict[str, object]:
+    return parameters(query.metrics, query.arms, known_at=known_at, shifts=query.shifts)
 
 
 def _arms(run: FrozenRun) -> tuple[str, ...]:
@@ -355,6 +419,7 @@ def _arms(run: FrozenRun) -> tuple[str, ...]:
 
 
 def _unit(project: Project, run: FrozenRun) -> str:
+    """Return the attribute that names the run's units."""
     name = run.definition.layer.endpoint
     if name not in project.spec.endpoints:
         raise NotFound(
@@ -369,15 +434,15 @@ def _unit(project: Project, run: FrozenRun) -> str:
     return project.spec.endpoints[name].unit
 
 
-def cell(row: Mapping[str, Any], asked: CellQuery) -> Cell:
-    """Of a row of the query."""
+def cell(row: Mapping[str, Any], query: CellQuery) -> Cell:
+    """Return the cell that a row of the query holds."""
     pairs = [
-        (metric, _values(row, at, metric, metric.name in asked.daily))
-        for at, metric in enumerate(asked.metrics)
+        (metric, _values(row, number, metric, metric.name in query.daily))
+        for number, metric in enumerate(query.metrics)
     ]
-    units, shifts = int(row["units"]), asked.shifts
+    units, shifts = int(row["units"]), query.shifts
     return Cell(
-        arm=asked.arms[int(row["arm"])],
+        arm=query.arms[int(row["arm"])],
         segment=row["segment"],
         first=row["first_day"].date(),
         day=row["day"].date(),
@@ -385,22 +450,24 @@ def cell(row: Mapping[str, Any], asked: CellQuery) -> Cell:
         steps={
             metric.name: _step(metric, units, values, shifts)
             for metric, values in pairs
-            if metric.name in asked.daily
+            if metric.name in query.daily
         },
     )
 
 
-def _values(row: Mapping[str, Any], at: int, metric: Metric, of_day: bool) -> dict[str, Number]:
+def _values(row: Mapping[str, Any], number: int, metric: Metric, of_day: bool) -> dict[str, Number]:
+    """Return a metric's sums in a row, by name."""
     whole = metric.numerator.attribute is None and (
         metric.at_most is None or metric.at_most == int(metric.at_most)
     )
     return {
-        name: _number(row[f"m{at}_{name}"], name, metric, whole)
+        name: _number(row[f"m{number}_{name}"], name, metric, whole)
         for name in sums_of(metric, daily=of_day)
     }
 
 
 def _number(value: Any, name: str, metric: Metric, whole: bool) -> Number:
+    """Return a sum as a whole number where it counts, else as a float."""
     counted = whole or (
         name in ("d", "dd", "vv")
         and metric.denominator is not None
@@ -417,6 +484,7 @@ def _number(value: Any, name: str, metric: Metric, whole: bool) -> Number:
 def _sums(
     metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, Shift]
 ) -> Sums:
+    """Return the sums that a day adds."""
     of_unit: dict[str, Any] = (
         {}
         if metric.denominator
@@ -431,6 +499,7 @@ def _sums(
 def _step(
     metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, Shift]
 ) -> Sums:
+    """Return the sums of a day by itself."""
     return Sums(
         units=units,
         y=values["y"],
@@ -443,6 +512,7 @@ def _step(
 
 
 def _shifts(cells: RunCells, metrics: Iterable[Metric]) -> dict[str, Shift]:
+    """Return what is to be taken from each unit's value, of metrics that have lost digits."""
     of_floats = [metric for metric in metrics if is_shifted(metric) or past_shifted(metric)]
     due = [
         metric
@@ -456,6 +526,7 @@ def _shifts(cells: RunCells, metrics: Iterable[Metric]) -> dict[str, Shift]:
 
 
 def _means(metric: Metric, everyone: Sums) -> Shift:
+    """Return what is taken from a unit's y and x: about their means."""
     return (
         everyone.mean("y") if is_shifted(metric) else 0.0,
         everyone.mean("x") if past_shifted(metric) else 0.0,

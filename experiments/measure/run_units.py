@@ -1,8 +1,8 @@
-"""Whom a run's queries count, in the neutral subset: units by their first assignment, their
-segments, or all that an endpoint served.
+"""The units that a run's queries count, in the neutral subset.
 
-Columns: unit, arm, other (not `arm` where a unit was in both), segment, first_at, first_day (its
-midnight). Parameters: $run (or $endpoint), $since, a date, $until (not included).
+By their first assignment, their segments, or all that an endpoint served. Columns: unit, arm, other
+(not `arm` where a unit was in both), segment, first_at, first_day (its midnight). Parameters: $run
+(or $endpoint), $since, a date, $until (not included).
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _ANSWERED = (
 
 
 def segment_units(names: Sequence[str]) -> str:
-    """A row for each attribute that a unit's requests had: the first value, as `platform=ios`; of
-    MODEL_VERSION what answered it first.
+    """Return a query with a row for each attribute that a unit's requests had.
 
-    Parameters: with MODEL_VERSION $endpoint.
+    Its segment is the first value, as `platform=ios`; of MODEL_VERSION what answered the unit
+    first. Parameters: with MODEL_VERSION $endpoint.
     """
     attributes = [name for name in names if name != MODEL_VERSION]
     values = [_first_values(attributes)] if attributes else []
@@ -58,9 +58,9 @@ def segment_units(names: Sequence[str]) -> str:
 
 
 def versions_sql() -> str:
-    """Columns: arm, version, units: of each arm by what answered them first.
+    """Return the query of each arm's units by the version that answered them first.
 
-    Parameters: $run, $endpoint, $since, $until.
+    Columns: arm, version, units. Parameters: $run, $endpoint, $since, $until.
     """
     return (
         f"SELECT arm, version, count(*) AS units FROM ({_ANSWERED}) AS isthmus_answered "
@@ -69,7 +69,10 @@ def versions_sql() -> str:
 
 
 def _first_values(attributes: Sequence[str]) -> str:
-    """Columns: unit, segment, isthmus_place, of each attribute from 1."""
+    """Return a query of the values that attributes had.
+
+    Columns: unit, segment, isthmus_place, of each attribute from 1.
+    """
     attribute = " ".join(
         f"WHEN starts_with(segment, '{name}=') THEN '{name}'" for name in attributes
     )

@@ -1,5 +1,6 @@
-"""Which events come to which unit, in the neutral subset: by an attribute, by the exposure that
-they followed, or by what was credited.
+"""Which events come to which unit, in the neutral subset.
+
+By an attribute, by the exposure that they followed, or by what was credited.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _CREDITS = (
 
 
 class Source(msgspec.Struct, frozen=True):
-    """What is scanned once: an event, or an objective's exposures with their outcomes.
+    """The rows that are scanned once: of an event, or an objective's exposures with their outcomes.
 
     `credited`: of those alone that credit somebody.
     """
@@ -30,11 +31,12 @@ class Source(msgspec.Struct, frozen=True):
 
 
 def unit_rows(spec: ProjectSpec, event: str, unit: str, *, until: str) -> str:
-    """Columns: unit (text), dt, happened_at of every event that comes to a unit.
+    """Return a query of every event that comes to a unit.
 
-    Parameters: $earliest, a date, and `until`, a time.
+    Columns: unit (text), dt, happened_at. Parameters: $earliest, a date, and `until`, a time.
 
-    ValueError: none does.
+    Raises:
+        ValueError: None does.
     """
     return rows(spec, Source(event), (), unit, until=until)
 
@@ -42,11 +44,20 @@ def unit_rows(spec: ProjectSpec, event: str, unit: str, *, until: str) -> str:
 def rows(
     spec: ProjectSpec, source: Source, values: tuple[str, ...], unit: str, *, until: str = "$until"
 ) -> str:
-    """Columns: unit (text), dt, happened_at and `values` as isthmus_<value>, of every event of the
-    source before `until`.
+    """Return a query of every event of a source before a time.
 
-    Parameters: $earliest, a date; `until`, a time; of an objective $known; of what is credited
-    $since and both credits. ValueError: the event does not reach the unit.
+    Columns: unit (text), dt, happened_at and `values` as isthmus_<value>. Parameters: $earliest, a
+    date; `until`, a time; of an objective $known; of what is credited $since and both credits.
+
+    Args:
+        spec: The project's events.
+        source: What is scanned.
+        values: Attributes that the rows carry.
+        unit: The attribute that names a unit.
+        until: The parameter before whose time events count.
+
+    Raises:
+        ValueError: The event does not reach the unit.
     """
     event = spec.events[source.event]
     if source.credited:
@@ -67,7 +78,7 @@ def rows(
             f"SELECT CAST({unit} AS VARCHAR) AS unit{columns} FROM {table} AS isthmus_row WHERE "
             f"{read}"
         )
-    of, via = (
+    referred, via = (
         (event, "event_id")
         if len(steps) == 1
         else (_referred_event(spec, event, steps[0]), steps[0])
@@ -75,14 +86,16 @@ def rows(
     further = steps[1:] or steps
     return (
         f"SELECT isthmus_of.unit{columns} FROM {table} AS isthmus_row JOIN "
-        f"({_units_of(spec, of, further)}) AS isthmus_of "
+        f"({_units_of(spec, referred, further)}) AS isthmus_of "
         f"ON isthmus_row.{via} = isthmus_of.isthmus_id WHERE {read}"
     )
 
 
 def _credited_rows(spec: ProjectSpec, source: Source, event: Event, *, until: str) -> str:
-    """Columns: unit, happened_at; of what is credited isthmus_counts (1, or an outcome) and
-    isthmus_win (below 0 for the control).
+    """Return a query of the events that follow what was credited to a variant.
+
+    Columns: unit, happened_at, isthmus_counts (1, or an outcome) and isthmus_win (below 0 for the
+    control).
     """
     steps = to_exposure(event.name, spec.events)
     if steps is None:
@@ -92,7 +105,7 @@ def _credited_rows(spec: ProjectSpec, source: Source, event: Event, *, until: st
         " AND created_timestamp <= $known" if source.objective else ""
     )
     via, *further = steps
-    of = (
+    credits_sql = (
         _credits_of(spec, _referred_event(spec, event, via), tuple(further))
         if further
         else _CREDITS
@@ -100,14 +113,14 @@ def _credited_rows(spec: ProjectSpec, source: Source, event: Event, *, until: st
     return (
         f"SELECT isthmus_of.unit, event_timestamp AS happened_at, {count} AS isthmus_counts, "
         f"{count} * isthmus_of.win AS isthmus_win "
-        f"FROM {source.objective or view_name(event.name)} AS isthmus_row JOIN ({of}) AS "
+        f"FROM {source.objective or view_name(event.name)} AS isthmus_row JOIN ({credits_sql}) AS "
         "isthmus_of "
         f"ON isthmus_row.{via} = isthmus_of.isthmus_id WHERE {read}"
     )
 
 
 def _credits_of(spec: ProjectSpec, event: Event, steps: tuple[str, ...]) -> str:
-    """Columns: isthmus_id of the event, unit, win."""
+    """Return a query with the columns isthmus_id (the event's), unit and win."""
     step, *further = steps
     of_next = (
         _credits_of(spec, _referred_event(spec, event, step), tuple(further))
@@ -123,9 +136,9 @@ def _credits_of(spec: ProjectSpec, event: Event, steps: tuple[str, ...]) -> str:
 
 
 def _units_of(spec: ProjectSpec, event: Event, steps: tuple[str, ...]) -> str:
-    """Columns: isthmus_id of the event, unit.
+    """Return a query with the columns isthmus_id (the event's) and unit.
 
-    One row an id, though an id may stand on two dates.
+    It has one row an id, though an id may stand on two dates.
     """
     step, *further = steps
     if further:
@@ -145,6 +158,7 @@ def _units_of(spec: ProjectSpec, event: Event, steps: tuple[str, ...]) -> str:
 
 
 def _referred_event(spec: ProjectSpec, event: Event, attribute: str) -> Event:
+    """Return the event to which an attribute refers."""
     return next(
         spec.events[a.event]
         for a in event.attributes

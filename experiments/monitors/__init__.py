@@ -1,3 +1,1 @@
-"""What an endpoint shows and whom it serves, by groups: bias, and models that teach themselves
-their own.
-"""
+"""Monitors of bias: what an endpoint shows, and whom it serves, by groups."""

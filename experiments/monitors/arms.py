@@ -1,11 +1,14 @@
-"""The monitors of a run's endpoint, arm by arm: a treatment that wins by narrowing, or by serving
-some better than others, is told.
+"""The monitors of a run's endpoint, arm by arm.
+
+They tell of a treatment that wins by narrowing, or by serving some better than others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from ...core.runtime.project import Project
 from ...project.endpoints.rules import entity_of
@@ -13,9 +16,8 @@ from ...project.specs.monitors import Monitor
 from ...project.specs.reach import path
 from ..design.runs import FrozenRun
 from ..measure.run_cells import Reading
-from ..results.results import ArmFigure, as_range
-from . import parity as alike
-from . import spread
+from ..statistics.ranges import Range, as_range
+from . import parity, spread
 from .arms_sql import satisfied_sql, spread_sql
 from .items_sql import SPREAD_SUMS
 from .parity import Kind
@@ -25,28 +27,51 @@ from .units import NOBODY_SAID, group_of
 Rows = Sequence[Mapping[str, Any]]
 
 
-def arm_figures(project: Project, run: FrozenRun, of: Reading) -> tuple[ArmFigure, ...]:
-    """A query for the concentration of each kind of items that is watched, and one where units are."""
+class ArmFigure(msgspec.Struct, frozen=True, kw_only=True):
+    """A monitor's figure in each arm, 95 % of one look; it decides nothing.
+
+    concentration: Gini of what is shown over the items that any arm showed, with `differences` to
+    the control. satisfied_ratio: the satisfied share of `group` over that of `against`, two values
+    of `attribute`.
+    """
+
+    figure: Literal["concentration", "satisfied_ratio"]
+    arms: dict[str, Range]
+    differences: dict[str, Range] = {}
+    attribute: str = ""
+    group: str = ""
+    against: str = ""
+
+
+def arm_figures(project: Project, run: FrozenRun, reading: Reading) -> tuple[ArmFigure, ...]:
+    """Return what the endpoint's monitors say of each arm.
+
+    One query for the concentration of each kind of items that is watched, and one where units are.
+    """
     name = run.definition.layer.endpoint
     monitors = [monitor for monitor in project.spec.monitors.values() if monitor.endpoint == name]
-    return (*_concentrations(project, run, of, monitors), *_ratios(project, run, of, monitors))
+    return (
+        *_concentrations(project, run, reading, monitors),
+        *_ratios(project, run, reading, monitors),
+    )
 
 
 def _concentrations(
-    project: Project, run: FrozenRun, of: Reading, monitors: Sequence[Monitor]
+    project: Project, run: FrozenRun, reading: Reading, monitors: Sequence[Monitor]
 ) -> Iterator[ArmFigure]:
+    """Yield the concentration of each kind of items that a monitor watches."""
     arms = [arm.name for arm in run.arms]
     entities = dict.fromkeys(
         entity_of(monitor.items, project.spec) for monitor in monitors if monitor.items
     )
     for entity in entities if project.target.warehouse.observe("exposures") is not None else ():
-        asked = {
+        parameters = {
             "run": run.run,
             "endpoint": run.definition.layer.endpoint,
             "entity": entity.name if entity else "",
         }
         rows = project.target.warehouse.query(
-            spread_sql(), asked | {"since": of.since, "until": of.until}
+            spread_sql(), parameters | {"since": reading.since, "until": reading.until}
         ).to_pylist()
         figure = concentration(arms, rows)
         if figure is not None:
@@ -54,27 +79,32 @@ def _concentrations(
 
 
 def concentration(arms: Sequence[str], rows: Rows) -> ArmFigure | None:
-    """Gini of each arm, over the items that any of them showed. None: an arm showed too little."""
-    of = {
+    """Return the Gini of each arm, over the items that any of them showed.
+
+    None: an arm showed too little.
+    """
+    spreads = {
         row["arm"]: Spread(items=int(row["n"]), **{name: float(row[name]) for name in SPREAD_SUMS})
         for row in rows
     }
-    if not all(name in of and of[name].shown >= of[""].items for name in arms):
+    if not all(name in spreads and spreads[name].shown >= spreads[""].items for name in arms):
         return None
     control, *treatments = arms
-    there = of[""].items
+    catalogue = spreads[""].items
     return ArmFigure(
         figure="concentration",
-        arms={name: as_range(spread.gini(of[name], there)) for name in arms},
+        arms={name: as_range(spread.gini(spreads[name], catalogue)) for name in arms},
         differences={
-            name: as_range(spread.rise(of[name], of[control], there)) for name in treatments
+            name: as_range(spread.rise(spreads[name], spreads[control], catalogue))
+            for name in treatments
         },
     )
 
 
 def _ratios(
-    project: Project, run: FrozenRun, of: Reading, monitors: Sequence[Monitor]
+    project: Project, run: FrozenRun, reading: Reading, monitors: Sequence[Monitor]
 ) -> Iterator[ArmFigure]:
+    """Yield the satisfied ratio of each attribute that a monitor watches."""
     watched = [monitor for monitor in monitors if monitor.units]
     endpoint = project.spec.endpoints[run.definition.layer.endpoint]
     state = project.target.warehouse.observe("rankings") if watched else None
@@ -90,9 +120,16 @@ def _ratios(
         or not reaches
     ):
         return
-    moments = {"until": of.until, "known": of.known, "since": of.since, "earliest": of.since}
-    asked = moments | {"run": run.run, "endpoint": endpoint.name}
-    rows = project.target.warehouse.query(satisfied_sql(project.spec, endpoint), asked).to_pylist()
+    moments = {
+        "until": reading.until,
+        "known": reading.known,
+        "since": reading.since,
+        "earliest": reading.since,
+    }
+    parameters = moments | {"run": run.run, "endpoint": endpoint.name}
+    rows = project.target.warehouse.query(
+        satisfied_sql(project.spec, endpoint), parameters
+    ).to_pylist()
     for monitor in watched:
         figure = satisfied_ratio(monitor.units, [arm.name for arm in run.arms], rows)
         if figure is not None:
@@ -100,7 +137,7 @@ def _ratios(
 
 
 def satisfied_ratio(attribute: str, arms: Sequence[str], rows: Rows) -> ArmFigure | None:
-    """The two groups that are furthest apart in the control, in each arm.
+    """Return the ratio of the two groups that are furthest apart in the control, in each arm.
 
     None: an arm has too few of one.
     """
@@ -110,16 +147,16 @@ def satisfied_ratio(attribute: str, arms: Sequence[str], rows: Rows) -> ArmFigur
         if row["arm"] in kinds and group != NOBODY_SAID:
             of_arm, units = kinds[row["arm"]], int(row["units"])
             of_arm[group] = of_arm.get(group, Kind(0)) + Kind(units, units * row["satisfied"])
-    worst = alike.lowest_over_highest(kinds[arms[0]])
+    worst = parity.lowest_over_highest(kinds[arms[0]])
     if worst is None:
         return None
     pairs = {
-        name: [of.get(worst.lowest, Kind(0)), of.get(worst.highest, Kind(0))]
-        for name, of in kinds.items()
+        name: [groups.get(worst.lowest, Kind(0)), groups.get(worst.highest, Kind(0))]
+        for name, groups in kinds.items()
     }
-    if not all(alike.comparable(*pair) for pair in pairs.values()):
+    if not all(parity.comparable(*pair) for pair in pairs.values()):
         return None
-    ratios = {name: as_range(alike.ratio(*pair)) for name, pair in pairs.items()}
+    ratios = {name: as_range(parity.ratio(*pair)) for name, pair in pairs.items()}
     return ArmFigure(
         figure="satisfied_ratio",
         attribute=attribute,

@@ -1,10 +1,8 @@
-"""95 % intervals at the unit: what drawing whole units again and again would give, in closed form.
+"""95 % intervals at the unit, in closed form: what drawing whole units again and again would give.
 
-Pure.
-
-A figure of totals over units has the variance of its linear part, unit by unit (the delta method,
-as in ratio.py); a bootstrap by unit has the same one, and the tests compare the two. Below 100
-units, or 10 of what is counted, there is none, and so no alarm.
+Pure. A figure of totals over units has the variance of its linear part, unit by unit (the delta
+method, as in ratio.py); a bootstrap by unit has the same one, and the tests compare the two. Below
+100 units, or 10 of what is counted, there is none, and so no alarm.
 """
 
 from __future__ import annotations
@@ -17,11 +15,16 @@ from ..statistics.sums import FEWEST_OUTCOMES, FEWEST_UNITS
 
 
 def enough(units: int, counted: float) -> bool:
+    """Return whether there are enough units and outcomes for an interval."""
     return units >= FEWEST_UNITS and counted >= FEWEST_OUTCOMES
 
 
 def proportion(count: int, units: int, *, z: float = Z) -> Estimate:
-    """Wilson's interval (1927). ValueError: of no unit."""
+    """Return a share with Wilson's interval (1927).
+
+    Raises:
+        ValueError: There is no unit.
+    """
     if not units:
         raise ValueError("a share of nothing")
     share, z2 = count / units, z**2 / units
@@ -30,11 +33,12 @@ def proportion(count: int, units: int, *, z: float = Z) -> Estimate:
 
 
 def around(value: float, variance: float, *, z: float = Z) -> Estimate:
+    """Return a value with so many standard errors to either side."""
     half = z * math.sqrt(max(variance, 0.0))
     return Estimate(value=value, low=value - half, high=value + half)
 
 
 def on_the_log(value: float, variance: float, *, z: float = Z) -> Estimate:
-    """Of a positive figure, with the variance of its logarithm."""
+    """Return a positive figure with its interval, by the variance of its logarithm."""
     half = z * math.sqrt(max(variance, 0.0))
     return Estimate(value=value, low=value * math.exp(-half), high=value * math.exp(half))

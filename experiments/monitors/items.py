@@ -1,4 +1,4 @@
-"""A monitor of items: the query's sums, and what each figure says of a group, a day, a version."""
+"""A monitor of items: its query's sums, and the figures of groups, days and versions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ Place = tuple[Scope, str]  # (scope, label)
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """The query's rows. groups: by scope and label, then by group; `everything` is of all groups."""
+    """The query's rows.
+
+    groups: by scope and label, then by group; `everything` is of all groups.
+    """
 
     groups: dict[Place, dict[str, Sums]]
     everything: dict[Place, Sums]
@@ -42,29 +45,34 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     never: dict[str, int]  # ... that nobody was shown
 
 
-def figures(project: Project, monitor: Monitor, of: Reading) -> Seen:
-    """The figures of a look: what was shown, seen and clicked by group, day and version.
+def figures(project: Project, monitor: Monitor, reading: Reading) -> Seen:
+    """Return the figures of a look: what was shown, seen and clicked by group, day and version.
 
-    Invalid: the feature's view has not been materialized.
+    Raises:
+        Invalid: The feature's view has not been materialized.
     """
     endpoint, spec = project.spec.endpoints[monitor.endpoint], project.spec
     event = outcome_by(endpoint, spec)
-    by = grouping(project, monitor)
-    answer = read(project, monitor, of, by)
+    groups = grouping(project, monitor)
+    answer = read(project, monitor, reading, groups)
     whole = answer.everything.get(("window", ""))
     outcome = spec.objectives[endpoint.objective].outcome
-    told = tuple(
+    shown_rows = tuple(
         rows(answer, monitor.alarm, outcomes=event is not None, features="." in monitor.items)
     )
-    before = newest(project.target.blobs, monitor.name)
-    same = before is not None and before.groups == monitor.items
+    newest_snapshot = newest(project.target.blobs, monitor.name)
+    same_groups = newest_snapshot is not None and newest_snapshot.groups == monitor.items
     versions = [label for scope, label in answer.everything if scope == "version"]
     shares = trained.shares(
-        project, monitor, by, versions, before.trained if before and same else {}
+        project,
+        monitor,
+        groups,
+        versions,
+        newest_snapshot.trained if newest_snapshot and same_groups else {},
     )
     return Seen(
         units=whole.units if whole else 0,
-        rows=(*told, *trained.rows(told, shares)),
+        rows=(*shown_rows, *trained.rows(shown_rows, shares)),
         trained=shares,
         notes=()
         if event is not None
@@ -74,25 +82,29 @@ def figures(project: Project, monitor: Monitor, of: Reading) -> Seen:
     )
 
 
-def read(project: Project, monitor: Monitor, of: Reading, by: Grouping) -> Answer:
+def read(project: Project, monitor: Monitor, reading: Reading, groups: Grouping) -> Answer:
+    """Ask what each group was shown and what was clicked."""
     endpoint, entity = (
         project.spec.endpoints[monitor.endpoint],
         entity_of(monitor.items, project.spec),
     )
-    days = of.parameters()
-    asked = {name: days[name] for name in ("until", "since", "first", "first_end")}
-    asked |= {"endpoint": endpoint.name, "entity": entity.name if entity else ""} | join_params(
-        [by.view] if by.view else []
-    )
+    days = reading.parameters()
+    parameters = {name: days[name] for name in ("until", "since", "first", "first_end")}
+    parameters |= {
+        "endpoint": endpoint.name,
+        "entity": entity.name if entity else "",
+    } | join_params([groups.view] if groups.view else [])
     if outcome_by(endpoint, project.spec) is not None:
-        asked["known"] = of.known
+        parameters["known"] = reading.known
     return answer(
-        project.target.warehouse.query(items_sql(project.spec, endpoint, by), asked).to_pylist()
+        project.target.warehouse.query(
+            items_sql(project.spec, endpoint, groups), parameters
+        ).to_pylist()
     )
 
 
 def grouping(project: Project, monitor: Monitor) -> Grouping:
-    """By the feature as it was known when the item was shown."""
+    """Return how items are grouped: by a feature as it was known when the item was shown."""
     view, dot, feature = monitor.items.partition(".")
     if not dot:
         return Grouping()
@@ -103,6 +115,7 @@ def grouping(project: Project, monitor: Monitor) -> Grouping:
 
 
 def answer(table: Sequence[Mapping[str, Any]]) -> Answer:
+    """Return the query's rows by what they are."""
     first = {row["kind"]: row for row in table if row["scope"] == "first"}
     table = [row for row in table if row["scope"] != "first"]
     groups: dict[Place, dict[str, Sums]] = {}
@@ -110,7 +123,7 @@ def answer(table: Sequence[Mapping[str, Any]]) -> Answer:
         groups.setdefault((row["scope"], row["label"]), {})[row["grp"]] = _sums(row)
     catalogue = _of_kind(table, "catalogue")
     return Answer(
-        groups={place: dict(sorted(of.items())) for place, of in groups.items()},
+        groups={place: dict(sorted(by_group.items())) for place, by_group in groups.items()},
         everything={(row["scope"], row["label"]): _sums(row) for row in _of_kind(table, "all")},
         spreads={(row["scope"], row["label"]): _spread(row) for row in _of_kind(table, "spread")},
         first=_spread(first["spread"]) if first else None,
@@ -125,6 +138,7 @@ def _of_kind(table: Sequence[Mapping[str, Any]], kind: str) -> list[Mapping[str,
 
 
 def _sums(row: Mapping[str, Any]) -> Sums:
+    """Return the sums of a group in a row of the query."""
     return Sums(
         units=int(row["n"]),
         **{name: float(row[name]) for name in SUMS if name in Sums.__struct_fields__},
@@ -132,6 +146,7 @@ def _sums(row: Mapping[str, Any]) -> Sums:
 
 
 def _spread(row: Mapping[str, Any]) -> Spread:
+    """Return the spread over items in a row of the query."""
     return Spread(
         items=int(row["n"]),
         **{name: float(row[name]) for name in SUMS if name in Spread.__struct_fields__},
@@ -139,20 +154,28 @@ def _spread(row: Mapping[str, Any]) -> Spread:
 
 
 def rows(answer: Answer, alarm: Alarms, *, outcomes: bool, features: bool) -> Iterator[Row]:
-    """`features`: groups are values of a feature, so the catalogue says how many items each has."""
-    yield from _part(answer, ("window", ""), alarm, outcomes=outcomes)
+    """Yield the rows of a snapshot.
+
+    Args:
+        answer: The query's sums.
+        alarm: The limits.
+        outcomes: Whether it is known what was clicked.
+        features: Groups are values of a feature, so the catalogue says how many items each has.
+    """
+    yield from _place_rows(answer, ("window", ""), alarm, outcomes=outcomes)
     yield from _gini_rise_row(answer, alarm)
     yield from _catalogue(answer, features=features)
     for place in sorted(place for place in answer.everything if place[0] == "day"):
-        yield from _part(answer, place, Alarms(), outcomes=outcomes)
+        yield from _place_rows(answer, place, Alarms(), outcomes=outcomes)
     for place in sorted(
         (place for place in answer.everything if place[0] == "version"),
         key=lambda place: version_order(place[1]),
     ):
-        yield from _part(answer, place, alarm, outcomes=outcomes)
+        yield from _place_rows(answer, place, alarm, outcomes=outcomes)
 
 
-def _part(answer: Answer, place: Place, alarm: Alarms, *, outcomes: bool) -> Iterator[Row]:
+def _place_rows(answer: Answer, place: Place, alarm: Alarms, *, outcomes: bool) -> Iterator[Row]:
+    """Yield the rows of the window, of a day or of a version."""
     if place not in answer.everything:
         return
     everything = answer.everything[place]
@@ -172,16 +195,19 @@ def _part(answer: Answer, place: Place, alarm: Alarms, *, outcomes: bool) -> Ite
             yield from _click_rows(group, sums, everything, place, alarm)
     if outcomes and everything.expected > 0:
         yield from _calibration_rows("", everything, place, alarm)
-    of = answer.spreads[place]
+    items = answer.spreads[place]
     yield _over_items(
-        "gini", spread.gini(of, sum(answer.items.values())), place, of, everything.units
+        "gini", spread.gini(items, sum(answer.items.values())), place, items, everything.units
     )
-    yield _over_items("effective_items", spread.effective_items(of), place, of, everything.units)
+    yield _over_items(
+        "effective_items", spread.effective_items(items), place, items, everything.units
+    )
 
 
 def _click_rows(
     group: str, sums: Sums, everything: Sums, place: Place, alarm: Alarms
 ) -> Iterator[Row]:
+    """Yield the rows of what was clicked in a group."""
     if everything.organic:
         yield _row(
             "organic",
@@ -201,7 +227,9 @@ def _click_rows(
 
 
 def _calibration_rows(group: str, sums: Sums, place: Place, alarm: Alarms) -> Iterator[Row]:
-    """The exact interval of a Poisson number (Garwood 1936), which takes the sum of scores as
+    """Yield the row of clicks over scores.
+
+    It has the exact interval of a Poisson number (Garwood 1936), which takes the sum of scores as
     given.
     """
     low, high = (end / sums.expected for end in poisson_interval(int(sums.clicks)))
@@ -212,6 +240,7 @@ def _calibration_rows(group: str, sums: Sums, place: Place, alarm: Alarms) -> It
 
 
 def _gini_rise_row(answer: Answer, alarm: Alarms) -> Iterator[Row]:
+    """Yield the row of how the Gini rose since the first window."""
     now = answer.spreads.get(("window", ""))
     if now is None or answer.first is None:
         return
@@ -228,35 +257,58 @@ def _gini_rise_row(answer: Answer, alarm: Alarms) -> Iterator[Row]:
 
 
 def _catalogue(answer: Answer, *, features: bool) -> Iterator[Row]:
-    there = sum(answer.items.values())
+    """Yield the rows of the items that there are, and of those that nobody was shown."""
+    total = sum(answer.items.values())
     for group, number in answer.items.items() if features else ():
-        yield Row(figure="catalogue", group=group, value=number / there, count=number)
+        yield Row(figure="catalogue", group=group, value=number / total, count=number)
         yield Row(
             figure="never_shown", group=group, value=answer.never[group] / number, count=number
         )
-    if there:
+    if total:
         yield Row(
-            figure="never_shown", group="", value=sum(answer.never.values()) / there, count=there
+            figure="never_shown", group="", value=sum(answer.never.values()) / total, count=total
         )
 
 
-def _over_items(figure: ItemFigure, of: Estimate, place: Place, spread_: Spread, units: int) -> Row:
-    """It rests on units and exposures; its count is that of the items shown."""
+def _over_items(
+    figure: ItemFigure, estimate: Estimate, place: Place, spread_: Spread, units: int
+) -> Row:
+    """Return the row of a figure over items, whose count is that of the items shown.
+
+    Its interval rests on units and exposures.
+    """
     return msgspec.structs.replace(
-        _row(figure, "", of, place, spread_.shown, units=units), count=spread_.items
+        _row(figure, "", estimate, place, spread_.shown, units=units), count=spread_.items
     )
 
 
 def _row(
-    figure: ItemFigure, group: str, of: Estimate, place: Place, count: float, *, units: int | None
+    figure: ItemFigure,
+    group: str,
+    estimate: Estimate,
+    place: Place,
+    count: float,
+    *,
+    units: int | None,
 ) -> Row:
-    """`units`, which its interval rests on, must be enough, as `count` must; None: it is exact."""
+    """Return the row of a figure.
+
+    Args:
+        figure: Its name.
+        group: Of which group.
+        estimate: Its value and interval.
+        place: Its scope and label.
+        count: What it rests on.
+        units: What its interval rests on, which must be enough, as `count` must; None: it is exact.
+    """
     scope, label = place
-    low, high = (of.low, of.high) if units is None or enough(units, count) else (None, None)
+    low, high = (
+        (estimate.low, estimate.high) if units is None or enough(units, count) else (None, None)
+    )
     return Row(
         figure=figure,
         group=group,
-        value=of.value,
+        value=estimate.value,
         low=low,
         high=high,
         scope=scope,

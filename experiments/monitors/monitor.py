@@ -1,6 +1,4 @@
-"""`isthmus monitor`: look at what an endpoint does to groups, keep what was seen, list the
-monitors.
-"""
+"""The verbs of `isthmus monitor`: look at what an endpoint does to groups, list the monitors."""
 
 from __future__ import annotations
 
@@ -23,12 +21,17 @@ from .windows import reading
 def show(
     project: Project, name: str, *, as_of: datetime | None = None, last: bool = False
 ) -> Snapshot:
-    """What the monitor says now, which is kept; by `as_of` nothing is kept.
+    """Return what a monitor says now, and store it; by `as_of` nothing is stored.
 
-    `last`: what was kept last, without a query.
+    Args:
+        project: The project.
+        name: The monitor.
+        as_of: What a look at that time would have said.
+        last: What was stored last, without a query.
 
-    NotFound: no such monitor; nothing was kept yet. Invalid: the endpoint has answered nobody,
-    `as_of` has not come yet.
+    Raises:
+        NotFound: There is no such monitor; or nothing was stored yet.
+        Invalid: The endpoint has answered nobody, or `as_of` has not come yet.
     """
     monitor = monitor_of(project, name)
     if last:
@@ -37,47 +40,53 @@ def show(
     moment = now if as_of is None else utc_milliseconds(as_of)
     if moment > now:
         raise Invalid(f"{moment:%Y-%m-%d %H:%M} has not come yet", remedy="leave it out")
-    seen = _snapshot(project, monitor, moment)
+    shown = _snapshot(project, monitor, moment)
     if as_of is None:
-        snapshot.keep(project.target.blobs, seen)
-    return seen
+        snapshot.keep(project.target.blobs, shown)
+    return shown
 
 
 def monitor_of(project: Project, name: str) -> Monitor:
-    """A monitor of project.yaml. NotFound, with the nearest name."""
+    """Return a monitor of project.yaml.
+
+    Raises:
+        NotFound: There is none of this name; with the nearest name.
+    """
     monitors = project.spec.monitors
     if name not in monitors:
-        there = ", ".join(monitors) or "none"
+        names = ", ".join(monitors) or "none"
         raise NotFound(
-            f"project.yaml has no monitor {name} (it has: {there})",
+            f"project.yaml has no monitor {name} (it has: {names})",
             remedy=did_you_mean(name, monitors),
         )
     return monitors[name]
 
 
 def _last(project: Project, monitor: Monitor, as_of: datetime | None) -> Snapshot:
+    """Return the snapshot that was stored last."""
     if as_of is not None:
         raise Invalid(
             "--last is the newest look, and --as-of is another one",
             remedy="take one of the two out",
         )
-    seen = snapshot.newest(project.target.blobs, monitor.name)
-    if seen is None:
+    stored = snapshot.newest(project.target.blobs, monitor.name)
+    if stored is None:
         raise NotFound(
             f"nobody has looked at {monitor.name} yet", remedy=f"isthmus monitor {monitor.name}"
         )
-    return seen
+    return stored
 
 
 def _snapshot(project: Project, monitor: Monitor, moment: datetime) -> Snapshot:
+    """Ask the log, and return what the monitor says."""
     kind = units if monitor.units else items
-    of = reading(project, monitor, kind.STREAM, moment)
-    seen = kind.figures(project, monitor, of)
-    if not seen.units:
+    days = reading(project, monitor, kind.STREAM, moment)
+    shown = kind.figures(project, monitor, days)
+    if not shown.units:
         raise Invalid(
-            f"{monitor.endpoint} has answered nobody from {of.since} to {of.until}: monitor "
+            f"{monitor.endpoint} has answered nobody from {days.since} to {days.until}: monitor "
             f"{monitor.name} has nothing to see",
-            remedy=f"its log begins on {of.first}: write a longer window, or --as-of a day of it",
+            remedy=f"its log begins on {days.first}: write a longer window, or --as-of a day of it",
         )
     return Snapshot(
         target=project.target.name,
@@ -88,18 +97,18 @@ def _snapshot(project: Project, monitor: Monitor, moment: datetime) -> Snapshot:
         window=monitor.window.days,
         alarm=monitor.alarm,
         as_of=moment,
-        since=of.since,
-        until=of.until,
-        first=(of.first, of.first_end - timedelta(days=1)),
-        units=seen.units,
-        rows=seen.rows,
-        trained=seen.trained,
-        notes=seen.notes,
+        since=days.since,
+        until=days.until,
+        first=(days.first, days.first_end - timedelta(days=1)),
+        units=shown.units,
+        rows=shown.rows,
+        trained=shown.trained,
+        notes=shown.notes,
     )
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
-    """A monitor of project.yaml and what it last said; None: nobody has looked."""
+    """A monitor of project.yaml and its last alarms; None: nobody has looked."""
 
     monitor: str
     endpoint: str
@@ -111,27 +120,28 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list(project: Project) -> Rows[Listed]:
-    """The monitors of project.yaml, and what each said last. No query is made."""
+    """Return the monitors of project.yaml, and what each said last, without a query."""
     return Rows(_listing(project, monitor) for monitor in project.spec.monitors.values())
 
 
 def _listing(project: Project, monitor: Monitor) -> Listed:
-    seen = snapshot.newest(project.target.blobs, monitor.name)
+    """Return a monitor with what it said last."""
+    newest = snapshot.newest(project.target.blobs, monitor.name)
     return Listed(
         monitor=monitor.name,
         endpoint=monitor.endpoint,
         kind=monitor.kind,
         groups=monitor.groups,
         window=monitor.window.days,
-        until=seen.until.isoformat() if seen else None,
-        alarms=tuple(dict.fromkeys(f"{row.figure} {row.group}".strip() for row in seen.alarms))
-        if seen
+        until=newest.until.isoformat() if newest else None,
+        alarms=tuple(dict.fromkeys(f"{row.figure} {row.group}".strip() for row in newest.alarms))
+        if newest
         else (),
     )
 
 
-def beside(monitors: Mapping[str, Monitor], name: str) -> str | None:
-    """Another monitor of the same endpoint, of the other kind: what to ask next."""
+def counterpart(monitors: Mapping[str, Monitor], name: str) -> str | None:
+    """Return the monitor of the same endpoint and the other kind: what to ask next."""
     own = monitors[name]
     return next(
         (

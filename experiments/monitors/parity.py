@@ -1,5 +1,4 @@
-"""Whether kinds of units are served alike: how many of each find something, how many there are, how
-many come again. Pure.
+"""Whether kinds of units are served alike: how many find something, come, and come again. Pure.
 
 What separates a model that teaches itself its bias from chance is how well each kind of *visitor*
 is served: the few find less, come back less, and are fewer among the clicks that the next model
@@ -31,6 +30,7 @@ class Kind(msgspec.Struct, frozen=True):
 
     @property
     def share(self) -> float:
+        """The share of the units that have an outcome."""
         return self.satisfied / self.units if self.units else math.nan
 
 
@@ -43,10 +43,10 @@ class Worst(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lowest_over_highest(kinds: Mapping[str, Kind]) -> Worst | None:
-    """None: fewer than two groups can be compared.
+    """Return the group of the lowest satisfied share against that of the highest.
 
     The two are chosen by what is seen, so the interval is that of all pairs at once (Bonferroni):
-    with two groups that of their one.
+    with two groups that of their one. None: fewer than two groups can be compared.
     """
     best = max(
         (kind for kind in kinds.values() if enough(kind.units, kind.satisfied)),
@@ -68,8 +68,9 @@ def lowest_over_highest(kinds: Mapping[str, Kind]) -> Worst | None:
 
 
 def comparable(below: Kind, above: Kind) -> bool:
-    """Whether both have 100 units and 10 with an outcome; the lower one may lack these where it
-    would have them at the other's share.
+    """Return whether both groups have 100 units and 10 with an outcome.
+
+    The lower one may lack these where it would have them at the other's share.
     """
     if not enough(above.units, above.satisfied):
         return False
@@ -77,10 +78,13 @@ def comparable(below: Kind, above: Kind) -> bool:
 
 
 def ratio(below: Kind, above: Kind, *, alpha: float = ALPHA) -> Estimate:
-    """Of two satisfied shares: on the logarithm, or, where that has fewer than 10 outcomes below,
-    of the ends of both shares' intervals.
+    """Return the ratio of two satisfied shares.
 
-    ZeroDivisionError: above nobody is satisfied.
+    On the logarithm, or, where that has fewer than 10 outcomes below, of the ends of both shares'
+    intervals.
+
+    Raises:
+        ZeroDivisionError: Above nobody is satisfied.
     """
     z = NormalDist().inv_cdf(1 - alpha / 2)
     if not enough(below.units, below.satisfied):
@@ -93,19 +97,18 @@ def ratio(below: Kind, above: Kind, *, alpha: float = ALPHA) -> Estimate:
 
 
 def mix(kinds: Mapping[str, Kind]) -> dict[str, Estimate]:
-    """Each group's share of the units."""
+    """Return each group's share of the units."""
     total = sum(kind.units for kind in kinds.values())
     return {name: proportion(kind.units, total) for name, kind in kinds.items()} if total else {}
 
 
 def drift(kinds: Mapping[str, Kind], first: Mapping[str, Kind]) -> dict[str, Estimate]:
-    """Each group's share of the units less that in the first window; empty where either has fewer
-    than 100 units.
+    """Return each group's share of the units less that in the first window.
 
-    Units of both windows are taken as independent: who is in both makes the true interval narrower,
-    never wider.
+    Empty where either has fewer than 100 units. Units of both windows are taken as independent: who
+    is in both makes the true interval narrower, never wider.
     """
-    now, then = (sum(kind.units for kind in of.values()) for of in (kinds, first))
+    now, then = (sum(kind.units for kind in groups.values()) for groups in (kinds, first))
     if not (enough(now, now) and enough(then, then)):
         return {}
     return {
@@ -118,7 +121,9 @@ def _units(kinds: Mapping[str, Kind], name: str) -> int:
     return kinds[name].units if name in kinds else 0
 
 
-def _change(share: float, units: int, before: float, units_before: int) -> Estimate:
+def _change(share: float, units: int, share_before: float, units_before: int) -> Estimate:
+    """Return the difference of two shares, of windows that are taken as independent."""
     return around(
-        share - before, share * (1 - share) / units + before * (1 - before) / units_before
+        share - share_before,
+        share * (1 - share) / units + share_before * (1 - share_before) / units_before,
     )

@@ -1,5 +1,6 @@
-"""What a monitor saw, as it is stored: one document a day, `monitors/<monitor>/<day>.json` in the
-blob store, the newest last.
+"""The figures that a monitor saw, as it is stored.
+
+One document a day, `monitors/<monitor>/<day>.json` in the blob store, the newest last.
 """
 
 from __future__ import annotations
@@ -58,9 +59,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(Shown, StoredDocument, frozen=True, kw_only=True):
-    """`since` .. `until`:
+    """The figures of a look at a monitor.
 
-    UTC days, both included. `first`: the first window's, which drift and rise are measured from.
+    `since` .. `until`: UTC days, both included. `first`: the first window's, which drift and rise
+    are measured from.
     """
 
     target: str
@@ -81,18 +83,21 @@ class Snapshot(Shown, StoredDocument, frozen=True, kw_only=True):
 
     @property
     def alarms(self) -> tuple[Row, ...]:
+        """The rows that are beyond their limit."""
         return tuple(row for row in self.rows if row.alarm)
 
-    def of(self, figure: Figure, *, scope: Scope = "window", of: str = "") -> dict[str, Row]:
-        """By group, in the order of the rows."""
+    def by_group(
+        self, figure: Figure, *, scope: Scope = "window", label: str = ""
+    ) -> dict[str, Row]:
+        """Return a figure's rows by group, in their order, of the window or of one label."""
         return {
             row.group: row
             for row in self.rows
-            if (row.figure, row.scope, row.of) == (figure, scope, of)
+            if (row.figure, row.scope, row.of) == (figure, scope, label)
         }
 
     def labels(self, scope: Scope) -> tuple[str, ...]:
-        """The days or versions that have figures."""
+        """Return the days or versions that have figures."""
         return tuple(dict.fromkeys(row.of for row in self.rows if row.scope == scope))
 
     def __str__(self) -> str:
@@ -101,21 +106,22 @@ class Snapshot(Shown, StoredDocument, frozen=True, kw_only=True):
         return text(self)
 
 
-def keep(blobs: BlobStore, seen: Snapshot) -> None:
-    """The last one of a day stays."""
+def keep(blobs: BlobStore, snapshot: Snapshot) -> None:
+    """Store a snapshot; the last one of a day stays."""
     blobs.put(
-        f"{_folder(blobs, seen.monitor)}{seen.until:%Y-%m-%d}.json", msgspec.json.encode(seen)
+        f"{_folder(blobs, snapshot.monitor)}{snapshot.until:%Y-%m-%d}.json",
+        msgspec.json.encode(snapshot),
     )
 
 
 def newest(blobs: BlobStore, monitor: str) -> Snapshot | None:
-    """None: nobody has looked yet."""
+    """Return the newest snapshot; None: nobody has looked yet."""
     uris = _uris(blobs, monitor)
     return _read(blobs, uris[-1]) if uris else None
 
 
 def stored_snapshots(blobs: BlobStore, monitor: str, days: int = 92) -> Iterator[Snapshot]:
-    """The last so many, the oldest first; one is read at a time."""
+    """Yield the last snapshots, the oldest first; one is read at a time."""
     for uri in _uris(blobs, monitor)[-days:]:
         yield _read(blobs, uri)
 

@@ -1,8 +1,7 @@
-"""Shares of groups, and how what is shown is spread over items: figures of sums over units, with
-their variance at the unit. Pure.
+"""Shares of groups, and how what is shown is spread over items, with their variance at the unit.
 
-A unit's part in a figure f of totals is its linear part: of a / b it is (a_u - f b_u) / b, of ln(a
-/ b) it is a_u / a - b_u / b. The variance is the sum of its squares over units, which sums of
+Pure. A unit's part in a figure f of totals is its linear part: of a / b it is (a_u - f b_u) / b, of
+ln(a / b) it is a_u / a - b_u / b. The variance is the sum of its squares over units, which sums of
 products give without a row of a unit.
 """
 
@@ -17,7 +16,7 @@ from .intervals import around, on_the_log
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a group, or of all, over units (items_sql.SUMS).
+    """Sums over units of a group, or of all (items_sql.SUMS).
 
     `x_all`: products with the unit's sum over all groups.
     """
@@ -40,8 +39,10 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
-    """Of exposures over items. places: the sum of each exposure's item's place, 1 for what is shown
-    least. surprise: of -ln(its share).
+    """How exposures are spread over items.
+
+    places: the sum of each exposure's item's place, 1 for what is shown least. surprise: of -ln(its
+    share).
     """
 
     items: int  # that were shown
@@ -55,26 +56,32 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
     shown_surprise: float
 
 
-def share(part: float, of: float, part_part: float, part_of: float, of_of: float) -> Estimate:
-    """Part / of, from both sums over units and those of their products.
+def share(
+    part: float, whole: float, part_part: float, part_whole: float, whole_whole: float
+) -> Estimate:
+    """Return part / whole, from both sums over units and those of their products.
 
-    ZeroDivisionError: of nothing.
+    Raises:
+        ZeroDivisionError: The whole is nothing.
     """
-    value = part / of
-    return around(value, (part_part - 2 * value * part_of + value**2 * of_of) / of**2)
+    value = part / whole
+    return around(value, (part_part - 2 * value * part_whole + value**2 * whole_whole) / whole**2)
 
 
 def shown_share(group: Sums, everything: Sums) -> Estimate:
+    """Return a group's share of the exposures."""
     return share(
         group.shown, everything.shown, group.shown_shown, group.shown_all, everything.shown_shown
     )
 
 
 def seen_share(group: Sums, everything: Sums) -> Estimate:
+    """Return a group's share of the exposures, each weighed by its position."""
     return share(group.seen, everything.seen, group.seen_seen, group.seen_all, everything.seen_seen)
 
 
 def organic(group: Sums, everything: Sums) -> Estimate:
+    """Return a group's share of the clicks among answers that were drawn."""
     return share(
         group.organic,
         everything.organic,
@@ -85,9 +92,10 @@ def organic(group: Sums, everything: Sums) -> Estimate:
 
 
 def shown_to_organic(group: Sums, everything: Sums) -> Estimate:
-    """The share shown over the share of clicks where no model chose.
+    """Return the share shown over the share of clicks where no model chose.
 
-    ZeroDivisionError: nothing was clicked there.
+    Raises:
+        ZeroDivisionError: Nothing was clicked there.
     """
     s, o, all_s, all_o = group.shown, group.organic, everything.shown, everything.organic
     squares = (
@@ -110,44 +118,47 @@ def shown_to_organic(group: Sums, everything: Sums) -> Estimate:
 
 
 def gini(spread: Spread, catalogue: int) -> Estimate:
-    """Of exposures over the items that there are: 0 when all are shown equally often, near 1 when
-    one is. With the order as it is seen, it is 2 places / shown in the numerator: (2 places / shown
-    + N - 2 n - 1) / N with n of N items shown.
+    """Return the Gini of exposures over the items that there are.
+
+    It is 0 when all are shown equally often, near 1 when one is. With the order as it is seen, it
+    is 2 places / shown in the numerator: (2 places / shown + N - 2 n - 1) / N with n of N items
+    shown.
     """
-    there = max(catalogue, spread.items)
+    items = max(catalogue, spread.items)
     place = share(
         spread.places, spread.shown, spread.places_places, spread.shown_places, spread.shown_shown
     )
-    value = (2 * place.value + there - 2 * spread.items - 1) / there
-    half = 2 * (place.high - place.value) / there
+    value = (2 * place.value + items - 2 * spread.items - 1) / items
+    half = 2 * (place.high - place.value) / items
     return Estimate(value=value, low=value - half, high=value + half)
 
 
-def by_chance(of: Estimate, spread: Spread, catalogue: int) -> float:
-    """What chance alone has added to a Gini, at most: counts of equal items with mean m have one of
-    1 / sqrt(pi m), and squares add.
+def by_chance(gini: Estimate, spread: Spread, catalogue: int) -> float:
+    """Return what chance alone has added to a Gini, at most.
+
+    Counts of equal items with mean m have one of 1 / sqrt(pi m), and squares add.
     """
     floor = 1 / (math.pi * spread.shown / max(catalogue, spread.items))
-    return of.value - math.sqrt(max(of.value**2 - floor, 0.0))
+    return gini.value - math.sqrt(max(gini.value**2 - floor, 0.0))
 
 
 def rise(now: Spread, first: Spread, catalogue: int) -> Estimate:
-    """Gini now less Gini at first.
+    """Return the Gini now less the Gini at first.
 
     The interval is wider by what chance adds to either: fewer exposures look more concentrated.
     """
-    after, before = gini(now, catalogue), gini(first, catalogue)
-    value = after.value - before.value
-    half = math.hypot(after.high - after.value, before.high - before.value)
+    gini_now, gini_first = gini(now, catalogue), gini(first, catalogue)
+    value = gini_now.value - gini_first.value
+    half = math.hypot(gini_now.high - gini_now.value, gini_first.high - gini_first.value)
     return Estimate(
         value=value,
-        low=value - half - by_chance(after, now, catalogue),
-        high=value + half + by_chance(before, first, catalogue),
+        low=value - half - by_chance(gini_now, now, catalogue),
+        high=value + half + by_chance(gini_first, first, catalogue),
     )
 
 
 def effective_items(spread: Spread) -> Estimate:
-    """exp(entropy): as many items, each shown equally often, are as spread."""
+    """Return exp(entropy): as many items, each shown equally often, are as spread."""
     entropy = share(
         spread.surprise,
         spread.shown,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from ..results.log_text import aligned
+from ...reports.columns import aligned
 
 if TYPE_CHECKING:
     from .snapshot import Figure, Row, Snapshot
@@ -14,85 +14,98 @@ _WEEK = 7
 Table = list[list[str]]
 
 
-def text(seen: Snapshot) -> str:
-    return "\n".join(_lines(seen))
+def text(snapshot: Snapshot) -> str:
+    """Return the snapshot as lines: its groups, then what the alarms mean."""
+    return "\n".join(_lines(snapshot))
 
 
-def _lines(seen: Snapshot) -> Iterator[str]:
-    yield f"{seen.monitor}   {seen.endpoint}, {_days(seen.window)} to {seen.until:%Y-%m-%d}"
-    table = _units_table(seen) if seen.kind == "units" else _items_table(seen)
+def _lines(snapshot: Snapshot) -> Iterator[str]:
+    """Yield the snapshot's lines."""
+    days = f"{_days(snapshot.window)} to {snapshot.until:%Y-%m-%d}"
+    yield f"{snapshot.monitor}   {snapshot.endpoint}, {days}"
+    table = _units_table(snapshot) if snapshot.kind == "units" else _items_table(snapshot)
     yield from aligned(table, left=(0, len(table[0]) - 1))
-    yield from _over_all(seen)
-    yield from _by_version(seen)
-    yield from (f"  {note}" for note in seen.notes)
-    yield f"what it means   {'; '.join(meanings(seen)) or _quiet(seen)}"
-    if seen.alarms:
-        yield f"what helps      {_help(seen)}"
+    yield from _over_all(snapshot)
+    yield from _by_version(snapshot)
+    yield from (f"  {note}" for note in snapshot.notes)
+    yield f"what it means   {'; '.join(meanings(snapshot)) or _no_alarm_text(snapshot)}"
+    if snapshot.alarms:
+        yield f"what helps      {_remedy_text(snapshot)}"
 
 
 def _days(number: int) -> str:
     return "1 day" if number == 1 else f"{number} days"
 
 
-def _quiet(seen: Snapshot) -> str:
-    asked = any(getattr(seen.alarm, name) is not None for name in seen.alarm.__struct_fields__)
+def _no_alarm_text(snapshot: Snapshot) -> str:
+    """Return the text where no figure is an alarm."""
+    has_limits = any(
+        getattr(snapshot.alarm, name) is not None for name in snapshot.alarm.__struct_fields__
+    )
     return (
         "no figure is beyond its limit"
-        if asked
+        if has_limits
         else "nothing is an alarm here: write `alarm:` with limits"
     )
 
 
-def _units_table(seen: Snapshot) -> Table:
+def _units_table(snapshot: Snapshot) -> Table:
+    """Return the table of the groups of units."""
     figures: tuple[Figure, ...] = ("mix", "mix_drift", "satisfied", "returning")
-    mix, drift, satisfied, returning = map(seen.of, figures)
-    first = "first week" if seen.window == _WEEK else f"first {_days(seen.window)}"
-    rows = [[_label(seen), "active units", f"mix ({first})", "satisfied", "returning", ""]]
+    mix, drift, satisfied, returning = map(snapshot.by_group, figures)
+    first = "first week" if snapshot.window == _WEEK else f"first {_days(snapshot.window)}"
+    rows = [[_label(snapshot), "active units", f"mix ({first})", "satisfied", "returning", ""]]
     for group, row in mix.items():
-        before = f" ({100 * (row.value - drift[group].value):.1f})" if group in drift else ""
+        first_share = f" ({100 * (row.value - drift[group].value):.1f})" if group in drift else ""
         cells = [
             group,
             f"{row.count:,}",
-            f"{_percent(row)}{before}",
+            f"{_percent(row)}{first_share}",
             _percent(satisfied.get(group)),
             _percent(returning.get(group), 0),
         ]
-        rows.append([*cells, "     ".join(_remarks(seen, group))])
+        rows.append([*cells, "     ".join(_remarks(snapshot, group))])
     return rows
 
 
-def _remarks(seen: Snapshot, group: str) -> Iterator[str]:
-    worst, drift = seen.of("satisfied_ratio").get(group), seen.of("mix_drift").get(group)
+def _remarks(snapshot: Snapshot, group: str) -> Iterator[str]:
+    """Yield what is said of a group of units beside its figures."""
+    worst, drift = (
+        snapshot.by_group("satisfied_ratio").get(group),
+        snapshot.by_group("mix_drift").get(group),
+    )
     if worst:
-        yield f"satisfied {worst.value:.2f} of {worst.against}'s   {worst.low:.2f} .. {worst.high:.2f}{_alarm(worst)}"
+        share = f"satisfied {worst.value:.2f} of {worst.against}'s"
+        yield f"{share}   {worst.low:.2f} .. {worst.high:.2f}{_alarm_text(worst)}"
     if drift and drift.alarm:
-        yield f"mix {100 * drift.value:+.1f} points{_alarm(drift)}"
+        yield f"mix {100 * drift.value:+.1f} points{_alarm_text(drift)}"
 
 
-def _items_table(seen: Snapshot) -> Table:
+def _items_table(snapshot: Snapshot) -> Table:
+    """Return the table of the groups of items."""
     columns: tuple[tuple[Figure, str], ...] = (
         ("shown", "shown"),
         ("seen", "by position"),
         ("catalogue", "catalogue"),
         ("organic", "organic"),
     )
-    there: list[tuple[Figure, str]] = [
-        (figure, name) for figure, name in columns if seen.of(figure)
+    shown_columns: list[tuple[Figure, str]] = [
+        (figure, name) for figure, name in columns if snapshot.by_group(figure)
     ]
-    calibration, organic = seen.of("calibration"), seen.of("shown_to_organic")
+    calibration, organic = snapshot.by_group("calibration"), snapshot.by_group("shown_to_organic")
     rows = [
         [
-            _label(seen),
+            _label(snapshot),
             "exposures",
-            *(name for _, name in there),
+            *(name for _, name in shown_columns),
             "clicks / scores" if calibration else "",
             "",
         ]
     ]
-    for group, row in seen.of("shown").items():
-        figures = [_percent(seen.of(figure).get(group)) for figure, _ in there]
+    for group, row in snapshot.by_group("shown").items():
+        figures = [_percent(snapshot.by_group(figure).get(group)) for figure, _ in shown_columns]
         remarks = [
-            f"shown {_value_text(ratio)} of its organic share{_alarm(ratio)}"
+            f"shown {_value_text(ratio)} of its organic share{_alarm_text(ratio)}"
             for ratio in [organic.get(group)]
             if ratio
         ]
@@ -109,44 +122,50 @@ def _items_table(seen: Snapshot) -> Table:
 
 
 def _calibration(row: Row | None) -> str:
-    return f"{_value_text(row)}{_alarm(row)}" if row else "-"
+    return f"{_value_text(row)}{_alarm_text(row)}" if row else "-"
 
 
-def _over_all(seen: Snapshot) -> Iterator[str]:
-    """What has no group."""
+def _over_all(snapshot: Snapshot) -> Iterator[str]:
+    """Yield the figures that have no group."""
     figures: tuple[Figure, ...] = ("gini", "gini_rise", "effective_items", "never_shown")
-    gini, rise, effective, never = (seen.of(figure).get("") for figure in figures)
+    gini, rise, effective, never = (snapshot.by_group(figure).get("") for figure in figures)
     parts = [f"Gini {gini.value:.3f}"] if gini else []
-    parts += [f"{_value_text(rise, '+.3f')} since the first window{_alarm(rise)}"] if rise else []
+    parts += (
+        [f"{_value_text(rise, '+.3f')} since the first window{_alarm_text(rise)}"] if rise else []
+    )
     parts += [f"as spread as {effective.value:,.0f} items shown equally often"] if effective else []
     parts += [f"never shown {100 * never.value:.0f} % of {never.count:,} items"] if never else []
     if parts:
         yield f"  concentration   {'   '.join(parts)}"
 
 
-def _by_version(seen: Snapshot) -> Iterator[str]:
-    """The figure that decides, of the group where it is largest, where more than one version
-    answered.
+def _by_version(snapshot: Snapshot) -> Iterator[str]:
+    """Yield the figure that decides, by version, where more than one answered.
+
+    Of the group where it is largest.
     """
     figures: tuple[Figure, ...] = (
         ("satisfied_ratio",)
-        if seen.kind == "units"
+        if snapshot.kind == "units"
         else ("gini", "shown_to_organic", "served_to_trained")
     )
-    versions = seen.labels("version")
+    versions = snapshot.labels("version")
     for version in versions if len(versions) > 1 else ():
-        every = [seen.of(name, scope="version", of=version).values() for name in figures]
+        every = [
+            snapshot.by_group(name, scope="version", label=version).values() for name in figures
+        ]
         sure = [
             [row for row in rows if row.low is not None or row.figure == "served_to_trained"]
             for rows in every
         ]
         largest = [max(rows, key=lambda row: row.value) for rows in sure if rows]
-        told = [f"{_title(row)} {_value_text(row)}{_alarm(row)}" for row in largest]
-        if told:
-            yield f"  {version:<15} {'   '.join(told)}"
+        texts = [f"{_title(row)} {_value_text(row)}{_alarm_text(row)}" for row in largest]
+        if texts:
+            yield f"  {version:<15} {'   '.join(texts)}"
 
 
 def _title(row: Row) -> str:
+    """Return what a row's figure is called."""
     if row.figure == "satisfied_ratio":
         return f"satisfied {row.group} / {row.against}"
     return f"{row.figure.replace('_', ' ')} {row.group}".strip()
@@ -167,29 +186,34 @@ _MEANINGS: dict[str, Callable[[Row], str]] = {
 }
 
 
-def meanings(seen: Snapshot) -> Iterator[str]:
-    """Of each alarm, in words; of a version's only where the window has none of its kind."""
-    whole = {row.figure for row in seen.alarms if row.scope == "window"}
-    for row in (row for row in seen.alarms if row.scope != "version" or row.figure not in whole):
+def meanings(snapshot: Snapshot) -> Iterator[str]:
+    """Yield each alarm in words; a version's only where the window has none of its kind."""
+    whole = {row.figure for row in snapshot.alarms if row.scope == "window"}
+    for row in (
+        row for row in snapshot.alarms if row.scope != "version" or row.figure not in whole
+    ):
         under = f" under {row.of}" if row.scope == "version" else ""
         if row.figure == "satisfied_ratio":
             then = f"a model trained on these clicks will serve {row.against} better still"
-            yield f"{row.group} finds less here than {row.against}{_comes_back_less(row, seen)}{under}; {then}"
+            less = f"finds less here than {row.against}{_comes_back_less(row, snapshot)}"
+            yield f"{row.group} {less}{under}; {then}"
         elif row.figure in _MEANINGS:
             yield _MEANINGS[row.figure](row) + under
 
 
-def _comes_back_less(row: Row, seen: Snapshot) -> str:
-    returning = seen.of("returning")
+def _comes_back_less(row: Row, snapshot: Snapshot) -> str:
+    """Return a remark if a group comes back less than the one it is compared with."""
+    returning = snapshot.by_group("returning")
     shares = [returning[name].value for name in (row.group, row.against) if name in returning]
     return " and comes back less" if len(shares) == 2 and shares[0] < shares[1] else ""
 
 
-def _help(seen: Snapshot) -> str:
-    if seen.kind == "units":
+def _remedy_text(snapshot: Snapshot) -> str:
+    """Return what helps against an alarm."""
+    if snapshot.kind == "units":
         return (
-            f"a model that reads {seen.groups}, more `explore`, a cap per response; then compare "
-            "here by version"
+            f"a model that reads {snapshot.groups}, more `explore`, a cap per response; then "
+            "compare here by version"
         )
     return (
         "more `explore`, a cap per response, a model that is trained again on explored answers; "
@@ -197,8 +221,8 @@ def _help(seen: Snapshot) -> str:
     )
 
 
-def _label(seen: Snapshot) -> str:
-    return seen.groups.rpartition(".")[2]
+def _label(snapshot: Snapshot) -> str:
+    return snapshot.groups.rpartition(".")[2]
 
 
 def _percent(row: Row | None, digits: int = 1) -> str:
@@ -206,6 +230,7 @@ def _percent(row: Row | None, digits: int = 1) -> str:
 
 
 def _value_text(row: Row, spec: str = ".2f") -> str:
+    """Return a row's value with its interval, formatted by `spec`."""
     return f"{row.value:{spec}}" + (
         f" ({row.low:{spec}} .. {row.high:{spec}})"
         if row.low is not None and row.high is not None
@@ -213,5 +238,5 @@ def _value_text(row: Row, spec: str = ".2f") -> str:
     )
 
 
-def _alarm(row: Row) -> str:
+def _alarm_text(row: Row) -> str:
     return "   ALARM" if row.alarm else ""

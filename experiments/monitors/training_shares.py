@@ -1,8 +1,7 @@
-"""What share each group had in the training set of a version: beside what it is served, told and
-never an alarm.
+"""The share that each group had in the training set of a version, beside what it is served.
 
-In worlds without any bias the quotient swings from 0.57 to 1.5 (EXPERIMENTS.md, section 8), as good
-items happen to be of one group.
+It is told and never an alarm. In worlds without any bias the quotient swings from 0.57 to 1.5
+(EXPERIMENTS.md, section 8), as good items happen to be of one group.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ from .snapshot import Row
 Shares = dict[str, dict[str, float]]  # by version and group
 
 
-def trained_sql(objective: str, entity: Entity, by: Grouping) -> str:
-    """Columns: grp, exposures.
+def trained_sql(objective: str, entity: Entity, groups: Grouping) -> str:
+    """Return the query of a training set's rows by group.
 
-    Parameters: $start_time, $end_time, $as_of, $start_date, $end_date, and what `join_params`
-    names.
+    Columns: grp, exposures. Parameters: $start_time, $end_time, $as_of, $start_date, $end_date, and
+    what `join_params` names.
     """
     spine = (
         f"SELECT {entity.key}, {entity_key_sql(entity)} AS entity_key, event_timestamp FROM "
@@ -37,8 +36,8 @@ def trained_sql(objective: str, entity: Entity, by: Grouping) -> str:
         "WHERE event_timestamp >= $start_time AND event_timestamp < $end_time "
         "AND created_timestamp <= $as_of AND dt >= $start_date AND dt <= $end_date"
     )
-    rows = spine if by.view is None else join_sql(spine, ("entity_key",), [by.view])
-    grp = f"coalesce({by.group}, '{UNKNOWN}')"
+    rows = spine if groups.view is None else join_sql(spine, ("entity_key",), [groups.view])
+    grp = f"coalesce({groups.group}, '{UNKNOWN}')"
     return (
         f"SELECT {grp} AS grp, count(*) AS exposures FROM ({rows}) AS isthmus_trained GROUP BY "
         f"{grp}"
@@ -46,31 +45,41 @@ def trained_sql(objective: str, entity: Entity, by: Grouping) -> str:
 
 
 def shares(
-    project: Project, monitor: Monitor, by: Grouping, versions: Iterable[str], known: Shares
+    project: Project,
+    monitor: Monitor,
+    groups: Grouping,
+    versions: Iterable[str],
+    asked_before: Shares,
 ) -> Shares:
-    """Of the versions that a run here has trained on events with the item's key.
+    """Return the groups' shares of the versions that a run here has trained on the item's events.
 
-    `known`: those that an earlier look has asked for.
+    Args:
+        project: The project.
+        monitor: The monitor.
+        groups: How items are grouped.
+        versions: Whose shares.
+        asked_before: Those that an earlier look has asked for.
     """
     entity = entity_of(monitor.items, project.spec)
-    asked: Shares = {}
+    by_version: Shares = {}
     for version in versions:
-        run = None if version in known else of_version(project.target.blobs, version)
-        if version in known:
-            asked[version] = known[version]
+        run = None if version in asked_before else of_version(project.target.blobs, version)
+        if version in asked_before:
+            by_version[version] = asked_before[version]
         elif (
             entity is not None
             and run is not None
             and run.data is not None
             and _has_key(project, run, entity)
         ):
-            asked[version] = _shares_by_group(
-                project, trained_sql(run.objective, entity, by), run.data, by.view
+            by_version[version] = _shares_by_group(
+                project, trained_sql(run.objective, entity, groups), run.data, groups.view
             )
-    return asked
+    return by_version
 
 
 def _has_key(project: Project, run: Run, entity: Entity) -> bool:
+    """Return whether the run was trained on events that name the item."""
     objective = project.spec.objectives.get(run.objective)
     event = project.spec.events.get(objective.exposure) if objective else None
     return event is not None and any(
@@ -81,6 +90,7 @@ def _has_key(project: Project, run: Run, entity: Entity) -> bool:
 def _shares_by_group(
     project: Project, sql: str, data: Data, view: JoinView | None
 ) -> dict[str, float]:
+    """Ask for each group's share of a training set."""
     moments = {"start_time": data.start, "end_time": data.end, "as_of": data.as_of}
     dates = {"start_date": f"{data.start:%Y-%m-%d}", "end_date": f"{data.end:%Y-%m-%d}"}
     rows = project.target.warehouse.query(
@@ -91,7 +101,7 @@ def _shares_by_group(
 
 
 def rows(served: Iterable[Row], trained: Mapping[str, Mapping[str, float]]) -> Iterator[Row]:
-    """Of the rows of what was shown by version."""
+    """Yield what was shown by version over its share of the training set."""
     for row in served:
         share = trained.get(row.of, {}).get(row.group)
         if row.figure == "shown" and row.scope == "version" and share:

@@ -1,4 +1,4 @@
-"""A monitor of units: the query's cells, put together by group, and what each figure says."""
+"""A monitor of units: its query's cells, put together by group, and the figures of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...pipelines.evaluation.statistics import Estimate
 from ...project.specs.monitors import Alarms, Monitor
 from ...project.specs.reach import path
 from ...project.specs.streams import Stream
-from . import parity as alike
+from . import parity
 from .intervals import proportion
 from .parity import Kind
 from .snapshot import Row, Scope, UnitFigure
@@ -27,7 +27,10 @@ Kinds = dict[str, Kind]
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """Units of one kind of request. `back`: they are also active in the window after."""
+    """Units of one kind of request.
+
+    `back`: they are also active in the window after.
+    """
 
     period: str
     day: str
@@ -38,12 +41,12 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     units: int
 
 
-def figures(project: Project, monitor: Monitor, of: Reading) -> Seen:
-    """Raises as `read`."""
+def figures(project: Project, monitor: Monitor, reading: Reading) -> Seen:
+    """Return the figures of a look; it raises as `read` does."""
     endpoint = project.spec.endpoints[monitor.endpoint]
     outcome = project.spec.objectives[endpoint.objective].outcome
     outcomes = path(outcome, endpoint.unit, project.spec.events) is not None
-    cells = read(project, monitor, of)
+    cells = read(project, monitor, reading)
     notes = [] if outcomes else [f"satisfied: no {outcome} comes to a {endpoint.unit}"]
     if {cell.group for cell in cells if cell.period == "now"} == {NOBODY_SAID}:
         notes.append(
@@ -57,10 +60,11 @@ def figures(project: Project, monitor: Monitor, of: Reading) -> Seen:
     )
 
 
-def read(project: Project, monitor: Monitor, of: Reading) -> tuple[Cell, ...]:
-    """Units by period, version and attributes, with how many of them were satisfied.
+def read(project: Project, monitor: Monitor, reading: Reading) -> tuple[Cell, ...]:
+    """Return units by period, version and attributes, with how many of them were satisfied.
 
-    Invalid: the log was made before monitors, and nobody applied it again.
+    Raises:
+        Invalid: The log was made before monitors, and nobody applied it again.
     """
     endpoint = project.spec.endpoints[monitor.endpoint]
     state = project.target.warehouse.observe("rankings")
@@ -69,20 +73,21 @@ def read(project: Project, monitor: Monitor, of: Reading) -> tuple[Cell, ...]:
             "rankings has no column attributes yet",
             remedy="isthmus apply, then start the gateways again",
         )
-    days = of.parameters()
-    asked = {"endpoint": endpoint.name} | days
+    days = reading.parameters()
+    parameters = {"endpoint": endpoint.name} | days
     if (
         path(
             project.spec.objectives[endpoint.objective].outcome, endpoint.unit, project.spec.events
         )
         is not None
     ):
-        asked |= {"earliest": days["since"], "known": of.known}
-    rows = project.target.warehouse.query(units_sql(project.spec, endpoint), asked).to_pylist()
+        parameters |= {"earliest": days["since"], "known": reading.known}
+    rows = project.target.warehouse.query(units_sql(project.spec, endpoint), parameters).to_pylist()
     return tuple(_cell(row, monitor.units) for row in rows)
 
 
 def _cell(row: Mapping[str, Any], attribute: str) -> Cell:
+    """Return the cell that a row of the query holds."""
     return Cell(
         period=row["period"],
         day=row["day"],
@@ -95,8 +100,9 @@ def _cell(row: Mapping[str, Any], attribute: str) -> Cell:
 
 
 def group_of(attributes: str | None, name: str) -> str:
-    """The value that a request's JSON gives an attribute, as a group is called: text as it is, else
-    as JSON spells it.
+    """Return the value that a request's JSON gives an attribute, as a group is called.
+
+    Text as it is, else as JSON spells it.
     """
     value = msgspec.json.decode(attributes, type=dict[str, Any]).get(name) if attributes else None
     if value is None:
@@ -105,9 +111,10 @@ def group_of(attributes: str | None, name: str) -> str:
 
 
 def rows(cells: Sequence[Cell], alarm: Alarms, *, outcomes: bool = True) -> Iterator[Row]:
-    """`outcomes`: whether there are any to be satisfied by.
+    """Yield the rows of a snapshot.
 
-    A day has no alarm: seven looks a week at one limit would cry too often.
+    A day has no alarm: seven looks a week at one limit would cry too often. `outcomes`: whether
+    there are any to be satisfied by.
     """
     now, first = (
         kinds(cell for cell in cells if cell.period == period) for period in ("now", "first")
@@ -118,13 +125,13 @@ def rows(cells: Sequence[Cell], alarm: Alarms, *, outcomes: bool = True) -> Iter
         yield from _satisfied_rows(now, alarm, "window")
     yield from _returning_rows([cell for cell in cells if cell.period == "before"])
     for day in sorted({cell.day for cell in cells if cell.period == "day"}):
-        yield from _part(
+        yield from _scope_rows(
             [cell for cell in cells if cell.day == day], Alarms(), "day", day, outcomes=outcomes
         )
     for version in sorted(
         {cell.version for cell in cells if cell.period == "now"}, key=version_order
     ):
-        yield from _part(
+        yield from _scope_rows(
             [cell for cell in cells if cell.period == "now" and cell.version == version],
             alarm,
             "version",
@@ -134,22 +141,23 @@ def rows(cells: Sequence[Cell], alarm: Alarms, *, outcomes: bool = True) -> Iter
 
 
 def version_order(version: str) -> tuple[str, int]:
-    """model@10 after model@9."""
+    """Return a key that sorts model@10 after model@9."""
     model, _, number = version.rpartition("@")
     return model, int(number) if number.isdigit() else 0
 
 
-def _part(
-    cells: Iterable[Cell], alarm: Alarms, scope: Scope, of: str, *, outcomes: bool
+def _scope_rows(
+    cells: Iterable[Cell], alarm: Alarms, scope: Scope, label: str, *, outcomes: bool
 ) -> Iterator[Row]:
+    """Yield the rows of a day or of a version."""
     groups = kinds(cells)
-    yield from _mix_rows(groups, scope, of)
+    yield from _mix_rows(groups, scope, label)
     if outcomes:
-        yield from _satisfied_rows(groups, alarm, scope, of)
+        yield from _satisfied_rows(groups, alarm, scope, label)
 
 
 def kinds(cells: Iterable[Cell]) -> Kinds:
-    """By group, in the order of their names."""
+    """Return the units by group, in the order of their names."""
     groups: Kinds = {}
     for cell in cells:
         groups[cell.group] = groups.get(cell.group, Kind(0)) + Kind(
@@ -158,19 +166,21 @@ def kinds(cells: Iterable[Cell]) -> Kinds:
     return dict(sorted(groups.items()))
 
 
-def _mix_rows(groups: Kinds, scope: Scope, of: str = "") -> Iterator[Row]:
-    for name, share in alike.mix(groups).items():
-        yield _row("mix", name, share, groups[name].units, scope=scope, of=of)
+def _mix_rows(groups: Kinds, scope: Scope, label: str = "") -> Iterator[Row]:
+    for name, share in parity.mix(groups).items():
+        yield _row("mix", name, share, groups[name].units, scope=scope, label=label)
 
 
 def _drift_rows(now: Kinds, first: Kinds, alarm: Alarms) -> Iterator[Row]:
+    """Yield how each group's share of the units moved since the first window."""
     limit = math.inf if alarm.mix_drift is None else alarm.mix_drift
-    for name, moved in alike.drift(now, first).items():
+    for name, moved in parity.drift(now, first).items():
         row = _row("mix_drift", name, moved, now[name].units if name in now else 0)
         yield msgspec.structs.replace(row, alarm=moved.low > limit or moved.high < -limit)
 
 
-def _satisfied_rows(groups: Kinds, alarm: Alarms, scope: Scope, of: str = "") -> Iterator[Row]:
+def _satisfied_rows(groups: Kinds, alarm: Alarms, scope: Scope, label: str = "") -> Iterator[Row]:
+    """Yield each group's satisfied share, and the lowest over the highest."""
     for name, kind in groups.items():
         yield _row(
             "satisfied",
@@ -178,9 +188,9 @@ def _satisfied_rows(groups: Kinds, alarm: Alarms, scope: Scope, of: str = "") ->
             proportion(kind.satisfied, kind.units),
             kind.units,
             scope=scope,
-            of=of,
+            label=label,
         )
-    worst = alike.lowest_over_highest(
+    worst = parity.lowest_over_highest(
         {name: kind for name, kind in groups.items() if name != NOBODY_SAID}
     )
     if worst is not None:
@@ -190,13 +200,14 @@ def _satisfied_rows(groups: Kinds, alarm: Alarms, scope: Scope, of: str = "") ->
             worst.ratio,
             groups[worst.lowest].units,
             scope=scope,
-            of=of,
+            label=label,
         )
         beyond = alarm.satisfied_ratio is not None and worst.ratio.high < alarm.satisfied_ratio
         yield msgspec.structs.replace(row, against=worst.highest, alarm=beyond)
 
 
 def _returning_rows(cells: Sequence[Cell]) -> Iterator[Row]:
+    """Yield each group's share of units that came again."""
     for name, kind in kinds(
         msgspec.structs.replace(cell, satisfied=cell.back) for cell in cells
     ).items():
@@ -210,8 +221,9 @@ def _row(
     count: int,
     *,
     scope: Scope = "window",
-    of: str = "",
+    label: str = "",
 ) -> Row:
+    """Return the row of a figure."""
     return Row(
         figure=figure,
         group=group,
@@ -219,6 +231,6 @@ def _row(
         low=share.low,
         high=share.high,
         scope=scope,
-        of=of,
+        of=label,
         count=count,
     )

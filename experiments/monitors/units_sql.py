@@ -1,9 +1,9 @@
-"""The query of a monitor of units, in the neutral subset: whom an endpoint's gateways answered, and
-who of them found something.
+"""The query of a monitor of units, in the neutral subset.
 
-A unit stands by its first answer of a period (of those whose request said something of it): by the
-version that gave it, and by the attributes of that request. They are JSON, which the SQL of all
-targets does not take apart, so the caller does.
+Whom an endpoint's gateways answered, and who of them found something. A unit stands by its first
+answer of a period (of those whose request said something of it): by the version that gave it, and
+by the attributes of that request. They are JSON, which the SQL of all targets does not take apart,
+so the caller does.
 """
 
 from __future__ import annotations
@@ -20,34 +20,45 @@ _NOW, _BEFORE, _FIRST = (
 
 
 def units_sql(spec: ProjectSpec, endpoint: Endpoint) -> str:
-    """Columns: period, day, version, attributes, satisfied, back (0 or 1), units (int64).
+    """Return the query of a monitor of units.
 
-    period: `now`, the window; `day`, each day of it; `before`, the window before, with who is
-    `back` in this one; `first`, the first one. Parameters: $endpoint; $until, and of outcomes
-    $known (not included); the dates $earliest = $since, $before, $first and $first_end (not
-    included). Where no outcome comes to a unit, $known and $earliest are not asked for.
+    Columns: period, day, version, attributes, satisfied, back (0 or 1), units (int64). period:
+    `now`, the window; `day`, each day of it; `before`, the window before, with who is `back` in
+    this one; `first`, the first one. Parameters: $endpoint; $until, and of outcomes $known (not
+    included); the dates $earliest = $since, $before, $first and $first_end (not included). Where no
+    outcome comes to a unit, $known and $earliest are not asked for.
     """
     objective = spec.objectives[endpoint.objective]
     satisfied = _satisfied_units(spec, objective, endpoint.unit)
-    return f"""WITH answers AS (SELECT unit, dt, version, attributes, event_timestamp, event_id FROM rankings
-  WHERE endpoint = $endpoint AND event_timestamp < $until AND ({_NOW} OR ({_BEFORE}) OR ({_FIRST}))),
+    return f"""WITH answers AS (SELECT unit, dt, version, attributes, event_timestamp, event_id
+      FROM rankings
+  WHERE endpoint = $endpoint AND event_timestamp < $until AND ({_NOW} OR ({_BEFORE}) OR
+    ({_FIRST}))),
 outcomes AS ({satisfied}),
 units_now AS ({_first_of("unit", _NOW)}),
 units_of_day AS ({_first_of("unit, dt", _NOW)})
-SELECT 'now' AS period, '' AS day, version, attributes, {_met_flag("outcome")}, 0 AS back, count(*) AS units
-  FROM units_now LEFT JOIN (SELECT unit FROM outcomes GROUP BY unit) AS outcome ON outcome.unit = units_now.unit
+SELECT 'now' AS period, '' AS day, version, attributes, {_met_flag("outcome")}, 0 AS back, count(*)
+  AS units
+  FROM units_now LEFT JOIN (SELECT unit FROM outcomes GROUP BY unit) AS outcome ON outcome.unit =
+    units_now.unit
   GROUP BY version, attributes, {_flag("outcome")}
-UNION ALL SELECT 'day' AS period, units_of_day.dt AS day, '' AS version, attributes, {_met_flag("outcome")}, 0 AS back, count(*) AS units
-  FROM units_of_day LEFT JOIN outcomes AS outcome ON outcome.unit = units_of_day.unit AND outcome.day = units_of_day.dt
+UNION ALL SELECT 'day' AS period, units_of_day.dt AS day, '' AS version, attributes,
+  {_met_flag("outcome")}, 0 AS back, count(*) AS units
+  FROM units_of_day LEFT JOIN outcomes AS outcome ON outcome.unit = units_of_day.unit AND
+    outcome.day = units_of_day.dt
   GROUP BY units_of_day.dt, attributes, {_flag("outcome")}
-UNION ALL SELECT 'before' AS period, '' AS day, earlier.version, earlier.attributes, 0 AS satisfied, {_flag("again")} AS back,
-  count(*) AS units FROM ({_first_of("unit", _BEFORE)}) AS earlier LEFT JOIN units_now AS again ON again.unit = earlier.unit
+UNION ALL SELECT 'before' AS period, '' AS day, earlier.version, earlier.attributes, 0 AS
+  satisfied, {_flag("again")} AS back,
+  count(*) AS units FROM ({_first_of("unit", _BEFORE)}) AS earlier LEFT JOIN units_now AS again ON
+    again.unit = earlier.unit
   GROUP BY earlier.version, earlier.attributes, {_flag("again")}
-UNION ALL SELECT 'first' AS period, '' AS day, '' AS version, attributes, 0 AS satisfied, 0 AS back, count(*) AS units
+UNION ALL SELECT 'first' AS period, '' AS day, '' AS version, attributes, 0 AS satisfied, 0 AS
+  back, count(*) AS units
   FROM ({_first_of("unit", _FIRST)}) AS begun GROUP BY attributes"""
 
 
 def _first_of(key: str, when: str) -> str:
+    """Return a query of the first answer for each key in a period."""
     order = "CASE WHEN attributes IS NULL THEN 1 ELSE 0 END, event_timestamp, event_id"
     return (
         "SELECT unit, dt, version, attributes FROM (SELECT unit, dt, version, attributes, "
@@ -66,7 +77,7 @@ def _met_flag(joined: str) -> str:
 
 
 def _satisfied_units(spec: ProjectSpec, objective: Objective, unit: str) -> str:
-    """Columns: unit, day, once each."""
+    """Return a query of the units that found something: unit, day, once each."""
     if path(objective.outcome, unit, spec.events) is None:
         return "SELECT unit, dt AS day FROM answers WHERE unit IS NULL"
     return (

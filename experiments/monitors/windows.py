@@ -18,7 +18,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """What a query showed. `units`: active in the window."""
+    """The figures that a query showed. `units`: active in the window."""
 
     units: int
     rows: tuple[Row, ...]
@@ -27,7 +27,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """Days are UTC's.
+    """The UTC days that a look reads.
 
     What happened before `ends` is counted, and outcomes that are known at `known`; both are the
     moment asked for.
@@ -43,11 +43,11 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def first_end(self) -> date:
-        """Not included."""
+        """The day after the first window."""
         return self.first + self.length
 
     def parameters(self) -> dict[str, object]:
-        """Of every query: moments, and dates as tables have them."""
+        """Return the parameters of every query: moments, and dates as tables have them."""
         days = {
             "since": self.since,
             "before": self.since - self.length,
@@ -58,11 +58,12 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime) -> Reading:
-    """The days that a look reads, up to what the log was at the moment.
+    """Return the days that a look reads, up to what the log was at the moment.
 
-    Invalid: the endpoint has answered nobody before it.
+    Raises:
+        Invalid: The endpoint has answered nobody before it.
     """
-    ends, known = _cutoffs(project, monitor, moment)
+    ends, known_at = _cutoffs(project, monitor, moment)
     until = (moment - _MILLISECOND).date()
     return Reading(
         since=until - monitor.window + _DAY,
@@ -70,12 +71,15 @@ def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime
         first=_first_day(project, monitor, stream, ends),
         length=monitor.window,
         ends=ends,
-        known=known,
+        known=known_at,
     )
 
 
 def _cutoffs(project: Project, monitor: Monitor, moment: datetime) -> tuple[datetime, datetime]:
-    """An old log (`now:`) is complete: its last moment counts, with its outcomes."""
+    """Return before when events count, and when outcomes are known.
+
+    An old log (`now:`) is complete: its last moment counts, with its outcomes.
+    """
     if project.spec.now is None or moment != utc_milliseconds(project.spec.now):
         return moment, moment
     objective = project.spec.objectives[project.spec.endpoints[monitor.endpoint].objective]
@@ -83,13 +87,17 @@ def _cutoffs(project: Project, monitor: Monitor, moment: datetime) -> tuple[date
 
 
 def _first_day(project: Project, monitor: Monitor, stream: Stream, ends: datetime) -> date:
-    """Of units, the first day on which a request said the attribute, as logs are older than their
+    """Return the first day that a monitor can read.
+
+    Of units, the first day on which a request said the attribute, as logs are older than their
     monitors; if none did, as of items.
     """
     state, first = project.target.warehouse.observe(stream), None
     if state is not None:
-        told = monitor.units and any(column.name == "attributes" for column in state.columns)
-        says = f"""attributes LIKE '%"{monitor.units}":%'""" if told else "dt IS NULL"
+        has_attribute = monitor.units and any(
+            column.name == "attributes" for column in state.columns
+        )
+        says = f"""attributes LIKE '%"{monitor.units}":%'""" if has_attribute else "dt IS NULL"
         sql = (
             f"SELECT coalesce(min(CASE WHEN {says} THEN dt END), min(dt)) AS first_day "
             f"FROM {stream} WHERE endpoint = $endpoint AND event_timestamp < $until"

@@ -1,3 +1,3 @@
-"""What another policy or model version would have earned, estimated from a log with propensities."""
+"""Estimates of what another policy or model version would have earned, from a log."""
 
 from .policy import replay as replay

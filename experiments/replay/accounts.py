@@ -1,11 +1,10 @@
-"""The sums that a replay needs, added up page by page in memory that hardly grows; and the model of
-rewards for doubly robust.
+"""The sums that a replay needs, added up page by page, and the model of rewards for doubly robust.
 
-The model of rewards: the mean reward of shown items by position and by tenth of the replayed
-version's own scores, so it holds for scores of any kind. It is learnt from one half of the units
-and used for the other (cross-fitting, Chernozhukov et al. 2018): so what it says of a row did not
-learn from it, and the estimate stays unbiased. As it is constant in each cell, sums by cell are all
-that is kept.
+Memory hardly grows. The model of rewards: the mean reward of shown items by position and by tenth
+of the replayed version's own scores, so it holds for scores of any kind. It is learnt from one half
+of the units and used for the other (cross-fitting, Chernozhukov et al. 2018): so what it says of a
+row did not learn from it, and the estimate stays unbiased. As it is constant in each cell, sums by
+cell are all that is kept.
 """
 
 from __future__ import annotations
@@ -45,8 +44,10 @@ class Row(msgspec.Struct, frozen=True):
 
 @final
 class Accounts:
-    """A unit adds to one of 4,096 bunches, by a hash: intervals draw bunches, which are as
-    independent of each other as units.
+    """Sums of a log by bunches of units.
+
+    A unit adds to one of 4,096 bunches, by a hash: intervals draw bunches, which are as independent
+    of each other as units.
     """
 
     def __init__(self) -> None:
@@ -62,6 +63,7 @@ class Accounts:
         self._heavy = self._matched = 0
 
     def add(self, rows: Sequence[Row]) -> None:
+        """Add a page of rows."""
         if not rows:
             return
         hashes = np.array([mmh3.hash64(row.unit, signed=False)[0] for row in rows], dtype=np.uint64)
@@ -94,9 +96,11 @@ class Accounts:
 
     @property
     def units(self) -> int:
+        """The number of units."""
         return len(self._units)
 
     def sums(self) -> LogSums:
+        """Return the sums of each bunch that has a row."""
         filled = self._sums["rows"] > 0
         other_half = 1 - np.arange(BUNCHES) % 2
         corrected = self._sums["earned"] + (self._off * self._expected_rewards()[other_half]).sum(
@@ -114,8 +118,9 @@ class Accounts:
         )
 
     def _expected_rewards(self) -> Floats:
-        """By half, position and tenth: the mean reward of what was shown there, drawn towards the
-        position's where little was.
+        """Return the mean reward of what was shown, by half, position and tenth.
+
+        Where little was shown it is drawn towards the position's.
         """
         rows, rewards = self._cells
         of_position = _ratio(rewards.sum(axis=2, keepdims=True), rows.sum(axis=2, keepdims=True))
@@ -123,7 +128,7 @@ class Accounts:
 
 
 def edges(scores: NDArray[np.float64]) -> Floats:
-    """Where the tenths of such scores end."""
+    """Return where the tenths of such scores end."""
     inner: Floats = np.quantile(scores, np.arange(1, TENTHS) / TENTHS)
     return inner
 
@@ -131,7 +136,7 @@ def edges(scores: NDArray[np.float64]) -> Floats:
 def rows_of(
     unit: str, places: Sequence[Likely], tenths: NDArray[np.int64], explore: float
 ) -> list[Row]:
-    """`tenths`: of the candidates' scores."""
+    """Return the rows of an answer's places; `tenths`: of the candidates' scores."""
     by_draw = {
         id(place.lane): _draw_probability(place, tenths, explore)
         for place in places
@@ -151,13 +156,14 @@ def rows_of(
 
 
 def _draw_probability(place: Likely, tenths: NDArray[np.int64], explore: float) -> Floats:
-    """By tenth: how likely an item of it stands at each place of the lane when the lane is drawn,
-    times how often it is.
+    """Return how likely the lane's draw puts an item of each tenth on each place.
+
+    It counts how often the lane is drawn, too.
     """
     lane = place.lane
     if lane is None or not explore:
         return np.zeros(TENTHS)
-    plain = [at for at in lane.arranged if at not in lane.quotas]
+    plain = [candidate for candidate in lane.arranged if candidate not in lane.quotas]
     drawn = np.bincount(tenths[plain], minlength=TENTHS).astype(float)
     for group, quota in lane.groups:
         drawn += np.bincount(tenths[list(group)], minlength=TENTHS) * (quota / len(group))
@@ -167,6 +173,7 @@ def _draw_probability(place: Likely, tenths: NDArray[np.int64], explore: float) 
 def _mass(
     place: Likely, by_draw: dict[int, Floats], tenths: NDArray[np.int64], explore: float
 ) -> Floats:
+    """Return how likely an item of each tenth stands at the place."""
     mass = np.zeros(TENTHS)
     if place.lane is None:
         mass[tenths[place.item]] = 1.0
@@ -176,5 +183,5 @@ def _mass(
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
-    """0 where there is nothing."""
+    """Return the ratio; 0 where there is nothing."""
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)

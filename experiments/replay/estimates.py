@@ -1,14 +1,13 @@
-"""What a policy would have earned, from sums over a log of another one: three estimates, how sure
-they are, and what the log is worth.
+"""Three estimates of what a policy would have earned, from sums over a log of another one.
 
-With w = pi(a | x) / p, the weight of a row whose action a was shown with probability p and earned
-r:
+With their intervals, and what the log is worth. With w = pi(a | x) / p, the weight of a row whose
+action a was shown with probability p and earned r:
 
-    IPS               mean of w r                                          (Horvitz, Thompson 1952)
-    self-normalised   sum of w r / sum of w: biased a little, steadier     (Swaminathan, Joachims
-    2015)
-    doubly robust     mean of q(pi) + w (r - q(a)), q a model of rewards   (Dudik, Langford, Li
-    2011)
+    IPS: the mean of w r (Horvitz, Thompson 1952).
+    Self-normalised: the sum of w r over the sum of w, biased a little, steadier (Swaminathan,
+        Joachims 2015).
+    Doubly robust: the mean of q(pi) + w (r - q(a)), q a model of rewards (Dudik, Langford, Li
+        2011).
 
 Only rows that the policy might have shown tell anything of it: `effective_rows` = (sum w)^2 / sum
 w^2 (Kish 1965) says how many, and `heavy` which share of the rows has a weight above HEAVY, so that
@@ -29,7 +28,10 @@ HEAVY = 20  # a weight
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
-    """Per row, with a 95 % interval; none of fewer than ten units, or rows where these are drawn."""
+    """A value per row, with a 95 % interval.
+
+    None of fewer than ten units, or rows where these are drawn.
+    """
 
     value: float
     low: float | None = None
@@ -43,7 +45,10 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """`value` None: the matched rows hold no reward or no row matches, and there is no estimate."""
+    """The value of a policy, as a log tells it.
+
+    `value` None: the matched rows hold no reward or no row matches, and there is no estimate.
+    """
 
     value: float | None  # IPS, with its interval
     low: float | None
@@ -71,6 +76,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def worth(self) -> str:
+        """How many of the log's rows tell anything of the policy."""
         units = f", {self.units:,} units drawn" if self.units else ""
         return (
             f"worth {min(_three_figures(self.effective_rows), self.rows):,} of {self.rows:,} "
@@ -79,7 +85,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogSums(msgspec.Struct, frozen=True, kw_only=True):
-    """Arrays of one length: sums over the rows of each unit, or each row by itself.
+    """Sums over the rows of each unit, or of each row by itself, as arrays of one length.
 
     The numbers are of the whole log.
     """
@@ -96,6 +102,7 @@ class LogSums(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def metrics(self) -> dict[str, Totals]:
+        """The totals of each estimate."""
         ips, normalised = (
             Totals(numerator=self.earned, denominator=below) for below in (self.rows, self.weights)
         )
@@ -108,19 +115,27 @@ class LogSums(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def logged(self) -> Totals:
+        """The totals of what the log's own policy earned."""
         return Totals(numerator=self.rewards, denominator=self.rows)
 
 
 def by_unit(sums: LogSums, units: int, *, samples: int, seed: int) -> Replay:
-    """`units`: how many there are; more than there are entries where an entry is a bunch of them."""
+    """Return the estimates, with intervals by drawing units.
+
+    Args:
+        sums: One entry a unit, or a bunch of units.
+        units: How many units there are.
+        samples: How often they are drawn.
+        seed: Of the draws.
+    """
     drawn = estimates(sums.metrics, samples=samples, seed=seed) if sums.matched_rewards > 0 else {}
     best = "value" if sums.corrected is None else "doubly_robust"
-    beside = (
+    against_log = (
         differences({"": sums.metrics[best]}, {"": sums.logged}, samples=samples, seed=seed)
         if drawn
         else {}
     )
-    difference = _value(sums.metrics[best].value - sums.logged.value, beside.get(""))
+    difference = _value(sums.metrics[best].value - sums.logged.value, against_log.get(""))
     replayed = _replay(sums, drawn)
     return msgspec.structs.replace(
         replayed, units=units, difference=None if replayed.value is None else difference
@@ -128,7 +143,7 @@ def by_unit(sums: LogSums, units: int, *, samples: int, seed: int) -> Replay:
 
 
 def by_row(sums: LogSums, *, samples: int, seed: int) -> Replay:
-    """One entry a row.
+    """Return the estimates, with intervals by drawing rows, of which each is an entry.
 
     Of the same samples of rows as NumPy's RandomState(seed) draws: published figures depend on it.
     """
@@ -141,6 +156,7 @@ def by_row(sums: LogSums, *, samples: int, seed: int) -> Replay:
 
 
 def _drawn_rows(sums: LogSums, samples: int, seed: int) -> dict[str, Estimate]:
+    """Return the estimates with intervals by drawing rows."""
     random, number = np.random.RandomState(seed), len(sums.rows)
     columns = [
         column for column in (sums.earned, sums.weights, sums.corrected) if column is not None
@@ -164,6 +180,7 @@ def _percentiles(value: float, drawn: Floats) -> Estimate:
 
 
 def _replay(sums: LogSums, drawn: Mapping[str, Estimate]) -> Replay:
+    """Return the estimates; without any where no matched row holds a reward."""
     rows, weight = int(sums.rows.sum()), float(sums.weights.sum())
     rewarded = sums.matched_rewards > 0
     values = (
@@ -192,5 +209,5 @@ def _value(value: float, drawn: Estimate | None) -> Value:
 
 
 def _three_figures(rows: float) -> int:
-    """All that such a number can bear."""
+    """Return the number with three figures, which is all that it can bear."""
     return int(float(f"{rows:.3g}"))

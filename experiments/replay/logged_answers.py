@@ -1,5 +1,6 @@
-"""The answers of an endpoint's gateways as they were logged: what was asked, what was shown, and
-what became of it. In pages.
+"""The answers of an endpoint's gateways as they were logged, in pages.
+
+What was asked, what was shown, and what became of it.
 """
 
 from __future__ import annotations
@@ -18,26 +19,30 @@ from ...project.specs.reach import EXPOSURE_ID
 
 PAGE = 10_000  # answers of one query
 OF_RANKINGS = (
-    "event_id", "event_timestamp", "unit", "variant", "entity", "candidates", "slots", "request", "eligible", "explore",
-    "parameters", "rules_digest",
+    "event_id", "event_timestamp", "unit", "variant", "entity", "candidates", "slots", "request",
+    "eligible", "explore", "parameters", "rules_digest",
 )  # fmt: skip
 OF_EXPOSURES = ("event_id", "entity_key", "position", "propensity")
 _ANSWERS = f"""
 SELECT {", ".join(OF_RANKINGS)} FROM {RANKINGS.name}
-WHERE endpoint = $endpoint AND dt >= $first AND event_timestamp >= $since AND event_timestamp < $until
-AND (event_timestamp > $after OR (event_timestamp = $after AND event_id > $id)) ORDER BY event_timestamp, event_id LIMIT {{limit}}
+WHERE endpoint = $endpoint AND dt >= $first AND event_timestamp >= $since AND event_timestamp <
+  $until
+AND (event_timestamp > $after OR (event_timestamp = $after AND event_id > $id)) ORDER BY
+  event_timestamp, event_id LIMIT {{limit}}
 """
 _SHOWN = f"""
-SELECT {", ".join(OF_EXPOSURES)}, coalesce(reward, 0) AS reward FROM {EXPOSURES.name} AS isthmus_shown
+SELECT {", ".join(OF_EXPOSURES)}, coalesce(reward, 0) AS reward FROM {EXPOSURES.name} AS
+  isthmus_shown
 LEFT JOIN (SELECT {EXPOSURE_ID} AS isthmus_id, max(outcome) AS reward FROM {{objective}}
   WHERE dt >= $first AND created_timestamp <= $known GROUP BY {EXPOSURE_ID}) AS isthmus_outcome
 ON isthmus_outcome.isthmus_id = isthmus_shown.event_id
-WHERE endpoint = $endpoint AND dt >= $first AND dt <= $last AND event_timestamp >= $since AND event_timestamp <= $until
+WHERE endpoint = $endpoint AND dt >= $first AND dt <= $last AND event_timestamp >= $since AND
+  event_timestamp <= $until
 """
 
 
 class Place(msgspec.Struct, frozen=True):
-    """What was shown there, and the objective's outcome: 0 where none is known."""
+    """A place: what was shown there, and the objective's outcome, 0 where none is known."""
 
     item: str  # entity_key
     position: int
@@ -46,7 +51,10 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """`slots`, `request` None: a gateway of before they were logged."""
+    """An answer of a gateway.
+
+    `slots`, `request` None: a gateway of earlier versions did not log them.
+    """
 
     moment: datetime
     unit: str
@@ -63,7 +71,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """[since, until) of answers, whose outcomes are those that are known at `known`."""
+    """Answers in [since, until), with the outcomes that are known at `known`."""
 
     since: datetime
     until: datetime
@@ -71,20 +79,27 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def answers(
-    project: Project, endpoint: str, of: Window, *, page: int = PAGE
+    project: Project, endpoint: str, window: Window, *, page: int = PAGE
 ) -> Iterator[list[Answer]]:
-    """In the order of their times; an answer that stands in the log twice counts once."""
+    """Yield pages of answers in the order of their times; one that is logged twice counts once.
+
+    Args:
+        project: The project.
+        endpoint: Whose answers.
+        window: From when to when.
+        page: Answers of one query.
+    """
     query, objective = project.target.warehouse.query, project.spec.endpoints[endpoint].objective
-    window = {"endpoint": endpoint, "since": of.since, "until": of.until}
-    after: dict[str, Any] = {"after": of.since, "id": ""}
+    period = {"endpoint": endpoint, "since": window.since, "until": window.until}
+    after: dict[str, Any] = {"after": window.since, "id": ""}
     full = True
     while full:
         first = f"{after['after']:%Y-%m-%d}"
-        rows = query(_ANSWERS.format(limit=page), {**window, **after, "first": first}).to_pylist()
+        rows = query(_ANSWERS.format(limit=page), {**period, **after, "first": first}).to_pylist()
         full = len(rows) >= page
         if not rows:
             return
-        times = [rows[at]["event_timestamp"].replace(tzinfo=UTC) for at in (0, -1)]
+        times = [rows[index]["event_timestamp"].replace(tzinfo=UTC) for index in (0, -1)]
         shown = query(
             _SHOWN.format(objective=objective),
             {
@@ -93,7 +108,7 @@ def answers(
                 "until": times[1],
                 "first": f"{times[0]:%Y-%m-%d}",
                 "last": f"{times[1]:%Y-%m-%d}",
-                "known": of.known,
+                "known": window.known,
             },
         )
         places = _places(shown.to_pylist())
@@ -105,7 +120,7 @@ def answers(
 
 
 def _places(rows: list[dict[str, Any]]) -> Mapping[str, list[Place]]:
-    """By answer: an exposure's id is the answer's and the position."""
+    """Return the places by answer: an exposure's id is the answer's and the position."""
     places: dict[str, list[Place]] = defaultdict(list)
     for row in {row["event_id"]: row for row in rows}.values():
         answer = row["event_id"].rpartition("-")[0]
@@ -116,6 +131,7 @@ def _places(rows: list[dict[str, Any]]) -> Mapping[str, list[Place]]:
 
 
 def _answer(row: Mapping[str, Any], places: list[Place]) -> Answer:
+    """Return the answer that a row of the log holds."""
     return Answer(
         moment=row["event_timestamp"].replace(tzinfo=UTC),
         unit=row["unit"],

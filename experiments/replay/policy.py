@@ -1,8 +1,7 @@
-"""What a policy would have earned, from a log of another one whose propensities were logged; and
-some policies without context.
+"""The value of a policy, from a log of another one; and some policies without context.
 
-The estimates are in replay_estimates.py; `isthmus models replay` (version_replay.py) comes to them
-from what a gateway has logged.
+The log has its propensities. The estimates are in estimates.py; `isthmus models replay`
+(version.py) comes to them from what a gateway has logged.
 """
 
 from __future__ import annotations
@@ -40,16 +39,29 @@ def replay(
 ) -> Replay:
     """Estimate a policy's value per row from a log.
 
-    `positions` count from 1 and `items` from 0; `policy_probabilities[item, position - 1]` is how
-    likely the policy shows the item there (the same for every row: a policy without context), or
-    one number a row. `expected`: a model's rewards, one number a row each: of the item that was
-    shown, and the mean under the policy; the doubly robust estimate is unbiased whatever they are,
-    if they did not learn from the row itself. The intervals (95 %) are the bootstrap's: over
-    `units` (one value a row: whose it is) where they are known, else over rows, which is too narrow
-    if people come back. Of fewer than ten: none. `pool[item, position - 1]`: whether the log's
-    policy might show the item there; of a policy without context. Invalid: no row, arrays of
-    different lengths, a propensity that is not in (0, 1], a reward that is not finite, an item or a
-    position that the policy has not. Refused: a part of the policy lies outside the `pool`.
+    The intervals (95 %) are the bootstrap's: over `units` where they are known, else over rows,
+    which is too narrow if people come back. Of fewer than ten: none.
+
+    Args:
+        positions: Of each row, from 1.
+        items: Of each row, from 0.
+        propensities: How likely the log's policy showed the item there.
+        rewards: Of each row.
+        policy_probabilities: `[item, position - 1]`: how likely the policy shows the item there
+            (the same for every row: a policy without context), or one number a row.
+        units: One value a row: whose it is.
+        expected: A model's rewards, one number a row each: of the item that was shown, and the mean
+            under the policy; the doubly robust estimate is unbiased whatever they are, if they did
+            not learn from the row itself.
+        pool: `[item, position - 1]`: whether the log's policy might show the item there; of a
+            policy without context.
+        samples: How often units or rows are drawn.
+        seed: Of the draws.
+
+    Raises:
+        Invalid: No row, arrays of different lengths, a propensity that is not in (0, 1], a reward
+            that is not finite, an item or a position that the policy has not.
+        Refused: A part of the policy lies outside the `pool`.
     """
     positions, items = np.asarray(positions), np.asarray(items)
     columns = [
@@ -93,16 +105,19 @@ def replay(
 def outside_share(
     positions: Any, probabilities: NDArray[np.float64], pool: NDArray[np.bool_]
 ) -> float:
-    """How much of a policy without context lies where the log's policy never goes, as a mean over
-    the log's rows.
+    """Return how much of a policy without context lies where the log's policy never goes.
+
+    It is a mean over the log's rows.
     """
     by_position = np.where(pool, 0.0, probabilities).sum(axis=0)
     return float(by_position[positions - 1].mean()) if len(positions) else 0.0
 
 
 def require_support(outside: float, *, what: str = "the policy", remedy: str | None = None) -> None:
-    """Refused, with the share of the policy's probability that lies outside of what the log's
-    policy might show.
+    """Check that no part of the policy lies where the log's policy never goes.
+
+    Raises:
+        Refused: A share of its probability does.
     """
     if outside > _TINY:
         raise Refused(
@@ -114,6 +129,7 @@ def require_support(outside: float, *, what: str = "the policy", remedy: str | N
 
 
 def _check_propensities(propensities: NDArray[np.float64]) -> None:
+    """Raise Invalid if a propensity is not above 0 and at most 1."""
     wrong = ~((propensities > 0) & (propensities <= 1))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
@@ -127,8 +143,9 @@ def _check_propensities(propensities: NDArray[np.float64]) -> None:
 def _check_rows(
     positions: Any, items: Any, rewards: NDArray[np.float64], shape: tuple[int, ...]
 ) -> None:
-    """Position 0 would be read as the last one, and a reward that is no number makes every sum
-    none.
+    """Check rewards, items and positions.
+
+    Position 0 would be read as the last one, and a reward that is no number makes every sum none.
     """
     if not np.isfinite(rewards).all():
         raise Invalid(
@@ -151,6 +168,7 @@ def _within(values: Any, least: int, most: int) -> bool:
 def _row_sums(
     weights: NDArray[np.float64], rewards: NDArray[np.float64], *expected: NDArray[np.float64]
 ) -> LogSums:
+    """Return the sums of each row by itself."""
     matched = weights > 0
     return LogSums(
         rows=np.ones(len(weights)),
@@ -166,6 +184,7 @@ def _row_sums(
 
 
 def _of_units(rows: LogSums, whose: NDArray[np.int64], number: int) -> LogSums:
+    """Return the sums over the rows of each unit."""
     names = [
         name
         for name in ("rows", "weights", "earned", "rewards", "corrected")
@@ -179,11 +198,10 @@ def _of_units(rows: LogSums, whose: NDArray[np.int64], number: int) -> LogSums:
 def thompson_probabilities(
     alpha: Any, beta: Any, slots: int, *, draws: int = 100_000, seed: int = SEED
 ) -> NDArray[np.float64]:
-    """How likely Bernoulli Thompson sampling shows each item at each position: an array items x
-    slots, by Monte Carlo.
+    """Return how likely Bernoulli Thompson sampling shows each item at each position.
 
-    Draw for draw as obp 0.5.7's `BernoulliTS.compute_batch_action_dist` does it: the items of the
-    highest draws, best first.
+    An array items x slots, by Monte Carlo. Draw for draw as obp 0.5.7's
+    `BernoulliTS.compute_batch_action_dist` does it: the items of the highest draws, best first.
     """
     alpha, beta = np.asarray(alpha, dtype=float), np.asarray(beta, dtype=float)
     random = np.random.RandomState(seed)  # obp's generator: the published figure depends on it
@@ -199,8 +217,9 @@ def thompson_probabilities(
 
 
 def fixed_ranking(scores: Any, slots: int) -> NDArray[np.float64]:
-    """The policy that always shows the items of the highest scores, best first (ties: the first
-    item).
+    """Return the policy that always shows the items of the highest scores, best first.
+
+    Of equal scores the first item.
     """
     scores = np.asarray(scores, dtype=float)
     probabilities = np.zeros((len(scores), slots))

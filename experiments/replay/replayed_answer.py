@@ -1,9 +1,9 @@
-"""One logged answer under another version of the model: how likely the version shows each item
-where it was shown. Pure.
+"""One logged answer under another version of the model.
 
-The version ranks the same eligible candidates, under the same rules. What is drawn does not depend
-on the order of a model, so a propensity that the rules as they are read now could not have given is
-seen, and the answer is left out.
+How likely the version shows each item where it was shown. Pure. The version ranks the same eligible
+candidates, under the same rules. What is drawn does not depend on the order of a model, so a
+propensity that the rules as they are read now could not have given is seen, and the answer is left
+out.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TINY = 1e-9  # of a probability
 
 
 class Likely(msgspec.Struct, frozen=True):
-    """Of a place: the weight of the item that was shown, and who the version may show there."""
+    """The weight of the item that was shown at a place, and who the version may show there."""
 
     position: int
     weight: float
@@ -49,9 +49,14 @@ def replayed_arrangement(
     *,
     maximise: bool,
 ) -> Arrangement:
-    """As the version has it.
+    """Return the arrangement that the version makes.
 
-    `rules`: those that held for the request; whom they let in is what was logged.
+    Args:
+        answer: The logged answer, which says whom the rules let in.
+        scores: The version's, of each candidate.
+        rules: Those that held for the request.
+        features: Of each candidate, for the rules.
+        maximise: Whether high scores are good.
     """
     best = order(answer.candidates, scores, maximise=maximise)
     slots = answer.slots or len(answer.candidates)
@@ -61,7 +66,7 @@ def replayed_arrangement(
     candidates = Candidates(
         items=answer.candidates,
         scores=scores,
-        best=[at for at in best if at in inside],
+        best=[candidate for candidate in best if candidate in inside],
         features=features,
         sent=len(answer.candidates),
         slots=slots,
@@ -73,8 +78,8 @@ def replayed_arrangement(
 
 
 def _ordering(rules: Sequence[Rule], items: Sequence[Item], inside: frozenset[int]) -> list[Rule]:
-    """The rules that say where who is eligible stands."""
-    standing = {items[at] for at in inside}
+    """Return the rules that say where who is eligible stands."""
+    standing = {items[candidate] for candidate in inside}
     return [
         rule
         for rule in rules
@@ -83,13 +88,15 @@ def _ordering(rules: Sequence[Rule], items: Sequence[Item], inside: frozenset[in
 
 
 def likely(answer: Answer, arrangement: Arrangement, explore: float) -> list[Likely] | None:
-    """By place, for the version with this exploration.
+    """Return the weight of each place, for the version with this exploration.
 
-    None: the rules, as they are read now, could not have shown these items there with
-    these propensities.
+    None: the rules, as they are read now, could not have shown these items there with these
+    propensities.
     """
-    at_place = {place: (lane, number, at) for lane, number, place, at in fill(arrangement)}
-    number_of = {entity_key(item): at for at, item in enumerate(answer.candidates)}
+    at_place = {
+        place: (lane, number, candidate) for lane, number, place, candidate in fill(arrangement)
+    }
+    number_of = {entity_key(item): candidate for candidate, item in enumerate(answer.candidates)}
     every: list[Likely] = []
     for place in answer.places:
         if place.position not in at_place or place.item not in number_of:
@@ -109,6 +116,7 @@ def likely(answer: Answer, arrangement: Arrangement, explore: float) -> list[Lik
 def _could_be(
     propensity: float, lane: Lane | None, item: int, explore: float, *, pinned: bool
 ) -> bool:
+    """Return whether the rules could have shown the item there with this propensity."""
     if lane is None:
         return pinned and abs(propensity - 1) < _TINY
     if item not in members(lane):
@@ -118,16 +126,19 @@ def _could_be(
 
 
 def members(lane: Lane) -> frozenset[int]:
-    """Who may be shown in the lane, by a draw at least."""
-    return frozenset(lane.arranged) | {at for group, _ in lane.groups for at in group}
+    """Return who may be shown in the lane, by a draw at least."""
+    return frozenset(lane.arranged) | {candidate for group, _ in lane.groups for candidate in group}
 
 
 def outside(answer: Answer, arrangement: Arrangement, explore: float) -> float:
-    """Of an answer that does not explore: the version's probability of other items than were shown,
-    summed over the places.
+    """Return the version's probability of other items than were shown, summed over the places.
+
+    Of an answer that does not explore.
     """
-    at_place = {place: (lane, number, at) for lane, number, place, at in fill(arrangement)}
-    number_of = {entity_key(item): at for at, item in enumerate(answer.candidates)}
+    at_place = {
+        place: (lane, number, candidate) for lane, number, place, candidate in fill(arrangement)
+    }
+    number_of = {entity_key(item): candidate for candidate, item in enumerate(answer.candidates)}
     return sum(
         _other(at_place.get(place.position), number_of.get(place.item), explore)
         for place in answer.places
@@ -135,6 +146,7 @@ def outside(answer: Answer, arrangement: Arrangement, explore: float) -> float:
 
 
 def _other(place: tuple[Lane | None, int, int] | None, item: int | None, explore: float) -> float:
+    """Return the version's probability of another item than the one that was shown."""
     if place is None or item is None:
         return 1.0
     lane, number, arranged_there = place

@@ -1,6 +1,4 @@
-"""The step in which a version is replayed: page by page, in a process of the model's own
-environment.
-"""
+"""The step that replays a version, page by page, in a process of the model's own environment."""
 
 from __future__ import annotations
 
@@ -47,6 +45,7 @@ CHANGED = "the rules, by features as they are known now, give other propensities
 
 
 def replay(context: StepContext) -> None:
+    """Replay a version over the log; its document is the step's artifact."""
     question = msgspec.convert(context.parameters["question"], Question)
     replayed = replayed_from(context.project(), question, context.inputs["model"], log=context.log)
     (context.outputs[ARTIFACT] / DOCUMENT).write_bytes(msgspec.json.encode(replayed))
@@ -61,10 +60,17 @@ def replayed_from(
     page: int = PAGE,
     log: Callable[[str], None] | None = None,
 ) -> VersionReplay:
-    """`folder`: the version's.
+    """Return what a version would have earned.
 
-    `log`: told how far it is. Invalid: the predictor failed, or it is another one than was
-    registered.
+    Args:
+        project: The project.
+        question: The version, and the answers.
+        folder: The version's.
+        page: Answers of one query.
+        log: Is told how far it is.
+
+    Raises:
+        Invalid: The predictor failed, or it is another one than was registered.
     """
     version = _Version(project, question, load(folder, digest=question.digest))
     accounts, tenths_of = Accounts(), None
@@ -130,16 +136,19 @@ class _Version:
         self.outside = 0.0  # of those places, the version's probability on other items
 
     def scored(self, logged: Sequence[Answer]) -> Iterator[Scored]:
-        """Those that can be replayed. The times of `logged` go on from page to page."""
+        """Yield the answers that can be replayed, with the version's scores.
+
+        The times of `logged` go on from page to page.
+        """
         for answer in logged:
             self._known.move(answer.moment)
-            asked = self._request(answer)
-            if isinstance(asked, str):
-                self.left_out[asked] += 1
+            request = self._request(answer)
+            if isinstance(request, str):
+                self.left_out[request] += 1
                 continue
-            rows = self._rows(asked)
+            rows = self._rows(request)
             scores = self._scores(rows, answer)
-            rules = self._rulebook.active(answer.entity, asked.context, answer.moment)
+            rules = self._rulebook.active(answer.entity, request.context, answer.moment)
             arrangement = replayed_arrangement(
                 answer, scores, rules, rows.ruled, maximise=self._maximise
             )
@@ -157,6 +166,7 @@ class _Version:
         scores: NDArray[np.float64],
         ends: NDArray[np.float64],
     ) -> list[Row]:
+        """Return the rows of an answer, weighted by the version's probabilities."""
         places = likely(answer, arrangement, self.explore)
         if places is None:
             self.left_out[CHANGED] += 1
@@ -167,7 +177,7 @@ class _Version:
         )
 
     def _request(self, answer: Answer) -> RankRequest | str:
-        """The request as a gateway would read it now, or why it cannot be asked again."""
+        """Return the request as a gateway would read it now, or why it cannot be asked again."""
         if answer.request is None or answer.slots is None:
             return UNTOLD
         if answer.interleaved or answer.rules_digest != self._rulebook.digest:
@@ -177,7 +187,7 @@ class _Version:
             return UNFIT
         key = entity.key
         try:
-            asked = parsed(
+            request = parsed(
                 {
                     self._endpoint.unit: answer.unit,
                     **answer.request,
@@ -188,30 +198,35 @@ class _Version:
             )
         except Invalid:
             return UNFIT
-        return self._lacking(asked, key) or asked
+        return self._lacking(request, key) or request
 
-    def _lacking(self, asked: RankRequest, key: str) -> str | None:
-        attributes = [name for name in self._inputs.attributes if name not in asked.attributes]
+    def _lacking(self, request: RankRequest, key: str) -> str | None:
+        """Return what the version reads and the request does not have, as a reason."""
+        attributes = [name for name in self._inputs.attributes if name not in request.attributes]
         keys = [
-            own for own, _ in self._inputs.views.values() if own != key and own not in asked.keys
+            own for own, _ in self._inputs.views.values() if own != key and own not in request.keys
         ]
         return next(
             (f"{self._name} reads {name}, which was not sent" for name in (*attributes, *keys)),
             None,
         )
 
-    def _rows(self, asked: RankRequest) -> Rows:
+    def _rows(self, request: RankRequest) -> Rows:
+        """Return the rows that the predictor is asked with, features included."""
         key, ruled = (
-            self._spec.entities[asked.entity].key,
-            self._rulebook.features.get(asked.entity, {}),
+            self._spec.entities[request.entity].key,
+            self._rulebook.features.get(request.entity, {}),
         )
-        served = self._reader.read(keys_by_view(asked, self._inputs, ruled, key))
+        served = self._reader.read(keys_by_view(request, self._inputs, ruled, key))
         return join(
-            asked, self._inputs, served, key=key, ruled=ruled if self._endpoint.rules else None
+            request, self._inputs, served, key=key, ruled=ruled if self._endpoint.rules else None
         )
 
     def _scores(self, rows: Rows, answer: Answer) -> list[float]:
-        """By the way that a call takes: what the predictor sees went through JSON."""
+        """Return the version's scores of the candidates.
+
+        The predictor sees what went through JSON, as in a call.
+        """
         sent: dict[str, Any] = {
             name: value
             for name, value in answer.parameters.items()

@@ -1,11 +1,10 @@
-"""`isthmus models replay ranker@3`: what a registered version would have earned in place of those
-that answered, from what was logged.
+"""`isthmus models replay ranker@3`: what a registered version would have earned.
 
-Each logged answer is asked again: the version's own predictor scores the logged candidates, with
-the features as they were known then, and the same rules, eligible items and parameters, with the
-endpoint's `explore`, give the probability of each item that was shown. Clicks are taken to depend
-on the unit, the item and its position (the item-position model of Li et al. 2018), so places are
-weighed one by one.
+In place of those that answered, from what was logged. Each logged answer is asked again: the
+version's own predictor scores the logged candidates, with the features as they were known then, and
+the same rules, eligible items and parameters, with the endpoint's `explore`, give the probability
+of each item that was shown. Clicks are taken to depend on the unit, the item and its position (the
+item-position model of Li et al. 2018), so places are weighed one by one.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _OWN: Mapping[str, type[IsthmusError]] = {error.__name__: error for error in (Re
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """What the step that replays is told."""
+    """The task of the step that replays: a version, and whose answers."""
 
     model: str
     version: int
@@ -52,12 +51,12 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
-    """Estimates are of the objective's outcomes per place.
+    """The value of a version: estimates of the objective's outcomes per place.
 
     `left_out`: answers that could not be replayed, by the reason.
 
     `outside`: of the answers that do not explore, the share of the version's probability that lies
-    on what was not shown; None: none is so.
+    on what was not shown; None: all explore.
     """
 
     target: str
@@ -75,9 +74,9 @@ class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
     def __str__(self) -> str:
         replay = self.replay
         span = f"{self.since:%Y-%m-%d %H:%M} .. {self.until:%Y-%m-%d %H:%M}"
-        of = f"{self.objective} per place, explore {100 * self.explore:g} %"
+        unit = f"{self.objective} per place, explore {100 * self.explore:g} %"
         head = (
-            f"{self.target:<7} {self.version} in place of what {self.endpoint} served   {of}   "
+            f"{self.target:<7} {self.version} in place of what {self.endpoint} served   {unit}   "
             f"{span}"
         )
         left = [
@@ -85,12 +84,15 @@ class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
             for reason, count in self.left_out.items()
         ]
         return (
-            "\n".join([head, *self._figures(), f"  worth             {self._worth()}", *left])
+            "\n".join(
+                [head, *self._estimate_lines(), f"  worth             {self._worth()}", *left]
+            )
             if replay.rows
             else head
         )
 
-    def _figures(self) -> list[str]:
+    def _estimate_lines(self) -> list[str]:
+        """Return the lines of the estimates."""
         replay = self.replay
         logged = (
             f"  logged            {replay.logged:.5f}   {self.answers:,} answers, "
@@ -111,6 +113,7 @@ class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
         ]
 
     def _worth(self) -> str:
+        """Return how much the log is worth."""
         return (
             f"{self.replay.worth.removeprefix('worth ')}; {100 * self.replay.heavy:.3g} % of "
             "them weigh more than 20"
@@ -118,6 +121,7 @@ class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
 
 
 def _signed_text(value: Value | None) -> str:
+    """Return a difference from the log as text."""
     if value is None:
         return "-"
     interval = (
@@ -136,26 +140,38 @@ def replay_version(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> VersionReplay:
-    """Replay a version (`ranker@3`) over what an endpoint's gateways logged in [since, until), by
-    default the last 28 days.
+    """Replay a version over what an endpoint's gateways logged.
 
     It runs as a step of a pipeline, where the model's trainer ran. Only answers whose outcomes are
-    closed count. NotFound: no such version or endpoint. Refused: what was logged cannot tell; it
-    says what is missing. Invalid: the predictor failed, with the log's name.
+    closed count.
+
+    Args:
+        project: The project.
+        version: MODEL@NUMBER, such as `ranker@3`.
+        endpoint: Whose answers; None: of the one endpoint that serves the model.
+        since: The first moment; None: 28 days before the last.
+        until: The last moment, not included; None: now.
+
+    Raises:
+        NotFound: There is no such version or endpoint.
+        Refused: What was logged cannot tell; it says what is missing.
+        Invalid: The predictor failed, with the log's name.
     """
     from ...pipelines.runs import names as run_names
 
     question = checked_question(project, version, endpoint=endpoint, since=since, until=until)
     uri = project.target.registry.get(question.model, question.version).uri
     name = run_names.next_name(project)
-    replayed = _answer(project, _pipeline(question, uri), name)
+    replayed = _run(project, _pipeline(question, uri), name)
     require_some(replayed)
     return replayed
 
 
 def require_some(replayed: VersionReplay) -> None:
-    """Refused: no answer could be replayed; with the share of the version's probability that lies
-    where the log's policy never went.
+    """Check that an answer could be replayed.
+
+    Raises:
+        Refused: None could, with the share of the version's probability where the log never went.
     """
     if replayed.replay.rows:
         return
@@ -181,7 +197,7 @@ def checked_question(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Question:
-    """The question, checked against what there is. As `replay_version` raises."""
+    """Return the question, checked against what there is; raise as `replay_version` does."""
     model, _, number = version.partition("@")
     if not number.isdigit():
         raise Invalid(
@@ -206,6 +222,7 @@ def checked_question(
 
 
 def _endpoint_of(spec: ProjectSpec, model: str) -> str:
+    """Return the one endpoint that serves the model; Invalid: there is not one."""
     serving = [
         e.name
         for e in spec.endpoints.values()
@@ -220,23 +237,27 @@ def _endpoint_of(spec: ProjectSpec, model: str) -> str:
 
 
 def _require_log(project: Project, endpoint: str) -> None:
-    """Refused: what was shown, or what became of it, is not known."""
+    """Check that what was shown, and what became of it, is logged.
+
+    Raises:
+        Refused: It is not.
+    """
     objective = project.spec.objectives[project.spec.endpoints[endpoint].objective]
     if not has_exposure(project.spec.events[objective.exposure]):
         raise Refused(
             f"events.{objective.exposure}.attributes has no exposure_id: nobody knows what "
             "became of an item that was shown",
-            remedy="exposure_id: {type: string, required: false}, and send what the gateway answers "
-            "as `exposures` along with the event",
+            remedy="exposure_id: {type: string, required: false}, and send what the gateway "
+            "answers as `exposures` along with the event",
         )
     for stream, columns in ((EXPOSURES, OF_EXPOSURES), (RANKINGS, OF_RANKINGS)):
-        there = project.target.warehouse.observe(stream.name)
-        if there is None:
+        table = project.target.warehouse.observe(stream.name)
+        if table is None:
             raise Refused(
                 f"{stream.name} are not logged",
                 remedy=f"endpoints.{endpoint}.explore, then isthmus deploy, and some traffic",
             )
-        if missing := sorted(set(columns) - {column.name for column in there.columns}):
+        if missing := sorted(set(columns) - {column.name for column in table.columns}):
             raise Refused(
                 f"{stream.name} has no column {', '.join(missing)} yet",
                 remedy="isthmus apply, then some days of traffic",
@@ -246,12 +267,14 @@ def _require_log(project: Project, endpoint: str) -> None:
 def _window(
     project: Project, endpoint: str, since: datetime | None, until: datetime | None
 ) -> Window:
-    """Answers whose outcomes are closed."""
+    """Return the answers whose outcomes are closed."""
     objective = project.spec.endpoints[endpoint].objective
     now = utc_milliseconds(project.now())
     moment = min(utc_milliseconds(until), now) if until else now
-    ends, known = cutoffs(project.spec, [project.spec.metrics[objective]], moment)
-    closed = max(known, now) - project.spec.objectives[objective].within + timedelta(milliseconds=1)
+    ends, known_at = cutoffs(project.spec, [project.spec.metrics[objective]], moment)
+    closed = (
+        max(known_at, now) - project.spec.objectives[objective].within + timedelta(milliseconds=1)
+    )
     begin = utc_milliseconds(since) if since else moment - RECENT
     end = min(ends, closed)
     if begin >= end:
@@ -259,10 +282,11 @@ def _window(
             f"no answer before {end:%Y-%m-%d %H:%M}, whose outcomes are closed, is after {begin}",
             remedy="an earlier --since",
         )
-    return Window(since=begin, until=end, known=max(known, now))
+    return Window(since=begin, until=end, known=max(known_at, now))
 
 
 def _pipeline(question: Question, uri: str) -> Pipeline:
+    """Return the pipeline of one step that replays."""
     step = Step(
         name=STEP,
         function=f"{step_names.REPLAY}:replay",
@@ -275,7 +299,8 @@ def _pipeline(question: Question, uri: str) -> Pipeline:
     return Pipeline(name=STEP, steps=(step,))
 
 
-def _answer(project: Project, pipeline: Pipeline, name: str) -> VersionReplay:
+def _run(project: Project, pipeline: Pipeline, name: str) -> VersionReplay:
+    """Run the pipeline, and return what its step found."""
     from ...pipelines.runs.submission import submit
     from ...pipelines.runs.watch import artifact_uri, failure, watch
 
@@ -291,7 +316,7 @@ def _answer(project: Project, pipeline: Pipeline, name: str) -> VersionReplay:
 
 
 def _error(state: RunState, failure: StepFailure | None, *, remedy: str) -> IsthmusError:
-    """As the step raised it; what it did not raise itself is Invalid."""
+    """Return the error that the step raised; what it did not raise itself is Invalid."""
     if failure is not None and failure.message and (kind := _OWN.get(failure.error or "")):
         return kind(failure.message, remedy=remedy)
     reason = next((step.reason for step in state.steps if step.reason), None)

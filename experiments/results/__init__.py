@@ -1,1 +1,4 @@
-"""The results of an experiment, whoever assigned its units: figures, a verdict, a text and a page."""
+"""The results of an experiment: figures, a verdict, a text and a page.
+
+They are the same whoever assigned its units.
+"""

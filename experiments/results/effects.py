@@ -1,4 +1,4 @@
-"""From a run's sums to effects, trends and segments. Pure."""
+"""From an experiment's sums to effects, trends and segments. Pure."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ from msgspec.structs import replace
 from ...project.specs.experiments import Experiment, Metric
 from ...times import midnight
 from ..measure.run_cells import RunCells
-from ..statistics import heterogeneity as over
-from ..statistics import ratio
-from ..statistics.assessment import Compared, Told, comparisons, decide, tell
+from ..statistics import heterogeneity, ratio
+from ..statistics.assessment import Compared, comparisons, decide, tell
 from ..statistics.guardrails import Arm, guard
 from ..statistics.inference import ONCE, TUNED_FOR, Horizon
 from ..statistics.multiple_tests import holm
-from ..statistics.ratio import Difference, Point, interval, points
+from ..statistics.ranges import Range, as_range
+from ..statistics.ratio import Difference, interval, points
 from ..statistics.sample_size import planned_units
 from ..statistics.sums import Sums
 from ..statistics.verdict import Goal
 from .looks import Looks
-from .results import DayEffect, Effect, MetricArms, Range, Role, Segments, Trend, as_range
+from .results import DayEffect, Effect, MetricArms, Role, Segments, Trend
 
 _MOST_DAYS = 28  # since the first exposure that are compared
+Arms = Mapping[str, Mapping[str, Sums]]  # by metric and arm
 
 
-class Plain(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run compares, and how long its units are waited for."""
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """The metrics that a run compares, and how long its units are waited for."""
 
     experiment: Experiment
     metrics: Mapping[str, Metric]
 
     def role(self, name: str) -> Role:
+        """Return whether a metric decides, guards, or is only told."""
+        if name in self.experiment.metric:
+            return "decides"
         guards = {guardrail.metric for guardrail in self.experiment.guardrails}
-        return (
-            "decides"
-            if name in self.experiment.metric
-            else "guardrail"
-            if name in guards
-            else "also"
-        )
+        return "guardrail" if name in guards else "also"
 
     @property
     def first(self) -> Metric:
+        """The first of the metrics that decide."""
         return self.metrics[self.experiment.metric[0]]
 
     @property
     def window(self) -> timedelta | None:
-        """The longest of what decides and guards: all of these count the same units, so one number
-        says how far a plan is.
+        """The longest window of what decides and guards.
+
+        All of these count the same units, so one number says how far a plan is.
         """
         windows = [
             metric.within
@@ -60,231 +60,259 @@ class Plain(msgspec.Struct, frozen=True, kw_only=True):
         return max(windows, default=None)
 
     def window_of(self, name: str) -> timedelta | None:
+        """Return how long a metric waits for its units."""
         return self.metrics[name].within if self.role(name) == "also" else self.window
 
     def sums(self, cells: RunCells, ends: datetime) -> dict[str, dict[str, Sums]]:
+        """Return the sums of each metric and arm, as a look at `ends` counts them."""
         return {
-            name: cells.at(metric, ends, self.window_of(name))
+            name: cells.sums_at(metric, ends, self.window_of(name))
             for name, metric in self.metrics.items()
         }
 
 
-def arms_of(plain: Plain, sums: Mapping[str, Mapping[str, Sums]]) -> tuple[MetricArms, ...]:
-    return tuple(
-        MetricArms(
-            metric=metric,
-            role=plain.role(name),
-            arms=dict(sums[name]),
-            rates={
-                arm: as_range(rate) if (rate := interval(of_arm)) else None
-                for arm, of_arm in sums[name].items()
-            },
-        )
-        for name, metric in plain.metrics.items()
+def metric_arms(metric: Metric, role: Role, sums: Mapping[str, Sums]) -> MetricArms:
+    """Return a metric in every arm, with the interval of each arm's own rate."""
+    rates = {
+        arm: as_range(rate) if (rate := interval(arm_sums)) else None
+        for arm, arm_sums in sums.items()
+    }
+    return MetricArms(metric=metric, role=role, arms=dict(sums), rates=rates)
+
+
+def effect_of(
+    metric: str, arm: str, role: Role, goal: Goal, difference: Difference | None
+) -> Effect:
+    """Return the effect that a difference shows; without figures where there is too little."""
+    effect = Effect(metric=metric, arm=arm, role=role, goal=goal)
+    if difference is None:
+        return effect
+    return replace(
+        effect, relative=as_range(difference.relative), absolute=as_range(difference.absolute)
     )
 
 
-def units_needed(plain: Plain, sums: Mapping[str, Mapping[str, Sums]]) -> int | None:
-    """Units of all arms that the slowest deciding metric needs.
+def arms_of(comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
+    """Return every metric of a run in every arm."""
+    return tuple(
+        metric_arms(metric, comparison.role(name), sums[name])
+        for name, metric in comparison.metrics.items()
+    )
+
+
+def units_needed(comparison: Comparison, sums: Arms) -> int | None:
+    """Return the units of all arms that the slowest deciding metric needs.
 
     None: there is no plan, or too little to say; nothing varies, either.
     """
-    experiment = plain.experiment
+    experiment = comparison.experiment
     if experiment.plan is None:
         return None
     effect = float(experiment.plan.minimum_effect) / 100
-    shares, tests = (
-        [arm.weight for arm in experiment.arms],
-        len(experiment.metric) * (len(experiment.arms) - 1),
-    )
+    shares = [arm.weight for arm in experiment.arms]
+    tests = len(experiment.metric) * (len(experiment.arms) - 1)
     controls = {name: next(iter(sums[name].values())) for name in experiment.metric}
     if not all(control.enough for control in controls.values()):
         return None
-    return (
-        max(
-            planned_units(of, effect, shares, tests=tests, saved=_saved_share(sums[name]))
-            for name, of in controls.items()
-        )
-        or None
+    needed = max(
+        planned_units(control, effect, shares, tests=tests, saved=_saved_share(sums[name]))
+        for name, control in controls.items()
     )
+    return needed or None
 
 
 def _saved_share(arms: Mapping[str, Sums]) -> float:
+    """Return the least part of a variance that the time before takes away in any treatment."""
     pairs = [pair for pair in comparisons(arms).values() if pair]
     return min((pair.saved for pair in pairs), default=0.0)
 
 
-def information_by_metric(plain: Plain, sums: Mapping[str, Mapping[str, Sums]]) -> dict[str, float]:
-    """By metric that decides or guards, one over the variance of what is compared; absent: a rate
-    is not positive, or nothing varies.
+def information_by_metric(comparison: Comparison, sums: Arms) -> dict[str, float]:
+    """Return one over the variance of what is compared, by metric that decides or guards.
+
+    A metric is absent where a rate is not positive, or nothing varies.
     """
-    of = {
-        name: ratio.information(arms) for name, arms in sums.items() if plain.role(name) != "also"
+    by_metric = {
+        name: ratio.information(arms)
+        for name, arms in sums.items()
+        if comparison.role(name) != "also"
     }
-    return {name: information for name, information in of.items() if information}
+    return {name: information for name, information in by_metric.items() if information}
 
 
 def horizons(
-    plain: Plain, looks: Looks, now: Mapping[str, float], *, units: int, moment: datetime
+    comparison: Comparison,
+    looks: Looks,
+    information: Mapping[str, float],
+    *,
+    units: int,
+    moment: datetime,
 ) -> dict[str, Horizon]:
-    """By metric.
+    """Return what is looked at and how often, by metric.
 
-    `now`: what is known of each at the `moment`, as `information_by_metric` says it.
+    Args:
+        comparison: What the run compares.
+        looks: The looks that were recorded.
+        information: What is known of each metric at `moment`, as `information_by_metric` says it.
+        units: Units of all arms that are complete.
+        moment: When this look is; later ones do not count.
     """
     return {
-        name: _horizon(plain, looks, name, now.get(name), units=units, moment=moment)
-        for name in plain.metrics
+        name: _horizon(comparison, looks, name, information.get(name), units=units, moment=moment)
+        for name in comparison.metrics
     }
 
 
 def _horizon(
-    plain: Plain, looks: Looks, name: str, now: float | None, *, units: int, moment: datetime
+    comparison: Comparison,
+    looks: Looks,
+    name: str,
+    information: float | None,
+    *,
+    units: int,
+    moment: datetime,
 ) -> Horizon:
-    """Of a plan that is not sized yet the bound is infinite: nothing has been spent of it."""
-    if plain.experiment.plan is None:
+    """Return a metric's horizon; a plan that is not sized yet has an infinite bound."""
+    if comparison.experiment.plan is None:
         return Horizon(inference="always", units=units)
     if looks.planned is None:
         return Horizon(inference="planned", units=units, planned=TUNED_FOR, looks=(0,))
-    before = looks.before(moment)
-    of_looks = [*(looks.information.get(look.until, {}).get(name) for look in before), now]
-    information = tuple(of for of in of_looks if of)
+    earlier = looks.earlier(moment)
+    of_looks = [
+        *(looks.information.get(look.until, {}).get(name) for look in earlier),
+        information,
+    ]
+    every = tuple(figure for figure in of_looks if figure)
     return Horizon(
         inference="planned",
         units=units,
         planned=looks.planned,
-        looks=(*(look.units for look in before), units),
-        information=information
-        if len(information) == len(of_looks)
-        else (),  # looks of an older version do not say it
+        looks=(*(look.units for look in earlier), units),
+        # looks of an older version do not say what they knew
+        information=every if len(every) == len(of_looks) else (),
     )
 
 
 def effects(
-    plain: Plain, sums: Mapping[str, Mapping[str, Sums]], at: Mapping[str, Horizon]
+    comparison: Comparison, sums: Arms, horizons: Mapping[str, Horizon]
 ) -> tuple[Effect, ...]:
+    """Return each treatment's effect on every metric: deciding ones, guardrails, then the rest."""
     return (
-        *_deciding(plain, sums, at),
-        *_guardrail_effects(plain, sums, at),
-        *_secondary_effects(plain, sums),
+        *_deciding_effects(comparison, sums, horizons),
+        *_guardrail_effects(comparison, sums, horizons),
+        *_secondary_effects(comparison, sums),
     )
 
 
-def _deciding(
-    plain: Plain, sums: Mapping[str, Mapping[str, Sums]], at: Mapping[str, Horizon]
+def _deciding_effects(
+    comparison: Comparison, sums: Arms, horizons: Mapping[str, Horizon]
 ) -> Iterator[Effect]:
-    names = plain.experiment.metric
-    goals: dict[str, Goal] = {name: plain.metrics[name].goal for name in names}
-    for tested in decide({name: sums[name] for name in names}, goals, at):
-        effect = _effect(tested.metric, tested.arm, "decides", plain, tested.difference)
+    """Yield the effects on what decides, corrected for each other."""
+    names = comparison.experiment.metric
+    goals: dict[str, Goal] = {name: comparison.metrics[name].goal for name in names}
+    for tested in decide({name: sums[name] for name in names}, goals, horizons):
+        goal = goals[tested.metric]
+        effect = effect_of(tested.metric, tested.arm, "decides", goal, tested.difference)
         once = as_range(tested.once.relative) if tested.once else None
         yield replace(effect, once=once, level=tested.level, side=tested.side, saved=tested.saved)
 
 
 def _guardrail_effects(
-    plain: Plain, sums: Mapping[str, Mapping[str, Sums]], at: Mapping[str, Horizon]
+    comparison: Comparison, sums: Arms, horizons: Mapping[str, Horizon]
 ) -> Iterator[Effect]:
-    for guardrail in plain.experiment.guardrails:
-        arms = sums[guardrail.metric]
-        of = points(arms)
+    """Yield the effects on guardrails, each judged by its own bound."""
+    for guardrail in comparison.experiment.guardrails:
+        name, goal = guardrail.metric, comparison.metrics[guardrail.metric].goal
+        rates = points(sums[name])
         control, *treatments = (
-            Arm(name=name, sums=of_arm, point=of[name]) for name, of_arm in arms.items()
+            Arm(name=arm, sums=arm_sums, point=rates[arm]) for arm, arm_sums in sums[name].items()
         )
         for treatment in treatments:
-            guarded = guard(guardrail, control, treatment, at[guardrail.metric])
-            effect = _effect(
-                guardrail.metric, treatment.name, "guardrail", plain, guarded.difference
-            )
+            guarded = guard(guardrail, control, treatment, horizons[name])
+            effect = effect_of(name, treatment.name, "guardrail", goal, guarded.difference)
             bound = guarded.bound if effect.relative and effect.relative.low is not None else None
             yield replace(effect, guardrail=guardrail, bound=bound, judged=guarded.judged)
 
 
-def _secondary_effects(plain: Plain, sums: Mapping[str, Mapping[str, Sums]]) -> Iterator[Effect]:
-    names = [name for name in plain.metrics if plain.role(name) == "also"]
-    for told in tell({name: sums[name] for name in names}):
-        yield _also(told, plain)
-
-
-def _also(told: Told, plain: Plain) -> Effect:
-    return replace(
-        _effect(told.metric, told.arm, "also", plain, told.difference), q=told.q, saved=told.saved
-    )
-
-
-def _effect(
-    metric: str, arm: str, role: Role, plain: Plain, difference: Difference | None
-) -> Effect:
-    relative, absolute = (
-        (as_range(difference.relative), as_range(difference.absolute))
-        if difference
-        else (None, None)
-    )
-    return Effect(
-        metric=metric,
-        arm=arm,
-        role=role,
-        goal=plain.metrics[metric].goal,
-        relative=relative,
-        absolute=absolute,
-    )
+def _secondary_effects(comparison: Comparison, sums: Arms) -> Iterator[Effect]:
+    """Yield the effects on what is only told."""
+    names = [name for name in comparison.metrics if comparison.role(name) == "also"]
+    for secondary in tell({name: sums[name] for name in names}):
+        goal = comparison.metrics[secondary.metric].goal
+        effect = effect_of(secondary.metric, secondary.arm, "also", goal, secondary.difference)
+        yield replace(effect, q=secondary.q, saved=secondary.saved)
 
 
 def over_time(
-    plain: Plain, cells: RunCells, looks: Looks, until: datetime
+    comparison: Comparison, cells: RunCells, looks: Looks, until: datetime
 ) -> tuple[DayEffect, ...]:
-    """What a look at the end of each day would have said of the first deciding metric, after the
-    looks that were taken by then.
+    """Return what a look at the end of each day would have said of the first deciding metric.
+
+    Each after the looks that were taken by then.
     """
     return tuple(
-        effect for day in cells.days(until) for effect in _end_of_day(plain, cells, looks, day)
+        effect
+        for day in cells.days(until)
+        for effect in _end_of_day_effects(comparison, cells, looks, day)
     )
 
 
-def _end_of_day(plain: Plain, cells: RunCells, looks: Looks, day: date) -> Iterator[DayEffect]:
+def _end_of_day_effects(
+    comparison: Comparison, cells: RunCells, looks: Looks, day: date
+) -> Iterator[DayEffect]:
+    """Yield each treatment's effect at the end of a day."""
     ends = midnight(day + timedelta(days=1))
-    arms = cells.at(plain.first, ends, plain.window)
-    units = sum(of_arm.units for of_arm in arms.values())
-    horizon = _horizon(
-        plain, looks, plain.first.name, ratio.information(arms), units=units, moment=ends
-    )
+    metric = comparison.first
+    arms = cells.sums_at(metric, ends, comparison.window)
+    units = sum(sums.units for sums in arms.values())
+    information = ratio.information(arms)
+    horizon = _horizon(comparison, looks, metric.name, information, units=units, moment=ends)
     multiple = horizon.multiple() if units else 0.0
     for arm, pair in comparisons(arms).items():
         yield DayEffect(
             day=day.isoformat(),
             arm=arm,
-            units=_of_both(arms, arm),
+            units=_units_of_both(arms, arm),
             relative=_relative(pair, multiple),
         )
 
 
-def _of_both(arms: Mapping[str, Sums], treatment: str) -> int:
+def _units_of_both(arms: Mapping[str, Sums], treatment: str) -> int:
+    """Return the units of the control and of a treatment."""
     return next(iter(arms.values())).units + arms[treatment].units
 
 
 def _relative(pair: Compared | None, multiple: float) -> Range | None:
-    return as_range(pair.at(multiple).relative) if pair else None
+    """Return the relative difference with so many standard errors to either side."""
+    return as_range(pair.difference(multiple).relative) if pair else None
 
 
-def trends(plain: Plain, cells: RunCells, until: datetime) -> tuple[Trend, ...]:
-    """Of the first deciding metric: each day since a unit's first exposure by itself, of the units
-    that have had it whole.
+def trends(comparison: Comparison, cells: RunCells, until: datetime) -> tuple[Trend, ...]:
+    """Return how the effect on the first deciding metric changes since a unit's first exposure.
+
+    Each day is compared by itself, of the units that have had it whole.
     """
+    metric = comparison.first
     most = min(
         _MOST_DAYS,
-        plain.first.within.days if plain.first.within else _MOST_DAYS,
+        metric.within.days if metric.within else _MOST_DAYS,
         len(cells.days(until)),
     )
-    by_day = {day: cells.on(plain.first, day, until) for day in range(most)}
+    by_day = {day: cells.sums_of_day(metric, day, until) for day in range(most)}
     return tuple(_trend(arm, by_day) for arm in cells.arms[1:])
 
 
 def _trend(arm: str, by_day: Mapping[int, Mapping[str, Sums]]) -> Trend:
+    """Return how a treatment's effect changes with the days."""
     pairs = {day: pair for day, arms in by_day.items() if (pair := comparisons(arms)[arm])}
-    slope = over.trend({day: (pair.control, pair.treatment) for day, pair in pairs.items()})
+    slope = heterogeneity.trend(
+        {day: (pair.control, pair.treatment) for day, pair in pairs.items()}
+    )
     days = (
         DayEffect(
             since_first=day,
             arm=arm,
-            units=_of_both(by_day[day], arm),
+            units=_units_of_both(by_day[day], arm),
             relative=_relative(pair, ONCE.multiple()),
         )
         for day, pair in pairs.items()
@@ -292,22 +320,26 @@ def _trend(arm: str, by_day: Mapping[int, Mapping[str, Sums]]) -> Trend:
     return Trend(arm=arm, a_day=as_range(slope) if slope else None, days=tuple(days))
 
 
-def segments(plain: Plain, cells: RunCells, ends: datetime) -> tuple[Segments, ...]:
-    """Each attribute, deciding metric and treatment; their p by Holm over all of these."""
+def segments(comparison: Comparison, cells: RunCells, ends: datetime) -> tuple[Segments, ...]:
+    """Return the effects by attribute, deciding metric and treatment.
+
+    Their p are corrected for all of these together, by Holm.
+    """
     keys = [
         (attribute, name, arm)
-        for attribute in plain.experiment.segments
-        for name in plain.experiment.metric
+        for attribute in comparison.experiment.segments
+        for name in comparison.experiment.metric
         for arm in cells.arms[1:]
     ]
-    pairs = {key: _by_value(plain, cells, ends, key) for key in keys}
-    unlike = {
-        key: p
-        for key in keys
-        if (p := over.unlike({value: _points(pair) for value, pair in pairs[key].items() if pair}))
-        is not None
-    }
-    adjusted = holm(unlike)
+    pairs = {key: _pairs_by_value(comparison, cells, ends, key) for key in keys}
+    p_values: dict[tuple[str, str, str], float] = {}
+    for key, by_value in pairs.items():
+        p = heterogeneity.unlike(
+            {value: (pair.control, pair.treatment) for value, pair in by_value.items() if pair}
+        )
+        if p is not None:
+            p_values[key] = p
+    adjusted = holm(p_values)
     return tuple(
         Segments(
             attribute=attribute,
@@ -323,30 +355,35 @@ def segments(plain: Plain, cells: RunCells, ends: datetime) -> tuple[Segments, .
     )
 
 
-def _points(pair: Compared) -> tuple[Point, Point]:
-    return pair.control, pair.treatment
-
-
-def _by_value(
-    plain: Plain, cells: RunCells, ends: datetime, key: tuple[str, str, str]
+def _pairs_by_value(
+    comparison: Comparison, cells: RunCells, ends: datetime, key: tuple[str, str, str]
 ) -> dict[str, Compared | None]:
+    """Return the two sides of a comparison for each value of an attribute.
+
+    Args:
+        comparison: What the run compares.
+        cells: Sums by segment.
+        ends: Until when events count.
+        key: Attribute, metric and treatment.
+    """
     attribute, name, arm = key
-    values = sorted(
+    segments_of_attribute = sorted(
         {cell.segment for cell in cells.cells if cell.segment.startswith(f"{attribute}=")}
     )
-    of = {
-        value: cells.at(plain.metrics[name], ends, plain.window, segment=value) for value in values
-    }
+    metric = comparison.metrics[name]
     return {
-        value.removeprefix(f"{attribute}="): comparisons(arms)[arm] for value, arms in of.items()
+        segment.removeprefix(f"{attribute}="): comparisons(
+            cells.sums_at(metric, ends, comparison.window, segment=segment)
+        )[arm]
+        for segment in segments_of_attribute
     }
 
 
-def best_first(effects_: Sequence[Effect], metric: str, arms: Sequence[str]) -> list[str]:
-    """The treatments, the best in the metric first."""
+def best_first(effects: Sequence[Effect], metric: str, arms: Sequence[str]) -> list[str]:
+    """Return the treatments, the best in the metric first."""
     value = {
-        e.arm: (e.absolute.value or 0.0) * (1 if e.goal == "maximise" else -1)
-        for e in effects_
-        if e.metric == metric and e.absolute
+        effect.arm: (effect.absolute.value or 0.0) * (1 if effect.goal == "maximise" else -1)
+        for effect in effects
+        if effect.metric == metric and effect.absolute
     }
     return sorted(arms, key=lambda arm: -value.get(arm, 0.0))

@@ -1,9 +1,8 @@
-"""What an interleaved run shows: how many more events count for one variant than for the other, a
-unit. Pure.
+"""The effect of an interleaved run: how many more events count for one variant than for the other.
 
-A unit's y is its events that count for the treatment less those for the control, its d all of these
-(run_sql.won). The difference is the mean of y; the preference is y / d, by the delta method
-(sums.py): 0.08 is 54 to 46 of what counts. Without a preference both are 0.
+Pure, by unit. A unit's y is its events that count for the treatment less those for the control, its
+d all of these (cells_sql.win_rate). The difference is the mean of y; the preference is y / d, by
+the delta method (sums.py): 0.08 is 54 to 46 of what counts. Without a preference both are 0.
 """
 
 from __future__ import annotations
@@ -20,139 +19,146 @@ from ...times import midnight
 from ..measure.run_cells import RunCells
 from ..statistics.conclusion import Age, Conclusion
 from ..statistics.inference import ONCE, Horizon
-from ..statistics.ratio import Difference, interval
+from ..statistics.ranges import as_range
+from ..statistics.ratio import Difference
 from ..statistics.sample_size import z_needed
 from ..statistics.sums import Sums
-from ..statistics.verdict import Verdict, side
-from .effects import Plain, horizons
+from ..statistics.verdict import side
+from .effects import Arms, Comparison, effect_of, horizons, metric_arms
 from .looks import Looks
-from .results import DayEffect, Effect, MetricArms, as_range
+from .results import DayEffect, Effect, MetricArms
 from .text import wins_texts
 
 WINS = "wins"
-Arms = Mapping[str, Mapping[str, Sums]]  # by metric and arm, as Plain.sums gives them
 
 
-def arms_of(plain: Plain, sums: Arms) -> tuple[MetricArms, ...]:
-    """What counts for each variant, a unit."""
-    of, metric = _all(plain, sums), plain.first
-    shares = dict(
-        zip(plain.experiment.interleave or (), (_share(of, -1), _share(of, 1)), strict=True)
-    )
+def arms_of(comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
+    """Return what counts for each of the two variants, a unit."""
+    both, metric = _sums_of_both(comparison, sums), comparison.first
+    control, treatment = _variants(comparison)
     counted = Metric(
         name=WINS, kind="sum", numerator=metric.numerator, within=metric.within, goal=metric.goal
     )
-    rates = {
-        name: as_range(rate) if (rate := interval(share)) else None
-        for name, share in shares.items()
-    }
-    return (MetricArms(metric=counted, role="decides", arms=shares, rates=rates),)
+    sides = {control: _one_side(both, -1), treatment: _one_side(both, 1)}
+    return (metric_arms(counted, "decides", sides),)
 
 
-def _all(plain: Plain, sums: Arms) -> Sums:
-    """Outcomes are the events that count, not their difference."""
-    of = sums[plain.first.name][INTERLEAVED]
-    return replace(of, outcomes=int(of.d))
+def _variants(comparison: Comparison) -> tuple[str, str]:
+    """Return the control's variant and the treatment's."""
+    return comparison.experiment.interleave or ("", "")
 
 
-def _share(of: Sums, sign: int) -> Sums:
-    """A unit has (d + sign y) / 2, a whole number."""
-    y, yy = int(of.d + sign * of.y) // 2, int(of.dd + 2 * sign * of.yd + of.yy) // 4
-    return Sums(units=of.units, y=y, yy=yy, d=of.units, yd=y, dd=of.units)
+def _sums_of_both(comparison: Comparison, sums: Arms) -> Sums:
+    """Return the run's sums, whose outcomes are the events that count, not their difference."""
+    both = sums[comparison.first.name][INTERLEAVED]
+    return replace(both, outcomes=int(both.d))
 
 
-def difference(of: Sums, multiple: float) -> Difference | None:
-    """`multiple`: standard errors to either side.
+def _one_side(both: Sums, sign: int) -> Sums:
+    """Return the sums of what counts for one variant.
 
-    None: too few units, or too few events that count.
+    A unit has (d + sign y) / 2, a whole number.
     """
-    if not of.enough:
+    y = int(both.d + sign * both.y) // 2
+    yy = int(both.dd + 2 * sign * both.yd + both.yy) // 4
+    return Sums(units=both.units, y=y, yy=yy, d=both.units, yd=y, dd=both.units)
+
+
+def difference(both: Sums, multiple: float) -> Difference | None:
+    """Return the difference in wins a unit, and the preference.
+
+    Args:
+        both: The run's sums.
+        multiple: Standard errors to either side.
+
+    Returns:
+        None: too few units, or too few events that count.
+    """
+    if not both.enough:
         return None
     return Difference(
-        absolute=_around(of.mean("y"), multiple, of.covariance("y", "y") / of.units),
-        relative=_around(of.rate, multiple, of.variance),
+        absolute=_around(both.mean("y"), multiple, both.covariance("y", "y") / both.units),
+        relative=_around(both.rate, multiple, both.variance),
     )
 
 
 def _around(value: float, multiple: float, variance: float) -> Estimate:
+    """Return a value with so many standard errors to either side."""
     margin = multiple * math.sqrt(variance) if math.isfinite(multiple) else math.inf
     return Estimate(value=value, low=value - margin, high=value + margin)
 
 
-def units_needed(plain: Plain, sums: Arms) -> int | None:
-    """Units that the plan's preference needs, four times in five.
+def units_needed(comparison: Comparison, sums: Arms) -> int | None:
+    """Return the units that the plan's preference needs, to be shown four times in five.
 
     None: there is no plan, or too little to say.
     """
-    of, plan = _all(plain, sums), plain.experiment.plan
-    if plan is None or not of.enough:
+    both, plan = _sums_of_both(comparison, sums), comparison.experiment.plan
+    if plan is None or not both.enough:
         return None
-    return (
-        math.ceil(z_needed() ** 2 * of.linear("y") / (float(plan.minimum_effect) / 100) ** 2)
-        or None
-    )
+    preference = float(plan.minimum_effect) / 100
+    return math.ceil(z_needed() ** 2 * both.linear("y") / preference**2) or None
 
 
-def effects(plain: Plain, sums: Arms, at: Mapping[str, Horizon]) -> tuple[Effect, ...]:
-    """One: the second variant against the first."""
-    of, (_, treatment), goal = (
-        _all(plain, sums),
-        plain.experiment.interleave or ("", ""),
-        plain.first.goal,
-    )
-    seen, once = (difference(of, horizon.multiple()) for horizon in (at[plain.first.name], ONCE))
-    effect = Effect(metric=WINS, arm=treatment, role="decides", goal=goal, side=side(seen, goal))
-    if seen is None or once is None:
-        return (effect,)
+def effects(
+    comparison: Comparison, sums: Arms, horizons: Mapping[str, Horizon]
+) -> tuple[Effect, ...]:
+    """Return one effect: the second variant against the first."""
+    both, goal = _sums_of_both(comparison, sums), comparison.first.goal
+    looked = difference(both, horizons[comparison.first.name].multiple())
+    once = difference(both, ONCE.multiple())
+    effect = effect_of(WINS, _variants(comparison)[1], "decides", goal, looked)
     return (
         replace(
             effect,
-            relative=as_range(seen.relative),
-            absolute=as_range(seen.absolute),
-            once=as_range(once.relative),
+            side=side(looked, goal),
+            once=as_range(once.relative) if once is not None else None,
         ),
     )
 
 
-def information_by_metric(plain: Plain, sums: Arms) -> dict[str, float]:
-    """By metric, one over the variance of the preference; empty: nothing varies, or too little is
-    there.
+def information_by_metric(comparison: Comparison, sums: Arms) -> dict[str, float]:
+    """Return one over the variance of the preference, by metric.
 
     Not that of wins a unit: who goes on acting has more of them, and their variance grows though
-    more is known.
+    more is known. Empty where nothing varies, or too little is there.
     """
-    of = _all(plain, sums)
-    variance = of.variance if of.enough else 0.0
-    return {plain.first.name: 1 / variance} if variance > 0 else {}
+    both = _sums_of_both(comparison, sums)
+    variance = both.variance if both.enough else 0.0
+    return {comparison.first.name: 1 / variance} if variance > 0 else {}
 
 
 def over_time(
-    plain: Plain, cells: RunCells, looks: Looks, until: datetime
+    comparison: Comparison, cells: RunCells, looks: Looks, until: datetime
 ) -> tuple[DayEffect, ...]:
-    """The preference that a look at the end of each day would have shown, after the looks that were
-    taken by then.
+    """Return the preference that a look at the end of each day would have shown.
+
+    Each after the looks that were taken by then.
     """
-    return tuple(_end_of_day(plain, cells, looks, day) for day in cells.days(until))
+    return tuple(_end_of_day_effect(comparison, cells, looks, day) for day in cells.days(until))
 
 
-def _end_of_day(plain: Plain, cells: RunCells, looks: Looks, day: date) -> DayEffect:
+def _end_of_day_effect(
+    comparison: Comparison, cells: RunCells, looks: Looks, day: date
+) -> DayEffect:
+    """Return the preference at the end of a day."""
     ends = midnight(day + timedelta(days=1))
-    sums = plain.sums(cells, ends)
-    units = _all(plain, sums).units
-    (effect,) = effects(
-        plain,
-        sums,
-        horizons(plain, looks, information_by_metric(plain, sums), units=units, moment=ends),
-    )
+    sums = comparison.sums(cells, ends)
+    units = _sums_of_both(comparison, sums).units
+    information = information_by_metric(comparison, sums)
+    by_metric = horizons(comparison, looks, information, units=units, moment=ends)
+    (effect,) = effects(comparison, sums, by_metric)
     return DayEffect(day=day.isoformat(), arm=effect.arm, units=units, relative=effect.relative)
 
 
-def conclude(plain: Plain, effect: Effect, age: Age, *, unsound: Verdict | None) -> Conclusion:
-    """Which order is preferred; whether to ship it is for a test with arms."""
+def conclude(
+    comparison: Comparison, effect: Effect, age: Age, *, unsound: Conclusion | None
+) -> Conclusion:
+    """Return which order is preferred; whether to ship it is for a test with arms."""
     if unsound is not None:
-        return Conclusion(word="invalid", why=unsound.why)
+        return unsound
     if effect.side != "open":
-        control, treatment = plain.experiment.interleave or ("", "")
+        control, treatment = _variants(comparison)
         preferred = treatment if effect.side == "better" else control
         why = (
             f"{', '.join(wins_texts(effect))}. It says which order is preferred, not by how much "

@@ -1,228 +1,212 @@
-"""What a log says of two arms that were assigned elsewhere: a query a metric, then arithmetic."""
+"""The results of two arms that a site assigned: a query of its log for each metric."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Literal
+from collections.abc import Mapping
+from datetime import date, datetime
 
-import msgspec
+from msgspec.structs import replace
 
 from ...core.runtime.project import Project
 from ...errors import Invalid, NotFound
-from ...pipelines.evaluation.statistics import Estimate
 from ...project.specs.description import Objective
 from ...project.specs.experiments import Analysis, ExperimentGuardrail
-from ...reports.results import Shown
-from ...times import utc_milliseconds
-from ..measure import log_cells as cells
+from ...times import midnight, utc_milliseconds
+from ..measure import log_cells
 from ..measure.log_cells import Cells
 from ..statistics import split, verdict
+from ..statistics.conclusion import Conclusion, compared, unsound
 from ..statistics.inference import Unplanned
-from ..statistics.ratio import Difference, compare, interval
+from ..statistics.ranges import as_range
+from ..statistics.ratio import Difference, compare
 from ..statistics.split import Split
 from ..statistics.sums import NOTHING, Sums
-from ..statistics.verdict import Judgement, Verdict
+from .effects import effect_of, metric_arms
+from .results import DayEffect, Effect, LogDayEffect, LogResults, MetricArms, Role, SiteLog
+from .text import figure_text
 
 
-class Metric(msgspec.Struct, frozen=True, kw_only=True):
-    """An objective in both arms. `rates` and `difference` are None where there is too little."""
+def compare_log(project: Project, name: str, *, as_of: datetime | None = None) -> LogResults:
+    """Compare the arms on all rows whose outcome is known at a moment.
 
-    name: str
-    outcome: str
-    goal: Literal["maximise", "minimise"]
-    arms: dict[str, Sums]
-    rates: dict[str, Estimate | None]
-    difference: Difference | None
-    guardrail: ExperimentGuardrail | None = None
-    judged: Judgement | None = None  # of a guardrail
+    Args:
+        project: The project whose warehouse has the log.
+        name: The experiment, one of project.yaml's analyses.
+        as_of: The moment; by default now.
 
-
-class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """What the deciding metric would have shown at the end of a day."""
-
-    day: str  # YYYY-MM-DD, the last that is counted
-    units: int
-    difference: Difference | None
-
-
-class Results(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """The deciding metric, what must not be harmed, what is told; and every day's look of the past."""
-
-    experiment: str
-    exposure: str  # what a row is
-    unit: (
-        str | None
-    )  # the attribute whose rows are not independent of each other; None: the log names none
-    as_of: datetime
-    control: str
-    treatment: str
-    inference: Unplanned
-    metric: Metric
-    guardrails: tuple[Metric, ...] = ()
-    also: tuple[Metric, ...] = ()
-    split: Split | None = None
-    twice: int = 0  # units that are in both arms: left out
-    unnamed: int = 0  # rows without a unit: left out
-    looks: tuple[Look, ...] = ()
-    verdict: Verdict
-
-    @property
-    def headline(self) -> str:
-        """The verdict's word and the figure that it rests on."""
-        if self.metric.difference is None:
-            return f"{self.verdict.word}: too few {self.metric.outcome}s"
-        of = self.metric.difference.relative
-        return (
-            f"{self.verdict.word}: {self.metric.name} {100 * of.value:+.0f} % "
-            f"({100 * of.low:+.0f} .. {100 * of.high:+.0f} %)"
-        )
-
-    def __str__(self) -> str:
-        from .log_text import text
-
-        return text(self)
-
-
-def results(project: Project, name: str, *, as_of: datetime | None = None) -> Results:
-    """Compare the arms on all rows whose outcome is known at `as_of` (default: now).
-
-    NotFound: no such experiment. Invalid: an arm has no rows.
+    Raises:
+        NotFound: There is no such experiment.
+        Invalid: An arm has no rows.
     """
-    experiment = of_project(project, name)
+    experiment = analysis_of(project, name)
     objectives = project.spec.objectives
     moment = utc_milliseconds(as_of or project.now())
     inference: Unplanned = "fixed" if project.spec.now is not None else "always"
     deciding = objectives[experiment.metric]
-    read = cells.read(project, experiment, deciding, moment)
-    _both_arms(project, experiment, deciding, read, moment)
-
-    def other(metric: str, guardrail: ExperimentGuardrail | None = None) -> Metric:
-        objective = objectives[metric]
-        return _metric(
-            objective, cells.read(project, experiment, objective, moment), inference, guardrail
-        )
-
-    metric = _metric(deciding, read, inference)
-    guardrails = tuple(other(guardrail.metric, guardrail) for guardrail in experiment.guardrails)
-    checked = _split(experiment, metric)
-    return Results(
-        experiment=name,
-        exposure=deciding.exposure,
-        unit=deciding.unit,
+    cells = log_cells.read(project, experiment, deciding, moment)
+    _require_both_arms(project, experiment, deciding, cells, moment)
+    sums = {experiment.metric: cells.total()}
+    roles: dict[str, Role] = {experiment.metric: "decides"}
+    for metric in (*(guardrail.metric for guardrail in experiment.guardrails), *experiment.also):
+        if metric not in sums:
+            role: Role = "also" if metric in experiment.also else "guardrail"
+            roles[metric] = role
+            sums[metric] = log_cells.read(project, experiment, objectives[metric], moment).total()
+    differences = {metric: _difference(arms, inference) for metric, arms in sums.items()}
+    metrics = tuple(
+        metric_arms(project.spec.metrics[metric], roles[metric], arms)
+        for metric, arms in sums.items()
+    )
+    control, treatment = (str(arm) for arm in (experiment.control, experiment.treatment))
+    arms = sums[experiment.metric]
+    checked = _check_split(experiment, arms)
+    effects, difference = (
+        _effects(project, experiment, differences),
+        differences[experiment.metric],
+    )
+    complete = sum(arm.units for arm in arms.values())
+    conclusion = unsound(checked, complete, cells.twice) or _conclusion(
+        metrics[0], effects, difference, deciding
+    )
+    return LogResults(
+        target=project.target.name,
+        run=name,
+        unit=deciding.unit or deciding.exposure,
+        arms=(control, treatment),
+        started=midnight(date.fromisoformat(cells.days[0])),
         as_of=moment,
-        control=str(experiment.control),
-        treatment=str(experiment.treatment),
+        until=moment,
         inference=inference,
-        metric=metric,
-        guardrails=guardrails,
-        also=tuple(map(other, experiment.also)),
+        day=len(cells.days),
+        look=len(cells.days),
+        complete=complete,
+        metrics=metrics,
+        effects=effects,
         split=checked,
-        twice=read.twice,
-        unnamed=read.unnamed,
-        looks=looks(read, inference),
-        verdict=_verdict(metric, guardrails, checked, read.twice, deciding),
+        twice=cells.twice,
+        over_time=over_time(cells, treatment, inference),
+        conclusion=replace(
+            conclusion, of=figure_text(deciding.name, deciding.outcome, effects[0].relative)
+        ),
+        log=SiteLog(exposure=deciding.exposure, unit=deciding.unit, unnamed=cells.unnamed),
     )
 
 
-def of_project(project: Project, name: str) -> Analysis:
+def analysis_of(project: Project, name: str) -> Analysis:
+    """Return an experiment of project.yaml that is assigned elsewhere.
+
+    Raises:
+        NotFound: There is none of this name.
+    """
     experiment = project.spec.analyses.get(name)
     if experiment is None:
-        have = ", ".join(project.spec.analyses) or "none"
-        raise NotFound(f"project.yaml has no experiment {name}", remedy=f"it has {have}")
+        names = ", ".join(project.spec.analyses) or "none"
+        raise NotFound(f"project.yaml has no experiment {name}", remedy=f"it has {names}")
     return experiment
 
 
-def looks(read: Cells, inference: Unplanned) -> tuple[Look, ...]:
-    """One a day. Each counts the units that are in both arms in the end as left out."""
-    so_far = dict.fromkeys(read.arms, NOTHING)
-    seen: list[Look] = []
-    for day in read.days:
-        so_far = {arm: sums + read.arms[arm].get(day, NOTHING) for arm, sums in so_far.items()}
-        control, treatment = so_far.values()
-        seen.append(
-            Look(
+def over_time(cells: Cells, treatment: str, inference: Unplanned) -> tuple[DayEffect, ...]:
+    """Return what the end of each day would have shown of the deciding metric.
+
+    Each day counts the units that are in both arms in the end as left out.
+    """
+    so_far = dict.fromkeys(cells.arms, NOTHING)
+    days: list[DayEffect] = []
+    for day in cells.days:
+        so_far = {arm: sums + cells.arms[arm].get(day, NOTHING) for arm, sums in so_far.items()}
+        difference = _difference(so_far, inference)
+        days.append(
+            LogDayEffect(
                 day=day,
-                units=control.units + treatment.units,
-                difference=compare(control, treatment, inference),
+                arm=treatment,
+                units=sum(sums.units for sums in so_far.values()),
+                relative=as_range(difference.relative) if difference else None,
+                absolute=as_range(difference.absolute) if difference else None,
             )
         )
-    return tuple(seen)
+    return tuple(days)
 
 
-def _metric(
-    objective: Objective,
-    read: Cells,
-    inference: Unplanned,
-    guardrail: ExperimentGuardrail | None = None,
-) -> Metric:
-    arms = read.total()
+def _difference(arms: Mapping[str, Sums], inference: Unplanned) -> Difference | None:
+    """Return the difference of the two arms, the control first; None: too few."""
     control, treatment = arms.values()
-    difference = compare(control, treatment, inference)
-    return Metric(
-        name=objective.name,
-        outcome=objective.outcome,
-        goal=objective.goal,
-        arms=arms,
-        rates={name: interval(arm) for name, arm in arms.items()},
-        difference=difference,
-        guardrail=guardrail,
-        judged=verdict.judge(guardrail, difference) if guardrail else None,
+    return compare(control, treatment, inference)
+
+
+def _effects(
+    project: Project, experiment: Analysis, differences: Mapping[str, Difference | None]
+) -> tuple[Effect, ...]:
+    """Return the effect on the deciding metric, on each guardrail's, and on each that is told."""
+    treatment = str(experiment.treatment)
+
+    def effect(metric: str, role: Role) -> Effect:
+        goal = project.spec.objectives[metric].goal
+        return effect_of(metric, treatment, role, goal, differences[metric])
+
+    def guarded(guardrail: ExperimentGuardrail) -> Effect:
+        judged = verdict.judge(guardrail, differences[guardrail.metric])
+        return replace(effect(guardrail.metric, "guardrail"), guardrail=guardrail, judged=judged)
+
+    deciding = effect(experiment.metric, "decides")
+    side = verdict.side(differences[experiment.metric], deciding.goal)
+    return (
+        replace(deciding, side=side),
+        *map(guarded, experiment.guardrails),
+        *(effect(metric, "also") for metric in experiment.also),
     )
 
 
-def _split(experiment: Analysis, metric: Metric) -> Split | None:
+def _check_split(experiment: Analysis, arms: Mapping[str, Sums]) -> Split:
+    """Return whether the units came as planned; without a plan only how many came."""
+    counts = {name: arm.units for name, arm in arms.items()}
     if experiment.weights is None:
-        return None
-    planned = dict(zip(metric.arms, experiment.weights, strict=True))
-    return split.check({name: arm.units for name, arm in metric.arms.items()}, planned)
+        return Split(counts=counts, planned={}, log_odds=0.0)
+    return split.check(counts, dict(zip(arms, experiment.weights, strict=True)))
 
 
-def _verdict(
-    metric: Metric,
-    guardrails: tuple[Metric, ...],
-    checked: Split | None,
-    twice: int,
+def _conclusion(
+    metric: MetricArms,
+    effects: tuple[Effect, ...],
+    difference: Difference | None,
     objective: Objective,
-) -> Verdict:
-    control, treatment = metric.arms.values()
-    if unsound := verdict.unsound(checked, control.units + treatment.units, twice):
-        return unsound
-    word, why = verdict.decide(
-        metric.difference,
-        metric.goal,
-        verdict.by_metric((g.name, g.judged) for g in guardrails if g.judged),
+) -> Conclusion:
+    """Return how the treatment compares; where it cannot be told, what the log's size shows."""
+    judged = ((effect.metric, effect.judged) for effect in effects if effect.judged)
+    conclusion = compared(difference, metric.metric.goal, verdict.by_metric(judged))
+    if conclusion.word != "undecided":
+        return conclusion
+    outcomes = f"{objective.outcome}s"
+    too_few = (
+        ""
+        if difference
+        else f"Below 100 units or 10 {outcomes} an arm there is nothing to compare."
     )
-    if word == "undecided":
-        too_few = (
-            ""
-            if metric.difference
-            else f"Below 100 units or 10 {metric.outcome}s an arm there is nothing to compare."
-        )
-        shown = verdict.size(
-            control, min(control.units, treatment.units), objective.unit or objective.exposure
-        )
-        why = " ".join(part for part in (why or too_few, shown) if part)
-    return Verdict(word=word, why=why)
+    control, treatment = metric.arms.values()
+    unit = objective.unit or objective.exposure
+    size = verdict.size(control, min(control.units, treatment.units), unit)
+    why = " ".join(part for part in (conclusion.why or too_few, size) if part)
+    return replace(conclusion, why=why)
 
 
-def _both_arms(
-    project: Project, experiment: Analysis, objective: Objective, read: Cells, moment: datetime
+def _require_both_arms(
+    project: Project, experiment: Analysis, objective: Objective, cells: Cells, moment: datetime
 ) -> None:
+    """Raise Invalid if an arm has no row in the log, with the arms that it has."""
     attribute = experiment.attribute
-    for name, arm in read.total().items():
+    for name, arm in cells.total().items():
         if not arm.d:
             raise Invalid(
                 f"experiments.{experiment.name}: no {objective.exposure} has {attribute} = "
                 f"{name} before {moment:%Y-%m-%d %H:%M}",
-                remedy=f"{attribute} is {_values(project, experiment, objective)}",
+                remedy=f"{attribute} is {_values_text(project, attribute, objective)}",
             )
 
 
-def _values(project: Project, experiment: Analysis, objective: Objective) -> str:
-    arm = experiment.attribute
+def _values_text(project: Project, attribute: str, objective: Objective) -> str:
+    """Return the values that an attribute has in the log, the most frequent first."""
     sql = (
-        f"SELECT {arm} AS arm, count(*) AS n FROM {objective.name} GROUP BY {arm} ORDER BY n "
-        "DESC LIMIT 12"
+        f"SELECT {attribute} AS arm, count(*) AS n FROM {objective.name} GROUP BY {attribute} "
+        "ORDER BY n DESC LIMIT 12"
     )
     rows = project.target.warehouse.query(sql, {}).to_pylist()
     return ", ".join(f"{row['arm']} ({row['n']:,})" for row in rows) or "on no row: isthmus ingest"

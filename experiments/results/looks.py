@@ -1,6 +1,6 @@
 """The looks at a run that were taken: a plan spends its five percent over them.
 
-`experiments/<run>/looks`, by compare-and-swap.
+They are stored as `experiments/<run>/looks`, by compare-and-swap.
 """
 
 from __future__ import annotations
@@ -20,18 +20,23 @@ _TRIES = 5
 
 
 class Look(msgspec.Struct, frozen=True, array_like=True):
-    """`until`: what happened before it was counted. `units`: of all arms, complete."""
+    """A look at a run.
+
+    `until`: what happened before it was counted. `units`: of all arms, complete.
+    """
 
     until: datetime
     units: int
 
 
 class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
-    """`planned`: units of all arms that the smallest effect of the plan needs, by the first look
-    that could tell. None: none yet.
+    """The looks at a run, and the size of its plan.
+
+    `planned`: units of all arms that the smallest effect of the plan needs, by the first look that
+    could tell. None: none yet.
 
     `information`: by a look's `until` and metric, one over the variance of what it compared; looks
-    of before do not say it.
+    of earlier versions do not say it.
     """
 
     planned: int | None = None
@@ -41,24 +46,34 @@ class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
     @property
     def closed(self) -> Look | None:
         """The look that ended the plan: what it shows stays."""
-        at = closing([look.units for look in self.looks], self.planned) if self.planned else None
-        return None if at is None else self.looks[at]
+        number = (
+            closing([look.units for look in self.looks], self.planned) if self.planned else None
+        )
+        return None if number is None else self.looks[number]
 
     def until(self, moment: datetime) -> Looks:
-        """As they were known then, with the plan's size."""
+        """Return the looks as they were known at a moment, with the plan's size."""
         return replace(self, looks=tuple(look for look in self.looks if look.until <= moment))
 
-    def before(self, moment: datetime) -> tuple[Look, ...]:
-        """The earlier looks."""
+    def earlier(self, moment: datetime) -> tuple[Look, ...]:
+        """Return the looks before a moment."""
         return tuple(look for look in self.looks if look.until < moment)
 
     def repeated(self, units: int) -> Look | None:
-        """The look before, where so many units are no new one. None: it is new."""
+        """Return the last look, where so many units are no new one; None: they are."""
         last = self.looks[-1] if self.looks else None
         return last if last is not None and not _is_new(units, last.units, self.planned) else None
 
     def with_look(self, look: Look, planned: int | None, information: Mapping[str, float]) -> Looks:
-        """The same data again are no new look, nor is what a look after it has seen."""
+        """Return the looks with this one.
+
+        The same data again are no new look, nor is what a look after it has seen.
+
+        Args:
+            look: The look.
+            planned: The size of the plan, if this look can tell it.
+            information: What is known of each metric.
+        """
         after = replace(self, planned=self.planned or planned)
         last = self.looks[-1].units if self.looks else 0
         if not _is_new(look.units, last, after.planned):
@@ -75,15 +90,21 @@ def _is_new(units: int, last: int, planned: int | None) -> bool:
 
 
 def key(run: str) -> str:
+    """Return where a run's looks are stored."""
     return f"experiments/{run}/looks"
 
 
 def read(state: StateStore, run: str) -> Looks:
+    """Return the looks that were recorded."""
     return _load(state, run)[0]
 
 
 def record(state: StateStore, run: str, change: Callable[[Looks], Looks]) -> Looks:
-    """The looks after it. Conflict: others looked at the same time, again and again."""
+    """Change the looks that are stored, and return them.
+
+    Raises:
+        Conflict: Others looked at the same time, again and again.
+    """
     for _ in range(_TRIES - 1):
         try:
             return _record(state, run, change)
@@ -93,14 +114,16 @@ def record(state: StateStore, run: str, change: Callable[[Looks], Looks]) -> Loo
 
 
 def _record(state: StateStore, run: str, change: Callable[[Looks], Looks]) -> Looks:
-    before, token = _load(state, run)
-    after = change(before)
-    if after != before:
+    """Change the stored looks once; Conflict: somebody else looked meanwhile."""
+    stored, token = _load(state, run)
+    after = change(stored)
+    if after != stored:
         state.put(key(run), msgspec.json.encode(after), expect=token)
     return after
 
 
 def _load(state: StateStore, run: str) -> tuple[Looks, str | None]:
+    """Return the stored looks, and the token that a change of them must name."""
     document = state.get(key(run))
     if document is None:
         return Looks(), None

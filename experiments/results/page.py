@@ -1,6 +1,4 @@
-"""A run's page: one HTML file that fetches nothing, from what a look has stored and from the run's
-history.
-"""
+"""The page of an experiment's results: one HTML file that fetches nothing."""
 
 from __future__ import annotations
 
@@ -16,354 +14,359 @@ from ...project.specs.experiments import Analysis, Experiment
 from ...reports import page, plots
 from ..design import runs
 from ..design.definition_text import definition_rows
+from ..monitors.arms import ArmFigure
 from ..statistics import split as split_check
-from . import run_results
-from . import text as run_text
-from .results import DayEffect, Effect, MetricArms, Range, RunResults, Segments
+from ..statistics.ranges import Range
+from . import text
+from .log_results import compare_log
+from .results import DayEffect, Effect, MetricArms, Results, Segments, Trend
+from .run_results import compare_run, last_look
 
-_KINDS = {"ship": "pass", "stop": "fail", "invalid": "fail"}
+_KINDS = {"ship": "pass", "better": "pass", "stop": "fail", "worse": "fail", "invalid": "fail"}
 _FEWEST = 2  # of fewer marks a picture shows nothing that the table does not
+_ROLE = {"decides": "", "guardrail": " (guardrail)", "also": " (also)"}
+_STYLES: tuple[plots.Style, ...] = ("a", "b", "c", "d", "e", "f")
+_ONE_LOG = (
+    "Looks at one log are not independent: an interval that leaves zero on some day of a "
+    "closed log says less than the last one."
+)
 
 
 def report(project: Project, name: str, *, despite_split: bool = False) -> Path:
-    """Write the page of the newest look, or of one now where nobody has looked.
+    """Write the page of an experiment, of a run that of its newest look.
 
-    A path that opens it. Raises as run_results.results.
+    Where nobody has looked at the run, this is a look.
+
+    Returns:
+        A path that opens the page.
+
+    Raises:
+        NotFound: There is no such experiment, or it never ran.
+        Invalid: An arm has nobody.
+        Refused: The split of a run is not as planned, and not `despite_split`.
     """
+    if name in project.spec.analyses:
+        compared = compare_log(project, name)
+        return keep(project, f"experiment-{name}.html", html(compared, []).encode())
     try:
-        seen = run_results.last(project, name, despite_split=despite_split)
+        results = last_look(project, name, despite_split=despite_split)
     except NotFound:
-        seen = run_results.results(project, name, despite_split=despite_split)
-    changes = [
-        change
-        for change in runs.history(project.target.state, runs.experiment_of(seen.run))
-        if change.run == seen.run
+        results = compare_run(project, name, despite_split=despite_split)
+    state = project.target.state
+    history = runs.history(state, runs.experiment_of(results.run))
+    experiment = runs.frozen_run(state, results.run).definition.experiment
+    below = [
+        definition_section(experiment),
+        history_section([change for change in history if change.run == results.run]),
     ]
-    experiment = runs.frozen_run(project.target.state, seen.run).definition.experiment
-    return keep(project, f"experiment-{seen.run}.html", html(seen, experiment, changes).encode())
+    return keep(project, f"experiment-{results.run}.html", html(results, below).encode())
 
 
-def html(seen: RunResults, experiment: Experiment, changes: Sequence[Change]) -> str:
-    parts = [
-        page.heading(title(seen), about(seen)),
-        verdict(seen),
-        *sections(seen),
-        definition(experiment),
-        history(changes),
-    ]
-    return page.page(seen.run, parts, page.footer(seen.as_of, seen.target))
+def html(results: Results, below: Sequence[str]) -> str:
+    """Return the whole page, with further sections below the results."""
+    title = f"{results.run}: {', '.join(results.arms[1:])} against {results.arms[0]}"
+    parts = [page.heading(title, about(results)), verdict(results), *sections(results), *below]
+    return page.page(results.run, parts, page.footer(results.as_of, results.target))
 
 
-def title(seen: RunResults) -> str:
-    return f"{seen.run}: {', '.join(seen.arms[1:])} against {seen.arms[0]}"
-
-
-def about(seen: RunResults) -> str:
-    return (
-        f"{seen.endpoint}, layer {seen.layer}, compared by {seen.unit}: "
-        f"{', '.join(run_text.head_parts(seen))}"
-    )
-
-
-def verdict(seen: RunResults) -> str:
-    return page.verdict(
-        [seen.headline.capitalize(), run_text.why_text(seen)], _KINDS.get(seen.conclusion.word, "")
-    )
-
-
-def sections(seen: RunResults) -> list[str]:
-    """HTML of what a look showed, the verdict left out."""
-    deciding = next(metric.metric.name for metric in seen.metrics if metric.role == "decides")
-    return [
-        *(
-            page.section(f"Arms: {metric.metric.name}", _arms(metric))
-            for metric in seen.metrics
-            if metric.role == "decides"
-        ),
-        *_effects(seen),
-        *_over_time(seen, deciding),
-        *_since_first(seen, deciding),
-        *_segments(seen.segments),
-        *_monitors(seen),
-        split(seen),
-    ]
-
-
-def definition(of: Experiment | Analysis) -> str:
-    return page.section("What it is", page.table(["", ""], definition_rows(of), wordy=1))
-
-
-def history(changes: Sequence[Change]) -> str:
-    return page.section(
-        "History",
-        page.table(["when", "who", "what", "from", "to", "why"], map(_change, changes), wordy=5),
-    )
-
-
-def _arms(of: MetricArms) -> str:
-    below = [run_text.total_text(of.metric.denominator)] if of.metric.denominator else []
-    rows: list[list[str]] = []
-    for name, arm in of.arms.items():
-        totals = [run_text.amount(arm.total("d"))] if of.metric.denominator else []
-        rows.append(
-            [
-                name,
-                f"{arm.units:,}",
-                *totals,
-                run_text.amount(arm.total("y")),
-                run_text.value_text(arm.rate, of),
-                _of_rate(of.rates[name], of),
-            ]
+def about(results: Results) -> str:
+    """Return a line on who assigned the units, and how they are compared."""
+    if not results.log:
+        return (
+            f"{results.endpoint}, layer {results.layer}, compared by {results.unit}: "
+            f"{', '.join(text.head_parts(results))}"
         )
-    return page.table(
-        ["", "units", *below, run_text.total_text(of.metric.numerator), of.metric.name, "95 %"],
-        rows,
-        numbers=True,
+    unit = (
+        f"Compared by {results.log.unit}"
+        if results.log.unit
+        else f"Compared by {results.log.exposure}: the log names no unit, so true intervals are "
+        "wider"
     )
+    how = (
+        "One look at a closed log."
+        if results.inference == "fixed"
+        else "The log grows: every interval holds at all looks together."
+    )
+    return f"Assigned by the site. {unit}. {how}"
 
 
-def _of_rate(rate: Range | None, of: MetricArms) -> str:
+def verdict(results: Results) -> str:
+    """Return the verdict and its reason as HTML."""
+    kind = _KINDS.get(results.conclusion.word, "")
+    return page.verdict([results.headline.capitalize(), text.why_text(results)], kind)
+
+
+def sections(results: Results) -> list[str]:
+    """Return the HTML of what the results show, the verdict left out."""
+    parts = [
+        *(_arms_section(metric) for metric in results.deciding),
+        _effects_section(results),
+        _over_time_section(results),
+        _trends_section(results.arms, results.trends, results.deciding[0].metric.name),
+        _segments_section(results.segments),
+        _monitors_section(results.arms, results.monitors),
+        split_section(results),
+    ]
+    return [part for part in parts if part]
+
+
+def definition_section(experiment: Experiment | Analysis) -> str:
+    """Return what the experiment is as HTML."""
+    return page.section("What it is", page.table(["", ""], definition_rows(experiment), wordy=1))
+
+
+def history_section(changes: Sequence[Change]) -> str:
+    """Return the changes of a run as HTML, in their order."""
+    rows = [
+        [f"{c.at:%Y-%m-%d %H:%M}", c.who, c.what, c.before, c.after, c.because] for c in changes
+    ]
+    head = ["when", "who", "what", "from", "to", "why"]
+    return page.section("History", page.table(head, rows, wordy=5))
+
+
+def _arms_section(metric: MetricArms) -> str:
+    """Return a metric in every arm as HTML."""
+    denominator = metric.metric.denominator
+    below = [text.total_text(denominator)] if denominator else []
+    numerator = text.total_text(metric.metric.numerator)
+    rows = [
+        [name, f"{sums.units:,}", *text.total_cells(metric, name), _rate_text(metric, name)]
+        for name, sums in metric.arms.items()
+    ]
+    head = ["", "units", *below, numerator, metric.metric.name, "95 %"]
+    return page.section(f"Arms: {metric.metric.name}", page.table(head, rows, numbers=True))
+
+
+def _rate_text(metric: MetricArms, arm: str) -> str:
+    """Return the interval of an arm's rate."""
+    rate = metric.rates[arm]
     if rate is None or rate.low is None or rate.high is None:
         return "too few"
-    return f"{run_text.value_text(rate.low, of)} .. {run_text.value_text(rate.high, of)}"
+    return f"{text.value_text(rate.low, metric)} .. {text.value_text(rate.high, metric)}"
 
 
-def _effects(seen: RunResults) -> list[str]:
-    several = len(seen.arms) > 2
-    names = [
-        f"{effect.metric}{f' of {effect.arm}' if several else ''}{_ROLE[effect.role]}"
-        for effect in seen.effects
+def _effects_section(results: Results) -> str:
+    """Return the effects as HTML: a picture, and a table behind it."""
+    several = len(results.arms) > 2
+    named = [
+        (f"{e.metric}{f' of {e.arm}' if several else ''}{_ROLE[e.role]}", e)
+        for e in results.effects
     ]
-    lines = [
-        line
-        for name, effect in zip(names, seen.effects, strict=True)
-        if (line := _line(name, effect.relative))
-    ]
-    rows = [[name, *_row(effect)] for name, effect in zip(names, seen.effects, strict=True)]
-    table = page.table(["", "difference", "interval", "a last look alone", ""], rows, wordy=4)
-    drawn = _ranges("treatment against control, relative", lines, table) if lines else table
+    rows = [[name, *_effect_cells(results, effect)] for name, effect in named]
+    fifth = "points" if results.log else "a last look alone"
+    table = page.table(["", "difference", "interval", fifth, ""], rows, wordy=4)
+    drawn = _ranges(
+        "treatment against control, relative", [(n, e.relative) for n, e in named], table
+    )
     words = [
         page.words(
-            f"{', '.join(run_text.wins_texts(effect))}; the difference is of all that counts "
+            f"{', '.join(text.wins_texts(effect))}; the difference is of all that counts "
             "for one of the two"
         )
-        for effect in seen.effects
+        for effect in results.effects
     ]
-    return [page.section("Differences", drawn, *(words if seen.interleaved else ()))]
+    return page.section("Differences", drawn, *(words if results.interleaved else ()))
 
 
-_ROLE = {"decides": "", "guardrail": " (guardrail)", "also": " (also)"}
-
-
-def _row(effect: Effect) -> list[str]:
+def _effect_cells(results: Results, effect: Effect) -> list[str]:
+    """Return the difference, its interval, a further figure, and what is said of it."""
     if effect.relative is None:
         return ["too few", "", "", str(effect.judged or "")]
-    once = run_text.range_text(effect.once) if effect.once else ""
-    return [
-        run_text.percent(effect.relative.value),
-        run_text.range_text(effect.relative),
-        once,
-        _words(effect),
-    ]
+    further = text.range_text(effect.once) if effect.once else ""
+    if results.log:
+        further = text.points_text(effect.absolute)
+    difference = text.percent(effect.relative.value)
+    return [difference, text.range_text(effect.relative), further, _remark(results, effect)]
 
 
-def _words(effect: Effect) -> str:
+def _remark(results: Results, effect: Effect) -> str:
+    """Return a guardrail's judgement, or the side and what the time before has saved."""
     if effect.guardrail:
-        return f"{run_text.bound_text(effect)}, {effect.guardrail}: {effect.judged}"
+        bound = "guardrail" if results.log else text.bound_text(effect)
+        return f"{bound}, {effect.guardrail}: {effect.judged}"
     q = [f"q {effect.q:.2f}"] if effect.q is not None else []
     side = [effect.side] if effect.role == "decides" and effect.side != "open" else []
-    return ", ".join([*side, *run_text.saved_text(effect), *q])
+    return ", ".join([*side, *text.saved_text(effect), *q])
 
 
-def _line(name: str, of: Range | None) -> plots.Range | None:
-    if of is None or of.value is None or of.low is None or of.high is None:
+def _mark(name: str, interval: Range | None) -> plots.Range | None:
+    """Return an interval as a picture's mark, in percent; None: it has no end."""
+    if interval is None or interval.value is None or interval.low is None or interval.high is None:
         return None
-    return plots.Range(name=name, value=100 * of.value, low=100 * of.low, high=100 * of.high)
+    low, high = 100 * interval.low, 100 * interval.high
+    return plots.Range(name=name, value=100 * interval.value, low=low, high=high)
 
 
-def _ranges(title: str, lines: Sequence[plots.Range], table: str) -> str:
-    reach = max(1.0, *(abs(bound) for line in lines for bound in (line.low, line.high))) * 1.05
-    return plots.ranges(
-        title, plots.axis("relative difference, %", -reach, reach), lines, behind=table
-    )
+def _ranges(title: str, named: Sequence[tuple[str, Range | None]], table: str) -> str:
+    """Return a picture of intervals with the table behind it, or the table alone."""
+    marks = [mark for name, interval in named if (mark := _mark(name, interval))]
+    if not marks:
+        return table
+    reach = max(1.0, *(abs(bound) for mark in marks for bound in (mark.low, mark.high))) * 1.05
+    axis = plots.axis("relative difference, %", -reach, reach)
+    return plots.ranges(title, axis, marks, behind=table)
 
 
-def _over_time(seen: RunResults, metric: str) -> list[str]:
-    first = date.fromisoformat(min(seen.split_by_day))
-    table = page.table(
-        ["until", "arm", "units", "difference", "interval"],
-        ([of.day, *_day_row(of)] for of in seen.over_time),
-    )
-    series = _days(
-        seen.arms, [((date.fromisoformat(of.day) - first).days + 1, of) for of in seen.over_time]
-    )
-    title = f"{metric} at the end of each day, with the bounds of a look then"
-    return (
-        [page.section("Over time", *_chart(title, "day", series, table))] if seen.over_time else []
-    )
-
-
-def _since_first(seen: RunResults, metric: str) -> list[str]:
-    words = [page.words(f"{trend.arm}: {run_text.trend_text(trend)}") for trend in seen.trends]
-    days = [(of.since_first, of) for trend in seen.trends for of in trend.days]
-    table = page.table(
-        ["days since the first", "arm", "units", "difference", "interval"],
-        ([str(day), *_day_row(of)] for day, of in days),
-    )
-    title = f"{metric} by days since a unit's first exposure, each day by itself, 95 % of one look"
-    return (
-        [
-            page.section(
-                "Days since the first exposure",
-                *_chart(title, "days", _days(seen.arms, days), table),
-                *words,
-            )
-        ]
-        if days
-        else []
-    )
-
-
-def _day_row(of: DayEffect) -> list[str]:
-    if of.relative is None:
-        return [of.arm, f"{of.units:,}", "too few", ""]
-    return [
-        of.arm,
-        f"{of.units:,}",
-        run_text.percent(of.relative.value),
-        run_text.range_text(of.relative),
+def _over_time_section(results: Results) -> str:
+    """Return the effect at the end of each day as HTML."""
+    if not results.over_time:
+        return ""
+    first = date.fromisoformat(min(results.split_by_day, default=results.over_time[0].day))
+    head = ["until", "arm", "units", "difference", "interval", *(["points"] if results.log else [])]
+    rows = [
+        [effect.day, *_day_cells(effect), *text.day_points(effect)] for effect in results.over_time
     ]
+    days = [((date.fromisoformat(e.day) - first).days + 1, e) for e in results.over_time]
+    bounds = "all days up to it" if results.log else "with the bounds of a look then"
+    title = f"{results.deciding[0].metric.name} at the end of each day, {bounds}"
+    drawn = _chart(title, "day", _series(results.arms, days), page.table(head, rows))
+    note = page.words(_ONE_LOG, "soft") if results.inference == "fixed" else ""
+    return page.section("Over time", drawn, note)
 
 
-def _days(arms: Sequence[str], days: Sequence[tuple[int, DayEffect]]) -> list[plots.Series]:
-    """Those that have an interval, a series for each treatment."""
+def _trends_section(arms: Sequence[str], trends: Sequence[Trend], metric: str) -> str:
+    """Return the effect by days since the first exposure as HTML."""
+    days = [(effect.since_first, effect) for trend in trends for effect in trend.days]
+    if not days:
+        return ""
+    words = [page.words(f"{trend.arm}: {text.trend_text(trend)}") for trend in trends]
+    head = ["days since the first", "arm", "units", "difference", "interval"]
+    table = page.table(head, ([str(day), *_day_cells(effect)] for day, effect in days))
+    title = f"{metric} by days since a unit's first exposure, each day by itself, 95 % of one look"
+    drawn = _chart(title, "days", _series(arms, days), table)
+    return page.section("Days since the first exposure", drawn, *words)
+
+
+def _day_cells(effect: DayEffect) -> list[str]:
+    """Return a day's cells: arm, units, difference and interval."""
+    if effect.relative is None:
+        return [effect.arm, f"{effect.units:,}", "too few", ""]
+    difference = text.percent(effect.relative.value)
+    return [effect.arm, f"{effect.units:,}", difference, text.range_text(effect.relative)]
+
+
+def _series(arms: Sequence[str], days: Sequence[tuple[int, DayEffect]]) -> list[plots.Series]:
+    """Return a series for each treatment, of the days that have an interval."""
     series: list[plots.Series] = []
     for style, arm in zip(_STYLES, arms[1:], strict=False):  # the table has those beyond six
         marks = [
-            (float(day), line)
-            for day, of in days
-            if of.arm == arm and (line := _line("", of.relative))
+            (float(day), mark)
+            for day, effect in days
+            if effect.arm == arm and (mark := _mark("", effect.relative))
         ]
         if marks:
-            x, lines = zip(*marks, strict=True)
+            x, ranges = zip(*marks, strict=True)
             series.append(
                 plots.Series(
                     name=arm if len(arms) > 2 else "",
                     style=style,
                     x=x,
-                    y=[line.value for line in lines],
-                    low=[line.low for line in lines],
-                    high=[line.high for line in lines],
+                    y=[mark.value for mark in ranges],
+                    low=[mark.low for mark in ranges],
+                    high=[mark.high for mark in ranges],
                     kind="dots",
                 )
             )
     return series
 
 
-_STYLES: tuple[plots.Style, ...] = ("a", "b", "c", "d", "e", "f")
-
-
-def _chart(title: str, unit: str, series: list[plots.Series], table: str) -> list[str]:
-    if sum(len(of.x) for of in series) < _FEWEST:
-        return [table]
-    last = max(max(of.x) for of in series)
-    reach = (
-        max(1.0, *(abs(bound) for of in series for bound in (*(of.low or ()), *(of.high or ()))))
-        * 1.05
-    )
+def _chart(title: str, unit: str, series: list[plots.Series], table: str) -> str:
+    """Return a chart of days with the table behind it, or the table alone."""
+    if sum(len(marks.x) for marks in series) < _FEWEST:
+        return table
+    last = max(max(marks.x) for marks in series)
+    bounds = [bound for marks in series for bound in (*(marks.low or ()), *(marks.high or ()))]
+    reach = max(1.0, *map(abs, bounds)) * 1.05
     zero = plots.Series(name="", style="quiet", x=[-0.5, last + 1], y=[0.0, 0.0])
-    across, up = _whole(unit, -0.5, last + 1), plots.axis("relative difference, %", -reach, reach)
-    return [plots.chart(title, across, up, [zero, *series], behind=table, wide=True)]
+    across = _day_axis(unit, -0.5, last + 1)
+    up = plots.axis("relative difference, %", -reach, reach)
+    return plots.chart(title, across, up, [zero, *series], behind=table, wide=True)
 
 
-def _whole(label: str, low: float, high: float) -> plots.Axis:
-    """An axis of days: no half of one has a tick."""
+def _day_axis(label: str, low: float, high: float) -> plots.Axis:
+    """Return an axis of days: no half of one has a tick."""
     step = max(1, round((high - low) / 10))
-    return plots.Axis(
-        label=label,
-        low=low,
-        high=high,
-        ticks=[(day, str(day)) for day in range(0, int(high) + 1, step)],
-    )
+    ticks = [(day, str(day)) for day in range(0, int(high) + 1, step)]
+    return plots.Axis(label=label, low=low, high=high, ticks=ticks)
 
 
-def _segments(segments: Sequence[Segments]) -> list[str]:
+def _segments_section(segments: Sequence[Segments]) -> str:
+    """Return the effects by segment as HTML."""
     if not segments:
-        return []
+        return ""
     named = [
-        (f"{of.attribute} {value}, {of.metric} of {of.arm}", effect)
-        for of in segments
-        for value, effect in of.effects.items()
+        (f"{segment.attribute} {value}, {segment.metric} of {segment.arm}", effect)
+        for segment in segments
+        for value, effect in segment.effects.items()
     ]
-    lines = [line for name, effect in named if (line := _line(name, effect))]
     rows = [
-        [name, *([run_text.percent(of.value), run_text.range_text(of)] if of else ["too few", ""])]
-        for name, of in named
+        [name, text.percent(effect.value), text.range_text(effect)]
+        if effect
+        else [name, "too few", ""]
+        for name, effect in named
     ]
     table = page.table(["", "difference", "95 % of one look"], rows)
-    drawn = _ranges("by the first value of each unit's requests", lines, table) if lines else table
-    return [
-        page.section("Segments", drawn, *(page.words(run_text.segment_text(of)) for of in segments))
-    ]
+    drawn = _ranges("by the first value of each unit's requests", named, table)
+    return page.section("Segments", drawn, *(page.words(text.segment_text(s)) for s in segments))
 
 
-def _monitors(seen: RunResults) -> list[str]:
-    """What decides nothing: whether an arm shows fewer items, or serves one kind of units better."""
-    if not seen.monitors:
-        return []
+def _monitors_section(arms: Sequence[str], monitors: Sequence[ArmFigure]) -> str:
+    """Return whether an arm shows fewer items, or serves one kind of units better."""
+    if not monitors:
+        return ""
     rows = [
-        [run_text.figure_title(figure), *(_plain(figure.arms[arm]) for arm in seen.arms)]
-        for figure in seen.monitors
+        [text.figure_title(figure), *(_figure_text(figure.arms[arm]) for arm in arms)]
+        for figure in monitors
     ]
-    told = ", ".join(text for figure in seen.monitors for text in run_text.arm_texts(figure))
-    return [
-        page.section("Monitors", page.table(["", *seen.arms], rows, numbers=True), page.words(told))
-    ]
+    words = ", ".join(words for figure in monitors for words in text.arm_texts(figure))
+    table = page.table(["", *arms], rows, numbers=True)
+    return page.section("Monitors", table, page.words(words))
 
 
-def _plain(of: Range) -> str:
-    ends = "" if of.low is None or of.high is None else f" ({of.low:.2f} .. {of.high:.2f})"
-    return "-" if of.value is None else f"{of.value:.2f}{ends}"
+def _figure_text(figure: Range) -> str:
+    """Return a monitor's figure with its interval."""
+    ends = (
+        ""
+        if figure.low is None or figure.high is None
+        else f" ({figure.low:.2f} .. {figure.high:.2f})"
+    )
+    return "-" if figure.value is None else f"{figure.value:.2f}{ends}"
 
 
-def split(seen: RunResults) -> str:
-    arms = tuple(seen.split.counts)
+def split_section(results: Results) -> str:
+    """Return whether the units came to the arms as planned, by day and by value, as HTML."""
+    if results.log:
+        words = [f"{line}, left out" for line in text.left_out(results, results.log)]
+        words = [str(results.split), *words] if results.split.planned else words
+        return page.section("Split", *map(page.words, words)) if words else ""
+    arms = tuple(results.split.counts)
     rows = [
-        [day, *(f"{counts[arm]:,}" for arm in arms)] for day, counts in seen.split_by_day.items()
+        [day, *(f"{counts[arm]:,}" for arm in arms)] for day, counts in results.split_by_day.items()
     ]
     words = [
-        str(seen.split).capitalize(),
-        f"{seen.twice:,} units in several arms, left out",
-        *seen.warnings,
+        str(results.split).capitalize(),
+        f"{results.twice:,} units in several arms, left out",
+        *results.warnings,
     ]
-    by_day = page.table(["first day", *arms], rows, numbers=True)
     return page.section(
         "Split",
         *map(page.words, words),
-        by_day,
-        *(_by_value(seen, name) for name in seen.split_by_segment),
+        page.table(["first day", *arms], rows, numbers=True),
+        *(_split_by_value(results, attribute) for attribute in results.split_by_segment),
     )
 
 
-def _by_value(seen: RunResults, attribute: str) -> str:
-    """With the odds that the planned shares are broken among the units of each value."""
+def _split_by_value(results: Results, attribute: str) -> str:
+    """Return a table of the units by an attribute's values.
+
+    With the odds that the planned shares are broken among the units of each value.
+    """
     rows = [
         [
             value,
-            *(f"{counts[arm]:,}" for arm in seen.arms),
-            str(split_check.check(counts, seen.split.planned)),
+            *(f"{counts[arm]:,}" for arm in results.arms),
+            str(split_check.check(counts, results.split.planned)),
         ]
-        for value, counts in seen.split_by_segment[attribute].items()
+        for value, counts in results.split_by_segment[attribute].items()
     ]
-    return page.table([attribute, *seen.arms, ""], rows, wordy=len(seen.arms) + 1)
-
-
-def _change(change: Change) -> list[str]:
-    return [
-        f"{change.at:%Y-%m-%d %H:%M}",
-        change.who,
-        change.what,
-        change.before,
-        change.after,
-        change.because,
-    ]
+    return page.table([attribute, *results.arms, ""], rows, wordy=len(results.arms) + 1)

@@ -1,39 +1,25 @@
-"""What a run's results are: figures only, as they are stored and answered."""
+"""The results of an experiment: figures only, as they are stored and answered."""
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 from typing import Literal
 
 import msgspec
 
 from ...core.formats import StoredDocument
-from ...pipelines.evaluation.statistics import Estimate
 from ...project.specs.experiments import ExperimentGuardrail, Metric
 from ...reports.results import Shown
+from ..monitors.arms import ArmFigure
 from ..statistics.conclusion import Conclusion
+from ..statistics.inference import Inference
+from ..statistics.ranges import Range
+from ..statistics.ratio import is_share
 from ..statistics.split import Split
 from ..statistics.sums import Sums
 from ..statistics.verdict import Goal, Judgement, Side
 
 Role = Literal["decides", "guardrail", "also"]
-
-
-class Range(msgspec.Struct, frozen=True, kw_only=True):
-    """A figure with its interval; None: it has no end (yet)."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-
-
-def as_range(estimate: Estimate) -> Range:
-    bounded = math.isfinite(estimate.low) and math.isfinite(estimate.high)
-    value = estimate.value if math.isfinite(estimate.value) else None
-    return Range(
-        value=value, low=estimate.low if bounded else None, high=estimate.high if bounded else None
-    )
 
 
 class MetricArms(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,12 +35,8 @@ class MetricArms(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def percents(self) -> bool:
+        """Whether its values are shares, not amounts."""
         return is_share(self.metric)
-
-
-def is_share(metric: Metric) -> bool:
-    """Whether its values are shares, not amounts."""
-    return metric.kind == "any" or (metric.kind == "rate" and metric.numerator.attribute is None)
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,13 +76,27 @@ class Segments(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DayEffect(msgspec.Struct, frozen=True, kw_only=True):
-    """`units`: of both sides."""
+    """The effect on the deciding metric at the end of a day, or of a day by itself.
+
+    `units`: of both sides.
+    """
 
     arm: str
     units: int
     relative: Range | None
     day: str = ""  # YYYY-MM-DD, the last that is counted
     since_first: int = 0  # days since a unit's first exposure
+
+    @property
+    def absolute(self) -> Range | None:
+        """The effect in the metric's own unit, where a site assigned the units."""
+        return None
+
+
+class LogDayEffect(DayEffect, frozen=True, kw_only=True):
+    """The effect in a site's log at the end of a day."""
+
+    absolute: Range | None
 
 
 class Trend(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,35 +107,31 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
     days: tuple[DayEffect, ...] = ()
 
 
-class ArmFigure(msgspec.Struct, frozen=True, kw_only=True):
-    """What monitors of the endpoint say of each arm, 95 % of one look; it decides nothing.
+class SiteLog(msgspec.Struct, frozen=True, kw_only=True):
+    """The log of an experiment whose units a site assigned, and which is only analysed.
 
-    concentration: Gini of what is shown over the items that any arm showed, with `differences` to
-    the control. satisfied_ratio: the satisfied share of `group` over that of `against`, two values
-    of `attribute`.
+    `unit`: the attribute whose rows are not independent of each other; None: the log names none.
     """
 
-    figure: Literal["concentration", "satisfied_ratio"]
-    arms: dict[str, Range]
-    differences: dict[str, Range] = {}
-    attribute: str = ""
-    group: str = ""
-    against: str = ""
+    exposure: str  # the event that a row is
+    unit: str | None
+    unnamed: int = 0  # rows without a unit: left out
 
 
-class RunResults(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
-    """`experiments/<run>/results/<until>.json`.
+class Results(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
+    """The results of an experiment, whoever assigned its units: the gateway, or a site.
 
-    Every difference is that of a treatment to the control, the first of `arms`.
+    Of a run they are stored as `experiments/<run>/results/<until>.json`. Every difference is that
+    of a treatment to the control, the first of `arms`.
 
-    `interleaved`: `arms` are two variants whose orders were made one. All units had it; figures are
-    of what counts for each (wins.py).
+    `interleaved`: `arms` are two variants whose orders were made one. All units had it; figures
+    are of what counts for each (interleaving.py).
     """
 
     target: str
     run: str
-    layer: str
-    endpoint: str
+    layer: str = ""
+    endpoint: str = ""
     unit: str
     arms: tuple[str, ...]
     interleaved: bool = False
@@ -147,7 +139,7 @@ class RunResults(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
     stopped: datetime | None = None
     as_of: datetime
     until: datetime  # what happened before it is counted
-    inference: Literal["planned", "always"]
+    inference: Inference
     day: int  # the first is 1
     days: int | None = None  # of the plan
     look: int
@@ -159,11 +151,10 @@ class RunResults(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
     a_day: float = 0.0  # units that came in one of the last days
     metrics: tuple[MetricArms, ...]
     effects: tuple[Effect, ...]
-    split: Split
+    split: Split  # nothing is planned of it where nobody said how the units should come
     split_by_day: dict[str, dict[str, int]] = {}
-    split_by_segment: dict[
-        str, dict[str, dict[str, int]]
-    ] = {}  # units by attribute or MODEL_VERSION, value and arm
+    # units by attribute or MODEL_VERSION, value and arm
+    split_by_segment: dict[str, dict[str, dict[str, int]]] = {}
     twice: int = 0
     trends: tuple[Trend, ...] = ()
     segments: tuple[Segments, ...] = ()
@@ -173,12 +164,23 @@ class RunResults(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
     conclusion: Conclusion
 
     @property
+    def log(self) -> SiteLog | None:
+        """The log that was analysed; None: the gateway assigned the units."""
+        return None
+
+    @property
     def headline(self) -> str:
+        """The verdict in a line."""
         return self.conclusion.headline
 
     @property
+    def deciding(self) -> tuple[MetricArms, ...]:
+        """The metrics that decide, in every arm; the first one is shown over time."""
+        return tuple(metric for metric in self.metrics if metric.role == "decides")
+
+    @property
     def plan_waits(self) -> bool:
-        """It shows the look before: of a plan, what the same units do later is no new look."""
+        """Whether it shows the look before: of a plan, later acts of the same units are no look."""
         return (
             self.inference == "planned"
             and self.closed is None
@@ -188,10 +190,20 @@ class RunResults(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
 
     @property
     def share(self) -> float | None:
-        """Of the plan; None: it has none, or too little is there to size it."""
+        """The part of the plan that is complete; None: no plan, or too little to size it."""
         return self.complete / self.planned if self.planned else None
 
     def __str__(self) -> str:
         from .text import text
 
         return text(self)
+
+
+class LogResults(Results, frozen=True, kw_only=True, tag=3):
+    """The results of an experiment whose units a site assigned; they are not stored.
+
+    `run` is the experiment's name, there is no layer, no endpoint and no plan, and each day counts
+    as one look.
+    """
+
+    log: SiteLog

@@ -1,6 +1,6 @@
-"""What looks at a run showed:
+"""The results that looks at a run showed, in the blob store.
 
-`experiments/<run>/results/<until>.json` in the blob store, the newest last.
+One document a look, `experiments/<run>/results/<until>.json`, the newest last.
 """
 
 from __future__ import annotations
@@ -11,34 +11,39 @@ import msgspec
 
 from ...core.formats import decode
 from ...storage import BlobStore
-from .results import RunResults
+from .results import Results
 
 
-def keep(blobs: BlobStore, seen: RunResults) -> None:
-    blobs.put(f"{_folder(blobs, seen.run)}{name_of(seen.until)}.json", msgspec.json.encode(seen))
+def keep(blobs: BlobStore, results: Results) -> None:
+    """Store what a look showed."""
+    blobs.put(
+        f"{_folder(blobs, results.run)}{name_of(results.until)}.json", msgspec.json.encode(results)
+    )
 
 
 def name_of(until: datetime) -> str:
+    """Return the name of a look by the moment until which it counts."""
     return f"{until:%Y%m%dT%H%M%S%f}"
 
 
-def newest(blobs: BlobStore, run: str) -> RunResults | None:
-    """None: nobody has looked yet."""
+def newest(blobs: BlobStore, run: str) -> Results | None:
+    """Return what the newest look showed; None: nobody has looked yet."""
     names = result_names(blobs, run)
     return read(blobs, run, names[-1]) if names else None
 
 
 def result_names(blobs: BlobStore, run: str) -> tuple[str, ...]:
-    """Names of what was stored, the newest last: until when it counts."""
+    """Return the names of the looks that are stored, the newest last."""
     return tuple(
         blob.uri.rpartition("/")[2].removesuffix(".json")
         for blob in blobs.list(_folder(blobs, run))
     )
 
 
-def read(blobs: BlobStore, run: str, name: str) -> RunResults:
+def read(blobs: BlobStore, run: str, name: str) -> Results:
+    """Return what a look showed."""
     uri = f"{_folder(blobs, run)}{name}.json"
-    return decode(blobs.get(uri), RunResults, what=uri)
+    return decode(blobs.get(uri), Results, what=uri)
 
 
 def _folder(blobs: BlobStore, run: str) -> str:

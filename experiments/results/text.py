@@ -1,4 +1,4 @@
-"""A run's results as the console shows them. Pure."""
+"""The results of an experiment as the console shows them. Pure."""
 
 from __future__ import annotations
 
@@ -6,165 +6,188 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from .log_text import aligned, plural
+from ...reports.columns import aligned, plural
 
 if TYPE_CHECKING:
     from ...project.specs.experiments import Total
-    from .results import ArmFigure, Effect, MetricArms, Range, RunResults, Segments, Trend
+    from ..monitors.arms import ArmFigure
+    from ..statistics.ranges import Range
+    from .results import DayEffect, Effect, MetricArms, Results, Segments, SiteLog, Trend
 
 _CERTAIN = 0.05
+_INFERENCE = {"fixed": "fixed horizon: the log is closed", "always": "at any look: the log grows"}
 
 
-def text(seen: RunResults) -> str:
-    return "\n".join(_lines(seen))
+def text(results: Results) -> str:
+    """Return the results as lines: a head, the arms, what is told, and the verdict last."""
+    if results.log:
+        lines = _log_lines(results, results.log)
+    elif results.interleaved:
+        lines = _interleaved_lines(results)
+    else:
+        lines = _run_lines(results)
+    return "\n".join([*lines, f"verdict   {verdict_text(results)}"])
 
 
-def _lines(seen: RunResults) -> Iterator[str]:
-    yield _head(seen)
-    if seen.interleaved:
-        yield from _wins(seen)
-        return
-    for metric in (metric for metric in seen.metrics if metric.role == "decides"):
-        yield from _table(
-            metric, [effect for effect in seen.effects if effect.metric == metric.metric.name]
+def _run_lines(results: Results) -> Iterator[str]:
+    """Yield the lines of a run whose units the gateway assigned to arms."""
+    several = len(results.arms) > 2
+    yield _head(results)
+    for metric in results.deciding:
+        yield from _arms_with_effects(
+            metric, [effect for effect in results.effects if effect.metric == metric.metric.name]
         )
-    for effect in seen.effects:
+    for effect in results.effects:
         if effect.role != "decides":
-            yield _beside(effect, several=len(seen.arms) > 2)
-    yield f"  checks      {seen.split}   twice assigned {seen.twice:,}"
-    if told := [text for figure in seen.monitors for text in arm_texts(figure)]:
-        yield f"  monitors    {', '.join(told)}"
-    for trend in seen.trends:
-        yield f"  since first {_trend(trend, several=len(seen.arms) > 2)}"
-    for segments in seen.segments:
+            yield _secondary_line(effect, several=several)
+    yield f"  checks      {results.split}   twice assigned {results.twice:,}"
+    if figures := [figure for arm_figure in results.monitors for figure in arm_texts(arm_figure)]:
+        yield f"  monitors    {', '.join(figures)}"
+    for trend in results.trends:
+        arm = f"{trend.arm}: " if several else ""
+        yield f"  since first {arm}{trend_text(trend)}"
+    for segments in results.segments:
         yield f"  segments    {segment_text(segments)}"
-    for warning in seen.warnings:
+    for warning in results.warnings:
         yield f"  warning     {warning}"
-    yield f"verdict   {verdict_text(seen)}"
 
 
-def _wins(seen: RunResults) -> Iterator[str]:
-    """Of two orders that were made one."""
-    (metric,), (effect,) = seen.metrics, seen.effects
+def _interleaved_lines(results: Results) -> Iterator[str]:
+    """Yield the lines of a run that makes one order of two variants'."""
+    (metric,), (effect,) = results.metrics, results.effects
     rows = [["", total_text(metric.metric.numerator), "wins a unit"]]
     rows += [
-        [name, amount(arm.total("y")), value_text(arm.rate, metric)]
-        for name, arm in metric.arms.items()
+        [name, amount(sums.total("y")), value_text(sums.rate, metric)]
+        for name, sums in metric.arms.items()
     ]
+    yield _head(results)
     yield from aligned(rows, left=(0,))
     yield f"  difference  {'   '.join(wins_texts(effect))}"
     if effect.relative is not None and effect.once is not None:
-        yield f"  of these    {percent(effect.relative.value)}   {range_text(effect.relative)}   ({_how(effect)}{once_text(effect)})"
-    yield f"  checks      {plural(seen.complete, 'unit')}, each with one order of both; clicks on what both would pick count for neither"
-    yield from (f"  warning     {warning}" for warning in seen.warnings)
-    yield f"verdict   {verdict_text(seen)}"
+        how = f"({_confidence_text(effect)}{once_text(effect)})"
+        share = f"{percent(effect.relative.value)}   {range_text(effect.relative)}"
+        yield f"  of these    {share}   {how}"
+    both = "each with one order of both; clicks on what both would pick count for neither"
+    yield f"  checks      {plural(results.complete, 'unit')}, {both}"
+    yield from (f"  warning     {warning}" for warning in results.warnings)
 
 
-def wins_texts(effect: Effect) -> Iterator[str]:
-    """`challenger +0.017 wins a unit`, `+0.004 .. +0.031`."""
-    of = effect.absolute
-    if of is None or of.value is None:
-        yield "too few that count"
-        return
-    yield f"{effect.arm} {of.value:+.3g} wins a unit"
-    yield (
-        "no interval yet"
-        if of.low is None or of.high is None
-        else f"{of.low:+.3g} .. {of.high:+.3g}"
-    )
-
-
-def figure_title(figure: ArmFigure) -> str:
-    return (
-        figure.figure
-        if figure.figure == "concentration"
-        else f"satisfied {figure.group} / {figure.against}"
-    )
-
-
-def arm_texts(figure: ArmFigure) -> Iterator[str]:
-    """`concentration +0.06 in treatment`, `satisfied f / m 0.69 -> 0.74 in treatment`."""
-    control, *treatments = figure.arms
-    for arm in treatments:
-        if figure.figure == "concentration":
-            of = figure.differences[arm]
-            ends = (
-                f" ({of.low:+.2f} .. {of.high:+.2f})"
-                if of.low is not None and of.high is not None
-                else ""
+def _log_lines(results: Results, log: SiteLog) -> Iterator[str]:
+    """Yield the lines of an experiment whose units a site assigned."""
+    unit = log.unit or f"{log.exposure} (the log names none, so true intervals are wider)"
+    yield f"{results.run}   assigned by the site; unit: {unit}"
+    (metric,) = results.deciding
+    yield from _arms_with_rates(metric, units=log.unit is not None)
+    for effect in results.effects:
+        if effect.guardrail is not None:
+            bound = _log_bound_text(effect)
+            yield f"  guardrail   {effect.metric}   {bound}   {effect.guardrail}   {effect.judged}"
+        elif effect.role == "also":
+            outcome = next(
+                m.metric.numerator for m in results.metrics if m.metric.name == effect.metric
             )
-            yield f"{figure_title(figure)} {of.value:+.2f}{ends} in {arm}"
-        else:
-            before, after = figure.arms[control].value, figure.arms[arm].value
-            yield f"{figure_title(figure)} {before:.2f} -> {after:.2f} in {arm}"
+            shown = (
+                log_percents(effect.relative)
+                if effect.relative
+                else f"too few {total_text(outcome)}"
+            )
+            yield f"  also        {effect.metric}   {shown}"
+        elif effect.absolute is not None:
+            relative = f"relative {log_percents(effect.relative)}"
+            how = _INFERENCE[results.inference]
+            yield f"  difference   {points_text(effect.absolute)}      {relative}   {how}"
+    if results.split.planned:
+        yield f"  {results.split}"
+    for line in left_out(results, log):
+        yield f"  left out: {line}"
 
 
-def _head(seen: RunResults) -> str:
-    return f"{seen.run}   layer {seen.layer}   {'   '.join(head_parts(seen))}"
+def left_out(results: Results, log: SiteLog) -> list[str]:
+    """Return what of a log was not counted, a line each."""
+    lines = [f"{plural(results.twice, 'unit')} in both arms"] if results.twice else []
+    return lines + ([f"{plural(log.unnamed, 'row')} without {log.unit}"] if log.unnamed else [])
 
 
-def head_parts(seen: RunResults) -> list[str]:
-    """Which day and look it is, and what is not counted."""
-    parts = [f"day {seen.day}" + (f" of {seen.days}" if seen.days else ""), look_text(seen)]
-    if seen.open and seen.window:
+def _head(results: Results) -> str:
+    return f"{results.run}   layer {results.layer}   {'   '.join(head_parts(results))}"
+
+
+def head_parts(results: Results) -> list[str]:
+    """Return which day and look of a run it is, and what is not counted."""
+    days = f" of {results.days}" if results.days else ""
+    parts = [f"day {results.day}{days}", look_text(results)]
+    if results.open and results.window:
         parts.append(
-            f"{plural(seen.open, 'unit')} still inside their {plural(seen.window, 'day')} "
+            f"{plural(results.open, 'unit')} still inside their {plural(results.window, 'day')} "
             "are not counted"
         )
-    if seen.closed:
-        parts.append(
-            f"the plan ended at {seen.closed:%Y-%m-%d %H:%M} UTC: later data are not counted"
-        )
-    elif seen.plan_waits:
-        parts.append(f"no new units since {seen.until:%Y-%m-%d %H:%M} UTC: that look stands")
-    elif seen.stopped:
-        parts.append(f"stopped {seen.stopped:%Y-%m-%d %H:%M} UTC")
+    if results.closed:
+        ended_at = f"{results.closed:%Y-%m-%d %H:%M} UTC"
+        parts.append(f"the plan ended at {ended_at}: later data are not counted")
+    elif results.plan_waits:
+        parts.append(f"no new units since {results.until:%Y-%m-%d %H:%M} UTC: that look stands")
+    elif results.stopped:
+        parts.append(f"stopped {results.stopped:%Y-%m-%d %H:%M} UTC")
     return parts
 
 
-def look_text(seen: RunResults) -> str:
-    if seen.inference == "always":
-        return f"look {seen.look}, no plan"
-    if seen.share is None:
-        return f"look {seen.look}, too few outcomes to size the plan"
-    return f"look {seen.look}, {100 * seen.share:.0f} % of the planned units"
+def look_text(results: Results) -> str:
+    """Return the look's number, and how much of the plan it has."""
+    if results.inference == "always":
+        return f"look {results.look}, no plan"
+    if results.share is None:
+        return f"look {results.look}, too few outcomes to size the plan"
+    return f"look {results.look}, {100 * results.share:.0f} % of the planned units"
 
 
-def _table(metric: MetricArms, effects: Sequence[Effect]) -> list[str]:
-    of = metric.metric
-    below = [total_text(of.denominator)] if of.denominator else []
-    rows = [["", "units", *below, total_text(of.numerator), of.name, "", "95 %", ""]]
+def _arms_with_effects(metric: MetricArms, effects: Sequence[Effect]) -> list[str]:
+    """Return a table with a row for each arm, and a treatment's difference in its row."""
+    denominator = metric.metric.denominator
+    below = [total_text(denominator)] if denominator else []
+    numerator = total_text(metric.metric.numerator)
+    rows = [["", "units", *below, numerator, metric.metric.name, "", "95 %", ""]]
     by_arm = {effect.arm: effect for effect in effects if effect.role == "decides"}
-    for name, arm in metric.arms.items():
+    for name, sums in metric.arms.items():
         effect = by_arm.get(name)
-        totals = [amount(arm.total("d"))] if of.denominator else []
-        shown = _comparison_text(effect) if effect else ["", "", ""]
-        rows.append(
-            [
-                name,
-                f"{arm.units:,}",
-                *totals,
-                amount(arm.total("y")),
-                value_text(arm.rate, metric),
-                *shown,
-            ]
-        )
+        shown = _comparison_cells(effect) if effect else ["", "", ""]
+        rows.append([name, f"{sums.units:,}", *total_cells(metric, name), *shown])
     return aligned(rows, left=(0, len(rows[0]) - 1))
 
 
-def _comparison_text(effect: Effect) -> list[str]:
+def _arms_with_rates(metric: MetricArms, *, units: bool) -> list[str]:
+    """Return a table with a row for each arm and its rate's interval; `units`: their number."""
+    totals = [total_text(t) for t in (metric.metric.denominator, metric.metric.numerator) if t]
+    rows = [["", *(["units"] if units else []), *totals, metric.metric.name, "95 %"]]
+    for name, sums in metric.arms.items():
+        rate = metric.rates[name]
+        interval = "too few"
+        if rate is not None and rate.low is not None and rate.high is not None:
+            interval = f"{100 * rate.low:.2f} .. {100 * rate.high:.2f}"
+        count = [f"{sums.units:,}"] if units else []
+        rows.append([name, *count, *total_cells(metric, name), interval])
+    return aligned(rows, left=(0, len(rows[0]) - 1))
+
+
+def total_cells(metric: MetricArms, arm: str) -> list[str]:
+    """Return an arm's totals, the denominator's first if there is one, and its rate."""
+    sums = metric.arms[arm]
+    below = [amount(sums.total("d"))] if metric.metric.denominator else []
+    return [*below, amount(sums.total("y")), value_text(sums.rate, metric)]
+
+
+def _comparison_cells(effect: Effect) -> list[str]:
+    """Return a treatment's difference, its interval, and how sure it is."""
     if effect.relative is None:
         return ["too few", "", ""]
+    difference = percent(effect.relative.value)
     if effect.relative.low is None and effect.relative.high is None:
-        return [percent(effect.relative.value), "no interval yet", once_text(effect)]
-    return [
-        percent(effect.relative.value),
-        range_text(effect.relative),
-        f"({_how(effect)}{once_text(effect)})",
-    ]
+        return [difference, "no interval yet", once_text(effect)]
+    how = f"({_confidence_text(effect)}{once_text(effect)})"
+    return [difference, range_text(effect.relative), how]
 
 
-def _how(effect: Effect) -> str:
+def _confidence_text(effect: Effect) -> str:
+    """Return at which looks the interval holds, and at which level if it was corrected."""
     corrected = (
         "" if effect.level >= _CERTAIN else f", corrected to {100 * (1 - effect.level):.1f} %"
     )
@@ -172,16 +195,17 @@ def _how(effect: Effect) -> str:
 
 
 def once_text(effect: Effect) -> str:
+    """Return the interval that the same data would have as the only look."""
     return f"a last look alone would say {range_text(effect.once)}" if effect.once else ""
 
 
-def _beside(effect: Effect, *, several: bool) -> str:
+def _secondary_line(effect: Effect, *, several: bool) -> str:
+    """Return the line of a guardrail or of a metric that decides nothing."""
     label = "guardrail" if effect.role == "guardrail" else "also"
     name = f"{effect.metric} of {effect.arm}" if several else effect.metric
     if effect.relative is None:
-        return f"  {label:<11} {name}   too few" + (
-            f"   {effect.guardrail}   {effect.judged}" if effect.guardrail else ""
-        )
+        judged = f"   {effect.guardrail}   {effect.judged}" if effect.guardrail else ""
+        return f"  {label:<11} {name}   too few{judged}"
     parts = [f"  {label:<11} {name}", percent(effect.relative.value)]
     if effect.guardrail:
         parts += [bound_text(effect), str(effect.guardrail), str(effect.judged)]
@@ -191,24 +215,111 @@ def _beside(effect: Effect, *, several: bool) -> str:
 
 
 def saved_text(effect: Effect) -> list[str]:
-    return (
-        [f"variance {-100 * effect.saved:.0f} % by the time before"]
-        if effect.saved >= 0.005
-        else []
-    )
+    """Return how much the time before reduces the variance, in one text; none if hardly."""
+    if effect.saved < 0.005:
+        return []
+    return [f"variance {-100 * effect.saved:.0f} % by the time before"]
 
 
 def bound_text(effect: Effect) -> str:
+    """Return the bound of a guardrail on the side of the harm."""
     if effect.bound is None or effect.guardrail is None:
         return "no bound yet"
     return f"at {'most' if effect.guardrail.may == 'rise' else 'least'} {percent(effect.bound)}"
 
 
-def _trend(trend: Trend, *, several: bool) -> str:
-    return (f"{trend.arm}: " if several else "") + trend_text(trend)
+def _log_bound_text(effect: Effect) -> str:
+    """Return a guardrail's difference in a log, with the interval's end on the side of the harm."""
+    relative = effect.relative
+    if relative is None or effect.guardrail is None:
+        return "too few"
+    word, end = (
+        ("most", relative.high) if effect.guardrail.may == "rise" else ("least", relative.low)
+    )
+    return f"{percent(relative.value)}   at {word} {percent(end)}"
+
+
+def points_text(difference: Range | None) -> str:
+    """Return a difference of shares in points of a percent, with its interval."""
+    if difference is None:
+        return "too few"
+    value, low, high = (
+        "-" if figure is None else f"{100 * figure:+.3f}"
+        for figure in (difference.value, difference.low, difference.high)
+    )
+    return f"{value} points   {low} .. {high}"
+
+
+def log_percents(difference: Range | None) -> str:
+    """Return a relative difference in whole percents, with its interval."""
+    if difference is None:
+        return "too few"
+    value, low, high = (
+        "-" if figure is None else f"{100 * figure:+.0f}"
+        for figure in (difference.value, difference.low, difference.high)
+    )
+    return f"{value} %   {low} .. {high} %"
+
+
+def figure_text(metric: str, outcome: str, relative: Range | None) -> str:
+    """Return the figure on which a log's verdict rests: `ctr +12 % (+3 .. +22 %)`."""
+    if relative is None:
+        return f"too few {outcome}s"
+    value, low, high = (
+        "-" if figure is None else f"{100 * figure:+.0f}"
+        for figure in (relative.value, relative.low, relative.high)
+    )
+    return f"{metric} {value} % ({low} .. {high} %)"
+
+
+def day_points(effect: DayEffect) -> list[str]:
+    """Return a day's difference in points, in one text; none where the gateway assigned."""
+    return [points_text(effect.absolute)] if effect.absolute else []
+
+
+def wins_texts(effect: Effect) -> Iterator[str]:
+    """Yield who wins and by how much: `challenger +0.017 wins a unit`, `+0.004 .. +0.031`."""
+    wins = effect.absolute
+    if wins is None or wins.value is None:
+        yield "too few that count"
+        return
+    yield f"{effect.arm} {wins.value:+.3g} wins a unit"
+    yield (
+        "no interval yet"
+        if wins.low is None or wins.high is None
+        else f"{wins.low:+.3g} .. {wins.high:+.3g}"
+    )
+
+
+def figure_title(figure: ArmFigure) -> str:
+    """Return what a monitor's figure of the arms is called."""
+    if figure.figure == "concentration":
+        return figure.figure
+    return f"satisfied {figure.group} / {figure.against}"
+
+
+def arm_texts(figure: ArmFigure) -> Iterator[str]:
+    """Yield a text for each treatment, such as `concentration +0.06 in treatment`.
+
+    Of a ratio of two groups: `satisfied f / m 0.69 -> 0.74 in treatment`.
+    """
+    control, *treatments = figure.arms
+    for arm in treatments:
+        if figure.figure == "concentration":
+            rise = figure.differences[arm]
+            ends = (
+                f" ({rise.low:+.2f} .. {rise.high:+.2f})"
+                if rise.low is not None and rise.high is not None
+                else ""
+            )
+            yield f"{figure_title(figure)} {rise.value:+.2f}{ends} in {arm}"
+        else:
+            in_control, in_treatment = figure.arms[control].value, figure.arms[arm].value
+            yield f"{figure_title(figure)} {in_control:.2f} -> {in_treatment:.2f} in {arm}"
 
 
 def trend_text(trend: Trend) -> str:
+    """Return whether the effect changes with the days since a unit's first exposure."""
     if trend.a_day is None:
         return "too few days to see a trend"
     low, high = trend.a_day.low, trend.a_day.high
@@ -219,54 +330,63 @@ def trend_text(trend: Trend) -> str:
     )
 
 
-def segment_text(of: Segments) -> str:
+def segment_text(segments: Segments) -> str:
+    """Return the effect by an attribute's values, and whether they differ."""
     values = (
         ", ".join(
             f"{value} {percent(effect.value) if effect else 'too few'}"
-            for value, effect in of.effects.items()
+            for value, effect in segments.effects.items()
         )
         or "none logged"
     )
-    if of.p is None:
-        return f"{of.attribute} {values}"
-    return (
-        f"{of.attribute} {values}: "
-        f"{'a difference' if of.p < _CERTAIN else 'no difference shown'} (p {of.p:.2f})"
-    )
+    if segments.p is None:
+        return f"{segments.attribute} {values}"
+    differ = "a difference" if segments.p < _CERTAIN else "no difference shown"
+    return f"{segments.attribute} {values}: {differ} (p {segments.p:.2f})"
 
 
-def verdict_text(seen: RunResults) -> str:
-    return f"{seen.headline}. {why_text(seen)}"
+def verdict_text(results: Results) -> str:
+    """Return the verdict with its reason; a log's without the figure, which stands above."""
+    word = results.conclusion.word if results.log else results.headline
+    return f"{word}. {why_text(results)}"
 
 
-def why_text(seen: RunResults) -> str:
+def why_text(results: Results) -> str:
+    """Return the reason for the verdict, and how much of the plan is left."""
     left = (
-        f" {100 * (1 - seen.share):.0f} % of the plan is left."
-        if seen.share is not None and seen.share < 1
+        f" {100 * (1 - results.share):.0f} % of the plan is left."
+        if results.share is not None and results.share < 1
         else ""
     )
-    return f"{seen.conclusion.why}{left if seen.conclusion.word == 'keep running' else ''}"
+    keeps_running = results.conclusion.word == "keep running"
+    return f"{results.conclusion.why}{left if keeps_running else ''}"
 
 
 def total_text(total: Total) -> str:
+    """Return what is added up: `clicks`, or `purchase.amount`."""
     return f"{total.event}.{total.attribute}" if total.attribute else f"{total.event}s"
 
 
 def amount(total: float) -> str:
+    """Return a total with two digits after the point, where it is small and not whole."""
     return f"{total:,.0f}" if abs(total) >= 100 or total == int(total) else f"{total:,.2f}"
 
 
-def value_text(rate: float, of: MetricArms) -> str:
-    """Of nothing there is no rate."""
+def value_text(rate: float, metric: MetricArms) -> str:
+    """Return a metric's value as a share or an amount; `-` where nothing was shown."""
     if math.isnan(rate):
         return "-"
-    return f"{100 * rate:.3f} %" if of.percents else f"{rate:,.4g}"
+    return f"{100 * rate:.3f} %" if metric.percents else f"{rate:,.4g}"
 
 
 def percent(share: float | None) -> str:
+    """Return a signed share in percent, `+1.2 %`; `-` where there is none."""
     return "-" if share is None else f"{100 * share:+.1f} %"
 
 
-def range_text(of: Range) -> str:
-    low, high = ("-" if end is None else f"{100 * end:+.1f}" for end in (of.low, of.high))
+def range_text(interval: Range) -> str:
+    """Return the interval's ends in percent: `-1.0 .. +3.4 %`."""
+    low, high = (
+        "-" if end is None else f"{100 * end:+.1f}" for end in (interval.low, interval.high)
+    )
     return f"{low} .. {high} %"

@@ -1,4 +1,4 @@
-"""What the verbs of an experiment answer, as structs and as the console shows them. Pure."""
+"""The answers of an experiment's verbs, as structs and as the console shows them. Pure."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from ...endpoints.split import percent_text
 from ...project.specs.rules import Condition
 from ...reports.results import Shown
 from ..design import buckets
+from ..design.definition_text import parameters_text
 
 RunState = Literal["running", "shipped", "stopped", "closed"]
 FOLLOW = "5 s"  # in which gateways read the document
 
 
 class Started(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """`answers`: by arm, of the requests that were tried; empty where the endpoint is not deployed.
+    """A run that was started.
 
+    `answers`: by arm, of the requests that were tried; empty where the endpoint is not deployed.
     `already`: nothing was changed.
     """
 
@@ -57,12 +59,13 @@ class Started(Shown, msgspec.Struct, frozen=True, kw_only=True):
                 *(
                     [f"  runs already (config {self.config}); nothing was changed"]
                     if self.already
-                    else self._news()
+                    else self._change_lines()
                 ),
             ]
         )
 
-    def _news(self) -> list[str]:
+    def _change_lines(self) -> list[str]:
+        """Return the lines on what the start changed."""
         tried = [f"{smoke.answered}" for smoke in self.answers.values()][:1]
         answers = (
             f"{tried[0]} invocations of each arm answered"
@@ -78,6 +81,8 @@ class Started(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ramped(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """A run whose share of its layer was changed."""
+
     target: str
     run: str
     before: Decimal
@@ -98,7 +103,10 @@ class Ramped(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stopped(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """`ships` "": nothing does. `released`: endpoints whose traffic was given back."""
+    """A run that was ended.
+
+    `ships` "": nothing does. `released`: endpoints whose traffic was given back.
+    """
 
     target: str
     run: str
@@ -122,15 +130,6 @@ class Stopped(Shown, msgspec.Struct, frozen=True, kw_only=True):
     def _ships(self) -> str:
         held_out = f" except the holdout ({percent_text(self.holdout)} %)" if self.holdout else ""
         return f"{self.ships} ships: units get {parameters_text(self.parameters)}{held_out}"
-
-
-def parameters_text(parameters: dict[str, Any]) -> str:
-    """`{variant: challenger, blend: 0.7}`."""
-    values = (
-        (name, value if isinstance(value, str) else msgspec.json.encode(value).decode())
-        for name, value in parameters.items()
-    )
-    return "{" + ", ".join(f"{name}: {value}" for name, value in values) + "}"
 
 
 class RunStatus(Shown, msgspec.Struct, frozen=True, kw_only=True):
@@ -167,6 +166,7 @@ class RunStatus(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(self._lines())
 
     def _lines(self) -> list[str]:
+        """Return the status as lines."""
         state = f"{self.ships} ships" if self.state == "shipped" else self.state
         share = (
             f"   {self.share:.2f} % of layer {self.layer}, buckets {buckets.text(self.ranges)}"
@@ -203,6 +203,7 @@ class RunStatus(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def change_text(change: Change) -> str:
+    """Return a change as a line of the history."""
     moved = f"   {change.before} -> {change.after}" if change.before else f"   {change.after}"
     because = f'   "{change.because}"' if change.because else ""
     return (
@@ -212,4 +213,5 @@ def change_text(change: Change) -> str:
 
 
 def history_text(changes: tuple[Change, ...]) -> str:
+    """Return the changes as lines."""
     return "\n".join(map(change_text, changes)) or "nothing was ever started"

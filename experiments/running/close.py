@@ -2,7 +2,7 @@
 
 In this order, so that no unit falls back in between: all of the traffic to the shipped variant,
 read back; the alias; the run leaves the live document; the promoted version comes home to the
-control's name (rollouts/verbs/hand_over.py), which gives the traffic back last. Each step looks first
+control's name (rollouts/hand_over.py), which gives the traffic back last. Each step looks first
 whether it is done: killed anywhere, `close` again goes on.
 """
 
@@ -27,15 +27,19 @@ from ...reports.results import Shown
 from ...rollouts.state.states import State
 from ...rollouts.verbs import rollout
 from ...rollouts.verbs.hand_over import begun_state, hand_over
-from ..design import buckets, runs
-from ..design import definition as startable
+from ..design import buckets, live_runs, runs
+from ..design.definition import never_ran
+from ..design.definition_text import parameters_text
 from ..design.runs import FrozenRun, StoredLive
 from . import ownership
-from .answers import FOLLOW, parameters_text
+from .answers import FOLLOW
 
 
 class Closed(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """`steps`: what was done, or was done before, a line each."""
+    """A run whose arm has become the endpoint's own.
+
+    `steps`: what was done, or was done before, a line each.
+    """
 
     target: str
     run: str
@@ -54,7 +58,7 @@ class Closed(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Way(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be done below the gateway.
+    """The way below the gateway: which variant ships in whose place, and which version it serves.
 
     None of `alias`: project.yaml names the control by a number, or another model.
     """
@@ -68,50 +72,63 @@ class _Way(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def comes_home(self) -> bool:
+        """Whether the shipped version takes the control's name."""
         return self.variant != self.control and self.alias is not None
 
 
 def close(project: Project, name: str, *, everybody: bool = False) -> Closed:
-    """Bring home what the run of an experiment has shipped.
+    """Make what the run of an experiment has shipped the endpoint's own, and end the run.
 
-    Takes as long as variants take to come up, and some minutes.
+    It takes as long as variants take to come up, and some minutes.
 
-    NotFound: no run. Refused: nothing has shipped; project.yaml's defaults are not yet the shipped
-    parameters; it ships to some units only, and not `everybody`; the version may not be promoted.
-    Conflict, Busy: somebody else; again goes on.
+    Args:
+        project: The project.
+        name: The experiment.
+        everybody: Also where it has shipped to some units only.
+
+    Raises:
+        NotFound: There is no run.
+        Refused: Nothing has shipped; project.yaml's defaults are not yet the shipped parameters; it
+            ships to some units only, and not `everybody`; or the version may not be promoted.
+        Conflict, Busy: Somebody else acts; the same again goes on.
     """
     with project.lock("experiment close"):
         stored = runs.read(project.target.state)
-        run = startable.find(stored.live, name) if stored else None
+        run = live_runs.find(stored.live, name) if stored else None
         if stored is None or run is None:
-            return _going_on(project, stored, name)
+            return _resume(project, stored, name)
         frozen = runs.frozen_run(project.target.state, run.run)
-        _check(project, run, frozen, everybody=everybody)
+        _check_closable(project, run, frozen, everybody=everybody)
         shipping = next(
             change
             for change in reversed(runs.history(project.target.state, name))
             if change.what == "shipped"
         )
-        steps = _below(project, run, frozen, shipping)
+        steps = _ship_by_variant(project, run, frozen, shipping)
         entry = runs.next_change(
             stored,
             run,
             "closed",
-            at=project.log_time(),
+            changed_at=project.log_time(),
             before_text=f"{run.ships} ships",
             after=f"{run.ships} is the endpoint's own",
             because=shipping.because,
         )
         live = runs.change(
-            project.target.state, stored, startable.without(stored.live, run.run), entry
+            project.target.state, stored, live_runs.without(stored.live, run.run), entry
         )
         steps.append(
             f"gateways take it within {FOLLOW} (config {live.version}){_ended_holdout(run)}"
         )
-        return _brought_home(project, frozen, run.ships, live.version, steps)
+        return _bring_home(project, frozen, run.ships, live.version, steps)
 
 
-def _check(project: Project, run: LiveRun, frozen: FrozenRun, *, everybody: bool) -> None:
+def _check_closable(project: Project, run: LiveRun, frozen: FrozenRun, *, everybody: bool) -> None:
+    """Check that a run may be closed.
+
+    Raises:
+        Refused: Nothing has shipped, it ships to some units only, or units would fall back.
+    """
     if run.state != "shipped":
         raise Refused(
             f"{run.run} is running: nothing has shipped",
@@ -125,20 +142,21 @@ def _check(project: Project, run: LiveRun, frozen: FrozenRun, *, everybody: bool
             remedy=f"isthmus experiment close {run.experiment} --everybody",
         )
     endpoint = _endpoint_spec(project, frozen.definition.layer.endpoint)
-    if wanted := _missing_lines(endpoint, _shipped_parameters(run)):
+    if missing := _missing_lines(endpoint, _shipped_parameters(run)):
         raise Refused(
             f"{run.run} has shipped {parameters_text(_shipped_parameters(run))}, and "
             "project.yaml says otherwise: units would fall back",
             remedy="\n".join(
                 [
                     "write in project.yaml, and restart the gateways with it; then close again:",
-                    *wanted,
+                    *missing,
                 ]
             ),
         )
 
 
 def _endpoint_spec(project: Project, endpoint: str) -> Endpoint:
+    """Return the endpoint as project.yaml has it; NotFound: it is gone."""
     if endpoint not in project.spec.endpoints:
         raise NotFound(
             f"project.yaml has no endpoint {endpoint} any more",
@@ -152,7 +170,7 @@ def _shipped_parameters(run: LiveRun) -> dict[str, Any]:
 
 
 def _missing_lines(endpoint: Endpoint, shipped: dict[str, Any]) -> list[str]:
-    """The lines of project.yaml without which units would get something else than what has shipped."""
+    """Return the lines of project.yaml without which units would lose what has shipped."""
     lines = [
         f"  endpoints.{endpoint.name}.parameters.{name}: {{default: "
         f"{msgspec.json.encode(value).decode()}}}"
@@ -166,11 +184,17 @@ def _missing_lines(endpoint: Endpoint, shipped: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _below(project: Project, run: LiveRun, frozen: FrozenRun, shipping: Change) -> list[str]:
-    """All of the traffic, and the alias."""
+def _ship_by_variant(
+    project: Project, run: LiveRun, frozen: FrozenRun, shipping: Change
+) -> list[str]:
+    """Move all traffic to the winning variant, then promote its version to the alias it replaces.
+
+    Returns:
+        A line for each step.
+    """
     if not run.aims:
         return ["project.yaml's defaults are what has shipped"]
-    way = _way(project, frozen, run.ships)
+    way = _way_below(project, frozen, run.ships)
     ownership.take(project, observe(project, way.endpoint), run.run)
     _shift_all(project, way.endpoint, way.variant)
     steps = [f"{way.variant} has 100 % of {way.endpoint}, read back"]
@@ -186,7 +210,8 @@ def _below(project: Project, run: LiveRun, frozen: FrozenRun, shipping: Change) 
     return steps
 
 
-def _way(project: Project, frozen: FrozenRun, ships: str) -> _Way:
+def _way_below(project: Project, frozen: FrozenRun, ships: str) -> _Way:
+    """Return which variant ships, in whose place, and which version it serves."""
     name = frozen.definition.layer.endpoint
     variant, control = _variant_of(frozen, ships), _variant_of(frozen, frozen.arms[0].name)
     serving = _serving(observe(project, name), variant)
@@ -205,12 +230,14 @@ def _way(project: Project, frozen: FrozenRun, ships: str) -> _Way:
 
 
 def _variant_of(frozen: FrozenRun, arm: str) -> str:
+    """Return the variant at which an arm aims."""
     return str(
         next(live_arm.parameters["variant"] for live_arm in frozen.arms if live_arm.name == arm)
     )
 
 
 def _serving(endpoint: EndpointState, name: str) -> VariantState:
+    """Return the variant as it is served; NotFound: it is gone."""
     for variant in endpoint.variants:
         if variant.name == name:
             return variant
@@ -221,7 +248,7 @@ def _serving(endpoint: EndpointState, name: str) -> VariantState:
 
 
 def _shift_all(project: Project, endpoint: str, variant: str) -> None:
-    """All of the traffic to one variant, which the run owns, and seen to be there."""
+    """Move all of the traffic to one variant, and wait until it is there."""
     state = observe(project, endpoint)
     split = {other.name: Decimal(100 if other.name == variant else 0) for other in state.variants}
     if {other.name: other.target_percent for other in state.variants} != split:
@@ -230,6 +257,7 @@ def _shift_all(project: Project, endpoint: str, variant: str) -> None:
 
 
 def _ended_holdout(run: LiveRun) -> str:
+    """Return a remark if a holdout ends with the run."""
     return (
         f"; the holdout ({percent_text(buckets.percent(run.holdout))} %) ends with it"
         if run.holdout
@@ -237,22 +265,23 @@ def _ended_holdout(run: LiveRun) -> str:
     )
 
 
-def _going_on(project: Project, stored: StoredLive | None, name: str) -> Closed:
-    """The run has left the live document: what may be left is the hand-over.
+def _resume(project: Project, stored: StoredLive | None, name: str) -> Closed:
+    """Finish the hand-over of a run that has left the live document.
 
-    NotFound, Refused: it was never closed.
+    Raises:
+        NotFound, Refused: It was never closed.
     """
     changes = runs.history(project.target.state, name)
     if stored is None or not changes:
-        raise startable.never_ran(project, name)
+        raise never_ran(project, name)
     if changes[-1].what != "closed":
         raise Refused(
             f"{changes[-1].run} was {changes[-1].what}: nothing has shipped",
             remedy=f"isthmus experiment status {name}",
         )
     frozen, ships = runs.frozen_run(project.target.state, changes[-1].run), changes[-1].ships
-    if not _is_free(project, frozen):
-        return _brought_home(project, frozen, ships, stored.live.version, [])
+    if not _is_done(project, frozen):
+        return _bring_home(project, frozen, ships, stored.live.version, [])
     step = f"it was closed at {changes[-1].at:%Y-%m-%d %H:%M} UTC, and nothing is left to do"
     return Closed(
         target=project.target.name,
@@ -263,14 +292,15 @@ def _going_on(project: Project, stored: StoredLive | None, name: str) -> Closed:
     )
 
 
-def _brought_home(
+def _bring_home(
     project: Project, frozen: FrozenRun, ships: str, config: int, steps: list[str]
 ) -> Closed:
+    """Give the shipped version the control's name, then the traffic back."""
     state = _hand_over(project, frozen, ships)
     if state is not None:
         steps.append(_handed_text(state))
     elif frozen.aims:
-        steps += _stays(project, frozen, ships)
+        steps += _stays_texts(project, frozen, ships)
     ownership.give_back(project, frozen.definition.layer.endpoint, frozen.run)
     return Closed(
         target=project.target.name,
@@ -284,13 +314,13 @@ def _brought_home(
 
 
 def _hand_over(project: Project, frozen: FrozenRun, ships: str) -> State | None:
-    """The hand-over, driven to its end. None: nothing comes home."""
+    """Drive the hand-over to its end; None: nothing comes home."""
     endpoint = frozen.definition.layer.endpoint
     if not frozen.aims:
         return None
     state = begun_state(project, endpoint, frozen.run)
     if state is None:
-        way = _way(project, frozen, ships)
+        way = _way_below(project, frozen, ships)
         if not way.comes_home:
             return None
         because = f"{frozen.run} ships {ships}"
@@ -308,8 +338,8 @@ def _hand_over(project: Project, frozen: FrozenRun, ships: str) -> State | None:
     return begun_state(project, endpoint, frozen.run)
 
 
-def _is_free(project: Project, frozen: FrozenRun) -> bool:
-    """Neither the run nor its hand-over has the traffic any more: all was done."""
+def _is_done(project: Project, frozen: FrozenRun) -> bool:
+    """Return whether neither the run nor its hand-over has the traffic any more."""
     state = begun_state(project, frozen.definition.layer.endpoint, frozen.run)
     claim = owner.read(project.target.state, frozen.definition.layer.endpoint)
     return (state is None or state.released) and (
@@ -318,6 +348,7 @@ def _is_free(project: Project, frozen: FrozenRun) -> bool:
 
 
 def _handed_text(state: State) -> str:
+    """Return how the hand-over ended."""
     if state.handover == "done":
         return (
             f"{state.plan.source} has it by {state.id}; {state.plan.to} is gone. The traffic of "
@@ -330,8 +361,9 @@ def _handed_text(state: State) -> str:
     )
 
 
-def _stays(project: Project, frozen: FrozenRun, ships: str) -> list[str]:
-    way = _way(project, frozen, ships)
+def _stays_texts(project: Project, frozen: FrozenRun, ships: str) -> list[str]:
+    """Return what is left to do where the shipped version keeps its variant's name."""
+    way = _way_below(project, frozen, ships)
     if way.variant == way.control:
         return [f"{way.control} serves all of {way.endpoint}, and its traffic is free"]
     return [

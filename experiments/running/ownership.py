@@ -1,6 +1,4 @@
-"""Whose an endpoint's traffic is, as a run of an experiment sees it: taken at its start, given back
-by its name at its end.
-"""
+"""Whose an endpoint's traffic is: a run takes it at its start, and gives it back at its end."""
 
 from __future__ import annotations
 
@@ -14,7 +12,11 @@ from ..design import runs
 
 
 def check_free(project: Project, endpoint: EndpointState | None, name: str) -> None:
-    """Refused before a number is taken: the traffic is somebody else's."""
+    """Check that the traffic is free, before a number is taken.
+
+    Raises:
+        Refused: It is somebody else's, or a run that is not closed yet keeps it.
+    """
     claim = owner.read(project.target.state, endpoint.name) if endpoint else None
     if claim is None or endpoint is None or not owner.holds(claim.owner, endpoint, project.wall()):
         return
@@ -24,7 +26,7 @@ def check_free(project: Project, endpoint: EndpointState | None, name: str) -> N
 
 
 def _check_home(project: Project, run: str) -> None:
-    """Refused: the run was closed, and keeps the traffic until the roles are home."""
+    """Raise Refused if the run was closed and keeps the traffic until the roles are home."""
     name = runs.experiment_of(run)
     last = runs.last(project.target.state, name)
     if last is not None and (last.run, last.what) == (run, "closed"):
@@ -35,12 +37,16 @@ def _check_home(project: Project, run: str) -> None:
 
 
 def take(project: Project, endpoint: EndpointState | None, run: str) -> str | None:
-    """Make the run the owner of the traffic; "none": it had no owner.
-
-    Refused: it has one that is no run of the experiment.
+    """Make a run the owner of the traffic.
 
     What another run of the experiment has was left by a start or a stop that was killed, or is a
     start's that loses.
+
+    Returns:
+        "none": the traffic had no owner. None: it is the run's already, or there is no endpoint.
+
+    Raises:
+        Refused: It has an owner that is no run of the experiment.
     """
     if endpoint is None:
         return None
@@ -54,17 +60,18 @@ def take(project: Project, endpoint: EndpointState | None, run: str) -> str | No
         and runs.experiment_of(claim.owner.name) == name
     ):
         owner.release(
-            state, endpoint.name, by="experiment", name=claim.owner.name, now=project.wall()
+            state, endpoint.name, kind="experiment", name=claim.owner.name, now=project.wall()
         )
     command = f'isthmus experiment stop {name} --because "..."'
-    owner.take(state, endpoint, by="experiment", name=run, command=command, now=project.wall())
+    owner.take(state, endpoint, kind="experiment", name=run, command=command, now=project.wall())
     return "none"
 
 
 def give_back_all(project: Project, name: str) -> tuple[str, ...]:
-    """The endpoints whose traffic a run of the experiment had, given back.
+    """Give back the traffic of every endpoint that runs of the experiment own; return them.
 
-    Refused: a run that is on its way home has one.
+    Raises:
+        Refused: A run that is on its way home has one.
     """
     state, given_back = project.target.state, list[str]()
     for key in state.keys(owner.key("")):
@@ -78,12 +85,12 @@ def give_back_all(project: Project, name: str) -> tuple[str, ...]:
             _check_home(project, claim.owner.name)
             with suppress(Conflict):
                 owner.release(
-                    state, endpoint, by="experiment", name=claim.owner.name, now=project.wall()
+                    state, endpoint, kind="experiment", name=claim.owner.name, now=project.wall()
                 )
             given_back.append(endpoint)
     return tuple(given_back)
 
 
 def give_back(project: Project, endpoint: str, run: str) -> None:
-    """Nobody has it any more, if it was this run's."""
-    owner.release(project.target.state, endpoint, by="experiment", name=run, now=project.wall())
+    """Give back the traffic of an endpoint, if it is this run's."""
+    owner.release(project.target.state, endpoint, kind="experiment", name=run, now=project.wall())

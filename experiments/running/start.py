@@ -16,66 +16,86 @@ from ...endpoints.traffic.router import routed_endpoints
 from ...errors import Conflict, Refused, Unavailable
 from ...project.specs.description import OF_EVERY_ENDPOINT
 from ...project.specs.streams import streams_of
-from ..design import buckets, runs
-from ..design import definition as startable
+from ..design import buckets, live_runs, runs
+from ..design.definition import (
+    arms_of,
+    check_parameters,
+    check_unlike,
+    conflicting,
+    definition_of,
+    frozen_run,
+    with_defaults,
+)
 from ..design.runs import Definition, FrozenRun, StoredLive
 from . import ownership
 from .answers import Started
 
 
 def start(project: Project, name: str) -> Started:
-    """Begin a run of an experiment of project.yaml with its share of the layer; a run that is live
-    already: told, nothing changes.
+    """Begin a run of an experiment of project.yaml with its share of the layer.
 
-    NotFound, ProjectError, Busy: the endpoint cannot serve its arms. Refused: too few free buckets,
-    the traffic has another owner, or a run is live with another definition. Unavailable: an arm
-    does not answer. Conflict: somebody was faster.
+    A run that is live already is told, and nothing changes.
+
+    Raises:
+        NotFound, ProjectError, Busy: The endpoint cannot serve its arms.
+        Refused: Too few buckets are free, the traffic has another owner, or a run is live with
+            another definition.
+        Unavailable: An arm does not answer.
+        Conflict: Somebody was faster.
     """
     with project.lock("experiment start"):
-        definition = startable.definition_of(project, name)
-        before = runs.current(project.target.state, project.log_time())
-        if (run := startable.find(before.live, name)) is not None:
-            return _again(project, before.live, run, definition)
-        return _start(project, before, definition)
+        definition = definition_of(project, name)
+        stored = runs.current(project.target.state, project.log_time())
+        if (run := live_runs.find(stored.live, name)) is not None:
+            return _live_already(project, stored.live, run, definition)
+        return _start(project, stored, definition)
 
 
-def _start(project: Project, before: StoredLive, definition: Definition) -> Started:
+def _start(project: Project, stored: StoredLive, definition: Definition) -> Started:
+    """Check the experiment, freeze it as a run, and write it into the live document."""
     layer = definition.layer
     share = definition.experiment.share
-    ranges = startable.ranges_for(before.live, layer.name, buckets.count(share))
-    layers = startable.layers_with(before.live, layer)
-    arms = startable.arms_of(project, definition)
-    startable.check_parameters(before.live, definition, arms)
+    ranges = live_runs.ranges_for(stored.live, layer.name, buckets.count(share))
+    layers = live_runs.layers_with(stored.live, layer)
+    arms = arms_of(project, definition)
+    check_parameters(stored.live, definition, arms)
     endpoint = routed_endpoints(project.target).observe(layer.endpoint)
     if definition.experiment.aims:
         ownership.check_free(project, endpoint, definition.experiment.name)
-        startable.check_unlike(definition.experiment, arms)
-    arms = startable.with_defaults(project, before.live, layer, arms)
-    frozen = _claim(project, startable.frozen_run(project, definition, arms))
+        check_unlike(definition.experiment, arms)
+    arms = with_defaults(project, stored.live, layer, arms)
+    frozen = _claim(project, frozen_run(project, definition, arms))
     for stream in streams_of(project.spec, project.spec.endpoints[layer.endpoint]):
         project.target.events.apply(
             STREAMS[stream]
         )  # as `deploy` does: who is assigned from now on is logged
-    answers = _smoke(project, frozen) if endpoint is not None else {}
-    run = replace(startable.live_run(frozen, ranges), started=project.log_time())
-    after = replace(before.live, layers=layers, runs=(*before.live.runs, run))
-    entry = runs.next_change(before, run, "started", at=project.log_time(), after=traffic_text(run))
+    answers = _smoke_arms(project, frozen) if endpoint is not None else {}
+    run = replace(live_runs.live_run(frozen, ranges), started=project.log_time())
+    after = replace(stored.live, layers=layers, runs=(*stored.live.runs, run))
+    entry = runs.next_change(
+        stored, run, "started", changed_at=project.log_time(), after=traffic_text(run)
+    )
     runs.next_live(after, entry)  # too large: refused before the traffic is taken
     aims = definition.experiment.aims
     former = ownership.take(project, endpoint, frozen.run) if aims else None
-    live = _gone_live(project, before, after, entry, endpoint, aims=aims)
+    live = _go_live(project, stored, after, entry, endpoint, aims=aims)
     return _summary(project, live, run, frozen, former=former, answers=answers)
 
 
-def _again(project: Project, live: Live, run: LiveRun, definition: Definition) -> Started:
-    """It is live already, as project.yaml says it. Raises what differs."""
+def _live_already(project: Project, live: Live, run: LiveRun, definition: Definition) -> Started:
+    """Return the live run, if it is as project.yaml says it.
+
+    Raises:
+        Refused: It has shipped.
+        ProjectError: project.yaml says something else by now.
+    """
     if run.state == "shipped":
         raise Refused(
             f"{run.run} has shipped {run.ships}",
             remedy=f"isthmus experiment close {run.experiment}, then start the next run",
         )
     frozen = runs.frozen_run(project.target.state, run.run)
-    if (differs := startable.conflicting(project, frozen, definition)) is not None:
+    if (differs := conflicting(project, frozen, definition)) is not None:
         raise differs
     return _summary(project, live, run, frozen, already=True)
 
@@ -90,6 +110,7 @@ def _summary(
     answers: dict[str, Smoke] | None = None,
     already: bool = False,
 ) -> Started:
+    """Return what `start` answers."""
     experiment = frozen.definition.experiment
     return Started(
         target=project.target.name,
@@ -109,20 +130,22 @@ def _summary(
     )
 
 
-def _claim(project: Project, wanted: FrozenRun) -> FrozenRun:
+def _claim(project: Project, unnumbered: FrozenRun) -> FrozenRun:
+    """Give the run its number; Conflict: somebody else starts it just now."""
     try:
-        return runs.claim(project.target.state, wanted)
+        return runs.claim(project.target.state, unnumbered)
     except Conflict as error:
         raise Conflict(
-            f"somebody else starts {wanted.run} just now; nothing was changed",
-            remedy=f"isthmus experiment status {wanted.run}",
+            f"somebody else starts {unnumbered.run} just now; nothing was changed",
+            remedy=f"isthmus experiment status {unnumbered.run}",
         ) from error
 
 
-def _smoke(project: Project, frozen: FrozenRun) -> dict[str, Smoke]:
-    """A few requests as each arm's units will be answered, or by each of two variants.
+def _smoke_arms(project: Project, frozen: FrozenRun) -> dict[str, Smoke]:
+    """Send a few requests as each arm's units will be answered, or to each of two variants.
 
-    Unavailable: one does not answer all.
+    Raises:
+        Unavailable: One does not answer all.
     """
     endpoint, answers = frozen.definition.layer.endpoint, dict[str, Smoke]()
     for arm in frozen.shippable:
@@ -144,27 +167,28 @@ def _smoke(project: Project, frozen: FrozenRun) -> dict[str, Smoke]:
     return answers
 
 
-def _gone_live(
+def _go_live(
     project: Project,
-    before: StoredLive,
+    stored: StoredLive,
     after: Live,
     entry: Change,
     endpoint: EndpointState | None,
     *,
     aims: bool,
 ) -> Live:
-    """The run is live, and the traffic its own: of two starts the one that comes too late may have
-    taken it meanwhile.
+    """Write the run into the live document, and make the traffic its own.
+
+    Of two starts the one that comes too late may have taken the traffic meanwhile.
     """
     try:
-        live = runs.change(project.target.state, before, after, entry)
+        live = runs.change(project.target.state, stored, after, entry)
     except Conflict:
-        there = startable.find(
+        winner = live_runs.find(
             runs.current(project.target.state, project.log_time()).live,
             runs.experiment_of(entry.run),
         )
-        if there is not None and there.aims:
-            ownership.take(project, endpoint, there.run)
+        if winner is not None and winner.aims:
+            ownership.take(project, endpoint, winner.run)
         raise
     if aims:
         ownership.take(project, endpoint, entry.run)
@@ -172,4 +196,5 @@ def _gone_live(
 
 
 def traffic_text(run: LiveRun) -> str:
+    """Return the share of its layer that a run has, or what it ships."""
     return f"{run.ships} ships" if run.state == "shipped" else f"{buckets.share(run.ranges):.2f} %"

@@ -1,6 +1,4 @@
-"""How an experiment stands: its newest run, live or over, what the log has of it, and what
-project.yaml says otherwise by now.
-"""
+"""How an experiment stands: its newest run, what the log has of it, and what differs by now."""
 
 from __future__ import annotations
 
@@ -16,10 +14,10 @@ from ...endpoints.gateway.log.streams import ASSIGNMENTS
 from ...endpoints.traffic import owner
 from ...errors import Invalid, Refused
 from ...reports.results import Rows
-from ..design import buckets, runs
-from ..design import definition as startable
+from ..design import buckets, live_runs, runs
+from ..design.definition import definition_of, never_ran
 from ..design.runs import FrozenRun
-from ..results import store as run_store
+from ..results import store as results_store
 from .answers import RunState, RunStatus
 
 _UNITS = f"""
@@ -43,26 +41,32 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def status(project: Project, name: str, *, counted: bool = True) -> RunStatus:
-    """The live run, or the last one.
+    """Return how the live run stands, or the last one.
 
-    `counted`: the log is asked how many units it has. NotFound: it never ran on this target.
+    Args:
+        project: The project.
+        name: The experiment.
+        counted: Ask the log how many units it has.
+
+    Raises:
+        NotFound: It never ran on this target.
     """
     live, last = (
         runs.current(project.target.state, project.log_time()).live,
         runs.last(project.target.state, name),
     )
-    run = startable.find(live, name)
+    run = live_runs.find(live, name)
     if run is None and last is None:
-        raise startable.never_ran(project, name)
+        raise never_ran(project, name)
     return _status(project, live, run, last, counted=counted)
 
 
 def _status(
     project: Project, live: Live, run: LiveRun | None, last: Change | None, *, counted: bool
 ) -> RunStatus:
-    """One of `run` and `last` is there."""
+    """Return how a run stands, of which there is the live run or the last change."""
     frozen = runs.frozen_run(project.target.state, run.run if run else last.run if last else "")
-    units, seen = _logged_units(project, frozen) if counted else (None, None)
+    units, newest_config = _logged_units(project, frozen) if counted else (None, None)
     experiment, layer = frozen.definition.experiment, frozen.definition.layer
     return RunStatus(
         target=project.target.name,
@@ -78,7 +82,7 @@ def _status(
         aims=frozen.aims,
         owner=_owner(project, layer.endpoint) if run and frozen.aims else "",
         units=units,
-        seen=seen,
+        seen=newest_config,
         config=live.version,
         digest=frozen.digest,
         git=frozen.git,
@@ -89,16 +93,18 @@ def _status(
 
 
 def differs(project: Project, frozen: FrozenRun) -> tuple[str, ...]:
-    """Keys of the experiment that project.yaml says otherwise than the run; `it is gone`, where it
-    says nothing of it any more.
+    """Return the keys of the experiment that project.yaml says otherwise than the run.
+
+    `it is gone`: project.yaml says nothing of it any more.
     """
     name = frozen.definition.experiment.name
     if name not in project.spec.experiments:
         return ("it is gone",)
-    return runs.differences(frozen.definition, startable.definition_of(project, name))
+    return runs.differences(frozen.definition, definition_of(project, name))
 
 
 def _owner(project: Project, endpoint: str) -> str:
+    """Return who owns the traffic of an endpoint at which a run aims, as text."""
     claim = owner.read(project.target.state, endpoint)
     if claim is None or not claim.owner.lasting:
         return f"of {endpoint} has no owner: isthmus experiment start takes it again"
@@ -109,7 +115,7 @@ def _owner(project: Project, endpoint: str) -> str:
 
 
 def _logged_units(project: Project, frozen: FrozenRun) -> tuple[dict[str, int] | None, int | None]:
-    """Units by arm, and the newest version of the document under which one was logged.
+    """Return units by arm, and the newest version of the document under which one was logged.
 
     None: there is no such table yet.
     """
@@ -124,9 +130,11 @@ def _logged_units(project: Project, frozen: FrozenRun) -> tuple[dict[str, int] |
 
 
 def listing(project: Project, *, counted: bool = True) -> Rows[Listed]:
-    """Every experiment of project.yaml, and every run that is live though project.yaml forgot it.
+    """Return every experiment of project.yaml, and every live run that project.yaml forgot.
 
-    `counted`: the log is asked how many units each run has; else they are those of the newest look.
+    Args:
+        project: The project.
+        counted: Ask the log how many units each run has; else they are those of the newest look.
     """
     live, spec = runs.current(project.target.state, project.log_time()).live, project.spec
     names = dict.fromkeys([*spec.experiments, *(run.experiment for run in live.runs)])
@@ -138,7 +146,8 @@ def listing(project: Project, *, counted: bool = True) -> Rows[Listed]:
 
 
 def _line(project: Project, live: Live, name: str, *, counted: bool) -> Listed:
-    run, last = startable.find(live, name), runs.last(project.target.state, name)
+    """Return a line of the list."""
+    run, last = live_runs.find(live, name), runs.last(project.target.state, name)
     if run is None and last is None:
         experiment = project.spec.experiments[name]
         return Listed(
@@ -149,11 +158,13 @@ def _line(project: Project, live: Live, name: str, *, counted: bool) -> Listed:
             owner=experiment.owner,
         )
     frozen = runs.frozen_run(project.target.state, run.run if run else last.run if last else "")
-    experiment, seen = (
+    experiment, results = (
         frozen.definition.experiment,
-        run_store.newest(project.target.blobs, frozen.run),
+        results_store.newest(project.target.blobs, frozen.run),
     )
-    units = _logged_units(project, frozen)[0] if counted else seen.split.counts if seen else None
+    units = (
+        _logged_units(project, frozen)[0] if counted else results.split.counts if results else None
+    )
     return Listed(
         run=frozen.run,
         layer=experiment.layer,
@@ -162,7 +173,7 @@ def _line(project: Project, live: Live, name: str, *, counted: bool) -> Listed:
         units=None if units is None else sum(units.values()),
         since=run.started if run else last.at if last else None,
         metric=", ".join(experiment.metric),
-        verdict=f"{seen.headline}{': the split' * seen.split.alarm}" if seen else "",
+        verdict=f"{results.headline}{': the split' * results.split.alarm}" if results else "",
         owner=experiment.owner,
     )
 
@@ -172,8 +183,9 @@ def _state(run: LiveRun | None, last: Change | None) -> RunState:
 
 
 def live_lines(project: Project) -> tuple[str, ...]:
-    """A line for each run that is live, for `isthmus status`, which a damaged document does not
-    stop.
+    """Return a line for each run that is live, for `isthmus status`.
+
+    A damaged document does not stop it.
     """
     try:
         return tuple(
@@ -185,6 +197,7 @@ def live_lines(project: Project) -> tuple[str, ...]:
 
 
 def _live_line(project: Project, run: LiveRun) -> str:
+    """Return a line on a live run."""
     keys = differs(project, runs.frozen_run(project.target.state, run.run))
     state = (
         f"{run.ships} ships"

@@ -1,3 +1,1 @@
-"""Traffic that nobody sent: a simulated world drives the real gateway on a clock that the
-simulation moves.
-"""
+"""Traffic that nobody sent: a simulated world drives the real gateway on a clock of its own."""

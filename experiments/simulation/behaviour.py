@@ -1,4 +1,4 @@
-"""What a visitor asks for, and what they do of what is shown.
+"""A visitor's request, and what they do with the list that is shown.
 
 Pure: of a visit each place has its own draws, whatever stands there.
 """
@@ -28,7 +28,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
-    """Of an answer: the items that were shown, where, by which exposures, to a unit of which arm."""
+    """The items of an answer: where each was shown, by which exposure, to a unit of which arm."""
 
     items: Sequence[str | int]
     positions: Sequence[int]
@@ -47,6 +47,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def unit(self) -> str:
+        """The attribute that names a visitor."""
         return self.endpoint.unit
 
     @property
@@ -56,7 +57,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def request(setting: Setting, visit: Visit) -> dict[str, Any]:
-    """As a client sends it to /rank."""
+    """Return the request as a client sends it to /rank."""
     simulation = setting.simulation
     candidates = _random(setting, visit, "candidates").sample(
         list(setting.world.items), simulation.candidates
@@ -72,7 +73,7 @@ def request(setting: Setting, visit: Visit) -> dict[str, Any]:
 
 
 def question(setting: Setting, visit: Visit) -> dict[str, Any]:
-    """As a client asks /assign: the unit, and what a request may say of it.
+    """Return the question as a client asks /assign: the unit, and what a request may say of it.
 
     Entities are for who ranks.
     """
@@ -89,7 +90,7 @@ def question(setting: Setting, visit: Visit) -> dict[str, Any]:
 
 
 def is_lost(setting: Setting, unit: str) -> bool:
-    """Whether a unit would not show up, were it in the arm of the broken split."""
+    """Return whether a unit would not show up, were it in the arm of the broken split."""
     broken = setting.simulation.broken
     return (
         broken is not None
@@ -98,8 +99,9 @@ def is_lost(setting: Setting, unit: str) -> bool:
 
 
 class _Shown(msgspec.Struct, frozen=True):
-    """An item in a list that somebody of an arm sees at a moment; `values` by the names of events'
-    attributes.
+    """An item in a list that somebody of an arm sees at a moment.
+
+    `values` by the names of events' attributes.
     """
 
     visit: Visit
@@ -109,7 +111,7 @@ class _Shown(msgspec.Struct, frozen=True):
 
 
 def events(setting: Setting, visit: Visit, answer: Answered, moment: datetime) -> Iterator[Waiting]:
-    """What follows a list that was shown at `moment`."""
+    """Yield what follows a list that was shown at `moment`."""
     random = _random(setting, visit, "events")
     for item, position, exposure in zip(
         answer.items, answer.positions, answer.exposures, strict=True
@@ -121,35 +123,36 @@ def events(setting: Setting, visit: Visit, answer: Answered, moment: datetime) -
         )
         if setting.session is not None:
             values[setting.session] = visit.session
-        yield from _of_item(setting, _Shown(visit, answer.arm, moment, values), random)
+        yield from _item_events(setting, _Shown(visit, answer.arm, moment, values), random)
 
 
-def _of_item(setting: Setting, shown: _Shown, random: Random) -> Iterator[Waiting]:
+def _item_events(setting: Setting, shown: _Shown, random: Random) -> Iterator[Waiting]:
+    """Yield the events that follow one item which was shown."""
     happened: dict[str, tuple[str, datetime]] = {}  # the event's id and time
     for action in setting.simulation.actions:
         drawn, slow, late, how_late = (random.random() for _ in range(4))
         values = shown.values | {
             name: random.choice(options) for name, options in action.attributes.items()
         }
-        before = ("", shown.moment) if action.of is None else happened.get(action.of)
-        if before is None or not _happens(setting, action, shown, drawn):
+        earlier = ("", shown.moment) if action.of is None else happened.get(action.of)
+        if earlier is None or not _happens(setting, action, shown, drawn):
             continue
-        at = before[1] + _delay(action.after, slow)
+        happens_at = earlier[1] + _delay(action.after, slow)
         event_id = f"{action.event}-{shown.visit.session}-{values['position']}"
-        happened[action.event] = (event_id, at)
-        ids = {event: known for event, (known, _) in happened.items()}
+        happened[action.event] = (event_id, happens_at)
+        ids = {event: known_id for event, (known_id, _) in happened.items()}
         row = _row(setting.spec.events[action.event].attributes, values, ids)
         event = {
             "event": action.event,
             "event_id": event_id,
-            "event_timestamp": at.isoformat(),
+            "event_timestamp": happens_at.isoformat(),
             **row,
         }
-        yield _event_due(setting.simulation, event, at, late, how_late)
+        yield _event_due(setting.simulation, event, happens_at, late, how_late)
 
 
 def _happens(setting: Setting, action: Action, shown: _Shown, drawn: float) -> bool:
-    """A bot does nothing that is not certain to follow."""
+    """Return whether an action follows; a bot does nothing that is not certain to follow."""
     if action.certain:
         return True
     if shown.visit.bot:
@@ -162,25 +165,31 @@ def _happens(setting: Setting, action: Action, shown: _Shown, drawn: float) -> b
 
 
 def _delay(mean: timedelta, slow: float) -> timedelta:
-    """Whole milliseconds, between nothing and twice the mean: so it stays within what the file says
-    of it.
+    """Return whole milliseconds, between nothing and twice the mean.
+
+    So the delay stays within what the file says of it.
     """
     return timedelta(milliseconds=round(2 * slow * mean.total_seconds() * 1000))
 
 
 def _row(attributes: Sequence[Attribute], values: Fields, ids: Mapping[str, str]) -> dict[str, Any]:
-    """By the names of the event's attributes; what refers to an event of this item has its id."""
+    """Return an event's attributes; what refers to an event of this item has its id."""
     row = {a.name: ids.get(a.event or "", values.get(a.name)) for a in attributes}
     return {name: value for name, value in row.items() if value is not None}
 
 
 def _event_due(
-    simulation: Simulation, event: dict[str, Any], at: datetime, late: float, how_late: float
+    simulation: Simulation,
+    event: dict[str, Any],
+    happens_at: datetime,
+    late: float,
+    how_late: float,
 ) -> Waiting:
-    of = simulation.late
-    if of is None or late >= of.share:
-        return Waiting(due=at, event=event)
-    return Waiting(due=at + how_late * of.by, event=event, late=True)
+    """Return an event with the moment at which the gateway hears of it."""
+    lateness = simulation.late
+    if lateness is None or late >= lateness.share:
+        return Waiting(due=happens_at, event=event)
+    return Waiting(due=happens_at + how_late * lateness.by, event=event, late=True)
 
 
 def _random(setting: Setting, visit: Visit, what: str) -> Random:

@@ -1,10 +1,9 @@
-"""Simulated time: the clock of a project's log, which a simulation moves, and where it stands
-between simulations.
+"""Simulated time: the clock of a project's log, which a simulation moves.
 
-Whoever opens a target that has simulated time goes by it (`on_simulated_clock`): an experiment is
-then stopped, or looked at, after what was simulated, and not before. It is the log's alone:
-traffic, rollouts and leases go by the target's own clock, as the gateways and the provider do, and
-would wait for ever for one that stands still.
+Where it stands between simulations is stored. Whoever opens a target that has simulated time goes
+by it (`on_simulated_clock`): an experiment is then stopped, or looked at, after what was simulated,
+and not before. It is the log's alone: traffic, rollouts and leases go by the target's own clock, as
+the gateways and the provider do, and would wait for ever for one that stands still.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _PLACE = "simulation/clock.json"
 
 @final
 class MovedClock:
-    """Only forward."""
+    """A clock that only moves forward, when it is told to."""
 
     def __init__(self, moment: datetime) -> None:
         self.moment = utc_milliseconds(moment)
@@ -43,10 +42,9 @@ class MovedClock:
 
 
 class SimulatedTime(StoredDocument, frozen=True, kw_only=True):
-    """`simulation/clock.json`.
+    """Where simulated time stands, as `simulation/clock.json`.
 
     `since`: when simulated time began. `waiting`: events that happened by `at` and come later.
-
     `effects`: what was true of each run's arms, by arm and event; None: not the same all the time,
     or not said by a file.
     """
@@ -62,7 +60,7 @@ class SimulatedTime(StoredDocument, frozen=True, kw_only=True):
 
 
 def stored_time(blobs: BlobStore) -> SimulatedTime | None:
-    """None: nobody has simulated anything here."""
+    """Return where simulated time stands; None: nobody has simulated anything here."""
     try:
         return decode(blobs.get(_uri(blobs)), SimulatedTime, what=_PLACE)
     except NotFound:
@@ -82,7 +80,7 @@ def forget(target: Target) -> None:
 def with_clock(
     project: Project, target: Target, clock: MovedClock, *, moving: bool = False
 ) -> Project:
-    """The same project, by this clock.
+    """Return the same project, by another clock.
 
     `moving`: each of its moments counts; else an old log (`now:`) has ended at this one.
     """
@@ -96,19 +94,19 @@ def with_clock(
 
 
 def on_this_machine(target: Target) -> bool:
-    """Whether it may be simulated on: the laptop's, or a cloud's stack."""
+    """Return whether a target may be simulated on: the laptop's, or a cloud's stack."""
     return not target.adapter.remote or is_on_this_machine(
         str(target.profile.options.get("endpoint_url", ""))
     )
 
 
 def is_simulated(project: Project) -> bool:
-    """Whether it goes by a clock that a simulation has moved."""
+    """Return whether a project goes by a clock that a simulation has moved."""
     return isinstance(project.clock, MovedClock)
 
 
 def on_simulated_clock(project: Project) -> Project:
-    """As it is, where its target has no simulated time."""
+    """Return the project by simulated time; as it is, where its target has none."""
     time = stored_time(project.target.blobs) if on_this_machine(project.target) else None
     return project if time is None else with_clock(project, project.target, MovedClock(time.at))
 

@@ -1,5 +1,6 @@
-"""Drives the genuine gateway over HTTP through simulated days: visits in the order of their time,
-the clock moved before each group.
+"""Drives the genuine gateway over HTTP through simulated days.
+
+Visits come in the order of their time; the clock is moved before each group.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ Note = Callable[[SimulatedTime], None]
 
 
 class Played(msgspec.Struct, frozen=True, kw_only=True):
-    """What was sent and answered.
+    """The calls that were made, and their answers.
 
     `units`, `bots`: who came in this time, also who had come before. `lost`: who the broken split
     lost.
@@ -56,23 +57,25 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class Stopping:
-    """Ctrl-C lets the group that is under way end. A second one does not wait."""
+    """Lets the group that is under way end at Ctrl-C. A second one does not wait."""
 
     def __init__(self) -> None:
         self.asked = False
 
     @contextmanager
     def listening(self) -> Generator[None, None, None]:
+        """Take Ctrl-C as a wish to stop, within."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.signal(signal.SIGINT, self._ask)
+        former = signal.signal(signal.SIGINT, self._on_interrupt)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            signal.signal(signal.SIGINT, former)
 
-    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        """Note the first Ctrl-C; stop at the second."""
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
@@ -80,6 +83,8 @@ class Stopping:
 
 @final
 class Drive:
+    """A drive of the gateway through simulated days."""
+
     def __init__(
         self, setting: Setting, calls: HttpCalls, clock: MovedClock, time: SimulatedTime
     ) -> None:
@@ -98,22 +103,28 @@ class Drive:
         self._rejected: Counter[str] = Counter()
 
     def run(self, note: Note, progress: Progress, stopping: Stopping) -> Played:
-        """`note` is told where the clock will stand before a day begins, so that a kill repeats no
-        moment; and at the end.
+        """Let the days pass.
+
+        Args:
+            note: Is told where the clock will stand before a day begins, so that a kill repeats no
+                moment; and at the end.
+            progress: Is told how far it is.
+            stopping: Whether somebody asked to stop.
         """
         began, hours = self._clock.moment, 24 * self._setting.simulation.days
         for hour, coming in enumerate(
             by_hour(self._visits(began, began + hours * HOUR), began, hours)
         ):
             if hour % 24 == 0:
-                note(self._standing(began + hour * HOUR + DAY))
+                note(self._time_at(began + hour * HOUR + DAY))
             progress("simulated hours", hour, hours)
-            if not self._hour(coming, began + (hour + 1) * HOUR, stopping):
+            if not self._play_hour(coming, began + (hour + 1) * HOUR, stopping):
                 break
-        note(self._standing(self._clock.moment))
+        note(self._time_at(self._clock.moment))
         return self._totals(began)
 
     def _visits(self, start: datetime, end: datetime) -> Iterator[Visit]:
+        """Yield the visits of the days, with those of people who came before."""
         setting = self._setting
         return visits(
             setting.simulation,
@@ -124,20 +135,21 @@ class Drive:
             end=end,
         )
 
-    def _hour(self, coming: Sequence[Visit], ends: datetime, stopping: Stopping) -> bool:
-        """False: it was stopped."""
+    def _play_hour(self, coming: Sequence[Visit], ends: datetime, stopping: Stopping) -> bool:
+        """Let an hour's visits come; False: it was stopped."""
         for group in _in_groups(iter(coming), _GROUP):
             if stopping.asked:
                 return False
             self._clock.move(group[0].at)
-            self._visit(group)
+            self._send_visits(group)
             self._clock.move(
                 group[-1].at + _MOMENT
             )  # whoever goes on from here begins with the next one
         self._track(ends)
         return not stopping.asked
 
-    def _visit(self, group: Sequence[Visit]) -> None:
+    def _send_visits(self, group: Sequence[Visit]) -> None:
+        """Send the requests of a group of visits."""
         coming = self._without_lost(group)
         replies = self._calls.post("/rank", [request(self._setting, visit) for visit in coming])
         if coming and not any(reply.status == 200 for reply in replies):
@@ -149,24 +161,30 @@ class Drive:
             self._units.add(visit.unit)
             if visit.bot:
                 self._bots.add(visit.unit)
-            self._answer(visit, reply)
+            self._note_answer(visit, reply)
 
     def _without_lost(self, group: Sequence[Visit]) -> list[Visit]:
-        """Of who might be lost the gateway says the arm, and logs nothing."""
+        """Return the visits of those whom the broken split does not lose.
+
+        Of who might be lost the gateway says the arm, and logs nothing.
+        """
         doubtful = {
             visit.unit: visit
             for visit in group
             if is_lost(self._setting, visit.unit) and visit.unit not in self._lost
         }
-        asked = [{**question(self._setting, visit), "log": False} for visit in doubtful.values()]
-        for unit, reply in zip(doubtful, self._calls.post("/assign", asked), strict=True):
+        questions = [
+            {**question(self._setting, visit), "log": False} for visit in doubtful.values()
+        ]
+        for unit, reply in zip(doubtful, self._calls.post("/assign", questions), strict=True):
             if reply.status != 200:
                 raise Unavailable(f"/assign: {reply.status} {reply.error}", remedy="isthmus doctor")
-            if self._arm(reply) == self._broken:
+            if self._arm_of(reply) == self._broken:
                 self._lost.add(unit)
         return [visit for visit in group if visit.unit not in self._lost]
 
-    def _answer(self, visit: Visit, reply: Reply) -> None:
+    def _note_answer(self, visit: Visit, reply: Reply) -> None:
+        """Note an answer, and what follows it."""
         self._counts["requests"] += 1
         if reply.status != 200:
             self._failed[f"{reply.status} {reply.error}"] += 1
@@ -176,15 +194,15 @@ class Drive:
             items=body["items"],
             positions=body.get("positions") or range(1, len(body["items"]) + 1),
             exposures=body.get("exposures") or [""] * len(body["items"]),
-            arm=self._arm(reply),
+            arm=self._arm_of(reply),
         )
         self._counts["shown"] += len(answer.items)
         for waiting in events(self._setting, visit, answer, self._clock.moment):
             heappush(self._ahead, (waiting.due, self._number, waiting))
             self._number += 1
 
-    def _arm(self, reply: Reply) -> str | None:
-        """Of the simulation's experiment; None: the unit is in no run of it."""
+    def _arm_of(self, reply: Reply) -> str | None:
+        """Return the unit's arm of the simulation's experiment; None: it is in no run of it."""
         arms = reply.body.get("assignments", {})
         return next(
             (
@@ -210,6 +228,7 @@ class Drive:
             self._count_sent(part, reply)
 
     def _count_sent(self, part: Sequence[Waiting], reply: Reply) -> None:
+        """Count the events that the gateway took, and those that it refused."""
         rejected: list[dict[str, Any]] | None = reply.fields.get("rejected")
         if rejected is None:
             raise Unavailable(f"/track: {reply.status} {reply.error}", remedy="isthmus doctor")
@@ -220,13 +239,15 @@ class Drive:
                 self._sent[waiting.event["event"]] += 1
                 self._counts["late"] += waiting.late
 
-    def _standing(self, at: datetime) -> SimulatedTime:
+    def _time_at(self, moment: datetime) -> SimulatedTime:
+        """Return where simulated time stands, with the events that are on their way."""
         waiting = tuple(
             waiting for _, _, waiting in sorted(self._ahead, key=lambda entry: entry[:2])
         )
-        return replace(self._time, at=at, waiting=waiting)
+        return replace(self._time, at=moment, waiting=waiting)
 
     def _totals(self, began: datetime) -> Played:
+        """Return what was sent and answered."""
         return Played(
             began=began,
             ended=self._clock.moment,

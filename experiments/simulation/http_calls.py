@@ -18,14 +18,14 @@ _encode, _decode = msgspec.json.Encoder().encode, msgspec.json.Decoder().decode
 
 
 class Reply(NamedTuple):
-    """`status` 0: nobody answered, and `body` says why."""
+    """An answer. `status` 0: nobody answered, and `body` says why."""
 
     status: int
     body: Any
 
     @property
     def fields(self) -> dict[str, Any]:
-        """Of an object; of anything else none."""
+        """The body's members if it is a JSON object, else an empty dict."""
         body = self.body
         return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
 
@@ -36,6 +36,8 @@ class Reply(NamedTuple):
 
 @final
 class HttpCalls:
+    """Calls of a gateway, from several threads at once."""
+
     def __init__(self, url: str) -> None:
         self._host, self._port = urlsplit(url).hostname or "", urlsplit(url).port
         self._threads = ThreadPoolExecutor(THREADS, "visitor")
@@ -51,10 +53,11 @@ class HttpCalls:
             connection.close()
 
     def post(self, path: str, bodies: Iterable[object]) -> list[Reply]:
-        """The replies in the order of the bodies."""
+        """Send the bodies; return the replies in their order."""
         return list(self._threads.map(partial(self._post, path), bodies))
 
     def _post(self, path: str, body: object) -> Reply:
+        """Send one body."""
         connection = self._connection()
         try:
             connection.request("POST", path, _encode(body), {"Content-Type": "application/json"})
@@ -65,6 +68,7 @@ class HttpCalls:
             return Reply(0, f"{type(error).__name__}: {error}")
 
     def _connection(self) -> http.client.HTTPConnection:
+        """Return this thread's connection."""
         connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
         if connection is None:
             connection = self._own.connection = http.client.HTTPConnection(

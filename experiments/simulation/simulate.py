@@ -1,5 +1,6 @@
-"""`isthmus experiment simulate SPEC.yaml`: the whole chain without traffic, from the gateway over
-HTTP to a verdict beside the truth.
+"""`isthmus experiment simulate SPEC.yaml`: the whole chain without traffic.
+
+From the gateway over HTTP to a verdict beside the truth.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from ...endpoints.gateway.smoke import ranked_key
 from ...endpoints.traffic.router import routed_endpoints
 from ...errors import Invalid, NotFound, Refused
 from ...reports.results import Shown
-from ..results import page as run_report
-from ..results import run_results
-from ..results.results import RunResults
+from ..results import page
+from ..results.comparison import results as compare
+from ..results.results import Results
 from ..running.start import start
 from . import clock as simulated_time
 from .behaviour import Setting, request
@@ -34,7 +35,7 @@ from .world import world_of
 
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True):
-    """What a simulation made true of a metric, relative to the control, beside what the run shows.
+    """The true effect on a metric, relative to the control, beside what the run shows.
 
     None: it is not known, or not shown.
     """
@@ -48,10 +49,12 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Simulated(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """A simulation that was played: who came, and the results beside the truth."""
+
     target: str
     simulation: Simulation
     played: Played
-    results: RunResults | None = None  # of the experiment; None: only an endpoint was driven
+    results: Results | None = None  # of the experiment; None: only an endpoint was driven
     truths: tuple[Truth, ...] = ()
     page: Path | None = None
     clock: str = "simulated clock"
@@ -63,12 +66,20 @@ class Simulated(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def simulate(project: Project, path: Path) -> Simulated:
-    """Start the simulation's experiment if it does not run, let its days pass, and look at the
-    results.
+    """Let a simulation's days pass, and look at the results of its experiment.
 
-    ProjectError: the file's mistakes. Refused: the target is a cloud. NotFound: the endpoint is not
-    up. KeyboardInterrupt: what was answered is logged, and the next simulation goes on where this
-    one stopped.
+    The experiment is started if it does not run.
+
+    Args:
+        project: The project.
+        path: The simulation's file.
+
+    Raises:
+        ProjectError: The file has mistakes.
+        Refused: The target is a cloud.
+        NotFound: The endpoint is not up.
+        KeyboardInterrupt: What was answered is logged, and the next simulation goes on where this
+            one stopped.
     """
     check_here(project)
     simulation = read(path, project.spec)
@@ -92,13 +103,13 @@ class Session:
 
     @property
     def project(self) -> Project:
-        """By the clock as it stands now."""
+        """The project by the clock as it stands now."""
         return simulated_time.with_clock(self._project, self._project.target, self._clock)
 
     def start(self, experiment: str, effects: Effects | None) -> None:
-        """Start it, if it does not run.
+        """Start an experiment, if it does not run; it raises as `experiment.start` does.
 
-        `effects`: what will be true of its arms, where a file says it. Raises as experiment.start.
+        `effects`: what will be true of its arms, where a file says it.
         """
         self.time = self.time.with_run(start(self.project, experiment).run, effects)
 
@@ -125,17 +136,22 @@ class Session:
         simulated_time.store(self._project.target.blobs, time)
 
 
-def _interrupt(at: datetime) -> KeyboardInterrupt:
+def _interrupt(moment: datetime) -> KeyboardInterrupt:
+    """Return the interrupt, with a note on where the clock stands."""
     stop = KeyboardInterrupt()
     stop.add_note(
-        f"What was answered is logged. The simulated clock stands at {at:%Y-%m-%d %H:%M} "
+        f"What was answered is logged. The simulated clock stands at {moment:%Y-%m-%d %H:%M} "
         "UTC: the same command goes on there."
     )
     return stop
 
 
 def check_here(project: Project) -> None:
-    """Refused: people's own target would get visitors that nobody is."""
+    """Check that the target may get made-up visitors.
+
+    Raises:
+        Refused: It is people's own.
+    """
     target = project.target
     if not simulated_time.on_this_machine(target):
         raise Refused(
@@ -146,17 +162,19 @@ def check_here(project: Project) -> None:
 
 
 def standing(project: Project) -> SimulatedTime:
-    """Where simulated time begins: where it stopped; on a target without any at `now:` of
-    project.yaml, else now.
+    """Return where simulated time begins: where it stopped.
+
+    On a target without any it is `now:` of project.yaml, else now.
     """
-    before = simulated_time.stored_time(project.target.blobs)
-    return before or SimulatedTime(since=project.now(), at=project.now())
+    stored = simulated_time.stored_time(project.target.blobs)
+    return stored or SimulatedTime(since=project.now(), at=project.now())
 
 
 def setting_of(project: Project, simulation: Simulation) -> Setting:
-    """The world that a simulation plays, for its endpoint.
+    """Return the world that a simulation plays, for its endpoint.
 
-    Invalid: the endpoint's candidates have no key, or the world is none.
+    Raises:
+        Invalid: The endpoint's candidates have no key, or the world is none.
     """
     endpoint = project.spec.endpoints[simulation.endpoint]
     key = ranked_key(project.spec, endpoint)
@@ -179,14 +197,15 @@ class _First:
         self._setting, self._time = setting, time
 
     def sample(self, endpoint: str) -> dict[str, Any]:
-        setting, at = self._setting, self._time.at
+        """Return the first visitor's request; SampleFailed: nobody visits."""
+        setting, moment = self._setting, self._time.at
         days = visits(
             setting.simulation,
             setting.world,
             setting.unit,
-            since=at,
-            start=at,
-            end=at.max.replace(tzinfo=at.tzinfo),
+            since=moment,
+            start=moment,
+            end=moment.max.replace(tzinfo=moment.tzinfo),
         )
         first = next(days, None)
         if first is None:
@@ -195,6 +214,7 @@ class _First:
 
 
 def _check_up(project: Project, endpoint: str) -> None:
+    """Raise NotFound if the endpoint is not up."""
     if routed_endpoints(project.target).observe(endpoint) is None:
         raise NotFound(
             f"{endpoint} is not up on {project.target.name}", remedy=f"isthmus deploy {endpoint}"
@@ -202,32 +222,33 @@ def _check_up(project: Project, endpoint: str) -> None:
 
 
 def _result(going: Session, simulation: Simulation, played: Played) -> Simulated:
+    """Return what was played, with the results of the experiment if there is one."""
     project = going.project
     if simulation.experiment is None:
         return Simulated(target=project.target.name, simulation=simulation, played=played)
-    seen = run_results.results(project, simulation.experiment, despite_split=True)
+    results = compare(project, simulation.experiment, despite_split=True)
     return Simulated(
         target=project.target.name,
         simulation=simulation,
         played=played,
-        results=seen,
-        truths=truths(simulation, seen, always=going.time.effects[seen.run] is not None),
-        page=run_report.report(project, simulation.experiment, despite_split=True),
+        results=results,
+        truths=truths(simulation, results, always=going.time.effects[results.run] is not None),
+        page=page.report(project, simulation.experiment, despite_split=True),
     )
 
 
-def truths(simulation: Simulation, seen: RunResults, *, always: bool) -> tuple[Truth, ...]:
-    """Of every metric and treatment.
+def truths(simulation: Simulation, results: Results, *, always: bool) -> tuple[Truth, ...]:
+    """Return the true effect on every metric and treatment, beside what is shown.
 
     `always`: the same effects held as long as the run was simulated.
     """
-    metrics = {of.metric.name: of.metric for of in seen.metrics}
-    shown = {(effect.metric, effect.arm): effect.relative for effect in seen.effects}
+    metrics = {metric.metric.name: metric.metric for metric in results.metrics}
+    shown = {(effect.metric, effect.arm): effect.relative for effect in results.effects}
     return tuple(
         Truth(
             metric=name,
             arm=arm,
-            true=_relative_to_control(simulation, seen, arm, name) if always else None,
+            true=_relative_to_control(simulation, results, arm, name) if always else None,
             shown=difference.value if difference else None,
             low=difference.low if difference else None,
             high=difference.high if difference else None,
@@ -238,8 +259,12 @@ def truths(simulation: Simulation, seen: RunResults, *, always: bool) -> tuple[T
 
 
 def _relative_to_control(
-    simulation: Simulation, seen: RunResults, arm: str, metric: str
+    simulation: Simulation, results: Results, arm: str, metric: str
 ) -> float | None:
-    of = next(of.metric for of in seen.metrics if of.metric.name == metric)
-    treatment, control = true_effect(simulation, of, arm), true_effect(simulation, of, seen.arms[0])
+    """Return an arm's true effect over the control's; None: it is not known."""
+    spec = next(spec.metric for spec in results.metrics if spec.metric.name == metric)
+    treatment, control = (
+        true_effect(simulation, spec, arm),
+        true_effect(simulation, spec, results.arms[0]),
+    )
     return None if treatment is None or control is None else (1 + treatment) / (1 + control) - 1

@@ -1,4 +1,5 @@
-"""What a simulation's file says: who comes, what they do of what they see, and what is true.
+"""A simulation as its file describes it: who comes, what they do, and what is true.
+
 simulation_file.py reads it.
 """
 
@@ -31,11 +32,15 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Late(msgspec.Struct, frozen=True, kw_only=True):
+    """Events that the gateway hears late."""
+
     share: float  # of the events
     by: timedelta  # at most
 
 
 class Bots(msgspec.Struct, frozen=True, kw_only=True):
+    """Visitors that are bots."""
+
     share: float  # of the visitors
     requests: int  # of each, within an hour
 
@@ -48,6 +53,8 @@ class Broken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Simulation(msgspec.Struct, frozen=True, kw_only=True):
+    """A simulation's file."""
+
     name: str  # the file's
     endpoint: str
     experiment: str | None = None
@@ -73,24 +80,35 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def true_effect(simulation: Simulation, metric: Metric, arm: str) -> float | None:
-    """The arm's relative effect on a metric. None: it does not follow from the effects alone.
+    """Return an arm's relative effect on a metric.
 
     A total of an event grows as the chances of the event and of what it follows; a share of units
     with one does not. What the project's own world says of a chance depends on what an arm shows.
+    None: it does not follow from the effects alone.
     """
-    of = {action.event: action for action in simulation.actions}
+    actions = {action.event: action for action in simulation.actions}
     names = [metric.numerator.event, *([metric.denominator.event] if metric.denominator else [])]
-    if metric.kind == "any" or any(name not in of or _has_function(of, name) for name in names):
+    if metric.kind == "any" or any(
+        name not in actions or _has_function(actions, name) for name in names
+    ):
         return None
-    factors = [_factor(simulation, of, arm, name) for name in names]
+    factors = [_factor(simulation, actions, arm, name) for name in names]
     return factors[0] / (factors[1] if metric.denominator else 1.0) - 1
 
 
-def _has_function(of: Mapping[str, Action], event: str | None) -> bool:
-    return event is not None and (bool(of[event].function) or _has_function(of, of[event].of))
+def _has_function(actions: Mapping[str, Action], event: str | None) -> bool:
+    """Return whether a chance on the way to an event is the project's own function."""
+    return event is not None and (
+        bool(actions[event].function) or _has_function(actions, actions[event].of)
+    )
 
 
-def _factor(simulation: Simulation, of: Mapping[str, Action], arm: str, event: str | None) -> float:
+def _factor(
+    simulation: Simulation, actions: Mapping[str, Action], arm: str, event: str | None
+) -> float:
+    """Return by which factor an arm changes how often an event comes."""
     if event is None:
         return 1.0
-    return (1 + simulation.effect(arm, event)) * _factor(simulation, of, arm, of[event].of)
+    return (1 + simulation.effect(arm, event)) * _factor(
+        simulation, actions, arm, actions[event].of
+    )

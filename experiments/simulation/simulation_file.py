@@ -1,5 +1,6 @@
-"""A simulation's file, read strictly: every mistake is told with its line and its remedy, and
-nothing is passed over.
+"""Reads a simulation's file strictly.
+
+Every mistake is told with its line and its remedy, and nothing is passed over.
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ _FUNCTION = r"[a-z_][a-z0-9_]*"
 
 
 def read(path: Path, spec: ProjectSpec) -> Simulation:
-    """ProjectError with everything that is wrong with the file."""
+    """Read a simulation's file.
+
+    Raises:
+        ProjectError: With everything that is wrong with the file.
+    """
     report = Report()
     if not path.is_file():
         near = (
@@ -57,11 +62,12 @@ def _share(text: str) -> float:
 
 
 def _chance(text: str) -> float | str:
-    """A percentage, or the name of a function."""
+    """Return a percentage, or the name of a function."""
     return text if re.fullmatch(_FUNCTION, text) else _share(text)
 
 
 def _effect(text: str) -> float:
+    """Return a relative effect."""
     if not re.fullmatch(_EFFECT, text):
         raise Mistake(f"{text!r} is not a relative effect", "write it with its sign: +10%")
     if (value := float(text[:-1]) / 100) <= -1:
@@ -73,6 +79,7 @@ class _Values:
     """One value, or a list of which one is drawn."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Return the values, as a tuple."""
         items = node.items if isinstance(node, yaml.Sequence) else (node,)
         values = tuple(
             item.value for item in items if isinstance(item, yaml.Scalar) and item.value is not None
@@ -160,7 +167,7 @@ _SHAPE = Record(
 
 
 class _File(NamedTuple):
-    """What is written, whatever is wrong with it."""
+    """The file's values, whatever is wrong with them."""
 
     values: dict[str, Any]
     key: str
@@ -172,6 +179,7 @@ class _File(NamedTuple):
 
 
 def _simulation(file: _File, name: str) -> Simulation | None:
+    """Return the simulation that the file's values describe, with checks of each."""
     values = file.values
     endpoint, actions = _endpoint(file), _actions(file)
     if endpoint is None or file.report.problems:
@@ -210,7 +218,7 @@ def _simulation(file: _File, name: str) -> Simulation | None:
 
 
 def _endpoint(file: _File) -> Endpoint | None:
-    """That which is driven: the experiment's, or the one that is named."""
+    """Return the endpoint that is driven: the experiment's, or the one that is named."""
     spec = file.spec
     if ("experiment" in file.values) == ("endpoint" in file.values):
         file.report.add(
@@ -226,13 +234,14 @@ def _endpoint(file: _File) -> Endpoint | None:
     return spec.endpoints[name] if name else None
 
 
-def _declared_name(file: _File, what: str, known: Mapping[str, object]) -> str | None:
+def _declared_name(file: _File, what: str, declared: Mapping[str, object]) -> str | None:
+    """Return a name that project.yaml has; None: it has none, which is a problem."""
     name: str = file.values[what]
-    if name in known:
+    if name in declared:
         return name
     remedy = (
-        did_you_mean(name, known, has="it has")
-        if known
+        did_you_mean(name, declared, has="it has")
+        if declared
         else f"write its {what}s: the gateway assigns"
     )
     file.wrong(what, f"{name} is not an {what} of project.yaml", remedy)
@@ -240,7 +249,7 @@ def _declared_name(file: _File, what: str, known: Mapping[str, object]) -> str |
 
 
 def _actions(file: _File) -> tuple[Action, ...]:
-    """Each after what it follows."""
+    """Return the actions, each after what it follows."""
     written: dict[str, Any] = {
         name: about for name, about in file.values.get("events", {}).items() if about is not WRONG
     }
@@ -264,28 +273,30 @@ def _actions(file: _File) -> tuple[Action, ...]:
 def _check_action(
     file: _File, name: str, about: Mapping[str, Any], written: Mapping[str, Any]
 ) -> None:
-    at, of = f"events.{name}", about.get("of")
+    """Check an event's name, what it follows, and its chance."""
+    key, follows = f"events.{name}", about.get("of")
     if name not in file.spec.events:
         file.wrong(
-            at,
+            key,
             f"{name} is not an event of project.yaml",
             did_you_mean(name, file.spec.events, has="it has"),
         )
-    if of is not None and of not in written:
+    if follows is not None and follows not in written:
         file.wrong(
-            f"{at}.of",
-            f"{of} is not among these events",
-            did_you_mean(of, written, has="there are"),
+            f"{key}.of",
+            f"{follows} is not among these events",
+            did_you_mean(follows, written, has="there are"),
         )
     if isinstance(about.get("chance"), str) and "world" not in file.values:
         file.wrong(
-            f"{at}.chance",
+            f"{key}.chance",
             "it names a function, and there is no world",
             "write world: MODULE, or a percentage",
         )
 
 
 def _action(name: str, about: Mapping[str, Any]) -> Action:
+    """Return the action that an event's keys describe."""
     chance = about.get("chance", 1.0)
     fields = {key: about[key] for key in ("of", "after", "attributes") if key in about}
     if isinstance(chance, str):
@@ -294,20 +305,20 @@ def _action(name: str, about: Mapping[str, Any]) -> Action:
 
 
 def _check_arms(file: _File) -> None:
-    """Effects and losses are those of arms of the experiment, on events that the simulation has."""
+    """Check that effects and losses are of the experiment's arms, on the simulation's events."""
     experiment = file.spec.experiments.get(file.values.get("experiment", ""))
     if experiment is not None and experiment.interleave is not None:
         _check_interleaved(file, experiment)
         return
     effects: dict[str, dict[str, float]] = file.values.get("effects", {})
-    arms = [of.name for of in experiment.arms] if experiment else []
+    arms = [arm.name for arm in experiment.arms] if experiment else []
     losing = [("broken.arm", file.values["broken"]["arm"])] if "broken" in file.values else []
-    for at, arm in (*((f"effects.{arm}", arm) for arm in effects), *losing):
+    for key, arm in (*((f"effects.{arm}", arm) for arm in effects), *losing):
         if experiment is None:
-            file.wrong(at, "an endpoint has no arms", "write experiment: instead of endpoint:")
+            file.wrong(key, "an endpoint has no arms", "write experiment: instead of endpoint:")
         elif arm not in arms:
             file.wrong(
-                at,
+                key,
                 f"{arm} is not an arm of {experiment.name}",
                 did_you_mean(arm, arms, has="it has"),
             )
@@ -323,6 +334,7 @@ def _check_arms(file: _File) -> None:
 
 
 def _check_interleaved(file: _File, experiment: Experiment) -> None:
+    """Check that nothing is said of arms, which an interleaved run has not."""
     words = (
         f"{experiment.name} interleaves: every unit sees both variants' picks, so no arm does "
         "better or is lost"
@@ -333,7 +345,7 @@ def _check_interleaved(file: _File, experiment: Experiment) -> None:
 
 
 def _check_effects(file: _File, actions: tuple[Action, ...]) -> None:
-    """Each can come true, so that what is told as the truth is it.
+    """Check that each effect can come true, so that what is told as the truth is it.
 
     What a function says is not known here.
     """
@@ -356,12 +368,12 @@ def _check_effects(file: _File, actions: tuple[Action, ...]) -> None:
 def _check_filled(
     file: _File, endpoint: Endpoint, action: Action, actions: tuple[Action, ...]
 ) -> None:
-    """Every required attribute has a value.
+    """Check that every required attribute has a value.
 
     With a world of the project its visitors and items may have it.
     """
     visitor = file.values.get("attributes", {})
-    known = {
+    filled = {
         *action.attributes,
         *visitor,
         *known_names(file.spec, endpoint),
@@ -371,7 +383,7 @@ def _check_filled(
         if (
             attribute.required
             and "world" not in file.values
-            and not known & {attribute.name, attribute.event}
+            and not filled & {attribute.name, attribute.event}
         ):
             remedy = (
                 f"write attributes: {{{attribute.name}: {_example(attribute)}}} there, or of all "
@@ -381,7 +393,10 @@ def _check_filled(
 
 
 def known_names(spec: ProjectSpec, endpoint: Endpoint) -> frozenset[str]:
-    """Attributes that every item which is shown has: who sees it, in which list, at which place."""
+    """Return the attributes that every item which is shown has.
+
+    Who sees it, in which list, at which place.
+    """
     within = spec.objectives[endpoint.objective].ranked_within
     return frozenset(
         filter(None, (endpoint.unit, ranked_key(spec, endpoint), "position", EXPOSURE_ID, within))
@@ -389,15 +404,16 @@ def known_names(spec: ProjectSpec, endpoint: Endpoint) -> frozenset[str]:
 
 
 def _events_before(action: Action, actions: tuple[Action, ...]) -> Iterator[str]:
-    """The events before it, to which it may refer."""
-    of = {other.event: other.of for other in actions}
+    """Yield the events before an action, to which it may refer."""
+    followed = {other.event: other.of for other in actions}
     event = action.of
     while event is not None:
         yield event
-        event = of[event]
+        event = followed[event]
 
 
 def _example(attribute: Attribute) -> str:
+    """Return an example of an attribute's values."""
     return (
         f"[{', '.join(map(str, attribute.allowed))}]"
         if attribute.allowed
@@ -406,6 +422,7 @@ def _example(attribute: Attribute) -> str:
 
 
 def _check_candidates(file: _File, simulation: Simulation, endpoint: Endpoint) -> None:
+    """Check that there are enough items, and not too many candidates."""
     count, most = simulation.candidates, endpoint.max_candidates
     if count > simulation.items and not simulation.world:
         file.wrong(

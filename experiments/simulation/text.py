@@ -11,34 +11,38 @@ if TYPE_CHECKING:
 _TOLD = 5  # of the reasons why requests or events were refused
 
 
-def text(seen: Simulated) -> str:
-    return "\n".join(_lines(seen))
+def text(simulated: Simulated) -> str:
+    """Return the simulation as lines: who came, what they did, and the truth beside the results."""
+    return "\n".join(_lines(simulated))
 
 
-def _lines(seen: Simulated) -> Iterator[str]:
-    played, simulation = seen.played, seen.simulation
+def _lines(simulated: Simulated) -> Iterator[str]:
+    """Yield the simulation's lines."""
+    played, simulation = simulated.played, simulated.simulation
     yield (
-        f"{seen.target:<7} {simulation.name}   {seen.clock} {played.began:%Y-%m-%d %H:%M} .. "
-        f"{played.ended:%Y-%m-%d %H:%M} UTC   "
+        f"{simulated.target:<7} {simulation.name}   {simulated.clock} "
+        f"{played.began:%Y-%m-%d %H:%M} .. {played.ended:%Y-%m-%d %H:%M} UTC   "
         f"seed {simulation.seed}"
     )
     bots = f" and {played.bots:,} bots" if simulation.bots else ""
     lost = f"   {played.lost:,} of arm {simulation.broken.arm} lost" if simulation.broken else ""
     yield f"  came        {played.units:,} visitors{bots}{lost}"
-    yield f"  asked       {played.requests:,} requests, {sum(played.failed.values()):,} failed; {played.shown:,} items shown"
+    failed = f"{sum(played.failed.values()):,} failed"
+    yield f"  asked       {played.requests:,} requests, {failed}; {played.shown:,} items shown"
     yield from _count_lines("failed", played.failed)
     late = (
         f"; {played.late:,} late, {played.waiting:,} still on their way" if simulation.late else ""
     )
-    yield f"  did         {', '.join(f'{count:,} {event}' for event, count in played.sent.items()) or 'nothing'}{late}"
+    events = ", ".join(f"{count:,} {event}" for event, count in played.sent.items())
+    yield f"  did         {events or 'nothing'}{late}"
     yield from _count_lines("rejected", played.rejected)
     if played.undelivered:
         yield f"  lost        {played.undelivered:,} rows of the gateway's log"
-    if seen.results is not None:
-        yield str(seen.results)
-        yield from (f"truth     {_truth(truth)}" for truth in seen.truths)
-    if seen.page is not None:
-        yield f"page      {_here(seen)}"
+    if simulated.results is not None:
+        yield str(simulated.results)
+        yield from (f"truth     {_truth(truth)}" for truth in simulated.truths)
+    if simulated.page is not None:
+        yield f"page      {_page_text(simulated)}"
 
 
 def _count_lines(what: str, reasons: Mapping[str, int]) -> Iterator[str]:
@@ -47,7 +51,7 @@ def _count_lines(what: str, reasons: Mapping[str, int]) -> Iterator[str]:
 
 
 def _truth(truth: Truth) -> str:
-    """`ctr of ranked: +10.0 %, and +8.1 % is shown (+2.0 .. +14.5 %)`."""
+    """Return a line such as `ctr of ranked: +10.0 %, and +8.1 % is shown (+2.0 .. +14.5 %)`."""
     true = (
         "is not known from the file's effects alone"
         if truth.true is None
@@ -63,9 +67,10 @@ def _truth(truth: Truth) -> str:
     return f"{truth.metric} of {truth.arm} {true}; {100 * truth.shown:+.1f} % is shown{ends}"
 
 
-def _here(seen: Simulated) -> str:
+def _page_text(simulated: Simulated) -> str:
+    """Return the page's path, relative to where we are if it is below."""
     from pathlib import Path
 
-    page = seen.page
+    page = simulated.page
     assert page is not None  # noqa: S101  for the type checker
     return str(page.relative_to(Path.cwd())) if page.is_relative_to(Path.cwd()) else str(page)

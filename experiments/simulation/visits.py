@@ -1,4 +1,4 @@
-"""Who comes when.
+"""The visits of simulated visitors: who comes when.
 
 Pure: the same seed and hours give the same people, however often a simulation is stopped and goes
 on.
@@ -26,6 +26,8 @@ _SATURDAY, _WEEKEND, _WORKDAYS = 5, 2, 5
 
 
 class Visit(msgspec.Struct, frozen=True, order=True):
+    """A visit of a simulated visitor."""
+
     at: datetime
     unit: str
     number: int  # of the visitor's visits, from 0
@@ -46,13 +48,20 @@ def visits(
     start: datetime,
     end: datetime,
 ) -> Iterator[Visit]:
-    """In the order of their time: those from `start` to before `end` of everybody who came from
-    `since` on.
+    """Yield visits in the order of their time.
+
+    Args:
+        simulation: The simulation.
+        world: Its visitors.
+        unit: The attribute that names one.
+        since: Visitors count whose first visit is not before it.
+        start: The first moment of a visit.
+        end: The moment before which a visit is.
     """
     hour = max(since, start - LONGEST).replace(minute=0, second=0, microsecond=0)
     ahead: list[tuple[datetime, str, int, Visit]] = []  # a heap
     while hour < end:
-        for visit in _of_hour(simulation, world, unit, hour):
+        for visit in _visits_of_hour(simulation, world, unit, hour):
             if max(since, start) <= visit.at < end:
                 heappush(ahead, (visit.at, visit.unit, visit.number, visit))
         hour += HOUR
@@ -61,7 +70,7 @@ def visits(
 
 
 def by_hour(coming: Iterator[Visit], start: datetime, hours: int) -> Iterator[list[Visit]]:
-    """Those of each hour from `start` on, also of hours in which nobody comes."""
+    """Yield the visits of each hour from `start` on, also of hours in which nobody comes."""
     groups = groupby(coming, lambda visit: int((visit.at - start) / HOUR))
     ahead = next(groups, None)
     for hour in range(hours):
@@ -72,31 +81,38 @@ def by_hour(coming: Iterator[Visit], start: datetime, hours: int) -> Iterator[li
         ahead = next(groups, None)
 
 
-def _of_hour(simulation: Simulation, world: World, unit: str, hour: datetime) -> Iterator[Visit]:
-    """All visits of those whose first one is in this hour."""
+def _visits_of_hour(
+    simulation: Simulation, world: World, unit: str, hour: datetime
+) -> Iterator[Visit]:
+    """Yield all visits of those whose first one is in this hour."""
     random = Random(f"{simulation.seed}:{hour:%Y%m%d%H}")  # noqa: S311  a simulation's
-    count = int(_an_hour(simulation, hour) + random.random())
+    count = int(_expected_visitors(simulation, hour) + random.random())
     for visitor in world.visitors(random, count, f"s{simulation.seed}-{hour:%y%m%d%H}-"):
         bot = simulation.bots is not None and random.random() < simulation.bots.share
-        came = hour + random.random() * HOUR
-        for number, at in enumerate(_times(simulation, random, came, visitor, bot=bot)):
-            yield Visit(utc_milliseconds(at), str(visitor[unit]), number, bot, visitor)
+        first_visit = hour + random.random() * HOUR
+        for number, visited_at in enumerate(
+            _times(simulation, random, first_visit, visitor, bot=bot)
+        ):
+            yield Visit(utc_milliseconds(visited_at), str(visitor[unit]), number, bot, visitor)
 
 
 def _times(
-    simulation: Simulation, random: Random, came: datetime, visitor: Fields, *, bot: bool
+    simulation: Simulation, random: Random, first_visit: datetime, visitor: Fields, *, bot: bool
 ) -> list[datetime]:
-    """A bot's are within an hour; a person comes again about once a day."""
+    """Return the times of visits: a bot's within an hour; a person comes about once a day."""
     if bot and simulation.bots is not None:
-        return sorted(came + random.random() * HOUR for _ in range(simulation.bots.requests))
-    times = [came]
+        return sorted(first_visit + random.random() * HOUR for _ in range(simulation.bots.requests))
+    times = [first_visit]
     for _ in range(min(int(visitor.get(SESSIONS, 1)), simulation.sessions) - 1):
         times.append(times[-1] + random.expovariate(1) * DAY)
-    return [at for at in times if at < came + LONGEST]
+    return [visited_at for visited_at in times if visited_at < first_visit + LONGEST]
 
 
-def _an_hour(simulation: Simulation, hour: datetime) -> float:
-    """New visitors that are expected in it: their mean over a week is the file's."""
+def _expected_visitors(simulation: Simulation, hour: datetime) -> float:
+    """Return how many new visitors are expected in an hour.
+
+    Their mean over a week is the file's.
+    """
     daily = 1 + simulation.daily * cos(2 * pi * (hour.hour - _BUSIEST) / 24)
     weekend = hour.weekday() >= _SATURDAY
     weekly = 1 + simulation.weekly if weekend else 1 - simulation.weekly * _WEEKEND / _WORKDAYS

@@ -30,9 +30,10 @@ _LIKING_SHAPE = 4.0  # of a gamma distribution: a spread of a half
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """`visitors`: so many new ones, whose ids begin with a prefix.
+    """The visitors, the items and the chances of a simulation.
 
-    `items` by key. `chances` by event, of those that are not certain.
+    `visitors`: so many new ones, whose ids begin with a prefix. `items` by key. `chances` by event,
+    of those that are not certain.
     """
 
     visitors: Callable[[Random, int, str], list[dict[str, Any]]]
@@ -41,10 +42,11 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def world_of(project: Project, simulation: Simulation, unit: str, key: str) -> World:
-    """The world of the module, or of the file's own words.
+    """Return the world of the module, or of the file's own words.
 
-    Invalid: the module lacks what a world has, or its visitors or items have no `unit`, or no
-    `key`.
+    Raises:
+        Invalid: The module lacks what a world has, or its visitors or items have no `unit`, or no
+            `key`.
     """
     if not simulation.world:
         return _plain_world(project.spec, simulation, unit, key)
@@ -64,7 +66,9 @@ def world_of(project: Project, simulation: Simulation, unit: str, key: str) -> W
         ) from error
     if not visitors or unit not in visitors[0]:
         raise Invalid(f"{simulation.world}.py: its visitors have no {unit}", remedy=_MODULE)
-    return World(visitors=module.visitors, items=items, chances=_plain(simulation) | chances)
+    return World(
+        visitors=module.visitors, items=items, chances=_plain_chances(simulation) | chances
+    )
 
 
 _MODULE = (
@@ -74,6 +78,7 @@ _MODULE = (
 
 
 def _plain_world(spec: ProjectSpec, simulation: Simulation, unit: str, key: str) -> World:
+    """Return a world of the file's own words."""
     numbered = next(entity.type for entity in spec.entities.values() if entity.key == key) == "int"
     keys = [number if numbered else f"item-{number}" for number in range(simulation.items)]
     whole = any(
@@ -84,11 +89,12 @@ def _plain_world(spec: ProjectSpec, simulation: Simulation, unit: str, key: str)
     return World(
         visitors=partial(_visitors, simulation, _Unit(unit, _number if whole else str)),
         items={item: {key: item} for item in keys},
-        chances=_plain(simulation),
+        chances=_plain_chances(simulation),
     )
 
 
-def _plain(simulation: Simulation) -> dict[str, Chance]:
+def _plain_chances(simulation: Simulation) -> dict[str, Chance]:
+    """Return the chances that the file gives as percentages."""
     return {
         action.event: partial(_chance, action)
         for action in simulation.actions
@@ -97,12 +103,12 @@ def _plain(simulation: Simulation) -> dict[str, Chance]:
 
 
 def _number(name: str) -> int:
-    """Of a visitor whose id is a number: the digits of the name."""
+    """Return the id of a visitor whose id is a number: the digits of the name."""
     return int("".join(filter(str.isdigit, name)))
 
 
 class _Unit(NamedTuple):
-    """The attribute, and what it holds of a visitor of a name."""
+    """The attribute that names a visitor, and what it holds of a visitor of a name."""
 
     name: str
     of: Callable[[str], str | int]
@@ -111,6 +117,7 @@ class _Unit(NamedTuple):
 def _visitors(
     simulation: Simulation, unit: _Unit, random: Random, count: int, prefix: str
 ) -> list[dict[str, Any]]:
+    """Return new visitors, each with their liking and their number of visits."""
     return [
         {
             unit.name: unit.of(f"{prefix}{number:03d}"),

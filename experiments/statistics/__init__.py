@@ -1,1 +1,4 @@
-"""Sums over units, effects with their intervals, corrections and verdicts: pure functions that read nothing."""
+"""Sums over units, effects with their intervals, corrections and verdicts.
+
+All functions are pure: they read nothing.
+"""

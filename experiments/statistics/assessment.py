@@ -33,8 +33,9 @@ class Tested(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric in one treatment that decides nothing: 95 % of a single look, and Benjamini and
-    Hochberg's q among all that are told.
+    """A metric in one treatment that decides nothing, at 95 % of a single look.
+
+    `q`: Benjamini and Hochberg's among all that are told.
     """
 
     metric: str
@@ -45,14 +46,18 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """A treatment and its control: each one's rate and variance."""
+
     control: Point
     treatment: Point
 
-    def at(self, multiple: float) -> Difference:
+    def difference(self, multiple: float) -> Difference:
+        """Return the difference with so many standard errors to either side."""
         return difference(self.control, self.treatment, multiple)
 
     @property
     def saved(self) -> float:
+        """The part of the variance of the difference that the time before has taken away."""
         left = self.control.variance + self.treatment.variance
         plain = sum(
             point.variance / (1 - point.saved)
@@ -63,11 +68,11 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def comparisons(arms: Arms) -> dict[str, Compared | None]:
-    """By treatment. None: it or the control has too few."""
-    of, names = points(arms), list(arms)
+    """Return each treatment beside the control; None: one of the two has too few."""
+    rates, names = points(arms), list(arms)
     control = names[0]
     return {
-        name: Compared(control=of[control], treatment=of[name])
+        name: Compared(control=rates[control], treatment=rates[name])
         if arms[control].enough and arms[name].enough
         else None
         for name in names[1:]
@@ -77,9 +82,12 @@ def comparisons(arms: Arms) -> dict[str, Compared | None]:
 def decide(
     metrics: Mapping[str, Arms], goals: Mapping[str, Goal], horizons: Mapping[str, Horizon]
 ) -> tuple[Tested, ...]:
-    """The deciding metrics in each treatment, corrected for each other.
+    """Test the deciding metrics in each treatment, corrected for each other.
 
-    A horizon a metric, as its units are complete at another time.
+    Args:
+        metrics: Sums by metric and arm, the control first.
+        goals: By metric.
+        horizons: By metric, as its units are complete at another time.
     """
     pairs = {
         (metric, arm): pair
@@ -87,13 +95,15 @@ def decide(
         for arm, pair in comparisons(arms).items()
     }
 
-    def at(key: tuple[str, str], level: float) -> Difference | None:
+    def difference_at(key: tuple[str, str], level: float) -> Difference | None:
         pair = pairs[key]
-        return pair.at(horizons[key[0]].multiple(level)) if pair else None
+        return pair.difference(horizons[key[0]].multiple(level)) if pair else None
 
-    levels = holm_levels(pairs, lambda key, level: side(at(key, level), "maximise") != "open")
+    levels = holm_levels(
+        pairs, lambda key, level: side(difference_at(key, level), "maximise") != "open"
+    )
     return tuple(
-        _test_result(key, pair, at(key, levels[key]), levels[key], goals[key[0]])
+        _test_result(key, pair, difference_at(key, levels[key]), levels[key], goals[key[0]])
         for key, pair in pairs.items()
     )
 
@@ -101,26 +111,28 @@ def decide(
 def _test_result(
     key: tuple[str, str],
     pair: Compared | None,
-    of_level: Difference | None,
+    corrected: Difference | None,
     level: float,
     goal: Goal,
 ) -> Tested:
+    """Return the result of a test at its corrected level."""
     metric, arm = key
     if pair is None:
         return Tested(metric=metric, arm=arm, level=level)
-    once = pair.at(ONCE.multiple())
+    once = pair.difference(ONCE.multiple())
     return Tested(
         metric=metric,
         arm=arm,
-        difference=of_level,
+        difference=corrected,
         level=level,
         once=once,
-        side=side(of_level, goal),
+        side=side(corrected, goal),
         saved=pair.saved,
     )
 
 
 def tell(metrics: Mapping[str, Arms]) -> tuple[Told, ...]:
+    """Compare the metrics that decide nothing in each treatment, each as if looked at once."""
     pairs = {
         (metric, arm): pair
         for metric, arms in metrics.items()
@@ -133,7 +145,7 @@ def tell(metrics: Mapping[str, Arms]) -> tuple[Told, ...]:
         Told(
             metric=key[0],
             arm=key[1],
-            difference=pair.at(ONCE.multiple()),
+            difference=pair.difference(ONCE.multiple()),
             q=q[key],
             saved=pair.saved,
         )

@@ -1,6 +1,7 @@
-"""The verdict on an experiment that is assigned, in the order of EXPERIMENTS.md, section 7.
+"""The verdict on an experiment, from what its figures say of each treatment. Pure.
 
-Pure. It moves no traffic: a person does.
+It moves no traffic: a person does. A run's verdict says what to do next (ship, stop, keep
+running); that of a site's log only how the treatment compares (better, worse).
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ from typing import Literal
 
 import msgspec
 
-from .verdict import Judgement, Side, Verdict
+from .ratio import Difference
+from .split import Split
+from .verdict import Goal, Judgement, Side, side
 
 LEAST_DAYS = 7  # a week has every weekday
+_MOST_TWICE = 0.005  # of the units
 
-Word = Literal["invalid", "stop", "ship", "prefers", "keep running", "undecided"]
+Word = Literal["invalid", "stop", "ship", "prefers", "keep running", "undecided", "better", "worse"]
 
 
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """What the figures say of one treatment: its deciding metrics and its guardrails, by name."""
+class TreatmentFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one treatment: its deciding metrics and its guardrails, by name."""
 
     arm: str
     metrics: Mapping[str, Side]
@@ -26,24 +30,29 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def broken(self) -> list[str]:
+        """The guardrails that are broken."""
         return [name for name, judged in self.guardrails.items() if judged == "broken"]
 
     @property
     def worse(self) -> list[str]:
-        return [name for name, of in self.metrics.items() if of == "worse"]
+        """The deciding metrics that are worse than the control's."""
+        return [name for name, metric_side in self.metrics.items() if metric_side == "worse"]
 
     @property
     def better(self) -> bool:
-        return all(of == "better" for of in self.metrics.values())
+        """Whether every deciding metric is better than the control's."""
+        return all(metric_side == "better" for metric_side in self.metrics.values())
 
     @property
     def holds(self) -> bool:
+        """Whether every guardrail holds."""
         return all(judged == "holds" for judged in self.guardrails.values())
 
 
 class Age(msgspec.Struct, frozen=True, kw_only=True):
-    """`over`: the plan's units are complete, or its end has come.
+    """How long a run has gone on.
 
+    `over`: the plan's units are complete, or its end has come.
     `left`: days until then; None: there is no plan, or no unit comes.
     """
 
@@ -53,8 +62,10 @@ class Age(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
-    """`of`: what stops it (`guardrail errors`, `worse`), the arm that ships, or the variant whose
-    order is preferred.
+    """A verdict in a word, and why.
+
+    `of`: what stops it (`guardrail errors`, `worse`), the arm that ships, the variant whose order
+    is preferred, or the figure of a log on which the word rests.
     """
 
     word: Word
@@ -64,6 +75,7 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def headline(self) -> str:
+        """The verdict in a line, without its reason."""
         match self.word:
             case "stop":
                 return f"stop: {self.of}"
@@ -71,6 +83,8 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
                 return f"prefers {self.of}"
             case "keep running" if self.left is not None:
                 return f"keep running, about {self.left} day{'s' * (self.left != 1)}"
+            case "better" | "worse" | "undecided" | "invalid" if self.of:
+                return f"{self.word}: {self.of}"
             case _:
                 return self.word
 
@@ -78,13 +92,69 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.headline}. {self.why}"
 
 
-def conclude(arms: Sequence[Shown], age: Age, *, unsound: Verdict | None = None) -> Conclusion:
-    """`arms`: the treatments, the one that is to ship first where several may.
+def unsound(split: Split | None, units: int, twice: int) -> Conclusion | None:
+    """Return why no figure of the experiment can be trusted.
 
-    A treatment that is worse stops only with all others.
+    Args:
+        split: How the units came to the arms; None: nobody said how they should.
+        units: Units that are compared.
+        twice: Units that were left out, as they are in several arms.
+
+    Returns:
+        None where the comparison is sound.
+    """
+    if split is not None and split.alarm:
+        return Conclusion(word="invalid", why=f"The {split}: every figure may be biased.")
+    if twice > _MOST_TWICE * (units + twice):
+        return Conclusion(
+            word="invalid",
+            why=f"{twice:,} of {units + twice:,} units are in several arms: what assigns them "
+            "does not keep them.",
+        )
+    return None
+
+
+def compared(
+    difference: Difference | None, goal: Goal, guardrails: Mapping[str, Judgement]
+) -> Conclusion:
+    """Return whether one treatment is better or worse than the control: the verdict on a log.
+
+    Args:
+        difference: Of the deciding metric; None: too few units or outcomes.
+        goal: Of the deciding metric.
+        guardrails: What was judged of each guardrail's metric.
+    """
+    if broken := [name for name, judged in guardrails.items() if judged == "broken"]:
+        return Conclusion(word="worse", why=f"Guardrail {broken[0]} is broken.")
+    shown_side = side(difference, goal)
+    if shown_side == "open":
+        return Conclusion(word="undecided", why="")
+    if shown_side == "worse":
+        return Conclusion(
+            word="worse", why="The whole interval is on the worse side of no difference."
+        )
+    if open_ := [name for name, judged in guardrails.items() if judged == "inconclusive"]:
+        why = f"The metric is better, but guardrail {open_[0]} may still be broken."
+        return Conclusion(word="undecided", why=why)
+    return Conclusion(
+        word="better", why="The whole interval is on the better side of no difference."
+    )
+
+
+def conclude(
+    arms: Sequence[TreatmentFigures], age: Age, *, unsound: Conclusion | None = None
+) -> Conclusion:
+    """Return what to do with a run: ship, stop or keep running.
+
+    A treatment that is worse stops the run only if all others are worse, too.
+
+    Args:
+        arms: The treatments, the one that is to ship first where several may.
+        age: How long the run has gone on.
+        unsound: Why no figure can be trusted, if so: this is then the verdict.
     """
     if unsound is not None:
-        return Conclusion(word="invalid", why=unsound.why)
+        return unsound
     if harmed := next((arm for arm in arms if arm.broken), None):
         return Conclusion(
             word="stop",
@@ -105,22 +175,16 @@ def conclude(arms: Sequence[Shown], age: Age, *, unsound: Verdict | None = None)
             why=" ".join(f"{arm.worse[0]} of {arm.arm} is worse." for arm in arms),
         )
     if age.over:
-        return Conclusion(word="undecided", why=f"The plan is over. {_open(arms)}")
-    return Conclusion(
-        word="keep running", left=_left(age, ready), why=_young(age) if ready else _open(arms)
-    )
+        return Conclusion(word="undecided", why=f"The plan is over. {_why_open(arms)}")
+    left, why = age.left, "" if ready else _why_open(arms)
+    if ready:  # a treatment that is better already waits for the week alone
+        left = -int(-(LEAST_DAYS - age.days) // 1)
+        why = f"It is better already, but {age.days:.0f} days are no week."
+    return Conclusion(word="keep running", left=left, why=why)
 
 
-def _left(age: Age, ready: Sequence[Shown]) -> int | None:
-    """Who is better already waits for the week alone."""
-    return -int(-(LEAST_DAYS - age.days) // 1) if ready else age.left
-
-
-def _young(age: Age) -> str:
-    return f"It is better already, but {age.days:.0f} days are no week."
-
-
-def _open(arms: Sequence[Shown]) -> str:
+def _why_open(arms: Sequence[TreatmentFigures]) -> str:
+    """Return why no treatment is ready to ship."""
     if almost := next((arm for arm in arms if arm.better), None):
         name = next(name for name, judged in almost.guardrails.items() if judged == "inconclusive")
         return (

@@ -1,4 +1,4 @@
-"""What an experiment that is assigned may not harm. Pure.
+"""The limits that an experiment may not harm. Pure.
 
 A guardrail holds when the bound on the side of the harm, one-sided at 5 %, is within its margin;
 all must hold, so none is corrected for the others (Schultzberg, Ankargren, Frånberg 2024). Harm
@@ -34,6 +34,8 @@ class Guarded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True):
+    """An arm with its sums and its rate."""
+
     name: str
     sums: Sums
     point: Point
@@ -42,6 +44,7 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
 def guard(
     guardrail: ExperimentGuardrail, control: Arm, treatment: Arm, horizon: Horizon
 ) -> Guarded:
+    """Judge a guardrail in one treatment, against the control."""
     enough = control.sums.enough and treatment.sums.enough
     compared = (
         difference(control.point, treatment.point, horizon.multiple(2 * ALPHA)) if enough else None
@@ -57,6 +60,7 @@ def guard(
 
 
 def _harmful_bound(guardrail: ExperimentGuardrail, compared: Difference | None) -> float | None:
+    """Return the end of the interval on the side of the harm."""
     if compared is None:
         return None
     return compared.relative.high if guardrail.may == "rise" else compared.relative.low
@@ -69,6 +73,7 @@ def _judgement(
     bound: float | None,
     horizon: Horizon,
 ) -> Judgement:
+    """Return whether the guardrail holds or is broken, or neither is shown."""
     if _has_enough(guardrail, control.sums, treatment.sums) and _is_harmed(
         guardrail, control, treatment, horizon.watching.multiple()
     ):
@@ -80,7 +85,9 @@ def _judgement(
 def _is_harmed(
     guardrail: ExperimentGuardrail, control: Arm, treatment: Arm, multiple: float
 ) -> bool:
-    """Asked of the difference to the control's rate with the margin on it, so that a control
+    """Return whether harm beyond the margin is shown, with so many standard errors.
+
+    The test is of the difference to the control's rate with the margin on it, so that a control
     without an error says something, too.
     """
     sign = _sign(guardrail.may)
@@ -91,7 +98,10 @@ def _is_harmed(
 
 
 def _has_enough(guardrail: ExperimentGuardrail, control: Sums, treatment: Sums) -> bool:
-    """Enough to show harm. Of a rate below zero a margin in percent means nothing."""
+    """Return whether there are enough units and outcomes to show harm.
+
+    Of a rate below zero a margin in percent means nothing.
+    """
     larger = treatment if guardrail.may == "rise" else control
     return (
         min(control.units, treatment.units) >= FEWEST_UNITS
@@ -101,6 +111,7 @@ def _has_enough(guardrail: ExperimentGuardrail, control: Sums, treatment: Sums) 
 
 
 def _sign(may: Literal["rise", "drop"]) -> int:
+    """Return the direction of the harm."""
     return 1 if may == "rise" else -1
 
 

@@ -20,9 +20,9 @@ _FEWEST_DAYS = 3
 
 
 def trend(days: Mapping[int, Pair]) -> Estimate | None:
-    """The change of the relative effect a day (0.01: a percent), 95 % of one look.
+    """Return the change of the relative effect a day (0.01: a percent), 95 % of one look.
 
-    None: fewer than three days that can be compared.
+    None: fewer than three days can be compared.
     """
     usable = {day: effect for day, pair in days.items() if (effect := _effect(pair)) is not None}
     if len(usable) < _FEWEST_DAYS:
@@ -38,9 +38,9 @@ def trend(days: Mapping[int, Pair]) -> Estimate | None:
 
 
 def unlike(segments: Mapping[str, Pair]) -> float | None:
-    """The p of "the effect is the same in every segment".
+    """Return the p of "the effect is the same in every segment".
 
-    None: fewer than two that can be compared.
+    None: fewer than two segments can be compared.
     """
     effects = [effect for pair in segments.values() if (effect := _effect(pair)) is not None]
     if len(effects) < 2:
@@ -52,7 +52,7 @@ def unlike(segments: Mapping[str, Pair]) -> float | None:
 
 
 def _effect(pair: Pair) -> tuple[float, float] | None:
-    """Its logarithm and variance. None: a rate is not positive, or nothing varies."""
+    """Return the effect's logarithm and variance; None: a rate is not positive, or none varies."""
     if min(point.value for point in pair) <= 0:
         return None
     effect, variance = log_ratio(*pair)
@@ -65,15 +65,16 @@ def _mean(weighted: Iterable[tuple[float, float]]) -> float:
 
 
 def chi_square_above(value: float, degrees: int) -> float:
-    """How likely a chi-square of so many degrees of freedom is above (Abramowitz, Stegun 1964,
-    26.4.4 and 26.4.5).
+    """Return how likely a chi-square of so many degrees of freedom is above a value.
+
+    Source: Abramowitz, Stegun 1964, 26.4.4 and 26.4.5.
     """
     half = value / 2
     if half <= 0:
         return 1.0
     odd = degrees % 2
     terms = (
-        math.exp((at + odd / 2) * math.log(half) - half - math.lgamma(at + odd / 2 + 1))
-        for at in range((degrees - odd) // 2)
+        math.exp((term + odd / 2) * math.log(half) - half - math.lgamma(term + odd / 2 + 1))
+        for term in range((degrees - odd) // 2)
     )
     return min(1.0, math.fsum(terms) + (math.erfc(math.sqrt(half)) if odd else 0.0))

@@ -1,6 +1,6 @@
 """How many standard errors an interval is wide, by how often one looks. Pure.
 
-fixed: one look at a log that is closed. planned: looks that spend the 5 % of a plan (looks.py).
+fixed: one look at a log that is closed. planned: looks that spend the 5 % of a plan (spending.py).
 always: holds at every look at once, however often one looks (Waudby-Smith, Arbour, Sinha, Kennedy,
 Ramdas 2021, eq. 9).
 """
@@ -28,7 +28,7 @@ NEW = (
 
 
 class Horizon(msgspec.Struct, frozen=True, kw_only=True):
-    """What is looked at, and how often.
+    """The looks at an experiment: how many there may be, and what was looked at.
 
     `units`: of all arms, complete. `looks`: those of each recorded look, this one last.
 
@@ -46,11 +46,12 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True):
     information: tuple[float, ...] = ()
 
     def multiple(self, alpha: float = ALPHA) -> float:
-        """Standard errors to either side; twice `alpha` for one side.
+        """Return the standard errors to either side of an interval.
 
-        Infinite where an earlier look has ended the plan.
+        For one side pass twice the `alpha`. Infinite where an earlier look has ended the plan.
 
-        ValueError: `planned` without a plan or a look.
+        Raises:
+            ValueError: The looks are planned, and there is no plan or no look.
         """
         if self.inference == "fixed":
             return NormalDist().inv_cdf(1 - alpha / 2)
@@ -61,16 +62,18 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True):
         if closing(self.looks[:-1], self.planned) is not None and self.looks[-1] > self.looks[-2]:
             return math.inf
         counted = counting(self.looks, self.planned)
-        times = tuple(self.looks[at] / self.planned for at in counted)
+        times = tuple(self.looks[look] / self.planned for look in counted)
         return _last_bound(
             times,
             alpha,
-            tuple(_rising([self.information[at] for at in counted])) if self.information else (),
+            tuple(_rising([self.information[look] for look in counted]))
+            if self.information
+            else (),
         )
 
     @property
     def watching(self) -> Horizon:
-        """The same by `always`: what stops early."""
+        """The horizon of a watch that may stop early at any look."""
         return Horizon(inference="always", units=self.units, planned=self.planned)
 
 
@@ -78,7 +81,7 @@ ONCE = Horizon(inference="fixed", units=0)
 
 
 def always_multiple(units: int, *, alpha: float = ALPHA, tuned_for: int = TUNED_FOR) -> float:
-    """How many standard errors an interval is wide that covers at every look.
+    """Return how many standard errors an interval is wide that covers at every look.
 
     Infinite without a unit.
     """
@@ -90,31 +93,32 @@ def always_multiple(units: int, *, alpha: float = ALPHA, tuned_for: int = TUNED_
 
 
 def closing(looks: Sequence[int], planned: int) -> int | None:
-    """The look that ended the plan: what it shows stays, later data decide nothing.
+    """Return the number of the look that ended the plan; None: the plan is not over.
 
-    None: the plan is not over.
+    What that look shows stays: later data decide nothing.
     """
-    return next((at for at, units in enumerate(looks) if units >= planned), None)
+    return next((look for look, units in enumerate(looks) if units >= planned), None)
 
 
 def counting(looks: Sequence[int], planned: int) -> list[int]:
-    """The looks that spend something: each adds to the one before, the last is the first with all
-    units of the plan.
+    """Return the numbers of the looks that spend something of a plan.
+
+    Each adds to the one before; the last is the first with all units of the plan.
     """
     counted: list[int] = []
-    for at, units in enumerate(looks):
+    for look, units in enumerate(looks):
         if units - (looks[counted[-1]] if counted else 0) >= NEW * planned:
-            counted.append(at)
+            counted.append(look)
         if units >= planned:
             break
     return counted
 
 
 def _rising(information: Sequence[float]) -> list[float]:
-    """A look knows more than the one before, whatever the variance is estimated to be."""
+    """Return each look's information, made larger than the one before's where it is not."""
     rising: list[float] = []
-    for known in information:
-        rising.append(max(known, rising[-1] * (1 + NEW)) if rising else known)
+    for figure in information:
+        rising.append(max(figure, rising[-1] * (1 + NEW)) if rising else figure)
     return rising
 
 

@@ -18,10 +18,14 @@ Name = TypeVar("Name")
 def holm_levels(
     names: Iterable[Name], shown: Callable[[Name, float], bool], *, alpha: float = 0.05
 ) -> dict[Name, float]:
-    """At which level each is asked: an interval of that level excludes no difference just where
-    Holm's procedure says so.
+    """Return the level at which each name is tested.
 
-    `shown`: whether a name's interval of a level excludes no difference.
+    An interval of that level excludes no difference just where Holm's procedure says so.
+
+    Args:
+        names: What is tested together.
+        shown: Whether a name's interval of a level excludes no difference.
+        alpha: The level of all together.
     """
     open_ = list(names)
     levels: dict[Name, float] = {}
@@ -34,17 +38,18 @@ def holm_levels(
 
 
 def holm(p: Mapping[Name, float]) -> dict[Name, float]:
-    """Adjusted p: one at or below 5 % is shown among all of them."""
+    """Return p by name, adjusted by Holm: one at or below 5 % is shown among all of them."""
     rising = sorted(p, key=p.__getitem__)
     adjusted = accumulate(
-        (min(1.0, p[name] * (len(p) - at)) for at, name in enumerate(rising)), max
+        (min(1.0, p[name] * (len(p) - rank)) for rank, name in enumerate(rising)), max
     )
     return dict(zip(rising, adjusted, strict=True))
 
 
 def q_values(p: Mapping[Name, float]) -> dict[Name, float]:
+    """Return Benjamini and Hochberg's q by name."""
     falling = sorted(p, key=p.__getitem__, reverse=True)
     adjusted = accumulate(
-        (min(1.0, p[name] * len(p) / (len(p) - at)) for at, name in enumerate(falling)), min
+        (min(1.0, p[name] * len(p) / (len(p) - rank)) for rank, name in enumerate(falling)), min
     )
     return dict(zip(falling, adjusted, strict=True))

@@ -2,10 +2,9 @@
 
 The variance of a ratio R = y / d of totals over n units is (s_yy - 2 R s_yd + R^2 s_dd) / (n
 mean(d)^2), s the covariances over units (Deng, Knoblich, Lu 2018). Where a row is a unit of its
-own, d is 1 and this is the variance of a
-mean. What a unit did before reduces it:
-R - theta (x - x_all), theta = cov(z, x) / var(x) over all arms, z = (y - R d) / mean(d) (Deng, Xu,
-Kohavi, Walker 2013).
+own, d is 1 and this is the variance of a mean. What a unit did before reduces it: R - theta (x -
+x_all), theta = cov(z, x) / var(x) over all arms, z = (y - R d) / mean(d) (Deng, Xu, Kohavi, Walker
+2013).
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from statistics import NormalDist
 import msgspec
 
 from ...pipelines.evaluation.statistics import Estimate, poisson_interval
+from ...project.specs.experiments import Metric
 from .inference import Horizon, Unplanned
 from .sums import Sums
 
@@ -40,16 +40,22 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """Treatment against control, 95 %: in the metric's own unit, and relative (0.1: ten percent
-    more).
+    """Treatment against control, 95 %: in the metric's own unit, and relative.
+
+    A relative 0.1 is ten percent more.
     """
 
     absolute: Estimate
     relative: Estimate
 
 
+def is_share(metric: Metric) -> bool:
+    """Return whether a metric's values are shares, not amounts."""
+    return metric.kind == "any" or (metric.kind == "rate" and metric.numerator.attribute is None)
+
+
 def points(arms: Mapping[str, Sums]) -> dict[str, Point]:
-    """Of each arm, less what the time before explains (x).
+    """Return each arm's rate and variance, less what the time before explains (x).
 
     Arms without it are their plain rates.
     """
@@ -64,6 +70,7 @@ def _theta(everyone: Sums) -> float:
 
 
 def _point(sums: Sums, theta: float, x_all: float) -> Point:
+    """Return an arm's rate and variance, less what the time before explains."""
     if not theta or sums.units < 2:
         return Point(value=sums.rate, variance=sums.variance)
     plain = sums.linear("y")
@@ -73,7 +80,7 @@ def _point(sums: Sums, theta: float, x_all: float) -> Point:
 
 
 def interval(sums: Sums) -> Estimate | None:
-    """Of an arm's own rate, 95 %, for one look. None: too few."""
+    """Return an arm's own rate, 95 %, for one look; None: too few units or outcomes."""
     if not sums.enough:
         return None
     if sums.by_row and sums.y < EXACT_BELOW:
@@ -84,18 +91,24 @@ def interval(sums: Sums) -> Estimate | None:
 
 
 def compare(control: Sums, treatment: Sums, inference: Unplanned) -> Difference | None:
-    """None: too few."""
+    """Return the difference of two arms of a log; None: too few units or outcomes."""
     if not (control.enough and treatment.enough):
         return None
-    of = points({"control": control, "treatment": treatment})
+    rates = points({"control": control, "treatment": treatment})
     horizon = Horizon(inference=inference, units=control.units + treatment.units)
-    return difference(of["control"], of["treatment"], horizon.multiple())
+    return difference(rates["control"], rates["treatment"], horizon.multiple())
 
 
 def difference(control: Point, treatment: Point, multiple: float) -> Difference:
-    """`multiple`: how many standard errors to either side.
+    """Return the difference of two arms.
 
-    Of rates that are not both positive the relative interval has no end.
+    Args:
+        control: The control's rate.
+        treatment: The treatment's rate.
+        multiple: How many standard errors to either side.
+
+    Returns:
+        Of rates that are not both positive, the relative interval has no end.
     """
     value, margin = (
         treatment.value - control.value,
@@ -108,6 +121,7 @@ def difference(control: Point, treatment: Point, multiple: float) -> Difference:
 
 
 def _relative(control: Point, treatment: Point, multiple: float) -> Estimate:
+    """Return the relative difference of two rates."""
     if not (control.value > 0 and treatment.value > 0):
         value = treatment.value / control.value - 1 if control.value > 0 else math.nan
         return Estimate(value=value, low=-math.inf, high=math.inf)
@@ -119,33 +133,38 @@ def _relative(control: Point, treatment: Point, multiple: float) -> Estimate:
 
 
 def _times(multiple: float, error: float) -> float:
-    """Without an end where the multiple has none, also of what does not vary."""
+    """Return a margin; it has no end where the multiple has none, even if nothing varies."""
     return multiple * error if math.isfinite(multiple) else math.inf
 
 
 def log_ratio(control: Point, treatment: Point) -> tuple[float, float]:
-    """The logarithm of treatment / control and its variance. ValueError: one is not positive."""
+    """Return the logarithm of treatment / control and its variance.
+
+    Raises:
+        ValueError: One of the two is not positive.
+    """
     spread = treatment.variance / treatment.value**2 + control.variance / control.value**2
     return math.log(treatment.value / control.value), spread
 
 
 def information(arms: Mapping[str, Sums]) -> float | None:
-    """One over the variance of the logarithms of the arms' rates, added.
+    """Return one over the variance of the logarithms of the arms' rates, added.
 
     None: a rate is not positive, or nothing varies.
     """
-    of = points(arms).values()
-    if not all(point.value > 0 for point in of):
+    rates = points(arms).values()
+    if not all(point.value > 0 for point in rates):
         return None
-    spread = sum(point.variance / point.value**2 for point in of)
+    spread = sum(point.variance / point.value**2 for point in rates)
     return 1 / spread if spread > 0 else None
 
 
 def standard_error(control: Point, treatment: Point) -> float:
+    """Return the standard error of the difference of two arms."""
     return math.sqrt(control.variance + treatment.variance)
 
 
 def p_value(control: Point, treatment: Point) -> float:
-    """Of no difference, two-sided, for one look."""
+    """Return the p of no difference, two-sided, for one look."""
     error, distance = standard_error(control, treatment), abs(treatment.value - control.value)
     return 2 * NormalDist().cdf(-distance / error) if error else float(not distance)

@@ -1,5 +1,6 @@
-"""How many units show an effect, in how many days, and which effect a number of units shows: four
-times in five, at 95 %. Pure.
+"""How many units show an effect, in how many days, and which effect a number of units shows.
+
+Four times in five, at 95 %. Pure.
 
 n an arm = (z_a + z_b)^2 (V_c + V_t) / effect^2, V the variance of one unit's part in the rate. Of
 rows that are units V_t is that of the raised rate; else it is taken to grow as the rate does.
@@ -19,10 +20,14 @@ MOST = 10.0  # effects above ten times the control's rate are not looked for
 
 
 def units_needed(control: Sums, effect: float) -> int:
-    """An arm of two.
+    """Return the units that each of two arms needs to show an effect.
 
-    `effect` is relative to the control's rate: 0.2 is twenty percent more. ValueError: the control
-    has no outcome.
+    Args:
+        control: The control's sums.
+        effect: Relative to the control's rate: 0.2 is twenty percent more.
+
+    Raises:
+        ValueError: The control has no outcome.
     """
     return math.ceil(_units(control, effect, (1, 1)) / 2)
 
@@ -30,25 +35,33 @@ def units_needed(control: Sums, effect: float) -> int:
 def planned_units(
     control: Sums, effect: float, shares: Sequence[float], *, tests: int = 1, saved: float = 0.0
 ) -> int:
-    """Of all arms together.
+    """Return the units of all arms together that show an effect.
 
-    `shares`: the arms' weights, the control's first. `tests`: deciding metrics x treatments,
-    corrected for.
+    Args:
+        control: The control's sums.
+        effect: Relative to the control's rate.
+        shares: The arms' weights, the control's first.
+        tests: Deciding metrics x treatments, corrected for.
+        saved: The part of the variance that the time before takes away.
 
-    `saved`: the part of the variance that the time before takes away. ValueError: the control has
-    no outcome.
+    Raises:
+        ValueError: The control has no outcome.
     """
     return math.ceil(_units(control, effect, shares, tests=tests, saved=saved))
 
 
 def z_needed(tests: int = 1) -> float:
-    """z_a + z_b: so many standard errors an effect must be, to be shown four times in five."""
+    """Return how many standard errors an effect must be, to be shown four times in five.
+
+    That is z_a + z_b.
+    """
     return NormalDist().inv_cdf(1 - ALPHA / 2 / tests) + POWER
 
 
 def _units(
     control: Sums, effect: float, shares: Sequence[float], *, tests: int = 1, saved: float = 0.0
 ) -> float:
+    """Return the units of all arms, not rounded."""
     if not control.rate:
         raise ValueError("a control without an outcome says nothing of the effect")
     whole, least = sum(shares), min(shares[1:])
@@ -59,9 +72,15 @@ def _units(
 
 
 def days_left(planned: int, arrived: int, a_day: float, *, within: float = 0.0) -> int | None:
-    """Until as many units as planned have come, and the last one's `within` days are over.
+    """Return the days until as many units as planned have come and their windows are over.
 
     None: no unit comes.
+
+    Args:
+        planned: Units of all arms.
+        arrived: Units that have come.
+        a_day: Units that come in a day.
+        within: Days for which a unit is waited for.
     """
     missing = max(planned - arrived, 0)
     return (
@@ -72,12 +91,12 @@ def days_left(planned: int, arrived: int, a_day: float, *, within: float = 0.0) 
 
 
 def effect_shown(control: Sums, units: float) -> float | None:
-    """The smallest relative rise that so many units an arm show. None: not even MOST."""
+    """Return the smallest relative rise that so many units an arm show; None: not even MOST."""
     return smallest_effect(lambda effect: units_needed(control, effect), units)
 
 
 def smallest_effect(needed: Callable[[float], int], units: float) -> float | None:
-    """The smallest one for which no more units are needed. None: not even MOST."""
+    """Return the smallest effect that needs no more units than these; None: not even MOST."""
     if units < 1 or needed(MOST) > units:
         return None
     low, high = 0.0, MOST
@@ -88,6 +107,7 @@ def smallest_effect(needed: Callable[[float], int], units: float) -> float | Non
 
 
 def _variance(control: Sums, effect: float) -> float:
+    """Return the variance of a unit's part in the rate, when the effect is there."""
     if control.by_row:
         rate = control.rate * (1 + effect)
         return rate * max(1 - rate, 0.0)

@@ -1,12 +1,9 @@
-"""What looking several times costs: bounds that spend 5 % over planned looks, and the power that is
-left. Pure, NumPy.
+"""The cost of looking several times: bounds that spend 5 % over planned looks. Pure, NumPy.
 
 Spending by O'Brien and Fleming's function for two sides, 4 - 4 Phi(z(1 - alpha/4) / sqrt(t)) (Lan,
 DeMets 1983). The probabilities are integrals over the values that have crossed no bound yet, look
-by look (Armitage, McPherson, Rowe
-1969), on a grid. How alike two looks
-are follows from the information, which may grow otherwise than what the spending goes by (Lan,
-DeMets 1989).
+by look (Armitage, McPherson, Rowe 1969), on a grid. How alike two looks are follows from the
+information, which may grow otherwise than what the spending goes by (Lan, DeMets 1989).
 """
 
 from __future__ import annotations
@@ -24,9 +21,7 @@ _REACH, _STEPS = 7.0, 601  # the grid: standard deviations to either side, point
 
 
 def alpha_spending(t: float, *, alpha: float = 0.05) -> float:
-    """The share of false alarms that may have been given when the part `t` of the information is
-    there.
-    """
+    """Return the false alarms allowed so far, when the part `t` of the information is there."""
     return (
         4 - 4 * _NORMAL.cdf(_NORMAL.inv_cdf(1 - alpha / 4) / math.sqrt(min(t, 1.0)))
         if t > 0
@@ -37,23 +32,24 @@ def alpha_spending(t: float, *, alpha: float = 0.05) -> float:
 def bounds(
     times: Sequence[float], *, alpha: float = 0.05, information: Sequence[float] = ()
 ) -> list[float]:
-    """Of |z| at each look.
+    """Return the bounds of |z| at each look.
 
-    `times`: the parts of the plan that are there, rising; the last may be above 1.
-
-    `information`: one over the variance at each look, rising, in any unit; empty: it grows as
-    `times` does.
+    Args:
+        times: The parts of the plan that are there, rising; the last may be above 1.
+        alpha: What is spent in all.
+        information: One over the variance at each look, rising, in any unit; empty: it grows as
+            `times` does.
     """
     return _walk(times, None, 0.0, alpha, information or times)[0]
 
 
 def power(times: Sequence[float], *, drift: float, alpha: float = 0.05) -> float:
-    """How likely a bound is crossed when z at full information has the mean `drift`."""
+    """Return how likely a bound is crossed when z at full information has the mean `drift`."""
     return _walk(times, bounds(times, alpha=alpha), drift, alpha, times)[1]
 
 
 def cost_of_looks(looks: int, *, alpha: float = 0.05, single: float = 0.8) -> float:
-    """What `looks` evenly spaced ones take from the power `single` of one look at the end."""
+    """Return what evenly spaced looks take from the power of one look at the end."""
     drift = _NORMAL.inv_cdf(1 - alpha / 2) + _NORMAL.inv_cdf(single)
     return single - power([look / looks for look in range(1, looks + 1)], drift=drift, alpha=alpha)
 
@@ -65,48 +61,57 @@ def _walk(
     alpha: float,
     information: Sequence[float],
 ) -> tuple[list[float], float]:
-    """Bounds and the probability of crossing one.
+    """Return the bounds, and the probability of crossing one.
 
-    Where `limits` is None, each is set so that what may be spent by then is.
+    Args:
+        times: The parts of the plan at each look.
+        limits: The bounds; None: each is set so that what may be spent by then is.
+        drift: The mean of z at full information.
+        alpha: What is spent in all.
+        information: One over the variance at each look.
     """
-    crossed, before, paid = 0.0, 0.0, 0.0
+    crossed, earlier, paid = 0.0, 0.0, 0.0
     used: list[float] = []
     density: Floats = np.zeros(0)
     grid: Floats = np.zeros(0)
-    for look, (t, known) in enumerate(zip(times, information, strict=True)):
-        wide = math.sqrt(known)
-        points = np.linspace(-_REACH * wide, _REACH * wide, _STEPS) + drift * known
+    for look, (t, reached) in enumerate(zip(times, information, strict=True)):
+        wide = math.sqrt(reached)
+        points = np.linspace(-_REACH * wide, _REACH * wide, _STEPS) + drift * reached
         if look == 0:
-            now = _bell(points - drift * known, wide)
+            density_now = _bell(points - drift * reached, wide)
         else:
-            step = math.sqrt(known - before)
-            now = _bell(points[:, None] - grid[None, :] - drift * (known - before), step) @ (
-                density * (grid[1] - grid[0])
-            )
+            step = math.sqrt(reached - earlier)
+            density_now = _bell(
+                points[:, None] - grid[None, :] - drift * (reached - earlier), step
+            ) @ (density * (grid[1] - grid[0]))
         limit = (
             limits[look] * wide
             if limits is not None
-            else _limit(points, now, alpha_spending(t, alpha=alpha) - paid)
+            else _limit(points, density_now, alpha_spending(t, alpha=alpha) - paid)
         )
-        outside = 1 - _inside(points, now, limit) - crossed
+        outside = 1 - _inside(points, density_now, limit) - crossed
         crossed += max(outside, 0.0)
         used.append(limit / wide)
-        density, grid, before, paid = (
-            _density_inside(points, now, limit),
+        density, grid, earlier, paid = (
+            _density_inside(points, density_now, limit),
             points,
-            known,
+            reached,
             alpha_spending(t, alpha=alpha),
         )
     return used, crossed
 
 
-def _bell(at: Floats, deviation: float) -> Floats:
-    bell: Floats = np.exp(-0.5 * (at / deviation) ** 2) / (deviation * math.sqrt(2 * math.pi))
+def _bell(values: Floats, deviation: float) -> Floats:
+    """Return the normal density at these values."""
+    bell: Floats = np.exp(-0.5 * (values / deviation) ** 2) / (deviation * math.sqrt(2 * math.pi))
     return bell
 
 
 def _density_inside(points: Floats, density: Floats, limit: float) -> Floats:
-    """What has crossed goes no further. A cell that the bound cuts counts by its part inside."""
+    """Return the density that has not crossed the bound and goes on to the next look.
+
+    A cell that the bound cuts counts by its part inside.
+    """
     half = (points[1] - points[0]) / 2
     inside = np.clip((limit - np.abs(points) + half) / (2 * half), 0.0, 1.0)
     inner: Floats = density * inside
@@ -114,11 +119,12 @@ def _density_inside(points: Floats, density: Floats, limit: float) -> Floats:
 
 
 def _inside(points: Floats, density: Floats, limit: float) -> float:
+    """Return the probability within the bound."""
     return float(_density_inside(points, density, limit).sum() * (points[1] - points[0]))
 
 
 def _limit(points: Floats, density: Floats, share: float) -> float:
-    """The bound outside of which lies `share`."""
+    """Return the bound outside of which lies `share`."""
     whole = _inside(points, density, math.inf)
     low, high = 0.0, float(abs(points[-1]))
     for _ in range(60):

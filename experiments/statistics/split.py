@@ -18,7 +18,10 @@ ALARM = 1000.0
 
 
 class Split(msgspec.Struct, frozen=True, kw_only=True):
-    """`log_odds`: of "not as planned" over "as planned", natural logarithm."""
+    """How many units came to each arm, and how likely they did not come as planned.
+
+    `log_odds`: of "not as planned" over "as planned", natural logarithm.
+    """
 
     counts: dict[str, int]
     planned: dict[str, float]
@@ -26,22 +29,25 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def alarm(self) -> bool:
+        """Whether the units did not come as planned."""
         return self.log_odds > math.log(ALARM)
 
     def __str__(self) -> str:
-        came = " : ".join(f"{count:,}" for count in self.counts.values())
-        wanted = " : ".join(f"{share:g}" for share in self.planned.values())
+        counts = " : ".join(f"{count:,}" for count in self.counts.values())
+        planned = " : ".join(f"{share:g}" for share in self.planned.values())
         verdict = "is not" if self.alarm else "fits"
-        return f"split {came} {verdict} {wanted} (odds {_odds(self.log_odds)}; alarm at 1,000 : 1)"
+        return (
+            f"split {counts} {verdict} {planned} (odds {_odds(self.log_odds)}; alarm at 1,000 : 1)"
+        )
 
 
 def check(counts: Mapping[str, int], planned: Mapping[str, float]) -> Split:
-    """`planned`: weights by arm, of any sum."""
+    """Return whether so many units of each arm fit their weights, which may have any sum."""
     total = sum(planned.values())
     shares = {arm: weight / total for arm, weight in planned.items()}
     prior = {arm: _PRIOR * share for arm, share in shares.items()}
-    seen = sum(counts.values())
-    log_odds = math.lgamma(_PRIOR) - math.lgamma(_PRIOR + seen)
+    total_count = sum(counts.values())
+    log_odds = math.lgamma(_PRIOR) - math.lgamma(_PRIOR + total_count)
     for arm, share in shares.items():
         log_odds += (
             math.lgamma(prior[arm] + counts[arm])
@@ -52,6 +58,7 @@ def check(counts: Mapping[str, int], planned: Mapping[str, float]) -> Split:
 
 
 def _odds(log_odds: float) -> str:
+    """Return the odds as a ratio to one."""
     power = log_odds / math.log(10)
     if abs(power) >= 6:
         return f"10^{power:.0f} : 1" if power > 0 else f"1 : 10^{-power:.0f}"

@@ -22,11 +22,11 @@ _ADDED = ("units", "y", "d", "x", "yy", "yd", "dd", "yx", "dx", "xx")
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Of a unit: y its outcomes (a metric's numerator), d its exposures (the denominator, or 1), x
-    its y of the time before, or 0.
+    """Sums over units of y, d and x, and of their products.
 
-    `yy` is the sum of y * y, and so on. `shift` (of y, d, x) was taken from each unit's value
-    before it was squared and added.
+    y is a unit's outcomes (a metric's numerator), d its exposures (the denominator, or 1), x its y
+    of the time before, or 0. `yy` is the sum of y * y, and so on. `shift` (of y, d, x) was taken
+    from each unit's value before it was squared and added.
     """
 
     units: int
@@ -47,9 +47,12 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     shift: tuple[float, float, float] = (0, 0, 0)
 
     def __add__(self, other: Sums) -> Sums:
-        """A day may add outcomes of units that came before it: no unit, but sums.
+        """Add sums of other units, or of a later day of the same ones.
 
-        ValueError: one is shifted otherwise.
+        A day may add outcomes of units that came before it: no unit, but sums.
+
+        Raises:
+            ValueError: One is shifted otherwise.
         """
         if self.nothing or other.nothing:
             return other if self.nothing else self
@@ -65,19 +68,23 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def nothing(self) -> bool:
+        """Whether every sum is 0."""
         return not any(getattr(self, name) for name in _ADDED)
 
     def mean(self, column: Column) -> float:
-        """NaN without a unit."""
+        """Return the mean over units; NaN without a unit."""
         return self.total(column) / self.units if self.units else math.nan
 
     def total(self, column: Column) -> float:
-        """Over units, as if nothing had been shifted."""
+        """Return the total over units, as if nothing had been shifted."""
         total: Number = getattr(self, column) + self.units * self.shift[_COLUMNS.index(column)]
         return total
 
     def covariance(self, first: Column, second: Column) -> float:
-        """Over units. NaN below two. `first` does not come after `second` in y, d, x."""
+        """Return the covariance over units; NaN below two.
+
+        `first` does not come after `second` in y, d, x.
+        """
         n = self.units
         if n < 2:
             return math.nan
@@ -88,18 +95,19 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def rate(self) -> float:
-        """Outcomes for each d. NaN without a d."""
+        """The outcomes for each d; NaN without a d."""
         d = self.total("d")
         return self.total("y") / d if d else math.nan
 
     @property
     def variance(self) -> float:
-        """Of the rate (Deng, Knoblich, Lu 2018). NaN below two units."""
+        """The variance of the rate (Deng, Knoblich, Lu 2018); NaN below two units."""
         return self.linear("y") / self.units if self.units else math.nan
 
     def linear(self, column: Literal["y", "x"]) -> float:
-        """The variance of z = (y - rate d) / mean(d), a unit's part in the rate, or the covariance
-        of z and x.
+        """Return the variance of a unit's part in the rate, or its covariance with x.
+
+        That part is z = (y - rate d) / mean(d).
         """
         d, rate = self.mean("d"), self.rate
         if column == "x":
@@ -117,11 +125,12 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def by_row(self) -> bool:
-        """A row is a unit of its own, with or without an outcome."""
+        """Whether a row is a unit of its own, with or without an outcome."""
         return self.units == self.d == self.dd and self.y == self.yy and not any(self.shift)
 
     @property
     def enough(self) -> bool:
+        """Whether there are enough units and outcomes for an interval."""
         return (
             self.units >= FEWEST_UNITS and self.counted >= FEWEST_OUTCOMES and self.total("d") != 0
         )
@@ -135,21 +144,23 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def shift_due(self) -> bool:
-        """Whether these sums of floats are to be made again, less their means: a variance may have
-        lost its digits.
-        """
-        return self._ill("y") or self._ill("x")
+        """Whether these sums of floats are to be made again, less their means.
 
-    def _ill(self, column: Literal["y", "x"]) -> bool:
-        at, of_floats = _COLUMNS.index(column), isinstance(getattr(self, column * 2), float)
-        moved = self.mean(column) - self.shift[at]
+        A variance may have lost its digits.
+        """
+        return self._is_ill("y") or self._is_ill("x")
+
+    def _is_ill(self, column: Literal["y", "x"]) -> bool:
+        """Return whether a mean is so far from zero that sums of squares lose digits."""
+        number, of_floats = _COLUMNS.index(column), isinstance(getattr(self, column * 2), float)
+        moved = self.mean(column) - self.shift[number]
         return of_floats and self.units > 1 and moved**2 > _ILL * self.covariance(column, column)
 
     @property
     def equal_units(self) -> float:
-        """So many units of equal y would have these sums, (sum y)^2 / sum y^2 (Kish 1965).
+        """The number of units of equal y that would have these sums (Kish 1965).
 
-        Of outcomes that are 0 or 1: their number.
+        That is (sum y)^2 / sum y^2; of outcomes that are 0 or 1 it is their number.
         """
         mean = self.mean("y")
         square = (
@@ -164,9 +175,9 @@ NOTHING = Sums(units=0, y=0, d=0, yy=0, yd=0, dd=0)
 
 
 def rests_on_few(arm: str, metric: str, sums: Sums) -> str | None:
-    """A warning where a few units carry an arm's total, so that its interval is not to be trusted.
+    """Return a warning where a few units carry an arm's total; None: they do not.
 
-    None: they do not.
+    Its interval is then not to be trusted.
     """
     if sums.by_row or not sums.enough or sums.mean("y") < 0 or sums.equal_units >= FEW:
         return None

@@ -1,14 +1,13 @@
-"""The as-known check: whether a view's row holds what only became known after the moment when the
-row says that it became known.
+"""Check whether a view's rows hold what became known only later (the as-known check).
 
-For a moment T the view is computed over what was known at T, and over everything with the outcomes
-that became known after T turned round (as_known_sql.py). Every row of the full result that was
-known by T must be in both with the same values, else it has seen the future; every row that was
+For a moment T the view is computed twice more: over what was known at T, and over everything with
+the outcomes that became known after T turned round (queries.py). Every row of the full result that
+was known by T must be in both with the same values, else it has seen the future. Every row that was
 there at T must still be there, whatever its created_timestamp is by now, else it disappears when
 later data come.
 
-It finds peeks, and proves nothing of a view in which it finds none. Late events, corrections and
-the loads of static tables are taken as they are now: they are materialize's business, not the
+The check finds peeks; a view in which it finds none is not proven right. Late events, corrections
+and the loads of static tables are taken as they are now: they are materialize's business, not the
 view's.
 """
 
@@ -48,9 +47,10 @@ _TICK = timedelta(milliseconds=1)
 
 
 class AsKnown(msgspec.Struct, frozen=True, kw_only=True):
-    """What the check looked at and saw.
+    """The moments that the check looked at in one view, and what it found there.
 
-    No moments: nothing has come in, or nothing that the view reads has a time.
+    There are no moments when no data has come in yet, or when nothing that the view reads has a
+    time.
     """
 
     view: str
@@ -84,19 +84,22 @@ class AsKnown(msgspec.Struct, frozen=True, kw_only=True):
 def check_as_known(
     project: Project, views: Sequence[str] | None = None, *, moments: int = MOMENTS
 ) -> tuple[AsKnown, ...]:
-    """Check views (default: all) at so many moments, spread over the history by a fixed seed.
+    """Check views (default: all) at some moments, spread over their history by a fixed seed.
 
-    Writes nothing.
+    Nothing is written. A view is computed at most `usual_computations(moments)` times, and more
+    often where a row is to blame.
 
-    Costs at most `usual_computations(moments)` of each view, and more where a row is to blame.
-    NotFound, ProjectError as materialize. Refused, with nothing computed, when that reads more than
-    an hour of the profile's budget pays for.
+    Raises:
+        NotFound: there is no such view.
+        ProjectError: a view's SQL is wrong.
+        Refused: the check would read more than an hour of the profile's budget pays for. Nothing is
+            computed then.
     """
-    _require_affordable(project, views, _some(moments))
+    _require_affordable(project, views, _require_moments(moments))
     return tuple(_reports(project, view_sources(project.description, views), moments))
 
 
-def _some(moments: int) -> int:
+def _require_moments(moments: int) -> int:
     if moments < 1:
         raise Refused(f"{moments} moments check nothing", remedy="--moments 1 is the least")
     return moments
@@ -105,11 +108,16 @@ def _some(moments: int) -> int:
 def require_as_known(
     project: Project, sources: Sequence[ViewSource], *, moments: int = MOMENTS
 ) -> dict[str, AsKnown]:
-    """What `check_as_known` says of these views.
+    """Check these views and return their reports by view; refuse if one of them peeks.
 
-    Refused, naming row, values, moment and the likely cause, also when one of them peeks.
+    Raises:
+        Refused: a view peeks (the error names row, values, moment and the likely cause), or the
+            check
+            would read more than an hour of the profile's budget pays for.
     """
-    _require_affordable(project, [source.view.name for source in sources], _some(moments))
+    _require_affordable(
+        project, [source.view.name for source in sources], _require_moments(moments)
+    )
     reports: dict[str, AsKnown] = {}
     for report in _reports(project, sources, moments):
         if report.peek is not None:
@@ -124,33 +132,34 @@ def require_as_known(
 
 
 def usual_computations(moments: int) -> int:
-    """Of one view, at most: twice for each moment, and itself for every few of them.
+    """Return how often at most the check computes one view if no row is to blame.
 
-    One that reads no outcome has nothing to flip.
+    That is twice for each moment, and once more for each query of a few moments. A view that reads
+    no outcome has nothing to turn round and is computed less often.
     """
-    return 2 * moments + _queries(moments)
+    return 2 * moments + _query_count(moments)
 
 
 def price(moments: int = MOMENTS, *, scan: Scan | None = None) -> str:
-    """For people, before it runs.
+    """Return a sentence about what the check costs, for people to read before it runs.
 
-    Which row is to blame is asked besides, and once more where it is a float.
+    Which row is to blame takes further queries, and one more where its value is a float.
     """
     usual = usual_computations(moments)
-    told = (
-        f"at most {usual} computations of each, {3 * usual + _queries(moments)} where a row is "
+    summary = (
+        f"at most {usual} computations of each, {3 * usual + _query_count(moments)} where a row is "
         "to blame"
     )
     if scan is None:
-        return told
+        return summary
     least = "" if moments == 1 else f"; {scan.times(usual_computations(1))} with --moments 1"
-    return f"{told}; about {scan.times(usual)} read{least}"
+    return f"{summary}; about {scan.times(usual)} read{least}"
 
 
 def _require_affordable(project: Project, views: Sequence[str] | None, moments: int) -> None:
-    """Refused above an hour of the budget, naming what is below it.
+    """Raise Refused if the check costs more than an hour of the budget, naming what costs less.
 
-    Sizes are asked for only where there are a budget and a price.
+    Tables' sizes are read only where there are both a budget and a price.
     """
     if (
         views == []
@@ -170,7 +179,7 @@ def _require_affordable(project: Project, views: Sequence[str] | None, moments: 
     )
 
 
-def _queries(moments: int) -> int:
+def _query_count(moments: int) -> int:
     return -(-moments // _TOGETHER)
 
 
@@ -186,16 +195,16 @@ def _reports(project: Project, sources: Sequence[ViewSource], moments: int) -> I
 def known_times(
     project: Project, read: Sequence[Input], number: int, *, seed: int = 0
 ) -> tuple[datetime, ...]:
-    """Moments just before something became known: one in each of `number` equal parts of the
-    inputs' distinct times, drawn by `seed`.
+    """Draw moments just before something became known, one in each of `number` parts of history.
 
-    Between two such times nothing changes in what is known: the last millisecond before the second
-    says all that a moment between says.
+    The parts hold equally many of the inputs' distinct times. Between two such times nothing
+    becomes known, so the last millisecond before the second one shows all that any moment between
+    them would.
     """
     if not any(i.known for i in read):
         return ()
-    chance = random.Random(seed)  # noqa: S311  which moments are looked at is no secret
-    shares = [(place + chance.random()) / number for place in range(number)]
+    generator = random.Random(seed)  # noqa: S311  which moments are looked at is no secret
+    shares = [(place + generator.random()) / number for place in range(number)]
     times: list[Any] = project.target.warehouse.query(
         known_times_sql(read, shares), {"until": project.now()}
     )["isthmus_known"].to_pylist()
@@ -205,60 +214,62 @@ def known_times(
 def examine(
     project: Project, source: ViewSource, read: Sequence[Input], moments: Sequence[datetime]
 ) -> AsKnown:
-    """One view at the given moments, a few of them a query."""
+    """Check one view at the given moments, a few of them in each query."""
     report = AsKnown(view=source.view.name, moments=tuple(moments))
     if not moments:
         return report
     for start in range(0, len(moments), _TOGETHER):
-        report = _added(project, source, read, moments[start : start + _TOGETHER], report)
+        report = _report_with_moments(
+            project, source, read, moments[start : start + _TOGETHER], report
+        )
     cause = likely_cause(source, report.peek) if report.peek else ""
     return msgspec.structs.replace(
         report, cause=cause, notes=tuple(dict.fromkeys((*report.notes, *_notes(project, read))))
     )
 
 
-def _added(
+def _report_with_moments(
     project: Project,
     source: ViewSource,
     read: Sequence[Input],
     moments: Sequence[datetime],
     report: AsKnown,
 ) -> AsKnown:
-    """The report with some more moments in it."""
+    """Return the report extended by some more moments."""
     totals = _first_row(project, totals_sql(source, read, moments)) or {}
     report = msgspec.structs.replace(
         report,
         rows=report.rows + int(totals.get("isthmus_near") or 0),
-        computations=report.computations + _price(read, moments),
+        computations=report.computations + _query_computations(read, moments),
     )
     return (
-        _with_blame(project, source, read, moments, report)
+        _report_with_peek(project, source, read, moments, report)
         if totals.get("isthmus_blamed")
         else report
     )
 
 
-def _with_blame(
+def _report_with_peek(
     project: Project,
     source: ViewSource,
     read: Sequence[Input],
     moments: Sequence[datetime],
     report: AsKnown,
 ) -> AsKnown:
-    """With the first row to blame.
+    """Return the report with the first row to blame.
 
-    A float that differs is judged once more, by what it is over the same rows in another order.
+    A float that differs is judged once more: against its value over the same rows in another order.
     """
     row, notes, price = (
         _first_row(project, blamed_sql(source, read, moments, again=False)),
         report.notes,
-        _price(read, moments),
+        _query_computations(read, moments),
     )
     peek = first_peek(source, row, moments) if row else None
     if peek is not None and (isinstance(peek.value, float) or isinstance(peek.other, float)):
         row, price = (
             _first_row(project, blamed_sql(source, read, moments, again=True)),
-            price + _price(read, moments, again=True),
+            price + _query_computations(read, moments, again=True),
         )
         if row is None:
             notes += (
@@ -277,7 +288,9 @@ def _with_blame(
     )
 
 
-def _price(read: Sequence[Input], moments: Sequence[datetime], *, again: bool = False) -> int:
+def _query_computations(
+    read: Sequence[Input], moments: Sequence[datetime], *, again: bool = False
+) -> int:
     return computations(len(moments), flipped=reads_outcomes(read), again=again)
 
 
@@ -292,7 +305,7 @@ def _first_row(project: Project, query: tuple[str, dict[str, object]]) -> dict[s
 
 
 def _notes(project: Project, read: Sequence[Input]) -> tuple[str, ...]:
-    """What the check cannot judge in this view."""
+    """Return sentences about what the check cannot judge in this view."""
     spec, warehouse = project.spec, project.target.warehouse
     names = {i.relation for i in read}
     notes = []

@@ -1,5 +1,6 @@
-"""What a computation of views reads and costs, where a target is paid by bytes: known before the
-as-known check runs.
+"""Estimate what computing views reads and costs, on targets that are paid by bytes.
+
+The as-known check asks before it runs.
 """
 
 from __future__ import annotations
@@ -23,31 +24,31 @@ _TB = Decimal(10) ** 12
 
 
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
-    """Of computing each of some views once."""
+    """The bytes and the price of computing some views once."""
 
     size: int  # bytes that are read
     usd_per_tb: Decimal | None = None  # None: unknown
     budget: Decimal | None = None  # USD that the profile's budget allows in an hour
 
     def times(self, computations: int) -> str:
-        """`7 GB`, `7 GB (0.04 USD)`: of so many."""
+        """Return the size and cost of so many computations: `7 GB`, or `7 GB (0.04 USD)`."""
         cost = self.cost(computations)
         return spoken_bytes(computations * self.size) + (
             f" ({cost:.2f} USD)" if cost is not None else ""
         )
 
     def cost(self, computations: int) -> Decimal | None:
-        """USD; None: unknown."""
+        """Return the cost of so many computations in USD, or None if the price is unknown."""
         return None if self.usd_per_tb is None else computations * self.size * self.usd_per_tb / _TB
 
     def is_affordable(self, computations: int) -> bool:
-        """An unknown cost is not above a budget."""
+        """Return whether so many computations fit the budget; an unknown cost does."""
         cost = self.cost(computations)
         return cost is None or self.budget is None or cost <= self.budget
 
 
 def scan(project: Project, views: Sequence[str] | None = None) -> Scan | None:
-    """What computing each of these views (default: all) once reads.
+    """Return what computing each of these views (default: all) once reads.
 
     None where nothing is paid for reading.
     """
@@ -56,7 +57,7 @@ def scan(project: Project, views: Sequence[str] | None = None) -> Scan | None:
 
 
 def scan_of(project: Project, size: int) -> Scan:
-    """What reading so many bytes once costs."""
+    """Return the price of reading so many bytes once."""
     profile, priced = project.target.profile, project.target.adapter.scan_price
     return Scan(
         size=size, usd_per_tb=attribute(priced)(profile) if priced else None, budget=budget(profile)
@@ -64,11 +65,10 @@ def scan_of(project: Project, size: int) -> Scan:
 
 
 def scanned_bytes(project: Project, views: Sequence[str] | None = None) -> int | None:
-    """Of computing each of these views (default: all) once: the sizes of the files that its SQL
-    names, as often as it names them.
+    """Return the bytes that computing each of these views (default: all) once reads.
 
-    None where nothing is paid for reading. An engine that reads only some columns or dates of a
-    table reads less.
+    They are the sizes of the tables' files, as often as the views' SQL names them. An engine that
+    reads only some columns or dates of a table reads less. None where nothing is paid for reading.
     """
     reads: Counter[str] = Counter()
     for source in view_sources(project.description, views):
@@ -81,8 +81,8 @@ def scanned_bytes(project: Project, views: Sequence[str] | None = None) -> int |
         for table in reads
         if (state := project.target.warehouse.observe(table)) is not None
     }
-    known = {table: size for table, size in sizes.items() if size is not None}
-    return sum(reads[table] * size for table, size in known.items()) if known else None
+    known_sizes = {table: size for table, size in sizes.items() if size is not None}
+    return sum(reads[table] * size for table, size in known_sizes.items()) if known_sizes else None
 
 
 def _relations(spec: ProjectSpec) -> list[str]:
@@ -90,7 +90,7 @@ def _relations(spec: ProjectSpec) -> list[str]:
 
 
 def _tables(spec: ProjectSpec, relation: str) -> Counter[str]:
-    """How often a relation's own SQL reads each stored table."""
+    """Count how often a relation's own SQL reads each stored table."""
     if relation in spec.tables:
         return Counter({static_raw_name(relation): 1})
     events = {view_name(event): raw_name(event) for event in spec.events}
@@ -101,12 +101,13 @@ def _tables(spec: ProjectSpec, relation: str) -> Counter[str]:
 
 
 def _named(sql: str, names: Sequence[str]) -> Counter[str]:
+    """Count how often the SQL names each of these relations."""
     mentions = reads(sql)
     return Counter({name: mentions[name] for name in names if mentions[name]})
 
 
 def spoken_bytes(number: int) -> str:
-    """`3.4 GB`: decimal, as clouds bill."""
+    """Return a size in decimal units, as clouds bill it: `3.4 GB`."""
     size = float(number)
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000:

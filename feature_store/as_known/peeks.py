@@ -1,5 +1,6 @@
-"""What the as-known check blames: a row, read from the values that its query put side by side, in
-words, with the likely cause.
+"""Describe the row that the as-known check blames, and the likely cause.
+
+The check's query puts the row's values of every run side by side (queries.py).
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from .queries import value_name
 
 
 class Peek(msgspec.Struct, frozen=True, kw_only=True):
-    """The first of the rows to blame. `feature` is None where the row itself comes or goes."""
+    """The first row to blame.
+
+    `feature` is None where the row itself comes or goes.
+    """
 
     what: Literal["seen the future", "disappears"]
     moment: datetime
@@ -51,7 +55,7 @@ def words(peek: Peek) -> str:
 
 
 def likely_cause(source: ViewSource, peek: Peek) -> str:
-    """Of what is wrong, the first thing in the view's text that does it."""
+    """Return the first thing in the view's SQL that can cause such a peek, with its line."""
     from sqlglot import exp
 
     from ..sql.rules import definition
@@ -90,7 +94,10 @@ def likely_cause(source: ViewSource, peek: Peek) -> str:
 def first_peek(
     source: ViewSource, row: Mapping[str, Any], moments: Sequence[datetime], *, again: bool = False
 ) -> Peek:
-    """Why a row is to blame, read from its values as the query read them."""
+    """Return why a row is to blame, from the values that the query returned for it.
+
+    `again`: the query computed the view once more over its input in another order.
+    """
     where: dict[str, Any] = {"key": source.entity.key} | {
         name: row[name] for name in ("entity_key", "event_timestamp", "created_timestamp")
     }
@@ -98,19 +105,21 @@ def first_peek(
     for number, moment in enumerate(moments):
         if (
             row["created_timestamp"] <= moment
-            and (seen := _seen(source, row, number, repeat)) is not None
+            and (difference := _difference(source, row, number, repeat)) is not None
         ):
-            return Peek(moment=moment, **where, **seen)
+            return Peek(moment=moment, **where, **difference)
     return Peek(
         what="seen the future", moment=moments[-1], **where
     )  # floats at the very edge of 9 digits
 
 
-def _seen(
+def _difference(
     source: ViewSource, row: Mapping[str, Any], number: int, repeat: int | None
 ) -> dict[str, Any] | None:
-    """How the row differs in the runs of a moment (its later rows removed, and flipped) from what
-    it is; None: not at all.
+    """Return how a row differs at one moment from what it is over everything, as fields of a Peek.
+
+    Compared are the runs with later rows removed and with later outcomes turned round. None: the
+    row is the same in both.
     """
     removed, flipped = 2 * number + 1, 2 * number + 2
     if not row["isthmus_in_0"]:
@@ -122,18 +131,18 @@ def _seen(
     for run in (
         run for run in (removed, flipped) if f"isthmus_in_{run}" in row
     ):  # nothing is flipped where no outcome is read
-        change = {} if not row[f"isthmus_in_{run}"] else _change(source, row, run, repeat)
+        change = {} if not row[f"isthmus_in_{run}"] else _changed_feature(source, row, run, repeat)
         if change is not None:
             return {"what": "seen the future", "flipped": run == flipped} | change
     return None
 
 
-def _change(
+def _changed_feature(
     source: ViewSource, row: Mapping[str, Any], run: int, repeat: int | None
 ) -> dict[str, Any] | None:
-    """The first feature whose value is another one in a run.
+    """Return the first feature whose value in a run differs from that over everything.
 
-    A float that differs where the query is repeated, too, tells nothing.
+    A float that also differs where the query is repeated in another order tells nothing.
     """
     for place, feature in enumerate(source.features):
         value, other = row[value_name(place, 0)], row[value_name(place, run)]
@@ -148,7 +157,10 @@ def _change(
 
 
 def _same(mine: Any, theirs: Any) -> bool:
-    """As history.changed: floats to 9 digits, nan like nan."""
+    """Return whether two values are the same feature value: floats to 9 digits, nan as nan.
+
+    `view_history.changed` is the same rule in SQL.
+    """
     if isinstance(mine, float) and isinstance(theirs, float):
         return (
             mine == theirs

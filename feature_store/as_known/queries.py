@@ -1,14 +1,14 @@
-"""The SQL of the as-known check, in the neutral subset: a view over what was known at a moment,
-beside the view over everything. Pure.
+"""Write the SQL of the as-known check: a view over what was known at a moment, beside all of it.
 
-One query computes the view `computations` times: over everything, and for each moment T over what
-was known at T (run "removed") and, of a view that reads an objective, over everything with the
-outcomes that became known after T turned round (run "flipped"). Rows are put side by side by
-(entity_key, event_timestamp, created_timestamp), which is unique in each run. No join and no
-relation read twice in a run: an engine that writes WITH out reads no more than one that keeps it.
+Pure, in the neutral subset. One query computes the view several times: over everything, and for
+each moment T over what was known at T (run "removed") and, if the view reads an objective, over
+everything with the outcomes that became known after T turned round (run "flipped"). Rows are put
+side by side by (entity_key, event_timestamp, created_timestamp), which is unique in each run. There
+is no join, and no relation is read twice in a run: an engine that writes WITH out reads no more
+than one that keeps it.
 
 How many rows are to blame is asked first, by aggregates alone: nothing wide is sorted, however long
-a history is. Which row is the first of them is asked where there are any.
+a history is. Which row is the first of them is asked only where there are any.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def inputs(source: ViewSource, description: Description) -> tuple[Input, ...]:
+    """Return the relations that a view's SQL reads."""
     spec = description.spec
     events = {view_name(event) for event in spec.events}
     read = tables(source.view.sql)
@@ -53,7 +54,9 @@ def inputs(source: ViewSource, description: Description) -> tuple[Input, ...]:
         Input(
             relation=relation,
             columns=tuple(column.name for column in columns),
-            known=_known({column.name for column in columns if column.type == "timestamp"}),
+            known=_known_time_sql(
+                {column.name for column in columns if column.type == "timestamp"}
+            ),
             outcome=relation in spec.objectives,
             dated=relation in events or relation in spec.objectives,
         )
@@ -62,7 +65,8 @@ def inputs(source: ViewSource, description: Description) -> tuple[Input, ...]:
     )
 
 
-def _known(columns: set[str]) -> str | None:
+def _known_time_sql(columns: set[str]) -> str | None:
+    """Return SQL for when a row of a relation became known; None if it has no such time."""
     if {"created_timestamp", "event_timestamp"} <= columns:
         return (
             "CASE WHEN created_timestamp > event_timestamp THEN created_timestamp ELSE "
@@ -74,21 +78,22 @@ def _known(columns: set[str]) -> str | None:
 
 
 def reads_outcomes(read: Sequence[Input]) -> bool:
-    """Whether there is anything to turn round."""
+    """Return whether a view reads an objective, so that there are outcomes to turn round."""
     return any(i.outcome for i in read)
 
 
 def computations(moments: int, *, flipped: bool = True, again: bool = False) -> int:
-    """How often a query computes a view for so many moments together.
+    """Return how often one query for so many moments computes a view.
 
-    `flipped`: it reads outcomes.
+    `flipped`: the view reads outcomes. `again`: it is computed once more in another order.
     """
     return 1 + moments * (1 + flipped) + again
 
 
 def known_times_sql(read: Sequence[Input], shares: Sequence[float]) -> str:
-    """Times up to `$until` at which an input's row became known: for each share of [0, 1) the one
-    at that place among them.
+    """Return SQL for times up to `$until` at which a row of an input became known.
+
+    For each share in [0, 1) it returns the time at that place among all distinct ones.
     """
     times = " UNION ALL ".join(
         f"SELECT {i.known} AS isthmus_known FROM {i.relation}" for i in read if i.known is not None
@@ -109,13 +114,14 @@ def known_times_sql(read: Sequence[Input], shares: Sequence[float]) -> str:
 def totals_sql(
     source: ViewSource, read: Sequence[Input], moments: Sequence[datetime]
 ) -> tuple[str, dict[str, object]]:
-    """One row: isthmus_blamed, rows to blame; isthmus_near, rows of the full result that became
-    known within `NEAR` before a moment.
+    """Return SQL that counts the rows to blame, and its parameters.
 
-    Both are null when the view has no rows.
+    It returns one row: `isthmus_blamed`, the rows to blame, and `isthmus_near`, the rows of the
+    full result that became known within `NEAR` before a moment. Both are null when the view has no
+    rows.
     """
     runs = _runs(source, read, len(moments), again=False)
-    ways = [_blamed(source.features, number, runs) for number in range(len(moments))]
+    ways = [_blame_conditions(source.features, number, runs) for number in range(len(moments))]
     changed, gone = (" OR ".join(conditions) for conditions in zip(*ways, strict=True))
     near = " OR ".join(
         f"(created_timestamp > $near_{n} AND created_timestamp <= $moment_{n})"
@@ -151,22 +157,25 @@ def totals_sql(
 def blamed_sql(
     source: ViewSource, read: Sequence[Input], moments: Sequence[datetime], *, again: bool
 ) -> tuple[str, dict[str, object]]:
-    """The first row to blame, or none, with every run's values; isthmus_blamed: how many there are.
+    """Return SQL for the first row to blame with the values of every run, and its parameters.
 
+    The row's `isthmus_blamed` is the number of rows to blame; without any the result is empty.
     `again`: the view is computed once more over its input in another order, and a float that
     differs there as well is not blamed.
     """
     runs = _runs(source, read, len(moments), again=again)
-    there = (
+    counted_runs = (
         "SELECT *, sum(isthmus_in_0) OVER (PARTITION BY entity_key, event_timestamp) AS "
         "isthmus_there "
         f"FROM (\n{_side_by_side(source, runs)}\n) AS isthmus_rows"
     )
     repeat = 2 * len(moments) + 1 if again else None
-    ways = (_blamed(source.features, number, runs, repeat) for number in range(len(moments)))
+    ways = (
+        _blame_conditions(source.features, number, runs, repeat) for number in range(len(moments))
+    )
     blamed = " OR ".join(f"{changed} OR (isthmus_there = 0 AND {gone})" for changed, gone in ways)
     sql = (
-        f"SELECT *, count(*) OVER () AS isthmus_blamed FROM (\n{there}\n) AS isthmus_placed "
+        f"SELECT *, count(*) OVER () AS isthmus_blamed FROM (\n{counted_runs}\n) AS isthmus_placed "
         f"WHERE {blamed} "
         "ORDER BY created_timestamp, event_timestamp, entity_key LIMIT 1"
     )
@@ -187,16 +196,18 @@ def _params(sql: str, moments: Sequence[datetime]) -> dict[str, object]:
 def _runs(
     source: ViewSource, read: Sequence[Input], moments: int, *, again: bool
 ) -> dict[int, str]:
-    """The view's SQL by run: 0 over everything, 2n + 1 with what moment n did not know removed, 2n
-    + 2 with it flipped, the last in another order.
+    """Return the view's SQL for each run.
+
+    Run 0 is over everything. Run 2n + 1 is without what was unknown at moment n; run 2n + 2 has it
+    turned round. The last run, if asked for, reads its input in another order.
     """
     runs = {0: source.view.sql}
     for number in range(moments):
-        runs[2 * number + 1] = _over(source, read, _removed, number)
+        runs[2 * number + 1] = _sql_over_inputs(source, read, _removed, number)
         if reads_outcomes(read):
-            runs[2 * number + 2] = _over(source, read, _flipped, number)
+            runs[2 * number + 2] = _sql_over_inputs(source, read, _flipped, number)
     if again:
-        runs[2 * moments + 1] = _over(source, read, _reordered, 0)
+        runs[2 * moments + 1] = _sql_over_inputs(source, read, _reordered, 0)
     return runs
 
 
@@ -205,7 +216,7 @@ def _side_by_side(source: ViewSource, runs: Mapping[int, str]) -> str:
         f"SELECT {run} AS isthmus_run, * FROM (\n{_computed(source, sql)}\n) AS isthmus_run_{run}"
         for run, sql in runs.items()
     )
-    values = chain.from_iterable(_values(source.features, run) for run in runs)
+    values = chain.from_iterable(_run_columns(source.features, run) for run in runs)
     return (
         f"SELECT {', '.join(_KEY)}, {', '.join(values)} FROM (\n{union}\n) AS isthmus_runs GROUP "
         f"BY {', '.join(_KEY)}"
@@ -213,6 +224,7 @@ def _side_by_side(source: ViewSource, runs: Mapping[int, str]) -> str:
 
 
 def value_name(feature: int, run: int) -> str:
+    """Return the query's column for a feature's value in a run."""
     return f"isthmus_value_{feature}_{run}"
 
 
@@ -222,11 +234,16 @@ def _computed(source: ViewSource, sql: str) -> str:
     )
 
 
-def _over(
-    source: ViewSource, read: Sequence[Input], put: Callable[[Input, int], str | None], number: int
+def _sql_over_inputs(
+    source: ViewSource,
+    read: Sequence[Input],
+    replacement: Callable[[Input, int], str | None],
+    number: int,
 ) -> str:
-    """The view's SQL over other inputs: a WITH of a relation's own name stands before it."""
-    instead = [f"{i.relation} AS (\n{sql}\n)" for i in read if (sql := put(i, number)) is not None]
+    """Return the view's SQL with a WITH before it that replaces relations by other inputs."""
+    instead = [
+        f"{i.relation} AS (\n{sql}\n)" for i in read if (sql := replacement(i, number)) is not None
+    ]
     if not instead:
         return source.view.sql
     return f"WITH {', '.join(instead)}\nSELECT * FROM (\n{body(source.view.sql)}\n) AS isthmus_view"
@@ -259,7 +276,10 @@ def _flipped(i: Input, number: int) -> str | None:
 
 
 def _reordered(i: Input, number: int) -> str | None:
-    """Later rows first. The relation's order means nothing, so only sums of floats may tell."""
+    """Return SQL for a relation with its later rows first.
+
+    A relation has no order, so this can change nothing but sums of floats.
+    """
     if i.known is None:
         return None
     select = f"SELECT {', '.join(i.columns)} FROM {i.relation} WHERE"
@@ -269,21 +289,27 @@ def _reordered(i: Input, number: int) -> str | None:
     )
 
 
-def _values(features: Sequence[Column], run: int) -> Iterator[str]:
-    """A run has at most one row of a key, so max() is that row's value."""
+def _run_columns(features: Sequence[Column], run: int) -> Iterator[str]:
+    """Return SQL for a run's columns in the query that puts runs side by side.
+
+    A run has at most one row of a key, so max() is that row's value.
+    """
     yield f"max(CASE WHEN isthmus_run = {run} THEN 1 ELSE 0 END) AS isthmus_in_{run}"
     for place, feature in enumerate(features):
-        yield f"max(CASE WHEN isthmus_run = {run} THEN {feature.name} END) AS {value_name(place, run)}"
+        value = f"CASE WHEN isthmus_run = {run} THEN {feature.name} END"
+        yield f"max({value}) AS {value_name(place, run)}"
 
 
-def _blamed(
+def _blame_conditions(
     features: Sequence[Column], number: int, runs: Container[int], repeat: int | None = None
 ) -> tuple[str, str]:
-    """Two conditions on a row that was known by T: of the full result, and not in the other runs
-    alike; there by T, and to blame where nothing of its event is there any more. `repeat`: the run
-    in another order.
+    """Return two SQL conditions for a row that was known by moment `number` and is to blame.
+
+    The first holds for a row of the full result that is not the same in the moment's runs. The
+    second holds for a row that was there at the moment; it is to blame if nothing of its event is
+    there any more. `repeat` is the run in another order.
     """
-    removed, known = 2 * number + 1, f"created_timestamp <= $moment_{number}"
+    removed, was_known = 2 * number + 1, f"created_timestamp <= $moment_{number}"
     differs = []
     for run in (run for run in (removed, removed + 1) if run in runs):
         differs.append(f"isthmus_in_{run} = 0")
@@ -296,6 +322,6 @@ def _blamed(
                 )
             differs.append(different)
     return (
-        f"({known} AND isthmus_in_0 = 1 AND ({' OR '.join(differs)}))",
-        f"({known} AND isthmus_in_{removed} = 1)",
+        f"({was_known} AND isthmus_in_0 = 1 AND ({' OR '.join(differs)}))",
+        f"({was_known} AND isthmus_in_{removed} = 1)",
     )

@@ -1,27 +1,22 @@
-"""The point-in-time join: each spine row gets the newest view row that was known at the spine row's
-own time.
+"""Join features to rows as they were known at each row's own time (the point-in-time join).
 
-Of the rows with the same key, `event_timestamp <= t` and `created_timestamp <= t`, the newest wins
-by event_timestamp, then created_timestamp, then the features' canonical order (null lowest, then by
-value, column by column). Older than `ttl` (t - event_timestamp
-> ttl) counts as absent. One output row per spine row: a null key or time finds nothing, duplicates
-stay.
+Of the view's rows with the same key, `event_timestamp <= t` and `created_timestamp <= t`, the
+newest wins by event_timestamp, then created_timestamp, then the features' canonical order (null
+lowest, then by value, column by column). A row older than `ttl` (t - event_timestamp > ttl) counts
+as absent. There is one output row per spine row: a null key or time finds nothing, duplicates stay.
 
-Two renderings of the same rule:
+There are two renderings of the same rule:
 
 - `portable`, in the neutral subset, for any engine with window functions. Number each key's rows by
-  (event, created, features): its
-  *version*. Lay the spine's distinct (key, time) pairs among the rows in the order in which they
-  became known and take the running maximum
-  of the version: the newest row known by then. Linear in rows (a join of pairs with row_number
-  would be quadratic in a busy key), and
-  without IGNORE NULLS, QUALIFY or ASOF.
+  (event, created, features): a row's *version*. Lay the spine's distinct (key, time) pairs among
+  the rows in the order in which they became known and take the running maximum of the version: the
+  newest row known by then. It is linear in rows (a join of pairs with row_number would be quadratic
+  in a busy key) and needs no IGNORE NULLS, QUALIFY or ASOF.
 - `asof`, for an engine that has ASOF JOIN (capability `warehouse.asof`). ASOF takes one inequality,
-  on *known* = greatest(event, created).
-  The latest known row is the newest row only while both orders agree: always, when created - event
-  is the same in every row ("steady").
-  Otherwise rows that are not their key's newest when they become known (an older day's correction)
-  can never be an answer, and are dropped.
+  on *known* = greatest(event, created). The latest known row is the newest row only while both
+  orders agree: always, when created - event is the same in every row ("steady"). Otherwise rows
+  that are not their key's newest when they become known (an older day's correction) can never be an
+  answer, and are dropped.
 """
 
 from __future__ import annotations
@@ -47,7 +42,7 @@ Rendering = Literal["portable", "asof"]
 
 
 class JoinView(msgspec.Struct, frozen=True, kw_only=True):
-    """One side of the join: a history table and what is wanted of it."""
+    """The view's side of the join: its history table, and the features to take from it."""
 
     history: str  # the warehouse table: <key>, event_timestamp, created_timestamp, the features
     key: str  # the column that names the entity, in the history and in the spine
@@ -73,13 +68,15 @@ def join_sql(
     time: str = "event_timestamp",
     order_by: Sequence[str] = (),
 ) -> str:
-    """The join as one SELECT: `columns` of the spine (a SELECT), then every view's features and its
-    stamp where one is wanted.
+    """Return the join as one SELECT: `columns` of the spine, then every view's features and stamp.
 
-    Parameters: `$known_<n>` for the n-th view that has `known_until` (`join_params`). Invalid when
-    two columns would have one name.
+    `spine` is a SELECT. A view's stamp is a column only where the view names one. The SQL has the
+    parameter `$known_<n>` for the n-th view that has `known_until` (see `join_params`).
+
+    Raises:
+        Invalid: two columns would have one name.
     """
-    wanted = [
+    names = [
         *columns,
         *(
             name
@@ -87,7 +84,7 @@ def join_sql(
             for name in (*(feature.name for feature in view.features), *_stamp(view))
         ),
     ]
-    if twice := sorted({name for name in wanted if wanted.count(name) > 1}):
+    if twice := sorted({name for name in names if names.count(name) > 1}):
         raise Invalid(
             f"the join would have two columns named {', '.join(twice)}",
             remedy="feature names are unique within a model, and differ from the objective's "
@@ -100,16 +97,17 @@ def join_sql(
         same = f"isthmus_spine.{view.key} = isthmus_view_{number}.{view.key}"
         if rendering == "portable":
             tables += _portable_tables(number, view, time)
-            on = f"{same} AND isthmus_spine.{time} = isthmus_view_{number}.isthmus_time"
-            joins.append(f"LEFT JOIN isthmus_view_{number} ON {on}")
+            condition = f"{same} AND isthmus_spine.{time} = isthmus_view_{number}.isthmus_time"
+            joins.append(f"LEFT JOIN isthmus_view_{number} ON {condition}")
             outputs += [
                 f"isthmus_view_{number}.{name}"
                 for name in (*(feature.name for feature in view.features), *_stamp(view))
             ]
         else:
-            on = f"{same} AND isthmus_spine.{time} >= isthmus_view_{number}.isthmus_known"
+            condition = f"{same} AND isthmus_spine.{time} >= isthmus_view_{number}.isthmus_known"
             joins.append(
-                f"ASOF LEFT JOIN ({_asof_rows(number, view)}) AS isthmus_view_{number} ON {on}"
+                f"ASOF LEFT JOIN ({_asof_rows(number, view)}) AS isthmus_view_{number} "
+                f"ON {condition}"
             )
             outputs += [_within_ttl(number, view, feature.name, time) for feature in view.features]
             outputs += [
@@ -149,12 +147,15 @@ def point_in_time(
     order_by: Sequence[str] = (),
     rendering: Rendering | None = None,
 ) -> pa.Table:
-    """Run the join on a target:
+    """Join views to a spine on a target, one row per spine row.
 
-    `columns` of the spine, then every view's features, one row per spine row.
+    Returns:
+        `columns` of the spine, then every view's features. Without a `rendering` the join is by
+            ASOF
+        where the target's capability `warehouse.asof` is native, else portable.
 
-    By default with ASOF where the target's row `warehouse.asof` is native, else portable. Asking
-    for `asof` elsewhere is Unsupported.
+    Raises:
+        Unsupported: `asof` was asked for and the target has no ASOF JOIN.
     """
     row = target.capabilities.get("warehouse.asof")
     native = row is not None and row.level == "native"
@@ -175,7 +176,7 @@ def point_in_time(
 
 
 def _scanned(warehouse: Warehouse, view: JoinView) -> JoinView:
-    """What a history that nobody vouches for is like.
+    """Return the view with the facts about its history that let the join skip work.
 
     Two passes over three columns cost a tenth of what they can save.
     """
@@ -201,8 +202,9 @@ def _scanned(warehouse: Warehouse, view: JoinView) -> JoinView:
 
 
 def _rows(number: int, view: JoinView) -> str:
-    """Every published row of a view with the moment it became known; a row without
-    created_timestamp was known at once.
+    """Return SQL for a view's published rows, each with the moment when it became known.
+
+    A row without created_timestamp was known at its own time.
     """
     names = ", ".join(feature.name for feature in view.features)
     published = "" if view.known_until is None else f" AND created_timestamp <= $known_{number}"
@@ -216,7 +218,7 @@ def _rows(number: int, view: JoinView) -> str:
 
 
 def _versions(number: int, view: JoinView) -> str:
-    """The rows of each key numbered from the oldest to the newest: the one order that decides."""
+    """Return SQL that numbers each key's rows from the oldest to the newest."""
     names = "".join(f", {feature.name}" for feature in view.features)
     created = "coalesce(created_timestamp, event_timestamp)"
     ties = (
@@ -233,8 +235,9 @@ def _versions(number: int, view: JoinView) -> str:
 
 
 def canonical_order(column: Column) -> tuple[str, str]:
-    """ORDER BY terms that put null first on every engine, without NULLS FIRST (BigQuery has none
-    inside a window).
+    """Return the ORDER BY terms that sort a column with null first on every engine.
+
+    NULLS FIRST is not used: BigQuery has none inside a window.
     """
     # what a null is ordered as is never compared with a value: the null's own flag comes first
     return (
@@ -292,9 +295,9 @@ def _portable_tables(number: int, view: JoinView, time: str) -> list[str]:
 
 
 def _asof_rows(number: int, view: JoinView) -> str:
-    """The rows that can be an answer, at most one per (key, known):
+    """Return SQL for the rows that can be an answer, at most one per (key, known).
 
-    ASOF breaks ties as it likes.
+    ASOF breaks ties as it likes, so there must be none.
     """
     if view.steady and view.unique:
         return _rows(number, view)
@@ -317,7 +320,7 @@ def _asof_rows(number: int, view: JoinView) -> str:
 def _within_ttl(
     number: int, view: JoinView, feature: str, time: str, name: str | None = None
 ) -> str:
-    """A column of the row that was found, as `name`; null when the row is too old."""
+    """Return SQL for a column of the joined row, as `name`; null if the row is older than ttl."""
     if view.ttl is None:
         return f"isthmus_view_{number}.{feature}" + (f" AS {name}" if name else "")
     fresh = f"isthmus_spine.{time} <= isthmus_view_{number}.event_timestamp + {interval(view.ttl)}"
@@ -325,7 +328,11 @@ def _within_ttl(
 
 
 def interval(length: timedelta) -> str:
-    """As every target's SQL says it. Invalid: not whole seconds."""
+    """Return a duration as an INTERVAL that every target understands.
+
+    Raises:
+        Invalid: it is not in whole seconds.
+    """
     seconds = length / timedelta(seconds=1)
     if seconds != int(seconds):
         raise Invalid(

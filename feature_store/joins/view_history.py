@@ -1,5 +1,6 @@
-"""The SQL of a view's history, in the neutral subset: what the view computes, and what of it the
-history does not hold yet.
+"""Write the SQL of a view's history: what the view computes, and what the history still lacks.
+
+Pure, in the neutral subset.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from .point_in_time import canonical_order
 
 
 class ViewSource(msgspec.Struct, frozen=True, kw_only=True):
-    """A feature view with what is read from its SQL: features and their types, whether it says when
-    a row became known.
+    """A feature view with what was read from its SQL.
+
+    That is its features, and whether its rows say when they became known.
     """
 
     view: FeatureView
@@ -37,7 +39,10 @@ class ViewSource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def entity_key(*parts: int | str) -> str:
-    r"""The key of the online store: an entity's parts, `\` and `|` in them escaped, joined by `|`."""
+    r"""Return an entity's key in the online store: its parts joined by `|`.
+
+    In each part `\` and `|` are escaped.
+    """
     if len(parts) == 1 and isinstance(parts[0], int):
         return str(parts[0])
     return "|".join([str(part).replace("\\", "\\\\").replace("|", "\\|") for part in parts])
@@ -50,12 +55,11 @@ def entity_key_sql(entity: Entity) -> str:
 
 
 def computed_sql(source: ViewSource) -> str:
-    """What the view's SQL says now of everything up to `$until`: the history's columns, one row per
-    (key, event, created).
+    """Return SQL for what the view's SQL says now of everything up to `$until`.
 
-    A row is known at `created_timestamp`, but never before its own time. Of two rows with one key
-    and both times the one wins whose features come last in the canonical order. A row without key
-    or time describes nothing and is left out.
+    Its columns are the history's, one row per (key, event, created). A row is known at
+    `created_timestamp`, but never before its own time. Of two rows with one key and both times the
+    one wins whose features come last in the canonical order. A row without key or time is left out.
     """
     created = "event_timestamp"
     if source.has_created:
@@ -75,10 +79,8 @@ def computed_sql(source: ViewSource) -> str:
         or "event_timestamp"
     )
     key = source.entity.key
-    raw = (
-        f"SELECT {key}, "
-        f"{_moment('event_timestamp')}{', ' + _moment('created_timestamp') if source.has_created else ''}{features}"
-    )
+    created_column = f", {_moment('created_timestamp')}" if source.has_created else ""
+    raw = f"SELECT {key}, {_moment('event_timestamp')}{created_column}{features}"
     return (
         f"SELECT {', '.join(source.columns)} FROM (\n"
         f"SELECT {entity_key_sql(source.entity)} AS entity_key, {key}, event_timestamp, "
@@ -94,21 +96,23 @@ def computed_sql(source: ViewSource) -> str:
 
 
 def first_sql(source: ViewSource) -> str:
-    """The first batch: every row with its own created_timestamp. Parameter: `$until`."""
+    """Return SQL for a view's first batch, up to `$until`.
+
+    Every row has its own created_timestamp.
+    """
     return computed_sql(source)
 
 
 def next_sql(source: ViewSource) -> str:
-    """What the history, published up to `$since`, lacks up to `$until`; every row's
-    created_timestamp is in ($since, $until].
+    """Return SQL for what the history, published up to `$since`, lacks up to `$until`.
 
-    Rows created since then come as they are. Of older ones only the newest per (key, event) can
-    still matter: where the history lacks it
-    or holds other values (an event came late), it is a correction, known only now:
-    created_timestamp = `$until`. Floats that differ by
-    one part in 10^9 are the same: engines add in different orders (PORTS.md, rule 5).
+    Every row has a created_timestamp in ($since, $until]. Rows created since then come as they are.
+    Of older ones only the newest per (key, event) can still matter: where the history lacks it or
+    holds other values (an event came late), it is a correction, known only now: created_timestamp =
+    `$until`. Floats that differ by one part in 10^9 are the same: engines add in different orders
+    (PORTS.md, rule 5).
 
-    Reads published rows only, so that repeating a batch that was cut gives the same rows.
+    It reads published rows only, so that repeating a batch that was cut short gives the same rows.
     """
     names = "".join(f", {feature.name}" for feature in source.features)
     fresh, latest = "isthmus_fresh", "isthmus_latest"
@@ -146,8 +150,9 @@ def next_sql(source: ViewSource) -> str:
 
 
 def latest_sql(source: ViewSource) -> str:
-    """Recomputed from the events: what each entity's newest row was at `$until`, as the online
-    store should serve it.
+    """Return SQL for each entity's newest row at `$until`, recomputed from the events.
+
+    That is what the online store should serve.
     """
     return (
         f"SELECT {', '.join(source.columns)} FROM (SELECT {', '.join(source.columns)}, "
@@ -159,9 +164,9 @@ def latest_sql(source: ViewSource) -> str:
 
 @lru_cache(maxsize=256)
 def body(sql: str) -> str:
-    """A statement that can stand in parentheses: without its semicolon and what follows.
+    """Return a statement so that it can stand in parentheses: without its semicolon and the rest.
 
-    Tokens know a text's semicolon from its own.
+    The tokenizer tells the semicolon that ends it from one within a text.
     """
     from sqlglot import TokenType, tokenize
 
@@ -178,7 +183,7 @@ def _moment(column: str) -> str:
 
 
 def changed(feature: Column, mine: str, theirs: str) -> str:
-    """Whether two columns hold other values of a feature."""
+    """Return an SQL condition: two columns hold different values of a feature."""
     differs = f"{mine} IS DISTINCT FROM {theirs}"
     if feature.type != "float64":
         return differs

@@ -1,5 +1,4 @@
-"""Materialize: append what became known since the last time to each view's history, then bring the
-online store up to it.
+"""Append what became known to each view's history, then bring the online store up to it.
 
 A batch (view, sequence, until) holds what the view's SQL says up to `until` and the published
 history does not. Every row of it has a created_timestamp in (since, until]: rows that the SQL calls
@@ -8,18 +7,17 @@ created_timestamp (a late event) is a correction created at `until`, for it beca
 History is append-only.
 
 Before a view's first batch, and after its SQL changed, it is checked that its rows see no later
-data (as_known.py): all views that are due, before any is written. A check that looked at something
-is noted by the digest of the SQL.
+data (as_known/): all views that are due, before any is written. A check that looked at something is
+noted by the digest of the SQL.
 
 Killed at any point, running again doubles and loses nothing:
 
 1. the state notes `pending` = until before anything is written;
 2. `Warehouse.save` writes the batch under a name made of view, sequence and until. It reads
-published rows only (created_timestamp <=
-   since), so that a repeat, which the state makes exactly this batch again, replaces or completes
-   it with the same rows;
+   published rows only (created_timestamp <= since), so that a repeat, which the state makes exactly
+   this batch again, replaces or completes it with the same rows;
 3. the watermark moves to `until`. Readers filter by created_timestamp <= watermark, and all rows of
-a half-written batch are above it;
+   a half-written batch are above it;
 4. the online store is synced over (synced, until] and `synced` is noted. A sync may be repeated.
 
 `until` grows with every batch that has rows. Where the project's clock stands still (`now:` of an
@@ -60,7 +58,7 @@ class MaterializeReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def watermark(project: Project, view: str) -> datetime | None:
-    """Up to when a view's history is published; None before its first batch."""
+    """Return up to when a view's history is published; None before its first batch."""
     return watermarks.read(project, view).mark.until
 
 
@@ -71,16 +69,25 @@ def materialize(
     until: datetime | None = None,
     moments: int = MOMENTS,
 ) -> Rows[MaterializeReport]:
-    """Bring the views (all by default) up to `until` (the project's now).
+    """Bring views (all by default) up to `until` (the project's now).
 
-    Safe to run again at any time.
+    It is safe to run again at any time. An `until` before the watermark cannot unpublish: the view
+    stays where it is, and only late events are picked up.
 
-    A view that was not checked before is, at so many `moments`: fewer read less, and find less.
+    Args:
+        project: The project.
+        views: The views' names; None for all.
+        until: What became known up to then is published.
+        moments: At how many moments a view is checked that was not checked before: fewer read less,
+            and
+            find less.
 
-    An `until` before the watermark cannot unpublish: the view stays where it is, and only late
-    events are picked up. NotFound for an unknown view, ProjectError when a view's SQL is wrong,
-    Busy when another command holds the project. Refused, with nothing written, when a view that was
-    not checked before holds rows that have seen later data.
+    Raises:
+        NotFound: there is no such view.
+        ProjectError: a view's SQL is wrong.
+        Busy: another command holds the project.
+        Refused: a view that was not checked before holds rows that have seen later data. Nothing is
+            written then.
     """
     with project.lock("materialize"):
         sources = view_sources(project.description, views)
@@ -97,8 +104,9 @@ def materialize(
 
 
 def unchecked(project: Project, views: Sequence[str] | None = None) -> tuple[str, ...]:
-    """The views that `materialize` would first check for later data: those that read something with
-    a time, by a text not checked yet.
+    """Return the names of the views that `materialize` would first check for later data.
+
+    Those are the views that read something with a time, by SQL that was not checked yet.
     """
     return tuple(
         source.view.name
@@ -108,8 +116,8 @@ def unchecked(project: Project, views: Sequence[str] | None = None) -> tuple[str
 
 
 def _unchecked(project: Project, source: ViewSource) -> bool:
-    known = watermarks.read(project, source.view.name).mark.checked == digest(source.view.sql)
-    return not known and any(read.known for read in inputs(source, project.description))
+    is_checked = watermarks.read(project, source.view.name).mark.checked == digest(source.view.sql)
+    return not is_checked and any(read.known for read in inputs(source, project.description))
 
 
 def _materialize(
@@ -117,11 +125,11 @@ def _materialize(
 ) -> MaterializeReport:
     started = time.monotonic()
     view = source.view.name
-    current = _prepare(project, source)
+    current = _prepare_tables(project, source)
     checked = (
         digest(source.view.sql) if check is not None and check.moments else current.mark.checked
     )
-    before = current.mark.rows
+    rows_before = current.mark.rows
     if current.mark.pending is not None:
         current = _publish(project, source, current)
     last = current.mark.until
@@ -134,18 +142,16 @@ def _materialize(
     current = _sync(project, source, current)
     return MaterializeReport(
         view=view,
-        rows=current.mark.rows - before,
-        keys_online=_keys(project, source, current.mark),
+        rows=current.mark.rows - rows_before,
+        keys_online=_online_key_count(project, source, current.mark),
         until=current.mark.until or until,
         seconds=time.monotonic() - started,
         as_known=check,
     )
 
 
-def _prepare(project: Project, source: ViewSource) -> Versioned:
-    """The tables are there, and the watermark speaks of them: a history that was removed since
-    starts again.
-    """
+def _prepare_tables(project: Project, source: ViewSource) -> Versioned:
+    """Make the view's tables and return its watermark, reset if its history was removed since."""
     view, target = source.view.name, project.target
     current = watermarks.read(project, view)
     table = history_table(project.spec, source.view, source.features)
@@ -177,9 +183,9 @@ def _publish(project: Project, source: ViewSource, current: Versioned) -> Versio
     batch = f"{view}-{mark.sequence + 1:06d}-{until:%Y%m%dT%H%M%S}{until.microsecond // 1000:03d}"
     sql, params = _batch_sql(source, since=mark.until, until=until)
     warehouse.save(view, sql, params, batch=batch)
-    rows, lag = _written(project, source, since=mark.until, until=until)
-    known = mark.rows == 0 or lag == (mark.lag_ms, mark.lag_ms)
-    steady = mark.steady and (rows == 0 or (lag[0] == lag[1] and known))
+    rows, lag = _batch_size_and_lag(project, source, since=mark.until, until=until)
+    lag_fits = mark.rows == 0 or lag == (mark.lag_ms, mark.lag_ms)
+    steady = mark.steady and (rows == 0 or (lag[0] == lag[1] and lag_fits))
     return watermarks.move(
         project,
         view,
@@ -201,11 +207,13 @@ def _batch_sql(
     return next_sql(source), {"since": since, "until": until}
 
 
-def _written(
+def _batch_size_and_lag(
     project: Project, source: ViewSource, *, since: datetime | None, until: datetime
 ) -> tuple[int, tuple[int | None, int | None]]:
-    """A batch's rows, and the least and greatest lag in them: what lets a later join skip its own
-    look (point_in_time.py).
+    """Return the number of a batch's rows, and the least and greatest lag in them.
+
+    A lag that is always the same lets a later join skip its own look at the history
+    (point_in_time.py).
     """
     after = "" if since is None else " AND created_timestamp > $since"
     lag = "date_diff('millisecond', event_timestamp, created_timestamp)"
@@ -243,8 +251,9 @@ def _sync(project: Project, source: ViewSource, current: Versioned) -> Versioned
 
 
 def _online_lost(project: Project, source: ViewSource, mark: Watermark) -> bool:
-    """Whether the online store no longer has what was synced (it was destroyed and made again):
-    asked of one entity.
+    """Return whether the online store lost what was synced: it was destroyed and made again.
+
+    One entity is read to tell.
     """
     if mark.synced is None:
         return True
@@ -256,7 +265,7 @@ def _online_lost(project: Project, source: ViewSource, mark: Watermark) -> bool:
     return sample is not None and project.target.online.get({view: [sample]})[view][0] is None
 
 
-def _keys(project: Project, source: ViewSource, mark: Watermark) -> int:
+def _online_key_count(project: Project, source: ViewSource, mark: Watermark) -> int:
     if mark.until is None:
         return 0
     sql = (

@@ -1,5 +1,6 @@
-"""The training set: an objective's rows with every feature as it was known at the row's own time;
-and the hash of a table.
+"""Make training sets: an objective's rows with every feature as it was known at the row's time.
+
+Here is also the hash of a table, which is equal on every target.
 """
 
 from __future__ import annotations
@@ -42,15 +43,30 @@ def training_set(
     stamps: bool = False,
     earlier: timedelta = timedelta(),
 ) -> pa.Table:
-    """The objective's rows with start <= event_timestamp < end whose outcome was known at `as_of`
-    (default: now), with the features.
+    """Return an objective's rows in [start, end) with the features as they were known then.
 
-    Columns: event_id, event_timestamp, created_timestamp (when the outcome was known), outcome
-    (int64), the exposure's attributes, then the views' features in the order asked; with `stamps`
-    also STAMP<view> of each view, null where it has no row. Timestamps are timestamp[ms], UTC.
-    Sorted by event_timestamp, event_id. NotFound for an unknown objective, view or feature; Invalid
-    when a view has not been materialized or two columns would have one name. `earlier`: the views'
-    features as they were known so long before the row.
+    Rows are those whose outcome was known at `as_of`.
+
+    Args:
+        project: The project.
+        objective: Its name.
+        features: Attributes of the exposure, and features of views.
+        start: The first event_timestamp.
+        end: The event_timestamp before which rows end.
+        as_of: When outcomes had to be known (default: now).
+        stamps: Whether to add the column STAMP<view> for each view: the event_timestamp of the row
+            that
+            was joined, null without one.
+        earlier: How long before the row's time the views' features must have been known.
+
+    Returns:
+        Columns event_id, event_timestamp, created_timestamp (when the outcome was known), outcome
+        (int64), the exposure's attributes, then the views' features in the order of `features`.
+        Timestamps are timestamp[ms], UTC. Sorted by event_timestamp, event_id.
+
+    Raises:
+        NotFound: there is no such objective, view or feature.
+        Invalid: a view has not been materialized, or two columns would have one name.
     """
     if objective not in project.spec.objectives:
         raise NotFound(
@@ -97,20 +113,20 @@ def training_set(
         time=_EARLIER if earlier else "event_timestamp",
         order_by=["event_timestamp", "event_id"],
     )
-    asked = [feature.name for feature in features if feature.view is not None]
-    return table.select([*names, *asked, *(view.stamp for view in views if view.stamp)])
+    feature_names = [feature.name for feature in features if feature.view is not None]
+    return table.select([*names, *feature_names, *(view.stamp for view in views if view.stamp)])
 
 
 def _views(
     project: Project, names: Sequence[str], features: Sequence[Feature], *, stamps: bool
 ) -> list[JoinView]:
-    wanted: dict[str, list[str]] = {}
+    names_by_view: dict[str, list[str]] = {}
     for feature in features:
         if feature.view is not None:
-            wanted.setdefault(feature.view, []).append(feature.name)
-    if not wanted:
+            names_by_view.setdefault(feature.view, []).append(feature.name)
+    if not names_by_view:
         return []
-    sources = view_sources(project.description, tuple(wanted))
+    sources = view_sources(project.description, tuple(names_by_view))
     for source in sources:
         if source.entity.key not in names:
             raise Invalid(
@@ -122,7 +138,7 @@ def _views(
         join_view(
             project,
             source,
-            wanted[source.view.name],
+            names_by_view[source.view.name],
             stamp=f"{STAMP}{source.view.name}" if stamps else None,
         )
         for source in sources
@@ -136,7 +152,7 @@ def join_view(
     *,
     stamp: str | None = None,
 ) -> JoinView:
-    """A materialized view as a side of the join: published rows only."""
+    """Return a materialized view as a side of the join: its published rows only."""
     view, declared = source.view, {column.name: column for column in source.features}
     mark = watermarks.read(project, view.name).mark
     if mark.until is None:
@@ -167,11 +183,11 @@ def _declared(view: str, declared: dict[str, Column], name: str) -> Column:
 
 
 def canonical_hash(table: pa.Table, key: Sequence[str] = ("event_timestamp", "event_id")) -> str:
-    """SHA-256 of a table's canonical rows: equal on every target (PORTS.md, rule 5).
+    """Return the SHA-256 of a table's canonical rows: equal on every target (PORTS.md, rule 5).
 
-    Sorted by `key` (those of its columns that the table has, then by the whole row), times in UTC
-    milliseconds, floats to 9 significant digits. Column names and their order count; integer widths
-    and dictionary encoding do not.
+    Rows are sorted by `key` (those of its columns that the table has, then by the whole row), times
+    are in UTC milliseconds, floats have 9 significant digits. Column names and their order count;
+    integer widths and dictionary encoding do not.
     """
     positions = [table.column_names.index(name) for name in key if name in table.column_names]
     place: Callable[[tuple[str, ...]], Any] = itemgetter(*positions) if positions else len
@@ -184,9 +200,9 @@ def canonical_hash(table: pa.Table, key: Sequence[str] = ("event_timestamp", "ev
 
 
 def _in_order(table: pa.Table, positions: Sequence[int]) -> Iterator[tuple[str, ...]]:
-    """The canonical rows, sorted by their values at some positions.
+    """Yield the canonical rows, sorted by their values at some positions.
 
-    Where Arrow sorts as we do, few rows are Python's at a time.
+    Where Arrow sorts as we do, only few rows are Python's at a time.
     """
     import pyarrow.compute as pc
 
@@ -200,9 +216,9 @@ def _in_order(table: pa.Table, positions: Sequence[int]) -> Iterator[tuple[str, 
 
 
 def _sorted_alike(kind: pa.DataType) -> bool:
-    """Whether Arrow's order of values is that of their canonical text.
+    """Return whether Arrow's order of these values is that of their canonical text.
 
-    Times finer than a millisecond are not: their text is cut.
+    Times finer than a millisecond are not sorted alike: their text is cut.
     """
     import pyarrow as pa
 
@@ -214,7 +230,7 @@ def _canonical_rows(table: pa.Table) -> Iterator[tuple[str, ...]]:
 
 
 def _canonical_texts(column: pa.ChunkedArray[Any]) -> list[str]:
-    """`_canonical` of every value; by Arrow and NumPy where they write the same."""
+    """Return the canonical text of every value, by Arrow and NumPy where they write the same."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute
@@ -242,7 +258,7 @@ def _canonical_texts(column: pa.ChunkedArray[Any]) -> list[str]:
 
 
 def _years_of_four_digits(column: pa.ChunkedArray[Any]) -> bool:
-    """Other years NumPy and Python write differently."""
+    """Return whether all years have four digits: NumPy and Python write others differently."""
     import pyarrow as pa
     import pyarrow.compute
 

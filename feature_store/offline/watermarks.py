@@ -1,6 +1,4 @@
-"""How far a view's history is published: one small document per view in the StateStore, moved by
-compare-and-swap.
-"""
+"""Store how far a view's history is published: one document per view, moved by compare-and-swap."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from ...core.runtime.project import Project
 
 
 class Watermark(StoredDocument, frozen=True, kw_only=True, omit_defaults=True):
-    """`until` publishes: readers see rows with created_timestamp <= until.
+    """The state of a view's history: readers see rows with created_timestamp <= `until`.
 
     Batches are numbered; `pending` is one that has begun.
     """
@@ -33,7 +31,7 @@ class Watermark(StoredDocument, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Versioned(msgspec.Struct, frozen=True, kw_only=True):
-    """A view's watermark with the token that its next move expects; None where it was never moved."""
+    """A view's watermark with the token that its next move expects; None if it was never moved."""
 
     mark: Watermark
     token: str | None
@@ -44,7 +42,7 @@ def _key(view: str) -> str:
 
 
 def read(project: Project, view: str) -> Versioned:
-    """The stored one; of a view that was never materialized an empty one."""
+    """Return the view's stored watermark, or an empty one if the view was never materialized."""
     document = project.target.state.get(_key(view))
     if document is None:
         return Versioned(mark=Watermark(), token=None)
@@ -54,7 +52,11 @@ def read(project: Project, view: str) -> Versioned:
 
 
 def move(project: Project, view: str, current: Versioned, **changes: object) -> Versioned:
-    """Store it with these fields changed. Conflict: another process moved it first."""
+    """Store the watermark with these fields changed.
+
+    Raises:
+        Conflict: another process moved it first.
+    """
     mark = msgspec.structs.replace(current.mark, **changes)
     token = project.target.state.put(_key(view), msgspec.json.encode(mark), expect=current.token)
     return Versioned(mark=mark, token=token)

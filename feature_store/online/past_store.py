@@ -1,8 +1,7 @@
-"""What the online store would hold at a moment, had every row come to it when it became known: for
-asking again what was asked then.
+"""Give what the online store would have held at a past moment, to ask again what was asked then.
 
-A moment only goes forward. In memory is the newest row of each entity, and a part of the rows that
-become known next.
+Every row comes to it when it became known. The moment only goes forward. In memory are the newest
+row of each entity, and a part of the rows that become known next.
 """
 
 from __future__ import annotations
@@ -25,9 +24,10 @@ _Row = dict[str, object]
 
 @final
 class KnownStore:
-    """`get` as the OnlineStore's, at `moment`: of rows with event_timestamp and created_timestamp
-    up to it, the newest as the training set takes it (point_in_time.py). Copies: who asks may
-    change them.
+    """The online store as it was at `moment`, with the `get` of OnlineStore.
+
+    It gives, of rows with event_timestamp and created_timestamp up to the moment, the newest as the
+    training set takes it (point_in_time.py). Rows are copies: callers may change them.
     """
 
     def __init__(
@@ -38,9 +38,11 @@ class KnownStore:
         *,
         chunk: int = CHUNK,
     ) -> None:
-        """`views`: features by view.
+        """Start at a moment with these features of each view.
 
-        NotFound: there is no such view or feature. Invalid: it was not materialized.
+        Raises:
+            NotFound: there is no such view or feature.
+            Invalid: a view was not materialized.
         """
         sources = (
             {source.view.name: source for source in view_sources(project.description, tuple(views))}
@@ -54,17 +56,23 @@ class KnownStore:
         }
 
     def move(self, moment: datetime) -> None:
-        """ValueError: it would go back."""
+        """Go forward to a moment.
+
+        Raises:
+            ValueError: it is before the present one.
+        """
         if moment < self.moment:
             raise ValueError(f"{moment} is before {self.moment}")
         self.moment = moment
         for view in self._views.values():
             view.move(moment)
 
-    def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[_Row | None]]:
+    def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[_Row | None]]:
         return {
-            view: [dict(row) if (row := self._views[view].rows.get(key)) else None for key in keys]
-            for view, keys in wanted.items()
+            view: [
+                dict(row) if (row := self._views[view].rows.get(key)) else None for key in view_keys
+            ]
+            for view, view_keys in keys.items()
         }
 
 
@@ -73,8 +81,8 @@ class _View:
     def __init__(self, project: Project, view: JoinView, start: datetime, chunk: int) -> None:
         self._project, self._view, self._start, self._chunk = project, view, start, chunk
         self.rows: dict[str, _Row] = {}  # by entity key, with the time of each as feature_timestamp
-        for known in _aware(self._query(_FIRST, {"since": start}).to_pylist()):
-            self._take(known)
+        for row in _aware(self._query(_FIRST, {"since": start}).to_pylist()):
+            self._take(row)
         self._later = self._updates()
         self._next = next(self._later, None)
 
@@ -83,13 +91,16 @@ class _View:
             self._take(self._next)
             self._next = next(self._later, None)
 
-    def _take(self, known: dict[str, Any]) -> None:
-        """Rows come in the order in which they became known: of one event's the later one stands."""
-        before = self.rows.get(known["entity_key"])
-        if before is None or known["event_timestamp"] >= before["feature_timestamp"]:
-            features = {feature.name: known[feature.name] for feature in self._view.features}
-            self.rows[known["entity_key"]] = {
-                "feature_timestamp": known["event_timestamp"],
+    def _take(self, row: dict[str, Any]) -> None:
+        """Put a row in place of its entity's previous one if it is newer.
+
+        Rows come in the order in which they became known: of one event's rows the later one stands.
+        """
+        previous = self.rows.get(row["entity_key"])
+        if previous is None or row["event_timestamp"] >= previous["feature_timestamp"]:
+            features = {feature.name: row[feature.name] for feature in self._view.features}
+            self.rows[row["entity_key"]] = {
+                "feature_timestamp": row["event_timestamp"],
                 **features,
             }
 
@@ -119,10 +130,14 @@ class _View:
 # created_timestamp is never before event_timestamp, as `materialize` writes it: it is when the row
 # became known
 _FIRST = """SELECT {columns} FROM (
-SELECT {columns}, row_number() OVER (PARTITION BY entity_key ORDER BY event_timestamp DESC, created_timestamp DESC) AS isthmus_age
-FROM {view} WHERE created_timestamp <= $since AND created_timestamp <= $published) AS isthmus_aged WHERE isthmus_age = 1"""
-_LATER = """SELECT {columns} FROM {view} WHERE created_timestamp > $since AND created_timestamp <= $published
-AND (created_timestamp > $known OR (created_timestamp = $known AND (entity_key > $key OR (entity_key = $key AND event_timestamp > $event))))
+SELECT {columns}, row_number() OVER (
+PARTITION BY entity_key ORDER BY event_timestamp DESC, created_timestamp DESC) AS isthmus_age
+FROM {view} WHERE created_timestamp <= $since AND created_timestamp <= $published
+) AS isthmus_aged WHERE isthmus_age = 1"""
+_LATER = """SELECT {columns} FROM {view}
+WHERE created_timestamp > $since AND created_timestamp <= $published
+AND (created_timestamp > $known OR (created_timestamp = $known
+AND (entity_key > $key OR (entity_key = $key AND event_timestamp > $event))))
 ORDER BY created_timestamp, entity_key, event_timestamp LIMIT {limit}"""
 
 

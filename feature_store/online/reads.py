@@ -1,6 +1,4 @@
-"""Online reads: an entity's newest features in milliseconds, with their freshness on the project's
-clock.
-"""
+"""Read an entity's newest features online, with their freshness on the project's clock."""
 
 from __future__ import annotations
 
@@ -22,13 +20,13 @@ Row = dict[str, object]  # feature -> value, None when unknown or stale
 
 
 class Rows(Protocol):
-    def get(self, wanted: Mapping[str, Sequence[str]]) -> Mapping[str, list[Row | None]]:
-        """As OnlineStore.get; the rows may be changed by who asks."""
+    def get(self, keys: Mapping[str, Sequence[str]]) -> Mapping[str, list[Row | None]]:
+        """Return rows as OnlineStore.get does; callers may change them."""
         ...
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):
-    """What was read for the keys, in their order."""
+    """The features that were read for some keys, in the keys' order."""
 
     rows: list[Row]
     timestamps: list[
@@ -41,7 +39,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class OnlineReader:
-    """Reads some views of a project again and again, as the gateway does.
+    """A reader of some views of a project, for many reads, as the gateway needs.
 
     One reader serves one thread at a time.
     """
@@ -54,12 +52,20 @@ class OnlineReader:
         cache: Rows | None = None,
         now: Callable[[], datetime] | None = None,
     ) -> None:
-        """NotFound for an unknown view.
+        """Prepare reading some views.
 
-        `views`: their names, or by view the features that are wanted, as a model's manifest has
-        them: then no SQL is read, which would take an engine into a process that only serves.
-        `cache`: of the project's online store, for readers that may share rows; or other rows than
-        the store's, as `now` has them.
+        Args:
+            project: The project.
+            views: The views' names; or the features to read by view, as a model's manifest has
+                them. Then no
+                SQL is read, which would load an engine into a process that only serves.
+            cache: Rows to read instead of the project's online store: a cache that readers share,
+                or other
+                rows.
+            now: The clock by which freshness and ttl are judged (default: the project's).
+
+        Raises:
+            NotFound: there is no such view.
         """
         self._now = now or project.now
         self._store = cache or project.target.online
@@ -71,20 +77,22 @@ class OnlineReader:
             view: _Plan(view, declared[view].ttl, names) for view, names in features.items()
         }
 
-    def read(self, wanted: Mapping[str, Sequence[int | str]]) -> dict[str, Served]:
-        """The keys of each view, all at once: one dict of features per key, in order; None for what
-        is unknown or older than ttl.
+    def read(self, keys_by_view: Mapping[str, Sequence[int | str]]) -> dict[str, Served]:
+        """Return the features for some keys of each view, all read at once.
+
+        For each key in order there is one dict of features; None for one that is unknown or older
+        than the ttl.
         """
-        if unknown := next((view for view in wanted if view not in self._views), None):
+        if unknown := next((view for view in keys_by_view if view not in self._views), None):
             raise NotFound(
                 f"this reader was not opened for {unknown} (but for "
                 f"{', '.join(self._views) or 'no view'})"
             )
         texts = {
-            id(keys): [entity_key(key) for key in keys] for keys in wanted.values()
+            id(keys): [entity_key(key) for key in keys] for keys in keys_by_view.values()
         }  # views may share their keys
-        with spans.span("online.get", kind="CLIENT", views=sorted(wanted)):
-            stored = self._store.get({view: texts[id(keys)] for view, keys in wanted.items()})
+        with spans.span("online.get", kind="CLIENT", views=sorted(keys_by_view)):
+            stored = self._store.get({view: texts[id(keys)] for view, keys in keys_by_view.items()})
         return {view: self._served(self._views[view], rows) for view, rows in stored.items()}
 
     def _served(self, plan: _Plan, stored: Sequence[Row | None]) -> Served:
@@ -107,7 +115,7 @@ class OnlineReader:
 
 @final
 class _Plan:
-    """What can be worked out once per view."""
+    """The parts of reading a view that can be worked out once."""
 
     def __init__(self, view: str, ttl: timedelta | None, names: Sequence[str]) -> None:
         self.ttl = ttl
@@ -116,11 +124,15 @@ class _Plan:
 
 
 def _features(project: Project, views: Sequence[str]) -> dict[str, list[str]]:
-    """By view, as its SQL has them."""
+    """Return the names of each view's features, as its SQL has them."""
     sources = view_sources(project.description, tuple(views))
     return {source.view.name: [feature.name for feature in source.features] for source in sources}
 
 
 def read(project: Project, view: str, keys: Sequence[int | str]) -> Served:
-    """One look at the online store. NotFound for an unknown view."""
+    """Read some keys of one view once.
+
+    Raises:
+        NotFound: there is no such view.
+    """
     return OnlineReader(project, (view,)).read({view: keys})[view]

@@ -1,6 +1,4 @@
-"""Rows of the online store, each kept for a moment: what the rankings of one second share is read
-once.
-"""
+"""Cache rows of the online store for a moment, so that rankings of one second share their reads."""
 
 from __future__ import annotations
 
@@ -22,10 +20,10 @@ _NEVER: _Entry = (-math.inf, None)
 
 @final
 class RowCache:
-    """`get` as the OnlineStore's.
+    """A cache in front of an online store, with its `get`.
 
     A row is given at most `keep` after it was read, with the time that it has. Threads may share
-    it.
+    the cache.
     """
 
     def __init__(
@@ -36,29 +34,29 @@ class RowCache:
         self._clock = clock
         self._views: dict[str, dict[str, _Entry]] = {}
 
-    def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
-        """Copies: who asks may change them."""
+    def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
+        """Return rows as OnlineStore.get does; they are copies, which callers may change."""
         now = self._clock()
-        entries = {view: self._known(view, keys) for view, keys in wanted.items()}
+        entries = {view: self._cached(view, view_keys) for view, view_keys in keys.items()}
         missing = {
             view: old
-            for view, keys in wanted.items()
-            if (old := _missing(keys, entries[view], now))
+            for view, view_keys in keys.items()
+            if (old := _missing(view_keys, entries[view], now))
         }
         fresh = self._read(missing, now) if missing else {}
         return {
             view: _rows(
-                known
+                view_entries
                 if view not in fresh
                 else [
                     fresh[view].get(key, entry)
-                    for key, entry in zip(wanted[view], known, strict=True)
+                    for key, entry in zip(keys[view], view_entries, strict=True)
                 ]
             )
-            for view, known in entries.items()
+            for view, view_entries in entries.items()
         }
 
-    def _known(self, view: str, keys: Sequence[str]) -> list[_Entry]:
+    def _cached(self, view: str, keys: Sequence[str]) -> list[_Entry]:
         entry_of = self._views.get(view, {}).get
         return [entry_of(key, _NEVER) for key in keys]
 
@@ -77,8 +75,8 @@ class RowCache:
     def _make_room(self, now: float) -> None:
         if sum(map(len, self._views.values())) >= _MOST:
             young = {
-                view: {key: entry for key, entry in list(known.items()) if entry[0] > now}
-                for view, known in list(self._views.items())
+                view: {key: entry for key, entry in list(entries.items()) if entry[0] > now}
+                for view, entries in list(self._views.items())
             }
             self._views = young if sum(map(len, young.values())) < _MOST // 2 else {}
 

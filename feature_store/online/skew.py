@@ -1,4 +1,4 @@
-"""Skew: what is served online beside what the views' SQL computes from the events at the same time."""
+"""Compare what is served online with what the views' SQL computes from the events (the skew)."""
 
 from __future__ import annotations
 
@@ -47,10 +47,11 @@ class SkewReport(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def skew(project: Project, sample: int = 200, seed: int = 0) -> SkewReport:
     """Compare a random sample of (view, key) over all materialized views.
 
-    Served: OnlineStore.get, as it is now. Recomputed: the view's SQL over the events and tables, up
-    to the moment that the online store was last synced to; not the history's row, which the store
-    was copied from. A key that is only on one side differs. Floats that agree to nine significant
-    digits agree. An event that came late since is skew, until the next `materialize`.
+    Served is what OnlineStore.get returns now. Recomputed is the view's SQL over the events and
+    tables, up to the moment that the online store was last synced to; not the history's row, which
+    the store was copied from. A key that is only on one side differs. Floats that agree to nine
+    significant digits agree. An event that came late since then is skew until the next
+    `materialize`.
     """
     sources = {source.view.name: source for source in view_sources(project.description)}
     moments = {name: watermarks.read(project, name).mark.synced for name in sources}

@@ -1,4 +1,4 @@
-"""Casts that only DuckDB does in its way, which the types of the project's relations tell. Pure."""
+"""Find casts that only DuckDB does in its way, by the types of the project's relations. Pure."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ _WHOLE = (exp.Round, exp.Floor, exp.Ceil)
 
 
 def lossy_casts(tree: exp.Query, relations: Mapping[str, Sequence[Column]]) -> Iterator[SqlProblem]:
-    """Of a timestamp or a float to text, and of a float to a whole number.
+    """Yield a problem for each cast whose text or rounding differs between engines.
 
-    What cannot be typed is left to who runs it.
-
-    The tree is used up.
+    Those are casts of a timestamp or a float to text, and of a float to a whole number. An
+    expression whose type cannot be told is left to the engine that runs it. The tree is consumed.
     """
     schema: dict[str, object] = {
         name.lower(): {column.name.lower(): sql_type(column.type) for column in columns}

@@ -1,9 +1,8 @@
-"""The neutral subset as data: which sqlglot nodes it has, with which of their parts, and what to
-say of well-known strangers.
+"""List the neutral subset: which sqlglot nodes and parts it has, and advice on common strangers.
 
-A node or a part that is not here is refused. A construct is here when DuckDB, Athena (Trino) and
-BigQuery all have it with one meaning, or when the adapters can render it so; rules that look deeper
-are in sql_rules.py.
+A node or a part that is not listed is refused. A construct is listed when DuckDB, Athena (Trino)
+and BigQuery all have it with one meaning, or when the adapters can render it so; rules that look
+deeper are in rules.py.
 """
 
 from __future__ import annotations

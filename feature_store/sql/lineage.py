@@ -1,5 +1,6 @@
-"""Where a column of a query comes from: the relations' columns below an expression, through
-subqueries, WITH and UNION ALL. Pure.
+"""Find which columns of relations a column of a query is made of. Pure.
+
+It looks through subqueries, WITH and UNION ALL.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
-    """The columns that a value is made of, and by which syntax."""
+    """The columns that a value is made of, and the syntax that makes it."""
 
     leaves: frozenset[Leaf] = frozenset()
     nodes: frozenset[type[exp.Expr]] = frozenset()
@@ -36,7 +37,7 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def branches(scope: Scope) -> Iterator[Scope]:
-    """The SELECTs whose rows a query returns: itself, or the sides of its UNION ALL."""
+    """Yield the SELECTs whose rows a query returns: itself, or the sides of its UNION ALL."""
     if scope.set_operation_scopes:
         for side in scope.set_operation_scopes:
             yield from branches(side)
@@ -45,8 +46,9 @@ def branches(scope: Scope) -> Iterator[Scope]:
 
 
 def tables_read(scope: Scope) -> Iterator[exp.Table]:
-    """Every relation that a query reads at any depth, also in EXISTS and IN; a WITH that nobody
-    uses is not read.
+    """Yield every relation that a query reads at any depth, also in EXISTS and IN.
+
+    A WITH that nobody uses is not read.
     """
     for _, source in scope.selected_sources.values():
         if isinstance(source, Scope):
@@ -58,16 +60,14 @@ def tables_read(scope: Scope) -> Iterator[exp.Table]:
 
 
 def selects(scope: Scope) -> list[exp.Expr]:
-    """What a SELECT returns, in order; empty for anything else."""
+    """Return the expressions that a SELECT returns, in order; none for anything else."""
     return scope.expression.selects if isinstance(scope.expression, exp.Select) else []
 
 
 def outputs(scope: Scope, name: str) -> Iterator[tuple[Scope, exp.Expr | None]]:
-    """Each side of a query with its expression of one column; None where it has none.
+    """Yield each side of a query with its expression for one column; None where it has none.
 
-    Sides of a UNION ALL go by position.
-
-    Behind a * the column stands for itself.
+    Sides of a UNION ALL go by position. Behind a * the column stands for itself.
     """
     names = [projection.alias_or_name.lower() for projection in selects(next(branches(scope)))]
     for side in branches(scope):
@@ -84,7 +84,7 @@ def outputs(scope: Scope, name: str) -> Iterator[tuple[Scope, exp.Expr | None]]:
 
 
 def lineage(expression: exp.Expr, scope: Scope, relations: Relations) -> Lineage:
-    """Of an expression in a scope. What cannot be resolved adds no leaf."""
+    """Return what an expression in a scope is made of; what cannot be resolved adds no leaf."""
     origin = Lineage(nodes=frozenset({type(expression)}))
     if isinstance(expression, exp.Column):
         return origin | _column(expression, scope, relations)

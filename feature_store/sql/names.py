@@ -1,5 +1,6 @@
-"""Names in a view's SQL: those that only DuckDB resolves (an alias used in the SELECT that makes
-it), and those that are ours. Pure.
+"""Find names in a view's SQL that only DuckDB resolves, and names that are reserved for us. Pure.
+
+Only DuckDB resolves an alias in the SELECT that makes it.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from .subset import line_of
 
 
 def names_of_ours(tree: exp.Query) -> Iterator[SqlProblem]:
-    """CTEs, aliases, windows and columns below the outermost SELECT whose names begin as ours do,
-    once each.
+    """Yield a problem for each name below the outermost SELECT that begins as our own names do.
+
+    Names are those of CTEs, aliases, windows and columns; each is named once.
     """
     outputs = [
         select.args.get("alias") for select in tree.selects
@@ -38,8 +40,9 @@ def names_of_ours(tree: exp.Query) -> Iterator[SqlProblem]:
 def reused_aliases(
     tree: exp.Query, relations: Mapping[str, Collection[str]]
 ) -> tuple[SqlProblem, ...]:
-    """`SELECT a + 1 AS b, b * 2 AS c` and aliases in WHERE, GROUP BY, HAVING and windows.
+    """Return a problem for each alias that the SELECT that makes it also reads.
 
+    Such are `SELECT a + 1 AS b, b * 2 AS c` and aliases in WHERE, GROUP BY, HAVING and windows.
     ORDER BY may use them on every target.
     """
     try:
@@ -75,8 +78,9 @@ def _reused(scope: Scope, relations: Mapping[str, Collection[str]]) -> Iterator[
 
 
 def _columns(scope: Scope, relations: Mapping[str, Collection[str]]) -> frozenset[str] | None:
-    """Every column in reach of a SELECT, in lower case; None when it cannot be told (a * of
-    something unknown).
+    """Return every column in reach of a SELECT, in lower case.
+
+    None when that cannot be told: there is a * of something unknown.
     """
     columns: set[str] = set()
     for source in scope.sources.values():

@@ -1,5 +1,6 @@
-"""What the table of forms cannot say: rules on single nodes, each yielding what is wrong and what
-to write instead.
+"""Judge single nodes of a statement by rules that the table of forms cannot say.
+
+Each rule yields what is wrong and what to write instead.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def is_integer(node: object) -> bool:
 
 
 def unit_of(interval: exp.Expr) -> str:
-    """DAY for DAY, DAYS, day; empty when there is none."""
+    """Return an interval's unit as DAY for DAY, DAYS and day; empty when there is none."""
     return (
         str(interval.args["unit"].name).upper().removesuffix("S")
         if interval.args.get("unit")
@@ -74,7 +75,10 @@ def milliseconds(interval: exp.Expr) -> int:
 
 
 def parse_timestamp(text: str) -> datetime | None:
-    """A timestamp literal that means the same everywhere: no zone, at most milliseconds."""
+    """Parse a timestamp literal that means the same everywhere; None for any other.
+
+    It has no zone and at most milliseconds.
+    """
     if not re.fullmatch(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,3})?)?)?", text):
         return None
     try:
@@ -84,8 +88,9 @@ def parse_timestamp(text: str) -> datetime | None:
 
 
 def definition(window: exp.Window) -> exp.Window | None:
-    """The window itself, or the one that `OVER name` refers to in its SELECT; None when there is
-    none of that name.
+    """Return the window, or the one that `OVER name` refers to in its SELECT.
+
+    None when there is none of that name.
     """
     name = window.args.get("alias")
     if name is None or window.arg_key == "windows":
@@ -402,7 +407,7 @@ RULES: dict[Node, Rule] = {
 
 
 def troubles(node: exp.Expr) -> Iterator[Trouble]:
-    """Whatever the rules say of one node."""
+    """Yield whatever the rules find wrong with one node."""
     if type(node) in RANKING or type(node) in NAVIGATION:
         yield from _needs_window(node)
     if rule := RULES.get(type(node)):

@@ -1,11 +1,9 @@
-"""The neutral subset of DuckDB's SQL: what every target can say with one meaning.
+"""Judge SQL by the neutral subset of DuckDB's: what every target can say with one meaning. Pure.
 
-Pure: text in, problems out.
-
-An allow-list of syntax-tree nodes and of their parts (sql_forms.py) with rules on single nodes
-(sql_rules.py). It judges the text alone; types and names are judged by schema.py, against the
-project's relations. What it cannot see: ln and sqrt of what they are not defined for (nan in DuckDB
-and Athena, an error in BigQuery), and sums beyond 64 bits (an error on the clouds).
+The subset is an allow-list of syntax-tree nodes and of their parts (forms.py) with rules on single
+nodes (rules.py). The text alone is judged here; types and names are judged by views/schema.py,
+against the project's relations. It cannot see ln and sqrt of what they are not defined for (nan in
+DuckDB and Athena, an error in BigQuery), nor sums beyond 64 bits (an error on the clouds).
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ __all__ = ["Rendered", "SqlProblem", "check", "digest", "parse", "tables"]
 
 
 class Rendered(msgspec.Struct, frozen=True, kw_only=True):
-    """SQL in a target's own words."""
+    """A statement in a target's own SQL."""
 
     sql: str
     windows_rewritten: int  # windows whose RANGE had to be said in other terms than the author's
@@ -38,9 +36,7 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
 
 @lru_cache(maxsize=256)
 def check(sql: str) -> tuple[SqlProblem, ...]:
-    """Everything in the text that is not in the subset, in the order of lines; empty when it is
-    sound.
-    """
+    """Return every problem of a statement with the subset, in the order of lines; none if sound."""
     tree = _parse(sql)
     if isinstance(tree, SqlProblem):
         return (tree,)
@@ -49,9 +45,10 @@ def check(sql: str) -> tuple[SqlProblem, ...]:
 
 
 def parse(sql: str) -> exp.Query:
-    """The tree of a text that `check` accepts, the caller's own.
+    """Return the syntax tree of a statement that `check` accepts; the caller may change it.
 
-    ValueError for one that it refuses: ask `check` first.
+    Raises:
+        ValueError: `check` refuses the statement.
     """
     tree = _parse(sql)
     if isinstance(tree, SqlProblem):
@@ -60,20 +57,21 @@ def parse(sql: str) -> exp.Query:
 
 
 def digest(sql: str) -> str:
-    """Of what a sound text means: its layout and comments aside."""
+    """Return a digest of what a sound statement means: layout and comments do not count."""
     text = sqlglot.parse_one(sql, read="duckdb").sql(dialect="duckdb", comments=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def tables(sql: str) -> frozenset[str]:
-    """The relations that a query reads, in lower case, without its own WITH names; empty when it
-    cannot be read.
+    """Return the relations that a query reads, in lower case, without its own WITH names.
+
+    Empty when the query cannot be read.
     """
     return frozenset(reads(sql))
 
 
 def reads(sql: str) -> Counter[str]:
-    """How often a query says each of `tables`."""
+    """Count how often a query names each of its `tables`."""
     tree = _parse(sql)
     if isinstance(tree, SqlProblem):
         return Counter()
@@ -86,10 +84,11 @@ def reads(sql: str) -> Counter[str]:
 
 
 def line_of(node: exp.Expr, default: int = 1) -> int:
-    """Where a node stands, 1-based: its own mark, else the first of its children's, else its
-    nearest parent's.
+    """Return the line of a node, from 1.
+
+    It is the node's own mark, else the first of its children's, else its nearest parent's.
     """
-    marks = [int(found.meta["line"]) for found in node.walk() if "line" in found.meta]
+    marks = [int(inner.meta["line"]) for inner in node.walk() if "line" in inner.meta]
     if marks:
         return min(marks)
     return line_of(node.parent, default) if node.parent is not None else default
@@ -145,7 +144,7 @@ def _unparsed(sql: str, error: Exception) -> SqlProblem:
     maxsize=64
 )  # a query is judged, bound and rendered by one text: a copy of a tree takes a quarter of the time
 def _statements(sql: str) -> tuple[exp.Expr | None, ...]:
-    """For all who ask: nobody changes them."""
+    """Return a text's parsed statements; they are cached and must not be changed."""
     opening = re.match(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*(\w*)", sql, re.DOTALL)
     word = opening.group(1).upper() if opening else ""
     if word and word not in {"SELECT", "WITH", "FROM"}:
@@ -157,8 +156,9 @@ def _statements(sql: str) -> tuple[exp.Expr | None, ...]:
 
 
 def _line_of_token_error(sql: str) -> int:
-    """The tokenizer tells no line: the shortest beginning of the text that fails ends in the line
-    that is wrong.
+    """Return the line at which the tokenizer fails, which it does not tell.
+
+    The shortest beginning of the text that fails ends in that line.
     """
     lines = sql.split("\n")
     for count in range(len(lines), 0, -1):
@@ -171,10 +171,11 @@ def _line_of_token_error(sql: str) -> int:
 
 
 def _line_of_part(part: object, what: str, node: exp.Expr, sql: str) -> int:
-    """A clause has no mark of its own: its contents', else that of its first word in the text, else
-    its node's.
+    """Return the line of a clause, which has no mark of its own.
+
+    It is that of its contents, else that of its first word in the text, else its node's.
     """
-    if isinstance(part, exp.Expr) and any("line" in found.meta for found in part.walk()):
+    if isinstance(part, exp.Expr) and any("line" in inner.meta for inner in part.walk()):
         return line_of(part)
     word = what.split(maxsplit=1)[0].upper()
     places = (

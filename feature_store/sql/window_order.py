@@ -1,5 +1,6 @@
-"""Windows whose answer depends on the order of rows that are alike: they need an ORDER BY that ends
-in a unique column. Pure.
+"""Find windows whose answer depends on the order of rows that are alike. Pure.
+
+They need an ORDER BY that ends in a unique column.
 """
 
 from __future__ import annotations
@@ -27,12 +28,11 @@ _BY_POSITION = (
 def ambiguous_orders(
     root: Scope, relations: Relations, keys: Collection[str]
 ) -> tuple[SqlProblem, ...]:
-    """ROWS frames, row_number, lag, lead, first_value and last_value over an order that leaves
-    ties.
+    """Return a problem for each window that counts rows over an order that leaves ties.
 
-    An order is unique with event_id in it, with every key of the GROUP BY or DISTINCT below it
-    (PARTITION BY counts), or, of a static table, with an entity's key (`keys`). A frame of the
-    whole partition needs no order.
+    Such are ROWS frames, row_number, lag, lead, first_value and last_value. An order is unique with
+    event_id in it, with every key of the GROUP BY or DISTINCT below it (PARTITION BY counts), or,
+    of a static table, with an entity's key (`keys`). A frame of the whole partition needs no order.
     """
     problems = (
         problem for scope in root.traverse() for problem in _of_select(scope, relations, keys)
@@ -43,7 +43,9 @@ def ambiguous_orders(
 def _of_select(scope: Scope, relations: Relations, keys: Collection[str]) -> Iterator[SqlProblem]:
     for node in scope.find_all(exp.Window):
         window = None if node.arg_key == "windows" else definition(node)
-        if window is None or not (isinstance(node.this, _BY_POSITION) or _rows(window, node)):
+        if window is None or not (
+            isinstance(node.this, _BY_POSITION) or _counts_rows(window, node)
+        ):
             continue
         order = (
             [term.this for term in window.args["order"].expressions]
@@ -64,8 +66,11 @@ def _of_select(scope: Scope, relations: Relations, keys: Collection[str]) -> Ite
         )
 
 
-def _rows(window: exp.Window, used: exp.Window) -> bool:
-    """A frame that counts rows, unless an aggregate takes the whole partition."""
+def _counts_rows(window: exp.Window, used: exp.Window) -> bool:
+    """Return whether a window's frame counts rows.
+
+    It does not where an aggregate takes the whole partition.
+    """
     spec = window.args.get("spec")
     if spec is None or str(spec.args.get("kind")).upper() != "ROWS":
         return False
@@ -74,13 +79,17 @@ def _rows(window: exp.Window, used: exp.Window) -> bool:
 
 
 def _unique(
-    order: list[exp.Expr], partition: list[exp.Expr], scope: Scope, relations: Relations, keys: Collection[str]
+    order: list[exp.Expr],
+    partition: list[exp.Expr],
+    scope: Scope,
+    relations: Relations,
+    keys: Collection[str],
 ) -> bool:  # fmt: skip
     if any(_is_event_id(term, scope, relations) for term in order):
         return True
-    by = {term.sql(dialect="duckdb").lower() for term in (*order, *partition)}
+    columns = {term.sql(dialect="duckdb").lower() for term in (*order, *partition)}
     if (grouped := _grouped(scope.expression)) is not None:
-        return grouped <= by
+        return grouped <= columns
     sources = [source for _, source in scope.selected_sources.values()]
     if len(sources) != 1:
         return False
@@ -103,27 +112,29 @@ def _is_event_id(term: exp.Expr, scope: Scope, relations: Relations) -> bool:
 
 
 def _grouped(select: exp.Expr) -> set[str] | None:
-    """The expressions that a SELECT groups by; an empty set where it is one group; None where it
-    has none.
+    """Return the expressions that a SELECT groups by.
+
+    An empty set when the SELECT is one group, None when it has no groups.
     """
     group = select.args.get("group")
     if group is None:
         return None
     selects = select.selects if isinstance(select, exp.Select) else []
-    terms = (_meant(term, selects) for term in group.expressions)
+    terms = (_grouped_expression(term, selects) for term in group.expressions)
     return {term.sql(dialect="duckdb").lower() for term in terms}
 
 
-def _meant(term: exp.Expr, selects: list[exp.Expr]) -> exp.Expr:
-    """GROUP BY 1 means the first column."""
+def _grouped_expression(term: exp.Expr, selects: list[exp.Expr]) -> exp.Expr:
+    """Return the expression that a GROUP BY term means: in GROUP BY 1 the first column."""
     if isinstance(term, exp.Literal) and term.name.isdigit() and 0 < int(term.name) <= len(selects):
         return selects[int(term.name) - 1].unalias()
     return term
 
 
 def _grouped_outputs(select: exp.Expr) -> set[str] | None:
-    """The names under which a subquery returns what its rows are unique by; None when it is not, or
-    does not return all of it.
+    """Return the output names of what a subquery's rows are unique by.
+
+    None when they are not unique, or when not all of it is returned.
     """
     if not isinstance(select, exp.Select):
         return None

@@ -1,5 +1,6 @@
-"""The warehouse tables of objectives, static tables and feature views: names, columns and SQL, made
-here only.
+"""Name the warehouse tables of objectives, static tables and feature views: columns and SQL.
+
+They are made here only.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ def objective_columns(spec: ProjectSpec, objective: Objective) -> tuple[Column, 
 
 
 def objective_view(spec: ProjectSpec, objective: Objective) -> TableSpec:
-    """The exposure's columns, `outcome` (1 when an outcome event came within the time allowed) and
-    when that time is over.
+    """Return the view of an objective: its exposures with their outcome.
 
-    An id may stand on two dates. An outcome event within the time of both exposures belongs to the
-    one that was shown last.
+    It has the exposure's columns, `outcome` (1 when an outcome event came within the time allowed)
+    and when that time is over. An id may stand on two dates: an outcome event within the time of
+    both exposures belongs to the one that was shown last.
     """
     within = f"INTERVAL {int(objective.within.total_seconds())} SECOND"
     exposure, outcome = view_name(objective.exposure), view_name(objective.outcome)
@@ -58,7 +59,7 @@ def static_raw_name(table: str) -> str:
 
 
 def static_table(name: str, columns: Sequence[Column]) -> tuple[TableSpec, TableSpec]:
-    """Every load of a static table, and the view of the newest one."""
+    """Return the table of all loads of a static table, and the view of the newest one."""
     names = ", ".join(c.name for c in columns)
     raw = static_raw_name(name)
     return (
@@ -78,7 +79,7 @@ def static_table(name: str, columns: Sequence[Column]) -> tuple[TableSpec, Table
 
 
 def history_table(spec: ProjectSpec, view: FeatureView, features: Sequence[Column]) -> TableSpec:
-    """A view's history: the only truth for point-in-time joins.
+    """Return the table of a view's history: the only truth for point-in-time joins.
 
     `entity_key` is the entity's key as one string.
     """

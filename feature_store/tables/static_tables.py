@@ -1,4 +1,4 @@
-"""Static tables: slow things that are not events.
+"""Load static tables: slow things that are not events.
 
 A file of the project becomes rows of the warehouse, loaded again when it changes.
 """
@@ -34,9 +34,9 @@ class StaticLoad(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Loaded(StoredDocument, frozen=True, kw_only=True):
-    """State `tables/<name>`: the newest load.
+    """The newest load of a table, in the state `tables/<name>`.
 
-    Written before its rows, so that a crash repeats the same batch.
+    It is written before the load's rows, so that after a crash the same batch is repeated.
     """
 
     digest: str
@@ -46,12 +46,14 @@ class _Loaded(StoredDocument, frozen=True, kw_only=True):
 
 
 def load_static(project: Project, name: str) -> StaticLoad:
-    """Append the file's rows as a new load when its content differs from the last one; readers see
-    the newest load only.
+    """Append a file's rows as a new load if its content differs from the last load's.
 
-    Safe to run again after a crash at any point; going back to an earlier content (A, B, A) is a
-    load of its own. NotFound when the file is not there; Invalid, naming file and column, when it
-    cannot be a table.
+    Readers see the newest load only. It is safe to run again after a crash at any point. Going back
+    to an earlier content (A, B, A) is a load of its own.
+
+    Raises:
+        NotFound: there is no such file.
+        Invalid: the file cannot be a table. The error names file and column.
     """
     with project.lock("apply"):
         data, digest = _read(project, name)
@@ -61,7 +63,7 @@ def load_static(project: Project, name: str) -> StaticLoad:
         last = decode(document.value, _Loaded, what=f"state {key}") if document else None
         warehouse = project.target.warehouse
         raw, view = static_table(name, columns(data, f"tables.{name}"))
-        gone = (there := warehouse.observe(raw.name)) is None or there.rows == 0
+        gone = (table_state := warehouse.observe(raw.name)) is None or table_state.rows == 0
         warehouse.apply(raw)
         warehouse.apply(view)
         if last and last.digest == digest and last.done and not gone:
@@ -86,7 +88,7 @@ def load_static(project: Project, name: str) -> StaticLoad:
 
 
 def inspect_static(project: Project, name: str) -> StaticLoad:
-    """What `load_static` would do; nothing is written."""
+    """Return what `load_static` would do, and write nothing."""
     data, digest = _read(project, name)
     document = project.target.state.get(f"tables/{name}")
     last = decode(document.value, _Loaded, what=f"state tables/{name}") if document else None
@@ -100,10 +102,15 @@ def inspect_static(project: Project, name: str) -> StaticLoad:
 
 
 def read_file(path: Path, *, where: str) -> pa.Table:
-    """A Parquet or CSV file, its own columns in the types of the ports (times in UTC milliseconds).
+    """Read a Parquet or CSV file, its columns in the types of the ports.
 
-    NotFound: there is no file. Invalid, naming `where` and the column: another kind of file, or
-    what has no such type.
+    Times are in UTC milliseconds.
+
+    Raises:
+        NotFound: there is no such file.
+        Invalid: it is another kind of file, or a column has no such type. The error names `where`
+            and
+            the column.
     """
     import pyarrow as pa
     from pyarrow import csv, parquet
@@ -210,7 +217,10 @@ def _stamped(data: pa.Table, loaded: datetime) -> pa.Table:
 
 
 def _digest(data: pa.Table) -> str:
-    """Of names, types and values in their order; the file's own encoding does not count."""
+    """Return a digest of a table's names, types and values in their order.
+
+    The file's own encoding does not count.
+    """
     import pyarrow as pa
 
     sink = pa.BufferOutputStream()

@@ -1,6 +1,6 @@
-"""What `validate` says of features: the views' SQL, and what models ask of the views.
+"""Check features for `validate`: the views' SQL, and what models ask of the views.
 
-Pure but for the tables' files.
+It is pure but for the tables' files.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ from .schema import ViewSchema, sql_problem, view_schemas
 
 
 def check(description: Description) -> tuple[Problem, ...]:
-    """Everything that is wrong with views and with the features of models, at the line that says
-    so.
-    """
+    """Return everything that is wrong with views and with models' features, each with its line."""
     schemas, problems = view_schemas(description)
     models = (
         problem
@@ -34,7 +32,7 @@ def check(description: Description) -> tuple[Problem, ...]:
 def check_target(
     description: Description, adapter_check: Callable[[str], tuple[SqlProblem, ...]]
 ) -> tuple[Problem, ...]:
-    """What one target cannot say of the views.
+    """Return what one target cannot say of the views' SQL.
 
     What no target can is left to `check`, so that it is said once.
     """
@@ -49,8 +47,9 @@ def check_target(
 
 
 def _rules(description: Description, schemas: dict[str, ViewSchema]) -> Iterator[Problem]:
-    """Features that rules of endpoints name and their views lack, or compare with a value of
-    another type.
+    """Yield problems of features that endpoints' rules name.
+
+    A view lacks the feature, or the rule compares it with a value of another type.
     """
     for rule, key in (
         pair for endpoint in description.spec.endpoints.values() for pair in rules.places(endpoint)
@@ -64,7 +63,7 @@ def _rules(description: Description, schemas: dict[str, ViewSchema]) -> Iterator
 
 
 def _monitors(description: Description, schemas: dict[str, ViewSchema]) -> Iterator[Problem]:
-    """Features that monitors group by, which their views lack or which are measures."""
+    """Yield problems of features that monitors group by: no view has them, or they are measures."""
     for monitor in description.spec.monitors.values():
         view, dot, name = monitor.items.partition(".")
         if not (dot and view in schemas):
@@ -102,15 +101,22 @@ def _features(
         else:
             first[feature.name] = feature
             continue
-        at = place(description, f"{model.path}:features[{position}]")
-        yield Problem(file=at.file, line=at.line, message=f"features: {message}", remedy=remedy)
+        line_place = place(description, f"{model.path}:features[{position}]")
+        yield Problem(
+            file=line_place.file,
+            line=line_place.line,
+            message=f"features: {message}",
+            remedy=remedy,
+        )
 
 
 def _unknown(
     feature: Feature, model: Model, description: Description, schemas: dict[str, ViewSchema]
 ) -> tuple[str, str | None] | None:
-    """(what, remedy) for a feature that is neither an attribute of the exposure nor in its view;
-    None when it is fine or cannot be told.
+    """Return what is wrong with a model's feature, and a remedy, if nothing provides it.
+
+    A feature is an attribute of the exposure or in its view. None when it is fine or cannot be
+    told.
     """
     spec = description.spec
     if feature.view is None:
@@ -143,7 +149,10 @@ def _unknown(
 
 
 def _no_feature(feature: Feature, schemas: dict[str, ViewSchema]) -> tuple[str, str] | None:
-    """Of a view whose SQL is right."""
+    """Return what is wrong with a feature that its sound view lacks, and a remedy.
+
+    None if the view has it.
+    """
     names = [column.name for column in schemas[str(feature.view)].features]
     if feature.name in names:
         return None

@@ -1,4 +1,4 @@
-"""What a view's SELECT returns, judged: its key, its times, its features and their types. Pure."""
+"""Judge what a view's SELECT returns: its key, its times, its features and their types. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TIMES = frozenset({"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"})
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):
-    """A column that a view returns, in DuckDB's words, and the line that says so."""
+    """A column that a view returns, with DuckDB's type and the line that makes it."""
 
     name: str
     type: str
@@ -41,9 +41,9 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def column_type(duckdb_type: str) -> ColumnType | None:
-    """The neutral type, or None when there is none.
+    """Return the neutral type of a DuckDB type; None when there is none.
 
-    Decimals are floats, whole numbers of any width 64 bits.
+    Decimals are floats, whole numbers of any width have 64 bits.
     """
     if duckdb_type in _INTEGERS:
         return "int64"
@@ -57,12 +57,12 @@ def column_type(duckdb_type: str) -> ColumnType | None:
 def view_columns(
     view: FeatureView, entity: Entity, outputs: tuple[Output, ...]
 ) -> tuple[tuple[Column, ...], bool, list[Problem]]:
-    """(features, whether there is created_timestamp, problems)."""
+    """Return a view's features, whether it has a created_timestamp, and problems of its columns."""
     times: dict[str, ColumnType] = {
         "event_timestamp": "timestamp",
         "created_timestamp": "timestamp",
     }
-    wanted: dict[str, ColumnType] = {entity.key: OF_ATTRIBUTE[entity.type], **times}
+    key_and_times: dict[str, ColumnType] = {entity.key: OF_ATTRIBUTE[entity.type], **times}
     names = [output.name for output in outputs]
     features: list[Column] = []
     problems = [
@@ -72,11 +72,13 @@ def view_columns(
     ]
     for position, output in enumerate(outputs):
         mistakes = list(
-            _mistakes(view, output, wanted.get(output.name), twice=output.name in names[:position])
+            _mistakes(
+                view, output, key_and_times.get(output.name), twice=output.name in names[:position]
+            )
         )
         problems += mistakes
         kind = column_type(output.type)
-        if not mistakes and kind is not None and output.name not in wanted:
+        if not mistakes and kind is not None and output.name not in key_and_times:
             features.append(Column(name=output.name, type=kind))
     if not features and not problems:
         line = outputs[-1].line if outputs else 1
@@ -106,7 +108,7 @@ def _missing(view: FeatureView, entity: Entity, name: str, outputs: tuple[Output
 
 
 def _mistakes(
-    view: FeatureView, output: Output, wanted: ColumnType | None, *, twice: bool
+    view: FeatureView, output: Output, required_type: ColumnType | None, *, twice: bool
 ) -> Iterator[Problem]:
     def problem(message: str, remedy: str) -> Problem:
         return Problem(file=view.path, line=output.line, message=message, remedy=remedy)
@@ -115,10 +117,10 @@ def _mistakes(
     if twice:
         yield problem(f"{view.name} returns {name} twice", "rename one of them: AS ...")
         return
-    if wanted is None and not re.fullmatch(r"\w+", name):
+    if required_type is None and not re.fullmatch(r"\w+", name):
         yield problem(f"the column {name} has no name of its own", "give it one: AS ...")
         return
-    if wanted is None and (mistake := _name_problem(name)):
+    if required_type is None and (mistake := _name_problem(name)):
         yield problem(f"feature {name}: {mistake[0]}", mistake[1])
         return
     if output.type == "TIMESTAMP WITH TIME ZONE":
@@ -132,9 +134,10 @@ def _mistakes(
             f"{name} is of type {output.type}",
             f"columns are bool, int64, float64, string or timestamp{_other(output.type)}",
         )
-    elif wanted is not None and kind != wanted:
+    elif required_type is not None and kind != required_type:
         yield problem(
-            f"{name} is {kind} and should be {wanted}", f"CAST(... AS {sql_type(wanted)}) AS {name}"
+            f"{name} is {kind} and should be {required_type}",
+            f"CAST(... AS {sql_type(required_type)}) AS {name}",
         )
 
 

@@ -1,6 +1,6 @@
-"""When a view's rows became known: a view that reads an outcome must say so in `created_timestamp`.
+"""Check that a view over an outcome says in `created_timestamp` when its rows became known.
 
-Judged from its SQL alone; pure.
+The view's SQL alone is judged; pure.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ CREATED = "created_timestamp"
 def known_problems(
     root: Scope, view: FeatureView, spec: ProjectSpec, relations: Relations
 ) -> tuple[Problem, ...]:
-    """Errors of `created_timestamp`, and a warning for each outcome event that the view reads.
+    """Return errors of `created_timestamp`, and a warning for each outcome event that a view reads.
 
-    Each side of a UNION ALL by itself.
+    Each side of a UNION ALL is judged by itself.
     """
     sides = outputs(root, CREATED)
     problems = (
@@ -71,9 +71,9 @@ def _missing(timed: Sequence[str], view: FeatureView, side: Scope) -> Problem:
 def _created(
     origin: Lineage, timed: Sequence[str], view: FeatureView, line: int, side: Scope
 ) -> Iterator[Problem]:
-    """`origin` is what the view's created_timestamp is made of.
+    """Yield problems of what the view's created_timestamp is made of (`origin`).
 
-    A delay that is written out (+ INTERVAL) is taken at its word here.
+    A delay that is written out (+ INTERVAL) is believed.
     """
     lacking = [name for name in timed if Leaf(relation=name, column=CREATED) not in origin.leaves]
     if not lacking or _delayed(origin):
@@ -96,7 +96,7 @@ def _delayed(origin: Lineage) -> bool:
 
 
 def _line_to_add(timed: Sequence[str], side: Scope) -> str:
-    """The latest of the inputs' times; of all rows of a group where the SELECT has groups."""
+    """Return SQL for the latest of the inputs' times; of a group's rows if the SELECT groups."""
     select = side.expression
     sources = {
         source.name.lower(): alias

@@ -1,4 +1,4 @@
-"""What a feature is made of, by its view's SQL."""
+"""Tell what a feature is made of, by its view's SQL."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from .schema import relation_columns
 def is_made_of(
     description: Description, view: FeatureView, feature: str, *, relation: str, column: str
 ) -> bool:
-    """Whether the view's SQL computes a feature from a column of a relation, through subqueries,
-    WITH and UNION ALL.
+    """Return whether a view's SQL computes a feature from this column of a relation.
+
+    It looks through subqueries, WITH and UNION ALL.
     """
     from sqlglot.optimizer.scope import build_scope
 
@@ -25,5 +26,7 @@ def is_made_of(
     leaf = Leaf(relation=relation.lower(), column=column.lower())
     sides = outputs(scope, feature.lower()) if scope is not None else ()
     return any(
-        leaf in lineage(made, side, relations).leaves for side, made in sides if made is not None
+        leaf in lineage(expression, side, relations).leaves
+        for side, expression in sides
+        if expression is not None
     )

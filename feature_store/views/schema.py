@@ -1,8 +1,7 @@
-"""What a project's relations and feature views look like: names and types, read from the specs, the
-files and each view's SQL.
+"""Read the names and types of a project's relations and feature views.
 
-Nothing is computed: the relations are made empty in an in-memory DuckDB, which then says what a
-view's SELECT returns.
+They come from the specs, the files and each view's SQL. Nothing is computed: the relations are made
+empty in an in-memory DuckDB, which then says what a view's SELECT returns.
 """
 
 from __future__ import annotations
@@ -47,15 +46,17 @@ class ViewSchema(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def relation_columns(description: Description) -> dict[str, tuple[Column, ...]]:
-    """Every relation that a view may read, without `dt`: events_<event>, objectives, static tables
-    whose file can be read.
+    """Return the columns of every relation that a view may read, without `dt`.
+
+    Those are events_<event>, objectives, and static tables whose file can be read.
     """
     return _relations(description)[0]
 
 
 def view_schemas(description: Description) -> tuple[dict[str, ViewSchema], tuple[Problem, ...]]:
-    """Each sound view's schema, by name, and everything that is wrong with the others and with the
-    tables' files.
+    """Return each sound view's schema by name, and all problems.
+
+    Problems are those of the other views and of tables' files.
     """
     relations, problems = _relations(description)
     if not (_last and _last[0][0] is description and _last[0][1] == relations):
@@ -128,7 +129,7 @@ def _of_meaning(
 
 
 def sql_problem(view: FeatureView, problem: SqlProblem) -> Problem:
-    """A problem of SQL as one of the view's file."""
+    """Return a problem of SQL as one of the view's file."""
     return Problem(
         file=view.path,
         line=problem.line,
@@ -153,16 +154,21 @@ def _relations(description: Description) -> tuple[dict[str, tuple[Column, ...]],
                 path, f"tables.{table.name}", path.stat().st_mtime_ns if path.is_file() else 0
             )
         except IsthmusError as error:
-            at = place(description, f"tables.{table.name}")
+            line_place = place(description, f"tables.{table.name}")
             problems.append(
-                Problem(file=at.file, line=at.line, message=error.message, remedy=error.remedy)
+                Problem(
+                    file=line_place.file,
+                    line=line_place.line,
+                    message=error.message,
+                    remedy=error.remedy,
+                )
             )
     return relations, problems
 
 
 @lru_cache(maxsize=256)
 def _file_columns(path: Path, where: str, _modified: int) -> tuple[Column, ...]:
-    """By the reader that will load it, so that both see the same types.
+    """Return a file's columns, by the reader that will load it, so that both see the same types.
 
     The time of the last change keeps the cache true.
     """
@@ -172,7 +178,10 @@ def _file_columns(path: Path, where: str, _modified: int) -> tuple[Column, ...]:
 
 
 def _database(relations: Mapping[str, tuple[Column, ...]]) -> duckdb.DuckDBPyConnection:
-    """Every relation, empty, until it is closed. `errors_as_json` makes errors tell their place."""
+    """Open a database with every relation in it, empty, until it is closed.
+
+    `errors_as_json` makes errors tell their place.
+    """
     database = _engine(os.getpid()).cursor()
     database.execute("SET errors_as_json = true")
     for name, columns in relations.items():
@@ -185,9 +194,10 @@ def _database(relations: Mapping[str, tuple[Column, ...]]) -> duckdb.DuckDBPyCon
 
 @lru_cache(maxsize=1)
 def _engine(_process: int) -> duckdb.DuckDBPyConnection:
-    """Opened once a process, as that takes ten times longer than the tables; none crosses a fork.
+    """Return the process's DuckDB, which is opened once.
 
-    Nothing outside of memory can be read.
+    Opening takes ten times longer than making the tables. None crosses a fork. Nothing outside of
+    memory can be read.
     """
     import duckdb
 
@@ -206,7 +216,7 @@ def _sources(
     spec: ProjectSpec,
     relations: Mapping[str, tuple[Column, ...]],
 ) -> Iterator[SqlProblem]:
-    """What a view reads and may not, and names that only DuckDB would resolve."""
+    """Yield problems of what a view reads and may not, and of names that only DuckDB resolves."""
     from sqlglot import exp
 
     from ..sql.names import names_of_ours, reused_aliases
@@ -269,7 +279,7 @@ def _outputs(
 
 
 def _lines_of_outputs(sql: str) -> list[int]:
-    """Of each output, or with a star among them of the first alone."""
+    """Return the line of each output; with a star among them that of the first alone."""
     from ..sql.subset import line_of, parse
 
     selects = parse(sql).selects
@@ -280,7 +290,7 @@ def _lines_of_outputs(sql: str) -> list[int]:
 
 
 def _engine_problem(view: FeatureView, text: str, offset: int) -> Problem:
-    """DuckDB's words with the line that they are about."""
+    """Return DuckDB's error as a problem of the view's file, with the line that it is about."""
     detail: dict[str, str] = {}
     if (start := text.find("{")) >= 0:
         try:
@@ -313,6 +323,6 @@ def _engine_problem(view: FeatureView, text: str, offset: int) -> Problem:
 
 
 def _location(detail: Mapping[str, str]) -> int:
-    """`[17,0]`: where, and how long."""
+    """Return the position that DuckDB's error names as `[17,0]`: where, and how long."""
     offset = re.match(r"\[(\d+)", detail.get("location", ""))
     return int(offset.group(1)) if offset else -1

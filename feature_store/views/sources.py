@@ -1,4 +1,4 @@
-"""A project's feature views with what is read from their SQL."""
+"""Give a project's feature views with what is read from their SQL."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from ..port import OnlineViewSpec
 def view_sources(
     description: Description, names: Sequence[str] | None = None
 ) -> tuple[ViewSource, ...]:
-    """The views asked for (None: all), in the project's order.
+    """Return the named views (None: all), in the project's order.
 
-    NotFound for an unknown one, ProjectError when a view's SQL is wrong.
+    Raises:
+        NotFound: there is no such view.
+        ProjectError: a view's SQL is wrong.
     """
     from .schema import view_schemas
 
@@ -40,9 +42,10 @@ def view_sources(
 
 
 def no_view(name: str, declared: Iterable[str]) -> NotFound:
-    there = ", ".join(declared) or "none"
+    declared_names = ", ".join(declared) or "none"
     return NotFound(
-        f"there is no feature view {name} (there is: {there})", remedy=did_you_mean(name, declared)
+        f"there is no feature view {name} (there is: {declared_names})",
+        remedy=did_you_mean(name, declared),
     )
 
 

@@ -38,8 +38,9 @@ def demo(
     May be run again: what is there already is found and kept.
 
     `example`: default, that of the project's name. `requests`: how many are served of openbandit
-    (default: 2000). It stops the endpoint that it started, also when it fails or is interrupted,
-    unless `keep`. Invalid: the project is not the example.
+    (default: 2000).
+    It stops the endpoint that it started, also when it fails or is interrupted, unless `keep`.
+    Invalid: the project is not the example.
     """
     if (example or project.spec.name) != demo_shop.EXAMPLE:
         return _openbandit(
@@ -57,7 +58,8 @@ def demo(
 
 def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStage) -> Demo:
     from ...endpoints.deploy.deploy import deploy
-    from ...experiments.results.log_results import results
+    from ...experiments.results.comparison import results
+    from ...experiments.results.log_document import log_document
     from ...pipelines.run_pages.calibration_picture import demo_picture
     from ...pipelines.run_pages.compare import compare
     from ...pipelines.run_pages.comparison_page import comparison_page
@@ -116,7 +118,7 @@ def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStag
         replay=replayed,
         fixed=fixed,
         random_ctr=random_ctr,
-        experiment=experiment,
+        experiment=log_document(experiment),
         served=served,
         picture=picture,
         page=page,

@@ -14,7 +14,7 @@ import msgspec
 
 from ...events.intake.ingest import IngestReport
 from ...experiments.replay.estimates import Replay
-from ...experiments.results.log_results import Results
+from ...experiments.results.log_document import LogDocument
 from ...feature_store.as_known.check import AsKnown
 from ...feature_store.online.skew import SkewReport
 from ...pipelines.evaluation.statistics import distance_shown_by
@@ -75,7 +75,7 @@ class Demo(Shown, msgspec.Struct, frozen=True, kw_only=True):
     replay: Replay
     fixed: Replay
     random_ctr: float  # of the random policy, as it was shown
-    experiment: Results  # of the log's two policies
+    experiment: LogDocument  # of the log's two policies
     served: Served
     rollout: RolledBack
     picture: Path

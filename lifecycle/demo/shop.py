@@ -23,8 +23,9 @@ from .stages import OnStage, Stages, auc_of, future, here, prepared, require, si
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
-    from ...experiments.results.results import Range, RunResults
+    from ...experiments.results.results import Results
     from ...experiments.simulation.drive import Played
+    from ...experiments.statistics.ranges import Range
     from ...rollouts.rehearsal.results import Rehearsal
 
 EXAMPLE = "shop"
@@ -64,8 +65,8 @@ class Tested(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     visits: Played
-    experiment: RunResults
-    alike: RunResults
+    experiment: Results
+    alike: Results
     page: Path
 
     @property
@@ -137,8 +138,8 @@ def _tested(project: Project) -> Tested:
     """Experiments that the gateway assigns: new visitors come on simulated days, and what they saw
     and clicked is compared.
     """
+    from ...experiments.results.comparison import results
     from ...experiments.results.page import report
-    from ...experiments.results.run_results import results
     from ...experiments.simulation.simulate import Session
     from ...experiments.simulation.simulation_file import read
 
@@ -268,7 +269,7 @@ def _home(rollout: HandedOver) -> str:
     )
 
 
-def _answer(seen: RunResults) -> str:
+def _answer(seen: Results) -> str:
     """`ship: ctr +39.0 % (+25.1 .. +55.3 %)`: the verdict and what it stands on."""
     decided = next(effect for effect in seen.effects if effect.role == "decides")
     return f"{seen.headline}: {decided.metric} {_relative(decided.relative)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from http.client import responses
 from typing import TYPE_CHECKING, Any
@@ -10,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..core import control
-from ..core.calls import Calls, is_mutating, names
+from ..core.calls import is_mutating, names
 from ..core.error_log import tell, tell_line
-from ..core.faults import OF_THE_WIRE, Fault
+from ..core.faults import Fault, Kind
+from ..core.fronts import StackFront, take_faults
 from ..core.http.answers import Answer, Cut
-from ..core.state import Stack, State
-from ..minutes import Minutes
+from ..core.minutes import Minutes
+from ..core.state import Stack
 from . import coverage
 from .core import in_process
 from .core.caller import on_behalf_of
@@ -53,13 +53,12 @@ _THROTTLED = {
 }
 
 
-class Front:
+class Front(StackFront):
     """The application of one stack. It is thread-safe: waitress calls it from many threads."""
 
     def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.calls = Calls()
         self.used = Used()
+        super().__init__(stack, self.used)
         self.access = Access()
         self._proxy = Proxy(stack)
         self.routes: Mapping[str, Callable[[], object]] = {
@@ -67,7 +66,6 @@ class Front:
             "GET coverage": coverage.coverage,
             "GET environment": self._proxy.variables,
         }
-        self._resetting = threading.Lock()
         self._keeper: Keeper | None = None
         self._clients = in_process.Clients(self._internal)
         moto_server.configure(moto_answers=stack.moto_answers)
@@ -118,7 +116,7 @@ class Front:
         if refused is None:
             return self.answer(incoming)
         done = wire.refusal(incoming, refused)
-        self._log(incoming, (), done, [], cut=False, refused=True)
+        self._log(incoming, (), done, {}, cut=False, refused=True)
         return done
 
     def _answer_moto_route(self, environ: dict[str, Any]) -> Answer:
@@ -152,18 +150,21 @@ class Front:
     def _answer(self, incoming: Incoming) -> Answer:
         """Act out faults, have the request executed, and log it."""
         named = self._names(incoming)
-        faults = self._faults(incoming, named)
-        kinds = {fault.kind: fault for fault in faults}
+        faults = (
+            {}
+            if _INTERNAL in incoming.environ
+            else take_faults(self.stack, incoming.service, incoming.operation, named)
+        )
         done: Answer | None = None
-        if "latency" in kinds:
-            self.stack.state.stopping.wait(kinds["latency"].seconds)
-        if "throttle" in kinds:
+        if "latency" in faults:
+            self.stack.state.stopping.wait(faults["latency"].seconds)
+        if "throttle" in faults:
             done = wire.refusal(incoming, _throttling(incoming))
-        elif "error" in kinds:
-            done = wire.refusal(incoming, _error(incoming, kinds["error"]))
-        elif "cut-before" not in kinds:
+        elif "error" in faults:
+            done = wire.refusal(incoming, _error(incoming, faults["error"]))
+        elif "cut-before" not in faults:
             done = self._save(incoming, self._effect(incoming))
-        cut = "cut-before" in kinds or "cut-after" in kinds
+        cut = "cut-before" in faults or "cut-after" in faults
         self._log(incoming, named, done, faults, cut=cut)
         if cut or done is None:
             raise Cut
@@ -175,23 +176,12 @@ class Front:
     def operations(self, service: str | None) -> frozenset[str]:
         return coverage.operations(service) | _ASKED_INSIDE
 
-    def reset(self) -> None:
-        """Make the stack as it was when it was started; the faults and the log are gone, too."""
-        with self._resetting:
-            old, self.stack.state = self.stack.state, State()
-            old.stop()
-            self.stack.clock.reset()
-            self.stack.faults.clear()
-            moto_server.reset()
-            if self._keeper is not None:
-                self._keeper.clear()
-            self.access.reset()
-            self.forget_calls()
-
-    def forget_calls(self) -> None:
-        """Drop the log of calls."""
-        self.calls.clear()
-        self.used.clear()
+    def _reset_cloud(self) -> None:
+        """Drop what moto and the home hold, and whose rights were used."""
+        moto_server.reset()
+        if self._keeper is not None:
+            self._keeper.clear()
+        self.access.reset()
 
     def add_minutes(self, scripted: Minutes) -> None:
         """Add minutes of scripted traffic to an endpoint's metrics."""
@@ -221,8 +211,7 @@ class Front:
     def close(self) -> None:
         """End the stack's work, and write its home for the last time."""
         self.stack.clock.settle()
-        self.stack.state.stop()
-        self.stack.clock.close()
+        super().close()
         self._proxy.close()
         if self._keeper is not None:
             self._keeper.close()
@@ -334,22 +323,12 @@ class Front:
         except AwsError:  # it will be said when the operation is answered
             return ()
 
-    def _faults(self, incoming: Incoming, named: tuple[str, ...]) -> list[Fault]:
-        """Take the faults that are set for a request."""
-        if _INTERNAL in incoming.environ:
-            return []
-        faults = (
-            self.stack.faults.take((kind,), incoming.service, incoming.operation, named)
-            for kind in OF_THE_WIRE
-        )
-        return [fault for fault in faults if fault is not None]
-
     def _log(
         self,
         incoming: Incoming,
         named: tuple[str, ...],
         done: Answer | None,
-        faults: list[Fault],
+        faults: Mapping[Kind, Fault],
         *,
         cut: bool,
         refused: bool = False,
@@ -364,13 +343,13 @@ class Front:
         ):
             self.used.add(_access_request(incoming), named)
         self.calls.add(
-            at=self.stack.clock.now(),
+            called_at=self.stack.clock.now(),
             service=incoming.service,
             operation=incoming.operation,
             names=named,
             status=0 if cut or done is None else done.status,
             error=done.error if done else None,
-            fault=faults[-1].kind if faults else None,
+            fault=next(reversed([*faults]), None),
         )
 
     # What a Context asks for (registry.Services).

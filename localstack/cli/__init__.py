@@ -1,1 +1,1 @@
-"""The command `isthmus-stack`: its verbs as functions, their errors, their texts, the command line."""
+"""The command `isthmus-stack`: verbs as functions, their errors, texts, the command line."""

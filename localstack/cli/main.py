@@ -1,4 +1,4 @@
-"""`isthmus-stack`: AWS and Google Cloud on this machine."""
+"""The command line `isthmus-stack`: AWS and Google Cloud on this machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 
 from ..core.clock import MODES
 from ..core.faults import KINDS
-from ..run import CLOUDS, environment_of
+from ..core.launch import CLOUDS, environment_of
 from . import texts, verbs
 from .errors import Invalid, StackError, Unavailable
 
@@ -146,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(commands: Any, name: str, verb: Any, text: str) -> argparse.ArgumentParser:
+    """Add a command to the parser."""
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
     parser.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
     parser.set_defaults(verb=verb)
@@ -198,12 +199,14 @@ def _process_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _which(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """Add the options that say which stack is meant."""
     which = parser.add_mutually_exclusive_group(required=required)
     which.add_argument("--home", type=Path, help="the folder in which it keeps what it holds")
     which.add_argument("--url", help="where it listens")
 
 
 def _process(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of a stack's process."""
     names = ("clock", "query_memory", "any_key", "moto_answers", "home", "allow_hosts")
     return {
         **{name: getattr(options, name) for name in names},
@@ -322,6 +325,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _say(options: argparse.Namespace, value: object, text: str) -> None:
+    """Print a value as JSON, or else its text."""
     if options.as_json:
         _print_json(value)
     else:

@@ -1,4 +1,4 @@
-"""What the command line says of stacks, faults and operations, as text."""
+"""Texts of the command line about stacks, faults and operations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..core.faults import Fault
-from ..run import RunningStack, environment_of
+from ..core.launch import RunningStack, environment_of
 
 if TYPE_CHECKING:
     from ..aws.coverage import Covered as CoveredAws
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 def headline(running: RunningStack, options: Mapping[str, Any]) -> str:
     """Return the first line that `up` prints: where the stack is, and what it does."""
     own = environment_of(running.cloud)
+    is_open = options["any_key"] or options["moto_answers"]
     return (
         f"{own.TITLE} on {running.url.removeprefix('http://')}   {own.SERVICES}   "
         f"{own.summary(running.url)}"
         f"{'   --moto-answers: what nobody executed is made up' if options['moto_answers'] else ''}"
-        f"{'   --open: anybody on this machine, with any key' if options['any_key'] or options['moto_answers'] else ''}"
+        f"{'   --open: anybody on this machine, with any key' if is_open else ''}"
     )
 
 
@@ -50,8 +51,9 @@ def fault_line(fault: Fault) -> str:
 def coverage_rows(
     operations: Sequence[CoveredAws] | Sequence[CoveredGcp],
 ) -> tuple[list[tuple[str, str, str, str]], str]:
-    """Return a row for each operation (service, operation, level, by whom where not by us), and a
-    line that counts them.
+    """Return a row for each operation, and a line that counts them.
+
+    A row has the service, the operation, its level, and by whom it is done where not by us.
     """
     counts = Counter(operation.level for operation in operations)
     rows: list[tuple[str, str, str, str]] = [

@@ -1,7 +1,6 @@
-"""What `isthmus-stack` does, as functions: up, run, down, status, coverage, policy, compare, and
-the faults.
+"""The verbs of `isthmus-stack`: up, run, down, status, coverage, policy, compare, faults.
 
-`isthmus stack` calls them too. They raise what errors.py has.
+`isthmus stack` calls these functions, too. They raise what errors.py has.
 """
 
 from __future__ import annotations
@@ -14,12 +13,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..client import Stack
+from ..core.client import Stack
 from ..core.detached import NoAnswer, running, running_at, stop_apart, stop_at
 from ..core.faults import KINDS, Fault
 from ..core.home.folders import is_taken
 from ..core.home.home import LISTENING, NotUsable, adopt
-from ..run import CLOUDS, Ready, RunningStack, StackFailed, environment_for, environment_of, start
+from ..core.launch import (
+    CLOUDS,
+    Ready,
+    RunningStack,
+    StackFailed,
+    environment_for,
+    environment_of,
+    start,
+)
 from .errors import Invalid, MissingPackage, Newer, NotFound, Unavailable, Unsupported
 
 if TYPE_CHECKING:
@@ -41,8 +48,11 @@ _Answer = TypeVar("_Answer")
 
 
 def check(cloud: str) -> None:
-    """Raise NotFound for a cloud that has no stack, and MissingPackage where its packages are not
-    installed.
+    """Raise an error if a cloud has no stack, or its packages are not installed.
+
+    Raises:
+        NotFound: The cloud has no stack.
+        MissingPackage: A package is not installed.
     """
     if cloud not in CLOUDS:
         raise NotFound(f"there is no stack of {cloud}", remedy=f"there is {', '.join(CLOUDS)}")
@@ -72,11 +82,13 @@ def up(
         port: Where it listens.
         images: Container image -> the command that it is here.
         options: As `run.start` has them: clock, query_memory, any_key, moto_answers, home,
-        allow_hosts.
+            allow_hosts.
 
     Raises:
-        NotFound, MissingPackage: as `check`. Invalid: this cloud has not that option. Unavailable:
-        it did not start.
+        NotFound: The cloud has no stack.
+        MissingPackage: A package is not installed.
+        Invalid: This cloud has not that option.
+        Unavailable: It did not start.
     """
     check(cloud)
     title = environment_of(cloud).TITLE
@@ -93,12 +105,12 @@ def up(
 
 
 def run(stack: RunningStack, words: Sequence[str]) -> int:
-    """Run a command whose SDKs talk to the stack.
+    """Run a command whose SDKs talk to the stack, and return its exit code.
 
-    Return its exit code: 128 and the number of a signal that ended it.
+    The code is 128 and the number of a signal that ended it.
 
     Raises:
-        Invalid: the command cannot be run.
+        Invalid: The command cannot be run.
     """
     try:
         code = subprocess.run(
@@ -111,8 +123,9 @@ def run(stack: RunningStack, words: Sequence[str]) -> int:
 
 
 def status(*, home: Path | None = None, url: str | None = None) -> list[Ready]:
-    """Return the stacks that run: in a home, at a URL, or else where the environment says or `up`
-    starts them.
+    """Return the stacks that run, in a home, at a URL, or where they usually are.
+
+    Without either these are the places that the environment names, else those of `up`.
     """
     if home is not None:
         listening = running(home / LISTENING) if is_taken(home) else None
@@ -121,12 +134,13 @@ def status(*, home: Path | None = None, url: str | None = None) -> list[Ready]:
 
 
 def down(*, home: Path | None = None, url: str | None = None) -> bool:
-    """End the stack in a home or at a URL, which lets it write what it holds.
+    """End the stack in a home or at a URL, once it has written what it holds.
 
     Return False where none runs.
 
     Raises:
-        Invalid: neither or both were named. Unavailable: it cannot be ended, or is not this user's.
+        Invalid: Neither or both were named.
+        Unavailable: It cannot be ended, or is not this user's.
     """
     if (home is None) == (url is None):
         raise Invalid("which stack is to end?", remedy="say --home DIR, or --url URL")
@@ -146,7 +160,7 @@ def trust(home: Path) -> None:
     Nothing in it is unpickled.
 
     Raises:
-        Invalid: it is no stack's home, or one is using it.
+        Invalid: It is no stack's home, or one is using it.
     """
     try:
         adopt(home)
@@ -162,7 +176,7 @@ def coverage(
     """Return each operation with its level: executes, stores only, not there.
 
     Raises:
-        NotFound: the cloud, or the service.
+        NotFound: There is no such cloud, or no such service.
     """
     check(cloud)
     covered = import_module(f"{_PACKAGE}.{cloud}.coverage")
@@ -175,8 +189,9 @@ def coverage(
 
 
 def places(url: str | None = None) -> tuple[str, ...]:
-    """Return where the stack may be that is meant: the URL, else what the environment names, else
-    where `up` starts one.
+    """Return the URLs at which the stack may be that is meant.
+
+    It is the one that is named, else what the environment names, else where `up` starts them.
     """
     if url:
         return (url,)
@@ -188,7 +203,8 @@ def ask(where: Sequence[str], question: Callable[[Stack], _Answer]) -> _Answer:
     """Ask the first stack that answers.
 
     Raises:
-        Invalid: the stack refuses it. NotFound: none answers.
+        Invalid: The stack refuses it.
+        NotFound: None answers.
     """
     for place in where:
         try:
@@ -204,8 +220,12 @@ def ask(where: Sequence[str], question: Callable[[Stack], _Answer]) -> _Answer:
 
 
 def policy(where: Sequence[str]) -> dict[str, Any]:
-    """Return the least rights for what the stack was asked since its last reset, in the cloud's own
-    form. NotFound: none answers.
+    """Return the least rights for what the stack was asked since its last reset.
+
+    They are in the cloud's own form.
+
+    Raises:
+        NotFound: No stack answers.
     """
     return ask(where, lambda stack: stack.policy())
 
@@ -213,7 +233,9 @@ def policy(where: Sequence[str]) -> dict[str, Any]:
 def add_fault(where: Sequence[str], *, kind: str, **rule: Any) -> Fault:
     """Let something go wrong in the stack.
 
-    Invalid: no such fault, service or operation. NotFound: none answers.
+    Raises:
+        Invalid: There is no such fault, service or operation.
+        NotFound: No stack answers.
     """
     if kind not in KINDS:
         raise Invalid(f"{kind} is not a fault", remedy=f"there are {', '.join(KINDS)}")
@@ -221,12 +243,20 @@ def add_fault(where: Sequence[str], *, kind: str, **rule: Any) -> Fault:
 
 
 def faults(where: Sequence[str]) -> tuple[Fault, ...]:
-    """Return the faults that are still to come. NotFound: no stack answers."""
+    """Return the faults that are still to come.
+
+    Raises:
+        NotFound: No stack answers.
+    """
     return ask(where, lambda stack: stack.faults())
 
 
 def clear_faults(where: Sequence[str], number: int | None = None) -> None:
-    """Take one fault back, or all. NotFound: no stack answers."""
+    """Take one fault back, or all.
+
+    Raises:
+        NotFound: No stack answers.
+    """
     ask(where, lambda stack: stack.clear_faults(number))
 
 
@@ -243,7 +273,7 @@ def compare(folder: Path, *, url: str | None = None, clock: str = "instant") -> 
         Unsupported: it is of another cloud.
     """
     from ..aws.recorded import form
-    from ..aws.recorded.compare import compare as again
+    from ..aws.recorded.compare import compare as compare_calls
 
     try:
         about, calls = form.read(folder)
@@ -261,13 +291,17 @@ def compare(folder: Path, *, url: str | None = None, clock: str = "instant") -> 
     if about.cloud != "aws":
         raise Unsupported(f"{folder}: calls of {about.cloud} cannot be asked again yet")
     if url is not None:
-        return again(calls, about, url)
+        return compare_calls(calls, about, url)
     with up(about.cloud, clock=clock) as own:
-        return again(calls, about, own.url)
+        return compare_calls(calls, about, own.url)
 
 
 def image_commands(texts: Sequence[str]) -> dict[str, str]:
-    """Return image -> command of options `NAME=COMMAND`. Invalid where one has no command."""
+    """Return image -> command of options `NAME=COMMAND`.
+
+    Raises:
+        Invalid: One has no command.
+    """
     commands: dict[str, str] = {}
     for text in texts:
         name, equals, line = text.partition("=")

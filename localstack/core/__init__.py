@@ -1,1 +1,4 @@
-"""What the stacks of both clouds share: state, clock, faults, the log of calls, control, the process that serves. It knows no cloud."""
+"""The floor that the stacks of both clouds share, which knows no cloud.
+
+It has the state, the clock, faults, the log of calls, control, and the process that serves.
+"""

@@ -1,4 +1,4 @@
-"""The log of what a stack was asked."""
+"""The log of calls that a stack was asked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEPT = 100_000
 
 
 class StackCall(msgspec.Struct, frozen=True, kw_only=True):
-    """One request as the stack saw it: an SDK's retries are requests of their own."""
+    """A request as the stack saw it: an SDK's retries are requests of their own."""
 
     number: int
     at: datetime  # the stack's clock
@@ -34,6 +34,8 @@ class StackCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Calls:
+    """The latest calls of a stack."""
+
     def __init__(self) -> None:
         self._calls: deque[StackCall] = deque(maxlen=_KEPT)
         self._numbers = itertools.count(1)
@@ -42,7 +44,7 @@ class Calls:
     def add(
         self,
         *,
-        at: datetime,
+        called_at: datetime,
         service: str,
         operation: str,
         names: tuple[str, ...],
@@ -51,12 +53,15 @@ class Calls:
         fault: str | None = None,
         mutating: bool | None = None,
     ) -> None:
-        """`mutating` None: as the operation's name says."""
+        """Log a call.
+
+        `mutating` None: as the operation's name says.
+        """
         with self._lock:
             self._calls.append(
                 StackCall(
                     number=next(self._numbers),
-                    at=at,
+                    at=called_at,
                     service=service,
                     operation=operation,
                     names=names,
@@ -68,20 +73,23 @@ class Calls:
             )
 
     def list(self) -> tuple[StackCall, ...]:
+        """Return the calls, the oldest first."""
         with self._lock:
             return tuple(self._calls)
 
     def clear(self) -> None:
+        """Forget all calls."""
         with self._lock:
             self._calls.clear()
 
 
 def is_mutating(operation: str) -> bool:
+    """Return whether an operation changes something, as its name says."""
     return not _READS.match(operation)
 
 
 def names(params: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names, ids and ARNs at the top of a request."""
+    """Return the names, ids and ARNs at the top of a request."""
     return tuple(
         value for key, value in params.items() if isinstance(value, str) and _NAMES.fullmatch(key)
     )

@@ -1,4 +1,4 @@
-"""The stack's clock: what `now` is, and what is due. Tests move it instead of waiting."""
+"""The stack's clock: the present time, and timers. Tests move it instead of waiting."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ class Timer:
         self.cancelled = False
 
     def cancel(self) -> None:
+        """Keep the function from running again."""
         self.cancelled = True
 
 
 class _Soon:
-    """A function that runs once. Who finds it running waits for its end."""
+    """A function that runs once. Whoever finds it running waits for its end."""
 
     def __init__(self, function: Callable[[], object]) -> None:
         self._function = function
@@ -46,6 +47,7 @@ class _Soon:
         self._begun = False
 
     def run(self) -> None:
+        """Run the function, unless it has been run."""
         with self._lock:
             if not self._begun:
                 self._begun = True
@@ -53,10 +55,14 @@ class _Soon:
 
 
 class Clock:
-    """`real` ticks; `instant` ticks too, but the provider's own delays are zero: what comes after
-    one has happened before the request that asked for it is answered; `manual` stands still until
-    `advance`. All of them can be advanced, and what is due now runs at once on all. Timers run one
-    after the other, in the order of their times; requests go on meanwhile.
+    """The clock of one stack, in one of three modes.
+
+    `real` ticks. `instant` ticks too, but the provider's own delays are zero: what comes after one
+    has happened before the request that asked for it is answered. `manual` stands still until
+    `advance`.
+
+    All of them can be advanced, and what is due now runs at once on all. Timers run one after the
+    other, in the order of their times; requests go on meanwhile.
     """
 
     def __init__(self, mode: Mode = "real") -> None:
@@ -78,7 +84,7 @@ class Clock:
         self._thread: threading.Thread | None = None
 
     def now(self) -> datetime:
-        """Aware, UTC."""
+        """Return the time, aware and in UTC."""
         base = self._frozen if self.mode == "manual" else datetime.now(UTC)
         return base + self._offset
 
@@ -90,7 +96,7 @@ class Clock:
     def call_at(self, due: datetime, function: Callable[[], object]) -> Timer:
         """Run `function()` once this clock shows `due`.
 
-        On the instant clock: before the current request is answered, else at once.
+        On the instant clock it runs before the current request is answered, else at once.
         """
         timer = Timer(self.now() if self.mode == "instant" else due, function)
         waiting: list[Timer] | None = getattr(self._request, "waiting", None)
@@ -103,8 +109,8 @@ class Clock:
     def call_at_limit(self, seconds: float, function: Callable[[], object]) -> Timer:
         """Run `function()` when work has had `seconds` on this clock.
 
-        The instant clock skips the provider's delays, not the work: there a
-        limit counts the seconds that pass.
+        The instant clock skips the provider's delays, not the work: there a limit counts the
+        seconds that pass.
         """
         timer = Timer(self.now() + timedelta(seconds=seconds), function)
         self._push(timer)
@@ -113,8 +119,8 @@ class Clock:
     def call_every(self, seconds: float, function: Callable[[], object]) -> Timer:
         """Run `function()` again and again, until the timer is cancelled.
 
-        On the instant clock: four times a (real) second, and while that
-        is moved, as on the others, in its own period; and when it has been.
+        On the instant clock it runs four times a (real) second, and while that is moved, as on the
+        others, in its own period; and when it has been.
         """
         first = _INSTANT_PERIOD if self.mode == "instant" else seconds
         timer = Timer(self.now() + timedelta(seconds=first), function, seconds)
@@ -122,8 +128,9 @@ class Clock:
         return timer
 
     def call_soon(self, function: Callable[[], object]) -> None:
-        """On the instant clock: run `function()` when somebody looks (`settle`), or a quarter of a
-        (real) second later.
+        """Run `function()` on the instant clock when somebody looks (`settle`).
+
+        It runs a quarter of a (real) second later at the latest.
         """
         soon = _Soon(function)
         self._soon[soon] = None
@@ -132,7 +139,7 @@ class Clock:
         )
 
     def settle(self) -> None:
-        """What is to happen soon has happened when this returns."""
+        """Let everything happen that is to happen soon."""
         for soon in list(self._soon):
             self._run_soon(soon)
 
@@ -142,9 +149,7 @@ class Clock:
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """What the front puts around a handler, so that the instant clock settles after it has
-        stored what it made.
-        """
+        """Surround a handler, so that the instant clock settles once it has stored what it made."""
         if self.mode != "instant" or getattr(self._request, "waiting", None) is not None:
             yield
             return
@@ -158,8 +163,9 @@ class Clock:
             self._request.waiting = None
 
     def advance(self, seconds: float) -> datetime:
-        """Move the clock; every timer that comes due has run, with the clock at its own time, when
-        this returns.
+        """Move the clock, and return the time that it shows then.
+
+        Every timer that comes due has run, with the clock at its own time, when this returns.
         """
         if seconds < 0:
             raise ValueError("a clock goes forward only")
@@ -174,9 +180,7 @@ class Clock:
             return target
 
     def ahead(self) -> datetime | None:
-        """What this clock shows, where it was moved and shows more than the time that is; else
-        None.
-        """
+        """Return the time of this clock, if it was moved beyond the real time; else None."""
         now = self.now()
         return now if self._offset and now > datetime.now(UTC) else None
 
@@ -199,11 +203,13 @@ class Clock:
             self._changed.notify_all()
 
     def close(self) -> None:
+        """Stop the clock: no timer runs any more."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def _show(self, moment: datetime) -> None:
+        """Move what the clock shows forward to `moment`."""
         self._offset += max(moment - self.now(), timedelta())
 
     def _push(self, timer: Timer) -> None:
@@ -215,6 +221,7 @@ class Clock:
             self._changed.notify_all()
 
     def _pop(self, until: datetime) -> Timer | None:
+        """Return the next timer that is due at `until`, or None."""
         with self._changed:
             while self._timers and self._timers[0][0] <= until:
                 timer = heapq.heappop(self._timers)[2]
@@ -224,13 +231,14 @@ class Clock:
         return None
 
     def _again(self, timer: Timer, target: datetime | None = None) -> None:
-        """`target`: where the clock is being moved to."""
+        """Put a periodic timer back; `target` is where the clock is being moved to."""
         with self._changed:  # no reset comes in between
             if timer.every is not None and not timer.cancelled:
                 timer.due = self._next(timer.due, timer.every, target)
                 self._push(timer)
 
     def _next(self, due: datetime, every: float, target: datetime | None) -> datetime:
+        """Return when a periodic timer is due next."""
         if self.mode != "instant":
             return due + timedelta(seconds=every)
         left = (target - due).total_seconds() if target else 0.0
@@ -241,6 +249,7 @@ class Clock:
         )  # nothing is made up for, or who moves it would wait for that
 
     def _tick(self) -> None:
+        """Run timers as they come due, until the clock is closed."""
         while True:
             with self._changed:
                 if self._closed:
@@ -256,6 +265,7 @@ class Clock:
 
 
 def _run(timer: Timer) -> None:
+    """Run a timer's function, unless it was cancelled; an error goes to stderr."""
     if timer.cancelled:
         return
     try:

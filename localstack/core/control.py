@@ -1,21 +1,24 @@
-"""/_stack/...: how tests and the command line steer a stack. JSON in and out."""
+"""The control routes /_stack/..., by which tests and commands steer a stack.
+
+JSON goes in and out.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from hmac import compare_digest
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from ..minutes import Minutes
-from .calls import Calls
 from .faults import Fault, check
+from .fronts import StackFront
 from .http.answers import Answer
 from .http.peers import is_other_user
 from .keys import FILE
+from .minutes import Minutes
 from .state import Stack
 
 _encode = msgspec.json.Encoder().encode
@@ -32,26 +35,8 @@ _fault = msgspec.json.Decoder(Fault).decode
 _minutes = msgspec.json.Decoder(Minutes).decode
 
 
-class Steered(Protocol):
-    """A cloud's front, as far as it is steered from outside."""
-
-    stack: Stack
-    calls: Calls
-    routes: Mapping[
-        str, Callable[[], object]
-    ]  # what this cloud has of its own: "GET policy" -> its answer
-
-    def services(self) -> Collection[str]: ...
-    def operations(self, service: str | None, /) -> Collection[str]: ...
-    def reset(self) -> None: ...
-    def forget_calls(self) -> None: ...
-    def add_minutes(
-        self, scripted: Minutes, /
-    ) -> None: ...  # ValueError: of no endpoint or variant that is there
-
-
-def answer(front: Steered, environ: dict[str, Any]) -> Answer:
-    """What a WSGI application was asked."""
+def answer(front: StackFront, environ: dict[str, Any]) -> Answer:
+    """Answer a control request that came to a WSGI application."""
     route = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO'].removeprefix('/_stack/')}"
     if (refused := refusal_of(front.stack, route, environ)) is not None:
         return refused
@@ -65,7 +50,7 @@ def answer(front: Steered, environ: dict[str, Any]) -> Answer:
 
 
 def refusal_of(stack: Stack, route: str, environ: Mapping[str, Any]) -> Answer | None:
-    """Why a WSGI request may not steer the stack; None for one that may."""
+    """Return why a WSGI request may not steer the stack; None for one that may."""
     return refusal(
         stack,
         route,
@@ -77,8 +62,9 @@ def refusal_of(stack: Stack, route: str, environ: Mapping[str, Any]) -> Answer |
 def refusal(
     stack: Stack, route: str, authorization: str, peer: tuple[str, int] | None
 ) -> Answer | None:
-    """Why who asks may not: without the stack's own secret, or another user's process; None for who
-    may.
+    """Return why a caller may not steer the stack; None for one that may.
+
+    A caller needs the stack's own secret, and may not be another user's process.
     """
     if route in _OPEN:
         return None
@@ -97,8 +83,15 @@ def refusal(
     return None
 
 
-def steer(front: Steered, route: str, body: bytes, query: dict[str, str]) -> Answer:
-    """`route`: the method and what follows /_stack/, such as `GET health`."""
+def steer(front: StackFront, route: str, body: bytes, query: dict[str, str]) -> Answer:
+    """Do what a control request asks.
+
+    Args:
+        front: The stack's front.
+        route: The method and what follows /_stack/, such as `GET health`.
+        body: JSON.
+        query: The query's parameters.
+    """
     try:
         return _json(200, _effect(front, route, body, query))
     except KeyError:
@@ -107,7 +100,8 @@ def steer(front: Steered, route: str, body: bytes, query: dict[str, str]) -> Ans
         return _json(400, {"error": str(error)})
 
 
-def _effect(front: Steered, route: str, body: bytes, query: dict[str, str]) -> object:  # noqa: C901, PLR0911  a table of routes
+def _effect(front: StackFront, route: str, body: bytes, query: dict[str, str]) -> object:  # noqa: C901, PLR0911  a table of routes
+    """Do what a route says, and return what is answered."""
     stack = front.stack
     match route:
         case "GET health":
@@ -151,4 +145,5 @@ def _effect(front: Steered, route: str, body: bytes, query: dict[str, str]) -> o
 
 
 def _json(status: int, value: object) -> Answer:
+    """Return an answer in JSON."""
     return Answer(status, (("Content-Type", "application/json"),), _encode(value))

@@ -1,4 +1,7 @@
-"""What cron's dialects share: the numbers of a field, and the first minute that fits."""
+"""The parts that the dialects of cron share.
+
+They are the numbers of a field, and the first minute that fits.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,13 @@ _ITEM = re.compile(r"(\*|\w+)(?:-(\w+))?(?:/(\d+))?")
 def numbers(
     field: str, low: int, high: int, names: tuple[str, ...] = (), first: int = 0
 ) -> frozenset[int]:
-    """Of `*`, 1-5, 1,2 and */5; `names` count from `first`. ValueError says what is wrong."""
+    """Return the numbers that a field names: `*`, 1-5, 1,2 or */5.
+
+    `names` count from `first`.
+
+    Raises:
+        ValueError: The field is wrong; the message says how.
+    """
     values: set[int] = set()
     for item in field.split(","):
         match = _ITEM.fullmatch(item)
@@ -40,8 +49,9 @@ def first_time(
     *,
     years: int = YEARS,
 ) -> datetime | None:
-    """The first minute later than `after` on a day that fits, in UTC. None: there is none within
-    `years`.
+    """Return the first minute later than `after` on a day that fits, in UTC.
+
+    None: there is none within `years`.
     """
     local = after.astimezone(zone)
     times = [time(hour, minute) for hour in sorted(hours) for minute in sorted(minutes)]
@@ -49,15 +59,18 @@ def first_time(
         day = local.date() + timedelta(days=offset)
         if not fits(day):
             continue
-        for at in times:
-            moment = datetime.combine(day, at, zone).astimezone(UTC)
-            exists = moment.astimezone(zone).time() == at  # an hour that a zone skips is skipped
+        for time_of_day in times:
+            moment = datetime.combine(day, time_of_day, zone).astimezone(UTC)
+            exists = (
+                moment.astimezone(zone).time() == time_of_day
+            )  # an hour that a zone skips is skipped
             if exists and moment > after:
                 return moment
     return None
 
 
 def _number(word: str, names: tuple[str, ...], first: int) -> int:
+    """Return the number of a word: digits or a name."""
     if word.isdecimal():
         return int(word)
     if word.lower() in names:

@@ -1,5 +1,6 @@
-"""A stack that outlives the command that started it: started, met again, stopped; and how it ended
-when nobody stopped it.
+"""Stacks that outlive the command that started them.
+
+They are started, found again and stopped; and it is told how one ended when nobody stopped it.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from pathlib import Path
 
 import msgspec
 
-from ..run import CLOUDS, Ready, StackFailed, command, read_ready, wait_ready
 from . import keys
 from .home.folders import is_taken
+from .launch import CLOUDS, Ready, StackFailed, command, read_ready, wait_ready
 
 _PACKAGE = __name__.partition(".")[0]
 _FORMER = "isthmus.localstack"  # this package's name when stacks were started by Isthmus 0.1.0
@@ -75,12 +76,22 @@ def start_apart(
     clock: str = "real",
     home: Path | None = None,
 ) -> Ready:
-    """Start the stack of `cloud` as a process that outlives this one; `ready` says where it is.
+    """Start the stack of `cloud` as a process that outlives this one.
 
-    StackFailed with its log otherwise.
+    One that `ready` tells of and that lives is that stack. The log of the one before stays beside
+    `log`, as `<name>.previous.log`.
 
-    One that `ready` tells of and that lives is that stack; NoAnswer when it does not answer.
-    The log of the one before stays beside `log`, as `<name>.previous.log`.
+    Args:
+        cloud: aws or gcp.
+        ready: The file that says where the stack listens.
+        log: The file of its output.
+        images: Container image -> the command that it is here.
+        clock: The mode of its clock.
+        home: Where it keeps what it holds.
+
+    Raises:
+        StackFailed: It did not start; the message ends with its log.
+        NoAnswer: One runs and does not answer.
     """
     if (already := answering(ready)) is not None:
         return already
@@ -115,7 +126,7 @@ def start_apart(
 
 
 def running(ready: Path) -> Ready | None:
-    """The stack that `ready` tells of, if it still answers there and is the same process."""
+    """Return the stack that `ready` tells of, if it still answers and is the same process."""
     stack = read_ready(ready)
     health = _health(stack.url) if stack is not None else None
     return stack if stack is not None and health is not None and health.pid == stack.pid else None
@@ -140,7 +151,11 @@ def _health(url: str) -> _Health | None:
 
 
 def answering(ready: Path) -> Ready | None:
-    """The stack that `ready` tells of, once it answers; None when it does not live."""
+    """Return the stack that `ready` tells of, once it answers; None when it does not live.
+
+    Raises:
+        NoAnswer: It lives, and does not answer.
+    """
     deadline = time.monotonic() + _ANSWERS
     while (stack := _living(ready)) is not None:
         if running(ready) is not None:
@@ -152,8 +167,9 @@ def answering(ready: Path) -> Ready | None:
 
 
 def death(ready: Path, log: Path) -> Death | None:
-    """How the stack that `ready` tells of ended; None when there is none, when it runs, or when it
-    was stopped.
+    """Return how the stack that `ready` tells of ended.
+
+    None: there is none, it runs, or it was stopped.
     """
     stack = read_ready(ready)
     if stack is None or running(ready) is not None:
@@ -166,13 +182,13 @@ def death(ready: Path, log: Path) -> Death | None:
     try:
         alive = ready.stat().st_mtime  # the stack touches the file as long as it lives
         restarted = _boot_time() > alive
-        code, at = (None, alive) if restarted else _exit_of(ready, stack) or (None, alive)
+        code, ended_at = (None, alive) if restarted else _exit_of(ready, stack) or (None, alive)
         ready.stat()
     except FileNotFoundError:  # a clean end, which was under way
         return None
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     return Death(
-        at=datetime.fromtimestamp(at, UTC),
+        at=datetime.fromtimestamp(ended_at, UTC),
         code=code,
         restarted=restarted,
         log=tuple(lines[-_LINES:]),
@@ -183,7 +199,10 @@ def death(ready: Path, log: Path) -> Death | None:
 def stop_apart(ready: Path) -> bool:
     """End the stack that `ready` tells of, even one that does not answer.
 
-    False when none runs. NoAnswer when it cannot be ended.
+    Return False when none runs.
+
+    Raises:
+        NoAnswer: It cannot be ended.
     """
     stack = _living(ready)
     if stack is None:
@@ -206,14 +225,15 @@ def stop_apart(ready: Path) -> bool:
 
 
 def stop_at(url: str) -> bool:
-    """End the stack that answers at a URL. False when none does.
+    """End the stack that answers at a URL. Return False when none does.
 
-    NoAnswer when it is not this user's, or does not end.
+    Raises:
+        NoAnswer: It is not this user's, or does not end.
     """
     stack = running_at(url)
     if stack is None:
         return False
-    if keys.of(url) is None or not _is_a_stack(stack.pid):
+    if keys.keys_of(url) is None or not _is_a_stack(stack.pid):
         raise NoAnswer(f"what answers at {url} is no stack of this user on this machine")
     for number, seconds in ((signal.SIGTERM, _STOPS), (signal.SIGKILL, _DIES)):
         with contextlib.suppress(ProcessLookupError):
@@ -227,7 +247,7 @@ def stop_at(url: str) -> bool:
 
 
 def previous(log: Path) -> Path:
-    """Where the log of the stack before is."""
+    """Return where the log of the stack before is."""
     return log.with_suffix(f".previous{log.suffix}")
 
 
@@ -236,8 +256,9 @@ def _end_file(ready: Path) -> Path:
 
 
 def _living(ready: Path) -> Ready | None:
-    """The stack that `ready` tells of, whether or not it answers: who lives has the lock on its
-    home.
+    """Return the stack that `ready` tells of, whether or not it answers.
+
+    A stack that lives has the lock on its home.
     """
     stack = read_ready(ready)
     if stack is None:
@@ -249,7 +270,10 @@ def _living(ready: Path) -> Ready | None:
 
 
 def _is_a_stack(pid: int) -> bool:
-    """Whether a process with this pid is a stack, and not one that got the pid after it."""
+    """Return whether a process with this pid is a stack.
+
+    It may be another process that got the pid after it.
+    """
     try:
         if Path("/proc/self").exists():
             words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
@@ -266,18 +290,18 @@ def _is_a_stack(pid: int) -> bool:
 
 
 def _exit_of(ready: Path, stack: Ready) -> tuple[int, float] | None:
-    """Code and time, as the watcher wrote them; None when it did not live to."""
+    """Return exit code and time, as the watcher wrote them; None when it did not live to."""
     deadline = time.monotonic() + _ENDS
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError, ValueError):
-            pid, code, at = map(int, _end_file(ready).read_text().split())
+            pid, code, ended_at = map(int, _end_file(ready).read_text().split())
             if pid == stack.pid:
-                return code, float(at)
+                return code, float(ended_at)
         time.sleep(0.02)
     return None
 
 
 def _boot_time() -> float:
-    """When this machine was started; 0 where it does not say."""
+    """Return when this machine was started; 0 where it does not say."""
     since = getattr(time, "CLOCK_BOOTTIME", None)
     return 0.0 if since is None else time.time() - time.clock_gettime(since)

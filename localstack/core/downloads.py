@@ -1,4 +1,4 @@
-"""What comes from outside into a folder: where an object lands, and an archive unpacked.
+"""Take files and archives that come from outside into a folder.
 
 Nothing leaves the folder or fills the disk.
 """
@@ -16,9 +16,9 @@ from typing import Any, BinaryIO, Self
 _NAME = 255  # bytes of a file's name: Linux's limit, and SageMaker's
 _PATH = 4000  # bytes of a whole path: Linux takes 4,096, and the job's own files come below
 _FILES = 100_000  # in an archive
-_ALWAYS = (
-    1 << 30
-)  # bytes that any archive may unpack to, and how much more for each byte of it: models hardly shrink, zeros 1,000 times
+# Bytes that any archive may unpack to, and how much more for each byte of it: models hardly
+# shrink, zeros 1,000 times.
+_ALWAYS = 1 << 30
 _FOR_EACH = 20
 _HEADER = 1 << 20  # bytes of a member's extended header, which tarfile holds in memory
 _HEADERS = frozenset(
@@ -37,9 +37,10 @@ class Refused(ValueError):
 
 
 def place(folder: Path, name: str) -> Path:
-    """Where what is called `name` (an object's key, a member of an archive) lands below `folder`.
+    """Return where an object's key, or an archive's member, lands below `folder`.
 
-    Refused when it would leave it.
+    Raises:
+        Refused: It would leave the folder, or no file can have that name.
     """
     if name.startswith("/"):
         raise Refused(f"{name!r} begins with a slash")
@@ -63,9 +64,11 @@ def place(folder: Path, name: str) -> Path:
 
 
 def arrive(folder: Path, name: str) -> Path:
-    """The place of a file that is to be written; the folders above it are there then.
+    """Return the place of a file that is to be written, and make the folders above it.
 
-    Refused, also where a link is on the way; OSError.
+    Raises:
+        Refused: It would leave the folder, or a link is on the way.
+        OSError: A folder cannot be made.
     """
     path = place(folder, name)
     for above in (path, *path.parents):
@@ -78,11 +81,13 @@ def arrive(folder: Path, name: str) -> Path:
 
 
 def unpack(data: BinaryIO, size: int, folder: Path) -> None:
-    """Unpack a tar.gz of `size` bytes into the folder: files and folders only, no links or devices,
-    as SageMaker does.
+    """Unpack a tar.gz of `size` bytes into the folder.
 
-    Refused: what it is not, a name that leaves the folder, more files or bytes than an archive of
-    its size may have. Then some of it may have been unpacked.
+    It may hold files and folders only, no links or devices, as SageMaker has it.
+
+    Raises:
+        Refused: It is no such archive, a name leaves the folder, or it has more files or bytes than
+            an archive of its size may have. Some of it may have been unpacked then.
     """
     limit = min(_ALWAYS + _FOR_EACH * size, shutil.disk_usage(folder).free)
     content: Any = _Bounded(
@@ -99,6 +104,7 @@ def unpack(data: BinaryIO, size: int, folder: Path) -> None:
 
 
 def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, count: int) -> None:
+    """Write one member of an archive into the folder."""
     if count > _FILES:
         raise Refused(f"it has more than {_FILES:,} files")
     name = member.name.removeprefix("./")
@@ -121,6 +127,8 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, co
 
 
 class _Member(tarfile.TarInfo):
+    """A member of an archive whose extended header may not be large."""
+
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Self:
         member = super().frombuf(buf, encoding, errors)  # type: ignore[arg-type]  # typeshed has str, tarfile itself gives None
@@ -130,13 +138,14 @@ class _Member(tarfile.TarInfo):
 
 
 class _Bounded:
-    """A stream of which no more than so many bytes can be read."""
+    """A stream of which only so many bytes can be read."""
 
     def __init__(self, stream: gzip.GzipFile, limit: int) -> None:
         self._stream = stream
         self._limit = self._left = limit
 
     def read(self, size: int) -> bytes:
+        """Read, or raise Refused where the limit is passed."""
         content = self._stream.read(size)
         self._left -= len(content)
         if self._left < 0:

@@ -1,5 +1,6 @@
-"""Tell of errors that callers can bring about, so that no caller fills a log: each cause in full
-once, then by a line a minute.
+"""Tell of errors that callers can bring about, without letting a caller fill the log.
+
+Each cause is told in full once, then by a line a minute.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import traceback
 from pathlib import Path
 
 EVERY = 60.0  # seconds between two lines of one cause
-_told: dict[
-    tuple[str, str], tuple[float, int]
-] = {}  # what and where -> when it was told last, and how often it was not told since
+# what and where -> when it was told last, and how often it was not told since
+_told: dict[tuple[str, str], tuple[float, int]] = {}
 _lock = threading.Lock()
 
 
 def tell(what: str, error: BaseException) -> None:
-    """Write an error to stderr: with its traceback the first time, then at most one line a minute."""
+    """Write an error to stderr.
+
+    The first time it comes with its traceback, then as a line a minute at most.
+    """
     where = _place(error)
     first, untold = _due(f"{what}: {type(error).__name__}", where)
     if first:
@@ -35,17 +38,18 @@ def tell_line(what: str, detail: str) -> None:
 
 
 def _due(what: str, where: str) -> tuple[bool, int | None]:
-    """Return whether the cause is new, and how many were not told since the last time; None: it is
-    not due.
+    """Return whether the cause is new, and how many were not told since the last time.
+
+    None: it is not due.
     """
     now, cause = time.monotonic(), (what, where)
     with _lock:
-        told = _told.get(cause)
-        if told is not None and now - told[0] < EVERY:
-            _told[cause] = (told[0], told[1] + 1)
+        last = _told.get(cause)
+        if last is not None and now - last[0] < EVERY:
+            _told[cause] = (last[0], last[1] + 1)
             return False, None
         _told[cause] = (now, 0)
-        return told is None, told[1] if told else 0
+        return last is None, last[1] if last else 0
 
 
 def _write(text: str, untold: int) -> None:

@@ -38,7 +38,7 @@ OF_THE_HANDLERS: tuple[Kind, ...] = (
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule. What is None fits everything.
+    """A rule that lets something go wrong. A member that is None fits everything.
 
     throttle, error: answered instead of being done. latency: `seconds` late. cut-before: the
     connection closes and nothing was done. cut-after: it was done, and the connection closes.
@@ -74,12 +74,12 @@ class Named(Protocol):
 
 
 def check(fault: Fault, named: Named) -> None:
-    """ValueError for a rule that could never fit, or has numbers that nobody means."""
+    """Raise ValueError for a rule that could never fit, or has numbers that nobody means."""
     if fault.service is not None:
-        _check_known("service", fault.service, named.services(), "")
+        _check_name("service", fault.service, named.services(), "")
     if fault.operation is not None:
-        of = f" of {fault.service}" if fault.service else ""
-        _check_known("operation", fault.operation, named.operations(fault.service), of)
+        suffix = f" of {fault.service}" if fault.service else ""
+        _check_name("operation", fault.operation, named.operations(fault.service), suffix)
     if fault.times is not None and fault.times < 1:
         raise ValueError(
             f"times is {fault.times}: a fault happens once at least, or until it is cleared "
@@ -91,13 +91,14 @@ def check(fault: Fault, named: Named) -> None:
         raise ValueError(f"status is {fault.status}: a fault's is between 400 and 599")
 
 
-def _check_known(what: str, name: str, names: Collection[str], of: str) -> None:
+def _check_name(what: str, name: str, names: Collection[str], suffix: str) -> None:
+    """Raise ValueError with the closest name, if a name is none of these."""
     if name in names:
         return
     folded = {other.lower(): other for other in names}
     close = get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
     meant = f"; did you mean {folded[close[0]]}?" if close else ""
-    raise ValueError(f"there is no {what} {name}{of}{meant}")
+    raise ValueError(f"there is no {what} {name}{suffix}{meant}")
 
 
 class Faults:
@@ -109,16 +110,18 @@ class Faults:
         self._lock = threading.Lock()
 
     def add(self, fault: Fault) -> Fault:
+        """Add a rule, and return it with its number."""
         with self._lock:
             rule = msgspec.structs.replace(fault, id=next(self._ids))
             self._rules.append(rule)
             return rule
 
     def list(self) -> tuple[Fault, ...]:
+        """Return the rules that are still to come."""
         return tuple(self._rules)
 
     def clear(self, number: int | None = None) -> None:
-        """One rule; None: all, and the next is number 1 again."""
+        """Remove one rule; None: all, and the next is number 1 again."""
         with self._lock:
             if number is None:
                 self._rules, self._ids = [], itertools.count(1)
@@ -131,7 +134,7 @@ class Faults:
     def take(
         self, kinds: tuple[Kind, ...], service: str, operation: str, names: tuple[str, ...] = ()
     ) -> Fault | None:
-        """The oldest rule that fits, with one use less; None."""
+        """Take the oldest rule that fits, which has one use less then; None: none fits."""
         if not self._rules:  # the usual case costs no lock
             return None
         with self._lock:
@@ -147,6 +150,7 @@ class Faults:
 
 
 def _fits(rule: Fault, service: str, operation: str, names: tuple[str, ...]) -> bool:
+    """Return whether a rule fits a call."""
     return (
         rule.service in (None, service)
         and rule.operation in (None, operation)

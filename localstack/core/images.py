@@ -1,4 +1,4 @@
-"""Images are commands here. Which one an image stands for."""
+"""Container images are commands here: find the command for which an image stands."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ _REGISTRY = re.compile(r"^[^/]+[.:][^/]*/")  # a host name in front: it holds a 
 
 
 def command_of(images: Mapping[str, str], image: str) -> list[str] | None:
-    """The mapped command of an image, by its whole URI, else without digest or tag, without
-    registry, or by its last name alone.
+    """Return the mapped command of an image, or None.
+
+    An image is looked up by its whole URI, else without digest or tag, without registry, or by its
+    last name alone.
     """
     for name in names_of(image):
         if name in images:
@@ -21,8 +23,9 @@ def command_of(images: Mapping[str, str], image: str) -> list[str] | None:
 
 
 def anchored(command: str, folder: Path) -> str:
-    """The command with the words that name a file below `folder` made absolute: a job and a model
-    server run in folders of their own.
+    """Return the command with the words that name a file below `folder` made absolute.
+
+    A job and a model server run in folders of their own.
     """
     words = shlex.split(command)
     absolute = [
@@ -36,7 +39,7 @@ def _is_file_below(folder: Path, word: str) -> bool:
 
 
 def names_of(image: str) -> tuple[str, ...]:
-    """The names by which an image may be mapped, the most exact first."""
+    """Return the names by which an image may be mapped, the most exact first."""
     plain = image.partition("@")[0]
     head, _, tail = plain.rpartition("/")
     untagged = f"{head}/{tail.partition(':')[0]}" if head else tail.partition(":")[0]

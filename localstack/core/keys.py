@@ -27,9 +27,9 @@ _direct = urllib.request.build_opener(
 
 
 class Pair(msgspec.Struct, frozen=True, tag_field="schema", tag=1):
-    """What a cloud's SDKs sign with.
+    """The keys with which a cloud's SDKs sign.
 
-    In a home it stays the same over restarts; who changes the layout raises the tag, its format.
+    In a home they stay the same over restarts; who changes the layout raises the tag, its format.
     """
 
     access_key: str
@@ -37,6 +37,8 @@ class Pair(msgspec.Struct, frozen=True, tag_field="schema", tag=1):
 
 
 class Keys(msgspec.Struct, frozen=True, kw_only=True):
+    """All keys of a stack."""
+
     url: str  # whose they are: nobody is to be led to send them elsewhere
     control: str  # for the control routes
     pair: Pair
@@ -47,13 +49,17 @@ class _Health(msgspec.Struct):
 
 
 def make(url: str, home: Home | None) -> Keys:
-    """New ones; the pair of a home is that of its life before. msgspec.DecodeError when it is
-    damaged there; OSError.
+    """Make the keys of a stack; the pair of a home is that of its life before.
+
+    Raises:
+        msgspec.DecodeError: The pair is damaged there.
+        OSError: It cannot be read or written.
     """
     return Keys(url=url, control=secrets.token_urlsafe(32), pair=_pair(home))
 
 
 def _pair(home: Home | None) -> Pair:
+    """Return the pair of a home, made new where it has none."""
     if home is not None and (home.folder / FILE).exists():
         return msgspec.json.decode(home.read(FILE), type=Pair)
     pair = Pair(fresh("AKIA"), secrets.token_urlsafe(30))
@@ -63,33 +69,38 @@ def _pair(home: Home | None) -> Pair:
 
 
 def fresh(prefix: str) -> str:
-    """An access key that nobody has."""
+    """Return an access key that nobody has."""
     return prefix + "".join(secrets.choice(_LETTERS) for _ in range(16))
 
 
 def write(folder: Path, keys: Keys) -> Path:
-    """The file, new."""
+    """Write the keys into a new file, and return its path."""
     path = folder / FILE
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(msgspec.json.encode(keys))
     return path
 
 
-def of(url: str) -> Keys | None:
-    """The keys of the stack at `url`; None where it is none of ours, another user's, or another
-    machine's.
+def keys_of(url: str) -> Keys | None:
+    """Return the keys of the stack at `url`.
+
+    None: it is no stack of ours, another user's, or another machine's.
     """
     try:
         with _direct.open(f"{url.rstrip('/')}/_stack/health", timeout=_SECONDS) as answer:
             path = msgspec.json.decode(answer.read(), type=_Health).keys
-        keys = msgspec.json.decode(_own(path), type=Keys) if path else None
+        keys = msgspec.json.decode(_read_own_file(path), type=Keys) if path else None
     except (OSError, ValueError):
         return None
-    return keys if keys is not None and _same(keys.url, url) else None
+    return keys if keys is not None and _same_port(keys.url, url) else None
 
 
-def _own(path: str) -> bytes:
-    """A file's content. OSError for what is no file of this user's."""
+def _read_own_file(path: str) -> bytes:
+    """Return a file's content.
+
+    Raises:
+        OSError: It is no file of this user's.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         about = os.fstat(descriptor)
@@ -100,8 +111,8 @@ def _own(path: str) -> bytes:
         os.close(descriptor)
 
 
-def _same(left: str, right: str) -> bool:
-    """Whether both lead to one port of this machine."""
+def _same_port(left: str, right: str) -> bool:
+    """Return whether both URLs lead to one port of this machine."""
     return urlsplit(left).port == urlsplit(right).port and all(
         _is_here(urlsplit(url).hostname or "") for url in (left, right)
     )

@@ -1,6 +1,4 @@
-"""A stack as a process: its command line, waitress before its front, on loopback, until it is told
-to end.
-"""
+"""A stack as a process: its command line, a server on loopback, its end."""
 
 from __future__ import annotations
 
@@ -18,7 +16,6 @@ from typing import Any, NoReturn, Protocol
 
 import msgspec
 
-from ..run import Ready, environment_of, read_ready
 from . import keys
 from .clock import MODES, Clock, Mode
 from .faults import Faults
@@ -26,6 +23,7 @@ from .home.folders import Owned
 from .home.home import LISTENING, Home, NotUsable
 from .home.pickles import Changed
 from .http.wsgi_server import Channel, WsgiServer
+from .launch import Ready, environment_of, read_ready
 from .state import Stack, State
 
 HOST = "127.0.0.1"
@@ -35,7 +33,7 @@ _UNITS = {"MB": 10**6, "GB": 10**9}
 
 
 class Front(Protocol):
-    """What a cloud answers with.
+    """The application that answers a cloud's requests.
 
     Where no `server` is named, it is a WSGI application that raises Cut for a connection to be
     closed.
@@ -46,7 +44,7 @@ class Front(Protocol):
 
 
 class Server(Protocol):
-    """It listens from the moment that it is made."""
+    """A server, which listens from the moment that it is made."""
 
     port: int
 
@@ -55,7 +53,7 @@ class Server(Protocol):
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """The command line of a stack's process; run.py writes it."""
+    """The command line of a stack's process; launch.py writes it."""
 
     port: int
     images: Mapping[str, str]
@@ -76,7 +74,8 @@ _OF_SOME = {"home": "--home", "any_key": "--open", "moto_answers": "--moto-answe
 def options(cloud: str, port: int, arguments: list[str] | None = None) -> Options:
     """Read the command line; `port` is the one that the cloud's stack has by default.
 
-    SystemExit 2, with the reason, for a wrong one.
+    Raises:
+        SystemExit: The command line is wrong: code 2, with the reason.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m isthmus_stack.{cloud}",
@@ -165,7 +164,7 @@ def options(cloud: str, port: int, arguments: list[str] | None = None) -> Option
 
 
 def _size(text: str) -> int:
-    """Bytes of 256MB or 2GB."""
+    """Return the bytes of a size, such as 256MB or 2GB."""
     number, unit = text[:-2], text[-2:].upper()
     if not number.isdecimal() or int(number) == 0 or unit not in _UNITS:
         raise argparse.ArgumentTypeError(f"{text} is not a size: write 256MB or 2GB")
@@ -182,14 +181,18 @@ def serve(
     channel: type[Channel] = Channel,
     versions: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
-    """Serve until SIGTERM or SIGINT, or until `options` says.
+    """Serve until SIGTERM or SIGINT, or until `options` says, and return the exit code.
 
-    The exit code: 1, with the reason on stderr, when it cannot begin.
+    The code is 1, with the reason on stderr, when it cannot begin.
 
-    `server`: what listens on a port for the front, where that is not waitress. `channel`: how this
-    cloud's HTTP differs from what
-    waitress reads and writes. `listening` is called once the stack is ready. `versions`:
-    distributions whose objects a home holds.
+    Args:
+        cloud: aws or gcp.
+        options: The command line.
+        front: Makes the application of a stack.
+        server: What listens on a port for the front, where that is not waitress.
+        listening: Called once the stack is ready.
+        channel: How this cloud's HTTP differs from what waitress reads and writes.
+        versions: Distributions whose objects a home holds.
     """
     with contextlib.ExitStack() as cleanup:
         scratch = Owned.temporary(f"isthmus-{cloud}-")
@@ -242,17 +245,19 @@ def serve(
                 f"stack: {error}; name another folder\n"
             )
             return 1
-        ended = _end_of(options, listener)
-        told = [
+        ended = _watch_for_end(options, listener)
+        ready_files = [
             place
             for place in (options.ready, persistent.folder / LISTENING if persistent else None)
             if place is not None
         ]
-        for place in told:
+        for place in ready_files:
             home = str(options.home) if options.home else None
             _write(place, Ready(url=stack.url, pid=os.getpid(), clock=options.clock, home=home))
         if options.ready is not None:
-            threading.Thread(target=_live, args=(options.ready,), name="alive", daemon=True).start()
+            threading.Thread(
+                target=_show_life, args=(options.ready,), name="alive", daemon=True
+            ).start()
         if options.moto_answers:
             sys.stderr.write(
                 f"the {cloud.upper()} stack on {stack.url} answers what moto makes up: "
@@ -266,30 +271,35 @@ def serve(
         sys.stderr.flush()
         listening()
         os.read(ended, 1)
-    for place in told:  # it stays where the end was no clean one
+    for place in ready_files:  # it stays where the end was no clean one
         _forget(place)
     return 0
 
 
 def _forget(ready: Path) -> None:
-    """Unless the next stack is told of there, which may have begun once this one let go of its
-    home.
+    """Remove the file, unless it tells of the next stack already.
+
+    That one may have begun once this one let go of its home.
     """
-    if (told := read_ready(ready)) is not None and told.pid == os.getpid():
+    if (current := read_ready(ready)) is not None and current.pid == os.getpid():
         ready.unlink(missing_ok=True)
 
 
 def leave(code: int) -> NoReturn:
-    """End the process now: a query or a pool that is still at work would hold up the interpreter's
-    own end, or crash it.
+    """End the process now, without waiting for its threads.
+
+    A query or a pool that is still at work would hold up the interpreter's own end, or crash it.
     """
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
-def _end_of(options: Options, server: Server) -> int:
-    """Let the server run, and what ends it. Its result can be read once the stack is to end."""
+def _watch_for_end(options: Options, server: Server) -> int:
+    """Run the server, and watch for what ends it.
+
+    The descriptor that is returned can be read once the stack is to end.
+    """
     ended, end = os.pipe()
     os.set_blocking(end, False)
 
@@ -315,16 +325,20 @@ def _end_of(options: Options, server: Server) -> int:
 
 
 def _read_stdin(write: Callable[[], None]) -> None:
-    """Until the process that started us is gone, however it went: its end of the pipe is closed."""
+    """Call `write()` once the process that started us is gone, however it went.
+
+    Its end of the pipe is closed then.
+    """
     with contextlib.suppress(OSError, ValueError):
         while os.read(0, 4096):
             pass
     write()
 
 
-def _live(ready: Path) -> None:
-    """Touch the file again and again: after a death that nobody saw, it says until when this
-    process was alive.
+def _show_life(ready: Path) -> None:
+    """Touch the file again and again.
+
+    After a death that nobody saw, it says until when this process was alive.
     """
     while True:
         time.sleep(_ALIVE)
@@ -335,6 +349,7 @@ def _live(ready: Path) -> None:
 
 
 def _write(path: Path, value: object) -> None:
+    """Write a value as JSON, so that no reader sees a part of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_bytes(msgspec.json.encode(value))

@@ -1,4 +1,7 @@
-"""What a running stack is, whatever its cloud: what its requests share, and what a reset drops."""
+"""The state of a running stack, whatever its cloud.
+
+It is what requests share, and what a reset drops.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +42,9 @@ class State:
         self._lock = threading.RLock()
 
     def store(self, owner: tuple[str, ...], kind: type[T]) -> T:
-        """The one instance of `kind` for an owner, such as an account and a region; made by
-        `kind()` when it is first asked for.
+        """Return the one instance of `kind` for an owner, such as an account and a region.
+
+        It is made by `kind()` when it is first asked for.
         """
         key = (owner, kind)
         touched: set[Key] | None = getattr(self._of_request, "touched", None)
@@ -59,25 +63,27 @@ class State:
             return first
 
     def put(self, owner: tuple[str, ...], store: object) -> None:
-        """Put back a store that was kept."""
+        """Put back a store that a home kept."""
         self._stores[owner, type(store)] = store
 
     def stores(self) -> list[tuple[tuple[str, ...], type, Any]]:
-        """Owner, kind and store of each that there is."""
+        """Return owner, kind and store of each store."""
         with self._lock:
             return [(owner, kind, store) for (owner, kind), store in self._stores.items()]
 
     def take_touched(self) -> set[Key]:
-        """The stores that background work, and changing requests that have ended, have asked for
-        since this was called last.
+        """Return the stores that may have changed since this was called last.
+
+        Background work, and changing requests that have ended, have asked for them.
         """
         with self._touching:
             touched, self._touched = self._touched, set()
         return touched
 
     def take_touched_by_request(self) -> set[Key]:
-        """The stores that the request of this thread has asked for since this was called last; none
-        outside of one.
+        """Return the stores that the request of this thread has asked for since the last call.
+
+        Outside of a request these are none.
         """
         touched = self._touched_by_request()
         if touched is None:
@@ -87,9 +93,9 @@ class State:
 
     @contextmanager
     def request(self, *, mutating: bool) -> Iterator[None]:
-        """Around a request, also one that a thread makes within another.
+        """Surround a request, also one that a thread makes within another.
 
-        What a reading one asked for has not changed by it.
+        What a reading request asked for has not changed by it.
         """
         outer, self._of_request.touched = self._touched_by_request(), set()
         try:
@@ -105,7 +111,7 @@ class State:
         return touched
 
     def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:
-        """Background work of the stack.
+        """Start background work in a thread.
 
         It watches `stopping`; its errors are written to the stack's stderr.
         """
@@ -127,6 +133,7 @@ class State:
         _logged(function)
 
     def stop(self) -> None:
+        """Set `stopping`, and call what `on_stop` noted."""
         with self._lock:
             self.stopping.set()
             functions, self._on_stop = self._on_stop, []
@@ -135,7 +142,7 @@ class State:
 
 
 class Stack(msgspec.Struct, kw_only=True):
-    """One running stack: what all its requests share."""
+    """A running stack: what all its requests share."""
 
     clock: Clock
     faults: Faults
@@ -152,6 +159,7 @@ class Stack(msgspec.Struct, kw_only=True):
 
 
 def _logged(function: Callable[..., object], *arguments: object) -> None:
+    """Call a function, and write its error to stderr."""
     try:
         function(*arguments)
     except Exception:  # noqa: BLE001  background work has nobody else to tell

@@ -1,4 +1,4 @@
-"""A Google Cloud on this machine that executes:
+"""A Google Cloud on this machine that executes.
 
-Vertex AI and what it stands on, for the genuine SDKs.
+Vertex AI and what it stands on, for Google's own SDKs.
 """

@@ -1,6 +1,4 @@
-"""What the stack does with every RPC and route of the APIs that it covers: executes, stores only,
-not there.
-"""
+"""How each RPC and route of the stack's APIs is covered: executes, stores only, not there."""
 
 from __future__ import annotations
 
@@ -10,9 +8,9 @@ from typing import Literal
 
 import msgspec
 
-from . import composition as handler_modules
+from .composition import CATALOG
 from .core.registry import ROUTES, RPCS
-from .core.rpc import methods as table
+from .core.rpc.methods import methods_of_api
 from .environment import SERVICES
 
 Level = Literal["executes", "stores only", "not there"]
@@ -20,6 +18,8 @@ FAMILIES = (*SERVICES.split(), "bigquerystorage", "firestoreadmin", "operations"
 
 
 class Covered(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation, and what the stack does with it."""
+
     service: str
     operation: str
     level: Level
@@ -27,25 +27,26 @@ class Covered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True):
+    """How many operations there are of each level."""
+
     executes: int
     stores: int
     missing: int
 
 
 def coverage(service: str | None = None) -> list[Covered]:
-    """In the order of services and operations. It imports every package."""
-    for package in handler_modules.MODULES:
-        handler_modules.load(package)
+    """Return the operations of one service or of all, sorted. It imports every package."""
+    CATALOG.load_all()
     rows: dict[tuple[str, str], Level] = {}
-    for api in table.APIS:
-        for method in table.methods(api) if api.module else ():
+    for api in CATALOG.apis:
+        for method in methods_of_api(api) if api.module else ():
             rpc = RPCS.get(method.name)
             rows[api.service, method.operation] = (
                 "not there" if rpc is None else "executes" if rpc.executes else "stores only"
             )
     for route in ROUTES:
         family = route.operation.partition(".")[0]
-        if family in ("storage", "bigquery"):
+        if family in CATALOG.by_service:  # an API without RPCs
             rows[family, route.operation] = "executes" if route.executes else "stores only"
     return [
         Covered(
@@ -60,14 +61,15 @@ def coverage(service: str | None = None) -> list[Covered]:
 
 
 def count(operations: Iterable[Covered]) -> Count:
-    levels = Counter(each.level for each in operations)
+    """Return how many of the operations there are of each level."""
+    levels = Counter(operation.level for operation in operations)
     return Count(
         executes=levels["executes"], stores=levels["stores only"], missing=levels["not there"]
     )
 
 
 def page() -> str:
-    """docs/coverage-gcp.md."""
+    """Return the text of docs/coverage-gcp.md."""
     operations = coverage()
     total = count(operations)
     lines = [
@@ -92,8 +94,8 @@ def page() -> str:
         ),
         "transports: of these the list has what is there.",
     ]
-    for service in dict.fromkeys(each.service for each in operations):
-        own = [each for each in operations if each.service == service]
+    for service in dict.fromkeys(operation.service for operation in operations):
+        own = [operation for operation in operations if operation.service == service]
         counted = count(own)
         lines += [
             "",
@@ -105,7 +107,7 @@ def page() -> str:
             ),
         ]
         by_level = {
-            level: ", ".join(each.operation for each in own if each.level == level)
+            level: ", ".join(operation.operation for operation in own if operation.level == level)
             for level in ("executes", "stores only")
         }
         names = [

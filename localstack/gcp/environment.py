@@ -8,20 +8,14 @@ from collections.abc import Mapping
 
 import msgspec
 
+from .core.environment import STACK, Environment
+
 TITLE = "GCP"
 PORT = 4600
 NEEDS = ("google.cloud.aiplatform_v1", "grpc", "uvloop")
 OPTIONS = frozenset({"any_key"})
 SERVICES = "aiplatform storage bigquery pubsub firestore monitoring logging resourcemanager"
-# ours: Google's SDKs have no variable for all services. `isthmus ... --offline` uses the stack that
-# it names
-STACK = "GCP_ENDPOINT_URL"
 ADDRESS = STACK
-PROJECT = "offline-project"
-ACCOUNT = (
-    f"offline@{PROJECT}.iam.gserviceaccount.com"  # who every caller is: the made-up service account
-)
-LOCATION = "us-central1"
 STRAY = (
     STACK,
     "STORAGE_EMULATOR_HOST",
@@ -45,32 +39,24 @@ STRAY = (
 )
 
 
-class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """What a stack says of the ways in."""
-
-    door: dict[str, str]  # nothing in the code: these lead every client through the stack's door
-    emulators: dict[str, str]  # the SDKs' own variables
-    grpc_address: str
-
-
-def of(url: str) -> Environment:
-    """Ask the stack at `url`: its keys and its gRPC port are its own."""
+def ways_into(url: str) -> Environment:
+    """Return the ways into the stack at `url`, which answers with its own keys and gRPC port."""
     return _fetch(url)
 
 
 def variables(url: str) -> dict[str, str]:
-    """With these every SDK of Google's talks to the stack at `url` and to nothing else."""
-    return of(url).door
+    """Return the variables with which every SDK of Google's talks to the stack at `url` only."""
+    return ways_into(url).door
 
 
 def proxy(url: str, environ: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG001  as every cloud's
-    """Its door is in its variables."""
+    """Return no variables: the stack's door is part of `variables`."""
     return {}
 
 
 def ways(url: str) -> tuple[tuple[str, dict[str, str]], ...]:
-    """What to export, with a word on each way in."""
-    stack = of(url)
+    """Return what to export for each way in, with a remark."""
+    stack = ways_into(url)
     rest = f'api_endpoint="{url}", api_transport="rest"'
     return (
         ("nothing in the code: every client of Google's comes here", stack.door),
@@ -85,7 +71,7 @@ def ways(url: str) -> tuple[tuple[str, dict[str, str]], ...]:
 
 
 def summary(url: str) -> str:  # noqa: ARG001  as every cloud's
-    """What is to be known before anything is called."""
+    """Return a line for the user to read before anything is called."""
     from .googlesql import compiled
 
     return (
@@ -96,12 +82,13 @@ def summary(url: str) -> str:  # noqa: ARG001  as every cloud's
 
 
 def stray(name: str) -> bool:
-    """Whether a variable must not be there beside them."""
+    """Return whether a variable must not stand beside the stack's own."""
     return name in STRAY or name.startswith("CLOUDSDK_")
 
 
 @functools.lru_cache(maxsize=16)
 def _fetch(url: str) -> Environment:
+    """Ask a stack for the ways into it; cached by its URL."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(f"{url}/_stack/environment", timeout=60) as answer:
         return msgspec.json.decode(answer.read(), type=Environment)

@@ -1,7 +1,6 @@
-"""A container of a job or a model as a process of this machine: its folder, its variables and its
-command.
+"""A container of a job or a model as a process: its folder, its variables, its command.
 
-What a cloud promises to be in a container is the cloud's own: see aws/jobs/contract.py.
+What a cloud promises to be in a container is the cloud's own.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from ..core.downloads import place
-from . import mount_namespace as namespace
+from . import mount_namespace
 
 _INHERITED = (
     "PATH",
@@ -44,6 +43,7 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def files(self) -> Path:
+        """The folder that the command sees at `mount`."""
         return self.folder / PurePosixPath(self.mount).name
 
     @property
@@ -53,11 +53,15 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def root(self) -> str:
-        """`mount` as the command sees it."""
+        """The path `mount` as the command sees it."""
         return self.mount if self.mounted else str(self.files)
 
     def host(self, path: str) -> Path:
-        """The place outside of a path below `mount`. downloads.Refused when it leads out of it."""
+        """Return the place outside of a path below `mount`.
+
+        Raises:
+            downloads.Refused: The path leads out of it.
+        """
         below = path.removeprefix(self.mount).strip("/")
         return place(self.files, below) if below else self.files
 
@@ -67,7 +71,7 @@ def make(folder: Path, mount: str) -> Container:
     container = Container(
         folder=folder,
         mount=mount,
-        mounted=namespace.prefix(str(PurePosixPath(mount).parent)) is not None,
+        mounted=mount_namespace.prefix(str(PurePosixPath(mount).parent)) is not None,
     )
     for path in (container.files, container.work, folder / "home", folder / "bin"):
         path.mkdir(parents=True, exist_ok=True)
@@ -80,6 +84,7 @@ def make(folder: Path, mount: str) -> Container:
 
 
 def write_json(container: Container, path: str, value: object) -> None:
+    """Write a file of JSON at a path of the container."""
     target = container.host(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(value, indent=1))
@@ -88,7 +93,10 @@ def write_json(container: Container, path: str, value: object) -> None:
 def environment(
     container: Container, stack: Mapping[str, str], more: Mapping[str, str]
 ) -> dict[str, str]:
-    """The variables of the command: few of ours, how to reach the stack, then `more`, which wins."""
+    """Return the variables of the command.
+
+    They are few of ours, how to reach the stack, then `more`, which wins.
+    """
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     inherited["PATH"] = ":".join(
         (
@@ -107,7 +115,7 @@ def environment(
 
 
 def command(container: Container, entrypoint: list[str], arguments: list[str]) -> list[str]:
-    """What to start.
+    """Return the command line to start.
 
     `python` is the stack's interpreter by PATH; without a mount, `mount` in the words is the
     container's folder.
@@ -117,7 +125,7 @@ def command(container: Container, entrypoint: list[str], arguments: list[str]) -
         words[0] = sys.executable
     if not container.mounted:
         return words
-    return namespace.inside(
+    return mount_namespace.inside(
         words,
         folder=container.folder,
         files=container.files,
@@ -127,4 +135,5 @@ def command(container: Container, entrypoint: list[str], arguments: list[str]) -
 
 
 def local(container: Container, word: str) -> str:
+    """Return a word of the command with `mount` as the command sees it."""
     return word if container.mounted else word.replace(f"{container.mount}/", f"{container.root}/")

@@ -1,7 +1,6 @@
-"""A container's files really where its cloud says: a mount namespace of its own, in which a folder
-is bound to, say, /opt/ml.
+"""A mount namespace of a container's own, so that its files are where its cloud says.
 
-The host sees nothing of it.
+In it a folder is bound to, say, /opt/ml. The host sees nothing of it.
 """
 
 from __future__ import annotations
@@ -37,7 +36,8 @@ else
   done
   mount --bind "$files" "$new/${mount##*/}"
   if [ -z "$parent" ]; then
-    exec "$(PATH="$PATH:/usr/sbin:/sbin" command -v chroot)" "$new" sh -c 'cd "$0" && exec "$@"' "$work" "$@"
+    chroot="$(PATH="$PATH:/usr/sbin:/sbin" command -v chroot)"
+    exec "$chroot" "$new" sh -c 'cd "$0" && exec "$@"' "$work" "$@"
   fi
   mount --rbind "$new" "$parent"
 fi
@@ -48,10 +48,10 @@ exec "$@"
 
 @functools.cache
 def prefix(parent: str) -> tuple[str, ...] | None:
-    """The command that opens a private mount namespace in which something can be bound over
-    `parent`, a folder of the host.
+    """Return the command that opens a private mount namespace.
 
-    As root, else through a user namespace; None where neither is permitted.
+    In it something can be bound over `parent`, a folder of the host. It is opened as root, else
+    through a user namespace; None where neither is permitted.
     """
     unshare = shutil.which("unshare")
     if unshare is None or not Path(parent).is_dir() or os.environ.get(OFF) == "off":
@@ -77,9 +77,9 @@ def prefix(parent: str) -> tuple[str, ...] | None:
 
 
 def inside(command: list[str], *, folder: Path, files: Path, mount: str, work: Path) -> list[str]:
-    """The command, run in `work` where `files` is `mount`; `folder` holds what that takes.
+    """Return the command line that runs a command in `work` where `files` is `mount`.
 
-    As it is where no mount is permitted.
+    `folder` holds what that takes. The command stays as it is where no mount is permitted.
     """
     opening = prefix(str(PurePosixPath(mount).parent))
     return (

@@ -1,4 +1,4 @@
-"""Run a command: its lines as they come, its end, its stop."""
+"""Run a command: take its lines as they come, and end it when it has to."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from typing import IO, Literal
 
 import msgspec
 
-from . import process_group as bound
+from . import process_group
 
 _TICK = 0.02
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a command."""
+
     code: int  # as a shell counts: 128 + signal
     why: Literal["itself", "stopped", "overdue", "reset"]
 
@@ -40,16 +42,26 @@ def run(
 ) -> Ended:
     """Run the command to its end.
 
-    `line` gets each line of its output and `tick` runs often, both in this thread.
-
     A command that is to stop, or is overdue, gets SIGTERM, and SIGKILL `grace` seconds later.
-    `on_stop` keeps what the stack does at a reset or at its end; when it is killed itself, the
-    command dies with it.
 
-    Raises OSError when it cannot be started.
+    Args:
+        command: The command line.
+        env: Its variables.
+        folder: Its working directory.
+        line: Gets each line of its output, in this thread.
+        tick: Runs often, in this thread.
+        stop: Set when the command is to stop.
+        reset: Set when the stack is reset.
+        overdue: Returns whether its time is over.
+        grace: The seconds between SIGTERM and SIGKILL.
+        on_stop: Keeps what the stack does at a reset or at its end; when it is killed itself, the
+            command dies with it.
+
+    Raises:
+        OSError: It cannot be started.
     """
-    process = bound.start(command, folder=folder, env=env)
-    on_stop(lambda: bound.kill(process) if process.poll() is None else None)
+    process = process_group.start(command, folder=folder, env=env)
+    on_stop(lambda: process_group.kill(process) if process.poll() is None else None)
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     assert process.stdout is not None  # noqa: S101  PIPE was asked for
     reader = threading.Thread(
@@ -72,7 +84,9 @@ def run(
             _drain(lines, line, wait=_TICK)
             tick()
     finally:
-        bound.kill(process)  # what it left behind, too: a container's processes end with its first
+        process_group.kill(
+            process
+        )  # what it left behind, too: a container's processes end with its first
         code = process.wait()
         assert process.stdin is not None  # noqa: S101  bound.start has a pipe
         process.stdin.close()
@@ -83,13 +97,17 @@ def run(
 
 
 def _read(stream: IO[bytes], into: queue.SimpleQueue[str | None]) -> None:
+    """Put the lines of a stream into a queue."""
     for raw in stream:
         into.put(raw.decode(errors="replace").rstrip("\r\n"))
     stream.close()
 
 
 def _drain(lines: queue.SimpleQueue[str | None], line: Callable[[str], None], wait: float) -> bool:
-    """Hand over what is there, after waiting for the first; whether there was any."""
+    """Hand over the lines that are there, after waiting for the first.
+
+    Return whether there was any.
+    """
     any_line = False
     with suppress(queue.Empty):
         item = lines.get(timeout=wait) if wait else lines.get_nowait()

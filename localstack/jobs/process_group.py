@@ -1,5 +1,6 @@
-"""A command whose life is bound to the stack's: it and what it started die with the stack, also
-after kill -9.
+"""A command whose life is bound to the stack's.
+
+It and what it started die with the stack, also after kill -9.
 """
 
 from __future__ import annotations
@@ -42,12 +43,14 @@ exec "$@" 3<&- </dev/null
 def start(
     command: Sequence[str], *, folder: Path, env: Mapping[str, str], grace: int = 0
 ) -> subprocess.Popen[bytes]:
-    """Start the command, in a process group of its own, its output (both streams) on `stdout`.
+    """Start the command, in a process group of its own.
 
-    OSError where its folder is not there.
+    Its output (both streams) is on `stdout`. Closing `stdin` asks it to end: SIGTERM, and SIGKILL
+    for all of the group `grace` seconds later; with 0 seconds only SIGKILL. A command that does not
+    exist ends with code 127, as in a shell.
 
-    Closing `stdin` asks it to end: SIGTERM, and SIGKILL for all of the group `grace` seconds later;
-    with 0 seconds only SIGKILL. A command that does not exist ends with code 127, as in a shell.
+    Raises:
+        OSError: Its folder does not exist.
     """
     return subprocess.Popen(
         ["sh", "-c", _SCRIPT, "sh", str(grace), secrets.token_hex(8), *command],
@@ -61,13 +64,14 @@ def start(
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """End the command and all that it started, at once, whether or not the command itself has
-    ended.
+    """End the command and all that it started, at once.
+
+    It does not matter whether the command itself has ended.
     """
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     for _ in range(_ROUNDS):  # who is forked while one looks is met by the next look
-        strays = list(_bound(str(process.args[_MARK])))  # type: ignore[index]  # a list: see `start`
+        strays = list(_marked_processes(str(process.args[_MARK])))  # type: ignore[index]  # a list: see `start`
         if not strays:
             return
         for pid in strays:
@@ -75,8 +79,8 @@ def kill(process: subprocess.Popen[bytes]) -> None:
                 os.kill(pid, signal.SIGKILL)
 
 
-def _bound(mark: str) -> Iterator[int]:
-    """The living processes with this mark."""
+def _marked_processes(mark: str) -> Iterator[int]:
+    """Yield the living processes with this mark."""
     variable = f"ISTHMUS_BOUND={mark}".encode()
     for path in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):  # it has ended, or is another user's

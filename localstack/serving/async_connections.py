@@ -29,7 +29,12 @@ class AsyncConnections:
         *,
         within: float = 60.0,
     ) -> Answer:
-        """One exchange, sent once. NotReached or TimedOut when there is no whole answer."""
+        """Send a request once, and return its answer.
+
+        Raises:
+            NotReached: There is no whole answer.
+            TimedOut: There is none in time.
+        """
         connection = await self._take(port)
         answer = connection.send(head(port, method, path, len(body), headers) + body, within)
         try:
@@ -46,6 +51,7 @@ class AsyncConnections:
         return result
 
     async def _take(self, port: int) -> _Connection:
+        """Return an idle connection, or a new one."""
         while self._idle:
             idle = self._idle.pop()
             if not idle.closed and idle.port == port:
@@ -82,7 +88,11 @@ class _Connection(asyncio.Protocol):
         self._transport = transport
 
     def send(self, request: bytes, within: float) -> Reply:
-        """TimeoutError when no answer has come within so many seconds, NotReached when none will."""
+        """Send a request, and return its answer that is to come.
+
+        The answer ends in TimeoutError when none has come within so many seconds, in NotReached
+        when none will.
+        """
         self._transport.write(request)
         self._answer = None
         self._waiting = waiting = Reply(self._loop)
@@ -99,6 +109,7 @@ class _Connection(asyncio.Protocol):
         self._timer = self._loop.call_at(self._until, self._look)
 
     def _look(self) -> None:
+        """Fail the answer if it is overdue; else look again when it is."""
         self._timer = None
         if self._waiting is None or self._waiting.done():
             return
@@ -141,10 +152,14 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
     def _end(self, answer: Answer) -> None:
-        """Last in what calls it: who waited may have sent the next request when this returns."""
+        """Give the answer to its waiter.
+
+        A caller does so last: the waiter may have sent the next request when this returns.
+        """
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(answer)
 
     def _fail(self, error: Exception) -> None:
+        """Give an error to the waiter."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(error)

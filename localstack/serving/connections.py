@@ -1,5 +1,6 @@
-"""HTTP to a container on this machine, over kept connections. http.client spends longer on headers
-than a small model does.
+"""HTTP to a container on this machine, over kept connections.
+
+http.client spends longer on headers than a small model does.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ class TimedOut(Exception):
 
 
 class Answer:
-    """Header names in lower case. `keep`: the connection."""
+    """An answer, with header names in lower case.
+
+    `keep` says whether the connection is kept.
+    """
 
     __slots__ = ("body", "headers", "keep", "status")
 
@@ -45,7 +49,7 @@ class Answer:
 
 
 class Reading(Answer):
-    """One that is on its way: httptools fills it."""
+    """An answer that is on its way: httptools fills it."""
 
     __slots__ = ("_lines", "begun", "complete", "parser", "parts")
 
@@ -59,7 +63,7 @@ class Reading(Answer):
 
     @property
     def ends_with_connection(self) -> bool:
-        """HTTP/1.0, of which the headers have come."""
+        """Whether the body ends with the connection: HTTP/1.0, of which the headers have come."""
         return (
             bool(self.headers) and not {"content-length", "transfer-encoding"} & self.headers.keys()
         )
@@ -69,7 +73,7 @@ class Reading(Answer):
         self.begun = self.status >= 200  # 100 Continue is not the answer
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._lines[_small(name)] = value.decode("latin-1")
+        self._lines[_lower_case(name)] = value.decode("latin-1")
 
     def on_body(self, body: bytes) -> None:
         self.parts.append(body)
@@ -81,7 +85,10 @@ class Reading(Answer):
 
 
 class Connections:
-    """The pool of one container; safe for many threads: an exchange takes a connection out."""
+    """The pool of one container.
+
+    It is safe for many threads: an exchange takes a connection out.
+    """
 
     def __init__(self, port: int, *, timeout: float = 60.0) -> None:
         self.port = port
@@ -91,7 +98,12 @@ class Connections:
     def ask(
         self, method: str, path: str, body: bytes = b"", headers: tuple[tuple[str, str], ...] = ()
     ) -> Answer:
-        """One exchange, sent once. NotReached or TimedOut when there is no whole answer."""
+        """Send a request once, and return its answer.
+
+        Raises:
+            NotReached: There is no whole answer.
+            TimedOut: There is none in time.
+        """
         answer = Reading()
         for _ in self._exchange(answer, head(self.port, method, path, len(body), headers) + body):
             pass
@@ -100,9 +112,11 @@ class Connections:
     def stream(
         self, method: str, path: str, body: bytes, headers: tuple[tuple[str, str], ...]
     ) -> tuple[Answer, Iterator[bytes]]:
-        """The answer's status and headers, and the parts of its body as they come.
+        """Return the answer's status and headers, and the parts of its body as they come.
 
-        NotReached, TimedOut: also in the middle of it.
+        Raises:
+            NotReached: The connection ends, also in the middle of it.
+            TimedOut: Nothing comes in time.
         """
         answer = Reading()
         exchange = self._exchange(answer, head(self.port, method, path, len(body), headers) + body)
@@ -112,6 +126,7 @@ class Connections:
 
     @staticmethod
     def _parts(answer: Reading, exchange: Iterator[None]) -> Iterator[bytes]:
+        """Yield the parts of a body as they come."""
         while True:
             parts, answer.parts = answer.parts, []
             yield from parts
@@ -153,6 +168,7 @@ class Connections:
             connection.close()
 
     def _take(self) -> socket.socket:
+        """Return an idle connection, or a new one."""
         while True:
             try:
                 idle = self._idle.pop()
@@ -176,12 +192,13 @@ class Connections:
 def head(
     port: int, method: str, path: str, size: int, headers: tuple[tuple[str, str], ...]
 ) -> bytes:
-    """A request's line and headers, for a body of `size` bytes."""
+    """Return a request's line and headers, for a body of `size` bytes."""
     return b"%bcontent-length: %d\r\n\r\n" % (_lead(port, method, path, headers), size)
 
 
 @lru_cache(maxsize=256)  # a model is asked with the same ones again and again
 def _lead(port: int, method: str, path: str, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """Return a request's line and headers without its length."""
     lines = "".join(f"{name}: {_clean(value)}\r\n" for name, value in headers)
     return f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n{lines}".encode(
         "latin-1", "replace"
@@ -189,21 +206,22 @@ def _lead(port: int, method: str, path: str, headers: tuple[tuple[str, str], ...
 
 
 @lru_cache(maxsize=512)
-def _small(name: bytes) -> str:
+def _lower_case(name: bytes) -> str:
     return name.decode("latin-1").lower()
 
 
 def _clean(value: str) -> str:
+    """Return a header's value without line ends."""
     return value.replace("\r", " ").replace("\n", " ")
 
 
 def whole_answer(data: bytes) -> Answer | None:
-    """The answer that came in one piece. None: it has to be parsed."""
+    """Return the answer that came in one piece. None: it has to be parsed."""
     end = data.find(b"\r\n\r\n") + 4
-    known = _answer_head(data[:end]) if 4 <= end <= _LONGEST else None
-    if known is None or len(data) - end != known.size:
+    head = _answer_head(data[:end]) if 4 <= end <= _LONGEST else None
+    if head is None or len(data) - end != head.size:
         return None
-    return Answer(known.status, known.headers, data[end:], keep=known.keep)
+    return Answer(head.status, head.headers, data[end:], keep=head.keep)
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -217,7 +235,7 @@ class _Head(msgspec.Struct, frozen=True):
     maxsize=64
 )  # a model's answers have the same few heads, but for a date that changes each second
 def _answer_head(head: bytes) -> _Head | None:
-    """What a head says; None for what ends in another way than with so many bytes."""
+    """Return what a head says; None if the body does not end after so many bytes."""
     answer = Reading()
     try:
         answer.parser.feed_data(head)

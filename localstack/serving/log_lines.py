@@ -15,9 +15,10 @@ _TICK = 0.5
 
 
 class Lines(ABC):
-    """Where they go is a cloud's own:
+    """The output of one container.
 
-    `write` takes a line, `tick` runs twice a second, `flush` at the end.
+    Where it goes is a cloud's own: `write` takes a line, `tick` runs twice a second, `flush` at the
+    end.
     """
 
     def __init__(self) -> None:
@@ -33,11 +34,12 @@ class Lines(ABC):
     def flush(self) -> None: ...
 
     def say(self, line: str) -> None:
+        """Take a line, and remember it among the last."""
         self.last.append(line)
         self.write(line)
 
     def follow(self, output: IO[bytes], first: Iterable[str], stopping: threading.Event) -> None:
-        """Until the output ends.
+        """Read the output until it ends.
 
         Lines are delivered twice a second, not one by one: a container may log each request.
         """

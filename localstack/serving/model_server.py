@@ -19,7 +19,7 @@ import msgspec
 from ..core.http.ports import free_port
 from ..core.state import State
 from ..jobs import container as containers
-from ..jobs import process_group as bound
+from ..jobs import process_group
 from .connections import Answer, Connections, NotReached, TimedOut
 
 # seconds that requests under way get, as SageMaker's own limit; more where they were given more
@@ -29,8 +29,9 @@ _AGAIN = 1.0  # seconds between two starts of a process that does not come up
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cloud promises to a model's container, and asks of it. {model} and {port} stand for
-    where the model lies and is served.
+    """The promises of a cloud to a model's container, and what it asks of it.
+
+    {model} and {port} stand for where the model lies and is served.
     """
 
     mount: str  # where the container's files are
@@ -42,7 +43,10 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
-    """What one model's container runs. {model} and {port} are replaced in `command`."""
+    """The command of one model's container.
+
+    {model} and {port} are replaced in `command`.
+    """
 
     image: str
     command: Sequence[str]
@@ -51,11 +55,11 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Log(Protocol):
-    """Where a container's output goes."""
+    """The place where a container's output goes."""
 
     @property
     def last(self) -> Iterable[str]:
-        """Its last lines."""
+        """The last lines."""
         ...
 
     def follow(
@@ -64,12 +68,10 @@ class Log(Protocol):
 
 
 class ModelServer:
-    """Made stopped; `start` returns once the container is healthy.
+    """The server of one model, made stopped; `start` returns once the container is healthy.
 
-    `enter` and `leave` count the requests under way.
-
-    `folder` is the server's own and goes with it. `log` gives each start's log, `remarks` what is
-    written there first. `name`: its cloud's.
+    `enter` and `leave` count the requests under way. `folder` is the server's own and goes with it.
+    `log` gives each start's log, `remarks` what is written there first. `name` is its cloud's.
     """
 
     def __init__(
@@ -104,7 +106,7 @@ class ModelServer:
     def start(self, fill: Callable[[Path], None], seconds: float) -> str | None:
         """Fill the model's folder, run the command, wait until it is healthy.
 
-        What went wrong, else None; `fill` may raise.
+        Return what went wrong, else None; `fill` may raise.
         """
         container = containers.make(self._folder, self._contract.mount)
         model = container.host(self._contract.model)
@@ -124,9 +126,11 @@ class ModelServer:
         *,
         seconds: float | None = None,
     ) -> Answer:
-        """One request, sent once.
+        """Send one request, once, and return its answer.
 
-        NotReached or TimedOut when there is no whole answer, within `seconds` or the usual time.
+        Raises:
+            NotReached: There is no whole answer.
+            TimedOut: There is none within `seconds` or the usual time.
         """
         if seconds is None:
             return self.connections.ask("POST", self._contract.predict, body, headers)
@@ -139,7 +143,7 @@ class ModelServer:
             connections.close()
 
     def enter(self) -> bool:
-        """False: it has gone; pick again."""
+        """Count a request; False: the server has gone, so pick another."""
         with self._counting:
             if self._retired:
                 return False
@@ -148,17 +152,18 @@ class ModelServer:
 
     @property
     def busy(self) -> int:
-        """Requests under way."""
+        """The number of requests under way."""
         return self._busy
 
     def leave(self) -> None:
+        """Count a request less."""
         with self._counting:
             self._busy -= 1
             if self._retired:
                 self._changed.notify_all()
 
     def retire(self) -> None:
-        """No new request; the process ends when those under way are done."""
+        """Take no new request; the process ends when those under way are done."""
         with self._changed:
             if self._retired:
                 return
@@ -166,9 +171,10 @@ class ModelServer:
         self._state.spawn(self._end)
 
     def kill(self) -> None:
+        """End the process now, and remove its folder."""
         self._retired = True
         if self._process is not None:
-            bound.kill(self._process)
+            process_group.kill(self._process)
             self._process.wait()
         self.connections.close()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -176,7 +182,7 @@ class ModelServer:
     def revive(self) -> None:
         """Start the process again if it has ended by itself, as SageMaker restarts a container.
 
-        Returns at once.
+        It returns at once.
         """
         with self._changed:
             if self._retired or self._reviving or self.ended is None or self._again is None:
@@ -205,6 +211,7 @@ class ModelServer:
             self._reviving = False
 
     def _end(self) -> None:
+        """Wait for the requests under way, then end the process."""
         deadline = time.monotonic() + _DRAIN
         with self._changed:
             while self._busy and (left := max(deadline, self._until) - time.monotonic()) > 0:
@@ -217,6 +224,7 @@ class ModelServer:
         self.kill()
 
     def _run(self, container: containers.Container, seconds: float) -> str | None:
+        """Start the process and wait until it is healthy; return what went wrong, or None."""
         port = free_port()
         where = {"{model}": containers.local(container, self._contract.model), "{port}": str(port)}
         words = [_fill(word, where) for word in self._program.command]
@@ -226,7 +234,9 @@ class ModelServer:
             environment = containers.environment(
                 container, self._program.stack, {**variables, **self._program.variables}
             )
-            self._process = bound.start(argv, folder=container.work, env=environment, grace=_GRACE)
+            self._process = process_group.start(
+                argv, folder=container.work, env=environment, grace=_GRACE
+            )
         except OSError as error:
             return f"the command of image {self._program.image} does not start: {error}"
         self.connections = Connections(port)
@@ -237,6 +247,7 @@ class ModelServer:
         return self._wait(port, seconds)
 
     def _wait(self, port: int, seconds: float) -> str | None:
+        """Ask for the health until it is good; return what is wrong in the end, or None."""
         deadline = time.monotonic() + seconds
         probe = Connections(port, timeout=2.0)
         problem = "nothing listens"
@@ -265,6 +276,7 @@ class ModelServer:
 
 
 def _fill(word: str, where: Mapping[str, str]) -> str:
+    """Replace the marks in a word of a command."""
     for mark, value in where.items():
         word = word.replace(mark, value)
     return word

@@ -1,4 +1,4 @@
-"""What is awaited of a model server: who waits goes on in the very call that brings the answer.
+"""The reply of a model server, which its waiter gets in the very call that brings it.
 
 asyncio's own Future puts that off to the loop's next turn, which costs as much as reading the
 answer does.
@@ -14,9 +14,9 @@ from .connections import Answer
 
 
 class Reply:
-    """As much of a Future as a task, and gcp/stepping's coroutines, ask of what they await.
+    """The part of a Future that a task asks of what it awaits.
 
-    One waits, and nobody is told within a task.
+    So do the eager tasks of the GCP stack. One waits, and nobody is told within a task.
     """
 
     __slots__ = ("_answer", "_asyncio_future_blocking", "_error", "_loop", "_waiter")
@@ -45,7 +45,7 @@ class Reply:
         self._go_on()
 
     def cancel(self, msg: object = None) -> bool:  # noqa: ARG002  a task's word, which it keeps itself
-        """False: it is done already."""
+        """Cancel the reply; False: it is done already."""
         if self.done():
             return False
         self._error = asyncio.CancelledError()

@@ -1,4 +1,4 @@
-"""Which server a request goes to. Pure: the caller brings the random numbers."""
+"""Choose which server a request goes to. Pure: the caller brings the random numbers."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ T = TypeVar("T")
 
 
 class Choice(msgspec.Struct, Generic[T], frozen=True):
-    """Things and how their weights add up. Never empty of things; `total` 0: all weigh nothing."""
+    """Things, and how their weights add up.
+
+    `total` is 0 when all weigh nothing.
+    """
 
     things: tuple[T, ...]
     ends: tuple[float, ...]  # running sums of the weights
 
     @property
     def total(self) -> float:
+        """The sum of all weights."""
         return self.ends[-1] if self.ends else 0.0
 
     def pick(self, point: float) -> T | None:
-        """The thing at `point` of [0, 1); a thing that weighs nothing is never picked.
+        """Return the thing at `point` of [0, 1); None when all weigh nothing.
 
-        None when all weigh nothing.
+        A thing that weighs nothing is never picked.
         """
         if self.total <= 0:
             return None
@@ -33,7 +37,10 @@ class Choice(msgspec.Struct, Generic[T], frozen=True):
 
 
 def choice(weighed: Iterable[tuple[T, float]]) -> Choice[T]:
-    """What weighs nothing is left out, so that rounding at an end cannot pick it."""
+    """Return the choice among weighed things.
+
+    What weighs nothing is left out, so that rounding at an end cannot pick it.
+    """
     pairs = [(thing, weight) for thing, weight in weighed if weight > 0]
     return Choice(
         tuple(thing for thing, _ in pairs), tuple(accumulate(weight for _, weight in pairs))
@@ -41,7 +48,7 @@ def choice(weighed: Iterable[tuple[T, float]]) -> Choice[T]:
 
 
 def shares(weights: Mapping[str, float]) -> dict[str, float]:
-    """Traffic share = weight / sum of the weights."""
+    """Return the share of each weight in their sum."""
     total = sum(weights.values())
     return {name: weight / total if total else 0.0 for name, weight in weights.items()}
 
@@ -49,7 +56,10 @@ def shares(weights: Mapping[str, float]) -> dict[str, float]:
 def two_fleets(
     live: Mapping[str, float], green: Mapping[str, float], share: float
 ) -> dict[tuple[bool, str], float]:
-    """Traffic of (is it the new fleet, variant), with `share` of all traffic on the new fleet."""
+    """Return the traffic of (is it the new fleet, variant).
+
+    `share` is the part of all traffic that goes to the new fleet.
+    """
     old = {(False, name): (1 - share) * part for name, part in shares(live).items()}
     new = {(True, name): share * part for name, part in shares(green).items()}
     return {**old, **new}

@@ -36,7 +36,7 @@ class Handler(BaseHTTPRequestHandler):
         if "bad" in body:
             return self.say(400, b"bad row")
         if "asked" in body:
-            told = {
+            variables = {
                 key: value
                 for key, value in os.environ.items()
                 if key.startswith(("SAGEMAKER_BATCH", "SAGEMAKER_MAX", "GREETING"))
@@ -44,7 +44,11 @@ class Handler(BaseHTTPRequestHandler):
             return self.say(
                 200,
                 json.dumps(
-                    {"type": self.headers["content-type"], "lines": body.count("\n") + 1, **told}
+                    {
+                        "type": self.headers["content-type"],
+                        "lines": body.count("\n") + 1,
+                        **variables,
+                    }
                 ).encode(),
             )
         return self.say(200, "\n".join(self.doubled(line) for line in body.split("\n")).encode())

@@ -156,7 +156,7 @@ def _at_start(environment):
 
 
 class _Child:
-    """What a forked process becomes; the fork server calls `_bootstrap` in it."""
+    """The work of a forked process; the fork server calls `_bootstrap` in it."""
 
     def __init__(self, preparation, command, environment, folder, session):
         self.preparation, (self.module, *self.arguments) = preparation, command

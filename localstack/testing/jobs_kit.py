@@ -68,10 +68,10 @@ class Aws:
         """Ask until the status is there: jobs are other processes."""
         deadline = time.monotonic() + seconds
         while True:
-            found = describe(**arguments)
-            if found[key] in until:
-                return found
-            assert time.monotonic() < deadline, found
+            description = describe(**arguments)
+            if description[key] in until:
+                return description
+            assert time.monotonic() < deadline, description
             time.sleep(0.02)
 
     def training(self, name, **kw):
@@ -93,10 +93,10 @@ class Aws:
         )
 
     def steps(self, arn):
-        found = self.sm.list_pipeline_execution_steps(PipelineExecutionArn=arn)[
+        listed = self.sm.list_pipeline_execution_steps(PipelineExecutionArn=arn)[
             "PipelineExecutionSteps"
         ]
-        return {step["StepName"]: step for step in found}
+        return {step["StepName"]: step for step in listed}
 
     def keys(self, prefix):
         return [
@@ -108,7 +108,7 @@ class Aws:
         return self.s3.get_object(Bucket="bucket", Key=key)["Body"].read().decode()
 
     def lines(self, group):
-        """None yet where the group is not there yet."""
+        """Return the lines of a log group; none where there is no such group yet."""
         logs = self.client("logs")
         try:
             return [

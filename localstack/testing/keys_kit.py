@@ -7,7 +7,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from isthmus_stack.core.keys import of
+from isthmus_stack.core.keys import keys_of
 from isthmus_stack.run import variables
 
 
@@ -22,7 +22,7 @@ def keys(url, account=None):
 
 def control(url):
     """The header that steers the stack."""
-    return {"Authorization": f"Bearer {of(url).control}"}
+    return {"Authorization": f"Bearer {keys_of(url).control}"}
 
 
 def fetched(url, *, method="GET", headers=None, data=None):
@@ -36,14 +36,14 @@ def fetched(url, *, method="GET", headers=None, data=None):
         return error.code, error.read()
 
 
-def signed(url, service, *, at, method="POST", path="/", target="", body=b"", headers=None):
+def signed(url, service, *, signed_at, method="POST", path="/", target="", body=b"", headers=None):
     """The headers of a request that was signed at a time, which may be another than now."""
-    pair = of(url).pair
+    pair = keys_of(url).pair
     request = AWSRequest(
         method, f"{url}{path}", data=body, headers={"X-Amz-Target": target, **(headers or {})}
     )
     signer = SigV4Auth(Credentials(pair.access_key, pair.secret_key), service, "us-east-1")
-    request.context["timestamp"] = at.strftime("%Y%m%dT%H%M%SZ")
+    request.context["timestamp"] = signed_at.strftime("%Y%m%dT%H%M%SZ")
     signer._modify_request_before_signing(request)
     signature = signer.signature(
         signer.string_to_sign(request, signer.canonical_request(request)), request

@@ -10,7 +10,7 @@ SHARED = "ISTHMUS_TESTS_SHARED"  # the variable that names it
 
 
 def shared():
-    """Of all workers, where there are some; the process that started them removes it."""
+    """Return the folder of all workers; the process that started them removes it."""
     if SHARED not in os.environ:
         os.environ[SHARED] = mkdtemp(prefix="isthmus-starter-")
         atexit.register(shutil.rmtree, os.environ[SHARED], ignore_errors=True)

@@ -9,7 +9,7 @@ import os
 import subprocess
 from types import SimpleNamespace
 
-from isthmus_stack import run
+from isthmus_stack.core import launch
 from isthmus_stack.testing.fork_server import Forked
 
 MOTO = (
@@ -35,7 +35,7 @@ FIRST_ASKED = (
 
 def install():
     """From now on `run.start` forks the stacks of this process."""
-    run.subprocess = SimpleNamespace(
+    launch.subprocess = SimpleNamespace(
         Popen=popen, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired
     )
 
@@ -98,15 +98,11 @@ def _import_gcp():
     os.environ["ARROW_DEFAULT_MEMORY_POOL"] = (
         "system"  # as the stack itself says, before it imports Arrow
     )
-    from isthmus_stack.gcp import composition as handler_modules
+    from isthmus_stack.gcp.composition import CATALOG
     from isthmus_stack.gcp.core.rpc import late_packages
-    from isthmus_stack.gcp.core.rpc import methods as table
     from isthmus_stack.gcp.core.server import front, listeners  # noqa: F401  likewise
 
-    late_packages.install(api.module for api in table.APIS if api.module)
+    late_packages.install(api.module for api in CATALOG.apis if api.module)
     late_packages.install = lambda _packages: None
-    for api in table.APIS:
-        table.load(api)
     importlib.import_module("isthmus_stack.gcp.googlesql.analyzer")
-    for package in handler_modules.MODULES:
-        handler_modules.load(package)
+    CATALOG.load_all()

@@ -1,5 +1,6 @@
-"""What holds for both suites, as a plugin that pyproject.toml loads: how long a test may take,
-their order, the seconds by folder.
+"""A plugin of both suites: how long a test may take, their order, the seconds by folder.
+
+pyproject.toml loads it.
 """
 
 import atexit
@@ -105,7 +106,7 @@ def mixed(items):
 
 
 def pytest_collection_finish():
-    """What was imported and collected stays to the end.
+    """Keep what was imported and collected to the end.
 
     To walk through all of it again and again took a third of a test's CPU.
     """

@@ -41,12 +41,12 @@ class Handler(BaseHTTPRequestHandler):
         more = {"X-Amzn-SageMaker-Custom-Attributes": f"{custom};seen"} if custom else {}
         self.say(
             status,
-            json.dumps(self.seen(body)).encode(),
+            json.dumps(self.echo(body)).encode(),
             self.headers.get("accept") or "application/json",
             more,
         )
 
-    def seen(self, body):
+    def echo(self, body):
         return {
             "model": model["name"],
             "type": self.headers.get("content-type"),

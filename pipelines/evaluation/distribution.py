@@ -1,4 +1,4 @@
-"""How a feature is distributed in a training set, and how far it has moved from another one's."""
+"""Describe how a feature is distributed in a training set, and how far it moved from another's."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ _LEVELS = 12
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True):
-    """Numbers have `quantiles`, `bars` and deciles (`edges`, and the `shares` between them);
-    everything else `levels`.
+    """The distribution of a feature's values.
+
+    Numbers have `quantiles`, `bars` and deciles (`edges`, and the `shares` between them);
+    everything else has `levels`.
     """
 
     feature: str  # view.feature, or an attribute
@@ -41,24 +43,27 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def distribution(feature: str, column: Any, *, age: Any = None) -> Distribution:
-    """Of a column of the training set. `age`: seconds by row, NaN where there is no value."""
-    known = column.drop_null().combine_chunks() if column.null_count else column.combine_chunks()
-    told: dict[str, Any] = {
+    """Return the distribution of a column of the training set.
+
+    `age`: seconds by row, NaN where there is no value.
+    """
+    values = column.drop_null().combine_chunks() if column.null_count else column.combine_chunks()
+    common: dict[str, Any] = {
         "feature": feature,
         "rows": len(column),
         "nulls": column.null_count,
         "age": _age(age),
     }
-    numbers = _numbers(known)
+    numbers = _numbers(values)
     if numbers is None:
-        return Distribution(**told, levels=_levels(known))
+        return Distribution(**common, levels=_levels(values))
     low, high = np.quantile(numbers, (0.01, 0.99))
     edges = np.unique(np.quantile(numbers, np.linspace(0, 1, _DECILES + 1)[1:-1]))
     bars = np.histogram(
         np.clip(numbers, low, high), bins=_BARS, range=(low, high) if high > low else None
     )[0]
     return Distribution(
-        **told,
+        **common,
         quantiles=tuple(np.quantile(numbers, _QUANTILES).tolist()),
         bars=tuple((bars / len(numbers)).tolist()),
         edges=tuple(edges.tolist()),
@@ -66,29 +71,29 @@ def distribution(feature: str, column: Any, *, age: Any = None) -> Distribution:
     )
 
 
-def drift(before: Distribution, column: Any) -> float:
-    """The population stability index of a column against a distribution (Siddiqi, Credit Risk
-    Scorecards, 2006): nulls are a bin, too.
+def drift(previous: Distribution, column: Any) -> float:
+    """Return the population stability index of a column against a distribution.
 
-    Sum over bins of (q - p) ln(q / p); half a row is added to every bin, so that an empty one is
-    dear but finite. By convention below 0.1 is little and above 0.25 is much; by chance alone about
-    (bins - 1) (1 / rows + 1 / rows).
+    Nulls are a bin, too. It is the sum over bins of (q - p) ln(q / p) (Siddiqi, Credit Risk
+    Scorecards, 2006); half a row is added to every bin, so that an empty one is dear but finite. By
+    convention below 0.1 is little and above 0.25 is much; by chance alone it is about (bins - 1) (1
+    / rows + 1 / rows).
     """
-    known = column.drop_null().combine_chunks() if column.null_count else column.combine_chunks()
-    valued = before.rows - before.nulls
-    if before.edges:
-        numbers = np.asarray(known.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=float)
-        counts = _between(numbers[~np.isnan(numbers)], np.array(before.edges))
-        then = np.array(before.shares) * valued
+    values = column.drop_null().combine_chunks() if column.null_count else column.combine_chunks()
+    valued = previous.rows - previous.nulls
+    if previous.edges:
+        numbers = np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=float)
+        counts = _between(numbers[~np.isnan(numbers)], np.array(previous.edges))
+        then = np.array(previous.shares) * valued
     else:
-        counted = _levels(known, most=None)
-        named = np.array([counted.get(level, 0.0) for level in before.levels])
-        counts = np.append(named, max(0.0, 1 - named.sum())) * len(known)
-        shares = np.array(list(before.levels.values()))
+        counted = _levels(values, most=None)
+        named = np.array([counted.get(level, 0.0) for level in previous.levels])
+        counts = np.append(named, max(0.0, 1 - named.sum())) * len(values)
+        shares = np.array(list(previous.levels.values()))
         then = np.append(shares, max(0.0, 1 - shares.sum())) * valued
     p, q = (
         _smooth_shares(np.append(side, nulls))
-        for side, nulls in ((then, before.nulls), (counts, column.null_count))
+        for side, nulls in ((then, previous.nulls), (counts, column.null_count))
     )
     return float(((q - p) * np.log(q / p)).sum())
 
@@ -105,24 +110,24 @@ def _between(numbers: NDArray[Any], edges: NDArray[Any]) -> NDArray[Any]:
     return counts
 
 
-def _numbers(known: Any) -> NDArray[Any] | None:
-    """The values as floats; None when there is none, or they are levels."""
-    kind = known.type
-    if not len(known) or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+def _numbers(values: Any) -> NDArray[Any] | None:
+    """Return the values as floats; None when there is none, or when they are levels."""
+    kind = values.type
+    if not len(values) or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         return None
-    if pa.types.is_integer(kind) and pc.count_distinct(known).as_py() <= _LEVELS:
+    if pa.types.is_integer(kind) and pc.count_distinct(values).as_py() <= _LEVELS:
         return None
-    numbers = np.asarray(known.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=float)
+    numbers = np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=float)
     numbers = numbers[np.isfinite(numbers)]
     return numbers if len(numbers) else None
 
 
-def _levels(known: Any, most: int | None = _LEVELS) -> dict[str, float]:
-    """Value -> share, the most frequent first."""
+def _levels(values: Any, most: int | None = _LEVELS) -> dict[str, float]:
+    """Return each value's share, the most frequent first."""
     counted = sorted(
-        known.value_counts().to_pylist(), key=lambda pair: (-pair["counts"], str(pair["values"]))
+        values.value_counts().to_pylist(), key=lambda pair: (-pair["counts"], str(pair["values"]))
     )
-    return {str(pair["values"]): pair["counts"] / len(known) for pair in counted[:most]}
+    return {str(pair["values"]): pair["counts"] / len(values) for pair in counted[:most]}
 
 
 def _age(age: Any) -> tuple[float, float] | None:
@@ -134,20 +139,21 @@ def _age(age: Any) -> tuple[float, float] | None:
 
 
 def drifts(
-    before: Sequence[Distribution], names: dict[str, str], data: pa.Table
+    previous: Sequence[Distribution], names: dict[str, str], data: pa.Table
 ) -> dict[str, float]:
-    """The index of every feature that both have, of one kind; `names` says which column of `data` a
-    feature is.
+    """Return the index of every feature that both have, if they are of one kind.
+
+    `names` says which column of `data` a feature is.
     """
     columns = {
-        known.feature: (known, data[names[known.feature]])
-        for known in before
-        if known.feature in names
+        described.feature: (described, data[names[described.feature]])
+        for described in previous
+        if described.feature in names
     }
     return {
-        feature: drift(known, column)
-        for feature, (known, column) in columns.items()
-        if bool(known.edges) == _is_number(column)
+        feature: drift(described, column)
+        for feature, (described, column) in columns.items()
+        if bool(described.edges) == _is_number(column)
     }
 
 
@@ -159,7 +165,7 @@ def _is_number(column: Any) -> bool:
 
 
 def spoken_age(seconds: float) -> str:
-    """`40 s`, `12 min`, `5 h`, `3 days`."""
+    """Return a duration in its largest unit: `40 s`, `12 min`, `5 h`, `3 days`."""
     for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
         if seconds >= 1.5 * size:
             return f"{seconds / size:.2g} {unit}"

@@ -1,6 +1,4 @@
-"""What is said of a predictor: the figures of its forward evaluation, those of segments, and the
-differences to a champion's.
-"""
+"""The results of an evaluation: figures, figures of segments, and differences to a champion's."""
 
 from __future__ import annotations
 
@@ -17,7 +15,10 @@ _RENAMED = {"clicks": "positives", "trained_clicks": "trained_positives"}
 
 
 def renamed(old: Any) -> Any:
-    """What had `clicks` in format 1, whatever the outcome was."""
+    """Return a value of format 1 with `clicks` renamed to `positives`.
+
+    Format 1 called them clicks whatever the outcome was.
+    """
     return (
         {_RENAMED.get(name, name): value for name, value in old.items()}
         if isinstance(old, dict)
@@ -37,8 +38,9 @@ class Period(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ranked(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows that were ranked against each other, and what would stand first among them (equal scores
-    share the place).
+    """Rows that were ranked against each other, and what would stand first among them.
+
+    Equal scores share the place.
     """
 
     within: str  # the attribute
@@ -51,7 +53,7 @@ class Ranked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evaluation(StoredDocument, frozen=True, kw_only=True, tag=2):
-    """Forward evaluation, all periods together.
+    """The figures of a forward evaluation, all periods together.
 
     Figures that need probabilities are None for a predictor of mere scores.
     """
@@ -76,13 +78,13 @@ class Evaluation(StoredDocument, frozen=True, kw_only=True, tag=2):
         return renamed(old) | {"periods": [renamed(period) for period in old.get("periods", ())]}
 
     def figures(self) -> dict[str, Estimate]:
-        """All of them, by the names of gates."""
+        """Return all figures, by the names of gates."""
         named = {"auc": self.auc, "calibration": self.calibration}
         return {name: figure for name, figure in named.items() if figure is not None} | self.metrics
 
 
 class Champion(msgspec.Struct, frozen=True, kw_only=True):
-    """What the run was compared with, on the same rows; or why it was not."""
+    """The model that the run was compared with, on the same rows; or why it was not."""
 
     version: str | None = None
     run: str | None = None
@@ -96,13 +98,15 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
     why_not: str | None = None
 
     def figures(self) -> dict[str, Estimate]:
-        """Every difference, by the names of gates without `_vs_champion`."""
+        """Return every difference, by the names of gates without `_vs_champion`."""
         return ({"auc": self.difference} if self.difference is not None else {}) | self.differences
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
-    """`figures` and `differences` (to the champion, on the same rows) are by the names of gates;
-    what cannot be told is left out.
+    """The figures of the rows with one value of an attribute.
+
+    `figures` and `differences` (to the champion, on the same rows) are by the names of gates; what
+    cannot be told is left out.
     """
 
     attribute: str

@@ -1,6 +1,6 @@
-"""One period of a forward evaluation: fit on what was known before it, predict it.
+"""Evaluate periods: fit on what was known before each, and predict it.
 
-Many periods: here, or in several processes.
+Many periods run in this process, or in several.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Fold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
-    """`predictions` None: the period was left out."""
+    """The result of one period; `predictions` is None if the period was left out."""
 
     fold: Fold
     known: int  # rows that were trained on, and the outcomes among them
@@ -68,8 +68,9 @@ class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rows_of(data: pa.Table, fold: Fold) -> pa.Table:
-    """The training set's rows that were shown in the fold's period, which it is tested on; all of
-    its columns.
+    """Return the rows that were shown in the fold's period, with all columns.
+
+    The fold is tested on them.
     """
     shown = data["event_timestamp"]
     return data.filter(
@@ -88,15 +89,16 @@ def predict_fold(
 ) -> FoldResult:
     """Fit on what was known before a period, and predict it.
 
-    `keeps`: Invalid if the fitted model cannot be saved and loaded.
+    Raises:
+        Invalid: the fitted model cannot be saved and loaded. That is tried only with `keeps`.
     """
     started = time.perf_counter()
-    known = data.filter(pc.less_equal(data["created_timestamp"], _scalar(fold.begin)))
+    training_rows = data.filter(pc.less_equal(data["created_timestamp"], _scalar(fold.begin)))
     rows = rows_of(data, fold)
-    hits = int(pc.sum(known[trainers.LABEL]).as_py() or 0)
+    hits = int(pc.sum(training_rows[trainers.LABEL]).as_py() or 0)
     predictions, shuffled = None, None
-    if rows.num_rows and 0 < hits < known.num_rows:
-        fitted = trainers.fit(trainer, model, known, folder)
+    if rows.num_rows and 0 < hits < training_rows.num_rows:
+        fitted = trainers.fit(trainer, model, training_rows, folder)
         if keeps:
             predictor.check_keepable(fitted, model)
         predict = partial(trainers.predict, fitted, model=model, folder=folder)
@@ -118,7 +120,7 @@ def predict_fold(
     seconds = time.perf_counter() - started
     return FoldResult(
         fold=fold,
-        known=known.num_rows,
+        known=training_rows.num_rows,
         hits=hits,
         rows=rows.num_rows,
         predictions=predictions,
@@ -138,19 +140,18 @@ def predict_folds(
     source: Path | None = None,
     keeps: bool = False,
 ) -> Iterator[FoldResult]:
-    """Every period in order, each with a line of the log that counts them.
+    """Yield the result of every period in order, and log a line for each that counts them.
 
-    The first that fits tells how long the others will take.
-
-    Where that is long the second is asked, too: the first one may have imported the trainer's
-    libraries. `keeps`: the first model is also saved and loaded, so that nobody waits for the
-    others to hear that none of them can be.
+    The first period that fits tells how long the others will take. Where that is long the second is
+    timed, too: the first one may have imported the trainer's libraries. With `keeps` the first
+    model is also saved and loaded, so that nobody waits for the others to hear that none of them
+    can be.
     """
-    here = partial(predict_fold, data, trainer, model, folder)
+    predict = partial(predict_fold, data, trainer, model, folder)
     total, workers = len(planned), min(os.cpu_count() or 1, len(planned))
     fitted, ahead = 0, 0.0
     for number, fold in enumerate(planned, 1):
-        result = here(fold, keeps=keeps and not fitted)
+        result = predict(fold, keeps=keeps and not fitted)
         log(f"period {number} of {total}: {result}")
         yield result
         if result.predictions is not None:
@@ -171,7 +172,7 @@ def predict_folds(
     more = (
         _elsewhere(source, model, folder, rest, workers)
         if parallel and source is not None
-        else map(here, rest)
+        else map(predict, rest)
     )
     for done, result in enumerate(more, number + 1):
         log(f"period {done} of {total}: {result}")
@@ -179,7 +180,7 @@ def predict_folds(
 
 
 def _ahead(data: pa.Table, result: FoldResult, rest: Sequence[Fold]) -> float:
-    """Seconds that the rest takes in one process: a fit's time goes by its rows."""
+    """Return the seconds that the rest takes in one process: a fit's time grows with its rows."""
     return result.seconds * sum(_known_rows(data, fold) for fold in rest) / result.known
 
 
@@ -190,9 +191,9 @@ def _known_rows(data: pa.Table, fold: Fold) -> int:
 def _elsewhere(
     source: Path, model: Model, folder: Path, planned: Sequence[Fold], workers: int
 ) -> Iterator[FoldResult]:
-    """In order, in processes that each read the rows once.
+    """Yield the results in order, from processes that each read the rows once.
 
-    Not forked: Arrow and BLAS have threads, and a fork of threads may hang.
+    They are not forked: Arrow and BLAS have threads, and a fork of threads may hang.
     """
     with ProcessPoolExecutor(
         workers,
@@ -221,7 +222,7 @@ def _predict_here(fold: Fold) -> FoldResult:
 
 
 def _end_with_parent() -> None:
-    """A step that is killed leaves no process behind that trains for nobody."""
+    """End this process with its parent, so that no killed step leaves one that trains on."""
     if parent := parent_process():
         parent.join()
         os._exit(1)

@@ -1,8 +1,7 @@
-"""Forward evaluation: train on what was known when a period began, test on the period, again;
-measure.py measures all periods together.
+"""Evaluate forward: train on what was known when a period began, test on the period, and again.
 
-A row's outcome is known at its created_timestamp, so rows younger than that are not trained on
-("purged"). Nothing here touches a store.
+measure.py measures all periods together. A row's outcome is known at its created_timestamp, so rows
+younger than that are not trained on ("purged"). Nothing here touches a store.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _DAY = timedelta(days=1)
 
 
 class Grouping(msgspec.Struct, frozen=True, kw_only=True):
-    """The exposure's attributes that say whose rows are which."""
+    """The exposure's attributes that say which rows belong to one unit and to one list."""
 
     unit: str | None = None
     ranked_within: str | None = None
@@ -51,8 +50,9 @@ class Grouping(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Forward(msgspec.Struct, frozen=True, kw_only=True):
-    """What a forward evaluation predicted, and from what; `predictions` has SCHEMA, in the order of
-    the training set.
+    """The predictions of a forward evaluation, and what they were made from.
+
+    `predictions` has SCHEMA, in the order of the training set.
     """
 
     predictions: pa.Table
@@ -68,7 +68,7 @@ class Forward(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def grouping(data: pa.Table, objective: Objective, spec: ProjectSpec) -> Grouping:
-    """As the objective says.
+    """Return which attributes group the rows, as the objective says.
 
     The item is the entity key that differs most among rows that were ranked together.
     """
@@ -81,10 +81,10 @@ def grouping(data: pa.Table, objective: Objective, spec: ProjectSpec) -> Groupin
     ]
     item = None
     if within is not None and candidates:
-        beside = list(dict.fromkeys(name for name in (objective.unit, within) if name))
-        groups = data.group_by(beside).aggregate([]).num_rows
+        group_names = list(dict.fromkeys(name for name in (objective.unit, within) if name))
+        groups = data.group_by(group_names).aggregate([]).num_rows
         different = {
-            key: data.group_by([*beside, key]).aggregate([]).num_rows for key in candidates
+            key: data.group_by([*group_names, key]).aggregate([]).num_rows for key in candidates
         }
         best = max(candidates, key=lambda key: different[key])
         item = best if different[best] > groups else None
@@ -92,10 +92,10 @@ def grouping(data: pa.Table, objective: Objective, spec: ProjectSpec) -> Groupin
 
 
 def periods(data: pa.Table, model: Model, start: datetime, end: datetime) -> tuple[Fold, ...]:
-    """Test periods: from `after` past the window's start, or past the first day that has rows when
-    that is later, to the end.
+    """Return the test periods, from `after` past the window's start to its end.
 
-    A period is as long as the configuration says, else a tenth of the days to test, in whole days.
+    They begin past the first day that has rows when that is later. A period is as long as the
+    configuration says, else a tenth of the days to test, in whole days.
     """
     first = pc.min(data["event_timestamp"]).as_py()
     if first is None:
@@ -128,12 +128,25 @@ def forward(
 ) -> Forward:
     """Train and predict period by period.
 
-    Invalid when no period can be tested, or for what the trainer or the predictor does wrong.
-
     A period is left out when the rows before it hold no positive, or nothing but positives: nothing
-    can be learnt from them. `source` is a Parquet file of `data`: with it a long evaluation runs
-    its periods in several processes. `shuffle`: also what worth.py measures. `keeps`: Invalid
-    before the second fit where the first model cannot be saved and loaded.
+    can be learnt from them.
+
+    Args:
+        data: The training set.
+        trainer: The user's function that fits a predictor.
+        model: The configuration.
+        start: The window's start.
+        end: The window's end.
+        folder: The project's folder.
+        log: A function that writes a line to the step's log.
+        among: The attributes that group rows.
+        source: A Parquet file of `data`: with it a long evaluation runs its periods in several
+            processes.
+        shuffle: Whether to predict with each feature shuffled, too, for worth.py.
+        keeps: Whether the first model must be saved and loaded before the second is fitted.
+
+    Raises:
+        Invalid: no period can be tested, or the trainer or the predictor does something wrong.
     """
     planned, among = periods(data, model, start, end), among or Grouping()
     if shuffle:
@@ -177,7 +190,10 @@ def forward(
 
 
 def _predictions_of_all(shuffles: Sequence[Shuffled]) -> dict[str, NDArray[Any]]:
-    """Of all periods together; a feature that one of them says nothing of is left out."""
+    """Return each feature's shuffled predictions of all periods together.
+
+    A feature that one of the periods says nothing of is left out.
+    """
     parts = {
         name: [shuffled.predictions[name] for shuffled in shuffles]
         for name in (shuffles[0].predictions if shuffles else ())

@@ -1,6 +1,6 @@
-"""Whether a run may go on: pass, fail or inconclusive, on 95 % intervals.
+"""Judge whether a run may go on: pass, fail or inconclusive, by 95 % intervals.
 
-No figure is not a good figure.
+A figure that is missing is not a good figure.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GateResult(msgspec.Struct, frozen=True, kw_only=True):
-    """`verdict` None: nothing is asked for."""
+    """The verdict of a gate and its checks; `verdict` is None if nothing is asked for."""
 
     verdict: Verdict | None
     checks: tuple[Check, ...] = ()
     note: str | None = None  # where AUC and the ranking disagree
 
-    def of(self, name: str) -> Verdict | None:
+    def verdict_of(self, name: str) -> Verdict | None:
+        """Return the verdict of one check by its name; None if the gate has no such check."""
         return next((check.verdict for check in self.checks if check.name == name), None)
 
 
@@ -41,22 +42,26 @@ _DEFAULT = Bound(metric=f"ndcg@{CUTOFF}", against=True, low=0.0)
 
 
 def bounds_of(gate: Gate, *, ranked: bool, champion: bool) -> tuple[Bound, ...]:
-    """The configuration's bounds; of rows that were `ranked`, also the default, unless it compares
-    a ranking with the champion itself.
+    """Return the configuration's bounds, and the default one if rows were `ranked`.
+
+    The default compares the ranking with the champion's; it is left out if a bound does so itself.
     """
     own = any(bound.against and ranks(bound.metric) for bound in gate.bounds)
     return gate.bounds if own or not ranked or not champion else (*gate.bounds, _DEFAULT)
 
 
 def cutoffs_of(gate: Gate) -> tuple[int, ...]:
-    """Every k to measure."""
+    """Return every k to measure."""
     return cutoffs(bound.metric for bound in gate.bounds)
 
 
 def within(
     estimate: Estimate | None, low: float | None = None, high: float | None = None
 ) -> Verdict:
-    """The whole interval inside passes; the whole interval on one side outside fails."""
+    """Judge an estimate: its whole interval inside passes, the whole interval outside fails.
+
+    Outside means on one side.
+    """
     if estimate is None:
         return "inconclusive"
     low, high = -math.inf if low is None else low, math.inf if high is None else high
@@ -73,7 +78,7 @@ def judge(
     no_champion: str | None = None,
     leaks: Check | None = None,
 ) -> GateResult:
-    """The worst of the parts, `leaks` (no_leaks) among them.
+    """Return the worst verdict of all checks, `leaks` (no_leaks) among them.
 
     `differences` are to the champion's figures; `no_champion` says why there are none.
     """
@@ -103,29 +108,32 @@ def judge(
 
 
 def no_leaks(gate: Gate, looked: Sequence[Looked]) -> Check | None:
-    """`leaks: none`: fails with an alarm, and is inconclusive where no feature could be looked at.
+    """Return the check `leaks: none`; None if the gate does not ask for it.
 
-    None: not asked for.
+    It fails with an alarm, and is inconclusive where no feature could be looked at.
     """
     if gate.leaks is None:
         return None
-    alarms = [one.feature for one in looked if one.warnings]
-    seen = sum(one.auc is not None for one in looked)
+    alarms = [feature.feature for feature in looked if feature.warnings]
+    looked_at = sum(feature.auc is not None for feature in looked)
     reason = (
         f"the leak alarm calls {', '.join(alarms)}"
         if alarms
-        else f"{seen} of {len(looked)} features looked at"
+        else f"{looked_at} of {len(looked)} features looked at"
     )
     return Check(
         name="leaks",
         wanted="none",
-        verdict="fail" if alarms else "pass" if seen else "inconclusive",
+        verdict="fail" if alarms else "pass" if looked_at else "inconclusive",
         reason=reason,
     )
 
 
 def _disagreement(differences: Mapping[str, Estimate]) -> str | None:
-    """Better by AUC and worse as a ranking: it knows who likes everything, not what they like."""
+    """Return a warning if a model is better by AUC and worse as a ranking.
+
+    Such a model knows who likes everything, not what they like.
+    """
     name = _DEFAULT.metric
     auc, ranking = differences.get("auc"), differences.get(name)
     if (

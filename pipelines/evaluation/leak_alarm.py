@@ -1,12 +1,12 @@
-"""The leak alarm: a feature that ranks the label far better on one day than on the others, or far
-worse a little earlier, may have seen it.
+"""Find features that may have seen the label (the leak alarm).
 
-A feature that leaks on one day (a first day whose outcomes were counted with it) stands out among
-the days. One that leaks every day does not, but what it saw was known too early by some minutes:
-with the values that were known twice the outcome's time earlier its worth falls. A feature that
-honestly lives for minutes only falls, too: the alarm asks, people answer. Neither sees a value that
-holds later outcomes long before them (a mean over the whole log, as a static table): that is the
-as-known check's business, where the table says when it knew.
+Such a feature ranks the label far better on one day than on the others, or far worse a little
+earlier. One that leaks on one day (a first day whose outcomes were counted with it) stands out
+among the days. One that leaks every day does not, but what it saw was known too early by some
+minutes: with the values that were known twice the outcome's time earlier its worth falls. A feature
+that honestly lives for minutes only falls, too: the alarm asks, people answer. Neither sees a value
+that holds later outcomes long before them (a mean over the whole log, as a static table): that is
+the as-known check's business, where the table says when it knew.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Codes = NDArray[np.int64]
 
 
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
-    """What the alarm saw of one feature."""
+    """The finding of the alarm about one feature."""
 
     feature: str
     # that hold both outcomes; none: it has no order (text), or no value, and was not looked at
@@ -55,9 +55,10 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.feature}: {self.told()}"
+        return f"{self.feature}: {self.finding()}"
 
-    def told(self) -> str:
+    def finding(self) -> str:
+        """Return the finding as a sentence."""
         if self.warnings:
             return f"{'; '.join(self.warnings)}: has it seen the label?"
         if self.auc is None:
@@ -70,7 +71,7 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Days(msgspec.Struct, frozen=True, kw_only=True):
-    """A feature's pairs of a positive and a negative row: arrays over the days that can be judged."""
+    """The pairs of a positive and a negative row, as arrays over the days that can be judged."""
 
     day: NDArray[np.datetime64]
     auc: Floats
@@ -97,11 +98,10 @@ def leak_alarm(
     """Look at numeric and bool features (nulls left out; other types have no order).
 
     `earlier`: the same rows with what was known `back` before them. `unit`: the column that says
-    whose a row is. A day d stands out when
-    all of these hold:
+    whose a row is. A day d stands out when all of these hold:
 
-        z = (A_d - A) / sqrt(V_d + t + sum over other days e of w_e^2 (V_e + t)),   |z| > Phi^-1(1 -
-        alpha / (2 m))
+        z = (A_d - A) / sqrt(V_d + t + sum over other days e of w_e^2 (V_e + t)),
+        |z| > Phi^-1(1 - alpha / (2 m)),
         |A_d - 0.5| >= 0.2,   |A_d - A| >= 0.1,   A_d is farther from 0.5 than A, on its side
 
     A_d is the day's AUC (Mann-Whitney, ties count half), A = sum w_e A_e that of the other days,
@@ -114,8 +114,8 @@ def leak_alarm(
     effect, the variance over units of the AUC of all days (Obuchowski 1997) over that of
     independent rows, 1 at least, and V_d is not below the day's own variance over its units.
 
-        V(A, p, n) = (A(1 - A) + (p - 1)(Q1 - A^2) + (n - 1)(Q2 - A^2)) / (p n),   Q1 = A / (2 - A),
-        Q2 = 2 A^2 / (1 + A)
+        V(A, p, n) = (A(1 - A) + (p - 1)(Q1 - A^2) + (n - 1)(Q2 - A^2)) / (p n),
+        Q1 = A / (2 - A),   Q2 = 2 A^2 / (1 + A)
 
     Values known earlier: the fall of AUC on the rows that have both, with its variance over units
     (or rows), beyond the same limit and 0.1.
@@ -131,8 +131,10 @@ def leak_alarm(
         name: _days(_numbers(table, name), truth, days, units, clustered=unit is not None)
         for name in ordered
     }
-    before = [name for name in ordered if earlier is not None and _has_order(earlier, name)]
-    tests = sum(len(by_day.day) for by_day in judged.values() if len(by_day.day) > 1) + len(before)
+    with_earlier = [name for name in ordered if earlier is not None and _has_order(earlier, name)]
+    tests = sum(len(by_day.day) for by_day in judged.values() if len(by_day.day) > 1) + len(
+        with_earlier
+    )
     limit = NormalDist().inv_cdf(1 - _ALPHA / (2 * max(tests, 1)))
     looked = []
     for name in features:
@@ -142,7 +144,7 @@ def leak_alarm(
             continue
         warnings = [*_standing_out(by_day, limit)]
         held_back = None
-        if earlier is not None and name in before:
+        if earlier is not None and name in with_earlier:
             held_back = _fall(_numbers(table, name), _numbers(earlier, name), truth, days, units)
         if held_back is not None:
             now, then, z = held_back
@@ -174,8 +176,9 @@ def look(
     end: datetime,
     as_of: datetime,
 ) -> tuple[Looked, ...]:
-    """Look at a configuration's training set, and at its features of past outcomes as they were
-    known twice `within` earlier.
+    """Look at a configuration's training set.
+
+    Features of past outcomes are also looked at as they were known twice `within` earlier.
     """
     from ...feature_store.offline.training_set import training_set
 
@@ -211,10 +214,10 @@ def _days(
     *,
     clustered: bool,
 ) -> _Days:
-    known = ~np.isnan(values)
-    names, day = np.unique(days[known], return_inverse=True)
-    number, hit = len(names), truth[known]
-    won, pairs = ranking.pair_shares(values[known], hit, day.astype(np.int64))
+    has_value = ~np.isnan(values)
+    names, day = np.unique(days[has_value], return_inverse=True)
+    number, hit = len(names), truth[has_value]
+    won, pairs = ranking.pair_shares(values[has_value], hit, day.astype(np.int64))
     positives, rows = sums(day, hit, number), sums(day, 1.0, number)
     wins, all_pairs = sums(day, won, number), positives * (rows - positives)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -222,7 +225,7 @@ def _days(
     good = all_pairs > 0
     spread, design = np.zeros(number), 1.0
     if clustered and good.any():
-        own = units[known]
+        own = units[has_value]
         cell, places = np.unique(own * number + day, return_inverse=True)  # a unit on a day
         of_day = cell % number
         good &= np.bincount(of_day, minlength=number) >= _FEWEST
@@ -248,7 +251,7 @@ def _days(
 def _design(
     units: Codes, won: Floats, pairs: Floats, positives: Floats, negatives: Floats
 ) -> float:
-    """The design effect of the AUC of all days together."""
+    """Return the design effect of the AUC of all days together."""
     total = float(pairs.sum())
     area = float(won.sum()) / total
     codes = np.unique(units, return_inverse=True)[1].astype(np.int64)
@@ -276,9 +279,8 @@ def _standing_out(by_day: _Days, limit: float) -> Iterator[str]:
             + between
             + float((weights**2 * (theirs + between)).sum())
         )
-        if (
-            own <= 0
-        ):  # the other days are ranked perfectly, or exactly in reverse: nothing can stand out above that
+        # the other days are ranked perfectly, or exactly in reverse: nothing can stand out above that
+        if own <= 0:
             continue
         area = float(by_day.auc[place])
         away = area - pooled
@@ -294,7 +296,7 @@ def _standing_out(by_day: _Days, limit: float) -> Iterator[str]:
 
 
 def _between(areas: Floats, variances: Floats) -> float:
-    """The variance between days beyond their own, by moments."""
+    """Return the variance between days beyond their own, by moments."""
     if len(areas) < 3 or not (variances > 0).all():
         return 0.0
     weights = 1 / variances
@@ -306,8 +308,9 @@ def _between(areas: Floats, variances: Floats) -> float:
 def _fall(
     now: Floats, then: Floats, truth: NDArray[np.bool_], days: NDArray[np.datetime64], units: Codes
 ) -> tuple[float, float, float] | None:
-    """(AUC within days, that of the earlier values, how many standard errors lie between); None
-    where there is no pair.
+    """Return the AUC within days now, that of the earlier values, and the standard errors between.
+
+    None where there is no pair of rows.
     """
     both = ~np.isnan(now) & ~np.isnan(then)
     day = np.unique(days[both], return_inverse=True)[1].astype(np.int64)

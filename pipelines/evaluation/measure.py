@@ -1,9 +1,8 @@
-"""What forward predictions say: every figure with its 95 % interval, and the difference to another
-model's on the same rows.
+"""Measure forward predictions: every figure with its 95 % interval, and differences of models.
 
-Where the log names a unit, intervals draw units (units.py). Where it names none rows are taken as
-independent: an AUC's interval draws rows, calibration's is the exact Poisson one, and all of them
-are too narrow if people come back.
+Differences are on the same rows. Where the log names a unit, intervals draw units (units.py). Where
+it names none rows are taken as independent: an AUC's interval draws rows, calibration's is the
+exact Poisson one, and all of them are too narrow if people come back.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _TO_BASE = "log_loss_to_base"  # log loss minus that of always answering the bas
 
 
 def measure(forward: Forward, cutoffs: Sequence[int] = (CUTOFF,)) -> Evaluation:
-    """Every figure with its interval.
+    """Return every figure with its interval.
 
     AUC compares within UTC days, so that a busy day is no feature.
     """
@@ -64,7 +63,7 @@ def measure(forward: Forward, cutoffs: Sequence[int] = (CUTOFF,)) -> Evaluation:
 def _figures(
     table: pa.Table, base_loss: Floats, cutoffs: Sequence[int], among: Clusters
 ) -> dict[str, Estimate]:
-    """By the names of gates; `auc` is always there."""
+    """Return figures by the names of gates; `auc` is always there."""
     outcomes, scores = table["outcome"].to_numpy(), table["prediction"].to_numpy()
     sums = metrics.totals(table, scores, cutoffs, among)
     if chances(scores):
@@ -120,8 +119,9 @@ def _period(table: pa.Table, number: int, start: datetime, rows: int, positives:
 
 
 def common_rows(ours: pa.Table, theirs: pa.Table) -> tuple[pa.Table, NDArray[Any]]:
-    """The rows of `ours` that `theirs` predicted too, by event_id with all columns of `ours`, and
-    its `prediction` of each.
+    """Return the rows of `ours` that `theirs` predicted too, and its `prediction` of each.
+
+    Rows are matched by event_id and have all columns of `ours`.
     """
     places = pc.index_in(ours["event_id"], theirs["event_id"].combine_chunks())
     both = pc.is_valid(places)
@@ -132,8 +132,9 @@ def common_rows(ours: pa.Table, theirs: pa.Table) -> tuple[pa.Table, NDArray[Any
 def differences(
     common: pa.Table, other: Any, cutoffs: Sequence[int] = (CUTOFF,)
 ) -> dict[str, Estimate]:
-    """Every metric of `common` minus that of `other`, another model's predictions of the same rows;
-    `auc` is always there.
+    """Return every metric of `common` minus that of `other`, predictions of the same rows.
+
+    `other` are another model's. `auc` is always there.
     """
     among = clusters(common)
     scores = common["prediction"].to_numpy()
@@ -180,7 +181,7 @@ def against(
 
 
 def auc(table: pa.Table) -> Estimate:
-    """AUC within days of a table of predictions."""
+    """Return the AUC within days of a table of predictions."""
     among = clusters(table)
     outcomes, scores = table["outcome"].to_numpy(), table["prediction"].to_numpy()
     if not among.dependent:
@@ -192,7 +193,7 @@ def auc(table: pa.Table) -> Estimate:
 
 
 def best_possible(rates: Any, groups: Any) -> float | None:
-    """The AUC of perfect knowledge, were `rates` true; None when they are no rates."""
+    """Return the AUC of perfect knowledge if `rates` were true; None when they are no rates."""
     rates = np.asarray(rates, dtype=float)
     if not len(rates) or not chances(rates):
         return None
@@ -201,5 +202,5 @@ def best_possible(rates: Any, groups: Any) -> float | None:
 
 
 def _finite(area: float) -> float:
-    """An AUC of no pair is chance."""
+    """Return an AUC, and 0.5 (chance) for that of no pair."""
     return 0.5 if math.isnan(area) else area

@@ -1,5 +1,6 @@
-"""Every metric of forward predictions (forward_evaluation.SCHEMA), as sums by unit: what a
-bootstrap of units needs, and no more.
+"""Compute every metric of forward predictions as sums by unit, as a bootstrap of units needs.
+
+The predictions are of forward_evaluation.SCHEMA.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ from .units import Totals
 
 
 class Clusters(msgspec.Struct, frozen=True, kw_only=True):
-    """How rows hang together: the unit of each row, and the group in which it was ranked (of one
-    unit); codes from 0.
+    """The unit of each row, and the group in which it was ranked (of one unit), as codes from 0.
 
     Without a unit the groups are the units, and without either each row is one. A row that does not
     say its unit or its group is one alone.
@@ -56,7 +56,7 @@ def clusters(predictions: pa.Table) -> Clusters:
 
 
 def codes(predictions: pa.Table, name: str) -> Codes | None:
-    """Codes of a column's values; each null its own.
+    """Return codes for a column's values; each null has its own.
 
     None when there is no value at all, or no such column (an older run).
     """
@@ -74,12 +74,12 @@ def codes(predictions: pa.Table, name: str) -> Codes | None:
 
 
 def day_of(predictions: pa.Table) -> NDArray[Any]:
-    """The UTC day of each row: the group within which `auc` compares."""
+    """Return the UTC day of each row: the group within which `auc` compares."""
     return np.asarray(predictions["event_timestamp"].to_numpy(), dtype="datetime64[D]")
 
 
 def chances(scores: Any) -> bool:
-    """Whether predictions can be probabilities; else they only order."""
+    """Return whether predictions can be probabilities; else they only order."""
     scores = np.asarray(scores, dtype=float)
     return bool(((scores >= 0) & (scores <= 1)).all())
 
@@ -87,8 +87,10 @@ def chances(scores: Any) -> bool:
 def totals(
     predictions: pa.Table, scores: Any, cutoffs: Sequence[int], among: Clusters
 ) -> dict[str, Totals]:
-    """`auc` (within days), `log_loss` and `calibration` (of chances only); with groups ndcg@k,
-    recall@k, `mrr`, `group_auc`.
+    """Return every metric as sums by unit: with groups those of a ranking, too.
+
+    `auc` is within days; `log_loss` and `calibration` are of chances only; groups add ndcg@k,
+    recall@k, `mrr` and `group_auc`.
     """
     outcomes, scores = predictions["outcome"].to_numpy(), np.asarray(scores, dtype=float)
     days = np.unique(day_of(predictions), return_inverse=True)[1].astype(np.int64)
@@ -110,8 +112,9 @@ def totals(
 
 
 def ranking_totals(groups: Groups, among: Clusters) -> dict[str, Totals]:
-    """The metrics of groups as sums by unit: means over the groups with both outcomes, and over
-    their pairs.
+    """Return the metrics of groups as sums by unit.
+
+    They are means over the groups with both outcomes, and over their pairs.
     """
     owner = np.zeros(among.groups, dtype=np.int64)
     owner[among.group] = among.unit
@@ -127,7 +130,7 @@ def ranking_totals(groups: Groups, among: Clusters) -> dict[str, Totals]:
 
 
 def groups_that_tell(predictions: pa.Table, among: Clusters) -> int:
-    """Groups with both outcomes."""
+    """Return the number of groups with both outcomes."""
     if among.group is None:
         return 0
     hits = np.bincount(
@@ -138,7 +141,7 @@ def groups_that_tell(predictions: pa.Table, among: Clusters) -> int:
 
 
 def top_of(predictions: pa.Table, scores: Any, among: Clusters) -> Top | None:
-    """What would stand first; None without groups, or when the rows name no item."""
+    """Return what would stand first; None without groups, or when the rows name no item."""
     items = codes(predictions, "item")
     return (
         None

@@ -1,10 +1,8 @@
-"""How well rows are ordered that were ranked against each other:
+"""Measure how well rows are ordered that were ranked against each other.
 
-NDCG@k, MRR, recall@k, AUC within the group, and what comes first.
-
-Rows with equal scores stand in random order, and a metric is its mean over these orders: as
-scikit-learn's `ndcg_score` has it. With distinct scores the figures are those of ir-measures
-(trec_eval).
+The figures are NDCG@k, MRR, recall@k, AUC within the group, and what comes first. Rows with equal
+scores stand in random order, and a metric is its mean over these orders: as scikit-learn's
+`ndcg_score` has it. With distinct scores the figures are those of ir-measures (trec_eval).
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ Codes = NDArray[np.int64]
 
 
 class Groups(msgspec.Struct, frozen=True, kw_only=True):
-    """Each group's figures, arrays of one length; NaN where a group holds no outcome.
+    """The figures of each group, as arrays of one length; NaN where a group holds no outcome.
 
     A group that holds nothing else ranks nothing.
     """
@@ -37,7 +35,7 @@ class Groups(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tell(self) -> NDArray[np.bool_]:
-        """Groups with both outcomes: the others say nothing of an order."""
+        """Return which groups have both outcomes: the others say nothing of an order."""
         both: NDArray[np.bool_] = self.pairs > 0
         return both
 
@@ -54,7 +52,7 @@ class _Runs(msgspec.Struct, frozen=True, kw_only=True):
 def measure(
     scores: Any, outcomes: Any, groups: Codes, number: int, cutoffs: Sequence[int] = (10,)
 ) -> Groups:
-    """Every metric of every group.
+    """Return every metric of every group.
 
     `groups` are codes from 0 to `number` - 1; outcomes are 0 or 1, the gain of a row.
     """
@@ -92,26 +90,28 @@ def _runs(scores: Floats, outcomes: NDArray[Any], groups: Codes) -> _Runs:
 
 
 def _within(group: Codes, values: NDArray[Any]) -> NDArray[Any]:
-    """The sum of the values before each one in its own group; groups stand together."""
-    before = np.cumsum(values) - values
+    """Return for each row the sum of the values before it in its own, contiguous group."""
+    sums_before = np.cumsum(values) - values
     opens = np.ones(len(group), dtype=bool)
     opens[1:] = group[1:] != group[:-1]
     opening = np.maximum.accumulate(np.where(opens, np.arange(len(group)), 0))
-    inside: NDArray[Any] = before - before[opening]
+    inside: NDArray[Any] = sums_before - sums_before[opening]
     return inside
 
 
 def _spread(runs: _Runs, cumulated: Floats, number: int) -> Floats:
-    """The sum over a group's outcomes of what their places are worth, each outcome anywhere in its
-    run; `cumulated` over places.
+    """Return for each group the sum of what its outcomes' places are worth.
+
+    Each outcome may stand anywhere in its run; `cumulated` is over places.
     """
     worth = runs.hits / runs.size * (cumulated[runs.first + runs.size] - cumulated[runs.first])
     return sums(runs.group, worth, number)
 
 
 def _reciprocal_rank(runs: _Runs, number: int) -> Floats:
-    """1 / the rank of the first outcome: of m outcomes among t equal scores the first is at place j
-    with C(t - j, m - 1) / C(t, m).
+    """Return 1 / the rank of each group's first outcome.
+
+    Of m outcomes among t equal scores the first is at place j with C(t - j, m - 1) / C(t, m).
     """
     some = np.flatnonzero(runs.hits)
     some = some[
@@ -126,9 +126,9 @@ def _reciprocal_rank(runs: _Runs, number: int) -> Floats:
     )  # `open_still`: the chance that none came before
     active = np.arange(len(some))
     while len(active):
-        here = hits[active] / (size[active] - place)
-        value[active] += open_still[active] * here / (first[active] + place + 1)
-        open_still[active] *= 1 - here
+        chance = hits[active] / (size[active] - place)
+        value[active] += open_still[active] * chance / (first[active] + place + 1)
+        open_still[active] *= 1 - chance
         place += 1
         active = active[size[active] - place >= hits[active]]
     reciprocal[runs.group[some]] = value
@@ -136,8 +136,9 @@ def _reciprocal_rank(runs: _Runs, number: int) -> Floats:
 
 
 def pair_shares(scores: Any, outcomes: Any, groups: Codes) -> tuple[Floats, Floats]:
-    """(won, pairs) of each row: its pairs with rows of the other outcome in its group, each pair
-    counted half for either row.
+    """Return (won, pairs) of each row: its pairs with rows of the other outcome in its group.
+
+    Each pair is counted half for either row.
     """
     scores, hit = np.asarray(scores, dtype=float), np.asarray(outcomes) == 1
     order = np.lexsort((scores, groups))
@@ -158,7 +159,7 @@ def pair_shares(scores: Any, outcomes: Any, groups: Codes) -> tuple[Floats, Floa
 
 
 class Top(msgspec.Struct, frozen=True, kw_only=True):
-    """What would stand first, over the groups of two rows and more.
+    """The spread of first places over items, in groups of two rows and more.
 
     Equal scores share the place.
     """
@@ -169,7 +170,10 @@ class Top(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def top(scores: Any, groups: Codes, items: Codes, number: int) -> Top:
-    """`items` are codes of each row's item from 0 to `number` - 1."""
+    """Return how first places are spread over items.
+
+    `items` are codes of each row's item from 0 to `number` - 1.
+    """
     scores = np.asarray(scores, dtype=float)
     rows = np.bincount(groups)
     best = np.full(len(rows), -np.inf)
@@ -177,13 +181,16 @@ def top(scores: Any, groups: Codes, items: Codes, number: int) -> Top:
     ranked = rows[groups] > 1
     first = ranked & (scores == best[groups])
     share = 1 / np.bincount(groups[first], minlength=len(rows))[groups[first]]
-    there = np.bincount(items[ranked], minlength=number) > 0
-    places = np.sort(sums(items[first], share, number)[there])
-    return Top(items=int(there.sum()), shown=int((places > 0).sum()), gini=gini(places))
+    is_ranked = np.bincount(items[ranked], minlength=number) > 0
+    places = np.sort(sums(items[first], share, number)[is_ranked])
+    return Top(items=int(is_ranked.sum()), shown=int((places > 0).sum()), gini=gini(places))
 
 
 def gini(sorted_shares: Floats) -> float:
-    """Of shares in rising order (Gini 1912): 0 when all are alike, 1 - 1/n when one has everything."""
+    """Return the Gini coefficient of shares in rising order (Gini 1912).
+
+    It is 0 when all are alike, 1 - 1/n when one has everything.
+    """
     total, number = float(sorted_shares.sum()), len(sorted_shares)
     if not total:
         return 0.0

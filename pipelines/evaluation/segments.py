@@ -1,6 +1,4 @@
-"""Figures by segment: the rows of one value of an attribute, by themselves (`evaluate: {segments:
-[platform]}`).
-"""
+"""Measure segments: the rows of one value of an attribute (`evaluate: {segments: [platform]}`)."""
 
 from __future__ import annotations
 
@@ -23,10 +21,10 @@ OTHERS = "(others)"
 def by_segment(
     attributes: Sequence[str], data: pa.Table, ours: pa.Table, champion: pa.Table | None
 ) -> tuple[Segment, ...]:
-    """Of forward predictions (forward_evaluation.SCHEMA); `data` is the training set that they are
-    of, with the attributes.
+    """Return the figures of forward predictions by segment.
 
-    Intervals draw units, or rows where the log names none.
+    `data` is the training set that they are of, with the attributes. Intervals draw units, or rows
+    where the log names none.
     """
     places = pc.index_in(ours["event_id"], data["event_id"].combine_chunks())
     segments = []
@@ -39,7 +37,7 @@ def by_segment(
 
 
 def _values(values: Any) -> list[tuple[str, Any]]:
-    """(value as text, mask), the most frequent first."""
+    """Return each value as text with a mask of its rows, the most frequent first."""
     counted = sorted(
         values.value_counts().to_pylist(), key=lambda pair: (-pair["counts"], str(pair["values"]))
     )

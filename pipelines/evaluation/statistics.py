@@ -1,10 +1,10 @@
-"""How good a ranking is, and how sure that is. NumPy only; everything random is seeded.
+"""Measure how good a ranking is, and how sure that is. NumPy only; everything random is seeded.
 
 Intervals of an AUC are percentiles over bootstrap samples of rows (2,000; `default_rng(seed)`, n
-row numbers drawn a sample). A difference
-of two models is taken within each sample. Its samples start from `seed + 1` for one reason:
-EXAMPLE.md's interval then comes out to the digit (-0.135 .. +0.007; `seed` gives -0.138 .. +0.011).
-With 62 positives the third digit is the generator's; no verdict may hang on it.
+row numbers drawn a sample). A difference of two models is taken within each sample. Its samples
+start from `seed + 1` for one reason: EXAMPLE.md's interval then comes out to the digit (-0.135 ..
++0.007; `seed` gives -0.138 .. +0.011). With 62 positives the third digit is the generator's; no
+verdict may hang on it.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pairs:
-    """Scores made ready for AUC under any row weights: within each group (a day) every click is
-    compared with every non-click.
+    """Scores made ready for AUC under any row weights.
 
-    Non-clicks that no click's score tells apart are counted together: `_codes` gives each row the
-    number of its bunch, or of its click.
+    Within each group (a day) every click is compared with every non-click. Non-clicks that no
+    click's score tells apart are counted together: `_codes` gives each row the number of its bunch,
+    or of its click.
     """
 
     def __init__(self, scores: Any, outcomes: Any, groups: Any) -> None:
@@ -51,11 +51,12 @@ class Pairs:
             for group in np.unique(groups)
         ]
         sizes, clicks = (
-            np.array([len(part[at]) for part in by_group], dtype=np.int64) for at in (1, 0)
+            np.array([len(part[position]) for part in by_group], dtype=np.int64)
+            for position in (1, 0)
         )
         ends = np.cumsum(sizes)
         hits, misses, below, up_to = (
-            _concatenate([part[at] for part in by_group]) for at in range(4)
+            _concatenate([part[position] for part in by_group]) for position in range(4)
         )
         first, end = np.repeat(ends - sizes, clicks), np.repeat(ends, clicks)
         edges, places = np.unique(
@@ -70,7 +71,7 @@ class Pairs:
         self._codes[hits] = self._bunches + np.arange(len(hits))
 
     def auc(self, weights: NDArray[np.int64]) -> float:
-        """The share of pairs in which the click has the higher score, a tie counting half.
+        """Return the share of pairs in which the click has the higher score, a tie counting half.
 
         NaN without a pair.
         """
@@ -79,7 +80,7 @@ class Pairs:
         )
 
     def auc_of(self, rows: NDArray[np.int64]) -> float:
-        """Of these rows, by number, each as often as it is named."""
+        """Return the AUC of these rows, by number, each as often as it is named."""
         return self._share(
             np.bincount(self._codes[rows], minlength=self._bunches + self._bounds.shape[1])
         )
@@ -95,8 +96,9 @@ class Pairs:
 def _split_by_outcome(
     rows: NDArray[np.int64], scores: Floats, outcomes: NDArray[Any]
 ) -> tuple[NDArray[np.int64], ...]:
-    """Of a group's rows: the clicks; the rest by score; and of each click how many of the rest
-    score less, and how many no more.
+    """Split a group's rows: the clicks, and the rest by score.
+
+    Further, for each click: how many of the rest score less, and how many no more.
     """
     hits, misses = rows[outcomes[rows] == 1], rows[outcomes[rows] != 1]
     misses = misses[np.argsort(scores[misses], kind="stable")]
@@ -111,7 +113,7 @@ def _concatenate(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 
 def resamples(rows: int, *, samples: int = SAMPLES, seed: int = 0) -> Iterator[NDArray[np.int64]]:
-    """The rows of each bootstrap sample, by number."""
+    """Yield the rows of each bootstrap sample, by number."""
     random = np.random.default_rng(seed)
     for _ in range(samples):
         yield random.integers(0, rows, rows)
@@ -120,7 +122,7 @@ def resamples(rows: int, *, samples: int = SAMPLES, seed: int = 0) -> Iterator[N
 def auc(
     scores: Any, outcomes: Any, groups: Any, *, samples: int = SAMPLES, seed: int = 0
 ) -> Estimate:
-    """AUC within groups, pooled over them.
+    """Return the AUC within groups, pooled over them.
 
     Without a click or a non-click nothing is known: 0.5, 0 .. 1.
     """
@@ -137,7 +139,7 @@ def auc(
 def auc_difference(
     scores: Any, other: Any, outcomes: Any, groups: Any, *, samples: int = SAMPLES, seed: int = 0
 ) -> Estimate:
-    """AUC of `scores` minus AUC of `other`, paired: both on the same rows of each sample."""
+    """Return the AUC of `scores` minus that of `other`, both on the same rows of each sample."""
     ours, theirs = Pairs(scores, outcomes, groups), Pairs(other, outcomes, groups)
     rows = len(np.asarray(outcomes))
     once = np.ones(rows, dtype=np.int64)
@@ -149,19 +151,19 @@ def auc_difference(
 
 
 def _interval(value: float, drawn: Sequence[float]) -> Estimate:
-    known = [one for one in drawn if not math.isnan(one)]  # a sample may have missed every click
-    low, high = np.percentile(known or [value], [100 * _TAIL_LOWER, 100 * _TAIL_UPPER])
+    areas = [area for area in drawn if not math.isnan(area)]  # a sample may have missed every click
+    low, high = np.percentile(areas or [value], [100 * _TAIL_LOWER, 100 * _TAIL_UPPER])
     return Estimate(value=value, low=float(low), high=float(high))
 
 
 def sums(codes: NDArray[np.int64], values: Any, number: int) -> Floats:
-    """The sum of the values of each code, 0 to `number` - 1; one value may stand for all."""
+    """Return the sum of the values of each code, 0 to `number` - 1; one value may stand for all."""
     weights = np.broadcast_to(np.asarray(values, dtype=float), codes.shape)
     return np.bincount(codes, weights=weights, minlength=number).astype(float, copy=False)
 
 
 def log_loss(probabilities: Any, outcomes: Any) -> Floats:
-    """Of each row.
+    """Return the log loss of each row.
 
     Probabilities are kept 1e-9 away from 0 and 1, so that one certain mistake is dear but finite.
     """
@@ -172,7 +174,7 @@ def log_loss(probabilities: Any, outcomes: Any) -> Floats:
 
 
 def mean_difference(first: Any, second: Any) -> Estimate:
-    """Mean of the rows' differences, with the normal interval."""
+    """Return the mean of the rows' differences, with the normal interval."""
     difference = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     margin = _Z * float(difference.std()) / math.sqrt(len(difference))
     value = float(difference.mean())
@@ -180,11 +182,10 @@ def mean_difference(first: Any, second: Any) -> Estimate:
 
 
 def calibration(outcomes: Any, probabilities: Any) -> Estimate:
-    """Observed over expected positives, with the exact Poisson interval of the observed number
-    (Garwood 1936).
+    """Return observed over expected positives, with the exact Poisson interval (Garwood 1936).
 
-    It takes the expected number as given. On the Open Bandit log: 0.79 .. 1.32, the row bootstrap
-    says 0.78 .. 1.30.
+    The interval is that of the observed number; the expected one is taken as given. On the Open
+    Bandit log it is 0.79 .. 1.32, the row bootstrap says 0.78 .. 1.30.
     """
     observed, expected = (
         int(np.asarray(outcomes).sum()),
@@ -197,8 +198,9 @@ def calibration(outcomes: Any, probabilities: Any) -> Estimate:
 
 
 def poisson_interval(count: int) -> tuple[float, float]:
-    """The 95 % interval of a Poisson mean given one count: exact up to 10,000, Byar's formula above
-    (it agrees to 1e-5).
+    """Return the 95 % interval of a Poisson mean given one count.
+
+    It is exact up to 10,000, Byar's formula above (it agrees to 1e-5).
     """
     if count > 10_000:
 
@@ -217,7 +219,7 @@ def _poisson_cdf(count: int, mean: float) -> float:
 
 
 def _solve(rising: Any, count: int, level: float = _TAIL_LOWER) -> float:
-    """Where a rising function of a positive mean passes `level`."""
+    """Return where a rising function of a positive mean passes `level`."""
     low, high = 1e-12, 2.0 * count + 20
     for _ in range(80):
         middle = (low + high) / 2
@@ -226,14 +228,15 @@ def _solve(rising: Any, count: int, level: float = _TAIL_LOWER) -> float:
 
 
 def ceiling(rates: Any, groups: Any) -> float:
-    """The AUC within groups to expect if `rates` were the rows' true click rates: what perfect
-    knowledge would show. NaN without rows.
+    """Return the AUC within groups to expect if `rates` were the rows' true click rates.
+
+    That is what perfect knowledge would show. NaN without rows.
     """
     rates, groups = np.asarray(rates, dtype=float), np.asarray(groups)
     won = pairs = 0.0
     for group in np.unique(groups):
-        levels, at = np.unique(rates[groups == group], return_inverse=True)
-        number = np.bincount(at)
+        levels, level_numbers = np.unique(rates[groups == group], return_inverse=True)
+        number = np.bincount(level_numbers)
         hits, misses = number * levels, number * (1 - levels)
         below = np.cumsum(misses) - misses
         won += float((hits * (below + misses / 2)).sum())
@@ -242,7 +245,7 @@ def ceiling(rates: Any, groups: Any) -> float:
 
 
 def positives_needed(distance: float) -> int:
-    """Positives that show an AUC this far from chance four times in five, at 95 %.
+    """Return how many positives show an AUC this far from chance four times in five, at 95 %.
 
     An AUC with few positives among many rows has variance 1 / (12 positives) at chance (Hanley and
     McNeil 1982).
@@ -251,12 +254,13 @@ def positives_needed(distance: float) -> int:
 
 
 def distance_shown(positives: int) -> float:
-    """The inverse: the distance from chance that so many positives show four times in five (0.5 is
-    all there is).
+    """Return the distance from chance that so many positives show four times in five.
+
+    It is the inverse of `positives_needed`; 0.5 is all there is.
     """
     return min(0.5, (_Z + _POWER) / math.sqrt(12 * positives)) if positives else 0.5
 
 
 def distance_shown_by(figure: Estimate) -> float:
-    """The distance that a figure with an interval this wide shows four times in five, at 95 %."""
+    """Return the distance that a figure with such an interval shows four times in five, at 95 %."""
     return (_Z + _POWER) * (figure.high - figure.low) / (2 * _Z)

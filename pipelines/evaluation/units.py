@@ -1,5 +1,4 @@
-"""The paired bootstrap of units: rows of one person are not independent of each other, so people
-are drawn, not rows.
+"""Draw units in a paired bootstrap: rows of one person are not independent of each other.
 
 Every metric here is a ratio of sums over rows, so a unit's part of both sums is all that a sample
 needs: with `counts[s, u]`, how often unit u is in sample s, all metrics of all samples are one
@@ -31,8 +30,8 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
     `degree` 2: the metric is a sum over pairs of rows, each pair counted half for either unit. A
     sample that holds a unit w times holds the pairs of u and v w_u w_v times; to first order it
-    moves twice as far as the ratio of these sums does (Hoeffding 1948). A share of pairs, so it
-    stays between 0 and 1.
+    moves twice as far as the ratio of these sums does (Hoeffding 1948). It is a share of pairs, so
+    it stays between 0 and 1.
     """
 
     numerator: Floats
@@ -41,7 +40,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def value(self) -> float:
-        """NaN when nothing was counted."""
+        """The metric's value; NaN when nothing was counted."""
         below = float(self.denominator.sum())
         return float(self.numerator.sum()) / below if below else float("nan")
 
@@ -49,7 +48,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 def totals(
     numerator: Any, denominator: Any, units: NDArray[np.int64], number: int, *, degree: int = 1
 ) -> Totals:
-    """Sums by unit of what each row adds; `units` are codes from 0 to `number` - 1."""
+    """Return sums by unit of what each row adds; `units` are codes from 0 to `number` - 1."""
     return Totals(
         numerator=sums(units, numerator, number),
         denominator=sums(units, denominator, number),
@@ -60,9 +59,9 @@ def totals(
 def estimates(
     metrics: Mapping[str, Totals], *, samples: int = SAMPLES, seed: int = 0
 ) -> dict[str, Estimate]:
-    """Each metric with its 95 % interval over samples of units.
+    """Return each metric with its 95 % interval over samples of units.
 
-    What cannot be told is left out: fewer than FEWEST units.
+    A metric of fewer than FEWEST units is left out.
     """
     counted = {name: metric for name, metric in metrics.items() if _unit_count(metric) >= FEWEST}
     drawn = draw(list(counted.values()), samples=samples, seed=seed)
@@ -79,7 +78,7 @@ def differences(
     samples: int = SAMPLES,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Our metric minus theirs, both on the units of each sample."""
+    """Return our metrics minus theirs, both on the units of each sample."""
     names = [
         name
         for name, metric in ours.items()
@@ -101,12 +100,12 @@ def differences(
 
 
 def _unit_count(metric: Totals) -> int:
-    """Units of which there is anything to say."""
+    """Return the number of units that a metric has something of."""
     return int(np.count_nonzero(metric.denominator))
 
 
 def parts(metric: Totals) -> Floats:
-    """How far each unit pulls the metric, to first order: its empirical influence."""
+    """Return how far each unit pulls the metric, to first order: its empirical influence."""
     influence: Floats = (
         metric.degree
         * (metric.numerator - metric.value * metric.denominator)
@@ -116,23 +115,23 @@ def parts(metric: Totals) -> Floats:
 
 
 def _interval(value: float, drawn: Floats, influence: Floats, number: int) -> Estimate:
-    """Percentiles.
+    """Return the percentiles of the drawn values as an interval.
 
     Bias correction and acceleration (BCa) and studentizing were tried and cover no better
     (docs/benchmarks.md).
     """
-    known = drawn[~np.isnan(drawn)]
+    values = drawn[~np.isnan(drawn)]
     out = 100 * tail(number, freedom(influence, number))
-    low, high = np.percentile(known if len(known) else [value], [out, 100 - out])
+    low, high = np.percentile(values if len(values) else [value], [out, 100 - out])
     return Estimate(value=value, low=float(low), high=float(high))
 
 
 def freedom(influence: Floats, number: int) -> float:
-    """Degrees of freedom of the variance of so many parts (the others are 0): number - 1 of normal
-    ones, fewer where some decide it.
+    """Return the degrees of freedom of the variance of so many parts (the others are 0).
 
-    2 n / (kurtosis - (n - 3) / (n - 1)): a chi-square of so many has the variance's own variance
-    (O'Neill, American Statistician 2014).
+    They are number - 1 for normal parts, fewer where some decide it: 2 n / (kurtosis - (n - 3) / (n
+    - 1)). A chi-square of so many has the variance's own variance (O'Neill, American Statistician
+    2014).
     """
     squares = influence**2
     if not squares.any():
@@ -142,11 +141,11 @@ def freedom(influence: Floats, number: int) -> float:
 
 
 def tail(number: int, free: float) -> float:
-    """The percentile at which a 95 % interval ends: a little further out than 2.5 %, as Student's t
-    of `free` degrees is than the normal.
+    """Return the percentile at which a 95 % interval ends: a little further out than 2.5 %.
 
-    Hesterberg, "What Teachers Should Know About the Bootstrap" (2015), expanded percentiles; t by
-    Abramowitz and Stegun 26.7.5.
+    It is as much further as Student's t of `free` degrees is than the normal. Hesterberg, "What
+    Teachers Should Know About the Bootstrap" (2015), expanded percentiles; t by Abramowitz and
+    Stegun 26.7.5.
     """
     normal = NormalDist()
     z = normal.inv_cdf(0.975)
@@ -156,8 +155,9 @@ def tail(number: int, free: float) -> float:
 
 
 def draw(metrics: Sequence[Totals], *, samples: int = SAMPLES, seed: int = 0) -> Floats:
-    """Every metric in every bootstrap sample: samples x metrics; NaN where a sample holds nothing
-    to count.
+    """Return every metric in every bootstrap sample: samples x metrics.
+
+    NaN where a sample holds nothing to count.
     """
     if not metrics:
         return np.empty((samples, 0))

@@ -1,10 +1,10 @@
-"""What each feature is worth: how far the figures fall when its values are shuffled among the rows
-of a test period.
+"""Measure what each feature is worth: how far the figures fall when its values are shuffled.
 
-The model stays as it was fitted and every row keeps its other features (Breiman, Machine Learning
-45, 2001). So features that say the same thing hide each other, and a feature that the model does
-not use is worth nothing whatever it knows. Whole units are sampled, as intervals draw units; the
-one shuffle's own chance is in the interval, since a unit's rows get values of others.
+They are shuffled among the rows of a test period. The model stays as it was fitted and every row
+keeps its other features (Breiman, Machine Learning 45, 2001). So features that say the same thing
+hide each other, and a feature that the model does not use is worth nothing whatever it knows. Whole
+units are sampled, as intervals draw units; the one shuffle's own chance is in the interval, since a
+unit's rows get values of others.
 
 A feature that is one value for a whole list (who asks, and where) is exchanged between lists and
 not rows: a list with values of many people would lose an order that such a feature never made.
@@ -36,7 +36,7 @@ _FIGURES = ("auc", f"ndcg@{CUTOFF}", "log_loss")
 class Shuffled(msgspec.Struct, frozen=True, kw_only=True):
     """A period's sample: places of its rows, and their predictions with one feature shuffled.
 
-    None: the predictor refused such rows.
+    A prediction is None where the predictor refused such rows.
     """
 
     places: list[int]
@@ -44,8 +44,9 @@ class Shuffled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Worth(msgspec.Struct, frozen=True, kw_only=True):
-    """`falls`: what is lost without the feature's values, above 0 when it helps; by `auc`,
-    `ndcg@10` and `log_loss` (a rise of it).
+    """The loss without a feature's values (`falls`), above 0 when the feature helps.
+
+    It is by `auc`, `ndcg@10` and `log_loss` (a rise of it).
     """
 
     feature: str  # its name in the training set
@@ -54,7 +55,7 @@ class Worth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sample_size(features: int, periods: int) -> int:
-    """Rows of one period."""
+    """Return how many rows of one period are predicted again."""
     return -(-max(CELLS // max(features, 1), FEWEST) // max(periods, 1))
 
 
@@ -70,7 +71,7 @@ def shuffle(
 ) -> Shuffled:
     """Predict about `number` rows again, once for each feature with its values in another order.
 
-    `within`: what says a row's list.
+    `within` is the column that says a row's list.
     """
     chance = np.random.default_rng(seed)
     places = _places(rows, unit, number, chance)
@@ -103,7 +104,10 @@ def shuffle(
 def _places(
     rows: pa.Table, unit: str | None, number: int, chance: np.random.Generator
 ) -> NDArray[np.int64]:
-    """All rows of units drawn until there are `number`; of rows without a unit each is its own."""
+    """Return the places of all rows of units that are drawn until there are `number` rows.
+
+    Of rows without a unit each is its own.
+    """
     if rows.num_rows <= number:
         return np.arange(rows.num_rows)
     codes = _codes(rows, [] if unit is None else [unit])
@@ -114,8 +118,9 @@ def _places(
 
 
 def _codes(rows: pa.Table, names: Sequence[str]) -> NDArray[np.int64]:
-    """A code from 0 for each combination of values; a row without a value, or of no names, is one
-    by itself.
+    """Return a code from 0 for each combination of values.
+
+    A row without a value, or of no names, is one by itself.
     """
     alone = np.arange(rows.num_rows)
     codes = np.zeros(rows.num_rows, dtype=np.int64) if names else alone
@@ -129,13 +134,13 @@ def _codes(rows: pa.Table, names: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _values(column: Any) -> NDArray[np.int64]:
-    """Codes of a feature's values; null is a value."""
+    """Return codes of a feature's values; null is a value."""
     codes = column.combine_chunks().dictionary_encode(null_encoding="encode").indices
     return np.asarray(codes.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def _same_within(values: NDArray[np.int64], lists: NDArray[np.int64]) -> bool:
-    """Whether nearly every list of two rows and more holds one value."""
+    """Return whether nearly every list of two rows and more holds one value."""
     pairs = np.unique(np.column_stack([lists, values]), axis=0)[:, 0]
     different, rows = np.bincount(pairs), np.bincount(lists)
     several = rows > 1
@@ -143,8 +148,9 @@ def _same_within(values: NDArray[np.int64], lists: NDArray[np.int64]) -> bool:
 
 
 def _exchange(lists: NDArray[np.int64], chance: np.random.Generator) -> NDArray[np.int64]:
-    """For each row the place of the row whose value it gets: those of another list, over again
-    where that is shorter.
+    """Return for each row the place of the row whose value it gets.
+
+    Values come from another list, over again where that is shorter.
     """
     order = np.argsort(lists, kind="stable")
     sizes = np.bincount(lists)
@@ -157,8 +163,10 @@ def _exchange(lists: NDArray[np.int64], chance: np.random.Generator) -> NDArray[
 
 
 def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[Worth, ...]:
-    """From the sampled rows' forward predictions (forward_evaluation.SCHEMA) and those with each
-    feature shuffled; the worthiest first.
+    """Return what each feature is worth, the worthiest first.
+
+    It compares the sampled rows' forward predictions (forward_evaluation.SCHEMA) with those with
+    each feature shuffled.
     """
     among = clusters(predicted)
     base = metrics.totals(predicted, predicted["prediction"].to_numpy(), (CUTOFF,), among)

@@ -1,4 +1,4 @@
-"""A run's graph as an Argo Workflow. Pure: a plain document, no library.
+"""Write a run's graph as an Argo Workflow. Pure: a plain document, no library.
 
 What one must know (Argo's documentation: "Enhanced depends logic", "Retries", "Variables",
 "Expression"): `depends: a` also starts a task after a *skipped* a, so each dependency is written as
@@ -24,7 +24,7 @@ _ERRORS = 3  # how often Argo starts a pod again that it lost
 
 
 def document(run: PipelineRun, settings: Settings) -> dict[str, Any]:
-    """The Workflow as a JSON object."""
+    """Return the Workflow as a JSON object."""
     conditions = all_conditions(run.steps)
     types: Types = {
         (spec.name, output.name): output.type for spec in run.steps for output in spec.outputs
@@ -68,7 +68,10 @@ def _template_name(spec: StepSpec) -> str:
 
 
 def _expression(condition: Condition, kind: ValueType) -> str:
-    """In Argo's expression language (expr), where an output is the text that its file holds."""
+    """Return a condition in Argo's expression language (expr).
+
+    There an output is the text that its file holds.
+    """
     text = f"tasks['{task_name(condition.step)}'].outputs.parameters['{condition.output}']"
     if kind in ("int", "float"):
         return f"asFloat({text}) {condition.op} {json.dumps(float(condition.value))}"

@@ -1,5 +1,6 @@
-"""When a step runs: a condition over a small output of another, evaluated alike at submit and by an
-engine.
+"""Judge whether a step runs, by a condition over a small output of another step.
+
+An engine evaluates it alike.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def holds(when: Condition, outputs: Mapping[str, object]) -> bool:
-    """Whether the outputs of its step meet a condition.
+    """Return whether the outputs of a condition's step meet it.
 
-    Invalid: the output is not there; what cannot be judged is not false.
+    Raises:
+        Invalid: the output is not there; what cannot be judged is not false.
     """
     if when.output not in outputs:
         raise Invalid(
@@ -37,13 +39,13 @@ def text(when: Condition) -> str:
 
 
 def all_conditions(steps: Iterable[StepSpec]) -> dict[str, tuple[Condition, ...]]:
-    """Every condition under which each step runs: its own, and those of all that it needs.
+    """Return every condition under which each step runs: its own, and those of all that it needs.
 
     The steps come in order.
     """
     conditions: dict[str, tuple[Condition, ...]] = {}
     for spec in steps:
-        before = dict.fromkeys((*spec.needs, spec.when.step) if spec.when else spec.needs)
-        above = [condition for name in before for condition in conditions[name]]
+        needed = dict.fromkeys((*spec.needs, spec.when.step) if spec.when else spec.needs)
+        above = [condition for name in needed for condition in conditions[name]]
         conditions[spec.name] = tuple(dict.fromkeys([*above, *([spec.when] if spec.when else [])]))
     return conditions

@@ -1,4 +1,4 @@
-"""What a pipeline is, and the checks that it passes before anything is submitted.
+"""Describe a pipeline, and check it before anything is submitted.
 
 A step is a command or a function. An edge is made by naming something of another step: an output
 folder (`Artifact`), a small typed output (`Value`), a condition over one, or a plain `needs`.
@@ -51,12 +51,12 @@ class Parameter(msgspec.Struct, frozen=True, tag="parameter"):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """A command (argv with placeholders) or a function (`package.module:function`, called with a
-    StepContext in the step's own process).
+    """A command (argv with placeholders) or a function of a pipeline.
 
-    Placeholders in `command`: `{parameters.x}`, `{inputs.x}` and `{outputs.x}` (folders),
-    `{values}` (a file to write the typed outputs to, as one JSON object) and `{python}` (this
-    interpreter). The command runs in the project's folder.
+    A function is named `package.module:function` and is called with a StepContext in the step's own
+    process. Placeholders in `command` are `{parameters.x}`, `{inputs.x}` and `{outputs.x}`
+    (folders), `{values}` (a file to write the typed outputs to, as one JSON object) and `{python}`
+    (this interpreter). The command runs in the project's folder.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fits(value: object, kind: ValueType) -> bool:
-    """Whether a value may stand where `kind` is declared.
+    """Return whether a value may stand where `kind` is declared.
 
     An int is a float; a bool is only a bool.
     """
@@ -93,7 +93,7 @@ def fits(value: object, kind: ValueType) -> bool:
 
 
 def dependencies(step: Step) -> tuple[str, ...]:
-    """The names of the steps that must end before this one, in a fixed order."""
+    """Return the names of the steps that must end before this one, in a fixed order."""
     names = [*step.needs]
     names += [source.step for source in step.inputs.values() if isinstance(source, Artifact)]
     names += [source.step for source in step.parameters.values() if isinstance(source, Value)]
@@ -103,9 +103,10 @@ def dependencies(step: Step) -> tuple[str, ...]:
 
 
 def topological_order(pipeline: Pipeline) -> tuple[Step, ...]:
-    """The steps in a topological order that keeps the written order where it can.
+    """Return the steps in a topological order that keeps the written order where it can.
 
-    Invalid, naming the circle.
+    Raises:
+        Invalid: there is a circle. The error names it.
     """
     steps = {step.name: step for step in pipeline.steps}
     done: dict[str, Step] = {}
@@ -130,7 +131,8 @@ def topological_order(pipeline: Pipeline) -> tuple[Step, ...]:
 def check(pipeline: Pipeline) -> tuple[Step, ...]:
     """Validate a graph and return its steps in order.
 
-    Invalid lists everything that is wrong with it.
+    Raises:
+        Invalid: something is wrong with it. The error lists everything.
     """
     problems = list(_problems(pipeline))
     if problems:
@@ -143,7 +145,7 @@ def check(pipeline: Pipeline) -> tuple[Step, ...]:
 
 
 def check_parameters(pipeline: Pipeline, values: Mapping[str, object]) -> None:
-    """Every declared parameter, nothing else, each of its type. Invalid."""
+    """Raise Invalid unless `values` are the declared parameters, each of its type."""
     problems = [
         f"parameter {name} is missing ({kind})"
         for name, kind in pipeline.parameters.items()
@@ -201,7 +203,7 @@ def _step_problems(
 
 
 def _own_problems(step: Step) -> Iterator[str]:
-    """What needs no other step to be seen."""
+    """Yield the problems of a step that need no other step to be seen."""
     twice = {output.name for output in step.outputs} & set(step.artifacts)
     wrong = {
         "it needs either a command or a function": (step.command is None)
@@ -227,7 +229,10 @@ def _input_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
             if not _URI.fullmatch(source):
                 yield f"input {name}: {source!r} is no URI (file:///..., s3://..., gs://...)"
         elif source.step in steps and source.name not in steps[source.step].artifacts:
-            yield f"input {name}: step {source.step} has no artifact {source.name} (it has {_names(steps[source.step].artifacts)})"
+            yield (
+                f"input {name}: step {source.step} has no artifact {source.name} "
+                f"(it has {_names(steps[source.step].artifacts)})"
+            )
 
 
 def _parameter_problems(
@@ -235,20 +240,27 @@ def _parameter_problems(
 ) -> Iterator[str]:
     for name, parameter in step.parameters.items():
         if isinstance(parameter, Parameter) and parameter.name not in parameters:
-            yield f"parameter {name}: {parameter.name} is no parameter of the pipeline (it has {_names(parameters)})"
+            yield (
+                f"parameter {name}: {parameter.name} is no parameter of the pipeline "
+                f"(it has {_names(parameters)})"
+            )
         if isinstance(parameter, Value) and parameter.step in steps:
             outputs = [output.name for output in steps[parameter.step].outputs]
             if parameter.output not in outputs:
-                yield f"parameter {name}: step {parameter.step} has no output {parameter.output} (it has {_names(outputs)})"
+                yield (
+                    f"parameter {name}: step {parameter.step} has no output {parameter.output} "
+                    f"(it has {_names(outputs)})"
+                )
 
 
 def _placeholder_problems(step: Step) -> Iterator[str]:
-    known = {"parameters": step.parameters, "inputs": step.inputs, "outputs": step.artifacts}
+    declared = {"parameters": step.parameters, "inputs": step.inputs, "outputs": step.artifacts}
     for argument in step.command or ():
         for placeholder in PLACEHOLDER.finditer(argument):
             where, name, _ = placeholder.groups()
-            if where and name not in known[where]:
-                yield f"its command uses {placeholder[0]}, but its {where} are {_names(known[where])}"
+            if where and name not in declared[where]:
+                names = _names(declared[where])
+                yield f"its command uses {placeholder[0]}, but its {where} are {names}"
 
 
 def _condition_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
@@ -257,25 +269,39 @@ def _condition_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
         return
     source = steps[when.step]
     if source.kind != "task":
-        yield f"its condition reads {when.step}, a {source.kind} step; only a task has outputs on SageMaker"
+        yield (
+            f"its condition reads {when.step}, a {source.kind} step; "
+            "only a task has outputs on SageMaker"
+        )
     kinds: dict[str, ValueType] = {output.name: output.type for output in source.outputs}
     if when.output not in kinds:
-        yield f"its condition: step {when.step} has no output {when.output} (it has {_names(kinds)})"
+        yield (
+            f"its condition: step {when.step} has no output {when.output} (it has {_names(kinds)})"
+        )
         return
     kind = kinds[when.output]
     if not fits(when.value, kind):
-        yield f"its condition compares {when.step}.{when.output}, {_article(kind)}, with {when.value!r}"
+        yield (
+            f"its condition compares {when.step}.{when.output}, {_article(kind)}, "
+            f"with {when.value!r}"
+        )
     if when.op != "==" and kind in ("bool", "string"):
-        yield f"its condition orders {when.step}.{when.output}, {_article(kind)}, by {when.op}; only == is possible"
+        yield (
+            f"its condition orders {when.step}.{when.output}, {_article(kind)}, by {when.op}; "
+            "only == is possible"
+        )
 
 
 def _name_problems(what: str, name: str) -> Iterator[str]:
     if not _NAME.fullmatch(name) or len(name) > 28:
-        yield f"{what} {name!r} is no name: lower-case letters, digits and single underscores, a letter first, at most 28"
+        yield (
+            f"{what} {name!r} is no name: lower-case letters, digits and single underscores, "
+            "a letter first, at most 28"
+        )
 
 
 def _circle(steps: Mapping[str, Step], done: Mapping[str, Step]) -> list[str]:
-    """Follow unmet needs until a step comes up again."""
+    """Follow unmet needs until a step comes up again, and return that circle."""
     path = [next(name for name in steps if name not in done)]
     while path[-1] not in path[:-1]:
         path.append(next(name for name in dependencies(steps[path[-1]]) if name not in done))

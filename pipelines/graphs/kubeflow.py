@@ -1,11 +1,11 @@
-"""A run's graph in Kubeflow's intermediate representation (schemaVersion 2.1.0), which Vertex AI
-Pipelines takes, too. Pure.
+"""Write a run's graph in Kubeflow's intermediate representation (schemaVersion 2.1.0). Pure.
 
-One container component a step, with the command that it has everywhere. Values travel in run.json:
-the document knows commands, order, conditions, and the typed outputs, each of which the step writes
-to its own file. Kubeflow's cache is off (ours looks at contents), and so are its retries (the step
-tries its command again itself). A step inherits the conditions of what it needs: what depends on a
-task that was not triggered is not defined by the representation.
+Vertex AI Pipelines takes it, too. Each step is one container component, with the command that it
+has everywhere. Values travel in run.json: the document knows commands, order, conditions, and the
+typed outputs, each of which the step writes to its own file. Kubeflow's cache is off (ours looks at
+contents), and so are its retries (the step tries its command again itself). A step inherits the
+conditions of what it needs: what depends on a task that was not triggered is not defined by the
+representation.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a document needs beyond the graph."""
+    """The settings that a document needs beyond the graph."""
 
     name: str  # of the pipeline: small letters, digits, hyphens
     image: str
@@ -50,7 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def document(run: PipelineRun, settings: Settings, *, default_run: bool = False) -> dict[str, Any]:
-    """The pipeline as a JSON object.
+    """Return the pipeline as a JSON object.
 
     `default_run`: its parameter need not be given, and is this run's.
     """
@@ -88,9 +88,9 @@ def document(run: PipelineRun, settings: Settings, *, default_run: bool = False)
 
 
 def task_name(step: str) -> str:
-    """A task's name takes `-` for `_`, as Kubernetes refuses `_`.
+    """Return a task's name, which has `-` for `_`: Kubernetes refuses `_`.
 
-    Reversible: no step's name has a hyphen.
+    It is reversible: no step's name has a hyphen.
     """
     return step.replace("_", "-")
 
@@ -120,8 +120,9 @@ def _input(condition: Condition) -> str:
 
 
 def _expression(condition: Condition, kind: ValueType) -> str:
-    """In CEL, where a parameter's number is a double: an integer is made one first, as kfp's
-    compiler does.
+    """Return a condition in CEL, where a parameter's number is a double.
+
+    An integer is made one first, as kfp's compiler does.
     """
     name, value = f"inputs.parameter_values['{_input(condition)}']", condition.value
     if isinstance(value, (bool, str)):

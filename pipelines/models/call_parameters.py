@@ -1,5 +1,6 @@
-"""What a predictor takes with one call, beside the rows: the keyword-only parameters of
-`predict(rows, *, blend=0.5)`. Pure.
+"""Read and check what a predictor takes with one call, beside the rows. Pure.
+
+Those are the keyword-only parameters of `predict(rows, *, blend=0.5)`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from ...project.specs.description import ParameterType
 
 Scalar = bool | int | float | str
 SCALARS = "true or false, a whole number up to 2^53, a finite number or a text"
-_EXACT = (
-    2**53
-)  # beyond it doubles have gaps, and so have many readers of JSON (RFC 8259, section 6) and a protobuf Value
+# beyond it doubles have gaps, and so have many readers of JSON (RFC 8259, section 6) and a protobuf
+# Value
+_EXACT = 2**53
 _KINDS: dict[type, ParameterType] = {bool: "bool", int: "int", float: "float", str: "string"}
 _WORDS: dict[ParameterType, str] = {
     "bool": "true or false",
@@ -35,8 +36,9 @@ class CallParameter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_scalar(value: object) -> bool:
-    """Whether every target carries it to a model as it is: of exactly these types, finite, and no
-    lone surrogate in a text.
+    """Return whether every target carries the value to a model as it is.
+
+    It is of exactly these types, finite, and a text has no lone surrogate.
     """
     if type(value) is float:
         return math.isfinite(value)
@@ -48,12 +50,13 @@ def is_scalar(value: object) -> bool:
 
 
 def parameters_of(predictor: object) -> dict[str, CallParameter]:
-    """The keyword-only parameters of its `predict`, but those that begin with an underscore.
+    """Return the keyword-only parameters of a predictor's `predict`.
 
-    The type is the default's.
+    Those that begin with an underscore are left out. A parameter's type is its default's.
 
-    Invalid: one without a default, or with one that is not SCALARS; one of `predict_table` that has
-    another default.
+    Raises:
+        Invalid: one has no default, or one that is not SCALARS; or `predict_table` has another
+            default.
     """
     kind = type(predictor).__name__
     parameters = {
@@ -68,14 +71,17 @@ def parameters_of(predictor: object) -> dict[str, CallParameter]:
             raise Invalid(
                 f"{kind}.predict_table has {name}={default!r} and {kind}.predict "
                 f"{parameters[name].default!r}",
-                remedy="give both the same default: evaluation goes by the one, serving by the other",
+                remedy="give both the same default: evaluation goes by the one, "
+                "serving by the other",
             )
     return parameters
 
 
 def _keywords(predictor: object, method: str) -> dict[str, object]:
-    """Name -> default (inspect.Parameter.empty: none) of its keyword-only parameters; none where
-    there is no such method.
+    """Return the keyword-only parameters of a method with their defaults.
+
+    The default is inspect.Parameter.empty where there is none. None are returned for no such
+    method.
     """
     call: Callable[..., Any] | None = getattr(predictor, method, None)
     try:
@@ -107,9 +113,10 @@ def _parameter(where: str, name: str, default: object) -> CallParameter:
 def fitting(
     sent: Mapping[str, object], parameters: Mapping[str, CallParameter]
 ) -> dict[str, Scalar]:
-    """Those of `sent` that are accepted, as the types that are declared; others are left out.
+    """Return those of `sent` that are accepted, in the declared types; others are left out.
 
-    ValueError, in words: of another type.
+    Raises:
+        ValueError: one is of another type.
     """
     return {
         name: _as(parameters[name].type, name, value)
@@ -119,7 +126,9 @@ def fitting(
 
 
 def _as(kind: ParameterType, name: str, value: object) -> Scalar:
-    """A whole number is a float, too, and 3.0 an int: a protobuf Value knows no difference, and its
+    """Return a value in the declared type.
+
+    A whole number is a float, too, and 3.0 an int: a protobuf Value knows no difference, and its
     JSON is either.
     """
     with suppress(OverflowError):

@@ -1,9 +1,8 @@
-"""The part of a trainer's module that its predictor needs, so that serving does not import what
-only training uses.
+"""Cut out the part of a trainer's module that its predictor needs.
 
-A top-level statement is kept when it binds a name that a kept statement uses, or changes such a
-name. What cannot be followed (star imports, `globals()`, `eval`, `exec`) keeps the module whole,
-which is always right and only heavier.
+So serving does not import what only training uses. A top-level statement is kept when it binds a
+name that a kept statement uses, or changes such a name. What cannot be followed (star imports,
+`globals()`, `eval`, `exec`) keeps the module whole, which is always right and only heavier.
 """
 
 from __future__ import annotations
@@ -25,8 +24,9 @@ _UNFOLLOWABLE = frozenset({"globals", "eval", "exec", "__import__", "vars"})
 
 
 class Slice(msgspec.Struct, frozen=True, kw_only=True):
-    """Files by path relative to the code folder, and why the predictor's module is whole (None: it
-    is cut).
+    """The files of a predictor's code, by path relative to the code folder.
+
+    It also says why the predictor's module is whole; None if it is cut.
     """
 
     files: dict[str, str]
@@ -34,11 +34,10 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cut(module: str, source: str, root: Path, name: str, *, whole: bool = False) -> Slice:
-    """Slice `source` (of the dotted `module` below `root`) down to the top-level `name`, with the
-    local modules that it imports.
+    """Cut `source` down to what the top-level `name` needs, with the local modules that it imports.
 
-    Imports of modules below `root` are made relative, so that the copy can live under any package
-    name.
+    `source` is that of the dotted `module` below `root`. Imports of modules below `root` are made
+    relative, so that the copy can live under any package name.
     """
     tree = ast.parse(source)
     reason = "asked for" if whole else _whole_because(tree)
@@ -64,15 +63,16 @@ class _Statement(msgspec.Struct, frozen=True, eq=False):
     binds: set[str]
     uses: set[str]
 
-    def matters_to(self, wanted: set[str], own: set[str]) -> bool:
-        """Whether it binds a wanted name, or may change one of the module's `own`, which are not
-        imported.
+    def matters_to(self, needed: set[str], own: set[str]) -> bool:
+        """Return whether the statement binds a needed name, or may change one of the module's own.
+
+        The module's own names are those that are not imported.
         """
-        return bool(self.binds & wanted or (_changes(self.node) and self.uses & wanted & own))
+        return bool(self.binds & needed or (_changes(self.node) and self.uses & needed & own))
 
 
 def _required_statements(source: str, tree: ast.Module, name: str) -> list[ast.stmt] | None:
-    """The statements that `name` needs, in their order; None when that cannot be known."""
+    """Return the statements that `name` needs, in their order; None when that cannot be known."""
     future = [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
     statements = _statements(source, tree, future)
     defined = {bound for statement in statements for bound in statement.binds}
@@ -82,22 +82,23 @@ def _required_statements(source: str, tree: ast.Module, name: str) -> list[ast.s
         if isinstance(statement.node, ast.Import | ast.ImportFrom)
     )
     own = defined.difference(*(statement.binds for statement in imports))
-    wanted, needed = {name}, set[_Statement]()
+    needed_names, needed = {name}, set[_Statement]()
     while more := [
         statement
         for statement in statements
-        if statement not in needed and statement.matters_to(wanted, own)
+        if statement not in needed and statement.matters_to(needed_names, own)
     ]:
         needed.update(more)
-        wanted.update(*(statement.uses for statement in more))
-    if wanted & (_UNFOLLOWABLE - defined):
+        needed_names.update(*(statement.uses for statement in more))
+    if needed_names & (_UNFOLLOWABLE - defined):
         return None
     return [*future, *(statement.node for statement in statements if statement in needed)]
 
 
 def _statements(source: str, tree: ast.Module, future: list[ast.ImportFrom]) -> list[_Statement]:
-    """Every statement but the module's docstring, its `future` imports and what runs only as a
-    script.
+    """Return every statement of a module that may be needed.
+
+    Left out are its docstring, its `future` imports and what runs only as a script.
     """
     lazy = any(alias.name == "annotations" for node in future for alias in node.names)
     prefix = "from __future__ import annotations\n" if lazy else ""
@@ -136,9 +137,9 @@ _DEFINING = (
 
 
 def _changes(node: ast.stmt) -> bool:
-    """Whether a statement may act on names that it does not bind:
+    """Return whether a statement may act on names that it does not bind.
 
-    `TABLE.update(...)`, `Logistic.scale = 2`, a loop, a condition.
+    Such are `TABLE.update(...)`, `Logistic.scale = 2`, a loop, a condition.
     """
     if isinstance(node, ast.Assign):
         return not all(isinstance(target, ast.Name | ast.Tuple) for target in node.targets)
@@ -146,7 +147,7 @@ def _changes(node: ast.stmt) -> bool:
 
 
 def _text(source: str, node: ast.stmt) -> str:
-    """The statement as it is written, decorators included."""
+    """Return the statement as it is written, decorators included."""
     first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
     lines = source.splitlines()[first - 1 : node.end_lineno]
     text = "\n".join(lines)
@@ -162,7 +163,7 @@ def _bindings(node: ast.stmt, text: str) -> set[str]:
 
 
 def _names_read(node: ast.stmt, text: str) -> set[str]:
-    """Module-level names that a statement reads, in any scope inside it."""
+    """Return the module-level names that a statement reads, in any scope inside it."""
 
     def scopes(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
         yield table
@@ -210,8 +211,9 @@ def _path(module: str, *, is_package: bool) -> str:
 
 
 class _LocalImports(ast.NodeTransformer):
-    """Makes imports of modules below `root` relative to `package`, and notes those modules in
-    `found`.
+    """A transformer that makes imports of modules below `root` relative to `package`.
+
+    It notes those modules in `found`.
     """
 
     def __init__(self, package: list[str], root: Path) -> None:
@@ -265,7 +267,10 @@ class _LocalImports(ast.NodeTransformer):
         return node  # relative already: the copy keeps the package's shape
 
     def _note(self, name: str) -> bool:
-        """Whether a dotted name is a module below `root`; it and the packages above it are noted."""
+        """Return whether a dotted name is a module below `root`.
+
+        It and the packages above it are noted.
+        """
         parts = name.split(".")
         hit = False
         for end in range(1, len(parts) + 1):
@@ -280,8 +285,9 @@ class _LocalImports(ast.NodeTransformer):
 
 
 def libraries(files: Mapping[str, str]) -> dict[str, str]:
-    """The installed distributions that code imports by name, with their versions; the standard
-    library is Python's version.
+    """Return the installed distributions that code imports by name, with their versions.
+
+    The standard library is Python's version.
     """
     from importlib.metadata import PackageNotFoundError, version
 
@@ -308,9 +314,9 @@ def libraries(files: Mapping[str, str]) -> dict[str, str]:
 
 
 def _distributions(names: Collection[str]) -> set[str]:
-    """Who installed a top-level module of these names.
+    """Return the distributions that installed top-level modules of these names.
 
-    As `packages_distributions()` says, which parses every list of files: 0.3 s.
+    `packages_distributions()` says the same, but parses every list of files: 0.3 s.
     """
     from importlib.metadata import distributions
 

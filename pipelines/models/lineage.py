@@ -1,5 +1,6 @@
-"""`isthmus models graph`: what is made of what, from events to endpoints, as a text tree, mermaid
-or dot.
+"""Draw what is made of what, from events to endpoints (`isthmus models graph`).
+
+It is drawn as a text tree, mermaid or dot.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Node(msgspec.Struct, frozen=True, order=True):
 
 
 class Edge(msgspec.Struct, frozen=True, order=True):
-    """`target` is made of `source`."""
+    """An edge of the lineage: `target` is made of `source`."""
 
     source: Node
     target: Node
@@ -49,7 +50,11 @@ class Edge(msgspec.Struct, frozen=True, order=True):
 
 
 def graph(description: Description, *, form: str = "text") -> str:
-    """Draw a project's lineage: `text`, `mermaid` or `dot`. Invalid: another form."""
+    """Draw a project's lineage as `text`, `mermaid` or `dot`.
+
+    Raises:
+        Invalid: another form is asked for.
+    """
     drawn = {"text": _text, "mermaid": _mermaid, "dot": _dot}
     if form not in drawn:
         raise Invalid(f"{form!r} is no format of the graph", remedy=f"one of {', '.join(drawn)}")
@@ -57,7 +62,7 @@ def graph(description: Description, *, form: str = "text") -> str:
 
 
 def nodes(spec: ProjectSpec) -> tuple[Node, ...]:
-    """Everything that is declared, in the order in which it flows."""
+    """Return everything that is declared, in the order in which it flows."""
     declared: dict[Kind, list[str]] = {
         "event": list(spec.events),
         "table": list(spec.tables),
@@ -70,7 +75,7 @@ def nodes(spec: ProjectSpec) -> tuple[Node, ...]:
 
 
 def edges(spec: ProjectSpec) -> tuple[Edge, ...]:
-    """What each thing is made of. A view's sources are read from its SQL."""
+    """Return what each thing is made of. A view's sources are read from its SQL."""
     return tuple(
         dict.fromkeys(
             (
@@ -95,8 +100,9 @@ def _view_edges(spec: ProjectSpec) -> Iterator[Edge]:
 
 
 def _model_edges(spec: ProjectSpec) -> Iterator[Edge]:
-    """Its label's objective, the views of its features, and the exposure, where it reads attributes
-    of that.
+    """Yield the edges to a model: from its label's objective and the views of its features.
+
+    There is one from the exposure, too, where the model reads attributes of that.
     """
     for model in spec.models.values():
         target = Node("model", model.name)
@@ -135,7 +141,7 @@ def _endpoint_edges(spec: ProjectSpec) -> Iterator[Edge]:
 
 
 def histories(spec: ProjectSpec, objective: str) -> frozenset[str]:
-    """The views that are made of an objective, or of the events that decide it."""
+    """Return the views that are made of an objective, or of the events that decide it."""
     sources = {Node("objective", objective), Node("event", spec.objectives[objective].outcome)}
     return frozenset(
         edge.target.name
@@ -149,7 +155,7 @@ def _sources(sql: str, spec: ProjectSpec) -> Iterator[Node]:
     from sqlglot import expressions
 
     tree = sqlglot.parse_one(sql, read="duckdb")
-    inside = {one.alias for one in tree.find_all(expressions.CTE)}
+    inside = {cte.alias for cte in tree.find_all(expressions.CTE)}
     kinds: tuple[tuple[Kind, Mapping[str, object]], ...] = (
         ("event", {f"events_{name}": name for name in spec.events}),
         ("objective", dict.fromkeys(spec.objectives)),
@@ -159,14 +165,17 @@ def _sources(sql: str, spec: ProjectSpec) -> Iterator[Node]:
     for name in dict.fromkeys(
         table.name for table in tree.find_all(expressions.Table) if table.name not in inside
     ):
-        for kind, known in kinds:
-            if name in known:
+        for kind, names in kinds:
+            if name in names:
                 yield Node(kind, name.removeprefix("events_") if kind == "event" else name)
                 break
 
 
 def _text(_every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
-    """From what is served down to the events: endpoints first, then whatever nothing is made of."""
+    """Draw from what is served down to the events.
+
+    Endpoints come first, then whatever nothing is made of.
+    """
     used = {edge.source for edge in edges}
     tops = [node for node in reversed(_every) if node not in used]
     lines: list[str] = []
@@ -176,11 +185,11 @@ def _text(_every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
         below = [edge for edge in edges if edge.target == node]
         for number, edge in enumerate(below):
             last = number == len(below) - 1
-            again = edge.source in opened and any(one.target == edge.source for one in edges)
+            again = edge.source in opened and any(other.target == edge.source for other in edges)
             note = f"   {edge.what}" if edge.what else ""
-            lines.append(
-                f"{ahead}{'└── ' if last else '├── '}{edge.source}{note}{'   (above)' if again else ''}"
-            )
+            if again:
+                note += "   (above)"
+            lines.append(f"{ahead}{'└── ' if last else '├── '}{edge.source}{note}")
             if not again:
                 opened.add(edge.source)
                 branch(edge.source, ahead + ("    " if last else "│   "))

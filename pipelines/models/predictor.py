@@ -1,19 +1,17 @@
-"""A predictor is an object with `predict(rows: list[dict]) -> list`, and, if it likes,
-`predict_table(table) -> array`.
+"""Save and load predictors, as JSON and source code and never as a pickle.
 
-What one call may set beside its rows is keyword-only: `predict(rows, *, blend=0.5)`
-(call_parameters.py).
-
-It is kept as JSON and source code, and never as a pickle.
+A predictor is an object with `predict(rows: list[dict]) -> list`, and, if it likes,
+`predict_table(table) -> array`. What one call may set beside its rows is keyword-only:
+`predict(rows, *, blend=0.5)` (call_parameters.py).
 
 A model's folder:
 
     model.json        the manifest: what the model is, what it reads, its digest
-    attributes.json   the predictor's attributes, given back to __init__; absent when the class has
-    save(folder) and load(folder)
+    attributes.json   the predictor's attributes, given back to __init__; absent when the class
+                      has save(folder) and load(folder)
     files/            what the class's own save(folder) wrote
-    code/             the class and the top-level statements that it needs, cut out of the trainer's
-    module
+    code/             the class and the top-level statements that it needs, cut out of the
+                      trainer's module
 """
 
 from __future__ import annotations
@@ -48,13 +46,15 @@ MANIFEST = "model.json"
 
 @runtime_checkable
 class Predictor(Protocol):
-    """One may also have `predict_table(table: pyarrow.Table) -> array`: the same predictions by
+    """An object that predicts rows.
+
+    It may also have `predict_table(table: pyarrow.Table) -> array`: the same predictions by
     columns, for evaluation, at a fraction of the memory and time. Keyword-only parameters of
     `predict` may be set by each call; `predict_table` is called without any.
     """
 
     def predict(self, rows: list[dict[str, Any]]) -> list[Any]:
-        """One prediction a row, in order."""
+        """Return one prediction for each row, in order."""
         ...
 
 
@@ -71,7 +71,7 @@ class ModelFeature(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(StoredDocument, frozen=True, kw_only=True, tag=2):
-    """`model.json`.
+    """The document `model.json` of a model's folder.
 
     `digest` covers everything else in the folder but `versions` and `schema`: the same model has
     the same digest.
@@ -98,7 +98,7 @@ class Manifest(StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @property
     def accepted(self) -> Mapping[str, CallParameter]:
-        """What `predict` takes with one call, by name."""
+        """The parameters that `predict` takes with one call, by name."""
         return self.predict_parameters or {}
 
 
@@ -117,10 +117,20 @@ def save(
 ) -> str:
     """Write a model folder whole (it replaces an older one) and return its digest.
 
-    `types` are the features' column types by name, `keys` each view's entity key. The folder is
-    loaded once before it is put in place, so what cannot be loaded is never registered. Invalid:
-    not a predictor, an attribute that JSON cannot carry, a class that cannot be found, a
-    keyword-only parameter of `predict` that no call could send.
+    The folder is loaded once before it is put in place, so what cannot be loaded is never
+    registered.
+
+    Args:
+        predictor: The predictor.
+        folder: The folder to write.
+        model: The configuration.
+        types: The features' column types by name.
+        keys: Each view's entity key.
+
+    Raises:
+        Invalid: it is no predictor, JSON cannot carry an attribute, its class cannot be found, or
+            no
+            call could send a keyword-only parameter of `predict`.
     """
     if not callable(getattr(predictor, "predict", None)):
         raise Invalid(
@@ -150,7 +160,11 @@ def save(
 
 
 def check_keepable(predictor: Predictor, model: Model) -> None:
-    """Save and load the predictor in a scratch folder. Invalid: as `save`."""
+    """Save and load the predictor in a scratch folder.
+
+    Raises:
+        Invalid: it cannot be saved, as `save` says.
+    """
     with tempfile.TemporaryDirectory(prefix="isthmus-model-") as scratch:
         save(predictor, Path(scratch) / "model", model=model)
 
@@ -158,10 +172,12 @@ def check_keepable(predictor: Predictor, model: Model) -> None:
 def load(folder: Path, *, digest: str = "") -> LoadedModel:
     """Load a model folder under a module name of its own.
 
-    `digest`: what the registry says that it holds.
+    `digest` is what the registry says that it holds.
 
-    NotFound: no manifest. Invalid: incomplete, altered, another content than the registry's, it
-    does not load, or it takes other parameters than the manifest says.
+    Raises:
+        NotFound: there is no manifest.
+        Invalid: the folder is incomplete, altered, or of another content than the registry's; or it
+            does not load, or takes other parameters than the manifest says.
     """
     manifest = whole(folder)
     if digest:
@@ -186,9 +202,10 @@ def load(folder: Path, *, digest: str = "") -> LoadedModel:
 
 
 def _check_parameters(predictor: Predictor, manifest: Manifest) -> None:
-    """A class that is installed may be another one by now.
+    """Raise Invalid if `predict` does not take the parameters that the manifest lists.
 
-    A manifest that lists none has none passed to it.
+    A class that is installed may be another one by now. A manifest that lists none has none passed
+    to it.
     """
     if manifest.accepted and (now := call_parameters.parameters_of(predictor)) != manifest.accepted:
         raise Invalid(
@@ -207,9 +224,12 @@ def _parameters_text(parameters: Mapping[str, CallParameter]) -> str:
 
 
 def whole(folder: Path) -> Manifest:
-    """The manifest of a model folder whose files are all as they were saved.
+    """Return the manifest of a model folder whose files are all as they were saved.
 
-    NotFound: no manifest. Refused: of a newer format. Invalid: incomplete or altered.
+    Raises:
+        NotFound: there is no manifest.
+        Refused: it is of a newer format.
+        Invalid: the folder is incomplete or altered.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -242,7 +262,9 @@ def whole(folder: Path) -> Manifest:
 
 
 def _check_registered(folder: Path, manifest: Manifest, digest: str) -> None:
-    """A folder says itself what it should hold, so one that was exchanged, or to which a file was
+    """Raise Invalid if the folder is not what the registry's digest says.
+
+    A folder says itself what it should hold, so one that was exchanged, or to which a file was
     added, still is whole.
     """
     if manifest.digest != digest:
@@ -359,8 +381,9 @@ def _is_installed(path: Path) -> bool:
 
 
 def _attributes(predictor: Predictor) -> dict[str, Any]:
-    """The public attributes, checked: each is JSON and a parameter of __init__. A leading
-    underscore marks what __init__ derives.
+    """Return the public attributes, checked: each is JSON and a parameter of __init__.
+
+    A leading underscore marks what __init__ derives.
     """
     kind = type(predictor)
     slots = [name for base in kind.__mro__ for name in _slots(base)]
@@ -402,7 +425,7 @@ def _slots(base: type) -> tuple[str, ...]:
 
 
 def _not_json(value: object, where: str) -> str | None:
-    """What JSON would refuse, or change in silence, or None.
+    """Return what JSON would refuse, or change in silence; None if there is nothing.
 
     A tuple comes back as a list: that is allowed.
     """
@@ -445,8 +468,9 @@ _loads = itertools.count(1)
 
 
 def _import(folder: Path, manifest: Manifest) -> ModuleType:
-    """Import the model's code as a package of its own: two models, or a model and its trainer,
-    never share a module.
+    """Import the model's code as a package of its own.
+
+    So two models, or a model and its trainer, never share a module.
     """
     if manifest.code == "installed":
         return importlib.import_module(manifest.module)
@@ -454,7 +478,7 @@ def _import(folder: Path, manifest: Manifest) -> ModuleType:
     package = ModuleType(name)
     package.__path__ = [str((folder / "code").resolve())]
     sys.modules[name] = package
-    before, sys.dont_write_bytecode = (
+    writes_no_bytecode, sys.dont_write_bytecode = (
         sys.dont_write_bytecode,
         True,
     )  # a model folder holds what was digested, nothing else
@@ -462,7 +486,7 @@ def _import(folder: Path, manifest: Manifest) -> ModuleType:
     try:
         return importlib.import_module(f"{name}.{manifest.module}")
     finally:
-        sys.dont_write_bytecode = before
+        sys.dont_write_bytecode = writes_no_bytecode
 
 
 def _version() -> str:

@@ -1,5 +1,6 @@
-"""A trainer is `module.function(data, label, features, **parameters)`, the module beside
-project.yaml. It returns a predictor.
+"""Call a project's trainer: `module.function(data, label, features, **parameters)`.
+
+The module lies beside project.yaml. The function returns a predictor.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ _ROWS = 100_000  # that are Python's at a time
 
 
 def find(model: Model, folder: Path) -> Callable[..., Any]:
-    """A configuration's trainer, from its project's folder.
+    """Return a configuration's trainer, from its project's folder.
 
-    Invalid: the module does not import, or has no such function, or the function does not take the
-    parameters.
+    Raises:
+        Invalid: the module does not import, or has no such function, or the function does not take
+            the
+            parameters.
     """
     module, _, name = model.trainer.rpartition(".")
     importable(str(folder))
@@ -55,7 +58,11 @@ def find(model: Model, folder: Path) -> Callable[..., Any]:
 
 
 def fit(trainer: Callable[..., Any], model: Model, data: pa.Table, folder: Path) -> Predictor:
-    """Train once. Invalid, with the line of the user's code, whatever it raises."""
+    """Train once.
+
+    Raises:
+        Invalid: the user's code raised, whatever it was. The error has the line.
+    """
     features = [feature.name for feature in model.features]
     try:
         predictor: Predictor = trainer(data, label=LABEL, features=features, **model.parameters)
@@ -71,8 +78,12 @@ def fit(trainer: Callable[..., Any], model: Model, data: pa.Table, folder: Path)
 def predict(
     predictor: Predictor, data: pa.Table, model: Model, folder: Path
 ) -> NDArray[np.float64]:
-    """Predictions as finite numbers, one a row: by `predict_table` where there is one, else by
-    rows, some at a time. Else Invalid.
+    """Return predictions as finite numbers, one for each row.
+
+    They come from `predict_table` where there is one, else from rows, some at a time.
+
+    Raises:
+        Invalid: they are not that.
     """
     import numpy as np
 
@@ -114,7 +125,7 @@ def _message(error: Exception) -> str:
 
 
 def _place(error: Exception, folder: Path) -> str:
-    """The deepest line of the user's own code, as ` (ranker.py, line 48)`."""
+    """Return the deepest line of the user's own code, as ` (ranker.py, line 48)`."""
     frames = traceback.extract_tb(error.__traceback__)
     inside = [
         frame for frame in frames if Path(frame.filename).resolve().is_relative_to(folder.resolve())

@@ -1,6 +1,4 @@
-"""The demo's picture: calibration and ROC of two runs as one PNG, for a README or a terminal that
-shows images.
-"""
+"""Draw calibration and ROC of two runs as one PNG, for a README or a terminal that shows images."""
 
 from __future__ import annotations
 
@@ -25,7 +23,8 @@ def demo_picture(
 ) -> Path:
     """Draw runs (by name, champion first) and return the picture's path.
 
-    MissingDependency without matplotlib.
+    Raises:
+        MissingDependency: matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure  # not pyplot: no window, no global state
@@ -41,13 +40,20 @@ def demo_picture(
     for place, run_name in enumerate(runs):
         run, table = get_run(project, run_name), predictions_of(project.target.blobs, run_name)
         bins, outcome = calibration_bins(table), outcome_of(run)
-        at = [100 * one.expected for one in bins]
-        seen = [100 * one.observed for one in bins]
-        down = [100 * (one.observed - one.low) for one in bins]
-        up = [100 * (one.high - one.observed) for one in bins]
+        expected = [100 * bin_.expected for bin_ in bins]
+        observed = [100 * bin_.observed for bin_ in bins]
+        down = [100 * (bin_.observed - bin_.low) for bin_ in bins]
+        up = [100 * (bin_.high - bin_.observed) for bin_ in bins]
         colour = _COLOURS[place % len(_COLOURS)]
         left.errorbar(
-            at, seen, yerr=(down, up), fmt="o", ms=5, lw=1.4, color=colour, label=run.configuration
+            expected,
+            observed,
+            yerr=(down, up),
+            fmt="o",
+            ms=5,
+            lw=1.4,
+            color=colour,
+            label=run.configuration,
         )
         across, hits = roc(table)
         area = (
@@ -57,7 +63,7 @@ def demo_picture(
             else ""
         )
         right.plot(across, hits, color=colour, lw=1.8, label=f"{run.configuration}  {area}")
-        widest = max(widest, *at)
+        widest = max(widest, *expected)
     left.plot([0, widest * 1.1], [0, widest * 1.1], ls="--", lw=1, color="#98a2ab", label="perfect")
     right.plot([0, 1], [0, 1], ls="--", lw=1, color="#98a2ab", label="chance")
     left.set(

@@ -1,6 +1,6 @@
-"""Runs side by side:
+"""Compare runs side by side (`isthmus runs compare r6 r7 r8`), each paired with the first.
 
-`isthmus runs compare r6 r7 r8`, each paired with the first. A verdict is the paired difference's.
+A verdict is that of the paired difference.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """`differences` are the second's figures minus the first's, paired, on the rows that both were
-    tested on.
+    """Two runs and their paired differences.
+
+    `differences` are the second's figures minus the first's, on the rows that both were tested on.
     """
 
     first: Run
@@ -64,8 +65,10 @@ class Comparisons(Rows[Comparison]):
 def compare(project: Project, *names: str) -> Comparisons:
     """Compare runs with the first of them; `comparison_page` draws it.
 
-    NotFound: no such run, or no predictions. Invalid: a single run, one that failed, other
-    objectives, no row in common.
+    Raises:
+        NotFound: there is no such run, or it has no predictions.
+        Invalid: it is a single run, or one failed, or they have other objectives or no row in
+            common.
     """
     if len(names) < 2:
         raise Invalid(
@@ -122,17 +125,18 @@ def _pair(first: Run, theirs: pa.Table, second: Run, ours: pa.Table) -> Comparis
 
 
 def text(comparison: Comparison) -> str:
-    """The table that the console prints."""
+    """Return the table that the console prints."""
     first, second = comparison.first, comparison.second
     rows = [
-        ("", f"{first.name} {first.told()}", f"{second.name} {second.told()}", ""),
+        ("", f"{first.name} {first.title()}", f"{second.name} {second.title()}", ""),
         ("version", version_of(first), version_of(second), ""),
         ("features", str(len(first.features)), str(len(second.features)), ""),
         *figure_rows(comparison, "   "),
     ]
-    widths = [max(len(row[1]) for row in rows), max(len(row[2]) for row in rows)]
+    first_width = max(31, 3 + max(len(row[1]) for row in rows))
+    second_width = max(27, 3 + max(len(row[2]) for row in rows))
     lines = [
-        f"  {name:<13}{left:<{max(31, widths[0] + 3)}}{right:<{max(27, widths[1] + 3)}}{rest}".rstrip()
+        f"  {name:<13}{left:<{first_width}}{right:<{second_width}}{rest}".rstrip()
         for name, left, right, rest in rows
     ]
     first_evaluation, second_evaluation = figures(first), figures(second)
@@ -150,8 +154,10 @@ def text(comparison: Comparison) -> str:
 
 
 def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
-    """A head, and a line a run: its own figures, and the deciding difference to the first run on
-    the rows of both.
+    """Return a head, and a row for each run, for several runs.
+
+    A row has the run's own figures, and the deciding difference to the first run on the rows of
+    both.
     """
     head = (
         "run",
@@ -166,15 +172,15 @@ def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
     )
 
     def own(run: Run) -> tuple[str, ...]:
-        known = figures(run).figures()
+        by_name = figures(run).figures()
         shown = (
-            (name, known.get(name), digits)
+            (name, by_name.get(name), digits)
             for name, digits in (("auc", 3), (f"ndcg@{CUTOFF}", 3), ("calibration", 2))
         )
         cells = (
             "" if figure is None else _short(figure, "  ", digits) for _, figure, digits in shown
         )
-        return (f"{run.name} {run.told()}", version_of(run), str(len(run.features)), *cells)
+        return (f"{run.name} {run.title()}", version_of(run), str(len(run.features)), *cells)
 
     lines = [(*own(pairs[0].first), "", f"{figures(pairs[0].first).rows:,}", "")]
     for pair in pairs:
@@ -188,7 +194,7 @@ def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
 
 
 def overview(pairs: Sequence[Comparison]) -> str:
-    """What the console prints of three runs and more."""
+    """Return what the console prints of three runs and more."""
     rows = overview_rows(pairs)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
@@ -205,7 +211,7 @@ def overview(pairs: Sequence[Comparison]) -> str:
 
 
 def several(number: int) -> str:
-    """What many comparisons do to 95 %."""
+    """Return a sentence on what many comparisons do to 95 %."""
     return (
         f"each interval is a 95 % one by itself: of {number} differences that are none, "
         f"{number / 20:.1g} look decided on average"
@@ -213,7 +219,7 @@ def several(number: int) -> str:
 
 
 def figure_rows(comparison: Comparison, gap: str) -> list[tuple[str, str, str, str]]:
-    """(metric, first, second, difference) of every figure that either has."""
+    """Return (metric, first, second, difference) of every figure that either run has."""
     first_evaluation, second_evaluation = figures(comparison.first), figures(comparison.second)
     first, second = first_evaluation.figures(), second_evaluation.figures()
 
@@ -264,9 +270,12 @@ def version_of(run: Run) -> str:
 
 
 def spoken_verdict(comparison: Comparison) -> str:
-    """What the deciding figure says, what it would take to say more, and where AUC says otherwise."""
+    """Return what the deciding figure says, and what it would take to say more.
+
+    It also says where AUC differs.
+    """
     name, deciding = comparison.second.name, comparison.deciding()
-    told = {
+    words = {
         "undecided": f"undecided. {power(comparison)}".rstrip(),
         "better": f"{name} ranks better: {comparison.metric} {estimate(deciding, sign=True)}",
         "worse": f"{name} ranks worse: {comparison.metric} {estimate(deciding, sign=True)}",
@@ -274,13 +283,13 @@ def spoken_verdict(comparison: Comparison) -> str:
     otherwise = (comparison.verdict == "worse" and comparison.difference.low > 0) or (
         comparison.verdict == "better" and comparison.difference.high < 0
     )
-    return told + (
+    return words + (
         f" (auc says otherwise: {estimate(comparison.difference, sign=True)})" if otherwise else ""
     )
 
 
 def power(comparison: Comparison) -> str:
-    """What so much data can show of the deciding figure."""
+    """Return what so much data can show of the deciding figure."""
     evaluation = figures(comparison.second)
     if evaluation.unit is not None:
         return figure_text.power_of_units(

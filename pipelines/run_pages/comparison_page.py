@@ -1,4 +1,4 @@
-"""The page of runs side by side: `reports/r6-r7.html`, each run against the first."""
+"""Draw the page of runs side by side: `reports/r6-r7.html`, each run against the first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...reports import page
 from ...reports.plots import STYLES
 from . import compare, figure_text, runs
 from .compare import Comparison, Comparisons
-from .figures import Seen, calibration_chart, daily_chart, roc_chart
+from .figures import ChartedRun, calibration_chart, daily_chart, roc_chart
 from .records import Run
 from .report_store import keep
 from .run_text import outcome_of
@@ -23,8 +23,9 @@ _LONGEST = 8  # names in a file's name
 
 
 def comparison_page(project: Project, compared: Comparisons) -> Path:
-    """Write `reports/<a>-<b>.html` and return where it is (on a cloud target: a copy in the
-    project's .isthmus/).
+    """Write `reports/<a>-<b>.html` and return where it is.
+
+    On a cloud target that is a copy in the project's .isthmus/.
     """
     tables = [runs.predictions_of(project.target.blobs, run.name) for run in compared.runs]
     names = [run.name for run in compared.runs]
@@ -37,7 +38,7 @@ def comparison_page(project: Project, compared: Comparisons) -> Path:
 
 
 def html(compared: Comparisons, tables: list[pa.Table]) -> str:
-    """The page; `tables` are the forward predictions of `compared.runs`."""
+    """Return the page; `tables` are the forward predictions of `compared.runs`."""
     runs_ = compared.runs
     title = " and ".join(run.name for run in runs_) if len(runs_) == 2 else f"{len(runs_)} runs"
     body = [page.heading(*heading(compared)), *parts(compared, tables)]
@@ -45,36 +46,36 @@ def html(compared: Comparisons, tables: list[pa.Table]) -> str:
 
 
 def heading(compared: Comparisons) -> tuple[str, str]:
-    """What is compared, and the line below."""
+    """Return what is compared, and the line below."""
     first, second = compared[0].first, compared[0].second
     if len(compared) == 1:
         return (
-            f"{first.told()} and {second.told()}",
+            f"{first.title()} and {second.title()}",
             f"runs {first.name} and {second.name} for {second.objective}",
         )
     return (
         f"{len(compared.runs)} runs for {first.objective}",
-        f"each against {first.name} {first.told()}",
+        f"each against {first.name} {first.title()}",
     )
 
 
 def parts(compared: Comparisons, tables: list[pa.Table]) -> list[str]:
-    """The page without its heading and its foot."""
+    """Return the page without its heading and its foot."""
     shown = list(zip(compared.runs, tables, STYLES, strict=False))
-    seen = [
-        Seen(name=f"{run.name} {run.told()}", style=style, predictions=table)
+    drawn = [
+        ChartedRun(name=f"{run.name} {run.title()}", style=style, predictions=table)
         for run, table, style in shown
     ]
-    more = len(compared.runs) - len(seen)
+    more = len(compared.runs) - len(drawn)
     outcome = outcome_of(compared[0].second)
     pictures = [
-        page.charts(roc_chart(seen, outcome), calibration_chart(seen, outcome)),
-        daily_chart(seen, outcome),
+        page.charts(roc_chart(drawn, outcome), calibration_chart(drawn, outcome)),
+        daily_chart(drawn, outcome),
     ]
     pictures += (
         [
             page.words(
-                f"The pictures show the first {len(seen)} runs; {more} more are in the table.",
+                f"The pictures show the first {len(drawn)} runs; {more} more are in the table.",
                 "soft",
             )
         ]
@@ -91,7 +92,7 @@ def _two(pair: Comparison, pictures: list[str]) -> list[str]:
         ("features", str(len(first.features)), str(len(second.features)), ""),
         *compare.figure_rows(pair, "   "),
     ]
-    head = ("", f"{first.name} {first.told()}", f"{second.name} {second.told()}", "difference")
+    head = ("", f"{first.name} {first.title()}", f"{second.name} {second.title()}", "difference")
     kind = {"better": "pass", "worse": "fail", "undecided": ""}[pair.verdict]
     positives = figure_text.number_of(pair.positives, outcome_of(second))
     paired = (
@@ -108,13 +109,13 @@ def _two(pair: Comparison, pictures: list[str]) -> list[str]:
 def _several(compared: Comparisons, pictures: list[str]) -> list[str]:
     first, decided = compared.runs[0], [pair for pair in compared if pair.verdict != "undecided"]
     lines = [
-        f"{pair.second.name} {pair.second.told()}: {_first_word(pair)}. {_sentence(pair)}"
+        f"{pair.second.name} {pair.second.title()}: {_first_word(pair)}. {_sentence(pair)}"
         for pair in decided
     ]
     head, *rows = compare.overview_rows(compared)
-    told = f"{len(decided)} of {len(compared)} differ from {first.name} at 95 %"
+    summary = f"{len(decided)} of {len(compared)} differ from {first.name} at 95 %"
     return [
-        page.verdict([told, *lines, f"{compare.several(len(compared)).capitalize()}."], ""),
+        page.verdict([summary, *lines, f"{compare.several(len(compared)).capitalize()}."], ""),
         page.section(
             "Figures",
             page.table(head, rows),
@@ -155,12 +156,12 @@ def _sentence(pair: Comparison) -> str:
 
 
 def _changes(compared: tuple[Run, ...]) -> list[str]:
-    """A line for whatever is not the same in all runs."""
+    """Return a line for whatever is not the same in all runs."""
 
     def named(parameters: dict[str, object]) -> str:
         return ", ".join(f"{name} {value}" for name, value in parameters.items())
 
-    told = {
+    values_by_name = {
         "trainer": [run.trainer for run in compared],
         "parameters": [named(run.parameters) for run in compared],
         "features": [", ".join(run.features) for run in compared],
@@ -169,7 +170,7 @@ def _changes(compared: tuple[Run, ...]) -> list[str]:
     }
     rows = [
         (name, *(value or "none" for value in values))
-        for name, values in told.items()
+        for name, values in values_by_name.items()
         if len(set(values)) > 1
     ]
     if not rows:

@@ -1,5 +1,7 @@
-"""The part of a run's page about its features: what each is worth, how it is distributed, how old
-at serving, how far it has drifted.
+"""Draw the part of a run's page about its features.
+
+It shows what each is worth, how it is distributed, how old it is at serving, and how far it has
+drifted.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ _MUCH, _LITTLE = 0.25, 0.1  # of drift, by convention
 
 
 def features(run: Run) -> list[str]:
-    """The sections `What features are worth` and `Features`; of a run from before there were such
-    figures only what it has.
+    """Return the sections `What features are worth` and `Features`.
+
+    A run from before there were such figures has only those that it stored.
     """
     parts = []
     if run.evaluation is not None and run.evaluation.worth:
@@ -30,7 +33,7 @@ def features(run: Run) -> list[str]:
 
 
 def _worth(run: Run, evaluation: Evaluation) -> list[str]:
-    """The deciding figure as a picture, all of them as its table."""
+    """Return the deciding figure as a picture, and all of them as its table."""
     full = {feature.rsplit(".", 1)[-1]: feature for feature in run.features}
     metric = next(
         (
@@ -66,24 +69,29 @@ def _worth(run: Run, evaluation: Evaluation) -> list[str]:
         for worth in evaluation.worth
     ]
     drawn = figure_text.people(evaluation.unit) if evaluation.unit else "rows"
-    told = (
+    exchanged = (
+        "What is the same for a whole list is exchanged between lists. "
+        if evaluation.ranked
+        else ""
+    )
+    explanation = (
         "How much worse the model ranks when a feature's values are shuffled among the rows "
         "of a test period, on "
         f"{evaluation.worth[0].rows:,} of {evaluation.rows:,} test rows; intervals are 95 % "
         f"and draw {drawn}. "
-        f"{'What is the same for a whole list is exchanged between lists. ' if evaluation.ranked else ''}"
+        f"{exchanged}"
         "Features that say the same thing hide each other: two that are worth nothing may be "
         "worth much together."
     )
     table = page.table(head, rows, numbers=True)
     if not lines:
-        return [page.words(told, "soft"), table]
+        return [page.words(explanation, "soft"), table]
     low, high = min(0.0, *(line.low for line in lines)), max(0.0, *(line.high for line in lines))
     pad = 0.05 * ((high - low) or 1.0)
     label = "AUC within days" if metric == "auc" else metric
     ruler = plots.axis(f"{label} falls by", low - pad, high + pad)
     return [
-        page.words(told, "soft"),
+        page.words(explanation, "soft"),
         plots.ranges(f"Worth of each feature, {label}, 95 %", ruler, lines, behind=table),
     ]
 
@@ -129,13 +137,13 @@ def _distributions(run: Run, distributions: tuple[Distribution, ...]) -> list[st
         "drift",
     )
     champion = run.champion.version
+    unlike = f"{champion} has none of these features, or was trained before this was kept"
     against = (
         f"Drift: the population stability index against the training set of {champion} "
         f"({run.champion.run}); by convention below {_LITTLE} "
         f"is little, above {_MUCH} much."
         if run.drift
-        else "Drift is not known: "
-        f"{run.champion.why_not or f'{champion} has none of these features, or was trained before this was kept'}."
+        else f"Drift is not known: {run.champion.why_not or unlike}."
     )
     age = (
         "Age: from the value's own time to the row's, point in time; an endpoint's values are as "
@@ -160,7 +168,7 @@ def _drift(run: Run, column: Distribution) -> str:
 
 
 def segments(run: Run) -> list[str]:
-    """The section `Segments`, when the configuration names some."""
+    """Return the section `Segments`, when the configuration names some."""
     if not run.segments:
         return []
     names = [

@@ -1,4 +1,4 @@
-"""Figures as people read them: one way each, for the console and for the pages."""
+"""Write figures as people read them: one way for each, for the console and for the pages."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _POWER = "would be found in 80 % of cases"
 
 
 def estimate(figure: Estimate, digits: int = 3, *, sign: bool = False, what: str = "") -> str:
-    """`0.475   95 % 0.403 .. 0.541`; `what` comes after the value."""
+    """Return an estimate as `0.475 95 % 0.403 .. 0.541`; `what` comes after the value."""
     value = signed(figure.value, digits) if sign else f"{figure.value:.{digits}f}"
     return f"{value}{what}   95 % {interval(figure, digits, sign=sign)}"
 
 
 def interval(figure: Estimate, digits: int = 3, *, sign: bool = False) -> str:
-    """`0.403 .. 0.541`, or `-0.135 .. +0.007`."""
+    """Return an interval as `0.403 .. 0.541`, or `-0.135 .. +0.007`."""
     if sign:
         return f"{signed(figure.low, digits)} .. {signed(figure.high, digits)}"
     return f"{figure.low:.{digits}f} .. {figure.high:.{digits}f}"
@@ -30,12 +30,12 @@ def signed(value: float, digits: int) -> str:
 
 
 def number_of(number: int, outcome: str) -> str:
-    """`26 clicks`."""
+    """Return a number of outcomes as `26 clicks`."""
     return f"{number:,} {outcome}{'s' if number != 1 else ''}"
 
 
 def days(first: date, last: date) -> str:
-    """`24-30 Nov 2019`."""
+    """Return a span of days as `24-30 Nov 2019`."""
     if first == last:
         return f"{first:%-d %b %Y}"
     if (first.year, first.month) == (last.year, last.month):
@@ -46,12 +46,15 @@ def days(first: date, last: date) -> str:
 
 
 def two_figures(number: float) -> str:
-    """`1,636` is `1,600`: a planning figure promises no more."""
+    """Return a number rounded to two figures: `1,600` for `1,636`.
+
+    A planning figure claims no more.
+    """
     return f"{int(float(f'{number:.2g}')):,}"
 
 
 def power(number: int, outcome: str) -> str:
-    """Which AUC so many positives would show, and what an AUC nearer to chance (0.5) would take."""
+    """Return which AUC so many positives would show, and what a smaller distance would take."""
     from ..evaluation.statistics import distance_shown, positives_needed
 
     shown = distance_shown(number)
@@ -70,12 +73,12 @@ def power(number: int, outcome: str) -> str:
 
 
 def people(attribute: str) -> str:
-    """`user_id` -> `users`."""
+    """Return the plural of who an attribute names: `users` for `user_id`."""
     return f"{attribute.removesuffix('_id').removesuffix('_key').replace('_', ' ')}s"
 
 
 def independence(evaluation: Evaluation) -> str:
-    """What the intervals take as independent."""
+    """Return a sentence on what the intervals take as independent."""
     if evaluation.unit is not None:
         return (
             f"draw {evaluation.units:,} {people(evaluation.unit)}: rows of one are not independent"
@@ -94,8 +97,9 @@ def _few(number: int) -> str:
 
 
 def power_of_units(figure: Estimate, number: int, unit: str, what: str) -> str:
-    """What so many units can show of a figure with this interval, and how many would show less: an
-    interval narrows with their root.
+    """Return what so many units can show of a figure with this interval.
+
+    It also says how many would show less: an interval narrows with the root of their number.
     """
     from ..evaluation.statistics import distance_shown_by
     from ..evaluation.units import FEWEST
@@ -113,5 +117,5 @@ def power_of_units(figure: Estimate, number: int, unit: str, what: str) -> str:
         f"{distance:g} takes {two_figures(number * (shown / distance) ** 2)} {people(unit)}"
         for distance in smaller
     ]
-    told = f"With {number:,} {people(unit)} {what} of {shown:.{digits}f} {_POWER}"
-    return f"{told}{'; ' if takes else ''}{', '.join(takes)}. "
+    sentence = f"With {number:,} {people(unit)} {what} of {shown:.{digits}f} {_POWER}"
+    return f"{sentence}{'; ' if takes else ''}{', '.join(takes)}. "

@@ -1,5 +1,6 @@
-"""What the charts show, computed from forward predictions (forward_evaluation.SCHEMA): calibration,
-ROC within days, AUC by day.
+"""Compute and draw charts of forward predictions: calibration, ROC within days, AUC by day.
+
+The predictions are of forward_evaluation.SCHEMA.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Bin(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class ChartedRun(msgspec.Struct, frozen=True, kw_only=True):
     """One run's predictions under its name on the chart."""
 
     name: str
@@ -39,7 +40,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def calibration_bins(predictions: pa.Table, bins: int = _BINS) -> tuple[Bin, ...]:
-    """Bins of about equally many rows by prediction; equal predictions stay together."""
+    """Return bins of about equally many rows by prediction; equal predictions stay together."""
     scores, outcomes = predictions["prediction"].to_numpy(), predictions["outcome"].to_numpy()
     among = clusters(predictions)
     edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1]))
@@ -66,8 +67,9 @@ def calibration_bins(predictions: pa.Table, bins: int = _BINS) -> tuple[Bin, ...
 
 
 def roc(predictions: pa.Table) -> tuple[list[float], list[float]]:
-    """The ROC curve within days: false and true positive rates, where a score is replaced by its
-    rank among its own day's negatives.
+    """Return the ROC curve within days: false and true positive rates.
+
+    A score is replaced by its rank among its own day's negatives.
     """
     scores, outcomes, days = (
         predictions["prediction"].to_numpy(),
@@ -86,9 +88,11 @@ def roc(predictions: pa.Table) -> tuple[list[float], list[float]]:
         else:
             ranks[inside] = 0.5
     levels = np.unique(ranks)[::-1]
-    at = len(levels) - 1 - np.searchsorted(levels[::-1], ranks)
-    hits = np.cumsum(np.bincount(at, weights=outcomes == 1, minlength=len(levels)))
-    misses_so_far = np.cumsum(np.bincount(at, weights=outcomes == 0, minlength=len(levels)))
+    level_numbers = len(levels) - 1 - np.searchsorted(levels[::-1], ranks)
+    hits = np.cumsum(np.bincount(level_numbers, weights=outcomes == 1, minlength=len(levels)))
+    misses_so_far = np.cumsum(
+        np.bincount(level_numbers, weights=outcomes == 0, minlength=len(levels))
+    )
     keep = np.unique(
         np.linspace(0, len(levels) - 1, 400).astype(int)
     )  # a curve of 380 points' width needs no more
@@ -96,17 +100,19 @@ def roc(predictions: pa.Table) -> tuple[list[float], list[float]]:
     return across, [0.0, *(hits[keep] / max(hits[-1], 1)).tolist()]
 
 
-def roc_chart(seen: Sequence[Seen], outcome: str) -> str:
+def roc_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
     lines = [plots.Series(name="chance", style="quiet", x=[0, 1], y=[0, 1])]
-    at = (0.05, 0.1, 0.2, 0.5)
+    shares = (0.05, 0.1, 0.2, 0.5)
     rows = []
-    for run in seen:
+    for run in drawn:
         x, y = roc(run.predictions)
         lines.append(plots.Series(name=run.name, style=run.style, x=x, y=y))
-        rows.append((run.name, *(f"{float(np.interp(share, x, y)):.3f}" for share in at)))
+        rows.append((run.name, *(f"{float(np.interp(share, x, y)):.3f}" for share in shares)))
     across = plots.axis(f"rows without a {outcome} ranked as high, share", 0, 1)
     behind = page.table(
-        (f"{outcome}s found, at a share of rows without one of", *map(str, at)), rows, numbers=True
+        (f"{outcome}s found, at a share of rows without one of", *map(str, shares)),
+        rows,
+        numbers=True,
     )
     return plots.chart(
         "ROC within days",
@@ -117,11 +123,11 @@ def roc_chart(seen: Sequence[Seen], outcome: str) -> str:
     )
 
 
-def calibration_chart(seen: Sequence[Seen], outcome: str) -> str:
-    """Empty when a run's predictions are no rates."""
+def calibration_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
+    """Draw calibration; the result is empty when a run's predictions are no rates."""
     tables = [
         (run, calibration_bins(run.predictions))
-        for run in seen
+        for run in drawn
         if chances(run.predictions["prediction"].to_numpy())
     ]
     if not tables:
@@ -171,18 +177,19 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 _POINTS = 31  # of the chart by time: more could not be told apart
 
 
-def daily_chart(seen: Sequence[Seen], outcome: str) -> str:
-    """AUC of every test day with a whisker of 1.96 standard errors; over more than 31 days, of one
-    week or several.
+def daily_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
+    """Draw the AUC of every test day with a whisker of 1.96 standard errors.
+
+    Over more than 31 days it is that of one week or several.
     """
-    days = sorted({day for run in seen for day in np.unique(day_of(run.predictions)).tolist()})
+    days = sorted({day for run in drawn for day in np.unique(day_of(run.predictions)).tolist()})
     number = (days[-1] - days[0]).days + 1
     length = 1 if number <= _POINTS else 7 * math.ceil(number / _POINTS / 7)
     places = math.ceil(number / length)
     series = [plots.Series(name="", style="quiet", x=[-0.5, places - 0.5], y=[0.5, 0.5])]
     rows = []
-    for place, run in enumerate(seen):
-        shift = (place - (len(seen) - 1) / 2) * min(0.16, 0.7 / len(seen))
+    for place, run in enumerate(drawn):
+        shift = (place - (len(drawn) - 1) / 2) * min(0.16, 0.7 / len(drawn))
         spans = by_time(run.predictions, days[0], length)
         series.append(
             plots.Series(
@@ -230,12 +237,11 @@ def daily_chart(seen: Sequence[Seen], outcome: str) -> str:
 
 
 def by_time(predictions: pa.Table, first: date, length: int) -> list[Span]:
-    """AUC within days of each `length` days from `first` on; a stretch without a day of both
-    outcomes is left out.
+    """Return the AUC within days of each `length` days from `first` on.
 
-    The half-width is what so few positives allow at chance, 1.96 / sqrt(12 positives); where the
-    log names units, that of an AUC of clustered rows (Obuchowski, Biometrics 53, 1997): each unit's
-    part of it, squared and summed.
+    A stretch without a day of both outcomes is left out. The half-width is what so few positives
+    allow at chance, 1.96 / sqrt(12 positives); where the log names units, that of an AUC of
+    clustered rows (Obuchowski, Biometrics 53, 1997): each unit's part of it, squared and summed.
     """
     days, scores, outcomes = (
         day_of(predictions),

@@ -1,5 +1,6 @@
-"""The leak beside the honest join: what an evaluation shows when a feature has seen the outcomes
-that it predicts.
+"""Show what an evaluation says when a feature has seen the outcomes that it predicts.
+
+The leak stands beside the honest join.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ..evaluation.measure import auc
 from ..evaluation.statistics import Estimate
 from ..models import lineage, trainers
 from . import figure_text, runs
-from .figures import Seen, daily_chart, roc_chart
+from .figures import ChartedRun, daily_chart, roc_chart
 from .report_store import keep
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 
 
 class Leak(msgspec.Struct, frozen=True, kw_only=True):
-    """AUC within days of one feature as the score, and of the whole model, joined honestly and with
-    the leak.
+    """The AUC within days of one feature as the score, and of the whole model.
+
+    Each is joined honestly, and with the leak.
     """
 
     run: str
@@ -49,18 +51,21 @@ class Leak(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak:
-    """Train a run's configuration again with one history feature replaced by its entity's rate over
-    the whole window, and write the page.
+    """Train a run's configuration again with a leaking feature, and write the page.
 
-    `feature` (default: the first whose view reads the objective) keeps its name; only its values
-    are the leak. Nothing is registered. NotFound: no such run. Invalid: it has no feature that is
-    made of past outcomes.
+    One history feature is replaced by its entity's rate over the whole window. `feature` (default:
+    the first whose view reads the objective) keeps its name; only its values are the leak. Nothing
+    is registered.
+
+    Raises:
+        NotFound: there is no such run.
+        Invalid: it has no feature that is made of past outcomes.
     """
     record = runs.get_run(project, run)
     model = msgspec.convert(record.settings, Model)
     chosen = _choose(project.description, model, feature)
     entity = project.spec.entities[project.spec.feature_views[chosen.view or ""].entity]
-    data, known = runs.data_of(project.target.blobs, run)
+    data, data_record = runs.data_of(project.target.blobs, run)
     leaky = with_leak(data, chosen.name, entity.key)
     trainer = trainers.find(model, project.folder)
     among = forward_evaluation.grouping(
@@ -70,8 +75,8 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
         leaky,
         trainer,
         model,
-        start=known.start,
-        end=known.end,
+        start=data_record.start,
+        end=data_record.end,
         folder=project.folder,
         log=lambda _text: None,
         among=among,
@@ -95,7 +100,7 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
     html = _page(
         leak,
         record.configuration,
-        known,
+        data_record,
         alone,
         alone_leaky,
         intervals=f"Intervals are 95 %: {drawn}.",
@@ -104,8 +109,9 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
 
 
 def with_leak(data: pa.Table, feature: str, key: str) -> pa.Table:
-    """The training set with `feature` replaced by the key's click rate (0 .. 1) over all its rows,
-    later ones and itself included.
+    """Return the training set with `feature` replaced by the key's click rate over all its rows.
+
+    The rate (0 .. 1) includes later rows and the row itself.
     """
     rates = data.group_by(key).aggregate([("outcome", "mean")])
     by_key = dict(zip(rates[key].to_pylist(), rates["outcome_mean"].to_pylist(), strict=True))
@@ -114,8 +120,9 @@ def with_leak(data: pa.Table, feature: str, key: str) -> pa.Table:
 
 
 def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
-    """The columns of `predictions`, with a feature itself as `prediction`; where it is not known
-    yet, its mean.
+    """Return the columns of `predictions`, with a feature itself as `prediction`.
+
+    Where the feature is not known yet it is its mean.
     """
     values = dict(
         zip(data["event_id"].to_pylist(), data[feature].cast(pa.float64()).to_pylist(), strict=True)
@@ -128,9 +135,10 @@ def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
     return predictions.set_column(place, "prediction", pa.array(scores))
 
 
-def _choose(description: Description, model: Model, wanted: str | None) -> Feature:
-    """The first feature, or the wanted one, that its view's SQL makes of the objective's outcomes:
-    not a mere count of impressions.
+def _choose(description: Description, model: Model, chosen_name: str | None) -> Feature:
+    """Return the first feature, or the named one, that its view makes of the objective's outcomes.
+
+    A mere count of impressions is none.
     """
     spec = description.spec
     views = lineage.histories(spec, model.objective)
@@ -138,15 +146,15 @@ def _choose(description: Description, model: Model, wanted: str | None) -> Featu
     rates = (
         feature
         for feature in histories
-        if wanted in (None, feature.name, str(feature))
+        if chosen_name in (None, feature.name, str(feature))
         and _reads_outcomes(description, model, feature)
     )
     rate = next(rates, None)
     if rate is None:
-        there = ", ".join(map(str, histories)) or "none"
-        what = f"{wanted} is not" if wanted else "no feature is"
+        listed = ", ".join(map(str, histories)) or "none"
+        what = f"{chosen_name} is not" if chosen_name else "no feature is"
         raise Invalid(
-            f"{model.path}: {what} made of past outcomes ({there})",
+            f"{model.path}: {what} made of past outcomes ({listed})",
             remedy="choose a run with a history feature",
         )
     return rate
@@ -164,22 +172,22 @@ def _short(figure: Estimate) -> str:
 def _page(
     leak: Leak,
     configuration: str,
-    known: Data,
+    record: Data,
     honest: pa.Table,
     leaked: pa.Table,
     *,
     intervals: str,
 ) -> str:
-    entity, outcome = leak.entity, known.outcome
+    entity, outcome = leak.entity, record.outcome
     rows = [
         (f"{leak.feature} alone, point in time", _short(leak.honest)),
         (f"{leak.feature} alone, whole window", _short(leak.leaked)),
         (f"{configuration}, all features, point in time", _short(leak.model_honest)),
         (f"{configuration}, all features, whole window", _short(leak.model_leaked)),
     ]
-    seen = [
-        Seen(name="as it was known", style="a", predictions=honest),
-        Seen(name="whole window: a leak", style="b", predictions=leaked),
+    drawn = [
+        ChartedRun(name="as it was known", style="a", predictions=honest),
+        ChartedRun(name="whole window: a leak", style="b", predictions=leaked),
     ]
     alarm = (
         "The leak alarm saw it: on one day it stands out."
@@ -206,7 +214,7 @@ def _page(
                 page.words(
                     f"Point in time: each row got the {entity}'s rate as it was known when "
                     "the row happened, from earlier "
-                    f"{known.exposure}s whose outcome was already known. Whole window: each "
+                    f"{record.exposure}s whose outcome was already known. Whole window: each "
                     f"row got the {entity}'s rate over the whole "
                     "window, which one GROUP BY over the log gives. That rate counts the "
                     f"row's own {outcome} and every later one: "
@@ -219,7 +227,7 @@ def _page(
                     "soft",
                 ),
             ),
-            page.section("Pictures", roc_chart(seen, outcome), daily_chart(seen, outcome)),
+            page.section("Pictures", roc_chart(drawn, outcome), daily_chart(drawn, outcome)),
             page.section(
                 "Why it matters",
                 page.words(

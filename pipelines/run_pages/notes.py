@@ -1,4 +1,4 @@
-"""What people say of a run: tags and a note, in `runs/<run>/notes.json`.
+"""Store what people say of a run: tags and a note, in `runs/<run>/notes.json`.
 
 They may change; the record beside it never does.
 """
@@ -33,12 +33,16 @@ def notes_uri(blobs: BlobStore, run: str) -> str:
 
 
 def read(blobs: BlobStore, run: str) -> Notes:
-    """Nothing was said of it: empty ones. Refused: of a newer format."""
+    """Return a run's notes; empty ones if nothing was said of it.
+
+    Raises:
+        Refused: they are of a newer format.
+    """
     return find(blobs, notes_uri(blobs, run), Notes) or Notes()
 
 
 def check(*, tags: Collection[str] = (), note: str | None = None) -> None:
-    """Invalid: what is no tag, or too long a note."""
+    """Raise Invalid for what is no tag, or too long a note."""
     if wrong := next((tag for tag in tags if not re.fullmatch(_TAG, tag)), None):
         raise Invalid(
             f"{wrong!r} is not a tag",
@@ -56,16 +60,20 @@ def tag(
 ) -> Notes:
     """Give a run tags, and take others away; again changes nothing.
 
-    NotFound: no such run. Invalid: what is no tag.
+    Raises:
+        NotFound: there is no such run.
+        Invalid: it is no tag.
     """
     check(tags=tags)
     return _change(project, run, add=tags, remove=remove)
 
 
 def note(project: Project, run: str, text: str) -> Notes:
-    """Write a run's note over the one before; empty takes it away.
+    """Write a run's note over the previous one; an empty text takes it away.
 
-    NotFound: no such run. Invalid: too long.
+    Raises:
+        NotFound: there is no such run.
+        Invalid: it is too long.
     """
     check(note=text)
     return _change(project, run, note=text)
@@ -82,9 +90,9 @@ def _change(
     blobs = project.target.blobs
     runs.get_run(project, run)
     with project.lock("runs"):
-        before = read(blobs, run)
-        tags = tuple(sorted({*before.tags, *add} - set(remove)))
-        after = Notes(tags=tags, note=before.note if note is None else note.strip())
-        if after != before:
-            write(blobs, notes_uri(blobs, run), after)
-    return after
+        previous = read(blobs, run)
+        tags = tuple(sorted({*previous.tags, *add} - set(remove)))
+        changed = Notes(tags=tags, note=previous.note if note is None else note.strip())
+        if changed != previous:
+            write(blobs, notes_uri(blobs, run), changed)
+    return changed

@@ -1,4 +1,4 @@
-"""The record of a training run: `runs/<run>/record.json`, written once when it ends."""
+"""Read the record of a training run: `runs/<run>/record.json`, written once when it ends."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Data(StoredDocument, frozen=True, kw_only=True, tag=2):
 
 
 class Corrected(msgspec.Struct, frozen=True, kw_only=True):
-    """`3 corrections since r4`."""
+    """How many events were corrected since an earlier run: `3 corrections since r4`."""
 
     corrections: int
     since: str  # the run of the same configuration before
@@ -117,8 +117,8 @@ class Run(Shown, StoredDocument, frozen=True, kw_only=True, tag=2):
         }
         return old | inner | {"segments": [renamed(segment) for segment in old.get("segments", ())]}
 
-    def told(self) -> str:
-        """The configuration, with what was changed in it."""
+    def title(self) -> str:
+        """Return the configuration's name, with what was changed in it."""
         return " ".join((self.configuration, *self.overrides))
 
     def __str__(self) -> str:
@@ -139,7 +139,12 @@ def keep(blobs: BlobStore, run: Run) -> None:
 
 
 def fetch(blobs: BlobStore, run: str) -> Run:
-    """A training run's record, by its name. NotFound: none was written. Invalid: damaged."""
+    """Return a training run's record, by its name.
+
+    Raises:
+        NotFound: none was written.
+        Invalid: it is damaged.
+    """
     return read(blobs, record_uri(blobs, run), Run)
 
 

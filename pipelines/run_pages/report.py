@@ -1,4 +1,4 @@
-"""The page of a run: static HTML in the blob store, self-contained, made once and never served."""
+"""Write the page of a run: static HTML in the blob store, self-contained and made once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...reports import page
 from ...storage import BlobStore
 from ..evaluation.evaluation import Evaluation
 from . import feature_page, figure_text, run_text
-from .figures import Seen, calibration_chart, daily_chart, roc_chart
+from .figures import ChartedRun, calibration_chart, daily_chart, roc_chart
 from .records import Run
 from .report_store import run_uri
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def write_run(blobs: BlobStore, run: Run, ours: pa.Table, champion: pa.Table | None) -> None:
-    """The page of one run; `champion` are the predictions that it was compared with."""
+    """Write the page of one run; `champion` are the predictions that it was compared with."""
     blobs.put(run_uri(blobs, run.name), run_page(run, ours, champion).encode())
 
 
@@ -29,17 +29,23 @@ def run_page(run: Run, ours: pa.Table, champion: pa.Table | None) -> str:
 
 
 def title(run: Run) -> str:
-    return f"Run {run.name}: {run.model} / {run.told()}"
+    return f"Run {run.name}: {run.model} / {run.title()}"
 
 
 def parts(run: Run, ours: pa.Table, champion: pa.Table | None) -> list[str]:
-    """The page without its heading, its links and its foot. NotFound: the run failed."""
+    """Return the page without its heading, its links and its foot.
+
+    Raises:
+        NotFound: the run failed.
+    """
     if run.evaluation is None or run.data is None:
         raise NotFound(f"run {run.name} has no figures: {run.failure}")
-    seen = [Seen(name=run.told(), style="b" if champion is not None else "a", predictions=ours)]
+    drawn = [
+        ChartedRun(name=run.title(), style="b" if champion is not None else "a", predictions=ours)
+    ]
     if champion is not None:
-        seen.insert(
-            0, Seen(name=f"champion, {run.champion.version}", style="a", predictions=champion)
+        drawn.insert(
+            0, ChartedRun(name=f"champion, {run.champion.version}", style="a", predictions=champion)
         )
     outcome = run.data.outcome
     return [
@@ -51,8 +57,8 @@ def parts(run: Run, ours: pa.Table, champion: pa.Table | None) -> list[str]:
         ),
         page.section(
             "Pictures",
-            page.charts(roc_chart(seen, outcome), calibration_chart(seen, outcome)),
-            daily_chart(seen, outcome),
+            page.charts(roc_chart(drawn, outcome), calibration_chart(drawn, outcome)),
+            daily_chart(drawn, outcome),
         ),
         *feature_page.segments(run),
         *feature_page.features(run),
@@ -66,7 +72,10 @@ def parts(run: Run, ours: pa.Table, champion: pa.Table | None) -> list[str]:
 
 
 def _links(run: Run) -> list[tuple[str, str]]:
-    """Beside this page in the store; the champion's page is in its own run's folder."""
+    """Return links to pages beside this one in the store.
+
+    The champion's page is in its own run's folder.
+    """
     champion = (
         [(f"champion {run.champion.version}", f"../{run.champion.run}/report.html")]
         if run.champion.run
@@ -105,12 +114,12 @@ def _gate(run: Run) -> str:
 
 def _figures(run: Run, evaluation: Evaluation) -> str:
     ceiling = run.champion.ceiling
-    known = (
+    best_known = (
         f"; knowing every {run.champion.ceiling_of}'s true rate would give about {ceiling:.2f}"
         if run.champion.ceiling_of
         else ""
     )
-    rows = [("AUC within days", _short(evaluation.auc), f"chance is 0.5{known}")]
+    rows = [("AUC within days", _short(evaluation.auc), f"chance is 0.5{best_known}")]
     if evaluation.ranked is not None:
         about = run_text.ranking_line(evaluation.ranked)
         rows += [
@@ -186,12 +195,12 @@ def _periods(evaluation: Evaluation, outcome: str) -> str:
     length = (
         "day" if evaluation.forward_days == 1 else f"period of {evaluation.forward_days:g} days"
     )
-    told = (
+    summary = (
         f"Each {length} is predicted by a model that was trained on what was known when it "
         "began; younger outcomes are left out."
     )
     head = ("from", "rows before", f"{outcome}s before", "rows", f"{outcome}s", "AUC")
-    return page.words(told, "soft") + page.table(head, rows, numbers=True)
+    return page.words(summary, "soft") + page.table(head, rows, numbers=True)
 
 
 def _data(run: Run) -> list[str]:
@@ -210,13 +219,15 @@ def _data(run: Run) -> list[str]:
     ]
     parts += [page.verdict([f"Leak alarm. {warning}"], "fail") for warning in data.warnings]
     if data.leaks:
-        told = (
+        summary = (
             "Leak alarm: AUC of each feature alone, by day, and with what was known earlier "
             "where it is made of past outcomes."
         )
         parts += [
-            page.words(told, "soft"),
-            page.table(("", ""), [(one.feature, one.told()) for one in data.leaks], wordy=1),
+            page.words(summary, "soft"),
+            page.table(
+                ("", ""), [(looked.feature, looked.finding()) for looked in data.leaks], wordy=1
+            ),
         ]
     return parts
 

@@ -1,7 +1,4 @@
-"""Where pages and pictures are kept:
-
-`runs/<run>/report.html` and `reports/...` in the blob store.
-"""
+"""Store pages and pictures: `runs/<run>/report.html` and `reports/...` in the blob store."""
 
 from __future__ import annotations
 
@@ -21,8 +18,9 @@ def run_uri(blobs: BlobStore, run: str) -> str:
 
 
 def keep(project: Project, name: str, data: bytes) -> Path:
-    """Put a report into the blob store, and give a path that opens it: on a cloud target a copy in
-    the project's .isthmus/reports/.
+    """Put a report into the blob store, and return a path that opens it.
+
+    On a cloud target that is a copy in the project's .isthmus/reports/.
     """
     blobs = project.target.blobs
     uri = f"{blobs.root.rstrip('/')}/reports/{name}"

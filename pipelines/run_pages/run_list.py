@@ -1,5 +1,6 @@
-"""`isthmus runs list --sort ndcg@10 --where model=logistic`: runs with what was said of them,
-chosen and in order.
+"""List runs with their notes, chosen and in order.
+
+The command is `isthmus runs list --sort ndcg@10 --where model=logistic`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class NotedRun(Run, frozen=True, kw_only=True):
-    """A run's record, and what people say of it. It is not stored."""
+    """A run's record, with what people say of it. It is not stored."""
 
     tags: tuple[str, ...] = ()
     note: str = ""
@@ -40,7 +41,7 @@ def with_notes(run: Run, notes: Notes) -> NotedRun:
 
 
 def note_lines(noted: NotedRun | Notes) -> list[str]:
-    """Lines of what people say."""
+    """Return the notes as lines."""
     tags = [f"  tags          {' '.join(noted.tags)}"] if noted.tags else []
     return [*tags, *([f"  note          {noted.note}"] if noted.note else [])]
 
@@ -67,25 +68,33 @@ def list_runs(
     where: Sequence[str] = (),
     newest: int | None = None,
 ) -> Rows[NotedRun]:
-    """Training runs that ended, oldest first; damaged records are left out.
+    """Return training runs that ended, oldest first; damaged records are left out.
 
-    `newest`: only among so many.
+    Args:
+        project: The project.
+        sort: A figure; the best is first, runs without it are last.
+        where: Conditions FIELD=VALUE, all of which must hold.
+        newest: Only among so many of the newest.
 
-    `sort`: a figure, best first, runs without it last. `where`: FIELD=VALUE, all of which must
-    hold. Invalid: an unknown figure or field.
+    Raises:
+        Invalid: there is no such figure or field.
     """
-    wanted = conditions(sort, where)
+    tests = conditions(sort, where)
     blobs = project.target.blobs
     listed = [
         with_notes(run, notes.read(blobs, run.name))
         for run in runs.list_runs(project, newest=newest)
     ]
-    chosen = [entry for entry in listed if all(holds(entry) for holds in wanted)]
+    chosen = [entry for entry in listed if all(holds(entry) for holds in tests)]
     return Rows(chosen if sort is None else sorted(chosen, key=lambda run: _badness(run, sort)))
 
 
 def conditions(sort: str | None, where: Sequence[str]) -> list[Callable[[NotedRun], bool]]:
-    """What must hold of a run. Invalid: an unknown figure or field."""
+    """Return the functions that must hold of a run.
+
+    Raises:
+        Invalid: there is no such figure or field.
+    """
     if sort is not None and check_problem(sort) is not None:
         raise Invalid(
             f"{sort} is not a figure to sort by",
@@ -109,16 +118,16 @@ def _condition(text: str) -> Callable[[NotedRun], bool]:
         name = field.removeprefix("parameters.")
         return lambda listed: _same(listed.parameters.get(name), value)
     if field not in _FIELDS:
-        known = (*_FIELDS, "parameters.NAME")
+        fields = (*_FIELDS, "parameters.NAME")
         raise Invalid(
             f"--where {text}: runs have no {field}",
-            remedy=did_you_mean(field, _FIELDS) or f"they have {', '.join(known)}",
+            remedy=did_you_mean(field, _FIELDS) or f"they have {', '.join(fields)}",
         )
     return lambda listed: value in _FIELDS[field](listed)
 
 
 def _same(parameter: object, value: str) -> bool:
-    """1 is 1.0, as a configuration has it."""
+    """Return whether a parameter is the value, where 1 is 1.0, as in a configuration."""
     if isinstance(parameter, int | float) and not isinstance(parameter, bool):
         try:
             return float(value) == parameter
@@ -131,7 +140,7 @@ def _same(parameter: object, value: str) -> bool:
 
 
 def comparable(listed: Sequence[NotedRun]) -> bool:
-    """Whether every figure is of the same rows."""
+    """Return whether the figures of all runs are of the same rows."""
     return (
         len(
             {
@@ -145,7 +154,7 @@ def comparable(listed: Sequence[NotedRun]) -> bool:
 
 
 def figure(run: Run, name: str) -> Estimate | None:
-    """A run's own figure, or its difference to the champion of that day, by the name of a gate."""
+    """Return a run's own figure, or its difference to that day's champion, by a gate's name."""
     if run.evaluation is None:
         return None
     metric = name.removesuffix(AGAINST)
@@ -153,7 +162,7 @@ def figure(run: Run, name: str) -> Estimate | None:
 
 
 def _badness(run: Run, name: str) -> float:
-    """Lower is better.
+    """Return a number by which the best run sorts first.
 
     Loss is better when low, calibration when near 1, everything else when high.
     """

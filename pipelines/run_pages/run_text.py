@@ -1,6 +1,4 @@
-"""A training run as a reader sees it: the block that `isthmus train` prints, and the lines that
-pages share with it. Pure.
-"""
+"""Write a training run as text: the block of `isthmus train`, and lines for pages. Pure."""
 
 from __future__ import annotations
 
@@ -17,8 +15,10 @@ if TYPE_CHECKING:
 
 
 def text(run: Run) -> str:
-    """The block that `isthmus train` prints."""
-    lines = [f"{run.target:<7} run {run.name}   {run.model} / {run.told()}   {run.git or 'no git'}"]
+    """Return the block that `isthmus train` prints."""
+    lines = [
+        f"{run.target:<7} run {run.name}   {run.model} / {run.title()}   {run.git or 'no git'}"
+    ]
     if run.data:
         lines.append(_line("rows", description(run.data)))
     lines += [_line("corrected", str(run.corrected))] if run.corrected else []
@@ -44,7 +44,7 @@ def text(run: Run) -> str:
 
 
 def next_steps(run: Run) -> tuple[str, ...]:
-    """The commands that `isthmus train` suggests."""
+    """Return the commands that `isthmus train` suggests."""
     if run.status == "failed":
         return (f"runs show {run.name}",)
     compare = (f"runs compare {run.champion.run} {run.name}",) if run.champion.run else ()
@@ -60,12 +60,12 @@ def _line(name: str, rest: str) -> str:
 
 
 def outcome_of(run: Run) -> str:
-    """What its positives are called."""
+    """Return the name of the run's positives."""
     return run.data.outcome if run.data else "positive"
 
 
 def description(data: Data) -> str:
-    """`20,000 impressions, 80 clicks (0.40 %), 24-30 Nov 2019; ...`."""
+    """Return the data as `20,000 impressions, 80 clicks (0.40 %), 24-30 Nov 2019; ...`."""
     share = f" ({100 * data.positives / data.rows:.2f} %)" if data.rows else ""
     span = f", {days(data.first.date(), data.last.date())}" if data.first and data.last else ""
     in_time = " point in time" if data.views else ""
@@ -124,13 +124,13 @@ def _figures(run: Run, evaluation: Evaluation) -> list[str]:
 
 
 def ranking_figures(figures: Mapping[str, Estimate]) -> dict[str, Estimate]:
-    """Those of rows that were ranked against each other."""
+    """Return those figures that are of rows ranked against each other."""
     return {name: figure for name, figure in figures.items() if ranks(name)}
 
 
 def _with_verdict(run: Run, check: str, text: str) -> str:
-    """A figure with what the gate says of it."""
-    return f"{text:<59}   {run.checks.of(check) or ''}".rstrip()
+    """Return a figure's text with what the gate says of it."""
+    return f"{text:<59}   {run.checks.verdict_of(check) or ''}".rstrip()
 
 
 def _ranking(run: Run, evaluation: Evaluation) -> list[str]:
@@ -153,7 +153,7 @@ def _ranking(run: Run, evaluation: Evaluation) -> list[str]:
 
 
 def ranking_line(ranked: Ranked) -> str:
-    """`within request_id: 1,204 groups; 318 without both outcomes are left out`."""
+    """Return `within request_id: 1,204 groups; 318 without both outcomes are left out`."""
     return (
         f"within {ranked.within}: {ranked.groups:,} groups; {ranked.left_out:,} without both "
         "outcomes are left out"
@@ -161,7 +161,7 @@ def ranking_line(ranked: Ranked) -> str:
 
 
 def first_places(ranked: Ranked) -> str:
-    """`34 of 120 item_ids come first somewhere; gini 0.81, ...`."""
+    """Return `34 of 120 item_ids come first somewhere; gini 0.81, ...`."""
     return (
         f"{ranked.shown:,} of {ranked.items:,} {people(ranked.item or 'item')} come first "
         f"somewhere; gini {ranked.gini:.2f}, 0 is all alike"
@@ -169,11 +169,11 @@ def first_places(ranked: Ranked) -> str:
 
 
 def _against(run: Run) -> list[str]:
-    """The differences to the champion that may decide:
+    """Return lines for the differences to the champion that may decide.
 
-    AUC's, NDCG's, and what the gate asks for.
+    They are AUC's, NDCG's, and what the gate asks for.
     """
-    asked = [
+    gate_figures = [
         check.name.removesuffix(AGAINST)
         for check in run.checks.checks
         if check.name.endswith(AGAINST)
@@ -181,14 +181,19 @@ def _against(run: Run) -> list[str]:
     if run.champion.difference is None:
         why = run.champion.why_not
         return (
-            [_line("vs champion", _with_verdict(run, f"{asked[0]}{AGAINST}" if asked else "", why))]
+            [
+                _line(
+                    "vs champion",
+                    _with_verdict(run, f"{gate_figures[0]}{AGAINST}" if gate_figures else "", why),
+                )
+            ]
             if why
             else []
         )
     differences = run.champion.figures()
     lines: list[str] = []
     for name in dict.fromkeys(
-        ["auc", *(name for name in differences if name.startswith("ndcg")), *asked]
+        ["auc", *(name for name in differences if name.startswith("ndcg")), *gate_figures]
     ):
         if name in differences:
             spoken = (

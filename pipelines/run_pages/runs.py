@@ -1,4 +1,4 @@
-"""The runs that a project keeps: listed and found by name or by version."""
+"""List and find the runs of a project, by name or by version."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def list_runs(project: Project, *, newest: int | None = None) -> tuple[Run, ...]:
-    """The training runs that ended, oldest first; damaged records are left out.
+    """Return the training runs that ended, oldest first; damaged records are left out.
 
     `newest`: so many of them at most.
     """
@@ -29,18 +29,22 @@ def list_runs(project: Project, *, newest: int | None = None) -> tuple[Run, ...]
 
 def _all(blobs: BlobStore, newest: int | None = None) -> tuple[Run, ...]:
     every = run_names.names(blobs)
-    wanted = every if newest is None else every[max(0, len(every) - newest) :]
-    return tuple(run for name in wanted if (run := records.peek(blobs, name)))
+    names = every if newest is None else every[max(0, len(every) - newest) :]
+    return tuple(run for name in names if (run := records.peek(blobs, name)))
 
 
 def get_run(project: Project, name: str) -> Run:
-    """A finished training run's record. NotFound, with the runs that there are."""
+    """Return a finished training run's record.
+
+    Raises:
+        NotFound: there is none. The error names the runs that there are.
+    """
     blobs = project.target.blobs
     try:
         return records.fetch(blobs, name)
     except NotFound as error:
-        there = run_names.names(blobs)
-        shown = ", ".join(there[-8:]) or "none yet"
+        names = run_names.names(blobs)
+        shown = ", ".join(names[-8:]) or "none yet"
         raise NotFound(
             f"there is no finished training run {name} (there is: {shown})",
             remedy="isthmus runs list",
@@ -48,13 +52,17 @@ def get_run(project: Project, name: str) -> Run:
 
 
 def of_version(blobs: BlobStore, version: str) -> Run | None:
-    """The newest run that became a version, e.g. ranker@2."""
+    """Return the newest run that became a version, such as ranker@2; None if there is none."""
     return next((run for run in reversed(_all(blobs)) if run.version == version), None)
 
 
 def predictions_of(blobs: BlobStore, run: str) -> pa.Table:
-    """The forward predictions of a run: one row a tested row, with the columns of
-    forward_evaluation.SCHEMA. NotFound.
+    """Return the forward predictions of a run, one row for each tested row.
+
+    The columns are those of forward_evaluation.SCHEMA.
+
+    Raises:
+        NotFound: they are not there.
     """
     import pyarrow.parquet as pq
 
@@ -70,7 +78,7 @@ def log_uri(blobs: BlobStore, run: str) -> str:
 
 
 def display_path(project: Project, uri: str) -> str:
-    """A URI as a reader opens it: a path relative to the project's folder when it is below that."""
+    """Return a URI as a reader opens it: a path below the project's folder is relative to that."""
     path = local_path(uri)
     if path is None:
         return uri
@@ -79,9 +87,10 @@ def display_path(project: Project, uri: str) -> str:
 
 
 def data_of(blobs: BlobStore, run: str) -> tuple[pa.Table, records.Data]:
-    """The training set of a run, with the columns of `training_set`, and what is known of it.
+    """Return the training set of a run, with the columns of `training_set`, and its record.
 
-    NotFound.
+    Raises:
+        NotFound: it is not there.
     """
     import pyarrow.parquet as pq
 

@@ -1,5 +1,6 @@
-"""Artifacts are folders; what makes one equal to another is the digest of its tree: every path,
-size and content.
+"""Store artifacts, which are folders, and compare them by the digest of their tree.
+
+The digest is of every path, size and content.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ class File(msgspec.Struct, frozen=True):
 
 
 class Manifest(StoredDocument, frozen=True):
-    """`<artifact>.manifest.json`, beside the artifact's folder: a model folder may have a manifest
-    of its own.
+    """The document `<artifact>.manifest.json`, beside the artifact's folder.
+
+    It is not within: a model folder may have a manifest of its own.
     """
 
     digest: str
@@ -39,7 +41,10 @@ def digest_file(path: Path) -> str:
 
 
 def manifest_of(folder: Path) -> Manifest:
-    """Read every file below a folder. Its own modification times and modes do not count."""
+    """Return the manifest of a folder, for which every file is read.
+
+    Modification times and modes do not count.
+    """
     files = {
         path.relative_to(folder).as_posix(): File(digest_file(path), path.stat().st_size)
         for path in sorted(folder.rglob("*"))
@@ -61,7 +66,7 @@ def keep(blobs: BlobStore, folder: Path, uri: str) -> StoredFolder:
 
 
 def damage(blobs: BlobStore, artifact: StoredFolder) -> str | None:
-    """What is wrong with an artifact by now, or None.
+    """Return what is wrong with an artifact by now, or None.
 
     Local files are read again; elsewhere names and sizes are compared.
     """
@@ -79,18 +84,19 @@ def damage(blobs: BlobStore, artifact: StoredFolder) -> str | None:
     if manifest is None or manifest.digest != artifact.digest:
         return "missing"
     prefix = uri + "/"
-    seen = {info.uri.removeprefix(prefix): info.size for info in blobs.list(prefix)}
+    sizes = {info.uri.removeprefix(prefix): info.size for info in blobs.list(prefix)}
     return (
         None
-        if seen == {name: file.size for name, file in manifest.files.items()}
+        if sizes == {name: file.size for name, file in manifest.files.items()}
         else "changed since it was written"
     )
 
 
 def fetch(blobs: BlobStore, artifact: StoredFolder, scratch: Path) -> Path:
-    """A local folder with the artifact: itself under a file URI, else a checked download.
+    """Return a local folder with the artifact: itself under a file URI, else a checked download.
 
-    Invalid when it is not what was written.
+    Raises:
+        Invalid: it is not what was written.
     """
     uri = located(blobs.root, artifact.uri)
     folder = local_path(uri)
@@ -106,8 +112,12 @@ def fetch(blobs: BlobStore, artifact: StoredFolder, scratch: Path) -> Path:
 
 
 def digest_uri(blobs: BlobStore, uri: str) -> str:
-    """The digest of an input given by its URI, a file's or a folder's; off this machine, of names,
-    sizes and times. NotFound.
+    """Return the digest of an input given by the URI of a file or folder.
+
+    Off this machine it is that of names, sizes and times.
+
+    Raises:
+        NotFound: there is nothing.
     """
     path = local_path(uri)
     if path is not None:
@@ -123,7 +133,11 @@ def digest_uri(blobs: BlobStore, uri: str) -> str:
 
 
 def fetch_uri(blobs: BlobStore, uri: str, scratch: Path) -> Path:
-    """A local path for an input given by its URI. NotFound."""
+    """Return a local path for an input given by its URI.
+
+    Raises:
+        NotFound: there is nothing.
+    """
     path = local_path(uri)
     if path is not None:
         if not path.exists():

@@ -1,9 +1,8 @@
-"""Our cache: a step whose key was seen before, and whose artifacts are still whole, need not run.
+"""Find the earlier result of a step, so that it need not run again (our cache).
 
 A key is the digest of named parts, so that a miss can say which part changed. The index is in
-blobs:
-`cache/<pipeline>/<step>/<key>.json` names the result that was computed under a key, `.../last.json`
-the last that was used.
+blobs: `cache/<pipeline>/<step>/<key>.json` names the result that was computed under a key,
+`.../last.json` the last that was used. A result counts only if its artifacts are still whole.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyRecord(StoredDocument, frozen=True, kw_only=True):
-    """key.json: why a step had to run."""
+    """The document key.json of a step: why it had to run."""
 
     key: str
     parts: dict[str, str]
@@ -58,9 +57,12 @@ class _Entry(StoredDocument, frozen=True, kw_only=True):
 def key_parts(
     document: RunDocument, step: Step, parameters: Mapping[str, Any], inputs: Mapping[str, str]
 ) -> dict[str, str]:
-    """The named parts of a step's key.
+    """Return the named parts of a step's key.
 
-    `parameters` are resolved; `inputs` are digests by name. Invalid when the code cannot be found.
+    `parameters` are resolved; `inputs` are digests by name.
+
+    Raises:
+        Invalid: the code cannot be found.
     """
     parts = {
         "pipeline": document.pipeline,
@@ -97,7 +99,7 @@ def key_of(parts: Mapping[str, str]) -> str:
 def look_up(
     blobs: BlobStore, document: RunDocument, step: Step, parts: dict[str, str]
 ) -> StepResult | KeyRecord:
-    """The result to use, or why there is none.
+    """Return the result to use, or why there is none.
 
     A result whose artifacts are missing or changed is none.
     """
@@ -132,7 +134,10 @@ def look_up(
 
 
 def remember(blobs: BlobStore, document: RunDocument, step: Step, result: StepResult) -> None:
-    """Enter a result of this run. A result that was itself a hit is only noted as the last."""
+    """Enter a result of this run into the index.
+
+    A result that was itself a hit is only noted as the last.
+    """
     folder = _folder(blobs, document, step)
     uri = f"{runs_folder(blobs.root)}/{result.run}/{step.name}/step.json"
     entry = _Entry(run=result.run, result=below(blobs.root, uri), parts=result.parts)
@@ -145,19 +150,24 @@ def _folder(blobs: BlobStore, document: RunDocument, step: Step) -> str:
     return f"{blobs.root.rstrip('/')}/cache/{document.pipeline}/{step.name}"
 
 
-def _changes(step: str, before: Mapping[str, str], after: Mapping[str, str]) -> list[KeyChange]:
-    if "function" in before:  # the same function by its name of before is no change
-        before = {**before, "function": stable(before["function"])}
-    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+def _changes(
+    step: str, old_parts: Mapping[str, str], new_parts: Mapping[str, str]
+) -> list[KeyChange]:
+    if "function" in old_parts:  # the same function by its name of before is no change
+        old_parts = {**old_parts, "function": stable(old_parts["function"])}
+    names = sorted(
+        name for name in {*old_parts, *new_parts} if old_parts.get(name) != new_parts.get(name)
+    )
     return [
-        KeyChange(step=step, part=name, before=before.get(name), after=after.get(name))
+        KeyChange(step=step, part=name, before=old_parts.get(name), after=new_parts.get(name))
         for name in names
     ]
 
 
 def _leaves(name: str, value: object) -> Iterator[tuple[str, object]]:
-    """A mapping's entries one by one, so that `why_rerun` can say which changed; an empty one is a
-    value.
+    """Yield a mapping's entries one by one, so that `why_rerun` can say which changed.
+
+    An empty mapping is a value.
     """
     if isinstance(value, Mapping) and value:
         for key, entry in value.items():
@@ -178,7 +188,7 @@ def _shorten(text: str) -> str:
 
 
 def _module_digest(step: Step, folder: str) -> str:
-    """The digest of the module that holds a step's function.
+    """Return the digest of the module that holds a step's function.
 
     Its own imports do not count: name them in `fingerprint`.
     """
@@ -200,8 +210,9 @@ def _module_digest(step: Step, folder: str) -> str:
 
 
 def _script_digests(command: tuple[str, ...], folder: Path) -> dict[str, str]:
-    """Files of the project that a command names, such as `python train.py`: their content belongs
-    to the key.
+    """Return the digests of files of the project that a command names, such as `python train.py`.
+
+    Their content belongs to the key.
     """
     files = {
         argument: folder / argument

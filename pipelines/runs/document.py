@@ -1,9 +1,9 @@
-"""What a run keeps in blobs: run.json at submit; step.json of every finished step; failed.json of
-one that failed.
+"""Read and write the documents of a run in blobs.
 
-`runs/<run>/run.json` and, in `runs/<run>/<step>/`: log.txt, key.json, <artifact>/...,
-<artifact>.manifest.json, step.json, failed.json. step.json goes last: a step is finished if and
-only if it is there, and its artifacts are then complete.
+They are `runs/<run>/run.json`, written at submit, and in `runs/<run>/<step>/`: log.txt, key.json,
+<artifact>/..., <artifact>.manifest.json, step.json of a finished step, failed.json of one that
+failed. step.json goes last: a step is finished if and only if it is there, and its artifacts are
+then complete.
 """
 
 from __future__ import annotations
@@ -32,16 +32,14 @@ class _Given(msgspec.Struct, frozen=True, tag="given"):
 
 
 class StoredFolder(msgspec.Struct, frozen=True):
-    """An artifact: where it is below the store's root (storage.located), and the digest of its
-    tree.
-    """
+    """An artifact: where it is below the store's root (storage.located), and its tree's digest."""
 
     uri: str
     digest: str
 
 
 class RunDocument(StoredDocument, frozen=True, kw_only=True, tag=2):
-    """run.json. No secrets: the profile has none."""
+    """The document run.json. It holds no secrets: the profile has none."""
 
     run: str
     run_id: str
@@ -70,7 +68,10 @@ class RunDocument(StoredDocument, frozen=True, kw_only=True, tag=2):
 
 
 class StepResult(StoredDocument, frozen=True, kw_only=True):
-    """step.json. A cached step's names the run that computed it, and that run's artifacts."""
+    """The document step.json.
+
+    A cached step's names the run that computed it, and that run's artifacts.
+    """
 
     run: str
     step: str
@@ -85,12 +86,10 @@ class StepResult(StoredDocument, frozen=True, kw_only=True):
 
 
 class StepFailure(StoredDocument, frozen=True, kw_only=True, tag=2):
-    """failed.json.
+    """The document failed.json.
 
-    `error` and `message`: the class and the text of what a step's function raised; None: it raised
-    nothing, or format 1.
-
-    `remedy`: of an error of ours.
+    `error` and `message` are the class and the text of what a step's function raised; None: it
+    raised nothing, or format 1. `remedy` is that of an error of ours.
     """
 
     reason: str
@@ -109,12 +108,12 @@ def run_uri(root: str, run: str) -> str:
 
 
 def folder_of(uri: str) -> str:
-    """The URI of the folder that holds a document."""
+    """Return the URI of the folder that holds a document."""
     return uri.rpartition("/")[0]
 
 
 def local_path(uri: str) -> Path | None:
-    """The path of a file URI; None for another scheme.
+    """Return the path of a file URI; None for another scheme.
 
     Artifacts under a file URI are read and written in place.
     """
@@ -136,9 +135,11 @@ def encode_run(document: RunDocument) -> bytes:
 
 
 def decode_run(data: bytes, uri: str) -> RunDocument:
-    """run.json as it was written, each parameter unwrapped.
+    """Return run.json as it was written, each parameter unwrapped.
 
-    Refused: of a newer format. Invalid: damaged.
+    Raises:
+        Refused: it is of a newer format.
+        Invalid: it is damaged.
     """
     document = decode(data, RunDocument, what=uri, remedy="submit under a new name")
     return msgspec.structs.replace(document, steps=tuple(_unwrap(step) for step in document.steps))
@@ -156,9 +157,12 @@ def _unwrap(step: Step) -> Step:
 
 
 def read(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind:
-    """A document of ours.
+    """Return a document of ours.
 
-    NotFound; Refused: of a newer format; Invalid when its bytes are not what we wrote.
+    Raises:
+        NotFound: it is not there.
+        Refused: it is of a newer format.
+        Invalid: its bytes are not what we wrote.
     """
     return decode(
         blobs.get(uri),
@@ -169,7 +173,11 @@ def read(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind:
 
 
 def find(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind | None:
-    """None when it is absent or damaged, for whoever can do without. Refused: of a newer format."""
+    """Return a document, or None when it is absent or damaged.
+
+    Raises:
+        Refused: it is of a newer format.
+    """
     try:
         return read(blobs, uri, kind)
     except (NotFound, Invalid):
@@ -181,9 +189,12 @@ def write(blobs: BlobStore, uri: str, document: StoredDocument) -> None:
 
 
 def open_run(blobs: BlobStore, run: str) -> RunDocument:
-    """A run's run.json, by its name.
+    """Return a run's run.json, by the run's name.
 
-    NotFound, naming the run; Refused, Invalid: as `decode_run`.
+    Raises:
+        NotFound: there is no such run.
+        Refused: it is of a newer format.
+        Invalid: it is damaged.
     """
     try:
         uri = run_uri(blobs.root, run)

@@ -1,5 +1,6 @@
-"""The names of runs: r1, r2, ... Each is given once; a training run that has ended has a record
-under its name.
+"""Name runs: r1, r2, ... Each name is given once.
+
+A training run that has ended has a record under its name.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ COUNTER = "runs/counter"
 
 
 class Counter(StoredDocument, frozen=True, kw_only=True):
-    """State `runs/counter`: the number of the newest run."""
+    """The number of the newest run, in the state `runs/counter`."""
 
     last: int
 
@@ -31,7 +32,7 @@ class Counter(StoredDocument, frozen=True, kw_only=True):
 
 
 def next_name(project: Project) -> str:
-    """r1, r2, ...: each given once, whoever asks at the same time."""
+    """Return the next of r1, r2, ...: each is given once, whoever asks at the same time."""
     state = project.target.state
     while True:
         stored = state.get(COUNTER)
@@ -48,7 +49,7 @@ def next_name(project: Project) -> str:
 
 
 def names(blobs: BlobStore) -> tuple[str, ...]:
-    """Training runs that have ended, oldest first."""
+    """Return the names of training runs that have ended, oldest first."""
     record = re.compile(re.escape(runs_folder(blobs.root)) + r"/([^/]+)/record\.json")
     hits = (record.fullmatch(info.uri) for info in blobs.list(f"{runs_folder(blobs.root)}/"))
     return tuple(sorted((hit[1] for hit in hits if hit), key=_age))
@@ -60,7 +61,7 @@ def _age(name: str) -> tuple[int, str]:
 
 
 def pending_names(project: Project) -> tuple[str, ...]:
-    """Names that were given after that of the newest training run that ended."""
+    """Return names that were given after that of the newest training run that ended."""
     stored = project.target.state.get(COUNTER)
     last = decode(stored.value, Counter, what=f"state {COUNTER}").last if stored else 0
     ended = max((_age(name)[0] for name in names(project.target.blobs)), default=0)

@@ -1,8 +1,7 @@
-"""The project's own files travel with a run when its steps do not run on this machine: code, SQL,
-YAML and the declared tables' files.
+"""Send the project's own files along with a run whose steps do not run on this machine.
 
-`code/<digest>/...` in the blobs: the same files are uploaded once, and a job gets exactly what was
-submitted, whatever changed since.
+They are code, SQL, YAML and the declared tables' files, at `code/<digest>/...` in the blobs: the
+same files are uploaded once, and a job gets exactly what was submitted, whatever changed since.
 """
 
 from __future__ import annotations
@@ -35,7 +34,8 @@ def keep_code(project: Project) -> StoredFolder | None:
 
     None: the steps run where the files are.
 
-    Invalid for a file that is too large to be code.
+    Raises:
+        Invalid: a file is too large to be code.
     """
     blobs = project.target.blobs
     if local_path(blobs.root) is not None:
@@ -55,8 +55,9 @@ def keep_code(project: Project) -> StoredFolder | None:
 
 
 def files(folder: Path, *, also: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The paths, relative to the folder, of what travels: no hidden files, no data/, no caches or
-    virtual environments; and `also`.
+    """Return the paths, relative to the folder, of what travels, and `also`.
+
+    No hidden files, no data/, no caches or virtual environments travel.
     """
     names = sorted(
         {
@@ -82,26 +83,27 @@ def files(folder: Path, *, also: tuple[str, ...] = ()) -> tuple[str, ...]:
 
 def _walk(folder: Path) -> Iterator[str]:
     for place, folders, names in os.walk(folder):
-        here = Path(place)
+        current = Path(place)
         folders[:] = [
             name
             for name in folders
             if not name.startswith(".")
             and name not in _LEFT_OUT
             and not name.endswith(".egg-info")
-            and not (here == folder and name == _DATA)
-            and not (here / name / "pyvenv.cfg").exists()
+            and not (current == folder and name == _DATA)
+            and not (current / name / "pyvenv.cfg").exists()
         ]
         for name in names:
-            path = here / name
+            path = current / name
             if not name.startswith(".") and path.suffix != ".pyc" and path.is_file():
                 yield path.relative_to(folder).as_posix()
 
 
 def place_code(blobs: BlobStore, document: RunDocument, scratch: Path) -> RunDocument:
-    """The document of a job: its project is the uploaded one, downloaded.
+    """Return the document of a job whose project is the uploaded one, downloaded.
 
-    Invalid when it is not what was submitted.
+    Raises:
+        Invalid: it is not what was submitted.
     """
     if document.code is None:
         return document

@@ -1,4 +1,4 @@
-"""Why a step ran again instead of being found in the cache."""
+"""Tell why a step ran again instead of being found in the cache."""
 
 from __future__ import annotations
 
@@ -16,25 +16,21 @@ __all__ = ["KeyChange", "why_rerun"]
 
 
 def why_rerun(project: Project, run: str, step: str | None = None) -> Rows[KeyChange]:
-    """The parts of the cache key that changed against the last finished run of each step (or of
-    one), in the graph's order.
+    """Return the parts of the cache key that changed since the last finished run of each step.
 
-    A step that was found in the cache, and one that had never finished before, has none. NotFound
-    for an unknown run or step.
+    They come in the graph's order, of one step if it is named. A step that was found in the cache,
+    and one that had never finished before, has none.
+
+    Raises:
+        NotFound: there is no such run or step.
     """
     document = open_run(project.target.blobs, run)
     names = (
-        [document.step(step).name] if step is not None else [each.name for each in document.steps]
+        [document.step(step).name]
+        if step is not None
+        else [declared.name for declared in document.steps]
     )
     return Rows(change for name in names for change in _changes(project, document, name))
-
-
-def compared_with(project: Project, run: str, step: str) -> str | None:
-    """The run that `why_rerun` compares a step with; None when it had never finished before, or did
-    not run.
-    """
-    record = _record(project, open_run(project.target.blobs, run), step)
-    return record.previous if record else None
 
 
 def _changes(project: Project, document: RunDocument, step: str) -> tuple[KeyChange, ...]:
@@ -43,7 +39,10 @@ def _changes(project: Project, document: RunDocument, step: str) -> tuple[KeyCha
 
 
 def _record(project: Project, document: RunDocument, step: str) -> KeyRecord | None:
-    """key.json is written by the step before it runs, so a step that failed is explained too."""
+    """Return a step's key.json.
+
+    It is written before the step runs, so that a failed step is explained, too.
+    """
     blobs = project.target.blobs
     return find(
         blobs, f"{step_folder(blobs, document.run, document.step(step).name)}/key.json", KeyRecord

@@ -1,6 +1,4 @@
-"""Names of our own steps in stored runs: they say nothing of where the code lies, so that it can
-move.
-"""
+"""Name our own steps in stored runs without saying where the code lies, so that it can move."""
 
 from __future__ import annotations
 
@@ -13,8 +11,9 @@ _FORMER = {"isthmus.pipelines.training_steps": TRAIN, "isthmus.experiments.repla
 
 
 def module_of(function: str) -> str:
-    """Return the module that holds a step's function (`isthmus.train:fit`, or `module:function` of
-    a project).
+    """Return the module that holds a step's function.
+
+    The function is `isthmus.train:fit`, or `module:function` of a project.
     """
     module = function.partition(":")[0]
     return _MODULES.get(_FORMER.get(module, module), module)

@@ -1,5 +1,6 @@
-"""From the results of steps to a step's parameters and inputs, and from what a step returned to its
-result.
+"""Pass results between steps.
+
+Results of steps become a step's parameters and inputs, and what a step returned its own result.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from .document import RunDocument, StepResult, folder_of, run_uri, write
 
 
 def resolve(document: RunDocument, step: Step, results: Mapping[str, StepResult]) -> dict[str, Any]:
-    """A step's parameters as values."""
+    """Return a step's parameters as values."""
 
     def value_of(source: object) -> object:
         if isinstance(source, Parameter):
@@ -56,7 +57,10 @@ def adopt(
 
 
 def publish(blobs: BlobStore, document: RunDocument, step: Step, result: StepResult) -> None:
-    """step.json, then the cache's index: cut anywhere, a reader sees a whole result or none."""
+    """Write step.json, then the cache's index.
+
+    Cut anywhere, a reader sees a whole result or none.
+    """
     folder = step_folder(blobs, document.run, step.name)
     write(blobs, f"{folder}/step.json", result)
     remember(blobs, document, step, result)

@@ -1,6 +1,4 @@
-"""Submit a pipeline: check it, drop what the cache already has, write run.json, hand the rest to
-the target's engine.
-"""
+"""Submit a pipeline: check it, drop what the cache has, write run.json, start the engine."""
 
 from __future__ import annotations
 
@@ -37,10 +35,18 @@ def submit(
     """Start a pipeline under a short name such as r7 and return at once; `watch` follows it.
 
     Steps whose result is known are not submitted. To resume after a crash, submit again under a new
-    name: what finished is found in the cache. `retry_of` names an earlier run, whose parameters
-    hold unless others are given. The same submit again changes nothing. Invalid for a wrong graph
-    or wrong parameters, AlreadyExists when the name belongs to another run; nothing was started
-    then.
+    name: what finished is found in the cache. The same submit again changes nothing.
+
+    Args:
+        project: The project.
+        pipeline: The pipeline.
+        parameters: The values of its parameters.
+        run: The short name.
+        retry_of: An earlier run, whose parameters hold unless others are given.
+
+    Raises:
+        Invalid: the graph or the parameters are wrong. Nothing was started.
+        AlreadyExists: the name belongs to another run. Nothing was started.
     """
     started = prepare(project, pipeline, parameters=parameters, run=run, retry_of=retry_of)
     if started.steps:
@@ -57,11 +63,10 @@ def prepare(
     retry_of: str | None = None,
     settle: bool = True,
 ) -> PipelineRun:
-    """What `submit` does before it starts anything: the checks, the project's files and run.json in
-    the blobs.
+    """Do what `submit` does before it starts anything.
 
-    `settle=False`: every step is in the graph, also one whose result is known; the step finds it
-    then.
+    Those are the checks, and the project's files and run.json in the blobs. `settle=False`: every
+    step is in the graph, also one whose result is known; the step finds it then.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", run):
         raise Invalid(
@@ -76,24 +81,24 @@ def prepare(
     check_parameters(pipeline, values)
     document = _document(project, pipeline, steps, values, run=run, retry_of=retry_of)
     uri = run_uri(blobs.root, run)
-    if (known := _earlier_submit(blobs, uri, document)) is None:
+    if (earlier := _earlier_submit(blobs, uri, document)) is None:
         if settle:
             document = msgspec.structs.replace(
                 document, settled=_settle(blobs, document, project.wall())
             )
         blobs.put(uri, encode_run(document))
     else:
-        document = known
+        document = earlier
     return pipeline_run(blobs, document)
 
 
 def run_id(project: Project, run: str) -> str:
-    """What an engine knows a run by: one in the world."""
+    """Return the id that an engine knows a run by: one in the world."""
     return digest_text(f"{project.target.blobs.root}\n{project.spec.name}\n{run}")[:32]
 
 
 def pipeline_run(blobs: BlobStore, document: RunDocument) -> PipelineRun:
-    """What the engine was given for a run.json."""
+    """Return what the engine was given for a run.json."""
     return PipelineRun(
         run_id=document.run_id,
         pipeline=document.pipeline,
@@ -103,7 +108,7 @@ def pipeline_run(blobs: BlobStore, document: RunDocument) -> PipelineRun:
 
 
 def specs(document: RunDocument) -> tuple[StepSpec, ...]:
-    """What the engine must know of the steps that have to run.
+    """Return what the engine must know of the steps that have to run.
 
     A settled step, and a condition over one, is out of the graph.
     """
@@ -154,27 +159,28 @@ def _document(
 
 
 def _earlier_submit(blobs: BlobStore, uri: str, document: RunDocument) -> RunDocument | None:
-    """The run.json of an earlier submit of the same run, which may have been cut before the engine
-    heard of it.
+    """Return the run.json of an earlier submit of the same run; None if there was none.
+
+    That submit may have been cut before the engine heard of it.
     """
     try:
-        known = decode_run(blobs.get(uri), uri)
+        earlier = decode_run(blobs.get(uri), uri)
     except NotFound:
         return None
     except Invalid as error:
         raise AlreadyExists(f"it exists: {error}", remedy=error.remedy) from error
     same = msgspec.structs.replace(
-        document, submitted=known.submitted, settled=known.settled, version=known.version
+        document, submitted=earlier.submitted, settled=earlier.settled, version=earlier.version
     )
-    if encode_run(same) != encode_run(known):
+    if encode_run(same) != encode_run(earlier):
         raise AlreadyExists(
             f"run {document.run} exists and is another one", remedy="submit under a new name"
         )
-    return known
+    return earlier
 
 
 def _settle(blobs: BlobStore, document: RunDocument, now: datetime) -> dict[str, Settled]:
-    """Walk the graph as far as every input is known.
+    """Walk the graph as far as every input is known, and return the steps whose result is known.
 
     A hit gets its result under the new run at once.
     """

@@ -38,21 +38,27 @@ def watch(
 ) -> RunState:
     """Wait until a run has ended, and return its last state; a failed run is returned, not raised.
 
-    Where the provider lets go on what runs beside a step that failed (capability
-    `pipelines.fail_fast`), it is cancelled from here.
+    Where the provider does not end what runs beside a failed step (capability
+    `pipelines.fail_fast`), it is cancelled from here. Ctrl-C ends the watching and not the run: the
+    KeyboardInterrupt carries a note that says how to look again.
 
-    `on_change` gets every state that differs from the one before, `on_look` every one. Ctrl-C ends
-    the watching and not the run: the KeyboardInterrupt carries a note that says how to look again.
-    Unavailable when the run takes longer than its steps may.
+    Args:
+        project: The project.
+        run: The run.
+        on_change: A function that gets every state that differs from the previous one.
+        on_look: A function that gets every state.
+
+    Raises:
+        Unavailable: the run takes longer than its steps may.
     """
     document = open_run(project.target.blobs, _short(run))
-    seen: RunState | None = None
+    last_state: RunState | None = None
 
     def look() -> RunState:
-        nonlocal seen
+        nonlocal last_state
         state = _state(project, document, run)
-        if state != seen:
-            seen = state
+        if state != last_state:
+            last_state = state
             on_change(state)
         end_beside_failure(project.target, state)
         on_look(state)
@@ -76,8 +82,9 @@ def watch(
 
 
 def end_beside_failure(target: Target, state: RunState) -> None:
-    """Cancel a run in which a step failed while others run: nothing can come of them, and what
-    ended well stays for the next run.
+    """Cancel a run in which a step failed while others run.
+
+    Nothing can come of them, and what ended well stays for the next run.
     """
     phases = {step.phase for step in state.steps}
     if (
@@ -93,8 +100,12 @@ def has_ended(state: RunState) -> bool:
 
 
 def observe(project: Project, run: str) -> RunState:
-    """The state of every step of a run by its short name, those included that the cache or a
-    condition left out. NotFound.
+    """Return the state of every step of a run by its short name.
+
+    Steps are included that the cache or a condition left out.
+
+    Raises:
+        NotFound: there is no such run.
     """
     document = open_run(project.target.blobs, run)
     from .submission import pipeline_run
@@ -103,8 +114,9 @@ def observe(project: Project, run: str) -> RunState:
 
 
 def going_on(project: Project) -> tuple[str, ...]:
-    """Runs that have not ended, among the newest few that began after the newest training run which
-    ended.
+    """Return runs that have not ended.
+
+    They are among the newest few that began after the newest training run that ended.
     """
     return tuple(
         name for name in run_names.pending_names(project)[-_LOOKED:] if _goes_on(project, name)
@@ -119,18 +131,30 @@ def _goes_on(project: Project, run: str) -> bool:
 
 
 def cancel(project: Project, run: str) -> None:
-    """Ask a run to stop, and do not wait. A finished one is left as it is. NotFound."""
+    """Ask a run to stop, and do not wait. A finished one is left as it is.
+
+    Raises:
+        NotFound: there is no such run.
+    """
     project.target.pipelines.cancel(open_run(project.target.blobs, run).run_id)
 
 
 def values(project: Project, run: str, step: str) -> dict[str, Scalar]:
-    """The typed outputs of a finished step. NotFound."""
+    """Return the typed outputs of a finished step.
+
+    Raises:
+        NotFound: it has not finished.
+    """
     return dict(_result(project, run, step).outputs)
 
 
 def artifact_uri(project: Project, run: str, step: str, name: str) -> str:
-    """Where an output folder of a finished step is: under another run when the step was a cache
-    hit. NotFound.
+    """Return where an output folder of a finished step is.
+
+    It is under another run when the step was a cache hit.
+
+    Raises:
+        NotFound: the step has not finished, or has no such output.
     """
     artifacts = _result(project, run, step).artifacts
     if name not in artifacts:
@@ -142,15 +166,16 @@ def artifact_uri(project: Project, run: str, step: str, name: str) -> str:
 
 
 def failure(project: Project, run: str, step: str) -> StepFailure | None:
-    """What a failed step wrote down itself. None: it had no time to, or has not failed."""
+    """Return what a failed step wrote down itself; None if it had no time to, or has not failed."""
     blobs = project.target.blobs
     return find(blobs, f"{step_folder(blobs, run, step)}/failed.json", StepFailure)
 
 
 def log(project: Project, run: str, step: str) -> str:
-    """What a step wrote so far; of a cached step, what it wrote when it ran.
+    """Return what a step wrote so far; of a cached step, what it wrote when it ran.
 
-    NotFound when it has not begun.
+    Raises:
+        NotFound: it has not begun.
     """
     blobs = project.target.blobs
     done = find(blobs, f"{step_folder(blobs, run, step)}/step.json", StepResult)
@@ -176,23 +201,23 @@ def _result(project: Project, run: str, step: str) -> StepResult:
 
 
 def _state(project: Project, document: RunDocument, run: PipelineRun) -> RunState:
-    """The engine's state, with the steps that it was never given put in their places."""
+    """Return the engine's state, with the steps that it was never given put in their places."""
     blobs = project.target.blobs
-    seen = (
+    engine_state = (
         project.target.pipelines.observe(run.run_id)
         if run.steps
         else RunState(run_id=run.run_id, phase="done", steps=())
     )
-    if seen is None:
+    if engine_state is None:
         raise NotFound(
             f"run {document.run} was written but not started",
             remedy="submit it again: the same name and pipeline complete it",
         )
-    known = {state.name: state for state in seen.steps}
+    states_by_name = {state.name: state for state in engine_state.steps}
     states = []
     for step in document.steps:
-        if step.name in known:
-            states.append(known[step.name])
+        if step.name in states_by_name:
+            states.append(states_by_name[step.name])
         elif document.settled.get(step.name) == "cached":
             done = find(
                 blobs, f"{step_folder(blobs, document.run, step.name)}/step.json", StepResult
@@ -213,7 +238,7 @@ def _state(project: Project, document: RunDocument, run: PipelineRun) -> RunStat
             )
         else:
             states.append(StepState(name=step.name, phase="waiting"))
-    return msgspec.structs.replace(seen, steps=tuple(states))
+    return msgspec.structs.replace(engine_state, steps=tuple(states))
 
 
 def _why_skipped(document: RunDocument, step: Step) -> str:
@@ -226,5 +251,5 @@ def _why_skipped(document: RunDocument, step: Step) -> str:
 
 
 def _short(run: PipelineRun) -> str:
-    """`.../runs/r7/run.json` -> r7."""
+    """Return the short name of a run: r7 for `.../runs/r7/run.json`."""
     return run.run_uri.rsplit("/", 2)[1]

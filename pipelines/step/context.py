@@ -1,4 +1,4 @@
-"""What a step's function is given."""
+"""The context that a step's function is called with."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
 @final
 class StepContext:
-    """`def step(context:
+    """The argument of a step's function: `def step(context: StepContext) -> None`.
 
-    StepContext) -> None`. The files written below `outputs` and the values `set` are kept when it
-    returns.
+    The files written below `outputs` and the values `set` are kept when the function returns.
     """
 
     def __init__(
@@ -47,9 +46,10 @@ class StepContext:
         self._types = types
 
     def project(self) -> Project:
-        """The project that submitted the run, opened again on the same target.
+        """Return the project that submitted the run, opened again on the same target.
 
-        Invalid when the run has no project.yaml.
+        Raises:
+            Invalid: the run has no project.yaml.
         """
         from ...core.runtime.project import reopen
 
@@ -61,9 +61,10 @@ class StepContext:
         return reopen(self.project_file, self.target)
 
     def set(self, name: str, value: float | bool | str) -> None:
-        """Return a typed output.
+        """Set a typed output of the step.
 
-        Invalid when the step does not declare it, or with another type.
+        Raises:
+            Invalid: the step does not declare it, or declares another type.
         """
         if name not in self._types:
             raise Invalid(
@@ -77,5 +78,5 @@ class StepContext:
         self.values[name] = value
 
     def log(self, text: str) -> None:
-        """A line of the step's log."""
+        """Write a line to the step's log."""
         print(text, file=sys.stdout, flush=True)

@@ -21,13 +21,13 @@ _GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 
 
 class StepFailed(Exception):
-    """An attempt did not succeed; the text is the reason that a reader sees."""
+    """An attempt that did not succeed; the text is the reason that a reader sees."""
 
 
 class Cancelled(BaseException):
     """The step was told to stop (SIGTERM).
 
-    Not an Exception, so that a trainer's `except Exception` does not swallow it.
+    It is not an Exception, so that a trainer's `except Exception` does not swallow it.
     """
 
 
@@ -44,9 +44,10 @@ def run_command(
     timeout: timedelta,
     start: Callable[[Callable[[], Process]], Process],
 ) -> None:
-    """In a process group of its own, which is gone when this returns.
+    """Run a command in a process group of its own, which is gone when this returns.
 
-    StepFailed, without the log's words.
+    Raises:
+        StepFailed: it failed or took too long. The text has none of the log's words.
     """
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}  # a log is read while it is written
     try:
@@ -87,7 +88,11 @@ def run_command(
 
 
 def run_function(function: str, context: StepContext, *, timeout: timedelta) -> None:
-    """In this process. StepFailed after the traceback was written to the log."""
+    """Call a step's function in this process.
+
+    Raises:
+        StepFailed: it raised or took too long. The traceback was written to the log.
+    """
     try:
         with _within(timeout):
             getattr(import_module(module_of(function)), function.partition(":")[2])(context)
@@ -113,7 +118,7 @@ def kill_group(group: int, number: int) -> None:
 
 @contextmanager
 def _within(timeout: timedelta) -> Iterator[None]:
-    """An alarm in the main thread.
+    """Raise in the main thread after this time.
 
     Native code is interrupted when it returns to Python; the engine's own limit comes after that.
     """
@@ -121,13 +126,13 @@ def _within(timeout: timedelta) -> Iterator[None]:
     def alarm(_number: int, _frame: FrameType | None) -> None:
         raise _OutOfTime
 
-    before = signal.signal(signal.SIGALRM, alarm)
+    previous_handler = signal.signal(signal.SIGALRM, alarm)
     signal.setitimer(signal.ITIMER_REAL, timeout.total_seconds())
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGALRM, previous_handler)
 
 
 def _in_words(timeout: timedelta) -> str:

@@ -1,9 +1,9 @@
-"""`python -m isthmus.pipelines.step --run RUN_URI --step NAME`: one step, the same in a cloud's job
-and in a local process.
+"""Run one step of a run, the same in a cloud's job and in a local process.
 
-It finds everything in run.json: the profile that opens the target, the command, the inputs. It asks
-the cache once more, now that its real inputs are known; tries its command as often as it may; keeps
-artifacts, values, log and result. Exit 0 done, 1 failed, 143 cancelled.
+The command is `python -m isthmus.pipelines.step --run RUN_URI --step NAME`. It finds everything in
+run.json: the profile that opens the target, the command, the inputs. It asks the cache once more,
+now that its real inputs are known; tries its command as often as it may; keeps artifacts, values,
+log and result. Exit 0 done, 1 failed, 143 cancelled.
 """
 
 from __future__ import annotations
@@ -89,16 +89,17 @@ def _cancel(_number: int, _frame: object) -> None:
 
 
 def open_document(uri: str) -> RunDocument:
-    """run.json by its URI's scheme, under this process's own identity.
+    """Return the run.json at a URI, read under this process's own identity.
 
-    Unsupported when nothing here opens the scheme.
+    Raises:
+        Unsupported: nothing here opens the URI's scheme.
     """
     path = local_path(uri)
     return decode_run(path.read_bytes() if path is not None else open_blobs(uri).get(uri), uri)
 
 
 class _Work:
-    """One step of one run."""
+    """The work of one step of one run."""
 
     def __init__(self, arguments: Namespace, supervisor: Supervisor) -> None:
         self.arguments = arguments
@@ -254,7 +255,7 @@ class _Work:
         return result
 
     def _deliver(self, outputs: Mapping[str, Scalar]) -> None:
-        """What only the provider reads."""
+        """Write the outputs that only the provider reads."""
         if self.arguments.output_dir:
             self.arguments.output_dir.mkdir(parents=True, exist_ok=True)
             (self.arguments.output_dir / "outputs.json").write_bytes(msgspec.json.encode(outputs))
@@ -267,16 +268,16 @@ class _Work:
             )
 
 
-def _argv(step: Step, known: Mapping[str, Mapping[str, Any]], values: Path) -> list[str]:
+def _argv(step: Step, values_by_kind: Mapping[str, Mapping[str, Any]], values: Path) -> list[str]:
     def text(value: object) -> str:
         return str(value) if isinstance(value, (str, Path)) else msgspec.json.encode(value).decode()
 
     def fill(argument: str) -> str:
         return PLACEHOLDER.sub(
-            lambda found: (
-                text(known[found[1]][found[2]])
-                if found[1]
-                else {"values": str(values), "python": sys.executable}[found[3]]
+            lambda match: (
+                text(values_by_kind[match[1]][match[2]])
+                if match[1]
+                else {"values": str(values), "python": sys.executable}[match[3]]
             ),
             argument,
         )
@@ -296,7 +297,7 @@ def _read_values(file: Path) -> dict[str, Any]:
 
 
 def _checked(step: Step, values: Mapping[str, Any]) -> dict[str, Scalar]:
-    """Every declared output, each of its type, and nothing else."""
+    """Return every declared output, each of its type; raise if any other is there."""
     declared: dict[str, ValueType] = {output.name: output.type for output in step.outputs}
     for name, kind in declared.items():
         if name not in values:

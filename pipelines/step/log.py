@@ -1,6 +1,4 @@
-"""A step's log: everything that it and its command write goes to `log.txt` of the step while it is
-written.
-"""
+"""Write a step's log: what it and its command print goes to its `log.txt` while it is printed."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ _UPLOAD = 15  # copies between uploads
 
 @contextmanager
 def capture(blobs: BlobStore, uri: str, scratch: Path) -> Iterator[Path]:
-    """Point this process's output, and so its children's, at the log. Yields the log's local path.
+    """Point this process's output, and so its children's, at the log. Yield the log's local path.
 
     Under a file URI the log is written in place. Elsewhere it is also copied to the provider's log,
     and uploaded now and then.
@@ -82,7 +80,7 @@ class _Copy:
 
 
 def last_line(path: Path) -> str:
-    """The last line that is not blank; empty when there is none."""
+    """Return the last line that is not blank; empty when there is none."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 4096))
         lines = file.read().decode(errors="replace").split("\n")

@@ -1,4 +1,4 @@
-"""How a step notices that its local runner has died.
+"""Stop a step when its local runner has died.
 
 A runner that sets ISTHMUS_SUPERVISED holds the other end of the step's standard input: when that
 closes the runner is gone, and the step and its command stop, so that a resumed run does not meet
@@ -36,7 +36,7 @@ class Supervisor:
         return supervisor
 
     def start(self, command: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
-        """`command` starts one in a process group of its own.
+        """Start a command with a function that puts it into a process group of its own.
 
         The step does not stop before it knows of that group.
         """

@@ -1,4 +1,4 @@
-"""The five column types in a schema of MLflow."""
+"""Name the five column types in a schema of MLflow."""
 
 MLFLOW = {
     "bool": "boolean",

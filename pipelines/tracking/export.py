@@ -1,5 +1,6 @@
-"""Runs in an MLflow server: each as it ends, and all that are not there yet by `isthmus runs export
---to mlflow`.
+"""Copy runs to an MLflow server.
+
+Each is copied as it ends, and the rest by `isthmus runs export --to mlflow`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 
 
 class Exported(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """`state`: written now, there already as it is, or deleted in MLflow, which stays so."""
+    """A run and its state in MLflow.
+
+    It was written now, is there already as it is, or was deleted in MLflow, which stays so.
+    """
 
     run: str
     state: Literal["written", "unchanged", "deleted"]
@@ -38,9 +42,11 @@ def export(project: Project, *names: str, to: Literal["mlflow"] = "mlflow") -> R
 
     What is there as it is stays untouched.
 
-    NotFound: profiles.yaml names no server, or there is no such run. Unavailable: the server does
-    not answer; again goes on from there. MissingDependency: MLflow is not installed. Refused:
-    `--offline`, and a server elsewhere.
+    Raises:
+        NotFound: profiles.yaml names no server, or there is no such run.
+        Unavailable: the server does not answer; the same command goes on from there.
+        MissingDependency: MLflow is not installed.
+        Refused: the target stands for a cloud (`--offline`), and the server is elsewhere.
     """
     uri = server.uri(project)
     if uri is None:
@@ -54,7 +60,7 @@ def export(project: Project, *names: str, to: Literal["mlflow"] = "mlflow") -> R
 
 
 def mirror(project: Project, run: Run) -> None:
-    """A run that has just ended, where profiles.yaml names a server.
+    """Copy a run that has just ended, where profiles.yaml names a server.
 
     What goes wrong is a warning: the run itself is whole.
     """
@@ -87,21 +93,21 @@ def _export_run(
     project: Project, client: MlflowClient, uri: str, experiment: str, run: Run
 ) -> Exported:
     noted = notes.read(project.target.blobs, run.name)
-    there = copying.find(client, experiment, copying.identity(project, run.name))
+    existing = copying.find(client, experiment, copying.identity(project, run.name))
     digest = copying.digest(run, noted)
-    if there is not None and (state := _state(there, digest)):
-        return Exported(run=run.name, state=state, url=_page(uri, experiment, there.info.run_id))
+    if existing is not None and (state := _state(existing, digest)):
+        return Exported(run=run.name, state=state, url=_page(uri, experiment, existing.info.run_id))
     with project.target.calls.mutating("mlflow.copy", f"{uri} {run.name}"):
-        at = copying.copy(project, client, experiment, run, noted, there=there)
-        pyfunc.register(project, client, run, at)
-        client.set_tag(at, fields.DIGEST, digest)
-    return Exported(run=run.name, state="written", url=_page(uri, experiment, at))
+        mlflow_id = copying.copy(project, client, experiment, run, noted, existing=existing)
+        pyfunc.register(project, client, run, mlflow_id)
+        client.set_tag(mlflow_id, fields.DIGEST, digest)
+    return Exported(run=run.name, state="written", url=_page(uri, experiment, mlflow_id))
 
 
-def _state(there: MlflowRun, digest: str) -> Literal["unchanged", "deleted"] | None:
-    if there.info.lifecycle_stage == "deleted":
+def _state(existing: MlflowRun, digest: str) -> Literal["unchanged", "deleted"] | None:
+    if existing.info.lifecycle_stage == "deleted":
         return "deleted"
-    return "unchanged" if there.data.tags.get(fields.DIGEST) == digest else None
+    return "unchanged" if existing.data.tags.get(fields.DIGEST) == digest else None
 
 
 def _page(uri: str, experiment: str, run: str) -> str:

@@ -1,4 +1,4 @@
-"""A training run in MLflow's words: parameters, metrics, tags and its data set. Pure."""
+"""Tell a training run in MLflow's words: parameters, metrics, tags and its data set. Pure."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def key(name: str) -> str:
-    """A name as MLflow takes it, which has no @: ndcg@10 is its own ndcg_at_10."""
+    """Return a name as MLflow takes it, without @: ndcg@10 is its own ndcg_at_10."""
     return re.sub(r"[^/\w.\- :]", "_", name.replace("@", "_at_"))
 
 
 def parameters(run: Run) -> dict[str, str]:
-    """The trainer's own by their names, nested ones joined by dots; beside them what else makes the
-    run another one.
+    """Return the trainer's parameters by name, nested ones joined by dots, and the run's own.
+
+    The run's own are what else makes it another run.
     """
     window = (
         {"window.start": _iso(run.data.start), "window.end": _iso(run.data.end)} if run.data else {}
@@ -64,12 +65,15 @@ def _text(value: object) -> str:
 
 
 def metrics(run: Run) -> tuple[Metric, ...]:
-    """Figures and differences to the champion, each with its 95 % interval as NAME_min and
-    NAME_max; the AUC of each period; drift.
+    """Return figures, differences to the champion, the AUC of each period, and drift.
+
+    A figure has its 95 % interval as NAME_min and NAME_max.
     """
-    at = epoch_milliseconds(run.ended)
+    ended_ms = epoch_milliseconds(run.ended)
     figures = {name: value for name, value in _figures(run) if math.isfinite(value)}
-    totals = tuple(Metric(key=key(name), value=value, at=at) for name, value in figures.items())
+    totals = tuple(
+        Metric(key=key(name), value=value, at=ended_ms) for name, value in figures.items()
+    )
     return totals + (tuple(_periods(run)) if run.evaluation else ())
 
 
@@ -131,7 +135,7 @@ def tags(run: Run, notes: Notes, *, project: str, run_id: str) -> dict[str, str]
 
 
 class DataSet(msgspec.Struct, frozen=True, kw_only=True):
-    """An mlflow.entities.Dataset."""
+    """The fields of an mlflow.entities.Dataset."""
 
     name: str
     digest: str  # as much of it as MLflow takes; the tag isthmus.data has the whole
@@ -141,7 +145,7 @@ class DataSet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def data_set(data: Data, *, objective: str, uri: str) -> DataSet:
-    """`uri`: where the rows are."""
+    """Return the training set in MLflow's words; `uri` is where the rows are."""
     columns = [
         {"type": MLFLOW[kind], "name": name, "required": False} for name, kind in data.types.items()
     ]

@@ -1,9 +1,8 @@
-"""What MLflow loads a model of Isthmus by: this file and the model's folder are all that a pyfunc
-has of Isthmus.
+"""Load a model of Isthmus in MLflow.
 
-It is copied into the pyfunc as it is, and imports nothing of Isthmus. Rows of a DataFrame become
-what the predictor was trained with:
-what is missing is None, whole numbers are int, times are datetime.
+This file and the model's folder are all that a pyfunc has of Isthmus. It is copied into the pyfunc
+as it is, and imports nothing of Isthmus. Rows of a DataFrame become what the predictor was trained
+with: what is missing is None, whole numbers are int, times are datetime.
 """
 
 from __future__ import annotations
@@ -20,7 +19,10 @@ _numbers = itertools.count(1)
 
 
 class Predictor:
-    """`predict(frame)`: a number a row, in order; `params` sets what `predict` takes with a call."""
+    """The predictor as MLflow calls it: `predict(frame)` returns a number for each row, in order.
+
+    `params` sets what `predict` takes with a call.
+    """
 
     def __init__(self, predictor: Any, features: list[tuple[str, str | None]]) -> None:
         self.predictor = predictor
@@ -53,7 +55,7 @@ def _load_pyfunc(path: str) -> Predictor:
 
 
 def _module(folder: Path, manifest: dict[str, Any]) -> ModuleType:
-    """The predictor's module, below a package of its own, so that two models never share one."""
+    """Return the predictor's module, below a package of its own: two models never share one."""
     if manifest["code"] == "installed":
         return importlib.import_module(manifest["module"])
     package = ModuleType(f"isthmus_model_{manifest['digest'][:12]}_{next(_numbers)}")
@@ -67,7 +69,7 @@ def _column(frame: Any, name: str) -> list[Any]:
 
 
 def _value(cell: Any, kind: str | None) -> Any:
-    """As Python has it; NumPy's and pandas' scalars know how."""
+    """Return a cell as Python has it; NumPy's and pandas' scalars convert themselves."""
     if cell is None or type(cell).__name__ in ("NAType", "NaTType") or cell != cell:  # noqa: PLR0124  NaN alone differs from itself
         return None
     if hasattr(cell, "to_pydatetime"):

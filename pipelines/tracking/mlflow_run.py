@@ -1,5 +1,6 @@
-"""One training run in MLflow: found again by a tag, written so that a kill at any point leaves what
-the next copy completes.
+"""Write one training run to MLflow, so that a kill leaves what the next copy completes.
+
+It is found again by a tag.
 """
 
 from __future__ import annotations
@@ -32,33 +33,33 @@ _METRICS = 1000
 
 
 def identity(project: Project, run: str) -> str:
-    """Of a run in one store of one project: the same from every checkout."""
+    """Return the tag of a run in one store of one project: the same from every checkout."""
     return digest_text(f"{project.target.blobs.root}\n{project.spec.name}\n{run}")[:32]
 
 
 def digest(run: Run, notes: Notes) -> str:
-    """Of what is copied, and of how it is told."""
+    """Return the digest of what is copied, and of how it is told."""
     return digest_text(msgspec.json.encode([1, run, notes], order="sorted"))
 
 
 def experiment(project: Project, client: MlflowClient) -> str:
-    """The id of the project's experiment, which is made where there is none."""
+    """Return the id of the project's experiment, which is made where there is none."""
     from mlflow.exceptions import MlflowException
 
     name = project.spec.name
-    if (there := client.get_experiment_by_name(name)) is None:
+    if (existing := client.get_experiment_by_name(name)) is None:
         with project.target.calls.mutating("mlflow.create_experiment", name):
             try:
                 return client.create_experiment(name)
             except MlflowException:  # somebody else made it
-                there = client.get_experiment_by_name(name)
-                if there is None:
+                existing = client.get_experiment_by_name(name)
+                if existing is None:
                     raise
-    return there.experiment_id
+    return existing.experiment_id
 
 
 def find(client: MlflowClient, experiment_id: str, run_id: str) -> MlflowRun | None:
-    """The MLflow run of a run of ours; a deleted one where there is no other."""
+    """Return the MLflow run of a run of ours; a deleted one where there is no other."""
     from mlflow.entities import ViewType
 
     copies = client.search_runs(
@@ -81,45 +82,48 @@ def copy(
     run: Run,
     notes: Notes,
     *,
-    there: MlflowRun | None,
+    existing: MlflowRun | None,
 ) -> str:
-    """Write all of a run, over what is there; its digest goes last. MLflow's id of it."""
+    """Write all of a run over what MLflow has of it, and return MLflow's id of it.
+
+    The digest goes last.
+    """
     run_id = identity(project, run.name)
     tags = fields.tags(run, notes, project=project.spec.name, run_id=run_id)
-    if there is None:
-        there = client.create_run(
+    if existing is None:
+        existing = client.create_run(
             experiment_id,
             epoch_milliseconds(run.started),
             {fields.RUN_ID: run_id},
             run_name=run.name,
         )
-    at: str = there.info.run_id
-    _log(client, at, run, tags)
-    _log_data(project, client, at, run)
-    _log_files(project, client, at, run)
+    mlflow_id: str = existing.info.run_id
+    _log(client, mlflow_id, run, tags)
+    _log_data(project, client, mlflow_id, run)
+    _log_files(project, client, mlflow_id, run)
     client.set_terminated(
-        at, "FINISHED" if run.status == "done" else "FAILED", epoch_milliseconds(run.ended)
+        mlflow_id, "FINISHED" if run.status == "done" else "FAILED", epoch_milliseconds(run.ended)
     )
-    return at
+    return mlflow_id
 
 
-def _log(client: MlflowClient, at: str, run: Run, tags: dict[str, str]) -> None:
+def _log(client: MlflowClient, mlflow_id: str, run: Run, tags: dict[str, str]) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
     metrics = [
         Metric(metric.key, metric.value, metric.at, metric.step) for metric in fields.metrics(run)
     ]
     params = [Param(name, text) for name, text in fields.parameters(run).items()]
-    told = [RunTag(name, text) for name, text in tags.items()]
+    run_tags = [RunTag(name, text) for name, text in tags.items()]
     for start in range(0, len(metrics), _METRICS):
-        client.log_batch(at, metrics=metrics[start : start + _METRICS])
-    for start in range(0, max(len(params), len(told)), _BATCH):
+        client.log_batch(mlflow_id, metrics=metrics[start : start + _METRICS])
+    for start in range(0, max(len(params), len(run_tags)), _BATCH):
         client.log_batch(
-            at, params=params[start : start + _BATCH], tags=told[start : start + _BATCH]
+            mlflow_id, params=params[start : start + _BATCH], tags=run_tags[start : start + _BATCH]
         )
 
 
-def _log_data(project: Project, client: MlflowClient, at: str, run: Run) -> None:
+def _log_data(project: Project, client: MlflowClient, mlflow_id: str, run: Run) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     if run.data is None:
@@ -132,12 +136,12 @@ def _log_data(project: Project, client: MlflowClient, at: str, run: Run) -> None
         )
         dataset = Dataset(read.name, read.digest, "isthmus", read.source, read.schema, read.profile)
         client.log_inputs(
-            at, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
+            mlflow_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
         )
 
 
-def _log_files(project: Project, client: MlflowClient, at: str, run: Run) -> None:
-    """The record, the page, the log and the configuration's text, as far as they are there."""
+def _log_files(project: Project, client: MlflowClient, mlflow_id: str, run: Run) -> None:
+    """Copy the record, the page, the log and the configuration's text, as far as they are there."""
     blobs = project.target.blobs
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -150,4 +154,4 @@ def _log_files(project: Project, client: MlflowClient, at: str, run: Run) -> Non
                 (folder / uri.rpartition("/")[2]).write_bytes(blobs.get(uri))
         if run.config:
             (folder / Path(run.path).name).write_text(run.config, encoding="utf-8")
-        client.log_artifacts(at, str(folder))
+        client.log_artifacts(mlflow_id, str(folder))

@@ -1,5 +1,6 @@
-"""A registered version as an MLflow model that MLflow alone can load: its folder, one file that
-reads it, a signature.
+"""Write a registered version as an MLflow model that MLflow alone can load.
+
+It is the version's folder, one file that reads it, and a signature.
 """
 
 from __future__ import annotations
@@ -30,13 +31,17 @@ _PARAMETERS = {"bool": "boolean", "int": "long", "float": "double", "string": "s
 
 
 def registered_name(project: Project, model: str) -> str:
-    """`production.shop.ranker`: targets number their versions each for itself."""
+    """Return the model's name in MLflow: `production.shop.ranker`.
+
+    It has the target's name, as each target numbers its own versions.
+    """
     return f"{project.target.name}.{project.spec.name}.{model}"
 
 
-def register(project: Project, client: MlflowClient, run: Run, at: str) -> None:
-    """The version that a run made, with the run that MLflow has of it; not again where an earlier
-    run of the same content brought it.
+def register(project: Project, client: MlflowClient, run: Run, mlflow_id: str) -> None:
+    """Register the version that a run made, with the MLflow run of that run.
+
+    It is not done again where an earlier run of the same content brought it.
     """
     model, _, number = (run.version or "").partition("@")
     if not number:
@@ -49,7 +54,7 @@ def register(project: Project, client: MlflowClient, run: Run, at: str) -> None:
     if not client.search_model_versions(
         f"name = '{name}' and tags.`{VERSION_ID}` = '{_identity(project, version)}'"
     ):
-        _put(project, client, version, run, name=name, at=at)
+        _put(project, client, version, run, name=name, mlflow_id=mlflow_id)
 
 
 def _identity(project: Project, version: ModelVersion) -> str:
@@ -59,7 +64,13 @@ def _identity(project: Project, version: ModelVersion) -> str:
 
 
 def _put(
-    project: Project, client: MlflowClient, version: ModelVersion, run: Run, *, name: str, at: str
+    project: Project,
+    client: MlflowClient,
+    version: ModelVersion,
+    run: Run,
+    *,
+    name: str,
+    mlflow_id: str,
 ) -> None:
     from mlflow.exceptions import MlflowException
 
@@ -67,7 +78,7 @@ def _put(
         folder = Path(scratch) / f"{version.model}-{version.version}"
         project.target.blobs.download(version.uri, folder)
         save(folder, Path(scratch) / _FOLDER, nulls=_nulls(run))
-        client.log_artifacts(at, str(Path(scratch) / _FOLDER), _FOLDER)
+        client.log_artifacts(mlflow_id, str(Path(scratch) / _FOLDER), _FOLDER)
     try:
         client.create_registered_model(
             name, {"isthmus.project": project.spec.name, "isthmus.target": project.target.name}
@@ -80,11 +91,11 @@ def _put(
         "isthmus.version": f"{version.model}@{version.version}",
         "isthmus.digest": version.digest,
     }
-    client.create_model_version(name, f"runs:/{at}/{_FOLDER}", at, tags=tags)
+    client.create_model_version(name, f"runs:/{mlflow_id}/{_FOLDER}", mlflow_id, tags=tags)
 
 
 def save(folder: Path, to: Path, *, nulls: frozenset[str] = frozenset()) -> None:
-    """A model's folder as a pyfunc in a new folder.
+    """Write a model's folder as a pyfunc in a new folder.
 
     `nulls`: features that had empty values when it was trained.
     """
@@ -105,16 +116,18 @@ def save(folder: Path, to: Path, *, nulls: frozenset[str] = frozenset()) -> None
 
 
 def _nulls(run: Run) -> frozenset[str]:
-    """By a feature's whole name: view.feature, or an attribute."""
+    """Return the features that had empty values, by whole name: view.feature, or an attribute."""
     return (
-        frozenset(told.feature for told in run.data.distributions if told.nulls)
+        frozenset(
+            distribution.feature for distribution in run.data.distributions if distribution.nulls
+        )
         if run.data
         else frozenset()
     )
 
 
 def signature(manifest: Manifest, nulls: frozenset[str]) -> ModelSignature:
-    """A column a feature.
+    """Return the model's signature, a column for each feature.
 
     A whole number that may be missing is double, as pandas has it; MLflow would refuse it as long.
     """
@@ -139,9 +152,7 @@ def signature(manifest: Manifest, nulls: frozenset[str]) -> ModelSignature:
 
 
 def _requirements(folder: Path, manifest: Manifest) -> list[str]:
-    """MLflow, pandas, and what the predictor's code imports, in the versions that are installed
-    here.
-    """
+    """Return MLflow, pandas, and what the predictor's code imports, with installed versions."""
     from importlib.metadata import version
 
     code = {str(path): path.read_text(encoding="utf-8") for path in (folder / "code").rglob("*.py")}
@@ -153,29 +164,33 @@ def _requirements(folder: Path, manifest: Manifest) -> list[str]:
 
 
 def move_aliases(project: Project, client: MlflowClient, model: str) -> None:
-    """MLflow's aliases of a model to where ours are, as far as those versions are there."""
+    """Move MLflow's aliases of a model to where ours are, as far as MLflow has those versions."""
     name = registered_name(project, model)
-    there = {
+    mlflow_versions = {
         version.tags.get(VERSION_ID): version
         for version in client.search_model_versions(f"name = '{name}'")
     }
-    if not there:
+    if not mlflow_versions:
         return
     ours = {
         alias: _identity(project, version)
         for version in project.target.registry.versions(model)
         for alias in version.aliases
     }
-    wanted = {
-        alias: str(there[identity].version) for alias, identity in ours.items() if identity in there
+    our_aliases = {
+        alias: str(mlflow_versions[identity].version)
+        for alias, identity in ours.items()
+        if identity in mlflow_versions
     }
     theirs = {
         alias: str(number) for alias, number in client.get_registered_model(name).aliases.items()
     }
-    if wanted == theirs:
+    if our_aliases == theirs:
         return
     with project.target.calls.mutating("mlflow.set_aliases", name):
-        for alias in theirs.keys() - wanted.keys():
+        for alias in theirs.keys() - our_aliases.keys():
             client.delete_registered_model_alias(name, alias)
-        for alias in sorted(alias for alias in wanted if theirs.get(alias) != wanted[alias]):
-            client.set_registered_model_alias(name, alias, wanted[alias])
+        for alias in sorted(
+            alias for alias in our_aliases if theirs.get(alias) != our_aliases[alias]
+        ):
+            client.set_registered_model_alias(name, alias, our_aliases[alias])

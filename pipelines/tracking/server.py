@@ -1,4 +1,4 @@
-"""The MLflow server that `tracking: {mlflow: URI}` of profiles.yaml names, and its own client."""
+"""Connect to the MLflow server that `tracking: {mlflow: URI}` of profiles.yaml names."""
 
 from __future__ import annotations
 
@@ -35,16 +35,24 @@ _DEFAULTS = {
 
 
 def uri(project: Project) -> str | None:
-    """None: profiles.yaml names no server. ProjectError: its variable is not set."""
+    """Return the server's URI; None if profiles.yaml names no server.
+
+    Raises:
+        ProjectError: its variable is not set.
+    """
     return mlflow(project.description)
 
 
 @contextmanager
 def client(project: Project, server: str) -> Generator[MlflowClient]:
-    """MLflow's client, once its server takes connections; MLflow is imported then.
+    """Give MLflow's client, once its server takes connections; MLflow is imported then.
 
-    Refused: what stands for a cloud on this machine has nothing to tell a server elsewhere.
-    MissingDependency. Unavailable: the server does not answer; Denied, Invalid: it says no.
+    Raises:
+        Refused: what stands for a cloud on this machine has nothing to tell a server elsewhere.
+        MissingDependency: MLflow is not installed.
+        Unavailable: the server does not answer.
+        Denied: the server says no.
+        Invalid: the server refuses the request.
     """
     target = project.target
     if (

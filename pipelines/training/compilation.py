@@ -1,6 +1,6 @@
-"""`isthmus compile`: a training run as a document for an engine that is no target of ours.
+"""Write a training run as a document for an engine that is no target of ours (`isthmus compile`).
 
-The same command per step as everywhere.
+A step has the same command as everywhere.
 """
 
 from __future__ import annotations
@@ -49,12 +49,14 @@ def compile_run(
     run: str | None = None,
     overrides: Sequence[str] = (),
 ) -> Compiled:
-    """Put run.json and the project's files into the target's bucket, and give the document; nothing
-    is started.
+    """Put run.json and the project's files into the target's bucket, and return the document.
 
-    All of the graph is in it: a step whose result is known finds it when it runs. The engine's pods
-    need an identity that may read and write the bucket. Invalid where they could not reach it, or
-    where no image is known; AlreadyExists when the name is another run's.
+    Nothing is started. All of the graph is in it: a step whose result is known finds it when it
+    runs. The engine's pods need an identity that may read and write the bucket.
+
+    Raises:
+        Invalid: pods could not reach the bucket, or no image is known.
+        AlreadyExists: the name is another run's.
     """
     blobs = project.target.blobs
     if local_path(blobs.root) is not None:

@@ -1,7 +1,4 @@
-"""The training set as a run's steps hand it on:
-
-`data.parquet`, and `data.json`, which says what it is.
-"""
+"""Pass the training set between a run's steps: `data.parquet`, and `data.json`, its record."""
 
 from __future__ import annotations
 
@@ -16,13 +13,16 @@ if TYPE_CHECKING:
 
 
 def read_data(folder: Path) -> tuple[pa.Table, Data]:
-    """The rows as the step `dataset` wrote them (the columns of `training_set`), and their record.
+    """Return the rows as the step `dataset` wrote them, and their record.
 
-    Refused: a later version's.
+    The columns are those of `training_set`.
+
+    Raises:
+        Refused: a later version of Isthmus wrote them.
     """
     import pyarrow.parquet as pq
 
-    known = folder / "data.json"
+    record_file = folder / "data.json"
     return pq.ParquetFile(folder / "data.parquet").read(), decode(
-        known.read_bytes(), Data, what=str(known)
+        record_file.read_bytes(), Data, what=str(record_file)
     )

@@ -1,4 +1,4 @@
-"""Model versions and who may become what. Aliases move through here only."""
+"""Approve model versions and move their aliases, which move through here only."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ CHAMPION = "champion"
 
 
 class Promotion(StoredDocument, frozen=True, kw_only=True):
-    """`models/<model>/promotions/<n>` in the StateStore: who was made what, and why.
+    """The document `models/<model>/promotions/<n>` in the StateStore: who was made what, and why.
 
-    Append-only.
+    It is append-only.
     """
 
     model: str
@@ -46,8 +46,9 @@ def current(registry: ModelRegistry, model: str, ref: int | str) -> ModelVersion
 
 
 def versions(project: Project) -> list[ModelVersion]:
-    """`isthmus models list`: of every model that the project trains or serves, adopted ones
-    included.
+    """Return the versions of every model that the project trains or serves (`isthmus models list`).
+
+    Adopted ones are included.
     """
     served = {
         variant.model
@@ -59,14 +60,17 @@ def versions(project: Project) -> list[ModelVersion]:
 
 
 def approval_for(verdict: Verdict | None, *, first: bool) -> Approval:
-    """What a run's gate means for its version. The first champion has nobody to beat."""
+    """Return the approval that a run's gate gives its version.
+
+    The first champion has nobody to beat.
+    """
     if verdict == "fail":
         return "rejected"
     return "approved" if verdict in (None, "pass") or first else "pending"
 
 
 def refusal(alias: str, verdict: Verdict | None, *, first: bool) -> str | None:
-    """Why a version with this verdict may not take an alias by itself, or None.
+    """Return why a version with this verdict may not take an alias by itself, or None.
 
     `first`: no other version is champion.
     """
@@ -80,11 +84,13 @@ def refusal(alias: str, verdict: Verdict | None, *, first: bool) -> str | None:
 def promote(
     project: Project, model: str, version: int, alias: str = CHAMPION, *, because: str | None = None
 ) -> ModelVersion:
-    """Move an alias to a version.
+    """Move an alias to a version; the same again changes nothing.
 
-    Refused: its gate fails; or it is inconclusive, would become champion, and nobody says why.
+    `because` is recorded.
 
-    NotFound for an unknown version. `because` is recorded. The same again changes nothing.
+    Raises:
+        Refused: its gate fails; or it is inconclusive, would become champion, and nobody says why.
+        NotFound: there is no such version.
     """
     with project.lock("promote"):
         registry = project.target.registry
@@ -92,7 +98,7 @@ def promote(
         name = f"{model}@{version}"
         run = runs.of_version(project.target.blobs, name)
         verdict = run.gate if run else None
-        before = current(registry, model, alias)
+        previous = current(registry, model, alias)
         champion = current(registry, model, CHAMPION)
         first = champion is None or champion.version == version
         why = refusal(alias, verdict, first=first)
@@ -108,15 +114,15 @@ def promote(
                 remedy=f"a person may decide: isthmus models promote {name} --alias {alias} "
                 '--because "..."',
             )
-        if before is not None and before.version == version:
-            return before
+        if previous is not None and previous.version == version:
+            return previous
         _record(
             project,
             Promotion(
                 model=model,
                 version=version,
                 alias=alias,
-                before=before.version if before else None,
+                before=previous.version if previous else None,
                 gate=verdict,
                 run=run.name if run else None,
                 because=reason or None,
@@ -130,7 +136,7 @@ def promote(
 
 
 def promotions(project: Project, model: str) -> tuple[Promotion, ...]:
-    """Every promotion of a model's versions, oldest first."""
+    """Return every promotion of a model's versions, oldest first."""
     state = project.target.state
     stored = ((key, state.get(key)) for key in sorted(state.keys(_prefix(model))))
     return tuple(
@@ -145,13 +151,14 @@ def _prefix(model: str) -> str:
 
 
 def _record(project: Project, promotion: Promotion) -> None:
-    """Before the alias moves: a crash may leave a record whose move is repeated, never a move
-    without a record.
+    """Record a promotion, before the alias moves.
+
+    A crash may leave a record whose move is repeated, never a move without a record.
     """
-    before = promotions(project, promotion.model)
-    if before and msgspec.structs.replace(before[-1], at=promotion.at) == promotion:
+    earlier = promotions(project, promotion.model)
+    if earlier and msgspec.structs.replace(earlier[-1], at=promotion.at) == promotion:
         return
-    key = f"{_prefix(promotion.model)}{len(before) + 1:06d}"
+    key = f"{_prefix(promotion.model)}{len(earlier) + 1:06d}"
     project.target.state.put(key, msgspec.json.encode(promotion), expect=None)
 
 

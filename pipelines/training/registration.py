@@ -1,4 +1,4 @@
-"""The last step of a training run: from figures to a version, its alias, its record and its page."""
+"""Register a version (the last step of a training run), with its alias, its record and its page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 
 def register(context: StepContext, model: Model) -> None:
-    """May be run again at any time: every effect is by name or by digest."""
+    """Register what a run made.
+
+    It may be run again at any time: every effect is by name or by digest.
+    """
     from ..run_pages import report
 
     project = context.project()
@@ -61,7 +64,7 @@ def register(context: StepContext, model: Model) -> None:
     version = registry.register(model.model, uri=uri, digest=manifest.digest, image=image)
     alias, why_not = _place(context, model, version, judged, champion)
     theirs = runs.predictions_of(blobs, compared.run) if compared.rows and compared.run else None
-    before = records.peek(blobs, compared.run) if compared.run else None
+    previous_run = records.peek(blobs, compared.run) if compared.run else None
     run = Run(
         name=context.run,
         status="done",
@@ -78,8 +81,8 @@ def register(context: StepContext, model: Model) -> None:
         data=data,
         evaluation=measured,
         champion=compared,
-        drift=drifts(before.data.distributions, names_of(model), table)
-        if before and before.data
+        drift=drifts(previous_run.data.distributions, names_of(model), table)
+        if previous_run and previous_run.data
         else {},
         segments=by_segment(model.evaluate.segments, table, ours, theirs),
         gate=judged.verdict,
@@ -97,21 +100,21 @@ def register(context: StepContext, model: Model) -> None:
 
 
 def names_of(model: Model) -> dict[str, str]:
-    """Each feature's column in the training set."""
+    """Return each feature's column in the training set."""
     return {str(feature): feature.name for feature in model.features}
 
 
 def publish(blobs: BlobStore, folder: Path, manifest: Manifest) -> str:
-    """Copy a model folder to its place by digest, unless it is there whole. The URI."""
+    """Copy a model folder to its place by digest, unless it is there whole, and return the URI."""
     uri = f"{blobs.root.rstrip('/')}/models/{manifest.model}/{manifest.digest}"
-    there = {info.uri.removeprefix(f"{uri}/") for info in blobs.list(f"{uri}/")}
-    if not {MANIFEST, *manifest.files} <= there:
+    stored_files = {info.uri.removeprefix(f"{uri}/") for info in blobs.list(f"{uri}/")}
+    if not {MANIFEST, *manifest.files} <= stored_files:
         blobs.upload(folder, uri)
     return uri
 
 
 def _submission(about: dict[str, Any]) -> dict[str, Any]:
-    """What the submitter knew and a job cannot: the file's text, git, when it began."""
+    """Return what the submitter knew and a job cannot: the file's text, git, when it began."""
     git = about["git"]
     return {
         "config": about["config"],
@@ -153,27 +156,30 @@ def _comparison(
     name = f"{champion.model}@{champion.version}"
     if champion.digest == own:
         return Champion(version=name, why_not=f"it is the champion, {name}")
-    before = runs.of_version(blobs, name)
-    if before is None:
+    previous_run = runs.of_version(blobs, name)
+    if previous_run is None:
         return Champion(version=name, why_not=f"the run of {name} is not kept")
     try:
-        theirs = runs.predictions_of(blobs, before.name)
+        theirs = runs.predictions_of(blobs, previous_run.name)
     except NotFound:
         return Champion(
             version=name,
-            run=before.name,
-            why_not=f"the predictions of {name} ({before.name}) are not kept",
+            run=previous_run.name,
+            why_not=f"the predictions of {name} ({previous_run.name}) are not kept",
         )
-    theirs_of = entity_of(msgspec.convert(before.settings["features"], tuple[Feature, ...]), spec)
+    theirs_of = entity_of(
+        msgspec.convert(previous_run.settings["features"], tuple[Feature, ...]), spec
+    )
     cutoffs = gate.cutoffs_of(model.gate)
     return measure.against(
-        ours, theirs, version=name, run=before.name, rates_of=theirs_of, cutoffs=cutoffs
+        ours, theirs, version=name, run=previous_run.name, rates_of=theirs_of, cutoffs=cutoffs
     )
 
 
 def entity_of(features: tuple[Feature, ...], spec: ProjectSpec) -> str | None:
-    """The entity that alone decides a model's predictions, when all of its features are that
-    entity's.
+    """Return the entity that alone decides a model's predictions; None if there are several.
+
+    It is the one that all of the model's features are of.
     """
     views = {feature.view for feature in features}
     entities = {
@@ -191,21 +197,23 @@ def _place(
     judged: GateResult,
     champion: ModelVersion | None,
 ) -> tuple[str | None, str | None]:
-    """Approve and give the alias as far as the gate allows: the alias it got, and why it did not
-    get the one asked for.
+    """Approve a version and give it the alias as far as the gate allows.
+
+    Returns:
+        The alias that it got, and why it did not get the one asked for.
     """
     registry = context.target.registry
     first = champion is None or champion.version == version.version
-    wanted = promotion.approval_for(
+    approval = promotion.approval_for(
         judged.verdict, first=first and model.alias == promotion.CHAMPION
     )
-    if wanted != version.approval and not (
-        version.approval == "approved" and wanted == "pending"
+    if approval != version.approval and not (
+        version.approval == "approved" and approval == "pending"
     ):  # a person's approval stays
         registry.set_approval(
             version.model,
             version.version,
-            wanted,
+            approval,
             f"gate {judged.verdict or 'none'}, run {context.run}",
         )
     if model.alias is None:

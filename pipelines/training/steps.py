@@ -1,4 +1,4 @@
-"""The four steps of a training run.
+"""The four steps of a training run: dataset, fit, evaluate, register.
 
 Each is a job of its own: all that it needs comes through the context.
 """
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 
 def dataset(context: StepContext) -> None:
-    """The training set, point in time, as `data/data.parquet`, with what is known of it as
-    `data/data.json`.
+    """Write the training set, point in time, to `data/data.parquet`.
+
+    Its record is `data/data.json`.
     """
     import pyarrow.parquet as pq
 
@@ -43,7 +44,7 @@ def dataset(context: StepContext) -> None:
     )
     table = stamped.select([name for name in stamped.column_names if not name.startswith(STAMP)])
     looked = look(project, model, table, start=start, end=end, as_of=as_of)
-    known = _known_data(
+    record = _known_data(
         table,
         model,
         project.spec,
@@ -53,34 +54,37 @@ def dataset(context: StepContext) -> None:
         stamped=stamped,
         looked=looked,
     )
-    context.log(f"{known.rows:,} rows, {known.positives:,} with the outcome, hash {known.digest}")
-    for warning in known.warnings:
+    context.log(
+        f"{record.rows:,} rows, {record.positives:,} with the outcome, hash {record.digest}"
+    )
+    for warning in record.warnings:
         context.log(f"warning: {warning}")
     pq.write_table(table, context.outputs["data"] / "data.parquet")
-    (context.outputs["data"] / "data.json").write_bytes(msgspec.json.encode(known))
-    context.set("rows", known.rows)
+    (context.outputs["data"] / "data.json").write_bytes(msgspec.json.encode(record))
+    context.set("rows", record.rows)
 
 
 def fit(context: StepContext) -> None:
-    """The model of all rows, as `model/`."""
+    """Fit the model on all rows, and save it as `model/`."""
     from ..models import predictor, trainers
     from .dataset import read_data
 
     model, folder = _model(context), _folder(context)
-    table, known = read_data(context.inputs["data"])
+    table, record = read_data(context.inputs["data"])
     fitted = trainers.fit(trainers.find(model, folder), model, table, folder)
     spec = context.project().spec
     keys = {name: spec.entities[view.entity].key for name, view in spec.feature_views.items()}
     digest = predictor.save(
-        fitted, context.outputs["model"], model=model, types=known.types, keys=keys
+        fitted, context.outputs["model"], model=model, types=record.types, keys=keys
     )
     context.log(f"{type(fitted).__name__}, digest {digest}")
     context.set("digest", digest)
 
 
 def evaluate(context: StepContext) -> None:
-    """Forward predictions of the test periods, as `forward/predictions.parquet`, measured in
-    `forward/evaluation.json`.
+    """Predict the test periods to `forward/predictions.parquet`, and measure the predictions.
+
+    The figures are in `forward/evaluation.json`.
     """
     import pyarrow.parquet as pq
 
@@ -94,13 +98,13 @@ def evaluate(context: StepContext) -> None:
         msgspec.convert(context.parameters["objective"], Objective),
         context.project().spec,
     )
-    table, known = read_data(context.inputs["data"])
+    table, record = read_data(context.inputs["data"])
     predicted: Forward = forward_evaluation.forward(
         table,
         trainers.find(model, folder),
         model,
-        start=known.start,
-        end=known.end,
+        start=record.start,
+        end=record.end,
         folder=folder,
         log=context.log,
         among=forward_evaluation.grouping(table, objective, spec),
@@ -170,12 +174,12 @@ def _known_data(
         empty=empty,
         distributions=tuple(_distribution(feature, stamped) for feature in model.features),
         leaks=looked,
-        warnings=tuple(str(one) for one in looked if one.warnings),
+        warnings=tuple(str(finding) for finding in looked if finding.warnings),
     )
 
 
 def _distribution(feature: Feature, stamped: pa.Table) -> Distribution:
-    """With the age of a view's values at the time of their rows."""
+    """Return a feature's distribution, with the age of its values at the time of their rows."""
     from ...feature_store.offline.training_set import STAMP
     from ..evaluation.distribution import distribution
 

@@ -1,5 +1,6 @@
-"""What is stored of an objective's events: the cache sees what is new, and a run says how many were
-corrected since the one before.
+"""Tell what is stored of an objective's events: the cache sees what is new.
+
+A run also says how many were corrected since the previous one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class StoredEvents(msgspec.Struct, frozen=True, kw_only=True):
-    """Copies in the raw tables of the exposure and the outcome, of the days of a window."""
+    """The copies in the raw tables of the exposure and the outcome, of the days of a window."""
 
     copies: int = 0
     newest: datetime | None = None  # when the last of them was stored
@@ -30,7 +31,7 @@ class StoredEvents(msgspec.Struct, frozen=True, kw_only=True):
 def stored_events(
     project: Project, model: Model, start: datetime, end: datetime, *, since: datetime | None
 ) -> StoredEvents:
-    """Of a configuration's window.
+    """Return what is stored of a configuration's window.
 
     Nothing where there are no tables yet; `since` None: no correction is counted.
     """
@@ -53,10 +54,8 @@ def stored_events(
     }
     try:
         (row,) = project.target.warehouse.query(sql, params).to_pylist()
-    except (
-        NotFound,
-        Invalid,
-    ):  # not applied yet, or from before there were corrections: the next `apply` adds their columns
+    except (NotFound, Invalid):
+        # not applied yet, or from before there were corrections: the next `apply` adds their columns
         return StoredEvents()
     return StoredEvents(
         copies=row["isthmus_rows"],
@@ -66,7 +65,7 @@ def stored_events(
 
 
 def previous_run(project: Project, model: Model) -> records.Run | None:
-    """The newest run of a configuration that ended well."""
+    """Return the newest run of a configuration that ended well."""
     blobs = project.target.blobs
     newest_first = (records.peek(blobs, name) for name in reversed(run_names.names(blobs)))
     return next(

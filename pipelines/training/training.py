@@ -1,4 +1,4 @@
-"""`isthmus train`: a configuration file becomes a run, a model version and an honest report."""
+"""Train a configuration (`isthmus train`): it becomes a run, a version and a report."""
 
 from __future__ import annotations
 
@@ -41,13 +41,22 @@ def train(
     tags: Sequence[str] = (),
     note: str = "",
 ) -> Run:
-    """Train, evaluate and register one configuration, by its file (`models/logistic.yaml`) or its
-    name; its record is returned.
+    """Train, evaluate and register one configuration, and return the run's record.
 
-    `overrides` change keys of the configuration for this run (`parameters.C=1`); `tags` and `note`
-    are kept with it. The gate decides which alias the version gets; a gate that fails is a result
-    and not an error. NotFound: no such configuration. Invalid: the trainer or the data failed: the
-    message names the module, the line and the log, and nothing was registered.
+    The gate decides which alias the version gets; a gate that fails is a result and not an error.
+
+    Args:
+        project: The project.
+        config: The configuration's file (`models/logistic.yaml`) or name.
+        overrides: Changes of the configuration's keys for this run (`parameters.C=1`).
+        tags: Tags to put on the run.
+        note: A note to put on the run.
+
+    Raises:
+        NotFound: there is no such configuration.
+        Invalid: the trainer or the data failed: the message names the module, the line and the log,
+            and
+            nothing was registered.
     """
     model = configuration(project, config, overrides)
     notes.check(tags=tags, note=note)
@@ -61,26 +70,28 @@ def train(
 
 
 def configuration(project: Project, config: str, overrides: Sequence[str] = ()) -> Model:
-    """A configuration by its file (`models/logistic.yaml`) or its name.
+    """Return a configuration by its file (`models/logistic.yaml`) or its name.
 
-    NotFound, with what it may have been meant to be.
+    With `overrides` (`parameters.C=1`) it is as its file would say it.
 
-    With `overrides` (`parameters.C=1`) as its file would say it; Invalid or ProjectError where it
-    could not.
+    Raises:
+        NotFound: there is none. The error says what it may have been meant to be.
+        Invalid: an override is none.
+        ProjectError: the overridden configuration is wrong.
     """
     models = project.spec.models
     name = Path(config).stem if config.endswith((".yaml", ".yml")) else config
     if name not in models:
-        there = ", ".join(model.path for model in models.values()) or "none"
+        listed = ", ".join(model.path for model in models.values()) or "none"
         raise NotFound(
-            f"there is no configuration {config} (there is: {there})",
+            f"there is no configuration {config} (there is: {listed})",
             remedy=did_you_mean(name, models),
         )
     return overridden(project.description, models[name], overrides) if overrides else models[name]
 
 
 def window(project: Project, model: Model) -> tuple[datetime, datetime]:
-    """[start, end) of a configuration's rows: as it says, else its length back from now."""
+    """Return [start, end) of a configuration's rows: as it says, else its length back from now."""
     if model.window:
         return model.window
     now = project.now()
@@ -88,16 +99,16 @@ def window(project: Project, model: Model) -> tuple[datetime, datetime]:
 
 
 def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) -> Pipeline:
-    """The four steps: dataset -> fit and evaluate, side by side -> register.
+    """Return the four steps: dataset -> fit and evaluate, side by side -> register.
 
     All but the last come from the cache when nothing changed.
     """
     start, end = window(project, model)
-    before = previous_run(project, model)
-    stored = stored_events(project, model, start, end, since=before.started if before else None)
+    last_run = previous_run(project, model)
+    stored = stored_events(project, model, start, end, since=last_run.started if last_run else None)
     corrected = (
-        Corrected(corrections=stored.corrections, since=before.name)
-        if before and stored.corrections
+        Corrected(corrections=stored.corrections, since=last_run.name)
+        if last_run and stored.corrections
         else None
     )
     settings: dict[str, Any] = msgspec.to_builtins(model)
@@ -220,10 +231,10 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: 
     run = _failed_run(project, model, name, planned=planned, failure=f"{step}: {text}")
     records.keep(blobs, run)
     mirror(project, run)
-    known = failure(project, name, step)
-    mend = f"{known.remedy}\n" if known and known.remedy else ""
-    beside = ", ".join(other.name for other in failed[1:] if other.phase == "cancelled")
-    cancelled = f"{beside} was cancelled, " if beside else ""
+    step_failure = failure(project, name, step)
+    mend = f"{step_failure.remedy}\n" if step_failure and step_failure.remedy else ""
+    cancelled_names = ", ".join(other.name for other in failed[1:] if other.phase == "cancelled")
+    cancelled = f"{cancelled_names} was cancelled, " if cancelled_names else ""
     raise Invalid(
         f"run {name} ({model.path}) failed in step {step}: {text}",
         remedy=f"{mend}{cancelled}nothing was registered; log {run.log}",
@@ -235,8 +246,9 @@ def _progress(state: RunState, total: int) -> tuple[int, int]:
 
 
 def _period(project: Project, run: str) -> str:
-    """`, period 3 of 12`, or how long it will take: the last line of the evaluation's log, up to
-    its colon.
+    """Return `, period 3 of 12`, or how long the evaluation will take, for the line of progress.
+
+    It is the last line of the evaluation's log, up to its colon.
     """
     from ..runs.watch import log
 
@@ -274,7 +286,7 @@ def _failed_run(
 
 
 def _log(project: Project, name: str, planned: Pipeline) -> str:
-    """The steps' logs, one after another."""
+    """Return the steps' logs, one after another."""
     from ..runs.watch import log
 
     parts = []
@@ -287,7 +299,7 @@ def _log(project: Project, name: str, planned: Pipeline) -> str:
 
 
 def as_of(project: Project, model: Model, end: datetime) -> datetime:
-    """When outcomes must be known.
+    """Return when outcomes must be known.
 
     A replayed log is closed: its last outcomes are known though their time ends after `now:`.
     """
@@ -298,8 +310,9 @@ def as_of(project: Project, model: Model, end: datetime) -> datetime:
 
 
 def _only_data(settings: dict[str, Any]) -> dict[str, Any]:
-    """What the training set depends on, so that another parameter of the trainer does not read the
-    data again.
+    """Return the settings that the training set depends on.
+
+    So another parameter of the trainer does not read the data again.
     """
     return {
         key: value
@@ -309,7 +322,7 @@ def _only_data(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _watermarks(project: Project, model: Model, stored: StoredEvents) -> Mapping[str, str]:
-    """What events are stored and how far the views were published, so that the cache sees new data."""
+    """Return which events are stored and how far views are published: the cache sees new data."""
     state = project.target.state
     keys = sorted(
         f"views/{view}" for view in {feature.view for feature in model.features if feature.view}
@@ -322,8 +335,12 @@ def _watermarks(project: Project, model: Model, stored: StoredEvents) -> Mapping
 
 
 def _code(project: Project, model: Model) -> str:
-    """A digest of the trainer's code as far as it is the project's, and the versions of what it
-    imports. Invalid: it does not parse.
+    """Return a digest of the trainer's code as far as it is the project's.
+
+    The versions of what it imports are in the digest, too.
+
+    Raises:
+        Invalid: it does not parse.
     """
     from ..models import code_slice
     from ..runs.artifacts import digest_text
@@ -363,8 +380,9 @@ def _about(
 
 
 def git(folder: Path, file: str = ".") -> Git | None:
-    """The revision that a folder is at, and whether it, or a file of it, differs; None outside a
-    repository, or without git.
+    """Return the revision that a folder is at, and whether it, or a file of it, differs.
+
+    None outside a repository, or without git.
     """
 
     def ask(*arguments: str) -> str | None:

@@ -1,5 +1,4 @@
-"""Runs that a `train` of this folder wrote, and was stopped before it started them: the next one
-removes them.
+"""Remove runs that an earlier `train` of this folder wrote and was stopped before it started them.
 
 The folder notes a run before its first document is written, and forgets it once the engine has it.
 So nobody else's run can be taken for one: neither a compiled run nor one of another checkout, which
@@ -31,10 +30,12 @@ _SETTLED = timedelta(
 
 @contextmanager
 def starting(project: Project, run: str) -> Iterator[None]:
-    """Under the project's lock: what is written of a run in here goes with the next `train`, unless
-    this is left as it should be.
+    """Note a run while it is written: what is left of it goes with the next `train`.
 
-    AlreadyExists: somebody compiled a run under this name.
+    It is called under the project's lock. The note goes when the block is left without an error.
+
+    Raises:
+        AlreadyExists: somebody compiled a run under this name.
     """
     if _document(project, run) is not None:
         raise AlreadyExists(
@@ -49,9 +50,9 @@ def starting(project: Project, run: str) -> Iterator[None]:
 
 
 def remove_unstarted(project: Project) -> None:
-    """Under the project's lock.
+    """Remove what was written and never started; it is called under the project's lock.
 
-    Of a provider that may not remove objects the run stays, and a warning says so.
+    If the provider may not remove objects the run stays, and a warning says so.
     """
     if project.target.calls.dry_run:
         return

@@ -1,5 +1,6 @@
-"""What a registered version was made of, and when it got which alias: from its run, project.yaml
-and the promotions.
+"""Tell what a registered version was made of, and when it got which alias.
+
+It comes from the version's run, project.yaml and the promotions.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 
 class VersionLineage(msgspec.Struct, frozen=True, kw_only=True):
-    """`made_of` ends at the node `model MODEL@VERSION`; what lies above its run's features is as
+    """The things that a version is made of, and the moves of its aliases.
+
+    `made_of` ends at the node `model MODEL@VERSION`; what lies above its run's features is as
     project.yaml says it now.
     """
 
@@ -33,9 +36,10 @@ class VersionLineage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def version_lineage(project: Project, model: str, number: int) -> VersionLineage:
-    """The run and the things that a version is made of, and every move of an alias to or from it.
+    """Return the run and the things that a version is made of, and every move of an alias of it.
 
-    NotFound: no such version.
+    Raises:
+        NotFound: there is no such version.
     """
     registered = project.target.registry.get(model, number)
     run = runs.of_version(project.target.blobs, f"{model}@{number}")
@@ -53,7 +57,10 @@ def version_lineage(project: Project, model: str, number: int) -> VersionLineage
 
 
 def edges_of(run: Run, spec: ProjectSpec) -> tuple[Edge, ...]:
-    """What leads to a run's version: its own objective and features, then what those are made of."""
+    """Return what leads to a run's version.
+
+    That is its own objective and features, then what those are made of.
+    """
     version = Node("model", run.version or run.name)
     by_view: dict[str, list[str]] = {}
     for feature in run.features:
@@ -73,19 +80,23 @@ def edges_of(run: Run, spec: ProjectSpec) -> tuple[Edge, ...]:
 
 
 def _above(nodes: list[Node], spec: ProjectSpec) -> list[Edge]:
-    every, wanted, edges = lineage.edges(spec), list(nodes), dict[Edge, None]()
-    while wanted:
-        node = wanted.pop()
+    every, pending, edges = lineage.edges(spec), list(nodes), dict[Edge, None]()
+    while pending:
+        node = pending.pop()
         above = [edge for edge in every if edge.target == node and edge not in edges]
         edges |= dict.fromkeys(above)
-        wanted += [edge.source for edge in above]
+        pending += [edge.source for edge in above]
     return list(edges)
 
 
 def parsed(text: str) -> tuple[str, int]:
-    """`ranker@2`. NotFound: it names no version."""
-    model, at, number = text.rpartition("@")
-    if not at or not number.isascii() or not number.isdigit():
+    """Return the model and the number of a version such as `ranker@2`.
+
+    Raises:
+        NotFound: the text names no version.
+    """
+    model, separator, number = text.rpartition("@")
+    if not separator or not number.isascii() or not number.isdigit():
         raise NotFound(
             f"{text} is no version",
             remedy="a version is MODEL@NUMBER, such as ranker@2: isthmus models list",

@@ -1,1 +1,1 @@
-"""Whether a new variant is worse: figures from minutes, verdicts of guardrails, and what they can find."""
+"""Whether a new variant is worse: figures from minutes, and the verdicts of guardrails."""

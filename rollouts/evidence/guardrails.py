@@ -1,4 +1,4 @@
-"""Minutes of two variants -> a Check of each guardrail. Pure.
+"""Verdicts of guardrails on the minutes of two variants. Pure.
 
 A check judges everything since the bake began, so it does not matter when one looked, or how often.
 The verdicts, in their order: broken outright (fail), no data, fail, pass (the estimate is within
@@ -21,7 +21,7 @@ _HIGHEST = 700.0  # exp of more than 709 is no number
 
 
 def needed_evidence(false_alarm: float, guardrails: Sequence[Guardrail], stages: int) -> float:
-    """1 / alpha, each guardrail's part in each stage.
+    """Return 1 / alpha: each guardrail's part in each stage.
 
     The grace time after the promotion is a stage; a dry run raises no alarm.
     """
@@ -37,11 +37,14 @@ def judge(
     alone: bool,
     settled: datetime,
 ) -> tuple[Check, ...]:
-    """One check a guardrail, in the plan's order, over the minutes from the bake's first, where the
-    caller begins, to `settled`.
+    """Return a check for each guardrail, in the plan's order, over the minutes up to `settled`.
 
-    Both are by variant, as an Observation has them; scores are (how many, their mean) by minute.
-    `alone`: the new variant has all of the traffic, so nothing can be compared.
+    Args:
+        plan: The plan.
+        minutes: Minutes by variant, from the bake's first.
+        scores: Scores by variant and minute: how many, and their mean.
+        alone: The new variant has all of the traffic, so nothing can be compared.
+        settled: Minutes before it are final.
     """
     new, old = (
         Minutes(
@@ -69,8 +72,9 @@ def judge(
 
 
 def _not_judged(guardrail: Guardrail, *, served: bool) -> Check:
-    """What can never be compared does not stand in the way, but nothing passes by having no request
-    at all.
+    """Return the check of a guardrail that has nothing to compare with.
+
+    It does not stand in the way, but nothing passes without any request.
     """
     if served:
         return Check(
@@ -88,6 +92,7 @@ def _not_judged(guardrail: Guardrail, *, served: bool) -> Check:
 
 
 def _check(guardrail: Guardrail, measured: Measurement, needed: float) -> Check:
+    """Return the check of a measurement."""
     needed *= measured.sides
     return Check(
         guardrail=guardrail.name,
@@ -105,6 +110,7 @@ def _check(guardrail: Guardrail, measured: Measurement, needed: float) -> Check:
 
 
 def _verdict(measured: Measurement, needed: float) -> Verdict:
+    """Return the verdict on a measurement."""
     if measured.outright:
         return "fail"
     if measured.missing:
@@ -115,7 +121,7 @@ def _verdict(measured: Measurement, needed: float) -> Verdict:
 
 
 def _reason(guardrail: Guardrail, measured: Measurement, needed: float) -> str:
-    """The numbers behind the verdict, in one clause."""
+    """Return the numbers behind the verdict, in one clause."""
     if measured.outright or measured.missing:
         return measured.outright or measured.missing
     clauses = [_figures(guardrail, measured)]
@@ -127,7 +133,7 @@ def _reason(guardrail: Guardrail, measured: Measurement, needed: float) -> str:
 
 
 def _figures(guardrail: Guardrail, measured: Measurement) -> str:
-    """`3.1 % of 2,290, max 1 %`, `4.6 ms, 1.31x, max 1.2x`, `0.31, +12 %, max 10 % either way`."""
+    """Return the figures: `3.1 % of 2,290, max 1 %`, or `4.6 ms, 1.31x, max 1.2x`."""
     kind, figure, value = METRICS[guardrail.metric].kind, measured.figure or 0.0, measured.value
     own = (
         f"{percent(figure)} of {measured.n:,}"
@@ -149,12 +155,12 @@ def _figures(guardrail: Guardrail, measured: Measurement) -> str:
 
 
 def percent(part: float) -> str:
-    """`3.1 %`, `0.04 %`, `12 %`: two digits, more where they are whole percents."""
+    """Return a part in percent, as `3.1 %` or `12 %`: two digits, more for whole percents."""
     return f"{100 * part:.2g} %" if part < 1 else f"{100 * part:.0f} %"
 
 
 def _amount(logarithm: float) -> str:
-    """`0.1`, `9`, `4,100`, `over 1,000,000`."""
+    """Return an amount of evidence, as `0.1`, `4,100` or `over 1,000,000`."""
     if logarithm > math.log(1e6):
         return "over 1,000,000"
     value = math.exp(logarithm)

@@ -1,8 +1,8 @@
-"""The minutes of a bake, judged one after the other: each newly settled minute once, on everything
-since the bake began. Pure.
+"""Judgement of a bake's minutes, one after the other. Pure.
 
-So it does not matter when somebody looked: who slept for an hour judges the hour minute by minute,
-and decides what he would have decided.
+Each newly settled minute is judged once, on everything since the bake began. So it does not matter
+when somebody looked: a controller that slept for an hour judges the hour minute by minute, and
+decides what it would have decided.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ MINUTE = timedelta(minutes=1)
 MOST_NEWS = 4
 # that one look judges, each on everything since the bake began: the lease must outlive the look
 MOST_MINUTES = 240
-LATE = (
-    2 * MINUTE
-)  # minutes that are settled and cannot be read for so long are no data; a single failed call is not
+# minutes that are settled and cannot be read for so long are no data; a single failed call is not
+LATE = 2 * MINUTE
 
 
 def judged_until(state: State) -> datetime | None:
-    """The minutes of this bake before it are judged. None: nothing bakes."""
+    """Return the time up to which this bake's minutes are judged, or None if nothing bakes."""
     return min((tally.until for tally in state.checks.values()), default=state.bake_from)
 
 
 def is_alone(state: State) -> bool:
-    """Whether who is judged in this phase has all of the traffic; on the way to a step it is judged
-    as in the one before.
+    """Return whether the judged variant has all of the traffic in this phase.
+
+    On the way to a step it is judged as in the one before.
     """
     if state.phase in ("promoted", "handing"):
         return state.phase == "promoted"
@@ -45,20 +45,27 @@ def is_alone(state: State) -> bool:
 
 
 def judge(
-    state: State, seen: Observation, now: datetime, *, plan: Plan | None = None
+    state: State, observation: Observation, now: datetime, *, plan: Plan | None = None
 ) -> tuple[State, str]:
-    """The state with the new minutes' checks, at most MOST_MINUTES; why it must be aborted, or "".
+    """Judge the new minutes, at most MOST_MINUTES.
 
-    `plan`: who is judged beside whom, where it is not the rollout's.
+    `plan` says which variant is judged beside which, if not the rollout's.
+
+    Returns:
+        The state with the checks, and why it must be aborted, or "".
     """
     begun = judged_until(state)
-    if begun is None or seen.settled is None or not state.plan.guardrails:
+    if begun is None or observation.settled is None or not state.plan.guardrails:
         return state, ""
     until, news, untold, cause = begun + MINUTE, 0, False, ""
-    last = min(seen.settled, begun + MOST_MINUTES * MINUTE)
+    last = min(observation.settled, begun + MOST_MINUTES * MINUTE)
     while until <= last and not cause:
         checks = guardrails.judge(
-            plan or state.plan, seen.minutes, seen.scores, alone=is_alone(state), settled=until
+            plan or state.plan,
+            observation.minutes,
+            observation.scores,
+            alone=is_alone(state),
+            settled=until,
         )
         changed = _is_news(state, checks)
         state = replace(state, checks=_tallies(state, checks, until))
@@ -71,25 +78,26 @@ def judge(
     return (note(state, now, "check", basis=evidence(state)) if untold else state), cause
 
 
-def is_behind(state: State, seen: Observation) -> bool:
-    """Minutes that were read are still to be judged: until they are, at the next looks, nothing is
-    decided.
+def is_behind(state: State, observation: Observation) -> bool:
+    """Return whether minutes that were read are still to be judged.
+
+    Until they are, at the next looks, nothing is decided.
     """
     until = judged_until(state)
     return (
         until is not None
-        and seen.settled is not None
+        and observation.settled is not None
         and bool(state.plan.guardrails)
-        and until < seen.settled
+        and until < observation.settled
     )
 
 
-def standing(
+def overall_verdict(
     state: State, now: datetime
 ) -> Literal["no data", "fail", "inconclusive", "pass", "unread"]:
-    """All guardrails that can abort, together, over every minute that has settled by now.
+    """Return the verdict of all guardrails that can abort, over every minute settled by now.
 
-    Unread: not all of them were judged yet.
+    It is "unread" if not all of the minutes were judged yet.
     """
     deciding = {guardrail.name for guardrail in state.plan.guardrails if not guardrail.dry_run}
     verdicts = {tally.check.verdict for name, tally in state.checks.items() if name in deciding}
@@ -107,12 +115,13 @@ def standing(
 
 
 def _is_news(state: State, checks: Sequence[Check]) -> bool:
-    """A verdict changed."""
-    before = {name: tally.check.verdict for name, tally in state.checks.items()}
-    return any(check.verdict != before.get(check.guardrail, "no data") for check in checks)
+    """Return whether a verdict changed."""
+    previous = {name: tally.check.verdict for name, tally in state.checks.items()}
+    return any(check.verdict != previous.get(check.guardrail, "no data") for check in checks)
 
 
 def _tallies(state: State, checks: Sequence[Check], until: datetime) -> dict[str, Tally]:
+    """Return the tallies after new checks."""
     running = {name: tally.running for name, tally in state.checks.items()}
     return {
         check.guardrail: Tally(
@@ -125,6 +134,7 @@ def _tallies(state: State, checks: Sequence[Check], until: datetime) -> dict[str
 
 
 def _failures(state: State) -> str:
+    """Return why a guardrail aborts the rollout, or ""."""
     for guardrail in state.plan.guardrails:
         tally = state.checks[guardrail.name]
         if guardrail.dry_run or tally.check.verdict != "fail":

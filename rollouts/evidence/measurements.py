@@ -1,5 +1,6 @@
-"""What the minutes say about one guardrail: the figure, its base, the evidence, whether it is
-broken outright. Pure.
+"""Measurement of one guardrail from the minutes: figure, base, evidence. Pure.
+
+It also says whether the new variant is broken outright.
 """
 
 from __future__ import annotations
@@ -31,16 +32,16 @@ Figures = Mapping[datetime, tuple[int, float]]  # by minute: of how many request
 
 
 class Minutes(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one variant."""
+    """The minutes of one variant."""
 
     buckets: Mapping[datetime, Bucket]
     scores: Figures
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
-    """`value` is held against the guardrail's limit; `figure` and `base` are the two variants' own.
+    """The measurement of one guardrail; None is an absent figure.
 
-    None: there is none.
+    `value` is compared with the guardrail's limit; `figure` and `base` are the two variants' own.
     """
 
     value: float | None
@@ -57,7 +58,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure(guardrail: Guardrail, new: Minutes, old: Minutes, settled: datetime) -> Measurement:
-    """Of the minutes of the new and the old variant before `settled`."""
+    """Measure the minutes of the new and the old variant before `settled`."""
     kind = METRICS[guardrail.metric].kind
     if kind == "rate":
         return _rate(guardrail, _counts(guardrail, new), _counts(guardrail, old), settled)
@@ -74,6 +75,7 @@ def _rate(
     old: Mapping[datetime, Counts],
     settled: datetime,
 ) -> Measurement:
+    """Measure a rate of errors."""
     limit, alone = guardrail.limit, guardrail.max is not None
     pairs = [(new[minute], old[minute]) for minute in sorted(new.keys() & old.keys())]
     judged = [new[minute] for minute in sorted(new)] if alone else [count for count, _base in pairs]
@@ -117,8 +119,9 @@ def _signs(
     settled: datetime,
     value_of: Callable[[float, float], float],
 ) -> Measurement:
-    """A sign test over the minutes in which the new variant and, where compared, the old one have
-    enough requests for the figure.
+    """Measure a latency or score by a sign test over the minutes with enough requests.
+
+    If the variants are compared, both must have enough.
     """
     limit, least, alone = (
         guardrail.limit,
@@ -165,6 +168,7 @@ def _signs(
 
 
 def _counts(guardrail: Guardrail, minutes: Minutes) -> dict[datetime, Counts]:
+    """Return requests and errors by minute."""
     clients = guardrail.metric == "error_rate"
     return {
         minute: Counts(
@@ -175,7 +179,7 @@ def _counts(guardrail: Guardrail, minutes: Minutes) -> dict[datetime, Counts]:
 
 
 def _latencies(guardrail: Guardrail, minutes: Minutes) -> dict[datetime, tuple[int, float]]:
-    """Without the minutes that have none: no request of theirs reached the model."""
+    """Return the latencies by minute, without minutes in which no request reached the model."""
     figures = {
         minute: (bucket.requests, latency(bucket, guardrail.metric))
         for minute, bucket in minutes.buckets.items()
@@ -184,25 +188,33 @@ def _latencies(guardrail: Guardrail, minutes: Minutes) -> dict[datetime, tuple[i
 
 
 def latency(bucket: Bucket, metric: str) -> float:
-    """In ms. `metric`: latency_p99."""
+    """Return a minute's latency in ms, such as `latency_p99`."""
     return float(getattr(bucket, f"{metric.removeprefix('latency_')}_ms"))
 
 
 def _times(figure: float, base: float) -> float:
+    """Return how many times the base a figure is."""
     return figure / base
 
 
 def _shift(figure: float, base: float) -> float:
-    """Relative to the size of the old variant's, so that scores below 0 are judged too."""
+    """Return a figure's shift relative to the size of the base.
+
+    So scores below 0 are judged too.
+    """
     return (figure - base) / abs(base)
 
 
 def _is_base(figure: tuple[int, float] | None, least: int) -> bool:
+    """Return whether the old variant's figure can be compared with."""
     return figure is not None and figure[0] >= least and abs(figure[1]) > SMALLEST_BASE
 
 
 def _too_few(guardrail: Guardrail, requests: int, old_requests: int | None) -> str:
-    """`old_requests` None: nothing is compared."""
+    """Return which variant has too few requests, or "".
+
+    `old_requests` is None if nothing is compared.
+    """
     for variant, count in (
         ("new", requests),
         ("old", guardrail.min_requests if old_requests is None else old_requests),
@@ -215,6 +227,7 @@ def _too_few(guardrail: Guardrail, requests: int, old_requests: int | None) -> s
 def _silent(
     new: Mapping[datetime, object], old: Mapping[datetime, object] | None, settled: datetime
 ) -> str:
+    """Return which variant had no request in the last minutes, or ""."""
     first = settled - timedelta(minutes=QUIET_MINUTES)
     for variant, minutes in (("new", new), ("old", new if old is None else old)):
         if not any(minute >= first for minute in minutes):
@@ -225,6 +238,7 @@ def _silent(
 def _failing_outright(
     new: Mapping[datetime, Counts], old: Mapping[datetime, Counts], part: float
 ) -> str:
+    """Return that most requests failed in two minutes running, or ""."""
     for running in pairwise(sorted(new)):
         if not all(new[minute].errors > part * new[minute].requests for minute in running):
             continue
@@ -239,6 +253,7 @@ def _failing_outright(
 
 
 def _slow_outright(far: Sequence[bool]) -> str:
+    """Return that the latency was far above its limit for some minutes running, or ""."""
     running = any(
         all(far[start : start + OUTRIGHT_MINUTES])
         for start in range(len(far) - OUTRIGHT_MINUTES + 1)
@@ -251,5 +266,6 @@ def _slow_outright(far: Sequence[bool]) -> str:
 
 
 def _total(counts: Iterable[Counts]) -> Counts:
+    """Return the sum of counts."""
     rows = tuple(counts)
     return Counts(sum(row.requests for row in rows), sum(row.errors for row in rows))

@@ -1,5 +1,6 @@
-"""How much traffic and time a rollout's guardrails need, which `validate` can say without knowing
-either. Warnings, one of a kind.
+"""Warnings about the traffic and time that a rollout's guardrails need, one of a kind.
+
+`validate` gives them without knowing either.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ _MINUTE = timedelta(minutes=1)
 
 
 def warnings(description: Description, rollout: Rollout) -> tuple[Problem, ...]:
-    """Of the step that needs the most requests for data at all, of latencies' minutes, of bakes too
-    short, of a last step not judged.
+    """Return the warnings about a rollout.
+
+    They are about the step that needs the most requests for data at all, minutes with too few
+    requests for a latency, bakes that are too short, and a last step that is not judged.
     """
     texts = (
         _requests(rollout),
@@ -31,14 +34,14 @@ def warnings(description: Description, rollout: Rollout) -> tuple[Problem, ...]:
     )
     return tuple(
         Problem(
-            file=at.file,
-            line=at.line,
+            file=step_place.file,
+            line=step_place.line,
             message=f"rollouts.{rollout.endpoint} step {number}: {message}",
             remedy=remedy,
             severity="warning",
         )
         for number, message, remedy in filter(None, texts)
-        for at in [place(description, f"rollouts.{rollout.endpoint}.steps[{number - 1}]")]
+        for step_place in [place(description, f"rollouts.{rollout.endpoint}.steps[{number - 1}]")]
     )
 
 
@@ -46,6 +49,7 @@ _Warning = tuple[int, str, str | None] | None  # of which step, what, remedy
 
 
 def _requests(rollout: Rollout) -> _Warning:
+    """Warn of the step that needs the most requests to have data."""
     needs = [
         (
             guardrail.min_requests / (step.bake.total_seconds() * share),
@@ -68,6 +72,7 @@ def _requests(rollout: Rollout) -> _Warning:
 
 
 def _minutes_that_count(rollout: Rollout) -> _Warning:
+    """Warn of the latency that needs the most requests a minute."""
     needs = [
         (METRICS[guardrail.metric].least / (60 * share), number, guardrail.metric, share)
         for number, share, guardrail in _judged_parts(rollout)
@@ -97,6 +102,7 @@ def _minutes_that_count(rollout: Rollout) -> _Warning:
 
 
 def _proof(rollout: Rollout) -> _Warning:
+    """Warn of a bake that ends before a guardrail can fail."""
     needed = needed_evidence(rollout.false_alarm, rollout.guardrails, len(rollout.steps))
     for number, _share, guardrail in _judged_parts(rollout):
         if METRICS[guardrail.metric].kind == "rate":
@@ -118,7 +124,10 @@ def _proof(rollout: Rollout) -> _Warning:
 
 
 def _nothing_absolute(rollout: Rollout) -> _Warning:
-    """A rollout without any guardrail is warned of already."""
+    """Warn of a last step that nothing judges.
+
+    A rollout without any guardrail is warned of already.
+    """
     deciding = [guardrail for guardrail in rollout.guardrails if not guardrail.dry_run]
     if (
         not deciding
@@ -134,7 +143,7 @@ def _nothing_absolute(rollout: Rollout) -> _Warning:
 
 
 def _judged_parts(rollout: Rollout) -> list[tuple[int, float, Guardrail]]:
-    """(step, the smaller part of the traffic that is judged, guardrail)."""
+    """Return (step, the smaller part of the traffic that is judged, guardrail)."""
     return [
         (number, min(share, 1 - share) if guardrail.max is None else share, guardrail)
         for number, step in enumerate(rollout.steps, 1)
@@ -145,4 +154,5 @@ def _judged_parts(rollout: Rollout) -> list[tuple[int, float, Guardrail]]:
 
 
 def _amount(rate: float) -> str:
+    """Return a number of requests a second."""
     return f"{rate:.1f}" if rate >= 0.1 else f"{rate:.1g}"

@@ -1,9 +1,8 @@
-"""What a guardrail can see at the traffic that there is: the smallest change that it finds in a
-step nine times in ten. Pure, and quick.
+"""Sensitivity of guardrails: the smallest change that one finds in a step, nine times in ten. Pure.
 
-The evidence of errors is judged as it stands when the last checks running begin: what is found
-before is not counted, so a little more is found than is said. Latencies are followed minute by
-minute.
+It is quick. The evidence of errors is judged as it stands when the last checks running begin: what
+is found before is not counted, so a little more is found than is said. Latencies are followed
+minute by minute.
 """
 
 from __future__ import annotations
@@ -33,16 +32,17 @@ _POINTS = [(i + 0.5) / 9 for i in range(9)]  # of a distribution, equally likely
 
 
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
-    """Of an endpoint, and of its old variant in the last minutes."""
+    """The traffic of an endpoint, and its old variant's errors and latencies of late."""
 
     per_minute: float  # requests, of all variants
     error_rate: dict[str, float] = {}  # by metric
-    spread: dict[
-        str, float
-    ] = {}  # by latency metric: `spread_of` its minutes; a metric that is absent is not foreseen
+    # by latency metric: `spread_of` its minutes; a metric that is absent is not foreseen
+    spread: dict[str, float] = {}
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """A step as far as it matters for what a guardrail finds."""
+
     share: float  # the new variant's part, from 0 to 1
     minutes: int
     needed: float  # the evidence that fails (guardrails.needed_evidence)
@@ -50,7 +50,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def traffic_of(minutes: Mapping[str, Sequence[Bucket]], old: str) -> Traffic | None:
-    """From minutes by variant; None where the old variant has none."""
+    """Return the traffic in minutes by variant, or None if the old variant has none."""
     buckets = minutes.get(old, ())
     if not buckets:
         return None
@@ -76,10 +76,10 @@ def traffic_of(minutes: Mapping[str, Sequence[Bucket]], old: str) -> Traffic | N
 
 
 def spread_of(buckets: Sequence[Bucket], metric: str) -> float | None:
-    """The standard deviation of a minute's latency (its logarithm) times the root of the minute's
-    requests, from what neighbours differ by.
+    """Return how much a minute's latency scatters, or None for fewer than 10 minutes that count.
 
-    None for fewer than 10 minutes that count.
+    It is the standard deviation of its logarithm times the root of the minute's requests, from the
+    differences between neighbours.
     """
     figures = [
         (bucket.requests, latency(bucket, metric))
@@ -90,31 +90,31 @@ def spread_of(buckets: Sequence[Bucket], metric: str) -> float | None:
     if len(minutes) < 10:
         return None
     squares = [
-        math.log(after / before) ** 2 / (1 / n + 1 / m)
-        for (n, before), (m, after) in pairwise(minutes)
+        math.log(after / earlier) ** 2 / (1 / n + 1 / m)
+        for (n, earlier), (m, after) in pairwise(minutes)
     ]
     return math.sqrt(sum(squares) / len(squares))
 
 
 def foresight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
-    """`at 600/min sees 3 % or more in step 1, nine times in ten`: of the first step in which it
-    sees anything.
+    """Return what a guardrail sees, as `at 600/min sees 3 % or more in step 1, nine times in ten`.
+
+    It is of the first step in which it sees anything.
     """
-    at, kind = f"at {traffic.per_minute:,.0f}/min", METRICS[guardrail.metric].kind
+    rate_text, kind = f"at {traffic.per_minute:,.0f}/min", METRICS[guardrail.metric].kind
     if sight := _sight(plan, guardrail, traffic):
-        return f"{at} {sight}"
+        return f"{rate_text} {sight}"
     if kind == "latency" and not _is_judged(plan, guardrail, guardrail.metric, traffic):
-        return f"{at} {_too_few_requests(plan, guardrail, traffic)}"
+        return f"{rate_text} {_too_few_requests(plan, guardrail, traffic)}"
     if kind == "score" or (kind == "latency" and guardrail.metric not in traffic.spread):
         return "what it sees is not foreseen"
-    return (
-        f"{at} sees "
-        f"{'nothing that is not far beyond its limit' if kind == 'latency' else 'only what is broken outright'}"
-    )
+    if kind == "latency":
+        return f"{rate_text} sees nothing that is not far beyond its limit"
+    return f"{rate_text} sees only what is broken outright"
 
 
 def _sight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
-    """Empty: in no step does it see a change nine times in ten."""
+    """Return what a guardrail sees in the first step in which it sees anything, or ""."""
     needed = needed_evidence(plan.false_alarm, plan.guardrails, len(plan.stages))
     for number, stage in enumerate(plan.stages, 1):
         if guardrail.max is None and stage.traffic == 100:
@@ -132,6 +132,7 @@ def _sight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
 
 
 def _amount(guardrail: Guardrail, value: float) -> str:
+    """Return a change in the guardrail's unit."""
     if guardrail.max is None:
         return f"{value:.2g}x"
     return (
@@ -140,7 +141,7 @@ def _amount(guardrail: Guardrail, value: float) -> str:
 
 
 def _too_few_requests(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
-    """No minute has enough for the latency's figure; which other latency could be judged."""
+    """Return that no minute has enough requests, and which other latency could be judged."""
     others = [
         name
         for name, about in METRICS.items()
@@ -157,15 +158,16 @@ def _too_few_requests(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str
 
 
 def _is_judged(plan: Plan, guardrail: Guardrail, metric: str, traffic: Traffic) -> bool:
-    """Whether in some step a mean minute has enough requests for the latency's figure."""
+    """Return whether in some step a mean minute has enough requests for the latency's figure."""
     shares = [float(stage.traffic) / 100 for stage in plan.stages]
     parts = (min(share, 1 - share) if guardrail.max is None else share for share in shares)
     return max(parts) * traffic.per_minute >= METRICS[metric].least
 
 
 def smallest(guardrail: Guardrail, step: Step, traffic: Traffic) -> float | None:
-    """The error rate, the ms, or how many times the old variant's that are found; None: nothing, or
-    nothing that can be foreseen.
+    """Return the smallest change that is found, or None if nothing can be foreseen.
+
+    It is an error rate, milliseconds, or how many times the old variant's.
     """
     new, old = traffic.per_minute * step.share, traffic.per_minute * (1 - step.share)
     compared = guardrail.max is None
@@ -185,6 +187,7 @@ def smallest(guardrail: Guardrail, step: Step, traffic: Traffic) -> float | None
 
 
 def _rate_above(limit: float, step: Step, new: float) -> float | None:
+    """Return the smallest rate above a limit that is found, or None."""
     minutes = step.minutes - step.running + 1
     requests = round(new * minutes)
     if minutes < 1 or requests < 1:
@@ -206,7 +209,10 @@ def _rate_above(limit: float, step: Step, new: float) -> float | None:
 
 
 def _times_above(ratio: float, step: Step, new: float, old: float, base: float) -> float | None:
-    """Of an old variant whose requests fail with probability `base`."""
+    """Return the smallest ratio above a limit that is found, or None.
+
+    The old variant's requests fail with probability `base`.
+    """
     minutes = step.minutes - step.running + 1
     requests, others = round(new * minutes), round(old * minutes)
     if minutes < 1 or requests < 1 or not base:
@@ -240,7 +246,9 @@ def _times_above(ratio: float, step: Step, new: float, old: float, base: float) 
 def _latency(
     guardrail: Guardrail, step: Step, new: float, old: float, spread: float
 ) -> float | None:
-    """A minute is above the limit the more surely, the more the latency is beyond it and the more
+    """Return the smallest latency that is found, or None.
+
+    A minute is above the limit the more surely, the more the latency is beyond it and the more
     requests the minute has.
     """
     least, alone = METRICS[guardrail.metric].least, guardrail.max is not None
@@ -258,8 +266,9 @@ def _latency(
 
 
 def _sign_power(above: float, minutes: int, step: Step) -> float:
-    """The chance that the sign test fails in so many checks running, when a minute is above with
-    this chance.
+    """Return the chance that the sign test fails in enough checks running.
+
+    `above` is the chance that a minute is above the limit.
     """
     threshold = math.log(step.needed)
     going = {(0, 0): 1.0}  # (minutes above, checks running that failed) -> chance
@@ -282,17 +291,16 @@ def _sign_power(above: float, minutes: int, step: Step) -> float:
 
 
 def _dispersions(minutes: int) -> list[float]:
-    """Equally likely ones of independent errors: half the mean square of successive differences
-    (von Neumann 1941), never below 1.
+    """Return equally likely dispersions of independent errors, never below 1.
+
+    They are half the mean square of successive differences (von Neumann 1941).
     """
     width = math.sqrt((3 * minutes - 4) / (minutes - 1) ** 2) if minutes > 1 else 0.0
     return [max(1.0, 1 + width * _NORMAL.inv_cdf(point)) for point in _POINTS]
 
 
 def _failing_minutes(minutes: int, errors: float) -> float:
-    """The chance that enough of the minutes have an error, of so many that a minute has in the
-    mean.
-    """
+    """Return the chance that enough minutes have an error, given a minute's mean errors."""
     part = -math.expm1(-errors)
     fewer = sum(
         math.comb(minutes, count) * part**count * (1 - part) ** (minutes - count)
@@ -302,7 +310,7 @@ def _failing_minutes(minutes: int, errors: float) -> float:
 
 
 def _at_least(count: float, mean: float) -> float:
-    """The chance that a Poisson number is at least `count`, by Anscombe's root (1948)."""
+    """Return the chance that a Poisson number is at least `count`, by Anscombe's root (1948)."""
     return (
         1.0
         if count <= 0
@@ -311,7 +319,7 @@ def _at_least(count: float, mean: float) -> float:
 
 
 def _least(log_evidence: Callable[[int], float], most: int, needed: float) -> int:
-    """The fewest errors whose evidence fails; one more than `most` where none do."""
+    """Return the fewest errors whose evidence fails; one more than `most` if none do."""
     low, high = 0, most + 1
     while low < high:
         middle = (low + high) // 2
@@ -322,9 +330,7 @@ def _least(log_evidence: Callable[[int], float], most: int, needed: float) -> in
 
 
 def _root(power: Callable[[float], float], low: float, high: float) -> float | None:
-    """The smallest value between the two whose power is OFTEN, within a thousandth; None where not
-    even the highest has it.
-    """
+    """Return the smallest value between two whose power is OFTEN, within a thousandth, or None."""
     if low >= high or power(high) < OFTEN:
         return None
     while high > low * 1.001:
@@ -334,5 +340,6 @@ def _root(power: Callable[[float], float], low: float, high: float) -> float | N
 
 
 def _mean(values: Iterable[float]) -> float:
+    """Return the mean of values."""
     numbers = tuple(values)
     return sum(numbers) / len(numbers)

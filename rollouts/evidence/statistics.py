@@ -1,12 +1,10 @@
 """Evidence that a new variant is beyond its limit, which may be looked at after every minute.
 
-`math` only; all evidence is its logarithm.
-
-Each is a mean of test supermartingales: while the limit holds, its expectation is at most 1
-whenever one looks, so that it ever reaches 1 / alpha with probability alpha at most (Ville 1939;
-Ramdas et al., Statistical Science 2023). Of rates this is so for independent requests; a dispersion
-above 1, of those that fail in packs, only lowers it (powers' means), and then it holds by
-simulation.
+`math` only; all evidence is its logarithm. Each is a mean of test supermartingales: while the limit
+holds, its expectation is at most 1 whenever one looks, so that it ever reaches 1 / alpha with
+probability alpha at most (Ville 1939; Ramdas et al., Statistical Science 2023). Of rates this is so
+for independent requests; a dispersion above 1, of those that fail in packs, only lowers it (powers'
+means), and then it holds by simulation.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ CHANCES = (0.6, 0.7, 0.8, 0.9, 0.97)  # the alternatives of a sign test: how oft
 
 
 class Counts(NamedTuple):
-    """One minute of one variant, in which it has requests."""
+    """The requests and errors of one variant in one minute, in which it has requests."""
 
     requests: int
     errors: int
@@ -30,12 +28,11 @@ class Counts(NamedTuple):
 def ratio_evidence(
     minutes: Sequence[tuple[Counts, Counts]], ratio: float, dispersion: float = 1.0
 ) -> float:
-    """Against "the new variant fails `ratio` times as often as the old one at most", from (new,
-    old) of the minutes with requests of both.
+    """Return the evidence against "the new variant fails at most `ratio` times as often".
 
-    The old variant's rate may be another one in each minute: of what fails in a minute only the new
-    variant's part is judged (Turner, Ly and Gruenwald, JSPI 2024; Lindon et al., KDD 2022). No
-    evidence is ln 1 = 0.
+    It is from (new, old) of the minutes with requests of both. The old variant's rate may differ in
+    each minute: of what fails in a minute only the new variant's part is judged (Turner, Ly and
+    Gruenwald, JSPI 2024; Lindon et al., KDD 2022). No evidence is ln 1 = 0.
     """
     return _log_mean_exp(
         sum(
@@ -53,8 +50,9 @@ def ratio_evidence(
 
 
 def limit_evidence(minutes: Sequence[Counts], limit: float, dispersion: float = 1.0) -> float:
-    """Against "a request fails with probability `limit` at most", 0 < limit < 1 (Waudby-Smith and
-    Ramdas, JRSS B 2024).
+    """Return the evidence against "a request fails with probability at most `limit`".
+
+    The limit is between 0 and 1 (Waudby-Smith and Ramdas, JRSS B 2024).
     """
     errors = sum(minute.errors for minute in minutes)
     successes = sum(minute.requests for minute in minutes) - errors
@@ -67,7 +65,7 @@ def limit_evidence(minutes: Sequence[Counts], limit: float, dispersion: float = 
 
 
 def sign_evidence(above: int, minutes: int) -> float:
-    """Against "a minute is above the limit with probability 1/2 at most".
+    """Return the evidence against "a minute is above the limit with probability at most 1/2".
 
     A minute at most doubles it.
     """
@@ -78,8 +76,9 @@ def sign_evidence(above: int, minutes: int) -> float:
 
 
 def ratio_dispersion(minutes: Sequence[tuple[Counts, Counts]]) -> float:
-    """How many times wider the errors' parts scatter around the stage's own ratio than those of
-    independent requests do; 1 at least.
+    """Return how many times wider the errors' parts scatter than those of independent requests.
+
+    They scatter around the stage's own ratio; it is at least 1.
     """
     failing = [(new, old) for new, old in minutes if new.errors + old.errors]
     new_rate = _rate(new for new, _old in minutes)
@@ -95,7 +94,10 @@ def ratio_dispersion(minutes: Sequence[tuple[Counts, Counts]]) -> float:
 
 
 def limit_dispersion(minutes: Sequence[Counts]) -> float:
-    """The same of the errors around the stage's own rate."""
+    """Return how many times wider errors scatter around the stage's rate than independent ones do.
+
+    It is at least 1.
+    """
     rate = _rate(minutes)
     if not 0 < rate < 1:
         return 1.0
@@ -108,6 +110,7 @@ def limit_dispersion(minutes: Sequence[Counts]) -> float:
 
 
 def _rate(minutes: Iterable[Counts]) -> float:
+    """Return the rate of errors."""
     requests = errors = 0
     for minute in minutes:
         requests += minute.requests
@@ -116,19 +119,21 @@ def _rate(minutes: Iterable[Counts]) -> float:
 
 
 def _successive(residuals: Sequence[float]) -> float:
-    """Half the mean square of the differences between neighbours, which a rate that drifts does not
-    raise (von Neumann 1941).
+    """Return half the mean square of the differences between neighbours, at least 1.
+
+    A rate that drifts does not raise it (von Neumann 1941).
     """
     if len(residuals) < 2:
         return 1.0
     return max(
         1.0,
-        sum((after - before) ** 2 for before, after in pairwise(residuals))
+        sum((after - earlier) ** 2 for earlier, after in pairwise(residuals))
         / (2 * (len(residuals) - 1)),
     )
 
 
 def _log_mean_exp(logarithms: Iterable[float]) -> float:
+    """Return the logarithm of the mean of numbers given by their logarithms."""
     values = tuple(logarithms)
     highest = max(values)
     return highest + math.log(sum(math.exp(value - highest) for value in values) / len(values))

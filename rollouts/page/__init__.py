@@ -1,1 +1,1 @@
-"""The page of a rollout."""
+"""The page of a rollout, and the history of its verdicts."""

@@ -1,6 +1,6 @@
 """A rollout's page: one HTML file that fetches nothing.
 
-Everything on it is from the history and from the minutes that were kept.
+Everything on it is from the history and from the stored minutes.
 """
 
 from __future__ import annotations
@@ -45,11 +45,12 @@ _DECISIONS = (
 
 
 def report_uri(ports: Ports, state: State) -> str:
+    """Return the URI of a rollout's page."""
     return f"{documents.folder_uri(ports.blobs, state)}/report.html"
 
 
 def write(ports: Ports, state: State) -> str:
-    """Put the page beside the kept minutes, and say where. The same again does no harm."""
+    """Write the page beside the stored minutes, and return its URI. It can be repeated."""
     uri = report_uri(ports, state)
     ports.blobs.put(
         uri,
@@ -63,7 +64,10 @@ def write(ports: Ports, state: State) -> str:
 
 
 def html(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes]) -> str:
-    """`bakes`: the minutes of each bake, by <stage>-<attempt> or the phase after the last step."""
+    """Return the page as HTML.
+
+    `bakes` are the minutes of each bake, by <stage>-<attempt> or the phase after the last step.
+    """
     heading = page.heading(f"Rollout {state.id} of {state.endpoint}", about(state))
     return page.page(
         f"{state.id} {state.endpoint}",
@@ -73,7 +77,7 @@ def html(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes
 
 
 def parts(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes]) -> list[str]:
-    """The page without its heading and its foot."""
+    """Return the page without its heading and its foot."""
     points = retrace(state.plan, bakes)
     return [
         _verdict(state),
@@ -91,6 +95,7 @@ _MARKS = (
 
 
 def about(state: State) -> str:
+    """Return a sentence about the rollout."""
     versions = {
         variant.name: f"{variant.model}@{variant.version}" for variant in state.plan.spec.variants
     }
@@ -105,6 +110,7 @@ def about(state: State) -> str:
 
 
 def _verdict(state: State) -> str:
+    """Return how the rollout ended."""
     kinds = {"promoted": "pass", "aborted": "fail", "lost": "fail"}
     took = (
         "" if state.ended is None else f" after {(state.ended - state.started) // _MINUTE} minutes"
@@ -117,6 +123,7 @@ def _verdict(state: State) -> str:
 
 
 def _traffic(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes]) -> str:
+    """Return the chart of the new variant's share."""
     new = state.plan.to
     since = state.started
     line: list[tuple[float, float]] = [(0.0, float(state.plan.initial[new]))]
@@ -142,8 +149,11 @@ def _traffic(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMin
             "people", "c", (entry for entry in entries if _by_a_person(entry, state)), line, since
         ),
     ]
-    rows = [(f"{_minutes(since, entry.at):.0f}", entry.what, _percent(entry), entry.who, entry.why)
-            for entry in entries if entry.what in (*_SERVED, *_DECISIONS, *_PEOPLE)]  # fmt: skip
+    rows = [
+        (f"{_minutes(since, entry.at):.0f}", entry.what, _percent(entry), entry.who, entry.why)
+        for entry in entries
+        if entry.what in (*_SERVED, *_DECISIONS, *_PEOPLE)
+    ]
     behind = page.table(("minute", "what", new, "who", "why"), rows, wordy=4)
     axis = plots.axis(f"% of the requests to {new}", 0, 100)
     return plots.chart(
@@ -157,7 +167,7 @@ def _traffic(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMin
 
 
 def _guardrails(state: State, points: Mapping[str, Sequence[Point]]) -> Iterable[str]:
-    """A section each: its value and its evidence, minute by minute."""
+    """Yield a section for each guardrail: its value and its evidence, minute by minute."""
     for guardrail in state.plan.guardrails:
         drawn = [point for point in points.get(guardrail.name, ()) if point.check.value is not None]
         title = f"Guardrail {guardrail.name}" + (
@@ -177,6 +187,7 @@ def _guardrails(state: State, points: Mapping[str, Sequence[Point]]) -> Iterable
 
 
 def _values(state: State, guardrail: Guardrail, points: Sequence[Point]) -> str:
+    """Return the chart of a guardrail's value."""
     unit, factor = _unit(guardrail)
     limit = guardrail.limit * factor
     values = [(point.check.value or 0.0) * factor for point in points]
@@ -208,7 +219,7 @@ def _values(state: State, guardrail: Guardrail, points: Sequence[Point]) -> str:
 
 
 def _evidence(state: State, points: Sequence[Point]) -> str:
-    """As a power of ten, in which it grows by even steps."""
+    """Return the chart of the evidence, as a power of ten, in which it grows by even steps."""
     judged = [point for point in points if point.check.evidence is not None]
     if not judged:
         return ""
@@ -237,6 +248,7 @@ def _evidence(state: State, points: Sequence[Point]) -> str:
 
 
 def _checks(entries: Sequence[Entry]) -> str:
+    """Return the table of the checks that decisions rest on."""
     rows = [
         (_time(entry.at), entry.what, check.guardrail, check.verdict, check.why)
         for entry in entries
@@ -251,15 +263,24 @@ def _checks(entries: Sequence[Entry]) -> str:
 
 
 def _history(entries: Sequence[Entry]) -> str:
+    """Return the table of the history."""
     rows = [
-        (f"{entry.seq}", _time(entry.at), entry.what, f"{entry.stage}", _percent(entry), entry.who, entry.why)
+        (
+            f"{entry.seq}",
+            _time(entry.at),
+            entry.what,
+            f"{entry.stage}",
+            _percent(entry),
+            entry.who,
+            entry.why,
+        )
         for entry in entries
-    ]  # fmt: skip
+    ]
     return page.table(("", "at (UTC)", "what", "step", "new", "who", "why"), rows, wordy=6)
 
 
 def _shares(new: str, since: datetime, bake: KeptMinutes) -> Iterable[tuple[float, float]]:
-    """(minute, percent of its requests that the new variant had)."""
+    """Yield (minute, percent of its requests that the new variant had)."""
     counts: dict[datetime, dict[str, int]] = {}
     for variant, buckets in bake.minutes.items():
         for bucket in buckets:
@@ -271,7 +292,7 @@ def _shares(new: str, since: datetime, bake: KeptMinutes) -> Iterable[tuple[floa
 def _by_bake(
     since: datetime, points: Sequence[Point], values: Sequence[float]
 ) -> list[plots.Series]:
-    """A line a bake: nothing joins them, as each begins anew."""
+    """Return a line for each bake; nothing joins them, as each begins anew."""
     lines: dict[str, list[tuple[float, float]]] = {}
     for point, value in zip(points, values, strict=True):
         lines.setdefault(point.bake, []).append((_minutes(since, point.until), value))
@@ -288,10 +309,10 @@ def _marks(
     line: Sequence[tuple[float, float]],
     since: datetime,
 ) -> plots.Series:
-    """Dots on the line."""
+    """Return dots on a line, one for each entry."""
     spots = [
-        (at, [y for x, y in line if x <= at][-1])
-        for at in (_minutes(since, entry.at) for entry in entries)
+        (minute, [y for x, y in line if x <= minute][-1])
+        for minute in (_minutes(since, entry.at) for entry in entries)
     ]
     return _series(name, style, spots, kind="dots")
 
@@ -299,12 +320,14 @@ def _marks(
 def _series(
     name: str, style: plots.Style, points: Sequence[tuple[float, float]], *, kind: Kind = "line"
 ) -> plots.Series:
+    """Return a series of points."""
     return plots.Series(
         name=name, style=style, x=[x for x, _ in points], y=[y for _, y in points], kind=kind
     )
 
 
 def _by_a_person(entry: Entry, state: State) -> bool:
+    """Return whether a person caused an entry."""
     wish = state.wish.abort
     return entry.what in _PEOPLE or (
         entry.what == "abort" and wish is not None and entry.why.startswith(wish.who)
@@ -312,7 +335,7 @@ def _by_a_person(entry: Entry, state: State) -> bool:
 
 
 def _unit(guardrail: Guardrail) -> tuple[str, float]:
-    """How its value is shown, and what it is multiplied with."""
+    """Return the unit of a guardrail's value, and the factor for showing it."""
     if guardrail.max_ratio is not None:
         return "times the old variant's", 1.0
     if guardrail.max_shift is not None:
@@ -321,27 +344,35 @@ def _unit(guardrail: Guardrail) -> tuple[str, float]:
 
 
 def _across(end: float) -> plots.Axis:
+    """Return the axis of minutes since the start."""
     return plots.axis("minutes since the start", 0, max(end, 1.0))
 
 
 def _percent(entry: Entry) -> str:
+    """Return the percent of an entry as text."""
     return "" if entry.percent is None else f"{percent_text(entry.percent)} %"
 
 
 def _power(evidence: float) -> float:
+    """Return evidence as a power of ten."""
     return math.log10(max(evidence, _LEAST))
 
 
 def _minutes(since: datetime, moment: datetime) -> float:
-    """Never below 0: who wrote an entry may have another clock than who started the rollout."""
+    """Return the minutes between two times, never below 0.
+
+    The writer of an entry may have another clock than the one that started the rollout.
+    """
     return max((moment - since) / _MINUTE, 0.0)
 
 
 def _time(moment: datetime) -> str:
+    """Return a time as text."""
     return f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def _footer(state: State, entries: Sequence[Entry]) -> str:
+    """Return the foot of the page."""
     newest = entries[-1].at if entries else state.started
     return (
         f"Isthmus, rollout {state.id} of {state.endpoint}, as of {_time(newest)} UTC. Nothing on "

@@ -1,5 +1,6 @@
-"""What a rollout's guardrails said minute by minute, from the minutes that its bakes left: the same
-function judges them again. Pure.
+"""Verdicts of a rollout's guardrails minute by minute, judged again from the stored minutes.
+
+Pure.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _MOST = 120  # points of a bake: each judges everything since the bake began
 class Point(msgspec.Struct, frozen=True, kw_only=True):
     """A check of one guardrail over [the bake's begin, until).
 
-    `bake`: 1-0, or the phase after the last step.
+    `bake` is such as 1-0, or the phase after the last step.
     """
 
     bake: str
@@ -30,9 +31,9 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def retrace(plan: Plan, bakes: Mapping[str, KeptMinutes]) -> dict[str, list[Point]]:
-    """By guardrail, in the order of their times.
+    """Return the checks of each guardrail, in the order of their times.
 
-    Of a long bake every so many minutes, and always the last.
+    Of a long bake it has every so many minutes, and always the last.
     """
     points: dict[str, list[Point]] = {guardrail.name: [] for guardrail in plan.guardrails}
     for bake, minutes in sorted(bakes.items(), key=lambda pair: pair[1].since):
@@ -50,9 +51,9 @@ def retrace(plan: Plan, bakes: Mapping[str, KeptMinutes]) -> dict[str, list[Poin
 
 
 def _judged_as(plan: Plan, bake: str) -> tuple[Plan, bool]:
-    """As the engine judges it, and whether who is judged had all of the traffic.
+    """Return the plan by which a bake is judged, and whether its variant had all of the traffic.
 
-    In the hand-over the two change places.
+    In the hand-over the two variants change places.
     """
     if bake == "handing":
         return replace(plan, source=plan.to, to=plan.source), False
@@ -61,6 +62,7 @@ def _judged_as(plan: Plan, bake: str) -> tuple[Plan, bool]:
 
 
 def _moments(since: datetime, until: datetime) -> Iterator[datetime]:
+    """Yield the times at which a bake is judged again."""
     whole: Sequence[int] = range(1, (until - since) // _MINUTE + 1)
     step = -(-len(whole) // _MOST) or 1
     yield from (since + number * _MINUTE for number in whole if (len(whole) - number) % step == 0)

@@ -1,0 +1,1 @@
+"""Decisions of each phase of a rollout."""

@@ -1,5 +1,6 @@
-"""While a step serves: its minutes are judged, somebody else's changes are put right, and a person
-may be asked.
+"""Baking: a step serves, and its minutes are judged.
+
+Somebody else's changes are corrected, and a person may be asked.
 """
 
 from __future__ import annotations
@@ -8,55 +9,58 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from ..evidence.judgement import is_behind, judge, standing
+from ..evidence.judgement import is_behind, judge, overall_verdict
 from ..state.convergence import is_converged, is_ready, is_served, settled_by
 from ..state.states import Observation, State, Wish
 from ..state.transitions import Step, note, to_aborting, to_promoted, to_shifting_again, to_sizing
-from .shifting import may_go_up
+from .shifting import may_go_on
 
 PATIENCE = timedelta(minutes=5)  # with a variant that is not ready
 MOST_CORRECTIONS = 3  # of a rollout; who changes the split again and again means it
 
 
-def baking(state: State, seen: Observation, now: datetime) -> Step:
-    """Also while a person is asked: everything of a bake goes on then."""
-    state, cause = judge(state, seen, now)
-    state = with_readiness(state, seen, now)
+def baking(state: State, observation: Observation, now: datetime) -> Step:
+    """Judge the bake's minutes, and decide when its time is over.
+
+    So it goes on while a person is asked.
+    """
+    state, cause = judge(state, observation, now)
+    state = with_readiness(state, observation, now)
     if cause := cause or unready(state, now):
         return to_aborting(state, now, cause), ()
-    if is_behind(state, seen):
+    if is_behind(state, observation):
         return state, ()
-    if has_drifted(state, seen):
-        return _put_right(state, now), ()
-    state = with_token(state, seen)
+    if has_drifted(state, observation):
+        return _correct_drift(state, now), ()
+    state = with_token(state, observation)
     if state.bake_until is None or settled_by(state.plan, now) < state.bake_until:
         return state, ()
-    return _over(state, seen, now)
+    return _decide_after_bake(state, observation, now)
 
 
-def with_readiness(state: State, seen: Observation, now: datetime) -> State:
-    """Since when something is not ready."""
-    if seen.endpoint is None:
+def with_readiness(state: State, observation: Observation, now: datetime) -> State:
+    """Note since when a variant is not ready."""
+    if observation.endpoint is None:
         return state
-    if is_ready(state, seen.endpoint):
+    if is_ready(state, observation.endpoint):
         return replace(state, not_ready_since=None)
     return state if state.not_ready_since else replace(state, not_ready_since=now)
 
 
 def unready(state: State, now: datetime) -> str:
+    """Return that a variant was not ready for too long, or ""."""
     if state.not_ready_since is None or now - state.not_ready_since < PATIENCE:
         return ""
     return f"a variant was not ready for {PATIENCE // timedelta(minutes=1)} minutes"
 
 
-def has_drifted(state: State, seen: Observation) -> bool:
-    """Return whether the endpoint has another split than the intent, or another token than at the
-    bake's first look.
+def has_drifted(state: State, observation: Observation) -> bool:
+    """Return whether the endpoint has another split than the intent, or another token.
 
     A token is of what people change (endpoints/port.py): autoscaling, maintenance and monitoring
     leave it as it is.
     """
-    endpoint = seen.endpoint
+    endpoint = observation.endpoint
     if endpoint is None:
         return False
     return not is_served(state, endpoint) or (
@@ -64,15 +68,15 @@ def has_drifted(state: State, seen: Observation) -> bool:
     )
 
 
-def with_token(state: State, seen: Observation) -> State:
-    """With the endpoint's token, which our own touch took away."""
-    if seen.endpoint is None or state.bake_token is not None:
+def with_token(state: State, observation: Observation) -> State:
+    """Return the state with the endpoint's token, which our own touch took away."""
+    if observation.endpoint is None or state.bake_token is not None:
         return state
-    return replace(state, bake_token=seen.endpoint.token)
+    return replace(state, bake_token=observation.endpoint.token)
 
 
-def _put_right(state: State, now: datetime) -> State:
-    """The traffic is put right in any case, and then a whole new bake."""
+def _correct_drift(state: State, now: datetime) -> State:
+    """Correct somebody else's change, in any case, and begin a whole new bake."""
     state = note(state, now, "drift", "somebody else changed the endpoint")
     if state.plan.on_drift == "abort" or state.corrected >= MOST_CORRECTIONS:
         return to_aborting(state, now, "drift: somebody else changes the endpoint")
@@ -82,9 +86,9 @@ def _put_right(state: State, now: datetime) -> State:
     return to_shifting_again(state, now)
 
 
-def _over(state: State, seen: Observation, now: datetime) -> Step:
-    """The bake's time is over: on, or wait, or back."""
-    plan, verdict = state.plan, standing(state, now)
+def _decide_after_bake(state: State, observation: Observation, now: datetime) -> Step:
+    """Decide at the end of a bake: on, wait, or back."""
+    plan, verdict = state.plan, overall_verdict(state, now)
     if verdict in ("fail", "unread"):
         return state, ()  # one more check decides
     if state.hold_until is not None and verdict != "no data":
@@ -95,12 +99,12 @@ def _over(state: State, seen: Observation, now: datetime) -> Step:
         return (
             _wait(state, now, "this step asks for it")
             if asks and yes is None
-            else _on(state, seen, now, overridden=verdict)
+            else _advance(state, observation, now, overridden=verdict)
         )
     if state.phase == "waiting":
         return state, ()
     if verdict == "no data":
-        return _without_data(state, now)
+        return _hold_without_data(state, now)
     bake = plan.stages[state.stage - 1].bake
     if state.bake_until is not None and settled_by(plan, now) >= state.bake_until + (
         plan.on_inconclusive.hold or bake
@@ -116,7 +120,8 @@ def _over(state: State, seen: Observation, now: datetime) -> Step:
     return state, ()
 
 
-def _without_data(state: State, now: datetime) -> Step:
+def _hold_without_data(state: State, now: datetime) -> Step:
+    """Hold a bake without data, then wait or abort."""
     hold = state.plan.on_no_data
     if state.hold_until is None:
         until = now + (hold.hold or state.plan.stages[state.stage - 1].bake)
@@ -130,19 +135,18 @@ def _without_data(state: State, now: datetime) -> Step:
 
 
 def _wait(state: State, now: datetime, why: str) -> Step:
+    """Wait for a person."""
     if state.phase == "waiting":
         return state, ()
     return note(replace(state, phase="waiting"), now, "waiting", why), ()
 
 
-def _on(state: State, seen: Observation, now: datetime, *, overridden: str) -> Step:
-    """To the next step, when the target is as it should be at this very look, in the hours, and
-    nobody paused it.
-    """
+def _advance(state: State, observation: Observation, now: datetime, *, overridden: str) -> Step:
+    """Go to the next step, if the target is as it should be, in the hours, and not paused."""
     if (
-        seen.endpoint is None
-        or not is_converged(state, state.plan.spec, seen.endpoint)
-        or not may_go_up(state, now)
+        observation.endpoint is None
+        or not is_converged(state, state.plan.spec, observation.endpoint)
+        or not may_go_on(state, now)
     ):
         return state, ()
     why, yes = "", state.wish.promote

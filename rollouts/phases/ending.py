@@ -1,5 +1,7 @@
-"""Back, and the end: aborting never gives up, and an ended rollout watches for what comes late
-before it lets the traffic go.
+"""Aborting and ended rollouts.
+
+Aborting never gives up, and an ended rollout watches for what comes late before it releases the
+traffic.
 """
 
 from __future__ import annotations
@@ -10,29 +12,28 @@ from msgspec.structs import replace
 
 from ...endpoints.port import EndpointSpec, EndpointState
 from ..state.actions import Action, Apply, Release, SetAlias
-from ..state.capacity import final, is_sized
+from ..state.capacity import final_spec, is_sized
 from ..state.convergence import is_lost, is_served, is_split, target_split, version_of
 from ..state.states import Observation, State
 from ..state.transitions import MOST_CALLS, Step, note, to_ended
 from .promoted import model_of
-from .shifting import put_right
+from .shifting import correct_split
 
-PATIENCE = timedelta(
-    minutes=30
-)  # that the traffic is owned until it and the instances are as they are to stay
+# that the traffic is owned until it and the instances are as they are to stay
+PATIENCE = timedelta(minutes=30)
 
 
-def aborting(state: State, seen: Observation, now: datetime) -> Step:
-    """The new variant to 0, however long it takes, and the alias back.
+def aborting(state: State, observation: Observation, now: datetime) -> Step:
+    """Bring the new variant to 0, however long that takes, and the alias back.
 
     Whether the new variant is ready does not matter.
     """
-    if seen.endpoint is None or not is_served(state, seen.endpoint):
-        return put_right(state, seen, now, anyhow=True)
+    if observation.endpoint is None or not is_served(state, observation.endpoint):
+        return correct_split(state, observation, now, anyhow=True)
     if state.plan.promote_alias is not None:
-        if seen.alias_version is None:
+        if observation.alias_version is None:
             return state, ()
-        if actions := _alias_back(state, seen):
+        if actions := _alias_back(state, observation):
             return state, actions
         if state.alias == "moved":
             state = note(
@@ -41,21 +42,24 @@ def aborting(state: State, seen: Observation, now: datetime) -> Step:
     return to_ended(note(state, now, "aborted", state.cause), now, "aborted"), ()
 
 
-def end(state: State, seen: Observation, now: datetime) -> Step:
-    """Nothing is touched but what came late, and the instances that only the rollout needed."""
+def end(state: State, observation: Observation, now: datetime) -> Step:
+    """Watch an ended rollout, then release the traffic.
+
+    Nothing is touched but what came late, and the instances that only the rollout needed.
+    """
     if (
         state.taken
         and state.end in ("promoted", "aborted")
-        and seen.endpoint is not None
-        and not is_lost(state, seen)
+        and observation.endpoint is not None
+        and not is_lost(state, observation)
     ):
-        state, actions = _watch(state, seen, seen.endpoint, now)
+        state, actions = _watch(state, observation, observation.endpoint, now)
         if actions:
             return state, actions
-    if state.watch_until is None or now < state.watch_until or seen.owner is None:
+    if state.watch_until is None or now < state.watch_until or observation.owner is None:
         return state, ()
-    if seen.owner == "ours":
-        patient = now < state.watch_until + PATIENCE and not _is_settled(state, seen)
+    if observation.owner == "ours":
+        patient = now < state.watch_until + PATIENCE and not _is_settled(state, observation)
         return state, () if patient else (Release(),)
     return note(
         replace(state, released=True),
@@ -65,51 +69,55 @@ def end(state: State, seen: Observation, now: datetime) -> Step:
     ), ()
 
 
-def _watch(state: State, seen: Observation, endpoint: EndpointState, now: datetime) -> Step:
+def _watch(state: State, observation: Observation, endpoint: EndpointState, now: datetime) -> Step:
+    """Correct what came late."""
     if not is_split(target_split(endpoint), state.intent, state.plan):
         if state.sent > MOST_CALLS:
             return state, ()  # whoever it is, it is not a late call
         if not state.sent:
             state = replace(note(state, now, "late", "the traffic was moved after the end"), sent=1)
-        return put_right(state, seen, now, anyhow=True)
+        return correct_split(state, observation, now, anyhow=True)
     if is_served(state, endpoint):
         state = replace(state, sent=0)
-    if actions := _alias_back(state, seen):
+    if actions := _alias_back(state, observation):
         return state, actions
     if endpoint.phase == "ready" and not is_sized(_final_spec(state), endpoint):
         return state, (Apply(spec=_final_spec(state)),)
     return state, ()
 
 
-def _is_settled(state: State, seen: Observation) -> bool:
-    if seen.endpoint is None:
-        return seen.absent
-    if not state.taken or state.end in ("refused", "lost") or is_lost(state, seen):
+def _is_settled(state: State, observation: Observation) -> bool:
+    """Return whether the endpoint is as it is to stay."""
+    if observation.endpoint is None:
+        return observation.absent
+    if not state.taken or state.end in ("refused", "lost") or is_lost(state, observation):
         return True
-    served = (
-        is_served(state, seen.endpoint) or state.sent > MOST_CALLS
-    )  # what was put right has arrived, or somebody means it
-    named = (
-        state.plan.promote_alias is None or seen.alias_version is not None
-    )  # else it may be late, and was not looked at
-    return served and named and is_sized(_final_spec(state), seen.endpoint)
+    # what was put right has arrived, or somebody means it
+    served = is_served(state, observation.endpoint) or state.sent > MOST_CALLS
+    # else it may be late, and was not looked at
+    named = state.plan.promote_alias is None or observation.alias_version is not None
+    return served and named and is_sized(_final_spec(state), observation.endpoint)
 
 
 def _final_spec(state: State) -> EndpointSpec:
-    """What stays. Where nobody scaled, or the hand-over stopped half-way, it stays as it is."""
+    """Return the spec that stays; one without variants if everything stays as it is.
+
+    That is so if nobody scaled, or the hand-over stopped half-way.
+    """
     if state.plan.capacity == "keep" or state.handover == "failed":
         return replace(state.plan.spec, variants=())
-    return final(state.plan) if state.handover == "done" else state.plan.spec
+    return final_spec(state.plan) if state.handover == "done" else state.plan.spec
 
 
-def _alias_back(state: State, seen: Observation) -> tuple[Action, ...]:
-    """Where it names the version that was taken back, or, after a promotion, the one from before.
+def _alias_back(state: State, observation: Observation) -> tuple[Action, ...]:
+    """Return the action that takes the alias back from a wrong version, if there is one.
 
-    What else it names is a person's.
+    The wrong version is the one that was taken back, or, after a promotion, the one from before. If
+    it names another one, that is a person's.
     """
     plan = state.plan
     new = version_of(plan, plan.to)
     wrong, right = (plan.alias_before, new) if state.end == "promoted" else (new, plan.alias_before)
-    if plan.promote_alias is None or seen.alias_version != wrong or wrong == right:
+    if plan.promote_alias is None or observation.alias_version != wrong or wrong == right:
         return ()
     return (SetAlias(model=model_of(state), alias=plan.promote_alias, version=right or None),)

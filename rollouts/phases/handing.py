@@ -1,4 +1,4 @@
-"""The roles go home: the promoted version takes the old variant's name, and the new variant goes.
+"""Hand-over: the promoted version takes the old variant's name, and the new variant goes.
 
 Whatever fails on the way, the variant that served goes on serving: the rollout is promoted all the
 same, and a person is told.
@@ -15,19 +15,20 @@ from msgspec.structs import replace
 from ...endpoints.traffic.convergence import variants_ready
 from ..evidence.judgement import is_behind, judge, judged_until
 from ..state.actions import Apply, SetAlias
-from ..state.capacity import final, home, is_sized
+from ..state.capacity import final_spec, hand_over_spec, is_sized
 from ..state.convergence import is_converged, is_served, next_minute, settled_by, version_of
 from ..state.states import Observation, State
 from ..state.transitions import MOST_CALLS, SHIFT_TIME, Step, note, split_at, to_ended, to_split
 from .baking import MOST_CORRECTIONS, has_drifted, unready, with_readiness, with_token
 from .promoted import model_of
-from .shifting import put_right
+from .shifting import correct_split
 
 SMALL = Decimal(10)  # percent that the old variant's name gets first
 LEAST_BAKE = timedelta(minutes=2)  # and the metrics' delay
 
 
-def handing(state: State, seen: Observation, now: datetime) -> Step:
+def handing(state: State, observation: Observation, now: datetime) -> Step:
+    """Take the next step of the hand-over, or give it up."""
     if state.handover != "failed" and (why := _failure(state, now)):
         if (
             state.handover == "removing"
@@ -40,10 +41,11 @@ def handing(state: State, seen: Observation, now: datetime) -> Step:
             )
             return to_ended(state, now, "promoted", f"{state.plan.to} was not removed"), ()
         state = _fail(state, now, why)
-    return _STAGES[state.handover](state, seen, now)
+    return _STAGES[state.handover](state, observation, now)
 
 
 def _failure(state: State, now: datetime) -> str:
+    """Return why the hand-over fails, or ""."""
     if (wish := state.wish.abort) is not None:
         return f"stopped by {wish.who}; the grace time was over"
     if state.shift_by is not None and now >= state.shift_by:
@@ -57,7 +59,7 @@ def _failure(state: State, now: datetime) -> str:
 
 
 def _fail(state: State, now: datetime, why: str) -> State:
-    """Everything to what served. There is no deadline for it."""
+    """Give everything back to the variant that served. There is no deadline for it."""
     served = to_split(state, now, _everything(state, state.plan.to))
     return note(
         replace(served, handover="failed", shift_by=None, bake_from=None, checks={}),
@@ -67,20 +69,23 @@ def _fail(state: State, now: datetime, why: str) -> State:
     )
 
 
-def _resizing(state: State, seen: Observation, now: datetime) -> Step:
-    endpoint, spec = seen.endpoint, home(state.plan)
+def _resizing(state: State, observation: Observation, now: datetime) -> Step:
+    """Start the promoted version under the old variant's name, and test it."""
+    endpoint, spec = observation.endpoint, hand_over_spec(state.plan)
     if endpoint is None:
         return state, ()
     if not variants_ready(spec, endpoint) or not (
         state.plan.capacity == "keep" or is_sized(spec, endpoint)
     ):
         return state, () if endpoint.phase == "updating" else (Apply(spec=spec),)
-    if seen.smoke is None:
+    if observation.smoke is None:
         return state, ()
-    if seen.smoke:
+    if observation.smoke:
         state = replace(state, not_ready_since=state.not_ready_since or now)
         if unready(state, now):
-            return _fail(state, now, f"{state.plan.source} does not answer: {seen.smoke}"), ()
+            return _fail(
+                state, now, f"{state.plan.source} does not answer: {observation.smoke}"
+            ), ()
         return state, ()
     small = split_at(
         state.plan,
@@ -89,12 +94,12 @@ def _resizing(state: State, seen: Observation, now: datetime) -> Step:
     return to_split(replace(state, handover="small", not_ready_since=None), now, small), ()
 
 
-def _small(state: State, seen: Observation, now: datetime) -> Step:
-    """The old variant's name with a small share, for as long as two minutes take to be known."""
-    endpoint, plan = seen.endpoint, state.plan
+def _small(state: State, observation: Observation, now: datetime) -> Step:
+    """Give the old variant's name a small share, for as long as two minutes take to be known."""
+    endpoint, plan = observation.endpoint, state.plan
     if state.bake_from is None or state.bake_until is None:
-        if endpoint is None or not is_converged(state, home(plan), endpoint):
-            return put_right(state, seen, now)
+        if endpoint is None or not is_converged(state, hand_over_spec(plan), endpoint):
+            return correct_split(state, observation, now)
         start = next_minute(now)
         until = start + plan.metrics_delay + LEAST_BAKE
         return replace(
@@ -104,21 +109,23 @@ def _small(state: State, seen: Observation, now: datetime) -> Step:
             bake_token=endpoint.token,
             shift_by=until + (plan.on_no_data.hold or SHIFT_TIME),
         ), ()
-    state, cause = judge(state, seen, now, plan=replace(plan, source=plan.to, to=plan.source))
-    state = with_readiness(state, seen, now)
+    state, cause = judge(
+        state, observation, now, plan=replace(plan, source=plan.to, to=plan.source)
+    )
+    state = with_readiness(state, observation, now)
     if cause := cause or unready(state, now):
         return _fail(state, now, cause), ()
-    if endpoint is None or is_behind(state, seen):
+    if endpoint is None or is_behind(state, observation):
         return state, ()
     return (
-        _put_right(state, seen, now)
-        if has_drifted(state, seen)
-        else (_to_all(with_token(state, seen), now), ())
+        _correct_drift(state, observation, now)
+        if has_drifted(state, observation)
+        else (_to_all(with_token(state, observation), now), ())
     )
 
 
-def _put_right(state: State, seen: Observation, now: datetime) -> Step:
-    """The bake of the small share begins anew, as often as any bake of a rollout."""
+def _correct_drift(state: State, observation: Observation, now: datetime) -> Step:
+    """Begin the bake of the small share anew, as often as any bake of a rollout."""
     state = note(state, now, "drift", "somebody else changed the endpoint")
     if state.corrected >= MOST_CORRECTIONS:
         return _fail(state, now, "somebody else changes the endpoint"), ()
@@ -130,11 +137,11 @@ def _put_right(state: State, seen: Observation, now: datetime) -> Step:
         checks={},
         corrected=state.corrected + 1,
     )
-    return put_right(to_split(anew, now, state.intent), seen, now)
+    return correct_split(to_split(anew, now, state.intent), observation, now)
 
 
 def _to_all(state: State, now: datetime) -> State:
-    """On to all of the traffic, once the small share's minutes are known."""
+    """Give it all of the traffic, once the small share's minutes are known."""
     until = state.bake_until
     deciding = {guardrail.name for guardrail in state.plan.guardrails if not guardrail.dry_run}
     failing = any(tally.running for name, tally in state.checks.items() if name in deciding)
@@ -152,27 +159,28 @@ def _to_all(state: State, now: datetime) -> State:
     return to_split(moved, now, _everything(state, state.plan.source))
 
 
-def _whole(state: State, seen: Observation, now: datetime) -> Step:
-    if seen.endpoint is None or not is_converged(state, home(state.plan), seen.endpoint):
-        return put_right(state, seen, now)
+def _whole(state: State, observation: Observation, now: datetime) -> Step:
+    """Wait until it has all of the traffic."""
+    if observation.endpoint is None or not is_converged(
+        state, hand_over_spec(state.plan), observation.endpoint
+    ):
+        return correct_split(state, observation, now)
     return replace(state, handover="removing", sent=0, shift_by=now + SHIFT_TIME), ()
 
 
-def _removing(state: State, seen: Observation, now: datetime) -> Step:
-    """The new variant goes, and the alias by which it was declared is taken off the version that
-    was promoted.
-    """
-    plan, endpoint, spec = state.plan, seen.endpoint, final(state.plan)
+def _removing(state: State, observation: Observation, now: datetime) -> Step:
+    """Remove the new variant, and take its alias off the promoted version."""
+    plan, endpoint, spec = state.plan, observation.endpoint, final_spec(state.plan)
     if endpoint is None:
         return state, ()
     if not variants_ready(spec, endpoint):
         if not is_served(state, endpoint):
-            return put_right(state, seen, now)
+            return correct_split(state, observation, now)
         return state, () if endpoint.phase == "updating" else (Apply(spec=spec),)
     if plan.retire_alias is not None:
-        if seen.retired_version is None:
+        if observation.retired_version is None:
             return state, ()
-        if seen.retired_version == version_of(plan, plan.to):
+        if observation.retired_version == version_of(plan, plan.to):
             return state, (SetAlias(model=model_of(state), alias=plan.retire_alias, version=None),)
     intent = {name: share for name, share in state.intent.items() if name != plan.to}
     return to_ended(
@@ -180,9 +188,10 @@ def _removing(state: State, seen: Observation, now: datetime) -> Step:
     ), ()
 
 
-def _hand_over_failed(state: State, seen: Observation, now: datetime) -> Step:
-    if seen.endpoint is None or not is_served(state, seen.endpoint):
-        return put_right(state, seen, now, anyhow=True)
+def _hand_over_failed(state: State, observation: Observation, now: datetime) -> Step:
+    """Bring the traffic back to the variant that served, and end."""
+    if observation.endpoint is None or not is_served(state, observation.endpoint):
+        return correct_split(state, observation, now, anyhow=True)
     return to_ended(
         state,
         now,
@@ -192,6 +201,7 @@ def _hand_over_failed(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def _everything(state: State, name: str) -> dict[str, Decimal]:
+    """Return the split with everything for one variant of the pair."""
     split = split_at(state.plan, Decimal(0))
     both = split[state.plan.source]
     return split | {state.plan.source: Decimal(0), state.plan.to: Decimal(0), name: both}

@@ -1,5 +1,6 @@
-"""All of the traffic is the new variant's: the alias follows, the old variant stays at its size
-until the grace time is over.
+"""Promoted: all of the traffic is the new variant's.
+
+The alias follows, and the old variant keeps its size until the grace time is over.
 """
 
 from __future__ import annotations
@@ -8,40 +9,42 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from ..evidence.judgement import is_behind, judge, standing
+from ..evidence.judgement import is_behind, judge, overall_verdict
 from ..state.actions import SetAlias
 from ..state.convergence import is_converged, is_served, version_of
 from ..state.states import Observation, State
 from ..state.transitions import Step, note, to_aborting, to_handing
 from .baking import MOST_CORRECTIONS, unready, with_readiness
-from .shifting import may_go_up, put_right
+from .shifting import correct_split, may_go_on
 
 
-def promote(state: State, seen: Observation, now: datetime) -> Step:
-    """A guardrail that fails, or a person, takes it back, the alias too.
+def promote(state: State, observation: Observation, now: datetime) -> Step:
+    """Judge the grace time: a guardrail that fails, or a person, takes it back, with the alias.
 
     Only another split is drift: in a day somebody also changes replicas, or deploys.
     """
-    state, cause = judge(state, seen, now)
-    state = with_readiness(state, seen, now)
+    state, cause = judge(state, observation, now)
+    state = with_readiness(state, observation, now)
     if cause := cause or unready(state, now):
         return to_aborting(state, now, cause), ()
-    if is_behind(state, seen):
+    if is_behind(state, observation):
         return state, ()
-    if seen.endpoint is not None and not is_served(state, seen.endpoint):
-        return _put_right(state, seen, now)
-    state = _undrifted(state, seen, now)
-    state, actions = _alias(state, seen, now)
-    return (state, actions) if actions else (_after_grace(state, seen, now), ())
+    if observation.endpoint is not None and not is_served(state, observation.endpoint):
+        return _correct_drift(state, observation, now)
+    state = _undrifted(state, observation, now)
+    state, actions = _alias(state, observation, now)
+    return (state, actions) if actions else (_after_grace(state, observation, now), ())
 
 
 def model_of(state: State) -> str:
+    """Return the model of the rollout's variants."""
     return next(
         variant.model for variant in state.plan.spec.variants if variant.name == state.plan.to
     )
 
 
-def _put_right(state: State, seen: Observation, now: datetime) -> Step:
+def _correct_drift(state: State, observation: Observation, now: datetime) -> Step:
+    """Correct somebody else's split."""
     if state.held_for != "drift":
         state = note(
             replace(state, held_for="drift", sent=0, corrected=state.corrected + 1),
@@ -51,38 +54,40 @@ def _put_right(state: State, seen: Observation, now: datetime) -> Step:
         )
     if state.plan.on_drift == "abort" or state.corrected > MOST_CORRECTIONS:
         return to_aborting(state, now, "drift: somebody else changes the endpoint"), ()
-    return put_right(replace(state, bake_token=None), seen, now)
+    return correct_split(replace(state, bake_token=None), observation, now)
 
 
-def _undrifted(state: State, seen: Observation, now: datetime) -> State:
-    if seen.endpoint is None:
+def _undrifted(state: State, observation: Observation, now: datetime) -> State:
+    """Note that no drift is left, and the endpoint's token."""
+    if observation.endpoint is None:
         return state
     if state.held_for == "drift":
         state = note(replace(state, held_for=""), now, "corrected")
-    return replace(state, bake_token=seen.endpoint.token)
+    return replace(state, bake_token=observation.endpoint.token)
 
 
-def _alias(state: State, seen: Observation, now: datetime) -> Step:
-    """Set until it is seen.
+def _alias(state: State, observation: Observation, now: datetime) -> Step:
+    """Set the alias until it is seen.
 
-    Later it is set again only where a late call put the old version back; another version is a
+    Later it is set again only if a late call put the old version back; another version is a
     person's.
     """
     alias, version = state.plan.promote_alias, version_of(state.plan, state.plan.to)
-    if alias is None or seen.alias_version is None:
+    if alias is None or observation.alias_version is None:
         return state, ()
-    if seen.alias_version == version:
+    if observation.alias_version == version:
         return (
             note(replace(state, alias="moved"), now, "alias", f"{alias} -> {version}")
             if state.alias == "unmoved"
             else state
         ), ()
-    if state.alias == "moved" and seen.alias_version != state.plan.alias_before:
+    if state.alias == "moved" and observation.alias_version != state.plan.alias_before:
         return state, ()
     return state, (SetAlias(model=model_of(state), alias=alias, version=version),)
 
 
-def _after_grace(state: State, seen: Observation, now: datetime) -> State:
+def _after_grace(state: State, observation: Observation, now: datetime) -> State:
+    """Go on to the hand-over, once the grace time is over."""
     if (yes := state.wish.promote) is not None:
         state = note(
             state,
@@ -98,15 +103,15 @@ def _after_grace(state: State, seen: Observation, now: datetime) -> State:
     if (
         state.grace_until is None
         or now < state.grace_until
-        or not may_go_up(state, now)
-        or standing(state, now) == "fail"
+        or not may_go_on(state, now)
+        or overall_verdict(state, now) == "fail"
     ):
         return state
     followed = state.plan.promote_alias is None or state.alias == "moved"
     if (
-        seen.endpoint is None
+        observation.endpoint is None
         or not followed
-        or not is_converged(state, state.plan.spec, seen.endpoint)
+        or not is_converged(state, state.plan.spec, observation.endpoint)
     ):
         return state
     return to_handing(state, now)

@@ -1,6 +1,6 @@
-"""Up to a bake: starting, sizing, shifting.
+"""The way to a bake: starting, sizing, shifting.
 
-Each goes on only after it saw that the target has followed.
+Each goes on only after the target was seen to have followed.
 """
 
 from __future__ import annotations
@@ -26,34 +26,39 @@ from ..state.transitions import (
 )
 
 
-def starting(state: State, seen: Observation, now: datetime) -> Step:
+def starting(state: State, observation: Observation, now: datetime) -> Step:
     """Take the traffic.
 
-    Somebody else's traffic, or other variants than were planned: refused, nothing was touched.
+    If it is somebody else's, or other variants run than were planned, the rollout is refused;
+    nothing was touched.
     """
-    if is_lost(state, seen):
+    if is_lost(state, observation):
         return to_ended(
             state, now, "refused", f"{state.endpoint} does not run the variants that were planned"
         ), ()
-    if seen.owner == "other":
-        return to_ended(state, now, "refused", f"the traffic belongs to {seen.owner_text}"), ()
-    if seen.endpoint is None or seen.owner is None:
+    if observation.owner == "other":
+        return to_ended(
+            state, now, "refused", f"the traffic belongs to {observation.owner_text}"
+        ), ()
+    if observation.endpoint is None or observation.owner is None:
         return state, ()
-    if seen.owner == "free":
+    if observation.owner == "free":
         return state, (Take(),)
     if not state.taken:
         state = note(replace(state, taken=True), now, "taken")
-    if not may_go_up(state, now):
+    if not may_go_on(state, now):
         return state, ()
     return to_sizing(state, now, 1, ""), ()
 
 
-def sizing(state: State, seen: Observation, now: datetime) -> Step:
-    """The new variant's instances follow before its traffic does."""
-    endpoint, spec = seen.endpoint, sized_spec(state.plan, state.stage)
+def sizing(state: State, observation: Observation, now: datetime) -> Step:
+    """Make the new variant's instances follow before its traffic does."""
+    endpoint, spec = observation.endpoint, sized_spec(state.plan, state.stage)
     if state.plan.capacity == "keep":
         return to_shifting(state, now), ()
-    if (state := _going_on(state, seen, now)).phase != "sizing" or is_behind(state, seen):
+    if (state := _going_on(state, observation, now)).phase != "sizing" or is_behind(
+        state, observation
+    ):
         return state, ()
     if endpoint is not None and endpoint.phase == "ready" and is_sized(spec, endpoint):
         if state.sent:
@@ -63,20 +68,22 @@ def sizing(state: State, seen: Observation, now: datetime) -> Step:
         return to_aborting(
             state, now, f"{state.plan.to} had not the instances of step {state.stage} in time"
         ), ()
-    if state.intent and (step := put_right(state, seen, now))[1]:
+    if state.intent and (step := correct_split(state, observation, now))[1]:
         return step  # somebody moved the traffic while machines start
     waits = endpoint is None or endpoint.phase == "updating" or is_sized(spec, endpoint)
     return (state, ()) if waits else (replace(state, sent=state.sent + 1), (Apply(spec=spec),))
 
 
-def shifting(state: State, seen: Observation, now: datetime) -> Step:
+def shifting(state: State, observation: Observation, now: datetime) -> Step:
     """Shift until the intent is what serves, all of it ready.
 
     What does not follow in its time, or after six calls, is taken back.
     """
-    if (state := _going_on(state, seen, now)).phase != "shifting" or is_behind(state, seen):
+    if (state := _going_on(state, observation, now)).phase != "shifting" or is_behind(
+        state, observation
+    ):
         return state, ()
-    endpoint = seen.endpoint
+    endpoint = observation.endpoint
     if endpoint is not None and is_converged(state, state.plan.spec, endpoint):
         if state.plan.capacity == "scale" and not is_sized(
             sized_spec(state.plan, state.stage), endpoint
@@ -92,7 +99,7 @@ def shifting(state: State, seen: Observation, now: datetime) -> Step:
             f"step {state.stage} did not arrive in time: the endpoint is not ready, or "
             "serves another split",
         ), ()
-    moved, actions = put_right(state, seen, now)
+    moved, actions = correct_split(state, observation, now)
     if actions and moved.sent > MOST_CALLS:
         return to_aborting(
             state,
@@ -103,19 +110,21 @@ def shifting(state: State, seen: Observation, now: datetime) -> Step:
     return moved, actions
 
 
-def _going_on(state: State, seen: Observation, now: datetime) -> State:
-    """Unless what serves is judged to be broken."""
-    state, cause = judge(state, seen, now)
+def _going_on(state: State, observation: Observation, now: datetime) -> State:
+    """Judge what serves; abort if it is broken."""
+    state, cause = judge(state, observation, now)
     return to_aborting(state, now, cause) if cause else state
 
 
-def put_right(state: State, seen: Observation, now: datetime, *, anyhow: bool = False) -> Step:
-    """Shift once more when the target was told another split than the intent, and is ready.
+def correct_split(
+    state: State, observation: Observation, now: datetime, *, anyhow: bool = False
+) -> Step:
+    """Shift once more if the target was told another split than the intent, and is ready.
 
-    `anyhow`: also when it is not. A variant that never gets ready must not stand in the way of
+    With `anyhow` it need not be ready. A variant that never gets ready must not stand in the way of
     taking its traffic; a target that cannot be interrupted says Busy, and is asked again.
     """
-    endpoint = seen.endpoint
+    endpoint = observation.endpoint
     if endpoint is None or is_split(target_split(endpoint), state.intent, state.plan):
         return state, ()
     if endpoint.phase != "ready" and not anyhow:
@@ -129,6 +138,9 @@ def put_right(state: State, seen: Observation, now: datetime, *, anyhow: bool = 
     return replace(state, sent=state.sent + 1), (Shift(split=split, expect=endpoint.token),)
 
 
-def may_go_up(state: State, now: datetime) -> bool:
-    """Not paused, and in the hours of `advance`. Down it may go at any time."""
+def may_go_on(state: State, now: datetime) -> bool:
+    """Return whether a step may go up: not paused, and in the hours of `advance`.
+
+    Down it may go at any time.
+    """
     return state.wish.pause is None and is_open(state.plan.advance, now)

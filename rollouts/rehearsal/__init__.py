@@ -1,1 +1,1 @@
-"""Rollouts played under a scenario, in the scripted world or on a target, and what that showed."""
+"""Rehearsals: rollouts played under a scenario, in the scripted world or on a target."""

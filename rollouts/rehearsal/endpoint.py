@@ -1,5 +1,6 @@
-"""An endpoint to rehearse on, where there is none: as a plan finds it, with models that stand in
-for the project's own.
+"""An endpoint to rehearse on where there is none, as a plan expects it.
+
+Models stand in for the project's own.
 """
 
 from __future__ import annotations
@@ -25,16 +26,17 @@ _REAL = timedelta(minutes=2)  # for model servers to start
 
 
 def stand_up(target: Target, plan: Plan) -> None:
-    """On an empty target: the models' versions and aliases, every variant ready, the split that the
-    plan begins with.
+    """Make a plan's endpoint on an empty target.
+
+    It has the models' versions and aliases, every variant ready, and the split that the plan begins
+    with.
     """
     for variant, alias in zip(plan.spec.variants, aliases_of(plan), strict=True):
         _register(target, variant.model, variant.version)
         if alias is not None:
             target.registry.set_alias(variant.model, alias, variant.version)
-    host = RoutedEndpoints(
-        target.endpoints, target.state, lambda: _LONG_AGO
-    )  # a split that has served for long, on any clock
+    # a split that has served for long, on any clock
+    host = RoutedEndpoints(target.endpoints, target.state, lambda: _LONG_AGO)
     host.apply(plan.spec)
     ready = _settle(target, plan.spec.name)
     host.shift(plan.spec.name, plan.initial, expect=ready.token)
@@ -42,7 +44,7 @@ def stand_up(target: Target, plan: Plan) -> None:
 
 
 def _register(target: Target, model: str, version: int) -> None:
-    """Versions up to this one.
+    """Register versions up to this one.
 
     Each is a model of its own, as the same one would be the same version.
     """
@@ -69,7 +71,10 @@ def _register(target: Target, model: str, version: int) -> None:
 
 
 def _settle(target: Target, name: str) -> EndpointState:
-    """Once it is ready, as late as the provider's own clock says; its clock is moved meanwhile."""
+    """Wait until the endpoint is ready, as late as the provider's own clock says.
+
+    That clock is moved meanwhile.
+    """
     script = target.extra("traffic_script")  # noqa: S610  not Django's
 
     def later() -> EndpointState:

@@ -1,5 +1,6 @@
-"""Play a scenario against the engine itself: the looks that a real controller makes, in a setting
-whose clock is moved.
+"""Player of a scenario against the engine itself.
+
+It makes the looks of a real controller, in a setting whose clock is moved.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _AGAIN = 8  # looks at once, when one says that there is more to do
 
 
 def play(scenario: Scenario, plan: Plan, endpoint: str, setting: Setting) -> Rehearsal:
-    """From the setting's time until the rollout is over, or waits for a person who will not come."""
+    """Play a scenario until the rollout is over, or waits for a person who will not come."""
     began = time.perf_counter()
     shorter = plan.remove_old > _GRACE
     plan = msgspec.structs.replace(plan, remove_old=min(plan.remove_old, _GRACE))
@@ -67,11 +68,12 @@ def play(scenario: Scenario, plan: Plan, endpoint: str, setting: Setting) -> Reh
 
 @final
 class _Player:
+    """A scenario as it is played."""
+
     def __init__(self, scenario: Scenario, plan: Plan, endpoint: str, setting: Setting) -> None:
         self.endpoint, self.setting, self.plan = endpoint, setting, plan
-        self.outside = (
-            setting.ports()
-        )  # of people and of who else is there: no trap is set for them
+        # of people and of who else is there: no trap is set for them
+        self.outside = setting.ports()
         self.traps = Traps()
         self.names = (f"controller {number}" for number in itertools.count(1))
         self.controllers: dict[str, Ports] = {}
@@ -88,9 +90,10 @@ class _Player:
         self.events: list[Happened] = []
         for event in scenario.events:
             if event.at.stage is None:
-                self.at(self.started + event.at.after, partial(self.happen, event))
+                self.schedule(self.started + event.at.after, partial(self.happen, event))
 
     def play(self) -> State:
+        """Play the scenario, and return the last state."""
         documents.begin(
             self.outside.state,
             self.endpoint,
@@ -112,8 +115,9 @@ class _Player:
             self.pass_time(_PERIODS.get(state.phase, _PERIOD))
 
     def look(self) -> State:
-        """Every controller that is not stopped looks once; then what the stages' convergence was
-        waited for with.
+        """Let every controller that is not stopped look once.
+
+        Events that waited for a stage's traffic to converge are then scheduled.
         """
         for name in list(self.controllers):
             if name in self.controllers and name not in self.stopped:
@@ -125,10 +129,11 @@ class _Player:
             self.converged.add(state.stage)
             for event in [event for event in self.waiting if event.at.stage == state.stage]:
                 self.waiting.remove(event)
-                self.at(self.setting.now() + event.at.after, partial(self.happen, event))
+                self.schedule(self.setting.now() + event.at.after, partial(self.happen, event))
         return state
 
     def look_as(self, name: str) -> None:
+        """Let one controller look."""
         try:
             for _ in range(_AGAIN):
                 remembered = self.remembered.pop(name, None)
@@ -149,7 +154,7 @@ class _Player:
             return  # the next look sees what happened
 
     def pass_time(self, span: timedelta) -> None:
-        """Move the clock, and let happen what is due on the way."""
+        """Move the clock, and do what is due on the way."""
         end = self.setting.now() + span
         while self.setting.now() < end:
             due = self.due[0][0] if self.due else end
@@ -159,19 +164,23 @@ class _Player:
             self.do_what_is_due()
 
     def do_what_is_due(self) -> None:
+        """Do what is due by now."""
         while self.due and self.due[0][0] <= self.setting.now():
             heapq.heappop(self.due)[2]()
 
-    def at(self, moment: datetime, action: Callable[[], None]) -> None:
+    def schedule(self, moment: datetime, action: Callable[[], None]) -> None:
+        """Do something at a time."""
         heapq.heappush(self.due, (moment, next(self.count), action))
 
     def start_controller(self) -> None:
+        """Start another controller."""
         name = next(self.names)
         self.controllers[name] = trapped_ports(
             self.setting.ports(), self.traps, controller=name, document=documents.key(self.endpoint)
         )
 
     def happen(self, event: Event) -> None:
+        """Let an event happen."""
         self.ahead.remove(event)
         stored = documents.read(self.outside.state, self.endpoint)
         self.events.append(
@@ -184,7 +193,7 @@ class _Player:
                     self.endpoint,
                     verb,
                     who="somebody",
-                    at=self.setting.now(),
+                    wished_at=self.setting.now(),
                     because=because,
                 )
             case Somebody(changes=changes):
@@ -210,26 +219,26 @@ class _Player:
             case change:
                 end = self.setting.change(change)
                 if event.lasts is not None:
-                    self.at(self.setting.now() + event.lasts, end)
+                    self.schedule(self.setting.now() + event.lasts, end)
 
     def shift(self, changes: Mapping[str, Decimal]) -> None:
-        """Somebody else moves the traffic, as soon as the target takes it."""
+        """Move the traffic as somebody else, as soon as the target takes it."""
         host = self.outside.endpoints
-        seen = host.observe(self.endpoint)
-        if seen is None:
+        state = host.observe(self.endpoint)
+        if state is None:
             return
-        wanted = split.completed(
+        requested = split.completed(
             changes,
-            now={variant.name: variant.target_percent for variant in seen.variants},
+            now={variant.name: variant.target_percent for variant in state.variants},
             where=self.endpoint,
         )
         try:
-            host.shift(self.endpoint, wanted, expect=seen.token)
+            host.shift(self.endpoint, requested, expect=state.token)
         except Busy:
-            self.at(self.setting.now() + _PERIOD, partial(self.shift, changes))
+            self.schedule(self.setting.now() + _PERIOD, partial(self.shift, changes))
 
     def stop(self, controller: str, *, span: timedelta) -> None:
-        """It stands still, in the middle of its call. Another one goes on."""
+        """Stop a controller in the middle of its call, while another one goes on."""
         self.stopped.add(controller)
         if self.stopped.issuperset(self.controllers):
             self.start_controller()
@@ -241,12 +250,15 @@ class _Player:
 
 
 def _die(controller: str) -> None:
+    """End the controller."""
     raise ControllerDied(controller)
 
 
 def _throttle(controller: str) -> None:
+    """Refuse the call."""
     raise Throttled(f"{controller}: slow down")
 
 
 def _lose(controller: str) -> None:
+    """Lose the reply."""
     raise OutcomeUnknown(f"{controller}: the reply was lost")

@@ -1,5 +1,6 @@
-"""`isthmus rollout rehearse`: a project's rollout under a scenario, in the scripted world of the
-target that it is for.
+"""`isthmus rollout rehearse`: a project's rollout under a scenario.
+
+It plays in the scripted world of the target that it is for.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ _WEEK = timedelta(days=7)
 
 
 def rehearse(project: Project, path: str | Path) -> Rehearsal:
-    """Nothing of the project's target is touched: models, traffic and time are made up.
+    """Rehearse a rollout; models, traffic and time are made up, and the target is not touched.
 
-    ProjectError: the scenario's mistakes.
+    Raises:
+        ProjectError: The scenario has mistakes.
     """
     return rehearse_in(project, path, partial(_world_of, project.target))
 
@@ -40,14 +42,15 @@ def rehearse(project: Project, path: str | Path) -> Rehearsal:
 def rehearse_in(
     project: Project, path: str | Path, setting: Callable[[Scenario, Plan], Setting]
 ) -> Rehearsal:
-    """In another setting than the scripted world. It is closed afterwards."""
+    """Rehearse in another setting than the scripted world. It is closed afterwards."""
     scenario = read(Path(path), project.spec.rollouts)
     return _play(project, scenario, project.spec.rollouts[scenario.rollout], setting)
 
 
 def without_guardrails(project: Project, path: str | Path) -> Rehearsal:
-    """The same scenario with nobody who looks: no guardrail decides, and no step waits for a
-    person.
+    """Rehearse the same scenario with nobody who looks.
+
+    No guardrail decides, and no step waits for a person.
     """
     scenario = read(Path(path), project.spec.rollouts)
     return _play(
@@ -59,6 +62,7 @@ def without_guardrails(project: Project, path: str | Path) -> Rehearsal:
 
 
 def blind(rollout: Rollout) -> Rollout:
+    """Return a rollout whose guardrails decide nothing, and whose steps do not pause."""
     return msgspec.structs.replace(
         rollout,
         guardrails=tuple(
@@ -74,6 +78,7 @@ def _play(
     rollout: Rollout,
     setting: Callable[[Scenario, Plan], Setting],
 ) -> Rehearsal:
+    """Play a scenario in a setting."""
     endpoint = project.spec.endpoints[rollout.endpoint]
     planned = plan_of(rollout, endpoint, traits_of(project.target, endpoint.routing))
     stage = setting(scenario, planned)
@@ -84,9 +89,10 @@ def _play(
 
 
 def plan_of(rollout: Rollout, endpoint: Endpoint, traits: Traits) -> Plan:
-    """The plan with versions 1, 2, ... of each variant's model, from the split that is declared.
+    """Return a plan with versions 1, 2, ... of each variant's model, from the declared split.
 
-    Invalid: a third variant has traffic.
+    Raises:
+        Invalid: A third variant has traffic.
     """
     if others := [
         v.name
@@ -118,16 +124,19 @@ def plan_of(rollout: Rollout, endpoint: Endpoint, traits: Traits) -> Plan:
 
 
 def _world_of(target: Target, scenario: Scenario, planned: Plan) -> WorldSetting:
+    """Return the scripted world as slow and as fenced as a target."""
     return setting(scenario, planned, traits_of(target, planned.spec.routing))
 
 
 def setting(scenario: Scenario, planned: Plan, traits: Traits) -> WorldSetting:
+    """Return a scripted world that begins when steps may go up."""
     return WorldSetting(scenario, planned, traits, opening(planned.advance, START))
 
 
 def opening(hours: OfficeHours, since: datetime) -> datetime:
-    """The first quarter of an hour from `since` on in which steps may go up, so that a rehearsal is
-    not one of waiting.
+    """Return the first quarter of an hour from `since` on in which steps may go up.
+
+    So a rehearsal is not one of waiting.
     """
     moments = (
         since + timedelta(minutes=15 * number) for number in range(_WEEK // timedelta(minutes=15))

@@ -1,5 +1,6 @@
-"""What a rehearsal showed: when what was decided, how many requests failed, and whether that is
-what the scenario expects.
+"""Results of a rehearsal: what was decided when, and how many requests failed.
+
+They say whether that is what the scenario expects.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Happened(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """A rehearsal that was played."""
+
     scenario: Scenario
     state: State
     entries: tuple[Entry, ...]
@@ -46,22 +49,23 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def end(self) -> str:
+        """How the rollout ended, else its phase."""
         return self.state.end or self.state.phase
 
     @property
     def decided(self) -> Entry | None:
-        """The entry with which the end began; None: nothing was decided."""
-        wanted = {
+        """The entry with which the end began, or None if nothing was decided."""
+        deciding = {
             "promoted": "promoted",
             "aborted": "abort",
             "lost": "lost",
             "waiting": "waiting",
         }.get(self.end)
-        return next((entry for entry in self.entries if entry.what == wanted), None)
+        return next((entry for entry in self.entries if entry.what == deciding), None)
 
     @property
-    def seen(self) -> Entry | None:
-        """The first check in which a guardrail failed after something had happened."""
+    def detected(self) -> Entry | None:
+        """The first check in which a guardrail failed after something had happened, or None."""
         since = self.events[0].at if self.events else self.started
         return next(
             (
@@ -74,10 +78,12 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def requests(self) -> int:
+        """The number of requests."""
         return sum(minute.requests for minutes in self.minutes.values() for minute in minutes)
 
     @property
     def failed(self) -> int:
+        """The number of requests that failed."""
         return sum(
             minute.client_errors + minute.server_errors
             for minutes in self.minutes.values()
@@ -85,7 +91,7 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def failed_before(self, moment: datetime) -> int:
-        """Requests that failed in the minutes that began before it."""
+        """Return how many requests failed in the minutes that began before a moment."""
         return sum(
             minute.client_errors + minute.server_errors
             for minutes in self.minutes.values()
@@ -95,7 +101,7 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sequence(self) -> tuple[Step, ...]:
-        """What must be the same on every target: no times, no calls, no figures."""
+        """The decisions, which must be the same on every target: no times, no calls, no figures."""
         return tuple(
             (
                 entry.what,
@@ -109,8 +115,8 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         lines = [*_wrap("virtual", (*self._timeline(), f"{self.seconds:.1f} s"))]
         figures = f"  {self.failed:,} of {self.requests:,} requests failed"
-        if self.seen is not None and self.events:
-            figures += f"; seen {_minutes(self.seen.at - self.events[0].at)} after it began"
+        if self.detected is not None and self.events:
+            figures += f"; seen {_minutes(self.detected.at - self.events[0].at)} after it began"
         lines.append(figures)
         if self.grace is not None:
             lines.append(
@@ -121,23 +127,24 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(lines)
 
     def _timeline(self) -> Iterator[str]:
-        """Events and decisions in the order of their times."""
+        """Yield events and decisions in the order of their times."""
         rows = [(happened.seq, 1, happened.at, happened.text) for happened in self.events]
         rows += [
             (entry.seq, 0, entry.at, text)
             for entry in self.entries
             if (text := _clause(entry, self.state))
         ]
-        for _seq, _after, at, text in sorted(rows):
-            yield f"{_clock(at - self.started)} {text}"
+        for _seq, _after, happened_at, text in sorted(rows):
+            yield f"{_clock(happened_at - self.started)} {text}"
 
 
 def judge(rehearsal: Rehearsal) -> Rehearsal:
-    """With what is not as the scenario expects it."""
+    """Return the rehearsal with what is not as the scenario expects it."""
     return msgspec.structs.replace(rehearsal, unexpected=tuple(_unexpected(rehearsal)))
 
 
 def _unexpected(rehearsal: Rehearsal) -> Iterator[str]:
+    """Yield what is not as the scenario expects it."""
     expect, decided = rehearsal.scenario.expect, rehearsal.decided
     if rehearsal.end != expect.end:
         yield f"it ended {rehearsal.end}, not {expect.end}" + (
@@ -149,7 +156,8 @@ def _unexpected(rehearsal: Rehearsal) -> Iterator[str]:
     if expect.within is not None and decided is not None:
         since = rehearsal.events[0].at if rehearsal.events else rehearsal.started
         if (took := decided.at - since) > expect.within:
-            yield f"it was decided after {_minutes(took)}, not within {duration_text(expect.within)}"
+            within = duration_text(expect.within)
+            yield f"it was decided after {_minutes(took)}, not within {within}"
     if expect.by and expect.by not in rehearsal.state.cause:
         yield f"by {rehearsal.state.cause or 'nothing'}, not by {expect.by}"
 
@@ -170,7 +178,7 @@ _TOLD = (
 
 
 def _clause(entry: Entry, state: State) -> str:
-    """An entry in a few words; "" for what only the history tells."""
+    """Return an entry in a few words; "" for what only the history tells."""
     if entry.what in ("converged", "corrected") and entry.percent is not None:
         return f"{percent_text(entry.percent)} %"
     if entry.what == "check":
@@ -187,6 +195,7 @@ def _clause(entry: Entry, state: State) -> str:
 
 
 def _wrap(first: str, parts: tuple[str, ...]) -> Iterator[str]:
+    """Yield the parts as lines."""
     line = first
     for part in parts:
         if len(line) + 2 + len(part) > _WIDTH and line.strip():
@@ -197,12 +206,13 @@ def _wrap(first: str, parts: tuple[str, ...]) -> Iterator[str]:
 
 
 def _clock(span: timedelta) -> str:
-    """04:10, 1d 02:30: hours and minutes since the start."""
+    """Return hours and minutes since the start, as 04:10 or 1d 02:30."""
     hours, minutes = divmod(int(span.total_seconds()) // 60, 60)
     days, hours = divmod(hours, 24)
     return (f"{days}d " if days else "") + f"{hours:02}:{minutes:02}"
 
 
 def _minutes(span: timedelta) -> str:
+    """Return a time span in minutes, as text."""
     minutes = round(span.total_seconds() / 60)
     return f"{minutes} minute{'s' * (minutes != 1)}"

@@ -1,4 +1,7 @@
-"""Scenarios: what happens around a rollout, and how it must end. scenario_file.py reads them."""
+"""Scenarios: what happens around a rollout, and how it must end.
+
+scenario_file.py reads them.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +27,15 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answers(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A variant answers otherwise from now on. `changes`: fields of Behaviour."""
+    """A variant answers otherwise from now on; `changes` are fields of Behaviour."""
 
     variant: str
     changes: dict[str, float]
 
 
 class Requests(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The endpoint gets another number of requests."""
+
     per_minute: int
 
 
@@ -39,9 +44,7 @@ class Outage(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """What the provider does to the next calls that change the endpoint, or (busy) to the endpoint
-    at once.
-    """
+    """A deed of the provider: to the next calls that change the endpoint, or (busy) at once."""
 
     does: Literal["throttled", "lost reply", "silent rollback", "busy"]
     times: int = 1
@@ -74,6 +77,8 @@ class Second(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A person uses a verb of the rollout."""
+
     verb: Verb
     because: str = ""
 
@@ -82,6 +87,8 @@ Happening = Answers | Requests | Outage | Provider | Somebody | Killed | Stopped
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """An event of a scenario."""
+
     at: At
     happens: Happening
     lasts: timedelta | None = None  # None: from then on
@@ -89,6 +96,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Expect(msgspec.Struct, frozen=True, kw_only=True):
+    """The end that a scenario expects."""
+
     end: Literal[End, "waiting"]
     stage: int | None = None  # in which it was decided
     within: timedelta | None = None  # from the first event to the decision
@@ -96,6 +105,8 @@ class Expect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """A scenario."""
+
     name: str  # the file's
     rollout: str
     per_minute: int = 600

@@ -1,5 +1,6 @@
-"""A scenario's file, read strictly: every mistake is told with its line and its remedy, and nothing
-is passed over.
+"""Strict reading of a scenario's file: every mistake is told with its line and its remedy.
+
+Nothing is passed over.
 """
 
 from __future__ import annotations
@@ -45,7 +46,11 @@ from .scenario import (
 
 
 def read(path: Path, rollouts: Mapping[str, Rollout]) -> Scenario:
-    """ProjectError with everything that is wrong with the file."""
+    """Read a scenario.
+
+    Raises:
+        ProjectError: Everything that is wrong with the file.
+    """
     report = Report()
     if not path.is_file():
         near = (
@@ -70,6 +75,7 @@ def read(path: Path, rollouts: Mapping[str, Rollout]) -> Scenario:
 def _scenario(
     node: yaml.Node, key: str, name: str, rollouts: Mapping[str, Rollout], report: Report
 ) -> Scenario | None:
+    """Return the scenario in a file, or None if it has mistakes."""
     named = node.entries.get("rollout") if isinstance(node, yaml.Mapping) else None
     rollout = rollouts.get(named.text) if isinstance(named, yaml.Scalar) else None
     if isinstance(named, yaml.Scalar) and rollout is None:
@@ -107,16 +113,19 @@ def _scenario(
 
 
 def _rate(text: str) -> float:
+    """Read a percentage as a rate."""
     return float(percent(text) / 100)
 
 
 def _per_minute(text: str) -> int:
+    """Read a number of requests a minute."""
     if not re.fullmatch(r"[0-9]{1,9}/min", text):
         raise Mistake(f"{text!r} is not a number of requests a minute", "write it as 600/min")
     return int(text.removesuffix("/min"))
 
 
-def _at(text: str) -> At:
+def _event_time(text: str) -> At:
+    """Read a time of a scenario."""
     match = re.fullmatch(
         rf"(?:start|(?P<time>{DURATION})|step (?P<stage>[1-9][0-9]?)(?: *\+ "
         rf"*(?P<after>{DURATION}))?)",
@@ -133,6 +142,7 @@ def _at(text: str) -> At:
 
 
 def _provider(text: str) -> Provider | Somebody:
+    """Read what a provider does."""
     if text in ("throttled", "lost reply", "silent rollback"):
         return Provider(does=text)  # type: ignore[arg-type]  # one of the three
     if match := re.fullmatch(rf"busy ({DURATION})", text):
@@ -149,6 +159,7 @@ def _provider(text: str) -> Provider | Somebody:
 
 
 def _controller(text: str) -> Killed | Stopped | Second:
+    """Read what happens to a controller."""
     if text == "a second one starts":
         return Second()
     operations = "|".join(get_args(Operation))
@@ -185,6 +196,7 @@ _HAPPENINGS: dict[str, Shape] = {
 
 
 def _file(variants: tuple[str, ...]) -> Record:
+    """Return the shape of a scenario's file."""
     answers = {
         name: Key(shape=Record(noun="a variant's answers", keys=_BEHAVIOUR)) for name in variants
     }
@@ -192,7 +204,7 @@ def _file(variants: tuple[str, ...]) -> Record:
         noun="an event",
         keys={
             "at": Key(
-                shape=Text(what="a time", parse=_at, example="step 1 + 3m"),
+                shape=Text(what="a time", parse=_event_time, example="step 1 + 3m"),
                 required=True,
                 example="step 1 + 3m",
             ),
@@ -231,11 +243,14 @@ def _file(variants: tuple[str, ...]) -> Record:
 def _event(
     value: dict[str, Any], written: yaml.Node, key: str, rollout: Rollout, report: Report
 ) -> Event | None:
+    """Return an event, or None if it has mistakes."""
     variants = (rollout.source, rollout.to)
     happenings = [name for name in value if name in _HAPPENINGS or name in variants]
     if len(happenings) != 1:
-        seen = "nothing happens" if not happenings else f"{' and '.join(happenings)} happen at once"
-        report.add(key, seen, f"write one of {', '.join((*_HAPPENINGS, *variants))} in an event")
+        message = (
+            "nothing happens" if not happenings else f"{' and '.join(happenings)} happen at once"
+        )
+        report.add(key, message, f"write one of {', '.join((*_HAPPENINGS, *variants))} in an event")
         return None
     name = happenings[0]
     _check_stage(child(key, "at"), value["at"].stage, rollout, report)
@@ -262,6 +277,7 @@ def _event(
 
 
 def _check_stage(key: str, stage: int | None, rollout: Rollout, report: Report) -> None:
+    """Report a step that the rollout does not have."""
     if stage is not None and stage > len(rollout.steps):
         report.add(
             key,
@@ -271,6 +287,7 @@ def _check_stage(key: str, stage: int | None, rollout: Rollout, report: Report) 
 
 
 def _happening(name: str, value: dict[str, Any], variants: tuple[str, ...]) -> Happening:
+    """Return what happens in an event."""
     if name in variants:
         return Answers(variant=name, changes=value[name])
     if name == "traffic":
@@ -286,7 +303,7 @@ def _happening(name: str, value: dict[str, Any], variants: tuple[str, ...]) -> H
 
 
 def _text(event: yaml.Node) -> str:
-    """An event as it was written, without its time: challenger error_rate 3%."""
+    """Return an event as it was written, without its time: challenger error_rate 3%."""
     if not isinstance(event, yaml.Mapping):
         return ""
     return ", ".join(
@@ -295,6 +312,7 @@ def _text(event: yaml.Node) -> str:
 
 
 def _words(node: yaml.Node) -> str:
+    """Return a node as words."""
     if isinstance(node, yaml.Mapping):
         return " ".join(f"{name} {_words(value)}" for name, value in node.entries.items())
     return node.text if isinstance(node, yaml.Scalar) else ""

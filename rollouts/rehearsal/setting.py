@@ -1,4 +1,4 @@
-"""Where a scenario is played: something with an endpoint, stores and a clock that is moved.
+"""Settings in which a scenario is played: an endpoint, stores and a clock that is moved.
 
 The scripted world is one.
 """
@@ -23,22 +23,24 @@ Change = Answers | Requests | Outage | Provider
 
 
 class Setting(Protocol):
+    """A setting in which a scenario is played."""
+
     def now(self) -> datetime: ...
 
     def ports(self) -> Ports:
-        """Of one more controller, or of anybody else."""
+        """Return the ports of one more controller, or of anybody else."""
         ...
 
     def advance(self, span: timedelta) -> None:
-        """Move the clock. Requests come meanwhile."""
+        """Move the clock; requests come meanwhile."""
         ...
 
     def change(self, change: Change) -> Callable[[], None]:
-        """Begin it; what is returned ends it."""
+        """Begin a change, and return what ends it."""
         ...
 
     def minutes(self) -> Mapping[str, Sequence[Minute]]:
-        """What was sent to each variant."""
+        """Return what was sent to each variant."""
         ...
 
     def close(self) -> None: ...
@@ -99,12 +101,13 @@ class WorldSetting:
         return
 
     def _answers(self, variant: str, changes: Mapping[str, float]) -> Callable[[], None]:
+        """Change how a variant answers, and return what ends that."""
         usual: Behaviour = self.world.fleet.variants[variant].behaviour
         self.world.behave(variant, msgspec.structs.replace(usual, **changes))
         return lambda: self.world.behave(variant, usual)
 
 
 def aliases_of(plan: Plan) -> tuple[str | None, ...]:
-    """By which alias each variant is declared, as far as the plan says."""
+    """Return the alias by which each variant is declared, as far as the plan says."""
     names = {plan.source: plan.promote_alias, plan.to: plan.retire_alias}
     return tuple(names.get(variant.name) for variant in plan.spec.variants)

@@ -1,5 +1,6 @@
-"""The model that stands in for a project's own where a rollout is rehearsed: what it answers does
-not matter, as requests are made up.
+"""The model that stands in for a project's own where a rollout is rehearsed.
+
+Its answers do not matter, as requests are made up.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from collections.abc import Sequence
 
 
 class StandIn:
-    """Gives every row the same score."""
+    """A model that gives every row the same score."""
 
     def __init__(self, score: float) -> None:
         self.score = score

@@ -39,7 +39,7 @@ _REAL = timedelta(minutes=2)  # for a model server to start
 
 @final
 class TargetSetting:
-    """The endpoint is there, with its variants ready and the split that the plan begins with.
+    """A target whose endpoint has its variants ready, and the split that the plan begins with.
 
     `open_target` opens the target once more: each controller has its own. `rollback` makes the next
     changes go back silently.
@@ -93,8 +93,9 @@ class TargetSetting:
         )
 
     def advance(self, span: timedelta) -> None:
-        """In steps of which each is served by one split: short ones while the target changes
-        something.
+        """Move the clock in steps, each of which is served by one split.
+
+        They are short while the target changes something.
         """
         end = self._now + span
         while self._now < end:
@@ -117,8 +118,8 @@ class TargetSetting:
                 self._behaviours[variant] = msgspec.structs.replace(usual, **changes)
                 return lambda: self._behaviours.update({variant: usual})
             case Requests(per_minute=per_minute):
-                before, self._traffic.per_minute = self._traffic.per_minute, per_minute
-                return lambda: setattr(self._traffic, "per_minute", before)
+                usual_rate, self._traffic.per_minute = self._traffic.per_minute, per_minute
+                return lambda: setattr(self._traffic, "per_minute", usual_rate)
             case Outage():
                 self._outage = True
                 return lambda: setattr(self, "_outage", False)
@@ -139,6 +140,7 @@ class TargetSetting:
             target.close()
 
     def _open_target(self) -> Target:
+        """Open the target once more, on the virtual clock."""
         target = self._open()
         target.clock = self.now
         target.calls.listeners.append(self._on_call)
@@ -146,10 +148,11 @@ class TargetSetting:
         return target
 
     def _on_call(self, call: Call) -> None:
+        """Note that the endpoint may have changed."""
         self._moved |= call.mutating
 
     def _state(self) -> EndpointState:
-        """As it serves now: read again when it may have changed."""
+        """Return the endpoint's state, read again if it may have changed."""
         if (
             self._moved
             or self._seen is None
@@ -163,7 +166,7 @@ class TargetSetting:
         return self._seen
 
     def _settle(self) -> EndpointState:
-        """As it serves now.
+        """Return the endpoint's state once it serves.
 
         What starts processes on this machine takes no virtual time: it is waited for.
         """
@@ -177,22 +180,23 @@ class TargetSetting:
         )
 
     def _send(self, minutes: Mapping[str, Minute]) -> None:
+        """Add minutes to the target's metrics."""
         for variant, minute in minutes.items():
             self._minutes.setdefault(variant, []).append(minute)
-        there = {
+        running = {
             variant.name for variant in self._state().variants
         }  # what was removed in this minute has no metrics to add to
         if sent := [
             _traffic_minute(variant, minute)
             for variant, minute in minutes.items()
-            if variant in there
+            if variant in running
         ]:
             moved = self._moved
             self._script.add(self._endpoint, sent)
             self._moved = moved
 
     def _touch(self) -> None:
-        """Somebody else's change that changes nothing, as soon as the target takes it."""
+        """Shift to the present split as somebody else, as soon as the target takes it."""
         state = self._state()
         if state.phase == "ready":
             try:
@@ -205,6 +209,8 @@ class TargetSetting:
 
 @final
 class _Metrics:
+    """The target's metrics, with outages."""
+
     def __init__(self, metrics: MetricSource, outage: Callable[[], bool]) -> None:
         self._metrics, self._outage = metrics, outage
 
@@ -215,6 +221,7 @@ class _Metrics:
 
 
 def _traffic_minute(variant: str, minute: Minute) -> TrafficMinute:
+    """Return a minute as the target's script takes it."""
     return TrafficMinute(
         variant=variant,
         start=minute.start,

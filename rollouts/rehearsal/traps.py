@@ -1,5 +1,6 @@
-"""What happens to a controller on its way: its ports with traps before and after the calls that
-change something. For rehearsals.
+"""Traps for a controller: before and after the calls of its ports that change something.
+
+They are for rehearsals.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from .scenario import Operation, When
 
 
 class ControllerDied(BaseException):
-    """As kill -9: nothing catches it but who started the controller."""
+    """The controller died, as by kill -9: nothing catches it but what started the controller."""
 
 
 class Trap(msgspec.Struct):
-    """Springs at the next `times` calls of one of its operations:
+    """A trap at the next `times` calls of one of its operations.
 
     `springs` raises, or lets time pass.
     """
@@ -36,21 +37,24 @@ class Trap(msgspec.Struct):
 
 @final
 class Traps:
-    """Of all controllers of one rehearsal, in the order in which they were set."""
+    """The traps of all controllers of one rehearsal, in the order in which they were set."""
 
     def __init__(self) -> None:
         self._traps: list[Trap] = []
 
     def set(self, trap: Trap) -> None:
+        """Set a trap."""
         self._traps.append(trap)
 
     @contextmanager
     def around(self, controller: str, operation: Operation) -> Generator[None, None, None]:
+        """Spring the traps before and after a call."""
         self._spring("before", controller, operation)
         yield
         self._spring("after", controller, operation)
 
     def _spring(self, when: When, controller: str, operation: Operation) -> None:
+        """Spring the traps of one operation."""
         for trap in [
             trap for trap in self._traps if trap.when == when and operation in trap.operations
         ]:
@@ -61,7 +65,10 @@ class Traps:
 
 
 def trapped_ports(ports: Ports, traps: Traps, *, controller: str, document: str) -> Ports:
-    """A controller's ports. `document`: the key whose writing is its `write`."""
+    """Return a controller's ports with traps.
+
+    `document` is the key whose writing is its `write`.
+    """
     return msgspec.structs.replace(
         ports,
         endpoints=_Endpoints(ports.endpoints, traps, controller),
@@ -71,6 +78,8 @@ def trapped_ports(ports: Ports, traps: Traps, *, controller: str, document: str)
 
 @final
 class _Endpoints:
+    """Endpoints with traps."""
+
     def __init__(self, host: EndpointHost, traps: Traps, controller: str) -> None:
         self._host, self._traps, self._controller = host, traps, controller
 
@@ -101,6 +110,8 @@ class _Endpoints:
 
 @final
 class _State:
+    """A state store with traps."""
+
     def __init__(self, state: StateStore, traps: Traps, controller: str, document: str) -> None:
         self._state, self._traps, self._controller, self._document = (
             state,

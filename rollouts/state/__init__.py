@@ -1,1 +1,1 @@
-"""What a rollout is: its plan, its state, how one follows from the other, and where it is stored."""
+"""The nature of a rollout: its plan, its state, the transitions between states, its storage."""

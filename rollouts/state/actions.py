@@ -1,4 +1,4 @@
-"""What a look may ask for. One look does one of them."""
+"""Actions of a look, which does at most one of them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from ...endpoints.port import EndpointSpec
 
 
 class Take(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Make the rollout the owner of the traffic (endpoints/traffic/owner.py).
+    """Make the rollout the owner of the traffic; refused if it has another owner.
 
-    Refused where it has another owner.
+    See endpoints/traffic/owner.py.
     """
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Nobody owns the traffic any more."""
+    """Give the traffic up, so that nobody owns it."""
 
 
 class Touch(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Shift to the split that is already there, so that older tokens are stale; then mark the lease
-    as touched and look again.
+    """Shift to the present split, so that older tokens become stale.
+
+    Then the lease is marked as touched, and the rollout is looked at again.
     """
 
     split: dict[str, Decimal]
@@ -30,17 +31,21 @@ class Touch(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Apply(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Variants and counts."""
+    """Apply a spec: its variants and their instances."""
 
     spec: EndpointSpec
 
 
 class Shift(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Set the split."""
+
     split: dict[str, Decimal]  # percent by variant, sum 100
     expect: str  # the token of the observation
 
 
 class SetAlias(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Move an alias of the model."""
+
     model: str
     alias: str
     version: int | None  # None: take it away

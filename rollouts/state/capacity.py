@@ -1,5 +1,4 @@
-"""How many instances each variant has at which point of a rollout, as the spec that `apply` is
-given. Pure.
+"""Instances of each variant at each point of a rollout, as specs to apply. Pure.
 
 The new variant grows with its share, before the traffic comes; the old one keeps its size until the
 grace time is over.
@@ -16,24 +15,29 @@ from .states import Plan
 
 
 def sized_spec(plan: Plan, stage: int) -> EndpointSpec:
-    """The variants at a stage.
+    """Return the spec of a stage.
 
-    The new one's share of what the old one has by declaration, at least its own declaration.
+    The new variant has its share of the old one's declared instances, at least its own declared
+    ones.
     """
     return _with(plan.spec, _grown(plan, plan.stages[stage - 1].traffic))
 
 
-def home(plan: Plan) -> EndpointSpec:
-    """The promoted version also under the old variant's name, as large as the variant that serves."""
+def hand_over_spec(plan: Plan) -> EndpointSpec:
+    """Return the spec of the hand-over: the promoted version also under the old variant's name.
+
+    It is as large as the variant that serves.
+    """
     serving = _grown(plan, Decimal(100))
     return _with(
         sized_spec(plan, len(plan.stages)), msgspec.structs.replace(serving, name=plan.source)
     )
 
 
-def final(plan: Plan) -> EndpointSpec:
-    """After the hand-over: the promoted version under the old variant's name and in its declared
-    size, without the new variant.
+def final_spec(plan: Plan) -> EndpointSpec:
+    """Return the spec after the hand-over, without the new variant.
+
+    The promoted version has the old variant's name and its declared size.
     """
     promoted = msgspec.structs.replace(
         _variant(plan, plan.to), name=plan.source, instances=_variant(plan, plan.source).instances
@@ -44,20 +48,18 @@ def final(plan: Plan) -> EndpointSpec:
     )
 
 
-def alone(plan: Plan) -> EndpointSpec:
-    """What is left of `home` where the old variant is gone and the promoted version under its name
-    did not come up.
-    """
-    spec = home(plan)
+def new_variant_alone(plan: Plan) -> EndpointSpec:
+    """Return what is left of the hand-over's spec if the old variant did not come up."""
+    spec = hand_over_spec(plan)
     return msgspec.structs.replace(
         spec, variants=tuple(variant for variant in spec.variants if variant.name != plan.source)
     )
 
 
 def is_sized(spec: EndpointSpec, endpoint: EndpointState) -> bool:
-    """Every variant of the spec runs as many instances as it says.
+    """Return whether every variant of the spec runs as many instances as it says.
 
-    What the spec leaves to the profile has any number.
+    A variant whose count is left to the profile may have any number.
     """
     running = {variant.name: variant for variant in endpoint.variants}
     return all(
@@ -71,6 +73,7 @@ def is_sized(spec: EndpointSpec, endpoint: EndpointState) -> bool:
 
 
 def _grown(plan: Plan, percent: Decimal) -> VariantSpec:
+    """Return the new variant, sized for a percent of the traffic."""
     new, old = _variant(plan, plan.to), _variant(plan, plan.source)
     if plan.capacity == "keep" or new.instances is None or old.instances is None:
         return new
@@ -81,10 +84,12 @@ def _grown(plan: Plan, percent: Decimal) -> VariantSpec:
 
 
 def _variant(plan: Plan, name: str) -> VariantSpec:
+    """Return a variant of the plan's spec."""
     return next(variant for variant in plan.spec.variants if variant.name == name)
 
 
 def _with(spec: EndpointSpec, changed: VariantSpec) -> EndpointSpec:
+    """Return a spec with one variant changed."""
     return msgspec.structs.replace(
         spec,
         variants=tuple(

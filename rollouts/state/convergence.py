@@ -1,5 +1,6 @@
-"""What an observation says beside what a rollout means: is it ours, does it serve what is intended,
-is it ready? Pure.
+"""Comparison of an observation with what a rollout intends. Pure.
+
+Is the endpoint ours, does it serve what is intended, is it ready?
 """
 
 from __future__ import annotations
@@ -15,43 +16,47 @@ from ...endpoints.port import EndpointSpec, EndpointState
 from ...endpoints.revision import revision_of
 from ...endpoints.traffic.convergence import has_converged
 from ...project.specs.description import OfficeHours
-from .capacity import alone, final, home
+from .capacity import final_spec, hand_over_spec, new_variant_alone
 from .states import Observation, Plan, State
 
 _HANDED = ("handing", "ended")  # the variant set may be one of the hand-over's
 
 
 def serving_split(endpoint: EndpointState) -> dict[str, Decimal]:
+    """Return the split that serves."""
     return {variant.name: variant.percent for variant in endpoint.variants}
 
 
 def target_split(endpoint: EndpointState) -> dict[str, Decimal]:
-    """The split that the target was told to serve."""
+    """Return the split that the target was told to serve."""
     return {variant.name: variant.target_percent for variant in endpoint.variants}
 
 
-def is_split(split: Mapping[str, Decimal], wanted: Mapping[str, Decimal], plan: Plan) -> bool:
-    """The same at the target's resolution. A variant that is not named has nothing."""
+def is_split(split: Mapping[str, Decimal], other: Mapping[str, Decimal], plan: Plan) -> bool:
+    """Return whether two splits are the same at the target's resolution.
+
+    A variant that is not named has nothing.
+    """
     return all(
-        abs(split.get(name, Decimal(0)) - wanted.get(name, Decimal(0))) * 2 < plan.resolution
-        for name in split.keys() | wanted.keys()
+        abs(split.get(name, Decimal(0)) - other.get(name, Decimal(0))) * 2 < plan.resolution
+        for name in split.keys() | other.keys()
     )
 
 
 def is_served(state: State, endpoint: EndpointState) -> bool:
-    """The intent is what serves, and what the target was told."""
+    """Return whether the intent is what serves, and what the target was told."""
     return is_split(serving_split(endpoint), state.intent, state.plan) and is_split(
         target_split(endpoint), state.intent, state.plan
     )
 
 
 def is_converged(state: State, spec: EndpointSpec, endpoint: EndpointState) -> bool:
-    """The intent serves, the variants are the spec's, everything is ready."""
+    """Return whether the intent serves, the variants are the spec's, and everything is ready."""
     return has_converged(spec, state.intent, endpoint, resolution=state.plan.resolution)
 
 
 def is_ready(state: State, endpoint: EndpointState) -> bool:
-    """The two variants of the rollout.
+    """Return whether the two variants of the rollout are ready.
 
     An endpoint may be updating for long elsewhere, while both answer.
     """
@@ -62,40 +67,45 @@ def is_ready(state: State, endpoint: EndpointState) -> bool:
     } == {"ready"}
 
 
-def is_lost(state: State, seen: Observation) -> bool:
-    """The variants are not this rollout's any more.
+def is_lost(state: State, observation: Observation) -> bool:
+    """Return whether the variants are not this rollout's any more.
 
-    In the middle of a change nobody knows: it may be rolled back.
+    In the middle of a change that is not known: it may be rolled back.
     """
-    if seen.endpoint is None:
-        return seen.absent
-    if seen.endpoint.phase not in ("ready", "failed"):
+    if observation.endpoint is None:
+        return observation.absent
+    if observation.endpoint.phase not in ("ready", "failed"):
         return False
     plan = state.plan
-    ours = [plan.spec, home(plan), final(plan)] if state.phase in _HANDED else [plan.spec]
-    if state.phase in _HANDED and seen.endpoint.phase == "failed":
-        ours.append(alone(plan))
-    return seen.endpoint.revision not in {revision_of(spec) for spec in ours}
+    ours = (
+        [plan.spec, hand_over_spec(plan), final_spec(plan)]
+        if state.phase in _HANDED
+        else [plan.spec]
+    )
+    if state.phase in _HANDED and observation.endpoint.phase == "failed":
+        ours.append(new_variant_alone(plan))
+    return observation.endpoint.revision not in {revision_of(spec) for spec in ours}
 
 
 def version_of(plan: Plan, variant: str) -> int:
+    """Return the version of a variant in the plan."""
     return next(spec.version for spec in plan.spec.variants if spec.name == variant)
 
 
 def settled_by(plan: Plan, now: datetime) -> datetime:
-    """The minutes before it are final by now."""
+    """Return the time before which minutes are final."""
     return settled(plan.metrics_delay, now)
 
 
 def next_minute(moment: datetime) -> datetime:
-    """The first whole minute that begins at a moment or after it."""
+    """Return the first whole minute that begins at a moment or after it."""
     whole = floor_minute(moment)
     return whole if whole == moment else whole + timedelta(minutes=1)
 
 
 def is_open(hours: OfficeHours, now: datetime) -> bool:
-    """Whether steps may go up at this time."""
-    there = now.astimezone(ZoneInfo(hours.zone))
+    """Return whether steps may go up at this time."""
+    local = now.astimezone(ZoneInfo(hours.zone))
     return (
-        there.weekday() in hours.days and hours.start <= 60 * there.hour + there.minute < hours.end
+        local.weekday() in hours.days and hours.start <= 60 * local.hour + local.minute < hours.end
     )

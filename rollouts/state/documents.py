@@ -1,6 +1,4 @@
-"""Where a rollout is stored: its document, its history, its number, and the minutes that its
-decisions stood on.
-"""
+"""Storage of rollouts: document, history, numbers, and the minutes that decisions rest on."""
 
 from __future__ import annotations
 
@@ -22,18 +20,20 @@ LARGEST = 32 * 1024  # bytes of a document; what grows is in the history
 
 
 class LastId(StoredDocument, frozen=True, kw_only=True):
-    """`rollouts/<endpoint>/ids`."""
+    """The last number given to a rollout of an endpoint: `rollouts/<endpoint>/ids`."""
 
     last: int
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """A state as it is stored, with its token."""
+
     state: State
     token: str
 
 
 class KeptMinutes(msgspec.Struct, frozen=True, kw_only=True):
-    """The minutes, by variant, that a decision stood on: [since, until)."""
+    """The minutes, by variant, that a decision rests on: [since, until)."""
 
     since: datetime
     until: datetime
@@ -42,10 +42,7 @@ class KeptMinutes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _WrittenMinutes(StoredDocument, frozen=True, kw_only=True):
-    """KeptMinutes as they are written:
-
-    JSON has no nan, so a latency that there is none of is null.
-    """
+    """The stored form of KeptMinutes: JSON has no nan, so an absent latency is null."""
 
     since: datetime
     until: datetime
@@ -54,15 +51,21 @@ class _WrittenMinutes(StoredDocument, frozen=True, kw_only=True):
 
 
 def key(endpoint: str) -> str:
+    """Return the key of an endpoint's rollout."""
     return f"rollouts/{endpoint}"
 
 
 def history_key(state: State, seq: int) -> str:
+    """Return the key of an entry of a rollout's history."""
     return f"{key(state.endpoint)}/history/{state.id}/{seq:06}"
 
 
 def read(store: StateStore, endpoint: str) -> Stored | None:
-    """The running or last rollout. Refused: a newer version wrote it."""
+    """Return the running or last rollout, or None.
+
+    Raises:
+        Refused: A newer version wrote it.
+    """
     document = store.get(key(endpoint))
     if document is None:
         return None
@@ -72,9 +75,11 @@ def read(store: StateStore, endpoint: str) -> Stored | None:
 
 
 def write(store: StateStore, state: State, *, expect: str | None) -> Stored:
-    """Store a rollout's state in the place of what `expect` names.
+    """Store a rollout's state, if the stored one still has the token `expect`.
 
-    Conflict: somebody else wrote. Invalid: more than 32 KiB.
+    Raises:
+        Conflict: Somebody else wrote.
+        Invalid: It has more than 32 KiB.
     """
     value = msgspec.json.encode(state)
     if len(value) > LARGEST:
@@ -89,7 +94,9 @@ def write(store: StateStore, state: State, *, expect: str | None) -> Stored:
 def begin(store: StateStore, endpoint: str, build: Callable[[str], State]) -> Stored:
     """Store a new rollout, which `build` makes of its id.
 
-    Refused: one runs. Conflict: somebody was faster.
+    Raises:
+        Refused: One runs.
+        Conflict: Somebody was faster.
     """
     last = read(store, endpoint)
     if last is not None and not last.state.released:
@@ -105,7 +112,9 @@ def begin(store: StateStore, endpoint: str, build: Callable[[str], State]) -> St
 
 
 def flush(store: StateStore, state: State) -> State:
-    """The outbox into the history, one key an entry, oldest first; the state without them.
+    """Write the outbox into the history, one key an entry, oldest first.
+
+    Return the state without it.
 
     An entry that is there already stands.
     """
@@ -119,29 +128,32 @@ def flush(store: StateStore, state: State) -> State:
 
 
 def history(store: StateStore, state: State) -> Iterator[Entry]:
-    """What happened, oldest first; what is in the outbox still comes last."""
-    seen = 0
+    """Yield the history, oldest first; entries still in the outbox come last."""
+    last_seq = 0
     for name in sorted(store.keys(f"{key(state.endpoint)}/history/{state.id}/")):
         document = store.get(name)
         if document is not None:
             entry = decode(document.value, Entry, what=f"state {name}")
-            seen = entry.seq
+            last_seq = entry.seq
             yield entry
-    yield from (entry for entry in state.outbox if entry.seq > seen)
+    yield from (entry for entry in state.outbox if entry.seq > last_seq)
 
 
 def minutes_uri(blobs: BlobStore, state: State) -> str:
+    """Return the URI of the minutes of the bake that a state is in."""
     return f"{folder_uri(blobs, state)}/{_bake(state)}.json"
 
 
 def folder_uri(blobs: BlobStore, state: State) -> str:
-    """Of a rollout's kept minutes and its report."""
+    """Return the URI of a rollout's stored minutes and its report."""
     return f"{blobs.root.rstrip('/')}/rollouts/{state.endpoint}/{state.id}"
 
 
 def _bake(state: State) -> str:
-    """The bake that a state is in: <stage>-<attempt>; on the way to the next stage <stage>-<phase>;
-    after the last one the phase.
+    """Return the name of the bake that a state is in.
+
+    It is <stage>-<attempt>; on the way to the next stage <stage>-<phase>; after the last one the
+    phase.
     """
     if state.phase in ("baking", "waiting"):
         return f"{state.stage}-{state.attempt}"
@@ -152,24 +164,24 @@ def _bake(state: State) -> str:
     )
 
 
-def keep_minutes(blobs: BlobStore, state: State, seen: Observation) -> None:
-    """What a decision is about to stand on. The same again does no harm."""
-    if state.bake_from is None or seen.settled is None:
+def keep_minutes(blobs: BlobStore, state: State, observation: Observation) -> None:
+    """Store the minutes that a decision is about to rest on. It can be repeated."""
+    if state.bake_from is None or observation.settled is None:
         return
     written = _WrittenMinutes(
         since=state.bake_from,
-        until=seen.settled,
-        minutes=msgspec.to_builtins(seen.minutes),
+        until=observation.settled,
+        minutes=msgspec.to_builtins(observation.minutes),
         scores={
             name: [(minute, n, mean) for minute, (n, mean) in sorted(scores.items())]
-            for name, scores in seen.scores.items()
+            for name, scores in observation.scores.items()
         },
     )
     blobs.put(minutes_uri(blobs, state), msgspec.json.encode(written))
 
 
 def kept_minutes(blobs: BlobStore, state: State) -> dict[str, KeptMinutes]:
-    """Of every bake that ended, by its name in minutes_uri."""
+    """Return the minutes of every bake that ended, by its name in minutes_uri."""
     folder = f"{folder_uri(blobs, state)}/"
     names = [
         blob.uri.removeprefix(folder).removesuffix(".json")
@@ -183,6 +195,7 @@ def kept_minutes(blobs: BlobStore, state: State) -> dict[str, KeptMinutes]:
 
 
 def _minutes(data: bytes, *, what: str) -> KeptMinutes:
+    """Read stored minutes."""
     written = decode(data, _WrittenMinutes, what=what)
     try:
         minutes = {
@@ -197,10 +210,12 @@ def _minutes(data: bytes, *, what: str) -> KeptMinutes:
 
 
 def _with_nan(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with nan for each null."""
     return {name: math.nan if value is None else value for name, value in row.items()}
 
 
 def _next_id(store: StateStore, endpoint: str) -> str:
+    """Take the next number of an endpoint's rollouts."""
     name = f"{key(endpoint)}/ids"
     document = store.get(name)
     number = (

@@ -1,6 +1,6 @@
-"""A rollout of project.yaml as a plan, and the document with which it begins.
+"""A rollout of project.yaml as a plan, and the document with which it begins. Pure.
 
-Pure: who calls it has looked.
+The caller has looked at what runs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .transitions import note
 
 
 class TargetTraits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plan takes from the target that it is for."""
+    """The traits of a target that a plan takes over."""
 
     resolution: Decimal  # of a share, in percent
     metrics_delay: timedelta
@@ -30,6 +30,7 @@ class TargetTraits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def traits_of(target: Target, routing: str = "weighted") -> TargetTraits:
+    """Return the traits of a target."""
     return TargetTraits(
         resolution=router.resolution(target, routing),
         metrics_delay=hosting.metrics_delay(target),
@@ -46,8 +47,15 @@ def plan(
     aliases: Mapping[str, int],
     target: TargetTraits,
 ) -> Plan:
-    """`spec`: version numbers and the declared instances; `initial`: percent by variant as it is
-    served; `aliases` of the model.
+    """Return the plan of a declared rollout.
+
+    Args:
+        rollout: The rollout of project.yaml.
+        endpoint: The endpoint of project.yaml.
+        spec: Version numbers, and the declared instances.
+        initial: Percent by variant as it is served.
+        aliases: The model's aliases with their versions.
+        target: The traits of the target.
     """
     refs = {
         variant.name: None if variant.ref.isdigit() else variant.ref
@@ -82,9 +90,9 @@ def plan(
 def beginning(
     number: str, endpoint: str, plan: Plan, now: datetime, *, who: str, because: str = ""
 ) -> State:
-    """The document of a rollout that nobody has looked at yet.
+    """Return the document of a rollout that nobody has looked at yet.
 
-    `number`: ro3, as documents.begin gives it.
+    `number` is its id from documents.begin, such as ro3.
     """
     state = State(
         id=number,

@@ -1,6 +1,6 @@
-"""What a rollout needs of a target: five ports and two things that a project adds.
+"""The parts of a target that a rollout needs: five ports, and two that a project adds.
 
-A scripted world makes the same (world/).
+A scripted world has the same (world/).
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ SmokeTest = Callable[[str, str], None]
 
 
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
+    """The ports of one controller."""
+
     state: StateStore
     endpoints: EndpointHost
     metrics: MetricSource

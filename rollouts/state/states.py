@@ -1,8 +1,7 @@
-"""What a rollout is: its plan, its state, what people wish, what happened.
+"""A rollout's plan and state, the wishes of people, and the entries of its history.
 
-Frozen, stored under `rollouts/<endpoint>`.
-
-Times are aware UTC. Percents are Decimal. Nothing here reads a clock or does I/O.
+They are frozen, and stored under `rollouts/<endpoint>`. Times are aware UTC. Percents are Decimal.
+Nothing here reads a clock or does I/O.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ Phase = Literal[
 End = Literal["promoted", "aborted", "refused", "lost"]
 Verdict = Literal["no data", "fail", "pass", "inconclusive", "not judged"]
 What = Literal[
-    "started", "taken", "sized", "shifted", "converged", "bake", "check", "held", "data", "waiting", "step", "drift", "corrected", "paused",
-    "resumed", "asked", "promoted", "alias", "handed", "abort", "aborted", "late", "lost", "ended",
+    "started", "taken", "sized", "shifted", "converged", "bake", "check", "held", "data", "waiting",
+    "step", "drift", "corrected", "paused", "resumed", "asked", "promoted", "alias", "handed", "abort", "aborted", "late", "lost", "ended",
 ]  # fmt: skip
 
 
@@ -59,10 +58,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     initial: dict[str, Decimal]  # percent by variant when it was planned
     promote_alias: str | None
     alias_before: int = 0  # the version that it named when this was planned; 0: none
-    retire_alias: str | None = (
-        # the alias by which the new variant is declared: taken off the version that was promoted
-        None
-    )
+    # the alias by which the new variant is declared: taken off the version that was promoted
+    retire_alias: str | None = None
     remove_old: timedelta
     webhook_env: str | None
     heir_of: str = ""  # the run of an experiment that leaves it the traffic
@@ -73,9 +70,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One guardrail over one window.
+    """One guardrail's verdict over one window.
 
-    `value` is held against `limit`: a rate from 0 to 1, ms, times the old variant's, a relative
+    `value` is compared with `limit`: a rate from 0 to 1, ms, times the old variant's, a relative
     shift.
     """
 
@@ -93,9 +90,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
-    """How a guardrail stands: its newest check, up to which minute, and how many checks running
-    failed.
-    """
+    """A guardrail's newest check, until when it judges, and how many checks running failed."""
 
     check: Check
     until: datetime
@@ -103,9 +98,9 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person asked for.
+    """A person's wish.
 
-    Changed by compare-and-swap, never by a look except to take one back that is done (not abort).
+    It is changed by compare-and-swap, and by a look only to take back one that is done (not abort).
     """
 
     who: str
@@ -114,6 +109,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):
+    """The wishes of people that are not done."""
+
     abort: Wish | None = None
     promote: Wish | None = None
     pause: Wish | None = None
@@ -136,7 +133,7 @@ class Entry(StoredDocument, frozen=True, kw_only=True):
 
 
 class State(StoredDocument, frozen=True, kw_only=True, tag=2):
-    """The document: at most 32 KiB."""
+    """The document of a rollout, at most 32 KiB."""
 
     id: str  # ro3
     endpoint: str
@@ -150,9 +147,8 @@ class State(StoredDocument, frozen=True, kw_only=True, tag=2):
     bake_from: datetime | None = None
     bake_until: datetime | None = None
     bake_token: str | None = None  # the endpoint's token at the bake's first look
-    hold_until: datetime | None = (
-        None  # of no data; what is inconclusive has until bake_until and its hold
-    )
+    # of no data; what is inconclusive has until bake_until and its hold
+    hold_until: datetime | None = None
     held_for: Literal["", "no data", "inconclusive", "drift"] = ""  # of which the history was told
     grace_until: datetime | None = None
     watch_until: datetime | None = None
@@ -160,9 +156,8 @@ class State(StoredDocument, frozen=True, kw_only=True, tag=2):
     checks: dict[str, Tally] = {}  # by Guardrail.name
     corrected: int = 0
     alias: Literal["unmoved", "moved", "back"] = "unmoved"
-    handover: Literal["", "resizing", "small", "whole", "removing", "done", "failed"] = (
-        ""  # where `handing` is
-    )
+    # where `handing` is
+    handover: Literal["", "resizing", "small", "whole", "removing", "done", "failed"] = ""
     wish: Wishes = Wishes()
     lease: Lease
     seq: int = 0  # of the newest entry
@@ -177,7 +172,7 @@ class State(StoredDocument, frozen=True, kw_only=True, tag=2):
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
-    """What one look saw.
+    """The endpoint and its surroundings as one look has read them.
 
     None of endpoint, owner, alias: it could not be read this time, so nothing is decided about it.
     """
@@ -186,15 +181,12 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     absent: bool = False  # the endpoint is not there: seen, not unknown
     owner: Literal["ours", "free", "other"] | None = None
     owner_text: str = ""  # of another's: who and since when
-    alias_version: int | None = (
-        None  # what the alias to be promoted names now; 0: nothing; None: not read
-    )
+    # what the alias to be promoted names now; 0: nothing; None: not read
+    alias_version: int | None = None
     retired_version: int | None = None  # ... and the alias to be retired
-    smoke: str | None = (
-        None  # what is wrong with the variant that was tried; "": nothing; None: not tried
-    )
+    # what is wrong with the variant that was tried; "": nothing; None: not tried
+    smoke: str | None = None
     settled: datetime | None = None  # minutes before it are final; None: not read at this look
     minutes: Mapping[str, tuple[Bucket, ...]] = {}  # by variant, from bake_from up to `settled`
-    scores: Mapping[
-        str, Mapping[datetime, tuple[int, float]]
-    ] = {}  # by variant and minute: how many, their mean
+    # by variant and minute: how many, their mean
+    scores: Mapping[str, Mapping[datetime, tuple[int, float]]] = {}

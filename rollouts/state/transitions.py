@@ -1,6 +1,6 @@
-"""From phase to phase: what a state looks like when a phase begins.
+"""Transitions from phase to phase: what a state looks like when a phase begins. Pure.
 
-Pure; why and when is the phases' business.
+Why and when one begins is the phases' business.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from .states import Check, End, Entry, Plan, State, What
 
 Step = tuple[State, tuple[Action, ...]]  # the next state, and what is asked for
 SHIFT_TIME = timedelta(minutes=30)  # for capacity, and again for the traffic, to follow
-MOST_CALLS = (
-    6  # that do not bring the traffic where it is meant to be: a silent rollback ends ready
-)
+# that do not bring the traffic where it is meant to be: a silent rollback ends ready
+MOST_CALLS = 6
 WATCH = timedelta(minutes=6)  # a lease, and the five minutes in which AWS takes a signature
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What a decision stood on."""
+    """The checks that a decision rests on."""
 
     checks: tuple[Check, ...] = ()
     window: tuple[datetime, datetime] | None = None
 
 
 def evidence(state: State) -> Evidence:
+    """Return the checks of a state's bake."""
     if state.bake_from is None or not state.checks:
         return Evidence()
     tallies = state.checks.values()
@@ -50,9 +50,9 @@ def note(
     basis: Evidence = Evidence(),  # noqa: B008  frozen
     who: str = "",
 ) -> State:
-    """One more entry for the history, in the outbox until it is there.
+    """Add an entry to the history; it is in the outbox until it is written there.
 
-    `who`: a person; else who drives.
+    `who` is a person; by default it is the driver.
     """
     entry = Entry(
         seq=state.seq + 1,
@@ -71,7 +71,10 @@ def note(
 
 
 def split_at(plan: Plan, percent: Decimal) -> dict[str, Decimal]:
-    """The new variant's share, and the rest of what the two had for the old one."""
+    """Return the split with a percent for the new variant.
+
+    The old one has the rest of the pair's.
+    """
     both = plan.initial[plan.source] + plan.initial[plan.to]
     return {
         name: percent if name == plan.to else both - percent if name == plan.source else share
@@ -80,7 +83,7 @@ def split_at(plan: Plan, percent: Decimal) -> dict[str, Decimal]:
 
 
 def to_sizing(state: State, now: datetime, stage: int, why: str) -> State:
-    """The next step.
+    """Return the state at the beginning of the next step.
 
     Its minutes are judged on, with those of the bake before, until the next bake: machines may take
     half an hour.
@@ -93,26 +96,29 @@ def to_sizing(state: State, now: datetime, stage: int, why: str) -> State:
 
 
 def to_shifting(state: State, now: datetime) -> State:
+    """Return the state that shifts to its stage's share."""
     share = state.plan.stages[state.stage - 1].traffic
     return to_split(replace(state, phase="shifting"), now, split_at(state.plan, share))
 
 
 def to_shifting_again(state: State, now: datetime) -> State:
-    """Then a whole new bake: what was measured beside somebody else's change says nothing, nor does
-    a yes to it.
+    """Return the state that shifts again, then to a whole new bake.
+
+    What was measured beside somebody else's change says nothing, nor does a yes to it.
     """
     anew = replace(_unbaked(state), attempt=state.attempt + 1, corrected=state.corrected + 1)
     return to_shifting(replace(anew, wish=replace(state.wish, promote=None)), now)
 
 
 def to_split(state: State, now: datetime, split: Mapping[str, Decimal]) -> State:
-    """A new intent, to be reached within its time."""
+    """Return the state with a new intent, to be reached within its time."""
     return replace(state, intent=dict(split), sent=0, shift_by=now + SHIFT_TIME)
 
 
 def to_baking(state: State, now: datetime, token: str) -> State:
-    """Convergence was seen: the bake begins at the next whole minute, and its end is an absolute
-    time from now on.
+    """Return the state whose bake begins at the next whole minute.
+
+    Convergence was seen. The bake's end is an absolute time from now on.
     """
     bake_from = next_minute(now)
     moved = note(
@@ -132,7 +138,10 @@ def to_baking(state: State, now: datetime, token: str) -> State:
 
 
 def to_promoted(state: State, now: datetime, why: str) -> State:
-    """All of the traffic is the new variant's. The grace time is judged anew, like a stage."""
+    """Return the state in which all of the traffic is the new variant's.
+
+    The grace time is judged anew, like a stage.
+    """
     moved = replace(
         _unbaked(state),
         phase="promoted",
@@ -145,13 +154,14 @@ def to_promoted(state: State, now: datetime, why: str) -> State:
 
 
 def to_handing(state: State, now: datetime) -> State:
+    """Return the state in which the hand-over begins."""
     return replace(
         _unbaked(state), phase="handing", handover="resizing", sent=0, shift_by=now + SHIFT_TIME
     )
 
 
 def to_aborting(state: State, now: datetime, cause: str) -> State:
-    """The old variant gets everything that the two had. Nothing takes this back."""
+    """Return the state that gives the old variant all that the two had. Nothing takes this back."""
     basis = evidence(state)
     moved = to_split(
         replace(_unbaked(state), phase="aborting", cause=cause),
@@ -162,10 +172,10 @@ def to_aborting(state: State, now: datetime, cause: str) -> State:
 
 
 def to_ended(state: State, now: datetime, end: End, why: str = "") -> State:
-    """What comes late is still to be seen: nothing but a shift that is not fenced and an alias can
-    be late.
+    """Return the state of an ended rollout, which watches for what comes late.
 
-    Who was refused before the traffic was seen to be his has moved nothing.
+    Only a shift that is not fenced, and an alias, can be late. A rollout that was refused before
+    the traffic was its own has moved nothing.
     """
     touched = end != "lost" and (end != "refused" or state.taken)
     may_be_late = touched and (not state.plan.fenced or state.plan.promote_alias is not None)
@@ -183,7 +193,7 @@ def to_ended(state: State, now: datetime, end: End, why: str = "") -> State:
 
 
 def _unbaked(state: State) -> State:
-    """Nothing of a bake is left."""
+    """Return the state without anything of a bake."""
     return replace(
         state,
         bake_from=None,

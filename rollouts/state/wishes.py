@@ -1,6 +1,6 @@
-"""What a person asks of a running rollout: written by compare-and-swap, without the lease.
+"""Wishes of people about a running rollout, written by compare-and-swap, without the lease.
 
-The next look does it.
+The next look does them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ Verb = Literal["abort", "promote", "pause", "resume"]
 _TRIES = 20  # a controller writes at most once a look
 
 
-def _any(_state: State) -> None: ...
+def _any(_state: State) -> None:
+    """Allow any state."""
 
 
 def ask(
@@ -30,13 +31,17 @@ def ask(
     verb: Verb,
     *,
     who: str,
-    at: datetime,
+    wished_at: datetime,
     because: str = "",
     check: Callable[[State], None] = _any,
 ) -> State:
-    """`check` raises where a state cannot be asked so.
+    """Write a person's wish into the rollout's document, and return the state.
 
-    NotFound: there is no rollout. Conflict: controllers write all the time.
+    `check` raises for a state that cannot have the wish.
+
+    Raises:
+        NotFound: There is no rollout.
+        Conflict: Controllers write all the time.
     """
     for _ in range(_TRIES):
         stored = documents.read(store, endpoint)
@@ -45,7 +50,7 @@ def ask(
                 f"{endpoint} has had no rollout", remedy=f"isthmus rollout start {endpoint}"
             )
         check(stored.state)
-        state = with_wish(stored.state, verb, Wish(who=who, at=at, because=because))
+        state = with_wish(stored.state, verb, Wish(who=who, at=wished_at, because=because))
         if state == stored.state:
             return state
         try:
@@ -56,7 +61,7 @@ def ask(
 
 
 def with_wish(state: State, verb: Verb, wish: Wish) -> State:
-    """The state with the wish. Nothing takes an abort back; the first one stands."""
+    """Return the state with a wish. Nothing takes an abort back; the first one stands."""
     wishes = state.wish
     if verb == "abort":
         return state if wishes.abort else replace(state, wish=replace(wishes, abort=wish))

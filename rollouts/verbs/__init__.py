@@ -1,1 +1,1 @@
-"""What people do with a rollout, and what is refused before one starts."""
+"""Verbs by which people handle a rollout, and checks before one starts."""

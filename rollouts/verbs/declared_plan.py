@@ -1,4 +1,4 @@
-"""From project.yaml and what runs to a rollout's plan.
+"""The plan of a rollout of project.yaml on what runs now.
 
 Everything that `start` refuses is refused here, before anything is written.
 """
@@ -23,11 +23,14 @@ from .target_check import check_target
 
 
 def plan_of(project: Project, endpoint: str) -> Plan:
-    """The rollout of project.yaml on what runs now, versions in the place of aliases.
+    """Return the plan of the declared rollout on what runs now, versions in the place of aliases.
 
-    NotFound: no such rollout, or endpoint. Invalid, Unsupported: a variant or a step that cannot
-    be. Busy: a variant is not ready. Refused: the version was rejected or is the old one, a third
-    variant has traffic, or other versions run than project.yaml names.
+    Raises:
+        NotFound: There is no such rollout, or endpoint.
+        Invalid: A variant or a step that cannot be. Unsupported likewise.
+        Busy: A variant is not ready.
+        Refused: The version was rejected or is the old one, a third variant has traffic, or other
+            versions run than project.yaml names.
     """
     rollout, endpoint_spec = _declared_rollout(project, endpoint), endpoint_of(project, endpoint)
     state = observe(project, endpoint)
@@ -49,8 +52,9 @@ def plan_of(project: Project, endpoint: str) -> Plan:
 
 
 def _with_counts(spec: EndpointSpec, state: EndpointState) -> EndpointSpec:
-    """As many instances as run now, where nothing is declared: what a variant grows from, and goes
-    back to.
+    """Return the spec with as many instances as run now, where nothing is declared.
+
+    A variant grows from them, and goes back to them.
     """
     counts = {variant.name: variant.target_instances for variant in state.variants}
     return msgspec.structs.replace(
@@ -65,6 +69,7 @@ def _with_counts(spec: EndpointSpec, state: EndpointState) -> EndpointSpec:
 
 
 def _aliases(project: Project, model: str) -> dict[str, int]:
+    """Return a model's aliases with their versions."""
     return {
         alias: version.version
         for version in project.target.registry.versions(model)
@@ -73,6 +78,7 @@ def _aliases(project: Project, model: str) -> dict[str, int]:
 
 
 def _declared_rollout(project: Project, endpoint: str) -> Rollout:
+    """Return the rollout of project.yaml; raise NotFound if there is none."""
     rollouts = project.spec.rollouts
     if endpoint not in rollouts:
         raise NotFound(
@@ -85,6 +91,7 @@ def _declared_rollout(project: Project, endpoint: str) -> Rollout:
 
 
 def _variant(state: EndpointState, name: str, key: str) -> VariantState:
+    """Return a running variant; raise Invalid if it does not run."""
     for variant in state.variants:
         if variant.name == name:
             return variant
@@ -96,6 +103,7 @@ def _variant(state: EndpointState, name: str, key: str) -> VariantState:
 
 
 def _check_running(project: Project, spec: EndpointSpec, state: EndpointState) -> None:
+    """Raise unless the endpoint is ready and runs the declared versions."""
     if state.phase != "ready" or any(variant.phase != "ready" for variant in state.variants):
         raise Busy(
             f"{state.name} is {state.phase}, or a variant of it is not ready",
@@ -103,14 +111,15 @@ def _check_running(project: Project, spec: EndpointSpec, state: EndpointState) -
         )
     if state.revision != revision_of(spec):
         runs = ", ".join(f"{v.name} {v.model}@{v.version}" for v in state.variants)
-        wanted = ", ".join(f"{v.name} {v.model}@{v.version}" for v in spec.variants)
+        declared = ", ".join(f"{v.name} {v.model}@{v.version}" for v in spec.variants)
         raise Refused(
-            f"{project.target.name} {state.name} runs {runs}; project.yaml names {wanted} now",
+            f"{project.target.name} {state.name} runs {runs}; project.yaml names {declared} now",
             remedy=f"isthmus deploy {state.name}",
         )
 
 
 def _check_pair(endpoint: str, old: VariantState, new: VariantState) -> None:
+    """Raise Refused if the new variant has the old one's version."""
     if (old.model, old.version) == (new.model, new.version):
         raise Refused(
             f"{endpoint}: {new.name} is {new.model}@{new.version}, which {old.name} serves "
@@ -120,6 +129,7 @@ def _check_pair(endpoint: str, old: VariantState, new: VariantState) -> None:
 
 
 def _check_scores(project: Project, rollout: Rollout, new: VariantState) -> None:
+    """Raise Invalid if scores are to be judged that no gateway logs."""
     scored = [rail.name for rail in rollout.guardrails if rail.metric == "score_mean"]
     if scored and was_adopted(project.target.registry.get(new.model, new.version)):
         raise Invalid(
@@ -131,6 +141,7 @@ def _check_scores(project: Project, rollout: Rollout, new: VariantState) -> None
 
 
 def _check_bystanders(state: EndpointState, pair: set[str]) -> None:
+    """Raise Refused if a third variant has traffic."""
     for variant in state.variants:
         if variant.name not in pair and variant.target_percent > 0:
             share = percent_text(variant.target_percent)
@@ -142,6 +153,7 @@ def _check_bystanders(state: EndpointState, pair: set[str]) -> None:
 
 
 def _check_steps(project: Project, rollout: Rollout, new: VariantState) -> None:
+    """Raise if the target cannot do a step, or the new variant has the first step's share."""
     target = project.target
     if problems := check_target(project.description, rollout, target.name, target.capabilities):
         raise ProjectError(problems)
@@ -150,13 +162,13 @@ def _check_steps(project: Project, rollout: Rollout, new: VariantState) -> None:
             f"{target.name} {rollout.endpoint}: step 1 is "
             f"{percent_text(rollout.steps[0].traffic)} %, and {new.name} has "
             f"{percent_text(new.target_percent)} % already",
-            remedy=f"begin above it, or take traffic back first: isthmus traffic {rollout.endpoint} "
-            f"{new.name}=0",
+            remedy="begin above it, or take traffic back first: isthmus traffic "
+            f"{rollout.endpoint} {new.name}=0",
         )
 
 
 def differs(project: Project, endpoint: str, running: Plan) -> bool:
-    """Whether project.yaml says something else by now than the running plan.
+    """Return whether project.yaml says something else by now than the running plan.
 
     A hand-over that an experiment began is not in it.
     """

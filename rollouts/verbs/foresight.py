@@ -1,5 +1,6 @@
-"""What is said before a rollout starts: what its guardrails can see at the traffic that there is,
-and what its instances cost.
+"""The forecast before a rollout starts: what its guardrails can see, and what it costs.
+
+It is for the traffic that there is.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from ...endpoints.port import EndpointSpec
 from ...errors import IsthmusError
 from ...target import Estimate, attribute
 from ..evidence.sensitivity import foresight, traffic_of
-from ..state.capacity import home, sized_spec
+from ..state.capacity import hand_over_spec, sized_spec
 from ..state.states import Plan
 
 _LOOKED_BACK = timedelta(hours=1)
 
 
 class Foresight(msgspec.Struct, frozen=True, kw_only=True):
+    """The forecast of a rollout."""
+
     guardrails: dict[str, str]  # Guardrail.name -> what it can see
     false_alarm: float
     more_per_hour: Decimal | None  # USD, at most, while it runs; None: a price is not known
@@ -41,7 +44,10 @@ class Foresight(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def foresee(project: Project, endpoint: str, plan: Plan) -> Foresight:
-    """From the minutes of the last hour. Metrics that cannot be read are said, and stop nothing."""
+    """Return the forecast from the minutes of the last hour.
+
+    Metrics that cannot be read are named in it, and stop nothing.
+    """
     try:
         minutes = project.target.metrics.read(endpoint, settled_window(project, _LOOKED_BACK))
         traffic, why = (
@@ -60,20 +66,21 @@ def foresee(project: Project, endpoint: str, plan: Plan) -> Foresight:
 
 
 def _more(project: Project, plan: Plan) -> Decimal | None:
-    """Of the largest of its stages, beside what runs now."""
+    """Return what the largest stage costs more an hour than what runs now, or None."""
     largest = [
         _hourly(project, spec)
         for spec in (
             *(sized_spec(plan, stage + 1) for stage in range(len(plan.stages))),
-            home(plan),
+            hand_over_spec(plan),
         )
     ]
     now = _hourly(project, plan.spec)
-    known = [cost for cost in largest if cost is not None]
-    return None if now is None or len(known) < len(largest) else max(known) - now
+    known_costs = [cost for cost in largest if cost is not None]
+    return None if now is None or len(known_costs) < len(largest) else max(known_costs) - now
 
 
 def _hourly(project: Project, spec: EndpointSpec) -> Decimal | None:
+    """Return the USD an hour of a spec, or None if that is unknown."""
     if not project.target.adapter.estimate:
         return None if project.target.adapter.remote else Decimal(0)
     estimate: Estimate = attribute(project.target.adapter.estimate)(

@@ -1,9 +1,8 @@
-"""The last part of a rollout alone: a variant that has all of the traffic already hands its version
-to another one's name, and goes.
+"""The last part of a rollout alone: a variant hands its version to another one's name, and goes.
 
-An experiment that ships ends so. The rollout is written down in its phase `handing`, and driven as
-any other; it inherits the traffic from the run, so that the traffic has an owner until the roles
-are home.
+It has all of the traffic already. An experiment that ships ends so. The rollout is written down in
+its phase `handing`, and driven as any other; it inherits the traffic from the run, so that the
+traffic has an owner until the roles are home.
 """
 
 from __future__ import annotations
@@ -27,8 +26,9 @@ from ..state.transitions import SHIFT_TIME, note
 
 
 def begun_state(project: Project, endpoint: str, heir_of: str) -> State | None:
-    """The hand-over from a run of an experiment, where it was begun: it is the endpoint's newest
-    rollout.
+    """Return the hand-over from a run of an experiment, or None if it was not begun.
+
+    It is the endpoint's newest rollout.
     """
     stored = documents.read(project.target.state, endpoint)
     return stored.state if stored is not None and stored.state.plan.heir_of == heir_of else None
@@ -37,11 +37,14 @@ def begun_state(project: Project, endpoint: str, heir_of: str) -> State | None:
 def hand_over(
     project: Project, endpoint: str, *, to: str, source: str, heir_of: str, who: str, because: str
 ) -> State:
-    """Write down that the version of variant `to`, which has all of the traffic, becomes
-    `source`'s. Again: what was begun.
+    """Write down that the version of variant `to` becomes `source`'s; return the rollout.
 
-    Nothing moves until somebody drives it: rollout.run_to_end, tick. Refused: `to` has not all of
-    the traffic, other variants run than can be told apart, or another rollout has not ended.
+    If it was begun already, that one is returned. Nothing moves until somebody drives it
+    (rollout.run_to_end, tick).
+
+    Raises:
+        Refused: `to` has not all of the traffic, other variants run than can be told apart, or
+            another rollout has not ended.
     """
     if (state := begun_state(project, endpoint, heir_of)) is not None:
         return state
@@ -68,6 +71,7 @@ def hand_over(
 
 
 def _plan(project: Project, endpoint: str, *, source: str, to: str, heir_of: str) -> Plan:
+    """Return the plan of the hand-over."""
     state, declared = observe(project, endpoint), project.spec.endpoints[endpoint]
     _check_serves(state, to)
     everything = RolloutStep(traffic=Decimal(100), bake=timedelta(0))
@@ -99,6 +103,7 @@ def _plan(project: Project, endpoint: str, *, source: str, to: str, heir_of: str
 
 
 def _check_serves(state: EndpointState, to: str) -> None:
+    """Raise Refused unless a variant has all of the traffic."""
     if {variant.name: variant.percent for variant in state.variants}.get(to) != 100:
         raise Refused(
             f"{state.name}: {to} has not all of the traffic, so it has nothing to hand over",
@@ -107,6 +112,7 @@ def _check_serves(state: EndpointState, to: str) -> None:
 
 
 def _running(declared: Endpoint, state: EndpointState) -> EndpointSpec:
+    """Return the spec of what runs."""
     variants = tuple(
         VariantSpec(
             name=v.name,

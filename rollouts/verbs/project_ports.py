@@ -1,4 +1,4 @@
-"""The ports of an open project, as a rollout needs them."""
+"""The ports of an open project, for its rollouts."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from ..state.ports import Ports
 _SCORES = f"""
 SELECT variant, date_trunc('minute', event_timestamp) AS minute, count(*) AS n, avg(score) AS mean
 FROM (SELECT DISTINCT event_id, variant, event_timestamp, score FROM {EXPOSURES.name}
-      WHERE endpoint = $endpoint AND dt >= $first AND dt <= $last AND event_timestamp >= $start AND event_timestamp < $until) AS shown
+      WHERE endpoint = $endpoint AND dt >= $first AND dt <= $last
+        AND event_timestamp >= $start AND event_timestamp < $until) AS shown
 GROUP BY variant, date_trunc('minute', event_timestamp)
 """
 
 
 def ports_of(project: Project) -> Ports:
-    """Nothing is called before a look calls it.
+    """Return the ports; nothing is called before a look calls it.
 
-    Scores only where exposures carry real times: not with `now:`, the clock of an old log.
+    There are scores only if exposures carry real times: not with `now:`, the clock of an old log.
     """
     target = project.target
 
@@ -70,7 +71,7 @@ def ports_of(project: Project) -> Ports:
 def _scores(
     project: Project, endpoint: str, window: Window
 ) -> Mapping[str, Mapping[datetime, tuple[int, float]]]:
-    """By variant and minute: how many items were scored, and their mean."""
+    """Return by variant and minute how many items were scored, and their mean."""
     start, end = (
         moment.astimezone(UTC).replace(tzinfo=None) for moment in (window.start, window.end)
     )

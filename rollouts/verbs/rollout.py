@@ -1,8 +1,7 @@
-"""What people do with a rollout: start, status, pause, resume, promote, abort, history, wait, and
-the looks that drive it.
+"""Verbs of a rollout: start, status, pause, resume, promote, abort, history, wait, run, tick.
 
-A person changes only what they wish, by compare-and-swap; looks do the rest. Only `wait`, `run` and
-`abort` take their time.
+A person changes only wishes, by compare-and-swap; looks do the rest. Only `wait`, `run` and `abort`
+take their time.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from ...reports.results import Rows, Shown
 from ...times import StillClockAlarm
 from ..announcements import tell
 from ..controller import EVERY, LookResult, drive, give_back, look, tell_of
-from ..evidence.judgement import standing
+from ..evidence.judgement import overall_verdict
 from ..page import report as page_of_rollout
 from ..rehearsal.rehearse import rehearse as rehearse  # noqa: PLC0414  im.rollout.rehearse
 from ..state import documents, wishes
@@ -52,6 +51,8 @@ _PERIOD = 1.0  # seconds between two glances of `wait`
 
 
 class Started(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """The rollout that `start` began."""
+
     target: str
     endpoint: str
     id: str
@@ -66,7 +67,7 @@ class Started(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rollout:
-    """What `start` returns: `im.rollout.start(project, "ranker").wait()`."""
+    """The result of `start`: `im.rollout.start(project, "ranker").wait()`."""
 
     def __init__(self, project: Project, endpoint: str, started: Started) -> None:
         self._project, self._endpoint = project, endpoint
@@ -74,9 +75,11 @@ class Rollout:
 
     @property
     def id(self) -> str:
+        """The rollout's id."""
         return self.started.id
 
     def status(self) -> Status:
+        """Return its status."""
         return status(self._project, self._endpoint)
 
     def wait(self, *, timeout: timedelta | None = None) -> Outcome:
@@ -91,12 +94,14 @@ class Rollout:
 
 
 def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
-    """Write down what shall happen.
+    """Start the declared rollout of an endpoint.
 
-    The first look takes the traffic; until somebody looks (`run`, `tick`) nothing moves.
+    It is only written down: the first look takes the traffic, and until somebody looks (`run`,
+    `tick`) nothing moves.
 
-    See startable.plan_of for what is refused. Refused, too: a rollout of this endpoint has not
-    ended, or its traffic has another owner.
+    Raises:
+        Refused: A rollout of the endpoint has not ended, or its traffic has another owner. See also
+            declared_plan.plan_of.
     """
     store = project.target.state
     with project.lock("rollout start"):
@@ -119,12 +124,14 @@ def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
 
 
 def _check_owner(project: Project, endpoint: str) -> None:
+    """Raise Refused if the traffic has another owner."""
     claim = owner.read(project.target.state, endpoint)
     if claim is not None and owner.holds(claim.owner, observe(project, endpoint), project.wall()):
         raise owner.refusal(endpoint, claim.owner, now=project.wall())
 
 
 def _check_over(state: State) -> None:
+    """Raise Refused if a rollout is not over."""
     if state.released:
         return
     if state.phase == "ended":
@@ -143,7 +150,7 @@ def _check_over(state: State) -> None:
 
 
 def status(project: Project, endpoint: str) -> Status:
-    """The running or last rollout. NotFound: there was none."""
+    """Return the status of the running or last rollout; raise NotFound if there was none."""
     state = _read(project, endpoint).state
     return status_of(
         project.target.name,
@@ -155,9 +162,9 @@ def status(project: Project, endpoint: str) -> Status:
 
 
 def _observe(project: Project, endpoint: str) -> EndpointState | None:
-    """None: absent, or it cannot be read now.
+    """Return the endpoint's state, or None if it is absent or cannot be read now.
 
-    What was asked of the rollout is written all the same.
+    A person's wish was written all the same.
     """
     try:
         return routed_endpoints(project.target).observe(endpoint)
@@ -168,7 +175,8 @@ def _observe(project: Project, endpoint: str) -> EndpointState | None:
 def report(project: Project, endpoint: str) -> Path:
     """Write the page of the running or last rollout anew, and return where it can be opened.
 
-    NotFound: there was none.
+    Raises:
+        NotFound: There was none.
     """
     ports, state = ports_of(project), _read(project, endpoint).state
     uri = page_of_rollout.write(ports, state)
@@ -180,14 +188,18 @@ def report(project: Project, endpoint: str) -> Path:
 
 
 def history(project: Project, endpoint: str) -> Rows[Entry]:
-    """What happened, oldest first, of the running or last rollout. NotFound: there was none."""
+    """Return the history of the running or last rollout, oldest first.
+
+    NotFound if there was none.
+    """
     return Rows(documents.history(project.target.state, _read(project, endpoint).state))
 
 
 def pause(project: Project, endpoint: str, *, because: str = "") -> Status:
-    """No step up until `resume`.
+    """Ask for no step up until `resume`; guardrails and abort go on.
 
-    Guardrails and abort go on. Refused: nothing runs that could go up.
+    Raises:
+        Refused: Nothing runs that could go up.
     """
 
     def check(state: State) -> None:
@@ -201,7 +213,7 @@ def pause(project: Project, endpoint: str, *, because: str = "") -> Status:
 
 
 def resume(project: Project, endpoint: str, *, because: str = "") -> Status:
-    """Take a pause back. Refused: there is none."""
+    """Take a pause back; raise Refused if there is none."""
 
     def check(state: State) -> None:
         if state.phase == "ended" or state.wish.pause is None:
@@ -214,9 +226,10 @@ def resume(project: Project, endpoint: str, *, because: str = "") -> Status:
 
 
 def promote(project: Project, endpoint: str, *, because: str = "") -> Status:
-    """A person's yes where one is asked for; in the grace time: end it now.
+    """Say yes where a person is asked; in the grace time: end it now.
 
-    Refused: nothing waits, or data do not pass and no reason.
+    Raises:
+        Refused: Nothing waits, or data do not pass and there is no reason.
     """
     return _ask(
         project,
@@ -230,12 +243,13 @@ def promote(project: Project, endpoint: str, *, because: str = "") -> Status:
 def _ask(
     project: Project, endpoint: str, verb: Verb, because: str, check: Callable[[State], None]
 ) -> Status:
+    """Write a person's wish, and return the status."""
     wishes.ask(
         project.target.state,
         endpoint,
         verb,
         who=_who(),
-        at=project.wall(),
+        wished_at=project.wall(),
         because=because,
         check=check,
     )
@@ -243,12 +257,13 @@ def _ask(
 
 
 def _check_promotable(state: State, because: str, now: datetime) -> None:
+    """Raise Refused if nothing waits, or data do not pass and there is no reason."""
     if state.phase not in ("waiting", "promoted"):
         raise Refused(
             f"{state.id} of {state.endpoint} is {state.phase}: it asks nobody",
             remedy=f"isthmus rollout status {state.endpoint} --watch",
         )
-    verdict = standing(state, now)
+    verdict = overall_verdict(state, now)
     if state.phase == "waiting" and not because and verdict in ("fail", "no data", "inconclusive"):
         doubtful = [
             f"{name} {tally.check.verdict}"
@@ -270,17 +285,26 @@ def abort(
     timeout: timedelta | None = None,
     watch: Callable[[LookResult], None] | None = None,
 ) -> Status:
-    """Bring the traffic back, and see that it came.
+    """Bring the traffic back, and see that it came. Nothing takes an abort back.
 
-    Nothing takes an abort back. With nothing running: nothing is called.
+    If nothing runs, nothing is called. It takes the lease at once: nobody waits for another
+    controller.
 
-    It takes the lease at once: nobody waits for another controller. Within `timeout` (None: for
-    ever); later the controllers go on with it. `watch` is given each look: what keeps the traffic
-    from coming back is among its problems.
+    Args:
+        project: The project.
+        endpoint: The endpoint.
+        because: The reason, for the history.
+        timeout: How long to wait; later the controllers go on with it. None: for ever.
+        watch: Called with each look: what keeps the traffic from coming back is among its problems.
     """
     if _read(project, endpoint).state.phase != "ended":
         wishes.ask(
-            project.target.state, endpoint, "abort", who=_who(), at=project.wall(), because=because
+            project.target.state,
+            endpoint,
+            "abort",
+            who=_who(),
+            wished_at=project.wall(),
+            because=because,
         )
         look(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, seize=True)
         _drive(
@@ -297,10 +321,8 @@ def abort(
 def run(project: Project, endpoint: str, *, timeout: timedelta | None = None) -> Outcome:
     """Drive the rollout until it is promoted, alias and all, or over, or a person is asked.
 
-    May be killed at any time; two do no harm.
-
-    What is left then (guardrails while a person thinks, the grace time, the hand-over) is for
-    `run_to_end`, or a schedule's `tick`.
+    It may be killed at any time, and two do no harm. What is left then (guardrails while a person
+    thinks, the grace time, the hand-over) is for `run_to_end`, or a schedule's `tick`.
     """
     return _outcome(_drive(project, endpoint, _is_settled, timeout))
 
@@ -308,8 +330,9 @@ def run(project: Project, endpoint: str, *, timeout: timedelta | None = None) ->
 def run_to_end(
     project: Project, endpoint: str, *, watch: Callable[[LookResult], None] | None = None
 ) -> Outcome:
-    """Drive it through the grace time, the hand-over and the watch, until nothing is left to do or
-    to tell. `watch` is given each look.
+    """Drive the rollout through grace time, hand-over and watch, until nothing is left to do.
+
+    `watch` is called with each look.
     """
     outcome = _outcome(_drive(project, endpoint, lambda state: state.released, None, watch=watch))
     ports, alarm = (
@@ -327,9 +350,8 @@ def run_to_end(
 def wait_released(project: Project, endpoint: str) -> None:
     """Look at a rollout that has ended until it gives the traffic back, some minutes.
 
-    Any other is left alone, and not waited for.
-
-    KeyboardInterrupt, with a note: nothing was changed.
+    Any other rollout is left alone, and not waited for. A KeyboardInterrupt gets the note that
+    nothing was changed.
     """
     stored = documents.read(project.target.state, endpoint)
     if stored is None or stored.state.phase != "ended" or stored.state.released:
@@ -366,6 +388,7 @@ def _drive(
     every: timedelta = EVERY,
     watch: Callable[[LookResult], None] | None = None,
 ) -> State:
+    """Drive the rollout until `over`, and return its state."""
     _read(project, endpoint)  # NotFound before anything is driven
     deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
 
@@ -393,18 +416,20 @@ def _drive(
 
 
 def _asks(state: State) -> bool:
+    """Return whether a person is asked, or the rollout needs no driver."""
     return state.phase in ("waiting", "promoted", "handing", "ended")
 
 
 def _is_settled(state: State) -> bool:
-    """Whoever drove it may leave: what was decided is done."""
+    """Return whether the driver may leave: what was decided is done."""
     moved = state.alias == "moved" or state.plan.promote_alias is None
     return moved if state.phase == "promoted" else _asks(state)
 
 
 def wait(project: Project, endpoint: str, *, timeout: timedelta | None = None) -> Outcome:
-    """Wait without driving: until it is promoted (not for the grace time), aborted, or waits for a
-    person; "timeout" after that long.
+    """Wait, without driving, until the rollout is promoted, over, or asks a person.
+
+    It does not wait for the grace time. After `timeout` the result is "timeout".
     """
     deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
     while not _asks(state := _read(project, endpoint).state):
@@ -415,12 +440,12 @@ def wait(project: Project, endpoint: str, *, timeout: timedelta | None = None) -
 
 
 def tick(project: Project, endpoint: str | None = None) -> dict[str, str]:
-    """One look at each rollout that has not ended: what a scheduled function calls.
+    """Look once at each rollout that has not ended, for a schedule.
 
-    By endpoint: what it did, in a line.
+    Return a line for each endpoint.
 
-    All are looked at before the first error is raised, also where project.yaml has the endpoint and
-    no rollout of it any more.
+    All are looked at before the first error is raised, also if project.yaml has the endpoint and no
+    rollout of it any more.
     """
     ports, me = ports_of(project), holder()
     looks: dict[str, str] = {}
@@ -431,7 +456,7 @@ def tick(project: Project, endpoint: str | None = None) -> dict[str, str]:
         try:
             looked = look(ports, name, holder=me, clock=project.target.clock, leaving=True)
             result = tell_of(ports, looked, holder=me, now=project.target.clock())
-            give_back(ports, name, holder=me, known=looked.stored)
+            give_back(ports, name, holder=me, stored_last=looked.stored)
         except IsthmusError as error:
             errors.append(error)
             continue
@@ -443,12 +468,14 @@ def tick(project: Project, endpoint: str | None = None) -> dict[str, str]:
 
 
 def _look_text(state: State, result: LookResult) -> str:
+    """Return a look in a line."""
     action = f"   {type(result.action).__name__.lower()}" if result.action else ""
     problems = f"   {'; '.join(result.problems)}" if result.problems else ""
     return f"{state.id} {state.phase} step {state.stage}{action}{problems}"
 
 
 def _outcome(state: State) -> Outcome:
+    """Return the outcome of a state."""
     if state.phase == "ended":
         return state.end or "lost"
     if state.phase in ("promoted", "handing"):
@@ -457,11 +484,12 @@ def _outcome(state: State) -> Outcome:
 
 
 def has_any(project: Project, endpoint: str) -> bool:
-    """Whether the endpoint has, or had, a rollout."""
+    """Return whether the endpoint has, or had, a rollout."""
     return documents.read(project.target.state, endpoint) is not None
 
 
 def _read(project: Project, endpoint: str) -> Stored:
+    """Return the running or last rollout; raise NotFound if there was none."""
     stored = documents.read(project.target.state, endpoint)
     if stored is None:
         raise NotFound(
@@ -472,13 +500,12 @@ def _read(project: Project, endpoint: str) -> Stored:
 
 
 def holder() -> str:
-    """This process, as leases name it: host, process, and a few letters that no other process of
-    that number had.
-    """
+    """Return this process's name for leases: host, process id, and a few random letters."""
     return f"{socket.gethostname().partition('.')[0]}-{os.getpid()}-{_NONCE}"
 
 
 def _who() -> str:
+    """Return the name of the user."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container's user without a name

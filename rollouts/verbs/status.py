@@ -1,6 +1,4 @@
-"""What `status` and `history` say: a rollout's document and its endpoint, in a few lines that name
-the next command.
-"""
+"""The texts of `status` and `history`: a rollout and its endpoint, and the next commands."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ _BAR = 20  # characters
 class Status(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """One look at a rollout from outside.
 
-    Percents by variant are what serves now; none where the endpoint could not be read.
+    Percents by variant are what serves now; none if the endpoint could not be read.
     """
 
     target: str
@@ -56,6 +54,7 @@ def status_of(
     *,
     project_differs: bool,
 ) -> Status:
+    """Return the status of a rollout."""
     serves = {variant.name: variant.percent for variant in endpoint.variants} if endpoint else None
     return Status(
         target=target,
@@ -68,9 +67,7 @@ def status_of(
 
 
 def plan_text(plan: Plan) -> str:
-    """`champion ranker@1 -> challenger ranker@2   10 % -> 25 % 10m -> 50 % 30m, then a person ->
-    100 % 30m`.
-    """
+    """Return a plan in a line: its variants, and its steps."""
     versions = {
         variant.name: f"{variant.model}@{variant.version}" for variant in plan.spec.variants
     }
@@ -87,7 +84,7 @@ def plan_text(plan: Plan) -> str:
 
 
 def duration(span: timedelta) -> str:
-    """1h5m, 10m, 6m12s, 3 s."""
+    """Return a time span as text, such as 1h5m, 10m, 6m12s or 3 s."""
     seconds = max(int(span.total_seconds()), 0)
     hours, minutes, rest = seconds // 3600, seconds % 3600 // 60, seconds % 60
     if not hours and not minutes:
@@ -98,11 +95,12 @@ def duration(span: timedelta) -> str:
 
 
 def _nobody_looks(status: Status) -> list[str]:
+    """Return a warning if nobody has looked for long."""
     state = status.state
-    seen = looked_at(state)
-    if state.phase == "ended" or seen is None or status.now - seen <= UNWATCHED:
+    last_look = looked_at(state)
+    if state.phase == "ended" or last_look is None or status.now - last_look <= UNWATCHED:
         return []
-    since = duration(status.now - seen)
+    since = duration(status.now - last_look)
     return [
         (
             f"NOBODY HAS LOOKED FOR {since}: the split stays as it is. It goes on with   isthmus "
@@ -112,13 +110,14 @@ def _nobody_looks(status: Status) -> list[str]:
 
 
 def looked_at(state: State) -> datetime | None:
-    """When a controller last wrote that it was there."""
+    """Return when a controller last wrote that it was there, or None."""
     if state.lease.until is not None:
         return state.lease.until - LENGTH
     return state.outbox[-1].at if state.outbox else None
 
 
 def _headlines(status: Status) -> list[str]:
+    """Return the line on the rollout's state."""
     state, plan = status.state, status.state.plan
     share = (status.serves or state.intent or plan.initial).get(plan.to, Decimal(0))
     if state.phase == "ended":
@@ -128,12 +127,13 @@ def _headlines(status: Status) -> list[str]:
     return [
         (
             f"{state.id}  {where}   {plan.to} {percent_text(share)} % [{bar.ljust(_BAR, '-')}]   "
-            f"{_phase(status)}{_by(status)}"
+            f"{_phase(status)}{_last_look(status)}"
         )
     ]
 
 
 def _end_text(status: Status) -> str:
+    """Return the line on a rollout that has ended."""
     state = status.state
     split = "   ".join(
         f"{name} {percent_text(percent)} %"
@@ -146,6 +146,7 @@ def _end_text(status: Status) -> str:
 
 
 def _phase(status: Status) -> str:  # noqa: PLR0911  one line a phase
+    """Return a clause on the phase."""
     state, now = status.state, status.now
     match state.phase:
         case "baking" if state.wish.pause:
@@ -176,14 +177,16 @@ def _phase(status: Status) -> str:  # noqa: PLR0911  one line a phase
             return state.phase
 
 
-def _by(status: Status) -> str:
-    seen = looked_at(status.state)
-    if seen is None or not status.state.lease.holder:
+def _last_look(status: Status) -> str:
+    """Return a clause on the last look."""
+    last_look = looked_at(status.state)
+    if last_look is None or not status.state.lease.holder:
         return ""
-    return f"   looked at {duration(status.now - seen)} ago by {status.state.lease.holder}"
+    return f"   looked at {duration(status.now - last_look)} ago by {status.state.lease.holder}"
 
 
 def _checks(state: State) -> Iterable[Check]:
+    """Return the checks to show."""
     return (
         (tally.check for tally in state.checks.values())
         if state.phase not in ("ended", "handing")
@@ -192,10 +195,12 @@ def _checks(state: State) -> Iterable[Check]:
 
 
 def _check_line(check: Check) -> str:
+    """Return a check as a line."""
     return f"  {check_text(check)}"
 
 
 def _asks(status: Status) -> list[str]:
+    """Return the lines on what a person can do next."""
     state, name = status.state, status.endpoint
     if state.phase == "waiting":
         return [
@@ -234,8 +239,8 @@ def _asks(status: Status) -> list[str]:
     after = {
         "aborted": f"next   mend it, then isthmus rollout start {name}: a new "
         f"rollout{watched and f', after {watched}'}",
-        "promoted": "next   to go back: make the version before the challenger (isthmus models promote), "
-        "deploy, start a rollout to it",
+        "promoted": "next   to go back: make the version before the challenger (isthmus models "
+        "promote), deploy, start a rollout to it",
     }
     if state.phase != "ended":
         return []
@@ -253,7 +258,7 @@ def _asks(status: Status) -> list[str]:
 
 
 def check_text(check: Check) -> str:
-    """`error_rate max   0.3 % of 1,204, max 1 %   pass`."""
+    """Return a check as text, such as `error_rate max   0.3 % of 1,204, max 1 %   pass`."""
     return (
         f"{check.guardrail:<22} {check.why}   {check.verdict}"
         if check.why
@@ -262,13 +267,18 @@ def check_text(check: Check) -> str:
 
 
 def history_text(entries: Iterable[Entry]) -> str:
+    """Return the history as text."""
     return "\n".join(map(_line, entries)) or "nothing has happened yet"
 
 
 def _line(entry: Entry) -> str:
+    """Return an entry as a line."""
     share = "" if entry.percent is None else f"{percent_text(entry.percent)} %"
     stage = f"step {entry.stage}" if entry.stage else ""
-    seen = "   ".join(f"{check.guardrail} {check.why} {check.verdict}" for check in entry.checks)
+    verdicts = "   ".join(
+        f"{check.guardrail} {check.why} {check.verdict}" for check in entry.checks
+    )
     window = f"window {entry.window[0]:%H:%M}-{entry.window[1]:%H:%M}" if entry.window else ""
-    rest = "   ".join(filter(None, (seen, entry.why, window)))
-    return f"{entry.at:%H:%M:%S}  {entry.what:<10} {stage:<7} {share:<6} by {entry.who:<18} {rest}".rstrip()
+    rest = "   ".join(filter(None, (verdicts, entry.why, window)))
+    line = f"{entry.at:%H:%M:%S}  {entry.what:<10} {stage:<7} {share:<6} by {entry.who:<18} {rest}"
+    return line.rstrip()

@@ -1,5 +1,6 @@
-"""What one target cannot do of a rollout: shares that it cannot represent, bakes shorter than its
-metrics take to come.
+"""Checks of what one target cannot do of a rollout.
+
+Those are shares that it cannot represent, and bakes shorter than its metrics take to come.
 """
 
 from __future__ import annotations
@@ -16,26 +17,24 @@ from ...project.reading.report import problem_at
 from ...project.specs.description import Description, Rollout
 from ...target import Capability
 
-SPARE = timedelta(
-    minutes=2
-)  # of a bake, beyond the metrics' delay: a minute must be over, and another one seen
+# of a bake, beyond the metrics' delay: a minute must be over, and another one seen
+SPARE = timedelta(minutes=2)
 
 
 def check_target(
     description: Description, rollout: Rollout, target: str, capabilities: Mapping[str, Capability]
 ) -> tuple[Problem, ...]:
-    """Each step that `target` refuses, where it is written.
+    """Return a problem for each step that a target refuses, where it is written.
 
-    What a target says nothing of is not judged.
+    A capability that a target says nothing of is not judged.
     """
     problems: list[Problem] = []
     resolution, delay = (
         capabilities[name].value if name in capabilities else None
         for name in ("traffic.resolution", "metrics.delay")
     )
-    endpoint = description.spec.endpoints.get(
-        rollout.endpoint
-    )  # absent: what is wrong with it is said already
+    # absent: what is wrong with it is said already
+    endpoint = description.spec.endpoints.get(rollout.endpoint)
     if endpoint is not None and endpoint.routing == "sticky":
         resolution = STEP  # the gateway splits
     for position, step in enumerate(rollout.steps):
@@ -72,8 +71,9 @@ def check_target(
 
 
 def _written_key(description: Description, rollout: Rollout, keys: Sequence[str]) -> str | None:
-    """The first that the project has: steps of a linear or blue-green rollout have no keys of their
-    own.
+    """Return the first key that the project has, or None.
+
+    Steps of a linear or blue-green rollout have no keys of their own.
     """
     return next(
         (

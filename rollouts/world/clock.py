@@ -11,7 +11,10 @@ from typing import final
 
 @final
 class VirtualClock:
-    """Stands still until it is moved; what is due then happens in the order of its times."""
+    """A clock that stands still until it is moved.
+
+    What is due then happens in the order of its times.
+    """
 
     def __init__(self, start: datetime) -> None:
         self._now = start
@@ -21,14 +24,16 @@ class VirtualClock:
     def now(self) -> datetime:
         return self._now
 
-    def at(self, moment: datetime, action: Callable[[], None]) -> None:
+    def schedule(self, moment: datetime, action: Callable[[], None]) -> None:
+        """Do something at a time."""
         heapq.heappush(self._due, (max(moment, self._now), next(self._count), action))
 
     def next_due(self) -> datetime | None:
+        """Return when something is due next, or None."""
         return self._due[0][0] if self._due else None
 
     def move(self, moment: datetime) -> None:
-        """To `moment`, at most the next thing that is due; then do what is due."""
+        """Move to `moment`, at most the next thing that is due; then do what is due."""
         self._now = max(self._now, moment)
         while self._due and self._due[0][0] <= self._now:
             heapq.heappop(self._due)[2]()

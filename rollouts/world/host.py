@@ -1,5 +1,6 @@
-"""EndpointHost of a scripted world: instant and fenced like this machine, or slow and unfenced like
-SageMaker, by its traits.
+"""EndpointHost of a scripted world.
+
+By its traits it is instant and fenced like this machine, or slow and unfenced like SageMaker.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ _MINUTE = timedelta(minutes=1)
 
 
 class Traits(TargetTraits, frozen=True, kw_only=True):
-    """How a target behaves.
+    """The behaviour of a target.
 
-    `takes`: how long one of its changes is `Updating`, in which every other change is Busy; zero:
-    none is.
+    `takes` is how long one of its changes is `Updating`, in which every other change is Busy; zero:
+    never.
     """
 
     name: str = "world"
@@ -55,10 +56,10 @@ class Traits(TargetTraits, frozen=True, kw_only=True):
 
 
 def traits_of(target: Target, routing: str = "weighted") -> Traits:
-    """A target's capabilities.
+    """Return the behaviour of a target by its capabilities.
 
-    A cloud takes a minute for a change, as its offline stack does on the manual clock; what fences
-    a shift has done it when it answers.
+    A cloud takes a minute for a change, as its offline stack does on the manual clock; a fenced
+    shift is done when it is answered.
     """
     traits = planning.traits_of(target, routing)
     takes = _MINUTE if target.adapter.remote else _ZERO
@@ -84,7 +85,7 @@ class Running(msgspec.Struct, kw_only=True):
 
 @final
 class Fleet:
-    """The endpoint itself, which every controller and everybody else sees. One endpoint a world."""
+    """The endpoint itself, which every controller and everybody else sees; one in a world."""
 
     def __init__(self, traits: Traits, clock: VirtualClock, models: Models) -> None:
         self.traits, self.clock, self.models = traits, clock, models
@@ -112,11 +113,11 @@ class Fleet:
         return f"{self._version}"
 
     def shares(self) -> dict[str, Decimal]:
-        """Percent of the requests by variant: what serves now."""
+        """Return the percent of the requests by variant: what serves now."""
         return {name: variant.percent for name, variant in self.variants.items()}
 
     def room(self) -> dict[str, int] | None:
-        """The most requests a minute by variant."""
+        """Return the most requests a minute by variant, or None."""
         if self.traits.room is None:
             return None
         return {
@@ -124,7 +125,7 @@ class Fleet:
         }
 
     def begin(self, change: Callable[[], None], *, takes: timedelta | None = None) -> None:
-        """A change of the provider's: at once, or after its time.
+        """Begin a change of the provider's, which happens at once or after its time.
 
         A silent rollback ends it ready, with nothing changed but the token.
         """
@@ -133,27 +134,27 @@ class Fleet:
         takes = self.traits.takes if takes is None else takes
         self._change = change = partial(change)  # one of its own, also of the same function
         if takes:
-            self.clock.at(self.clock.now() + takes, lambda: self._end(change))
+            self.clock.schedule(self.clock.now() + takes, lambda: self._end(change))
         else:
             self._end(change)
 
     def occupy(self, span: timedelta) -> None:
-        """Somebody else's change that changes nothing:
+        """Make the endpoint Busy for a while by somebody else's change that changes nothing.
 
-        Busy for a while. What was under way ends with it.
+        What was under way ends with it.
         """
         self.begin(self._change or (lambda: None), takes=span)
 
     def set_split(self, split: Mapping[str, Decimal]) -> None:
-        """Somebody else moves the traffic: served at once, whatever is under way."""
+        """Move the traffic as somebody else: served at once, whatever is under way."""
         self._version += 1
         for name, percent in split.items():
             self.variants[name].percent = self.variants[name].target = percent
 
     def set_variants(self, spec: EndpointSpec) -> None:
-        """The running set becomes the spec's.
+        """Make the running variants the spec's.
 
-        Shares of those that stay are kept; a new endpoint's first variant has everything.
+        Those that stay keep their shares; a new endpoint's first variant has everything.
         """
         first = hosting.first_split(spec) if not self.variants else {}
         self.name, self.routing = spec.name, spec.routing
@@ -177,14 +178,17 @@ class Fleet:
         self.variants = variants
 
     def wanted_instances(self, variant: VariantSpec, now: int) -> int:
+        """Return a variant's number of instances within its range."""
         least, most = variant.instances or (self.traits.instances, self.traits.instances)
         return min(max(now, least), most)
 
     def delete(self) -> None:
+        """Delete the endpoint."""
         self._version += 1
         self.variants, self._change = {}, None
 
     def state(self) -> EndpointState | None:
+        """Return the endpoint's state, or None."""
         if not self.variants:
             return None
         phases = {variant.phase for variant in self.variants.values()}
@@ -210,10 +214,11 @@ class Fleet:
         )
 
     def _end(self, change: Callable[[], None]) -> None:
+        """End a change."""
         if self._change is not change:
             return  # the endpoint was deleted meanwhile
         if self.hangs:
-            self.clock.at(self.clock.now() + _MINUTE, lambda: self._end(change))
+            self.clock.schedule(self.clock.now() + _MINUTE, lambda: self._end(change))
             return
         self._change = None
         if self.rollbacks:
@@ -227,7 +232,7 @@ class Fleet:
             self._version += 1
 
     def _behaviour(self, variant: VariantSpec) -> Behaviour:
-        """A version that moves to another variant goes on doing what it did."""
+        """Return how a variant answers; a version that moves to another one goes on as it did."""
         same = (
             v.behaviour
             for v in self.variants.values()
@@ -236,6 +241,7 @@ class Fleet:
         return next(same, Behaviour())
 
     def _rescale(self, variant: Running) -> None:
+        """Give a variant its number of instances."""
         variant.instances = variant.wanted = self.wanted_instances(variant.spec, variant.instances)
 
 
@@ -290,7 +296,7 @@ class WorldEndpoints:
         self._must(endpoint)
         if fleet.routing == "sticky":
             raise hosting.sticky(endpoint)
-        wanted = hosting.checked_split(endpoint, split, tuple(fleet.variants), self._rules)
+        checked = hosting.checked_split(endpoint, split, tuple(fleet.variants), self._rules)
         if not self._traits.fenced:
             hosting.check_token(endpoint, fleet.token, expect=expect)
             self._free()
@@ -299,13 +305,13 @@ class WorldEndpoints:
             if self._traits.fenced:
                 hosting.check_token(endpoint, fleet.token, expect=expect)
             self._free()
-            if set(wanted) != set(fleet.variants):
+            if set(checked) != set(fleet.variants):
                 raise Invalid(f"{endpoint} has no such variants by now")
-            self._ready(endpoint, wanted)
-            for name, percent in wanted.items():
+            self._ready(endpoint, checked)
+            for name, percent in checked.items():
                 fleet.variants[name].target = percent
             fleet.begin(
-                lambda: fleet.set_split(wanted),
+                lambda: fleet.set_split(checked),
                 takes=_ZERO if self._traits.shifts_at_once else None,
             )
 
@@ -337,33 +343,37 @@ class WorldEndpoints:
         )
 
     def _must(self, endpoint: str) -> None:
+        """Raise NotFound if there is no such endpoint."""
         if endpoint != self._fleet.name or not self._fleet.exists:
             raise hosting.not_found(endpoint)
 
     def _free(self) -> None:
+        """Raise Busy if a change is under way."""
         if self._fleet.updating:
             raise Busy(
                 f"{self._fleet.name} is Updating", remedy="try again when the change has ended"
             )
 
-    def _ready(self, endpoint: str, wanted: Mapping[str, Decimal]) -> None:
+    def _ready(self, endpoint: str, split: Mapping[str, Decimal]) -> None:
+        """Raise Busy if a variant that is not ready would get traffic."""
         variants = self._fleet.variants
         waiting = [
             name
-            for name, percent in wanted.items()
+            for name, percent in split.items()
             if percent > variants[name].target and variants[name].phase != "ready"
         ]
         if waiting:
             raise Busy(f"{endpoint}: {', '.join(waiting)} is not ready, so it gets no traffic")
 
     def _still(self, saw: EndpointState) -> None:
-        """Between looking and acting another may have come."""
+        """Raise if somebody came between looking and acting."""
         self._must(saw.name)
         if self._traits.fenced and self._fleet.token != saw.token:
             raise Conflict(f"{saw.name} was changed by somebody else since it was observed")
         self._free()
 
     def _differs(self, spec: EndpointSpec) -> bool:
+        """Return whether the endpoint differs from a spec."""
         variants = self._fleet.variants
         if set(variants) != {variant.name for variant in spec.variants}:
             return True
@@ -375,10 +385,12 @@ class WorldEndpoints:
 
 
 def _same(first: VariantSpec, second: VariantSpec) -> bool:
+    """Return whether two variants are the same."""
     return identity(first) == identity(second)
 
 
 def _state(variant: Running) -> VariantState:
+    """Return a variant's state."""
     return VariantState(
         name=variant.spec.name,
         model=variant.spec.model,

@@ -1,6 +1,6 @@
 """StateStore, BlobStore and ModelRegistry in memory.
 
-What they hold is what any other process sees, whenever a controller dies.
+Any other process sees what they hold, whenever a controller dies.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Clock = Callable[[], datetime]
 
 
 class Documents(msgspec.Struct):
-    """What the StateStores of all controllers share.
+    """The documents that the StateStores of all controllers share.
 
     One counter gives all tokens, so that none is given twice.
     """
@@ -32,6 +32,8 @@ class Documents(msgspec.Struct):
 
 @final
 class WorldState:
+    """One controller's StateStore."""
+
     def __init__(self, documents: Documents, clock: Clock, calls: CallLog) -> None:
         self._documents, self._clock, self._calls = documents, clock, calls
 
@@ -46,7 +48,7 @@ class WorldState:
             self._documents.last += 1
             token = str(self._documents.last)
             self._documents.values[key] = Versioned(
-                value=bytes(value), token=token, written=self._clock()
+                value=bytes(value), token=token, written_at=self._clock()
             )
         return token
 
@@ -60,6 +62,7 @@ class WorldState:
         return tuple(sorted(key for key in self._documents.values if key.startswith(prefix)))
 
     def _expect(self, key: str, expect: str | None) -> None:
+        """Raise Conflict if a key has another token."""
         document = self._documents.values.get(key)
         if (token := document.token if document else None) != expect:
             raise state_conflict(key, token, expect)
@@ -67,6 +70,8 @@ class WorldState:
 
 @final
 class WorldBlobs:
+    """One controller's BlobStore."""
+
     root = "world://blobs"
 
     def __init__(
@@ -106,9 +111,7 @@ class WorldBlobs:
 
 
 class Models(msgspec.Struct):
-    """What the registries of all controllers share: versions by model and number; an alias names
-    one.
-    """
+    """The models that the registries of all controllers share: versions and aliases."""
 
     versions: dict[str, dict[int, ModelVersion]] = {}
     aliases: dict[tuple[str, str], int] = {}
@@ -116,7 +119,10 @@ class Models(msgspec.Struct):
 
 @final
 class WorldRegistry:
-    """Aliases and approvals move; versions are those that the world began with."""
+    """One controller's ModelRegistry.
+
+    Aliases and approvals move; versions are those that the world began with.
+    """
 
     def __init__(self, models: Models, calls: CallLog) -> None:
         self._models, self._calls = models, calls
@@ -127,10 +133,14 @@ class WorldRegistry:
             capability="registry.register",
         )
 
-    def get(self, model: str, ref: int | str) -> ModelVersion:
-        self._calls.reading("registry.get", f"{model}@{ref}")
-        number = self._models.aliases.get((model, ref)) if isinstance(ref, str) else ref
-        return self._version(model, number, ref)
+    def get(self, model: str, number_or_alias: int | str) -> ModelVersion:
+        self._calls.reading("registry.get", f"{model}@{number_or_alias}")
+        number = (
+            self._models.aliases.get((model, number_or_alias))
+            if isinstance(number_or_alias, str)
+            else number_or_alias
+        )
+        return self._version(model, number, number_or_alias)
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
         self._calls.reading("registry.versions", model)
@@ -155,6 +165,7 @@ class WorldRegistry:
             self._models.versions[model][version] = judged
 
     def _version(self, model: str, number: int | None, ref: int | str) -> ModelVersion:
+        """Return a version with its aliases; raise NotFound if there is none."""
         version = self._models.versions.get(model, {}).get(number or 0)
         if version is None:
             raise NotFound(
@@ -162,6 +173,8 @@ class WorldRegistry:
                 remedy=f"{model} has {sorted(self._models.versions.get(model, {}))}",
             )
         names = frozenset(
-            alias for (of, alias), n in self._models.aliases.items() if of == model and n == number
+            alias
+            for (alias_model, alias), n in self._models.aliases.items()
+            if alias_model == model and n == number
         )
         return msgspec.structs.replace(version, aliases=names)

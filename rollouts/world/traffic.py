@@ -22,7 +22,7 @@ _MINUTE = timedelta(minutes=1)
 
 
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
-    """How a variant answers.
+    """The way in which a variant answers.
 
     Latencies are lognormal: `latency_ms` is the median, `spread` the deviation of the logarithm.
     """
@@ -35,7 +35,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Minute(msgspec.Struct, frozen=True, kw_only=True):
-    """What one variant did in one minute."""
+    """The requests of one variant in one minute."""
 
     start: datetime
     requests: int
@@ -45,6 +45,7 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bucket(self) -> Bucket:
+        """The minute as the metrics give it."""
         p50, p90, p99 = (
             percentile(self.behaviour, self.requests, share) for share in (0.5, 0.9, 0.99)
         )
@@ -61,14 +62,15 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def latency(behaviour: Behaviour, requests: int, number: int) -> float:
-    """Milliseconds of a minute's request by its place in their order: the (number + 1/2) / requests
-    quantile.
+    """Return the latency in ms of a minute's request by its place in their order.
+
+    It is the (number + 1/2) / requests quantile.
     """
     return behaviour.latency_ms * exp(behaviour.spread * _normal(2 * number + 1, 2 * requests))
 
 
 def percentile(behaviour: Behaviour, requests: int, share: float) -> float:
-    """Of a minute's latencies, between its neighbours in their order, as SQL's quantile_cont."""
+    """Return a percentile of a minute's latencies, as SQL's quantile_cont."""
     place = share * (requests - 1)
     below = floor(place)
     low = latency(behaviour, requests, below)
@@ -79,11 +81,12 @@ def percentile(behaviour: Behaviour, requests: int, share: float) -> float:
 
 @lru_cache(maxsize=4096)
 def _normal(part: int, whole: int) -> float:
+    """Return a quantile of the normal distribution."""
     return NormalDist().inv_cdf(part / whole)
 
 
 class _Expected(msgspec.Struct):
-    """Of one variant since its minute began, with what was left over before."""
+    """The expected counts of one variant since its minute began, with what was left over before."""
 
     requests: Fraction = Fraction(0)
     client_errors: Fraction = Fraction(0)
@@ -95,9 +98,9 @@ class _Expected(msgspec.Struct):
 def _stretch(
     per_minute: int, percent: Decimal, span: timedelta, most: int | None, behaviour: Behaviour
 ) -> tuple[Fraction, Fraction, Fraction]:
-    """Requests, and the errors of callers and of the server among them.
+    """Return requests, and the errors of callers and of the server among them.
 
-    Exact, and so slow: a world asks for few different ones.
+    They are exact, and so slow: a world asks for few different ones.
     """
     minutes = Fraction(span // timedelta(milliseconds=1), 60_000)
     requests = per_minute * minutes * Fraction(percent) / 100
@@ -108,7 +111,7 @@ def _stretch(
 
 @final
 class Traffic:
-    """`per_minute` requests reach the endpoint; `behaviours` say how each variant answers.
+    """The requests that reach an endpoint: `per_minute`, and by `behaviour_of` how variants answer.
 
     Both may be changed at any time.
     """
@@ -125,9 +128,9 @@ class Traffic:
         *,
         room: Mapping[str, int] | None = None,
     ) -> None:
-        """A stretch of one minute, served by these percents.
+        """Add a stretch of one minute, served by these percents.
 
-        `room`: the most requests a minute that a variant answers; the rest fail.
+        `room` is the most requests a minute that a variant answers; the rest fail.
         """
         for variant, percent in shares.items():
             if not percent:
@@ -143,8 +146,9 @@ class Traffic:
             expected.server_errors += server_errors
 
     def close(self, start: datetime) -> dict[str, Minute]:
-        """End the minute that began at `start`: whole counts by variant, none for who had no
-        request. The remainders stay.
+        """End the minute that began at `start`, and return whole counts by variant.
+
+        The remainders stay.
         """
         minutes: dict[str, Minute] = {}
         for variant, expected in self._expected.items():

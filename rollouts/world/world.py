@@ -1,6 +1,4 @@
-"""The world as one thing: what happens when its clock moves, and the ports through which
-controllers see it.
-"""
+"""The world as one thing: it moves with its clock, and controllers see it through ports."""
 
 from __future__ import annotations
 
@@ -32,9 +30,9 @@ _MINUTE = timedelta(minutes=1)
 
 @final
 class World:
-    """One endpoint with its variants ready.
+    """A world of one endpoint with its variants ready.
 
-    `split`: percent by variant, by default the first one's; `aliases`: by (model, alias).
+    `split` is percent by variant, by default the first one's; `aliases` are by (model, alias).
     """
 
     def __init__(
@@ -67,7 +65,7 @@ class World:
         return self.clock.now()
 
     def ports(self, calls: CallLog | None = None) -> Ports:
-        """One controller's. `calls`: where its calls are told, and can be stopped."""
+        """Return one controller's ports. In `calls` its calls are noted, and can be stopped."""
         calls = calls or CallLog()
         state = WorldState(self.documents, self.now, calls)
         endpoints = RoutedEndpoints(WorldEndpoints(self.fleet, calls), state, self.now)
@@ -86,48 +84,50 @@ class World:
         )
 
     def shares(self) -> dict[str, Decimal]:
-        """Percent of the requests by variant: what serves now.
+        """Return the percent of the requests by variant: what serves now.
 
-        Gateways take a split of theirs as late as they may.
+        Gateways take over a split as late as they may.
         """
         if self.fleet.routing == "weighted":
             return self.fleet.shares()
         return self._of_all(sticky.served_shares(self._split(), self.now()))
 
-    def asked(self) -> dict[str, Decimal]:
-        """Percent by variant: what was written last."""
+    def requested_shares(self) -> dict[str, Decimal]:
+        """Return the percent by variant that was written last."""
         if self.fleet.routing == "weighted":
             return {name: variant.target for name, variant in self.fleet.variants.items()}
         return self._of_all(sticky.shares(self._split().ranges))
 
     def _of_all(self, split: Mapping[str, Decimal]) -> dict[str, Decimal]:
+        """Return a split with every variant."""
         return {name: split.get(name, Decimal(0)) for name in self.fleet.variants}
 
     def _split(self) -> sticky.Split:
+        """Return the document of a sticky endpoint's split."""
         key = sticky.key(self.fleet.name)
         return decode(self.documents.values[key].value, sticky.Split, what=key)
 
     def set_split(self, split: Mapping[str, Decimal], *, written: datetime | None = None) -> None:
-        """Somebody else moves the traffic, whatever is under way.
+        """Move the traffic as somebody else, whatever is under way.
 
-        `written`: of a sticky endpoint's, by default now.
+        `written` is of a sticky endpoint's split, by default now.
         """
         if self.fleet.routing == "weighted":
             self.fleet.set_split(split)
             return
         key, state = sticky.key(self.fleet.name), WorldState(self.documents, self.now, CallLog())
-        there = state.get(key)
-        ranges = self._split().ranges if there else sticky.whole(next(iter(split)))
+        stored = state.get(key)
+        ranges = self._split().ranges if stored else sticky.whole(next(iter(split)))
         document = sticky.Split(
-            version=self._split().version + 1 if there else 1,
+            version=self._split().version + 1 if stored else 1,
             written=written or self.now(),
             ranges=sticky.moved_ranges(ranges, split),
-            before=self.shares() if there else dict(split),
+            before=self.shares() if stored else dict(split),
         )
-        state.put(key, msgspec.json.encode(document), expect=there.token if there else None)
+        state.put(key, msgspec.json.encode(document), expect=stored.token if stored else None)
 
     def advance(self, span: timedelta) -> None:
-        """Move the clock: requests are answered by what serves, minutes end, what is due happens."""
+        """Move the clock: what serves answers requests, minutes end, what is due happens."""
         end = self.now() + span
         while self.now() < end:
             minute = floor_minute(self.now())
@@ -140,11 +140,13 @@ class World:
             self.clock.move(stop)
 
     def behave(self, variant: str, behaviour: Behaviour) -> None:
+        """Change how a variant answers."""
         self.fleet.variants[variant].behaviour = behaviour
 
     def _scores(
         self, endpoint: str, window: Window
     ) -> Mapping[str, Mapping[datetime, tuple[int, float]]]:
+        """Return the scores of a window."""
         del endpoint
         return {
             variant: {
@@ -158,6 +160,8 @@ class World:
 
 @final
 class WorldMetrics:
+    """One controller's MetricSource."""
+
     def __init__(self, world: World, calls: CallLog) -> None:
         self._world, self._calls = world, calls
 
@@ -181,7 +185,7 @@ class WorldMetrics:
 
 
 def _versions(spec: EndpointSpec) -> dict[str, dict[int, ModelVersion]]:
-    """The versions of the spec's variants, approved."""
+    """Return the versions of the spec's variants, approved."""
     versions: dict[str, dict[int, ModelVersion]] = {}
     for variant in spec.variants:
         versions.setdefault(variant.model, {})[variant.version] = ModelVersion(

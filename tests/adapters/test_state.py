@@ -42,7 +42,7 @@ class S3(Place):
     def put_bytes(self, key, body):
         from isthmus.adapters.sagemaker import session
 
-        aws = session.of(self.target)
+        aws = session.aws_of(self.target)
         return (
             aws.s3()
             .put_object(Bucket=aws.bucket, Key=aws.key("state", key), Body=body)["ETag"]
@@ -52,7 +52,7 @@ class S3(Place):
     def bytes(self, key):
         from isthmus.adapters.sagemaker import session
 
-        aws = session.of(self.target)
+        aws = session.aws_of(self.target)
         return aws.s3().get_object(Bucket=aws.bucket, Key=aws.key("state", key))["Body"].read()
 
 
@@ -69,7 +69,7 @@ class Gcs(Place):
     def _blob(self, key):
         from isthmus.adapters.vertex import session
 
-        vertex = session.of(self.target)
+        vertex = session.session_of(self.target)
         return vertex.blobs().blob(vertex.key("state", key))
 
     def put_bytes(self, key, body):

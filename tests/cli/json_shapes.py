@@ -24,6 +24,8 @@ import pyarrow as pa
 import isthmus
 from isthmus.cli.console.console import FORMAT
 from isthmus.cli.console.examples import EXAMPLES
+from isthmus.experiments.results.log_document import LogDocument
+from isthmus.experiments.results.results import Results
 from isthmus.lifecycle.checks.doctor import Finding
 from isthmus.lifecycle.checks.first_account import Round
 from isthmus.pipelines.run_pages.compare import Comparison
@@ -60,6 +62,7 @@ OWN = {
     "completion": {"shell": str, "source": str},
     "endpoints serve": SERVES,
     "experiment report": {"page": str},
+    "experiment results": {"": Results | LogDocument},
     "gateway": SERVES,
     "rollout abort": {"": Status, "rollout": type(None)},  # null: it has had none
     "rollout report": {"page": str},

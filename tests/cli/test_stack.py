@@ -16,7 +16,7 @@ from isthmus.tests.docs.shown import block_of
 from isthmus_stack.aws import coverage
 from isthmus_stack.client import Stack
 from isthmus_stack.core.images import anchored
-from isthmus_stack.core.keys import of
+from isthmus_stack.core.keys import keys_of
 from isthmus_stack.run import environment_for
 from isthmus_stack.testing import stacks
 from isthmus_stack.testing.keys_kit import keys
@@ -92,7 +92,7 @@ def test_up_prints_what_to_export_and_the_true_counts_and_ends_at_ctrl_c(tmp_pat
     assert first.rstrip().endswith(
         f"{counted.executes} operations execute, {counted.stores} only store"
     )
-    pair = of(url).pair
+    pair = keys_of(url).pair
     assert second.strip() == (
         f"export AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID={pair.access_key} "
         f"AWS_SECRET_ACCESS_KEY={pair.secret_key} "

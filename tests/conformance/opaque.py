@@ -26,7 +26,7 @@ def stir(target):
 def _processes(target):
     """Of the model servers that are ready."""
     from isthmus.adapters.local.endpoints import supervision
-    from isthmus.adapters.local.endpoints.http import Client
+    from isthmus.adapters.local.endpoints.client import Client
 
     found = supervision.address(Path(target.profile.options["home"]), "ranker")
     client = Client(found.port)
@@ -51,9 +51,9 @@ def _kill_servers(target):
 
 
 def _described(target):
-    from isthmus.adapters.sagemaker.session import of
+    from isthmus.adapters.sagemaker.session import aws_of
 
-    aws = of(target)
+    aws = aws_of(target)
     return aws.client("sagemaker").describe_endpoint(EndpointName=aws.endpoint_name("ranker"))
 
 
@@ -63,14 +63,14 @@ def _times(target):
 
 def _scale_to_the_same(target):
     """As autoscaling does, or maintenance (SystemUpdating): a change that ends where it began."""
-    from isthmus.adapters.sagemaker.session import of
+    from isthmus.adapters.sagemaker.session import aws_of
 
     described = _described(target)
     weights = [
         {"VariantName": each["VariantName"], "DesiredWeight": each["DesiredWeight"]}
         for each in described["ProductionVariants"]
     ]
-    control = of(target).client("sagemaker")
+    control = aws_of(target).client("sagemaker")
     control.update_endpoint_weights_and_capacities(
         EndpointName=described["EndpointName"], DesiredWeightsAndCapacities=weights
     )
@@ -78,9 +78,9 @@ def _scale_to_the_same(target):
 
 
 def _endpoint(target):
-    from isthmus.adapters.vertex.session import of
+    from isthmus.adapters.vertex.session import session_of
 
-    session = of(target)
+    session = session_of(target)
     return session.endpoints.get_endpoint(
         name=f"{session.parent}/endpoints/{target.profile.project}-ranker"
     )
@@ -101,9 +101,9 @@ def monitor(target):
     """
     from google.cloud import aiplatform_v1 as ai
 
-    from isthmus.adapters.vertex.session import of
+    from isthmus.adapters.vertex.session import session_of
 
-    session = of(target)
+    session = session_of(target)
     job = ai.ModelDeploymentMonitoringJob(display_name="theirs", endpoint=_endpoint(target).name)
     session.client("jobs").create_model_deployment_monitoring_job(
         parent=session.parent, model_deployment_monitoring_job=job

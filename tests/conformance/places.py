@@ -75,11 +75,11 @@ def aws(_folder):
 
 def gcp(_folder):
     from isthmus_stack.client import Stack
-    from isthmus_stack.gcp.environment import of
+    from isthmus_stack.gcp.environment import ways_into
 
     url = gcp_stack().url
     Stack(url, "gcp").reset()
-    address = of(url).grpc_address
+    address = ways_into(url).grpc_address
     return {
         "endpoint_url": url,
         "grpc_address": address,

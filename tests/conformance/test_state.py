@@ -17,7 +17,7 @@ def test_a_document_is_read_back_with_the_token_that_its_writer_got(target):
     token = target.state.put("views/item", b"\x00{}", expect=None)
     found = target.state.get("views/item")
     assert (found.value, found.token) == (b"\x00{}", token)
-    assert found.written.tzinfo is not None
+    assert found.written_at.tzinfo is not None
 
 
 def test_an_absent_key_is_none(target):

@@ -20,7 +20,8 @@ from isthmus.tests.docs.shown import masked, pattern
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 OFTEN = "ISTHMUS_EVERY_BLOCK" in os.environ
-PAGE = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "tutorial.md").read_text()
 
 
 class Terminal(io.StringIO):
@@ -30,9 +31,9 @@ class Terminal(io.StringIO):
         return True
 
 
-def blocks():
-    """(what the comment above it says, text) of each block."""
-    return re.findall(r"(?:<!-- (.+?) -->\n)?^```\w*\n(.+?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+def blocks(page=PAGE):
+    """Return (what the comment above it says, text) of each block of a page."""
+    return re.findall(r"(?:<!-- (.+?) -->\n)?^```\w*\n(.+?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
 def commands():
@@ -95,3 +96,11 @@ def test_the_tutorial_says_what_its_commands_print(tmp_path):
     finally:
         isthmus(folder, "destroy", "--yes", ok=False)
     assert [each for each in wrong if each] == []
+
+
+def test_the_japanese_pages_show_the_same_commands_with_what_they_print():
+    assert blocks((ROOT / "docs" / "ja" / "tutorial.md").read_text()) == blocks()
+    readme = {text for _, text in blocks((ROOT / "README.md").read_text())}
+    japanese = {text for _, text in blocks((ROOT / "docs" / "ja" / "index.md").read_text())}
+    assert len(japanese) == 3
+    assert japanese <= readme

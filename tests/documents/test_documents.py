@@ -26,7 +26,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "experiment_change": "endpoints.gateway.decide.live_document:Change",
     "experiment_live": "endpoints.gateway.decide.live_document:Live",
     "experiment_looks": "experiments.results.looks:Looks",
-    "experiment_results": "experiments.results.results:RunResults",
+    "experiment_results": "experiments.results.results:Results",
     "experiment_run": "experiments.design.runs:FrozenRun",
     "failed": "pipelines.runs.document:StepFailure",
     "key": "pipelines.runs.cache:KeyRecord",

@@ -93,7 +93,7 @@ class State:
     def put(self, document, key: str = LIVE) -> None:
         value = document if isinstance(document, bytes) else msgspec.json.encode(document)
         self.documents[key] = Versioned(
-            value=value, token=f"t{self.reads}-{hash(value)}", written=NOW
+            value=value, token=f"t{self.reads}-{hash(value)}", written_at=NOW
         )
 
     def get(self, key: str) -> Versioned | None:

@@ -365,7 +365,7 @@ def test_traffic_has_one_owner_at_a_time(project):
     owner.take(
         state,
         seen,
-        by="rollout",
+        kind="rollout",
         name="ro3",
         command="isthmus rollout abort ranker",
         now=project.wall(),
@@ -377,7 +377,7 @@ def test_traffic_has_one_owner_at_a_time(project):
         "champion": D(90),
         "challenger": D(10),
     }
-    owner.release(state, "ranker", by="rollout", name="ro3", now=project.wall())
+    owner.release(state, "ranker", kind="rollout", name="ro3", now=project.wall())
 
 
 def test_while_a_rollout_owns_the_traffic_deploy_changes_no_variant_nor_its_count(project):
@@ -396,7 +396,7 @@ def test_while_a_rollout_owns_the_traffic_deploy_changes_no_variant_nor_its_coun
     owner.take(
         state,
         host.observe("ranker"),
-        by="rollout",
+        kind="rollout",
         name="ro3",
         command="isthmus rollout abort ranker",
         now=project.wall(),
@@ -425,4 +425,4 @@ def test_while_a_rollout_owns_the_traffic_deploy_changes_no_variant_nor_its_coun
         destroy(project)
     assert host.observe("ranker") == before
     project.target.registry.set_alias("ranker", "challenger", two.version)
-    owner.release(state, "ranker", by="rollout", name="ro3", now=project.wall())
+    owner.release(state, "ranker", kind="rollout", name="ro3", now=project.wall())

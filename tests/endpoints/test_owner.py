@@ -30,7 +30,7 @@ class Documents:
         if (there.token if there else None) != expect:
             raise state_conflict(key, there.token if there else None, expect)
         token = str(int(there.token) + 1 if there else 1)
-        self.values[key] = Versioned(value=value, token=token, written=NOW)
+        self.values[key] = Versioned(value=value, token=token, written_at=NOW)
         return token
 
 
@@ -62,7 +62,7 @@ def split(percent):
 
 
 def take(state, seen=None, *, by="rollout", name="ro3", now=NOW):
-    return owner.take(state, seen or endpoint(), by=by, name=name, command=COMMAND, now=now)
+    return owner.take(state, seen or endpoint(), kind=by, name=name, command=COMMAND, now=now)
 
 
 def test_a_rollout_takes_what_nobody_has_and_gives_it_back():
@@ -75,9 +75,9 @@ def test_a_rollout_takes_what_nobody_has_and_gives_it_back():
         split(90),
     )
     assert take(state, now=NOW + timedelta(days=2)) == claim, "again, after a crash: no write"
-    owner.release(state, "ranker", by="rollout", name="ro3", now=NOW)
+    owner.release(state, "ranker", kind="rollout", name="ro3", now=NOW)
     assert owner.read(state, "ranker").owner.owner == "none"
-    owner.release(state, "ranker", by="rollout", name="ro3", now=NOW)
+    owner.release(state, "ranker", kind="rollout", name="ro3", now=NOW)
     assert take(state, name="ro4").owner.name == "ro4"
 
 
@@ -94,10 +94,10 @@ def test_what_another_rollout_or_experiment_has_is_refused_by_its_name_and_the_c
         take(state, now=later)
     assert error.value.remedy.startswith(COMMAND)
     assert (
-        owner.whose(owner.read(state, "ranker"), endpoint(), by="rollout", name="ro3", now=later)
+        owner.whose(owner.read(state, "ranker"), endpoint(), kind="rollout", name="ro3", now=later)
         == "other"
     )
-    owner.release(state, "ranker", by="rollout", name="ro3", now=later)
+    owner.release(state, "ranker", kind="rollout", name="ro3", now=later)
     assert owner.read(state, "ranker").owner.owner == by, "what is not ours is not given back"
 
 
@@ -106,7 +106,7 @@ def test_a_hand_may_not_move_what_a_rollout_owns():
     take(state)
     with pytest.raises(Refused, match="belongs to rollout ro3"):
         owner.intend(
-            state, "ranker", split(50), by="traffic", claim=owner.read(state, "ranker"), now=NOW
+            state, "ranker", split(50), kind="traffic", claim=owner.read(state, "ranker"), now=NOW
         )
 
 
@@ -126,10 +126,10 @@ def test_an_unfinished_change_by_hand_holds_the_traffic_until_it_is_there_or_lon
     by, seen, age, expected
 ):
     state = Documents()
-    owner.intend(state, "ranker", split(50), by=by, claim=None, now=NOW)
+    owner.intend(state, "ranker", split(50), kind=by, claim=None, now=NOW)
     now = NOW + timedelta(minutes=age)
     assert (
-        owner.whose(owner.read(state, "ranker"), seen, by="rollout", name="ro3", now=now)
+        owner.whose(owner.read(state, "ranker"), seen, kind="rollout", name="ro3", now=now)
         == expected
     )
     if expected == "other":
@@ -171,14 +171,14 @@ def test_whatever_is_tried_an_owner_loses_the_traffic_only_by_its_own_release(st
                 assert holder in (None, name)
                 holder = name
             elif verb == "release":
-                owner.release(state, "ranker", by="rollout", name=name, now=NOW)
+                owner.release(state, "ranker", kind="rollout", name=name, now=NOW)
                 holder = None if holder == name else holder
             else:
                 claim = owner.intend(
                     state,
                     "ranker",
                     split(10),
-                    by="traffic",
+                    kind="traffic",
                     claim=owner.read(state, "ranker"),
                     now=NOW,
                 )

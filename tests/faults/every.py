@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from isthmus.tests.faults.syscalls import VERBS, Commands, Kind, Verb
+from isthmus.tests.faults.preloaded.syscalls import VERBS, Commands, Kind, Verb
 
 
 def main(arguments=None):

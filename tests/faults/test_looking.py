@@ -19,9 +19,9 @@ from isthmus.adapters.local import home, sqlite
 from isthmus.adapters.local.home import Snapshot, database, prepare
 from isthmus.errors import LimitExceeded
 from isthmus.tests.cli.running import isthmus, made, tree
-from isthmus.tests.faults.preloaded import COMPILER
+from isthmus.tests.faults.preloaded.commands import COMPILER
+from isthmus.tests.faults.preloaded.syscalls import Commands, Kind
 from isthmus.tests.faults.serving import end_all
-from isthmus.tests.faults.syscalls import Commands, Kind
 from isthmus.tests.faults.test_places import CHANGING, READING
 
 pytestmark = pytest.mark.slow

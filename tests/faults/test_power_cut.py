@@ -19,11 +19,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from isthmus.tests.cli.running import CHILD, create, isthmus
-from isthmus.tests.faults.acknowledged import STORES
-from isthmus.tests.faults.power_cut import MUTANT, Commands, Kept, Verb, lose
-from isthmus.tests.faults.preloaded import COMPILER
-from isthmus.tests.faults.unsynced import MUTANTS
-from isthmus_stack import run
+from isthmus.tests.faults.preloaded.acknowledged import STORES
+from isthmus.tests.faults.preloaded.commands import COMPILER
+from isthmus.tests.faults.preloaded.power_cut import MUTANT, Commands, Kept, Verb, lose
+from isthmus.tests.faults.preloaded.unsynced import MUTANTS
+from isthmus_stack.core import launch as run
 from isthmus_stack.testing.jobs_kit import Aws
 
 pytestmark = [

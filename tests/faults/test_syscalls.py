@@ -13,8 +13,8 @@ import sys
 import pytest
 
 from isthmus.tests.cli.running import CHILD, create, isthmus
-from isthmus.tests.faults.preloaded import COMPILER
-from isthmus.tests.faults.syscalls import Commands, Kind, Verb
+from isthmus.tests.faults.preloaded.commands import COMPILER
+from isthmus.tests.faults.preloaded.syscalls import Commands, Kind, Verb
 
 pytestmark = [
     pytest.mark.soak,

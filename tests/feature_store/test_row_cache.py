@@ -16,11 +16,11 @@ class Store:
         self.now = 0.0
         self.asked = []
 
-    def get(self, wanted):
-        self.asked.append({view: list(keys) for view, keys in wanted.items()})
+    def get(self, keys):
+        self.asked.append({view: list(view_keys) for view, view_keys in keys.items()})
         return {
-            view: [None if key == "none" else {"key": key, "read": self.now} for key in keys]
-            for view, keys in wanted.items()
+            view: [None if key == "none" else {"key": key, "read": self.now} for key in view_keys]
+            for view, view_keys in keys.items()
         }
 
 

@@ -39,13 +39,13 @@ def sagemaker(_folder=None):
 
 def vertex(_folder=None):
     from isthmus_stack.client import Stack
-    from isthmus_stack.gcp.environment import of
+    from isthmus_stack.gcp.environment import ways_into
 
     stack = Stack(places.stack("gcp", "manual").url, "gcp")
     stack.reset()
     options = {
         "endpoint_url": stack.url,
-        "grpc_address": of(stack.url).grpc_address,
+        "grpc_address": ways_into(stack.url).grpc_address,
         "bucket": "gs://conformance",
         "project": "conformance",
         "location": "us-central1",

@@ -50,7 +50,7 @@ class Monitor:
             self.put(call, process)
 
     def targets(self):
-        return self.world.asked()
+        return self.world.requested_shares()
 
     def shifted(self):
         """(a, c): what a call of ours leaves is what is durable at this moment, or what was there

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from isthmus.endpoints.operations.rule_hits import hits_sql
-from isthmus.events.tables.volume import volume_sql
+from isthmus.events.catalogue.volume import volume_sql
 from isthmus.feature_store.port import TableState
 from isthmus.feature_store.sql import subset as neutral
 from isthmus.pipelines.port import RunState

@@ -1,1 +1,1 @@
-"""Pipeline runs and model registries as every adapter judges them."""
+"""Rules for pipeline runs and model registries, the same on every target."""

@@ -1,4 +1,4 @@
-"""What ties our run_id to a provider's execution: a small document in the blobs."""
+"""Documents that tie a run of ours to the provider's execution, stored in the project's blobs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from ....storage import BlobStore
 
 
 class Execution(StoredDocument, frozen=True, kw_only=True):
-    """`executions/<run_id>.json`: written before anything starts, so that a repeat asks for exactly
-    the same.
+    """A run, and what the provider calls it: `executions/<run_id>.json` in the blobs.
+
+    It is written before anything starts, so that a repeat asks for exactly the same.
     """
 
     run: PipelineRun
@@ -22,6 +23,7 @@ class Execution(StoredDocument, frozen=True, kw_only=True):
 
 
 def read(blobs: BlobStore, run_id: str) -> Execution | None:
+    """Return the document of a run, or None if the run was never submitted."""
     uri = _uri(blobs, run_id)
     try:
         return decode(blobs.get(uri), Execution, what=uri)
@@ -30,6 +32,7 @@ def read(blobs: BlobStore, run_id: str) -> Execution | None:
 
 
 def write(blobs: BlobStore, execution: Execution) -> Execution:
+    """Store the document of a run, and return it."""
     blobs.put(_uri(blobs, execution.run.run_id), msgspec.json.encode(execution))
     return execution
 

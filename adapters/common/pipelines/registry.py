@@ -1,4 +1,4 @@
-"""What a model registry takes, and what it answers when there is no such version. Pure."""
+"""Checks of what a model registry is given, and its error for an unknown version. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RESERVED = "default"  # Vertex keeps this alias for itself
 
 
 def check_alias(alias: str) -> None:
-    """Invalid: what cannot be an alias on every target."""
+    """Raise Invalid if the name cannot be an alias on every target."""
     if not alias or alias == _RESERVED or alias.isdigit():
         raise Invalid(
             f"{alias!r} cannot be an alias",
@@ -21,7 +21,7 @@ def check_alias(alias: str) -> None:
 
 
 def check_approval(approval: str) -> None:
-    """Invalid: no Approval."""
+    """Raise Invalid if the word is not an Approval."""
     if approval not in get_args(Approval):
         raise Invalid(
             f"{approval!r} is no approval", remedy=f"one of {', '.join(get_args(Approval))}"
@@ -29,7 +29,13 @@ def check_approval(approval: str) -> None:
 
 
 def no_version(model: str, ref: int | str, versions: Mapping[int, Collection[str]]) -> NotFound:
-    """`versions`: the aliases of each version that there is, in their order."""
+    """Return the error for a version or alias that a model does not have.
+
+    Args:
+        model: The model's name.
+        ref: The version or alias that was asked for.
+        versions: The versions that exist, in order, each with its aliases.
+    """
     if not versions:
         return NotFound(
             f"no version of model {model} is registered", remedy="train one of its configurations"

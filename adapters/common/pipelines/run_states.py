@@ -1,5 +1,6 @@
-"""A provider's view of a run as ours: what it says of the steps that it started; of the others,
-what follows from the graph. Pure.
+"""A provider's view of a pipeline run as a state of ours. Pure.
+
+A provider lists only the steps that it started; the phases of the others follow from the graph.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Link = Callable[[str], str | None]
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """What the provider said of a step's conditions."""
+    """The provider's verdict on a step's conditions."""
 
     untrue: bool = False
     error: str | None = None  # why they could not be judged
@@ -30,13 +31,13 @@ def run_state(
     started: Mapping[str, StepState],
     judged: Callable[[StepSpec], Judgement | None],
 ) -> RunState:
-    """Return the run's state. A run that was cancelled because a step of it had failed has failed.
+    """Return a run's state. A run that was cancelled because a step of it failed has failed.
 
     Args:
         run: What was submitted.
         phase: The provider's word for the run.
         started: The steps that the provider began.
-        judged: What it said of a step's conditions; None where it has not judged them.
+        judged: The provider's verdict on a step's conditions; None if it has not judged them.
     """
     if phase == "cancelled" and any(step.phase == "failed" for step in started.values()):
         phase = "failed"
@@ -49,14 +50,15 @@ def run_state(
 
 
 def _not_started(
-    spec: StepSpec, judgement: Judgement, before: Mapping[str, StepState], phase: RunPhase
+    spec: StepSpec, judgement: Judgement, earlier: Mapping[str, StepState], phase: RunPhase
 ) -> StepState:
-    unmet = next((name for name in spec.needs if before[name].phase in _WAS), None)
-    if unmet is not None and before[unmet].phase != "cancelled":
+    """Return the state of a step that the provider has not started, by the steps that it needs."""
+    unmet = next((name for name in spec.needs if earlier[name].phase in _WAS), None)
+    if unmet is not None and earlier[unmet].phase != "cancelled":
         return StepState(
             name=spec.name,
             phase="skipped",
-            reason=f"it needs {unmet}, which {_WAS[before[unmet].phase]}",
+            reason=f"it needs {unmet}, which {_WAS[earlier[unmet].phase]}",
         )
     if judgement.error is not None:
         return StepState(

@@ -1,1 +1,1 @@
-"""Blobs, small documents and counts as every store keeps them."""
+"""Rules for blobs, small documents and counters, the same on every target."""

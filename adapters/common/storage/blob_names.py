@@ -1,4 +1,4 @@
-"""Which URIs a BlobStore takes, and in which order a folder goes up. Pure."""
+"""The URIs that a BlobStore accepts, and the order in which it uploads a folder. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LAST = "manifest.json"  # of an uploaded folder: readers look for it first
 
 
 class BlobNames(msgspec.Struct, frozen=True, kw_only=True):
-    """In what one store's names differ from another's."""
+    """How the names of one store's blobs differ from another's."""
 
     root: str  # a uri
     temporary: str  # begins the names of files that are not finished
@@ -22,9 +22,11 @@ class BlobNames(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parts_of(uri: str, names: BlobNames) -> list[str]:
-    """A blob's path below the root.
+    """Return a blob's path below the root as its parts.
 
-    Invalid: outside of it, a part that cannot be kept, or a first part that is another port's.
+    Raises:
+        Invalid: The URI is outside of the root, a part of it cannot be stored, or its first part is
+            another port's.
     """
     if not uri.startswith(names.root + "/"):
         raise _outside(uri, names)
@@ -39,8 +41,14 @@ def parts_of(uri: str, names: BlobNames) -> list[str]:
 
 
 def listed_below(prefix: str, names: BlobNames) -> tuple[str, str]:
-    """Below the root: the folder of every blob whose uri begins with `prefix`, and the prefix
-    itself. Invalid: outside of the root.
+    """Split a URI prefix for a listing.
+
+    Returns:
+        Both below the root: the folder of every blob whose URI begins with `prefix`, and the
+        prefix.
+
+    Raises:
+        Invalid: The prefix is outside of the root.
     """
     if not prefix.startswith(names.root + "/") and not names.root.startswith(prefix):
         raise _outside(prefix, names)
@@ -51,7 +59,7 @@ def listed_below(prefix: str, names: BlobNames) -> tuple[str, str]:
 
 
 def check_parts(parts: Sequence[str], uri: str, names: BlobNames) -> None:
-    """Invalid: a part that cannot be kept."""
+    """Raise Invalid if a part of a blob's path cannot be stored."""
     for part in parts:
         if part in {"", ".", ".."} or "\0" in part or part.startswith(names.temporary):
             raise Invalid(
@@ -61,9 +69,10 @@ def check_parts(parts: Sequence[str], uri: str, names: BlobNames) -> None:
 
 
 def upload_uris(folder: Path, prefix: str, names: BlobNames) -> list[tuple[Path, str]]:
-    """Each finished file below a folder with the uri that it gets, manifest.json last.
+    """Return each finished file below a folder with the URI that it gets, manifest.json last.
 
-    NotFound: no such folder.
+    Raises:
+        NotFound: The folder does not exist.
     """
     if not folder.is_dir():
         raise NotFound(f"there is no folder {folder} to upload")

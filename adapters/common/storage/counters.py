@@ -1,4 +1,4 @@
-"""What every target says of counts of what units were shown."""
+"""The errors and names of the counters of what units were shown, the same on every target."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ KIND = "counters"  # of the inventory
 
 
 def not_found(endpoint: str) -> NotFound:
+    """Return the error for an endpoint without counters."""
     return NotFound(f"{endpoint} has no counters", remedy=f"isthmus deploy {endpoint} makes them")
 
 
 @contextmanager
 def counters_of(endpoint: str) -> Iterator[None]:
-    """What is not there inside is the endpoint's table, or database, of counts."""
+    """Turn a NotFound raised inside into the error for an endpoint without counters."""
     try:
         yield
     except NotFound as error:

@@ -1,14 +1,13 @@
-"""Small documents in an object store with compare-and-swap, linearizable per key: conditional
-writes and a nonce.
+"""Small documents in an object store with compare-and-swap, linearizable for each key.
 
-A lost reply turns success into a failed precondition, as whoever repeats a conditional write meets
-its own effect. So the SDK does not repeat these, every write carries a nonce of its own, and after
-any doubt the key is looked at: our nonce means that we have written. The nonce also makes a token
-that hashes the body one that never comes twice.
+A lost reply turns success into a failed precondition, since a repeated conditional write meets its
+own effect. So the SDK does not repeat these writes; every write carries a nonce of its own, and
+after any doubt the key is read: finding our nonce means that we have written. The nonce also makes
+sure that a token which hashes the body never comes twice.
 
-A deletion is a tombstone (an object without bytes) put under the token, then removed. Else nobody
-could tell, after a lost reply, whose deletion it was that took the key away; and of S3's
-DeleteObject two deleters would believe that they were first.
+A deletion first replaces the object by a tombstone (an object without bytes) under the token, then
+removes the tombstone. Otherwise nobody could tell after a lost reply whose deletion took the key
+away; and of two deleters that call S3's DeleteObject, both would believe that they were first.
 """
 
 from __future__ import annotations
@@ -42,14 +41,14 @@ _PAUSE = 0.05
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """An object's bytes; none: a tombstone."""
+    """An object with its bytes; an object without bytes is a tombstone."""
 
     body: bytes
     token: str
-    written: datetime
+    written_at: datetime
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class ObjectHead(msgspec.Struct, frozen=True, kw_only=True):
     """An object without its bytes."""
 
     token: str
@@ -58,39 +57,46 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Objects(Protocol):
-    """The objects below a folder of a project's root, by key.
+    """The objects below one folder of a project's root, by key.
 
-    Errors are ours; `write` and `remove` are never repeated by the SDK.
+    Errors are Isthmus's; the SDK never repeats `write` and `remove`.
     """
 
     def read(self, key: str) -> Stored | None:
-        """Bytes, token and time of one version. None: absent."""
+        """Return bytes, token and time of one version, or None if there is no object."""
         ...
 
-    def look(self, key: str) -> Seen | None:
-        """The same without the bytes."""
+    def look(self, key: str) -> ObjectHead | None:
+        """Return the same without the bytes."""
         ...
 
     def write(self, key: str, body: bytes, *, nonce: str, expect: str | None) -> str:
-        """The new token.
+        """Write an object on a condition, and return its new token.
 
-        None: it must be absent. Conflict or NotFound where it is not as expected.
+        Args:
+            key: The object's key.
+            body: Its bytes.
+            nonce: Stored with the object, to recognize this write.
+            expect: The token that the object must have; None: there must be no object.
+
+        Raises:
+            Conflict: The object is not as expected. So does NotFound.
         """
         ...
 
     def remove(self, key: str, token: str) -> None:
-        """Conflict where it is not as the token says."""
+        """Remove the object; raise Conflict if it has another token."""
         ...
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Without tombstones, in any order."""
+        """Return the keys with a prefix in any order, without those of tombstones."""
         ...
 
     def uri(self, key: str) -> str: ...
 
 
 class Log(Protocol):
-    """A session's way of an effect and of a read: in the call log, errors translated."""
+    """A session's way to run a call: it is noted in the call log, and its errors are translated."""
 
     def mutating(self, operation: str, resource: str) -> AbstractContextManager[None]: ...
 
@@ -98,7 +104,7 @@ class Log(Protocol):
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True):
-    """The provider's words for the call log."""
+    """The provider's names of the operations, for the call log."""
 
     read: str
     write: str
@@ -121,9 +127,10 @@ class Documents:
         self._folder = folder
 
     def get(self, key: str) -> Versioned | None:
-        """The value, its token and when the store wrote it; None: absent, or deleted a moment ago.
+        """Return the value, its token and when it was written, or None if it is absent or deleted.
 
-        Invalid: a damaged object.
+        Raises:
+            Invalid: The object is damaged.
         """
         check_key(key)
         with self._log.reading(self._words.read, f"{self._folder}/{key}"):
@@ -136,12 +143,15 @@ class Documents:
             value = base64.b64decode(document.value)
         except ValueError as error:
             raise Invalid(f"{uri} is damaged: {error}", remedy=remedy) from error
-        return Versioned(value=value, token=stored.token, written=stored.written)
+        return Versioned(value=value, token=stored.token, written_at=stored.written_at)
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
-        """One conditional write.
+        """Write a document if it still has the token `expect`, and return the new token.
 
-        Conflict; OutcomeUnknown: nobody can tell any more; Invalid: the key, or over 64 KiB.
+        Raises:
+            Conflict: The document is not as expected.
+            OutcomeUnknown: Nobody can tell any more whether this write took effect.
+            Invalid: The key is not valid, or the value is over 64 KiB.
         """
         check_document(key, value)
         nonce = uuid.uuid4().hex
@@ -150,7 +160,12 @@ class Documents:
             return self._write(key, body, nonce, expect)
 
     def delete(self, key: str, *, expect: str) -> None:
-        """A tombstone takes its place under `expect`, then goes, too. Conflict; OutcomeUnknown."""
+        """Replace the document by a tombstone under the token `expect`, then remove the tombstone.
+
+        Raises:
+            Conflict: The document is not as expected.
+            OutcomeUnknown: Nobody can tell any more whether this deletion took effect.
+        """
         check_key(key)
         with self._log.mutating(self._words.remove, f"{self._folder}/{key}"):
             token = self._write(key, b"", uuid.uuid4().hex, expect)
@@ -160,14 +175,16 @@ class Documents:
                 self._objects.remove(key, token)
 
     def keys(self, prefix: str) -> tuple[str, ...]:
-        """In order, all that begin with `prefix`; what is being deleted is not among them."""
+        """Return the keys that begin with `prefix`, in order, without those being deleted."""
         with self._log.reading(self._words.list, f"{self._folder}/{prefix}"):
             return tuple(sorted(self._objects.keys(prefix)))
 
     def _write(self, key: str, body: bytes, nonce: str, expect: str | None) -> str:
-        """One conditional write and what follows from its answer.
+        """Write on a condition, again while the store's answer leaves open whether it took effect.
 
-        Conflict, or OutcomeUnknown when nobody can tell any more.
+        Raises:
+            Conflict: The document is not as expected.
+            OutcomeUnknown: Nobody can tell any more whether this write took effect.
         """
         token, unsure = expect, False
         for attempt in range(_ATTEMPTS):
@@ -175,39 +192,43 @@ class Documents:
                 return self._objects.write(key, body, nonce=nonce, expect=token)
             except (Conflict, NotFound, OutcomeUnknown, Throttled, Unavailable) as error:
                 unsure = unsure or isinstance(error, OutcomeUnknown)
-                seen = self._look(key)
-                if seen is not None and seen.nonce == nonce:
-                    return seen.token
-                if not _still(seen, expect):
-                    raise _lost_reply(key, seen, expect, unsure=unsure) from error
-                deleted = seen is not None and seen.tombstone
+                current = self._look(key)
+                if current is not None and current.nonce == nonce:
+                    return current.token
+                if not _still(current, expect):
+                    raise _lost_reply(key, current, expect, unsure=unsure) from error
+                deleted = current is not None and current.tombstone
                 if attempt == _ATTEMPTS - 1 and not (
                     deleted and isinstance(error, (Conflict, NotFound))
                 ):
                     raise
-                token = (
-                    seen.token if seen is not None and deleted else expect
-                )  # absent to everybody, not yet to the store
+                # absent to everybody, not yet to the store
+                token = current.token if current is not None and deleted else expect
             time.sleep(_PAUSE * 2**attempt)  # as the SDK would between its own retries
         raise Unavailable(
             f"writing {key}: it kept changing between present and deleted", remedy="run this again"
         )
 
-    def _look(self, key: str) -> Seen | None:
+    def _look(self, key: str) -> ObjectHead | None:
         return self._objects.look(key)
 
 
-def _still(seen: Seen | None, expect: str | None) -> bool:
-    """Whether the key is as the writer expects it: then the write may be sent again."""
-    if seen is None or seen.tombstone:
+def _still(current: ObjectHead | None, expect: str | None) -> bool:
+    """Return whether the key is as the writer expects it: then the write may be sent again."""
+    if current is None or current.tombstone:
         return expect is None
-    return seen.token == expect
+    return current.token == expect
 
 
-def _lost_reply(key: str, seen: Seen | None, expect: str | None, *, unsure: bool) -> IsthmusError:
+def _lost_reply(
+    key: str, current: ObjectHead | None, expect: str | None, *, unsure: bool
+) -> IsthmusError:
+    """Return the error for a write that did not take effect, or whose effect cannot be told."""
     if unsure:
         return OutcomeUnknown(
             f"state {key}: the reply was lost and the key has changed since",
             remedy="read it, then decide",
         )
-    return state_conflict(key, None if seen is None or seen.tombstone else seen.token, expect)
+    return state_conflict(
+        key, None if current is None or current.tombstone else current.token, expect
+    )

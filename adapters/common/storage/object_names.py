@@ -1,5 +1,6 @@
-"""Which objects of a bucket a source names: a key, what is below a prefix (it ends in /), or a
-glob. Pure.
+"""Which objects of a bucket a source names: one key, all below a prefix, or a glob. Pure.
+
+A prefix ends in `/`.
 """
 
 from __future__ import annotations
@@ -11,25 +12,35 @@ from pathlib import Path
 from ....errors import Invalid, NotFound
 
 
-def literal_prefix(wanted: str) -> str:
-    """The part before the first letter of a glob: what a listing can be asked for."""
-    return re.split(r"[*?\[]", wanted, maxsplit=1)[0]
+def literal_prefix(pattern: str) -> str:
+    """Return the part of a glob before its first wildcard, by which a listing can be restricted."""
+    return re.split(r"[*?\[]", pattern, maxsplit=1)[0]
 
 
-def goals(uri: str, wanted: str, names: Iterable[str], folder: Path) -> Iterator[tuple[str, Path]]:
-    """The listed names that are wanted, each with the file that it becomes: its name below the last
-    folder that is fixed.
+def goals(uri: str, pattern: str, names: Iterable[str], folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the listed names that match, each with the file that it becomes, and make the folders.
 
-    NotFound: none is; Invalid: one would leave the folder. The folders are made.
+    A file is called by its object's name below the last folder without a wildcard.
+
+    Args:
+        uri: The source, for messages.
+        pattern: A key, a prefix that ends in `/`, or a glob.
+        names: The names that the bucket lists.
+        folder: Where the files go.
+
+    Raises:
+        NotFound: No name matches.
+        Invalid: A file would lie outside of the folder.
     """
-    start = literal_prefix(wanted)
+    start = literal_prefix(pattern)
     below = start[: start.rfind("/") + 1]
-    matches = re.compile(_pattern(wanted))
+    matches = re.compile(_pattern(pattern))
     matching = [name for name in names if not name.endswith("/") and matches.fullmatch(name)]
     if not matching:
         raise NotFound(
             f"nothing is at {uri}",
-            remedy="a prefix ends in /; * stands for any part of a name, ** for folders of any depth",
+            remedy="a prefix ends in /; * stands for any part of a name, ** for folders of any "
+            "depth",
         )
     for name in matching:
         goal = folder / name.removeprefix(below)
@@ -42,12 +53,12 @@ def goals(uri: str, wanted: str, names: Iterable[str], folder: Path) -> Iterator
         yield name, goal
 
 
-def _pattern(wanted: str) -> str:
-    """A key, a prefix, or a glob as a regular expression of keys."""
-    if wanted.endswith("/"):
-        return re.escape(wanted) + ".*"
+def _pattern(pattern: str) -> str:
+    """Return a key, a prefix or a glob as a regular expression for keys."""
+    if pattern.endswith("/"):
+        return re.escape(pattern) + ".*"
     tokens = {"**/": "(.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[!?[^\]]+\])", wanted)
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[!?[^\]]+\])", pattern)
     return "".join(
         tokens.get(part) or (_one_of(part) if part.startswith("[") else re.escape(part))
         for part in parts
@@ -55,6 +66,6 @@ def _pattern(wanted: str) -> str:
 
 
 def _one_of(letters: str) -> str:
-    """`[01]`, `[!a-c]`."""
+    """Return a glob's set of letters, such as `[01]` or `[!a-c]`, as a regular expression."""
     inside = letters[1:-1].replace("\\", "\\\\").replace("[", "\\[")
     return f"[^{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"

@@ -1,4 +1,4 @@
-"""What blob stores of clouds do alike: many transfers side by side, and files that arrive whole."""
+"""Parallel transfers, and files that arrive whole, for the clouds' blob stores."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ Item = TypeVar("Item")
 
 
 def side_by_side(do: Callable[[Item], None], items: Sequence[Item]) -> None:
+    """Call `do` for every item, several at a time in threads."""
     if len(items) < 2:
         for item in items:
             do(item)
@@ -27,9 +28,9 @@ def side_by_side(do: Callable[[Item], None], items: Sequence[Item]) -> None:
 
 @contextmanager
 def arriving(goal: Path, temporary: str) -> Iterator[IO[bytes]]:
-    """A file to write that is at `goal` afterwards, whole and on the disk, or not at all.
+    """Open a file for writing that appears at `goal` whole and synced to the disk, or not at all.
 
-    `temporary` begins its name until then.
+    Its name begins with `temporary` until then.
     """
     goal.parent.mkdir(parents=True, exist_ok=True)
     aside = goal.parent / f"{temporary}{uuid.uuid4().hex}"

@@ -1,1 +1,1 @@
-"""Tables, relations and queries as every warehouse judges them, and the clouds' allow-list of SQL."""
+"""Rules for tables, relations and queries, the same on every target, and for the clouds' SQL."""

@@ -1,8 +1,8 @@
-"""What the clouds' SQL adapters share: the shape of an allow-list, and named windows written out.
+"""The shape of a cloud's SQL allow-list, and rewritings that the clouds share.
 
 Each adapter's list says for every construct of the neutral subset how it is rendered and on which
-page the provider documents that; what a list does not name is refused. The local stack shares none
-of this (DESIGN.md, section 2).
+page the provider documents that; a construct that the list does not name is refused. The local
+stack shares none of this (DESIGN.md, section 2).
 """
 
 from __future__ import annotations
@@ -50,13 +50,14 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def nodes_of(forms: Iterable[Form]) -> frozenset[type[exp.Expr]]:
+    """Return the types of all syntax-tree nodes that the forms allow."""
     return frozenset(node for form in forms for node in form.nodes)
 
 
 def unlisted_nodes(
     tree: exp.Expr, allowed: frozenset[type[exp.Expr]], engine: str
 ) -> tuple[SqlProblem, ...]:
-    """The constructs that the neutral subset has and this engine's list has not."""
+    """Return a problem for each construct of the tree that this engine's list does not have."""
     return tuple(
         SqlProblem(
             line=line_of(node),
@@ -69,8 +70,9 @@ def unlisted_nodes(
 
 
 def rounded_decimals(tree: exp.Expr) -> tuple[SqlProblem, ...]:
-    """Where 0.1 as a float may give another answer than DuckDB's, which is exact: what is computed
-    of it is rounded or compared.
+    """Return a problem for each rounding or comparison of a decimal that no float equals.
+
+    DuckDB computes 0.1 exactly and the clouds as a float, so the answers may differ there.
     """
     return tuple(
         SqlProblem(line=line_of(node), what=f"{node.sql(dialect='duckdb')}", why=_EXACT)
@@ -93,8 +95,9 @@ def rounded_decimals(tree: exp.Expr) -> tuple[SqlProblem, ...]:
 
 
 def _exact(node: exp.Expr) -> bool:
-    """Whether DuckDB computes it as a DECIMAL that no float equals (0.5 is one), unless one of its
-    columns is a DOUBLE.
+    """Return whether DuckDB computes the node as a DECIMAL that no float equals, unlike 0.5.
+
+    A node that has a DOUBLE column among its parts is computed as a float after all.
     """
     if isinstance(node, exp.Literal):
         return (
@@ -106,9 +109,7 @@ def _exact(node: exp.Expr) -> bool:
 
 
 def _is_arithmetic(node: exp.Expr) -> bool:
-    """A number by itself is compared alike: what equals it, or is beyond it, does so as a float,
-    too.
-    """
+    """Return whether the node computes something; a plain number compares alike as a float."""
     return isinstance(
         node.unnest() if isinstance(node, exp.Paren) else node,
         exp.Add | exp.Sub | exp.Mul | exp.Mod,
@@ -116,7 +117,7 @@ def _is_arithmetic(node: exp.Expr) -> bool:
 
 
 def refuse(problems: tuple[SqlProblem, ...], engine: str) -> None:
-    """Invalid with the first problem: rendering is for text that `check` accepts."""
+    """Raise Invalid with the first problem, if there is one: only sound text can be rendered."""
     if problems:
         first = problems[0]
         raise Invalid(
@@ -125,7 +126,7 @@ def refuse(problems: tuple[SqlProblem, ...], engine: str) -> None:
 
 
 def write_windows_out(tree: exp.Expr) -> None:
-    """Put each named window where it is used: an inline OVER is in every engine's reference."""
+    """Replace each use of a named window by its definition: every engine takes an inline OVER."""
     for window in list(tree.find_all(exp.Window)):
         if (
             window.arg_key != "windows"
@@ -143,7 +144,7 @@ def write_windows_out(tree: exp.Expr) -> None:
 
 
 def _inline(window: exp.Window, named: exp.Window) -> None:
-    """Give a window that names its definition what that says."""
+    """Give a window that refers to a named one the parts of that definition."""
     for part in ("partition_by", "order", "spec"):
         if value := named.args.get(part):
             window.set(
@@ -153,9 +154,7 @@ def _inline(window: exp.Window, named: exp.Window) -> None:
 
 
 def rewrite(tree: exp.Expr, say: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
-    """Put `say(node)` in the place of each node, children first, so that what is inside a rewritten
-    node is rewritten too.
-    """
+    """Replace each node by `say(node)`, children first, so that nested nodes are replaced, too."""
     for node in reversed(list(tree.walk(bfs=True))):
         parent = node.parent
         if parent is None:
@@ -168,9 +167,9 @@ def rewrite(tree: exp.Expr, say: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
 
 
 def generate(tree: exp.Expr, dialect: str) -> str:
-    """Text, one clause a line so that an engine's line number means something.
+    """Return the tree as text, one clause a line, so that an engine's line number means something.
 
-    Comments stay with the author. The tree is used up.
+    Comments are left out. The tree is used up.
     """
     return tree.sql(
         dialect=dialect, copy=False, pretty=True, comments=False, unsupported_level=ErrorLevel.RAISE

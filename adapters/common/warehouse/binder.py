@@ -1,8 +1,7 @@
-"""What a query would return and what is wrong with it, before a cloud is asked: its relations,
-empty, in a DuckDB in memory.
+"""Binding of a query in DuckDB before a cloud is asked.
 
-The neutral subset is DuckDB's SQL, so this gives the canonical types of the columns, and errors
-with their line and column, for nothing.
+The neutral subset is DuckDB's SQL. Bound against the project's relations, empty and in memory, a
+query gives the canonical types of its columns, or an error with line and column, at no cost.
 """
 
 from __future__ import annotations
@@ -33,9 +32,12 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bind(documents: Mapping[str, Document], sql: str, params: Params) -> Bound:
-    """Invalid with the position.
+    """Bind a query to the project's relations; return its columns and the parameters that it uses.
 
     One query at a time in a process: opening a database costs more than binding in it.
+
+    Raises:
+        Invalid: The query is wrong; the message has the position.
     """
     import duckdb
 
@@ -46,14 +48,12 @@ def bind(documents: Mapping[str, Document], sql: str, params: Params) -> Bound:
             for name in relations_in(documents, sql):
                 document = documents[name]
                 body = table_sql(document, ()) if document.view_sql is None else document.view_sql
-                db.execute(
-                    f"CREATE OR REPLACE VIEW {quoted(name)} AS {body}"
-                )  # one may be left by an interruption
+                # one may be left by an interruption
+                db.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS {body}")
                 views.append(name)
             relation, values = queries.bind(db, sql, params)
-            empty = (
-                relation.limit(0).to_arrow_table().rename_columns(relation.columns)
-            )  # limit tells equal names apart
+            # limit tells equal names apart
+            empty = relation.limit(0).to_arrow_table().rename_columns(relation.columns)
             return Bound(schema=canonical(empty).schema, params=values)
         except duckdb.Error as error:
             raise queries.sql_error(
@@ -66,6 +66,7 @@ def bind(documents: Mapping[str, Document], sql: str, params: Params) -> Bound:
 
 @cache
 def _database() -> duckdb.DuckDBPyConnection:
+    """Return the process's DuckDB database in memory, opened once and cut off from the disk."""
     import duckdb
 
     database = duckdb.connect(

@@ -1,5 +1,6 @@
-"""Rows as a table declares them: every column named, typed, in order; Invalid says which column is
-wrong and how.
+"""Rows brought to the form that a table declares: every column named, typed and in order.
+
+Invalid says which column is wrong and how.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ Rows = TypeVar("Rows", "pa.Table", "pa.RecordBatch")
 
 
 def check_columns(document: Document, names: Sequence[str]) -> None:
-    """Invalid: unknown, twice, or a required one missing.
+    """Raise Invalid if a column is unknown, comes twice, or is required and missing.
 
-    `dt` may come along: it is made from the time column.
+    `dt` may be among them: it is made from the time column.
     """
     declared = {column.name for column in document.columns}
     unknown = [name for name in names if name not in declared and name != PARTITION]
@@ -47,9 +48,10 @@ def check_columns(document: Document, names: Sequence[str]) -> None:
 
 
 def conform(document: Document, data: pa.Table) -> pa.Table:
-    """The declared columns in their order, timestamps truncated to ms.
+    """Return the declared columns in their order, timestamps truncated to milliseconds.
 
-    Invalid: wrong types, nulls where values are required.
+    Raises:
+        Invalid: A column has the wrong type, or nulls where values are required.
     """
     import pyarrow as pa
 
@@ -70,7 +72,7 @@ def conform(document: Document, data: pa.Table) -> pa.Table:
 
 
 def in_time_order(document: Document, data: pa.Table) -> pa.Table:
-    """Stable, so that equal times keep the caller's order."""
+    """Sort rows by the table's time column; equal times keep the caller's order."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -81,8 +83,9 @@ def in_time_order(document: Document, data: pa.Table) -> pa.Table:
 
 
 def by_date(data: Rows, time_column: str) -> Iterator[tuple[str, Rows]]:
-    """Runs of one UTC date, (YYYY-MM-DD, rows): a date comes once when the rows are in the order of
-    their time.
+    """Split rows into runs of one UTC date, as (YYYY-MM-DD, rows).
+
+    A date comes once if the rows are in the order of their time.
     """
     import numpy as np
     import pyarrow as pa
@@ -96,8 +99,9 @@ def by_date(data: Rows, time_column: str) -> Iterator[tuple[str, Rows]]:
 
 
 def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
-    """With the field ids by which a file's columns are found, whatever was added to the table
-    since.
+    """Return the Arrow schema of columns, with the field ids by which files are read.
+
+    By its id a column is found in a file whatever was added to the table since.
     """
     import pyarrow as pa
 
@@ -110,11 +114,12 @@ def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
 
 
 def _typed(table: str, column: Column, values: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
+    """Cast a column's values to its declared type; raise Invalid where something could be lost."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    kind, wanted = values.type, arrow_type(column.type)
-    if kind == wanted:
+    kind, declared = values.type, arrow_type(column.type)
+    if kind == declared:
         return values
     if pa.types.is_dictionary(kind):
         return _typed(table, column, values.cast(kind.value_type))
@@ -127,8 +132,8 @@ def _typed(table: str, column: Column, values: pa.ChunkedArray[Any]) -> pa.Chunk
         )
     try:
         if pa.types.is_timestamp(kind) and kind.unit != "s":
-            return pc.floor_temporal(values, unit="millisecond").cast(wanted, safe=False)
-        return values.cast(wanted)
+            return pc.floor_temporal(values, unit="millisecond").cast(declared, safe=False)
+        return values.cast(declared)
     except pa.ArrowInvalid as error:
         raise Invalid(
             f"table {table}: column {column.name} does not fit {column.type}: {error}"
@@ -136,7 +141,7 @@ def _typed(table: str, column: Column, values: pa.ChunkedArray[Any]) -> pa.Chunk
 
 
 def _fits(arrow: pa.DataType, name: ColumnType) -> bool:
-    """Whether values of an Arrow type may become a column's without a loss that nobody sees.
+    """Return whether values of an Arrow type become a column's without a loss that goes unnoticed.
 
     An untyped null fits everywhere.
     """

@@ -1,6 +1,6 @@
-"""A query bound in DuckDB, and what is wrong with it:
+"""Binding of queries in DuckDB, and its errors as ours.
 
-DuckDB's words with their position, and the table that was probably meant.
+An error has DuckDB's words with their position, and the table that was probably meant.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ _SUGGESTION = re.compile(r"\nDid you mean [^\n]*")  # DuckDB suggests tables of 
 def bind(
     connection: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, object]
 ) -> tuple[duckdb.DuckDBPyRelation, dict[str, object]]:
-    """The query as a relation that has not run yet, and those of the parameters that it uses.
+    """Return a query as a relation that has not run yet, and the parameters that it uses.
 
-    Invalid: it is not one SELECT, or a value is missing. duckdb.Error: see `with_position` and
-    `sql_error`.
+    Raises:
+        Invalid: It is not one SELECT, or the value of a parameter is missing.
+        duckdb.Error: The query is wrong; see `with_position` and `sql_error`.
     """
     statements = connection.extract_statements(sql)
     if len(statements) != 1 or statements[0].type.name != "SELECT":
@@ -48,8 +49,9 @@ def with_position(
     sql: str,
     params: Mapping[str, object],
 ) -> duckdb.Error:
-    """The error with its position: binding a relation loses it, preparing the same statement finds
-    it again.
+    """Return the error with its position in the query.
+
+    Binding a relation loses the position; preparing the same statement brings it back.
     """
     import duckdb
 
@@ -65,7 +67,10 @@ def with_position(
 
 
 def sql_error(error: Exception, tables: Iterable[str]) -> Invalid:
-    """Invalid with `line L, column C`; for a table that is not there, the nearest of `tables`."""
+    """Return DuckDB's error as Invalid with `line L, column C`.
+
+    For a table that does not exist it names the nearest of `tables`.
+    """
     text = str(error)
     if (missing := _MISSING.search(text)) is None:
         return sql_invalid(text)
@@ -77,7 +82,7 @@ def sql_error(error: Exception, tables: Iterable[str]) -> Invalid:
 
 
 def sql_invalid(text: str, *, remedy: str | None = None) -> Invalid:
-    """DuckDB's words with `line L, column C` in front."""
+    """Return Invalid with DuckDB's message, with `line L, column C` in front."""
     place = _LINE.search(text)
     words = text.split("\n\n", maxsplit=1)[0].replace("\n", " ")
     words = re.sub(r"^\w+ Error: ", "", words)

@@ -1,4 +1,4 @@
-"""A table or view of the catalogue as SQL that DuckDB understands, and which of them a query names."""
+"""Tables and views as SQL that DuckDB reads, and which of them a query names."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ _GLOB = re.compile(r"([\[*?])")
 
 
 def quoted(name: str) -> str:
+    """Return a name as a quoted identifier of SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def path_literal(path: str) -> str:
-    """Return a path as a string of SQL that DuckDB reads as itself: a folder may be called data[1],
-    which else is a pattern.
+    """Return a path as a string of SQL that DuckDB takes literally.
+
+    A folder may be called data[1], which DuckDB would otherwise read as a pattern.
     """
     return "'" + _GLOB.sub(r"[\1]", path).replace("'", "''") + "'"
 
 
 def relations_in(documents: Mapping[str, Document], sql: str) -> tuple[str, ...]:
-    """The relations that a query may read, those that a view stands on before it.
+    """Return the relations that a query may read, those that a view uses before the view.
 
-    Any word that is a table's name counts, wherever it is: registering one too many costs a little,
-    parsing would cost more.
+    Any word that is a table's name counts, wherever it stands: registering one too many costs a
+    little, parsing would cost more.
     """
     relations: dict[str, None] = {}
 
@@ -47,7 +49,7 @@ def relations_in(documents: Mapping[str, Document], sql: str) -> tuple[str, ...]
 
 
 def table_sql(document: Document, files: Sequence[str]) -> str:
-    """The declared columns and dt, from Parquet files.
+    """Return SQL that selects a table's declared columns and dt from Parquet files.
 
     Columns are found by field id: files from before a column was added give nulls.
     """

@@ -1,4 +1,4 @@
-"""Query parameters into DuckDB, and its results in the five column types that every target has."""
+"""Query parameters for DuckDB, and its results in the five column types that every target has."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 def parameters(params: Mapping[str, object], used: set[str]) -> dict[str, object]:
-    """The values of the `$names` that the query uses; more may be given.
+    """Return the values of the `$names` that a query uses; `params` may hold more.
 
-    Invalid: one is missing, or has no column type.
+    Raises:
+        Invalid: A value is missing, or has a type that no column has.
     """
     missing = sorted(used - set(params))
     if missing:
@@ -27,6 +28,7 @@ def parameters(params: Mapping[str, object], used: set[str]) -> dict[str, object
 
 
 def _value(name: str, value: object) -> object:
+    """Return a parameter as DuckDB takes it: times in UTC without a zone, decimals as floats."""
     item = getattr(value, "item", None)  # NumPy's scalars
     if callable(item):
         value = item()
@@ -43,8 +45,10 @@ def _value(name: str, value: object) -> object:
 
 
 def canonical(data: pa.Table) -> pa.Table:
-    """Types as ports promise them: int64, float64, string, bool, timestamp[ms]. Invalid, naming the
-    column, for any other.
+    """Cast a result to the ports' types: int64, float64, string, bool, timestamp[ms].
+
+    Raises:
+        Invalid: A column has any other type; the message names it.
     """
     import pyarrow as pa
 
@@ -66,6 +70,7 @@ def canonical(data: pa.Table) -> pa.Table:
 
 
 def _canonical(field: pa.Field[Any]) -> pa.DataType:
+    """Return the port's type for a column of a result; raise Invalid if it has none."""
     import pyarrow as pa
 
     types, kind = pa.types, field.type
@@ -76,7 +81,7 @@ def _canonical(field: pa.Field[Any]) -> pa.DataType:
             f"SQL: column {field.name} is a timestamp with a zone",
             remedy="CAST it AS TIMESTAMP: every time here is UTC",
         )
-    for fits, wanted in (
+    for fits, column_type in (
         (types.is_boolean(kind), pa.bool_()),
         # sums of integers are HUGEINT in DuckDB, a decimal without a scale here
         (
@@ -93,7 +98,7 @@ def _canonical(field: pa.Field[Any]) -> pa.DataType:
         (types.is_timestamp(kind) or types.is_date(kind), pa.timestamp("ms")),
     ):
         if fits:
-            return wanted
+            return column_type
     raise Invalid(
         f"SQL: column {field.name} is {kind}",
         remedy="a column is a BOOLEAN, BIGINT, DOUBLE, VARCHAR or TIMESTAMP: CAST it",
@@ -101,5 +106,5 @@ def _canonical(field: pa.Field[Any]) -> pa.DataType:
 
 
 def columns(schema: pa.Schema) -> tuple[Column, ...]:
-    """A canonical schema as a table's columns."""
+    """Return a canonical schema as a table's columns."""
     return tuple(Column(name=field.name, type=of_arrow(field.type)) for field in schema)

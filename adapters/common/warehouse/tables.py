@@ -1,6 +1,6 @@
-"""A table's document, and how a table may change: it gains columns, nothing else.
+"""Documents of tables, the changes that a table allows, and names for tables and batches. Pure.
 
-Also the names that tables and batches may have. Pure.
+A table gains columns, and changes in no other way.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BATCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 
 
 class Document(StoredDocument, frozen=True, kw_only=True):
-    """What is known of a table or view.
+    """The stored description of a table or view.
 
     A column's place in `columns` is its field id in the files, so it never changes.
     """
@@ -35,15 +35,16 @@ class Document(StoredDocument, frozen=True, kw_only=True):
     time_column: str
     view_sql: str | None = None
     stream_key: str | None = None  # set when single events are appended to the table, too
-    incarnation: str = (
-        ""  # differs when a table was deleted and made again: what was known of its files is void
-    )
+    # differs when a table was deleted and made again: what was known of its files is void
+    incarnation: str = ""
 
 
 def existing_table(name: str, document: Document | None) -> Document:
-    """The document of a table that rows can be appended to.
+    """Return the document of a table to which rows can be appended.
 
-    NotFound when there is none; Invalid when it is a view.
+    Raises:
+        NotFound: There is no such table.
+        Invalid: It is a view.
     """
     if document is None:
         raise NotFound(
@@ -56,7 +57,7 @@ def existing_table(name: str, document: Document | None) -> Document:
 
 
 def check_batch_name(batch: str) -> None:
-    """Invalid: what no target takes as a batch's name."""
+    """Raise Invalid if no target could take the name for a batch."""
     if not _BATCH.fullmatch(batch) or batch.startswith(SPOOL):
         raise Invalid(
             f"{batch!r} is not a batch name",
@@ -65,7 +66,7 @@ def check_batch_name(batch: str) -> None:
 
 
 def check_spec(spec: TableSpec) -> None:
-    """Invalid: what no target could make."""
+    """Raise Invalid if no target could make the table."""
     if not _TABLE.fullmatch(spec.name):
         raise Invalid(
             f"{spec.name!r} is not a table name",
@@ -73,7 +74,7 @@ def check_spec(spec: TableSpec) -> None:
         )
     if spec.view_sql is not None:
         return
-    seen: set[str] = set()
+    lower_names: set[str] = set()
     for column in spec.columns:
         if not _COLUMN.fullmatch(column.name):
             raise Invalid(
@@ -85,12 +86,12 @@ def check_spec(spec: TableSpec) -> None:
                 f"table {spec.name}: `dt` is the partition, made from {spec.time_column}; do "
                 "not declare it"
             )
-        if column.name.lower() in seen:
+        if column.name.lower() in lower_names:
             raise Invalid(
                 f"table {spec.name}: column {column.name} is declared twice (SQL does not "
                 "tell capitals apart)"
             )
-        seen.add(column.name.lower())
+        lower_names.add(column.name.lower())
     if not any(c.name == spec.time_column and c.type == "timestamp" for c in spec.columns):
         raise Invalid(
             f"table {spec.name}: its time column {spec.time_column} is not among its "
@@ -99,9 +100,12 @@ def check_spec(spec: TableSpec) -> None:
 
 
 def evolved(old: Document | None, spec: TableSpec, *, stream_key: str | None = None) -> Document:
-    """The document after `apply`. Invalid, naming the column: dropped, renamed, or changed.
+    """Return a table's document after `apply`.
 
-    A new column may be required: of the rows to come, as those from before are null in it.
+    A new column may be required: of the rows to come, since it is null in the earlier ones.
+
+    Raises:
+        Invalid: A column would be dropped, renamed or changed; the message names it.
     """
     if old is None or spec.view_sql is not None or old.view_sql is not None:
         if old is not None and (old.view_sql is None) != (spec.view_sql is None):
@@ -124,20 +128,21 @@ def evolved(old: Document | None, spec: TableSpec, *, stream_key: str | None = N
             f"table {spec.name}: its time column is {old.time_column} and cannot become "
             f"{spec.time_column}"
         )
-    wanted = {column.name: column for column in spec.columns}
-    known = {column.name.lower() for column in old.columns}
-    before = tuple(
-        _checked_column(spec.name, column, wanted.get(column.name)) for column in old.columns
+    declared = {column.name: column for column in spec.columns}
+    old_names = {column.name.lower() for column in old.columns}
+    kept_columns = tuple(
+        _checked_column(spec.name, column, declared.get(column.name)) for column in old.columns
     )
-    added = tuple(column for column in spec.columns if column.name.lower() not in known)
+    added = tuple(column for column in spec.columns if column.name.lower() not in old_names)
     return msgspec.structs.replace(
         old,
-        columns=(*before, *added),
+        columns=(*kept_columns, *added),
         stream_key=old.stream_key if stream_key is None else stream_key,
     )
 
 
 def _checked_column(table: str, old: Column, new: Column | None) -> Column:
+    """Return a column's new declaration; raise Invalid if existing rows might not fit it."""
     remedy = (
         f"a table only gains columns: keep {old.name} as it was, or make a new table ({table}_v2)"
     )
@@ -159,4 +164,5 @@ def _checked_column(table: str, old: Column, new: Column | None) -> Column:
 
 
 def without_stream(document: Document) -> Document:
+    """Return the document of a table that takes no single events any more."""
     return msgspec.structs.replace(document, stream_key=None)

@@ -1,42 +1,43 @@
-"""One request forwarded to a variant, and the process that answers it: one kept connection, one
-request at a time.
+"""Forward one request to a variant's process, over one kept connection, one request at a time.
 
 A model predicts one request at a time. What waits does so here, where it can still go to another
-process: only the request that a process works at is lost with it.
+process: only the request that a process works at is lost with it. A request is sent once: aiohttp
+repeats no POST.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from io import BytesIO
 from time import monotonic
 from typing import Any, Protocol
 
-import httptools
-import msgspec
+import aiohttp
+from yarl import URL
 
 from ....endpoints.http.error_log import tell
-from ....endpoints.serving.connections import Failure, Request
+from ....endpoints.http.requests import Answer, Headers, Request, failure
 
 AGAIN = 0.1  # seconds until a process that refused a connection is tried again
+KEPT = (
+    1_800.0  # seconds that an idle connection is used again; a model server closes it after 3,600
+)
+_LARGE = 1_000_000  # bytes of a body above which it is sent in parts
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
-    """As `Request.reply` takes it."""
-
-    status: int
-    body: bytes  # JSON
-    extra: bytes = b""  # lines of the head
-
-
-def failure(status: int, error: str, message: str, *, code: str = "", extra: bytes = b"") -> Answer:
-    """Of the router's own. `code` tells our client what happened."""
-    line = b"x-isthmus-error: %s\r\n" % code.encode() if code else b""
-    return Answer(status, msgspec.json.encode(Failure(error=error, message=message)), extra + line)
+def failed(
+    status: int, error: str, message: str, *, code: str = "", headers: Headers = ()
+) -> Answer:
+    """Return an answer of the router's own. `code` tells our client what happened."""
+    line = ((b"x-isthmus-error", code.encode()),) if code else ()
+    return failure(status, error, message, headers=(*headers, *line))
 
 
 class Exchange:
-    """`done` is called exactly once, unless the request is `gone` (nobody waits any more) before it
+    """A request on its way to a variant.
+
+    `done` is called exactly once, unless the request is `gone` (nobody waits any more) before it
     was sent.
     """
 
@@ -51,23 +52,32 @@ class Exchange:
         self._answered = answered
 
     def done(self, answer: Answer) -> None:
+        """Hand the answer to whoever waits for it."""
         self._answered(self, answer)
 
 
 class Queue(Protocol):
-    """What a process hears requests from, and tells how it is: a variant's balancer."""
+    """A variant's balancer, as a process knows it: who brings requests and hears how it is."""
 
     variant: str
-    extra: bytes  # lines of every answer's head
+    headers: Headers  # of every answer
     max_answer: int  # bytes
 
-    def ready(self, backend: Backend) -> None: ...
+    def ready(self, backend: Backend) -> None:
+        """Give it a request, now or later."""
 
-    def leave(self, backend: Backend) -> None: ...
+    def went(self, backend: Backend) -> None:
+        """Do without it: its process ended, or is about to."""
 
-    def went(self, backend: Backend) -> None: ...
+    def put_back(self, exchange: Exchange) -> None:
+        """Give an exchange of which nothing was sent to another process, or to this one later."""
 
-    def failure(self, status: int, error: str, message: str, code: str) -> Answer: ...
+    def failure(self, status: int, error: str, message: str, code: str) -> Answer:
+        """Return an answer of the router's own in the variant's name."""
+
+
+class _TooLarge(Exception):
+    """The answer is above the limit."""
 
 
 class Backend:
@@ -78,75 +88,46 @@ class Backend:
 
     def __init__(self, balancer: Queue, *, hung: Callable[[], None] = lambda: None) -> None:
         self.balancer = balancer
-        self.hung = (
-            hung  # called when the process works at one request for longer than the time-out
-        )
+        # called when the process works at one request for longer than the time-out
+        self.hung = hung
         self.port: int | None = None  # None: no process is ready
         self.why = "it is starting"
         self.returns = True  # a process will be ready soon: requests may wait for it
         self.answered = 0  # by the process that is open now
         self.exchange: Exchange | None = None
         self.sent: float | None = None  # since when the process works at it
-        self._connection: Upstream | None = None
-        self._opening: asyncio.Task[None] | None = None
+        self._session: aiohttp.ClientSession | None = None  # with the process that is open now
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def busy(self) -> bool:
+        """Whether the process works at a request."""
         return self.sent is not None
 
     def open(self, port: int) -> None:
+        """Take requests for the process that answers at a port."""
+        self._hang_up()
         self.port, self.returns, self.answered = port, True, 0
-        self._connect()
+        self._session = _session()
+        self.balancer.ready(self)
 
     def close(self, why: str, *, returns: bool) -> None:
-        """No new requests from now on; the one under way gets what its process still says."""
+        """Take no requests from now on; the one under way gets what its process still says."""
         self.port, self.why, self.returns = None, why, returns
-        if not self.busy and self._connection is not None:
-            self._connection.close()
+        if not self.busy:
+            self._hang_up()
         self.balancer.went(self)
 
     def send(self, exchange: Exchange) -> bool:
-        """False: the connection has just ended, and nothing was sent."""
-        connection = self._connection
-        if connection is None or connection.closing:
+        """Send a request. Return False where no process is ready for it, and nothing was sent."""
+        if self.port is None or self._session is None or self.busy:
             return False
         self.exchange, self.sent = exchange, monotonic()
-        connection.send(exchange)
+        self._begin(self._ask(self._session, self.port, exchange))
         return True
 
-    def finished(self, status: int, body: bytes, *, reusable: bool) -> None:
-        exchange, self.exchange, self.sent = self.exchange, None, None
-        self.answered += 1
-        connection = self._connection
-        if self.port is None or not reusable:
-            if connection is not None:
-                connection.close()  # lost() connects again
-        else:
-            self.balancer.ready(self)
-        if exchange is not None:
-            exchange.done(Answer(status, body, self.balancer.extra))
-
-    def lost(self, connection: Upstream) -> None:
-        if connection is not self._connection:
-            return
-        self._connection = None
-        exchange, self.exchange, self.sent = self.exchange, None, None
-        self.balancer.leave(self)
-        if exchange is not None:
-            words = f"variant {self.balancer.variant} ended the connection before it answered"
-            exchange.done(self.balancer.failure(502, "ConnectionLost", words, "lost"))
-        if self.port is not None:
-            self._connect()
-
-    def refuse(self, message: str) -> None:
-        """The process answers, but not what can be passed on."""
-        exchange, self.exchange = self.exchange, None
-        if exchange is not None:
-            exchange.done(self.balancer.failure(502, "AnswerTooLarge", message, ""))
-        if self._connection is not None:
-            self._connection.close()
-
     def expire(self, now: float, timeout: float) -> None:
+        """Answer a request that the process works at for too long, and give the process up."""
         if self.sent is None or now - self.sent < timeout:
             return
         exchange, self.exchange, self.sent = self.exchange, None, None
@@ -155,95 +136,106 @@ class Backend:
             exchange.done(self.balancer.failure(504, "Timeout", words, ""))
         self.hung()
 
-    def _connect(self) -> None:
-        if self._opening is None and self.port is not None:
-            self._opening = asyncio.get_running_loop().create_task(self._open(self.port))
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _open(self, port: int) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            _, connection = await loop.create_connection(
-                lambda: Upstream(self, self.balancer.max_answer), "127.0.0.1", port
-            )
-        except OSError:
-            self._opening = None
-            loop.call_later(
-                AGAIN, self._connect
-            )  # it is dying, which its owner will say, or has no descriptor left
+    def _hang_up(self) -> None:
+        """End the connection. Whoever still waits for its answer is told that it is lost."""
+        session, self._session = self._session, None
+        exchange, self.exchange, self.sent = self.exchange, None, None
+        if session is not None:
+            self._begin(session.close())
+        if exchange is not None:
+            exchange.done(self._lost())
+
+    async def _ask(self, session: aiohttp.ClientSession, port: int, exchange: Exchange) -> None:
+        answer = await self._answer(session, port, exchange.request)
+        if session is not self._session:
+            return  # whoever hung up has told it
+        waits, self.exchange, self.sent = self.exchange is exchange, None, None
+        if waits and answer is not None:
+            exchange.done(answer)
+        elif waits:
+            self.balancer.put_back(exchange)
+        if answer is None:
+            await asyncio.sleep(AGAIN)
+        if session is not self._session or self.busy:
             return
-        self._opening = None
-        if self.port != port:
-            connection.close()
-            self._connect()
-            return
-        self._connection = connection
-        self.balancer.ready(self)
-
-
-class Upstream(asyncio.Protocol):
-    """The kept connection to a variant's process."""
-
-    def __init__(self, backend: Backend, max_answer: int) -> None:
-        self.backend = backend
-        self.transport: asyncio.Transport | None = None
-        self.parser: Any = httptools.HttpResponseParser(self)
-        self._max_answer = max_answer
-        self._body: list[bytes] = []
-        self._size = 0
-
-    @property
-    def closing(self) -> bool:
-        return self.transport is None or self.transport.is_closing()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]  # a stream's transport
-
-    def send(self, exchange: Exchange) -> None:
-        request = exchange.request
-        head = (
-            b"POST /invocations HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: "
-            b"%s\r\ncontent-length: %d\r\n\r\n"
-            % (
-                request.headers[b"content-type"],
-                len(request.body),
-            )
-        )
-        assert self.transport is not None  # noqa: S101  for the type checker: Backend.send looked
-        self.transport.write(head + request.body)
-
-    def close(self) -> None:
-        if self.transport is not None:
-            self.transport.close()
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            self.parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            if isinstance(error, httptools.HttpParserCallbackError):
-                tell("reading a model server's answer failed", error)
-            self.close()  # connection_lost answers the exchange
-
-    def on_message_begin(self) -> None:
-        self._body = []
-        self._size = 0
-
-    def on_body(self, body: bytes) -> None:
-        self._size += len(body)
-        if self._size > self._max_answer:
-            self._body = []
-            self.backend.refuse(
-                f"variant {self.backend.balancer.variant} answered more than "
-                f"{self._max_answer:,} bytes"
-            )
+        if self.port is None:
+            self._hang_up()
         else:
-            self._body.append(body)
+            self.balancer.ready(self)
 
-    def on_message_complete(self) -> None:
-        if self._size > self._max_answer:
-            return
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        reusable: bool = self.parser.should_keep_alive()
-        self.backend.finished(self.parser.get_status_code(), body, reusable=reusable)
+    async def _answer(
+        self, session: aiohttp.ClientSession, port: int, request: Request
+    ) -> Answer | None:
+        """Return what the process says, or that it is lost; None where nothing was sent."""
+        try:
+            answer = await self._post(session, port, request)
+        except aiohttp.ClientConnectorError:  # it is dying, or this process has no descriptor left
+            return None
+        except _TooLarge:
+            words = (
+                f"variant {self.balancer.variant} answered more than "
+                f"{self.balancer.max_answer:,} bytes"
+            )
+            return self.balancer.failure(502, "AnswerTooLarge", words, "")
+        except (aiohttp.ClientError, OSError) as error:
+            if not isinstance(error, aiohttp.ClientConnectionError | OSError):
+                tell("reading a model server's answer failed", error)
+            return self._lost()
+        self.answered += 1
+        return answer
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's name
-        self.backend.lost(self)
+    def _lost(self) -> Answer:
+        """Return the answer to a request that was sent and whose answer did not come."""
+        words = f"variant {self.balancer.variant} ended the connection before it answered"
+        return self.balancer.failure(502, "ConnectionLost", words, "lost")
+
+    async def _post(self, session: aiohttp.ClientSession, port: int, request: Request) -> Answer:
+        body = request.body if len(request.body) <= _LARGE else BytesIO(request.body)
+        headers = {"content-type": request.headers[b"content-type"].decode("latin-1")}
+        url = URL.build(scheme="http", host="127.0.0.1", port=port, path="/invocations")
+        async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+            parts, size = [], 0
+            async for part in response.content.iter_any():
+                size += len(part)
+                if size > self.balancer.max_answer:
+                    response.close()
+                    raise _TooLarge
+                parts.append(part)
+        return Answer(response.status, b"".join(parts), self.balancer.headers)
+
+
+async def ping(port: int) -> None:
+    """Return once the server at a port answers.
+
+    Its socket listens already, so one connection waits for it.
+
+    Raises:
+        OSError: It does not listen, or ended the connection, or is not well.
+    """
+    async with _session() as session:
+        try:
+            async with session.get(f"http://127.0.0.1:{port}/ping") as response:
+                status = response.status
+        except aiohttp.ClientError as error:
+            raise ConnectionError(str(error)) from error
+    if status != 200:
+        raise ConnectionError(f"/ping answered {status}")
+
+
+def _session() -> aiohttp.ClientSession:
+    """Return a client with one connection.
+
+    It says nothing of itself, and waits for as long as its caller does.
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=1, keepalive_timeout=KEPT),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+        skip_auto_headers=("user-agent", "accept", "accept-encoding"),
+        auto_decompress=False,
+    )

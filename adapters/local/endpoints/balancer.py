@@ -1,5 +1,6 @@
-"""The requests of one variant: to a process that is ready and idle, in turn, else they wait in the
-order in which they came.
+"""Give the requests of one variant to its processes, in turn.
+
+What finds no process that is ready and idle waits, in the order in which it came.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ import asyncio
 from collections import deque
 from time import monotonic
 
-from .backend import Answer, Backend, Exchange, failure
+from ....endpoints.http.requests import Answer, Headers
+from .backend import Backend, Exchange, failed
 
 TIMEOUT = 60.0  # seconds of a prediction, SageMaker's limit
 RETURN_WAIT = 2.0  # seconds that a request waits when no process of its variant runs
@@ -16,9 +18,9 @@ MAX_ANSWER = 6_291_456  # bytes, as of a request
 
 
 class Balancer:
-    """A request is sent once.
+    """The requests of one variant and its processes. A request is sent once.
 
-    `timeout` is a prediction's; a request waits `return_wait` when no process is ready, and where
+    `timeout` is a prediction's. A request waits `return_wait` when no process is ready, and where
     all are busy as long as it takes to end what hangs and to replace its process: the sum of both.
     """
 
@@ -32,9 +34,9 @@ class Balancer:
         max_answer: int = MAX_ANSWER,
     ) -> None:
         self.variant = variant
-        self.extra = b"x-amzn-invoked-production-variant: %s\r\nx-isthmus-version: %d\r\n" % (
-            variant.encode(),
-            version,
+        self.headers: Headers = (
+            (b"x-amzn-invoked-production-variant", variant.encode()),
+            (b"x-isthmus-version", b"%d" % version),
         )
         self.timeout = timeout
         self.return_wait = return_wait
@@ -47,9 +49,11 @@ class Balancer:
 
     @property
     def quiet(self) -> bool:
+        """Whether nothing waits and no process works."""
         return not self._queue and not any(backend.busy for backend in self.backends)
 
     def send(self, exchange: Exchange) -> None:
+        """Send a request to a process, or have it wait for one."""
         if self._timer is None:
             self._arm()
         while self._idle:
@@ -61,7 +65,7 @@ class Balancer:
             self._unavailable(exchange)
 
     def ready(self, backend: Backend) -> None:
-        """A process is there and idle."""
+        """Give the next request to a process that is there and idle."""
         if backend not in self.backends:
             return
         while self._queue:
@@ -69,17 +73,29 @@ class Balancer:
             if exchange.request.gone:
                 continue
             if not backend.send(exchange):
-                self._queue.appendleft(exchange)  # it connects again, and comes back
+                self._queue.appendleft(exchange)  # it comes back once it is ready
             return
         if backend not in self._idle:
             self._idle.append(backend)
 
+    def put_back(self, exchange: Exchange) -> None:
+        """Have an exchange answered of which nothing was sent: it is the next."""
+        if exchange.request.gone:
+            return
+        if any(backend.returns for backend in self.backends):
+            self._queue.appendleft(exchange)
+            if self._timer is None:
+                self._arm()
+        else:
+            self._unavailable(exchange)
+
     def leave(self, backend: Backend) -> None:
+        """Give a process no requests until it is ready again."""
         if backend in self._idle:
             self._idle.remove(backend)
 
     def went(self, backend: Backend) -> None:
-        """Its process ended, or is about to.
+        """Do without a process that ended, or is about to.
 
         Where none is left and none returns, whoever waits is told.
         """
@@ -90,22 +106,25 @@ class Balancer:
             self.close()
 
     def add(self, backend: Backend) -> None:
+        """Add a process."""
         self.backends.append(backend)
 
     def remove(self, backend: Backend) -> None:
+        """Forget a process."""
         self.leave(backend)
         if backend in self.backends:
             self.backends.remove(backend)
 
     def close(self) -> None:
-        """Nobody will answer those who wait."""
+        """Tell whoever waits that nobody will answer."""
         waiting, self._queue = self._queue, deque()
         for exchange in waiting:
             if not exchange.request.gone:
                 self._unavailable(exchange)
 
     def failure(self, status: int, error: str, message: str, code: str) -> Answer:
-        return failure(status, error, message, code=code, extra=self.extra)
+        """Return an answer of the router's own in the variant's name."""
+        return failed(status, error, message, code=code, headers=self.headers)
 
     def _unavailable(self, exchange: Exchange) -> None:
         why = self.backends[0].why if self.backends else "it is being removed"
@@ -120,8 +139,9 @@ class Balancer:
         self._timer = asyncio.get_running_loop().call_later(pause, self._tick)
 
     def _tick(self) -> None:
-        """One timer for all, as setting one for each request would cost more than the request's own
-        time is worth.
+        """Look at what is overdue, of all requests at once.
+
+        A timer for each request would cost more than the request's own time is worth.
         """
         self._timer = None
         now = monotonic()

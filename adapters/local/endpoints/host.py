@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import msgspec
 
@@ -37,11 +37,13 @@ from ..files import remove_tree, temporary_name
 from ..home import home
 from ..sqlite import Database
 from . import supervision
-from .http import Client, Response
 from .rows import SCHEMA, Address, EndpointRow, Report, endpoint_folder, read, write
 from .serving import arguments, serving
 from .serving_code import own_code
 from .states import absent, dead, older, state_of
+
+if TYPE_CHECKING:
+    from .client import Client, Response
 
 REPLACED = timedelta(minutes=2)  # in which a supervisor leaves and the next one answers
 GRACE = 15.0  # seconds beyond the longest that a request may take, which its router tells
@@ -311,6 +313,8 @@ class LocalEndpointHost:
             )
 
     def _client(self, name: str) -> tuple[Client, Address]:
+        from .client import Client
+
         connection = self._clients.get(name)
         if connection is None:
             address = supervision.address(self._home, name)
@@ -347,9 +351,8 @@ class LocalEndpointHost:
             client, address = self._client(name)
             if report.code != own_code():
                 if supervision.steer(client, address, "replace") is None:
-                    supervision.send(
-                        address, signal.SIGKILL
-                    )  # it knows no better way; its watcher starts the next
+                    # it knows no better way; its watcher starts the next
+                    supervision.send(address, signal.SIGKILL)
                 report = (
                     wait(
                         lambda: self._successor(name, address),

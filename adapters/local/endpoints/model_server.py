@@ -21,7 +21,7 @@ from ....endpoints.port import VariantSpec
 from ....endpoints.revision import identity
 from ....storage import Phase
 from ..processes import start_time
-from .backend import Backend
+from .backend import Backend, ping
 from .balancer import Balancer
 from .child import Started, TakenOver, stop
 from .rows import RunningServer, registered_digest
@@ -153,7 +153,7 @@ class ModelServer:
             process, port = await self._start(log)
         self._process = process
         self.pid = process.pid
-        ready = asyncio.get_running_loop().create_task(_ping(port))
+        ready = asyncio.get_running_loop().create_task(ping(port))
         ended = asyncio.get_running_loop().create_task(process.wait())
         watch: asyncio.Task[None] | None = None
         try:
@@ -220,7 +220,7 @@ class ModelServer:
         while True:
             await asyncio.sleep(PING_EVERY)
             try:
-                await asyncio.wait_for(_ping(port), HUNG)
+                await asyncio.wait_for(ping(port), HUNG)
             except TimeoutError:
                 if not self.backend.busy:
                     self._kill(f"did not answer /ping for {HUNG:.0f} s and was killed")
@@ -245,21 +245,6 @@ class ModelServer:
     def _note(self, text: str) -> None:
         with suppress(OSError), self._log.open("a", encoding="utf-8") as file:  # a full disk
             file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} isthmus: {text}\n")
-
-
-async def _ping(port: int) -> None:
-    """Return once the server answers.
-
-    Its socket listens already, so one connection waits for it.
-    """
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        writer.write(b"GET /ping HTTP/1.1\r\nhost: variant\r\nconnection: close\r\n\r\n")
-        line = await reader.readline()
-        if b" 200 " not in line:
-            raise ConnectionError(f"/ping answered {line!r}")
-    finally:
-        writer.close()
 
 
 def _tail(log: Path, start: int, *, lines: int = 5) -> str:

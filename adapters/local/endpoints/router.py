@@ -1,8 +1,7 @@
-"""The router in front of an endpoint's variants: splits by weight, honours an explicit variant,
-forwards bytes.
+"""The router in front of an endpoint's variants.
 
-A request is never sent twice and never to another variant: both would bend the split. HTTP with
-whoever asks is endpoints/serving/connection.py.
+It splits by weight, honours an explicit variant, and forwards bytes. A request is never sent twice
+and never to another variant: both would bend the split.
 """
 
 from __future__ import annotations
@@ -13,11 +12,13 @@ from functools import cached_property
 from random import Random
 from time import monotonic
 
+import msgspec
+
+from ....endpoints.http.asgi_limits import Limits
 from ....endpoints.http.door import Refusal, door, refusal
 from ....endpoints.http.error_log import tell
-from ....endpoints.serving.connection import Connection
-from ....endpoints.serving.connections import Connections, Request
-from .backend import Answer, Exchange, failure
+from ....endpoints.http.requests import Answer, Application, Request
+from .backend import Exchange, failed
 from .balancer import Balancer
 
 TARGET = b"x-amzn-sagemaker-target-variant"
@@ -25,6 +26,9 @@ INSTANCE = b"x-isthmus-instance"
 KEY = b"x-isthmus-key"
 CONTROL = b"/_isthmus/"
 CONNECTIONS = 1000  # clients at once
+# a client's pool should give an idle connection up before this server does, as a close that meets a
+# request loses it
+LIMITS = Limits(body_seconds=60, write_seconds=60, idle_seconds=3_600)
 HEADERS = frozenset({b"content-type", b"host", b"origin", b"sec-fetch-site", TARGET, INSTANCE, KEY})
 BODIES = frozenset(
     {
@@ -40,9 +44,9 @@ Control = Callable[[str, str], tuple[int, bytes]]  # method, what follows /_isth
 
 
 class Router:
-    """The split and the balancers.
+    """The split and the balancers, which the supervisor sets.
 
-    The supervisor sets both; a change holds from the next request on.
+    A change holds from the next request on.
     """
 
     def __init__(
@@ -67,7 +71,7 @@ class Router:
         self._bounds: list[tuple[int, str]] = []
 
     def split(self, steps: Sequence[tuple[str, int]]) -> None:
-        """Weights in hundredths of a percent, summing to 10,000."""
+        """Set the weights, in hundredths of a percent, which sum to 10,000."""
         total, bounds = 0, []
         for name, weight in steps:
             total += weight
@@ -75,7 +79,7 @@ class Router:
         self._bounds = bounds
 
     def choose(self) -> str:
-        """A variant by weight. The draw is exact: 10,000 equally likely places."""
+        """Draw a variant by weight. The draw is exact: 10,000 equally likely places."""
         place = int(self._rng.random() * 10_000)
         for bound, name in self._bounds:
             if place < bound:
@@ -83,19 +87,16 @@ class Router:
         return self._bounds[-1][1]
 
     @cached_property
-    def connections(self) -> Connections:
-        """In the loop that runs when it is first asked for."""
-        return Connections(
+    def application(self) -> Application:
+        """The ASGI application. Ask for it in the loop that answers."""
+        return Application(
             self.answer,
             refusal=self.refusal,
             users=self._door.users,
-            headers=HEADERS,
-            most=self._most,
+            deciding=HEADERS,
             most_body=self._most_body,
+            limits=msgspec.structs.replace(LIMITS, connections=self._most),
         )
-
-    def protocol(self) -> Connection:
-        return Connection(self.connections)
 
     def refusal(
         self,
@@ -113,16 +114,14 @@ class Router:
         )
 
     def answer(self, request: Request) -> None:
-        """At once or later."""
+        """Answer a request, at once or later."""
         if request.path.startswith(CONTROL):
-            _reply(request, self._control(request))
+            request.reply(self._control(request))
         elif request.headers.get(INSTANCE, self.instance) != self.instance:
-            _reply(
-                request,
-                failure(421, "NotHere", "another endpoint listens here now", code="not-here"),
-            )
+            words = "another endpoint listens here now"
+            request.reply(failed(421, "NotHere", words, code="not-here"))
         elif request.path == b"/ping":
-            request.reply(200, b'{"status": "ready"}')
+            request.reply(Answer(200, b'{"status": "ready"}'))
         elif request.path != b"/invocations":
             request.fail(404, "NotFound", "there is /invocations (POST) and /ping")
         elif request.method != b"POST":
@@ -132,14 +131,14 @@ class Router:
 
     def _control(self, request: Request) -> Answer:
         if not hmac.compare_digest(request.headers.get(KEY, b""), self.key):
-            return failure(403, "Denied", "the control routes are the supervisor's")
+            return failed(403, "Denied", "the control routes are the supervisor's")
         try:
             status, body = self.control(
                 request.method.decode(), request.path[len(CONTROL) :].decode("latin-1")
             )
         except Exception as error:  # noqa: BLE001  whatever the row or the disk does, the requests go on; it is told here and in the log
             tell("a control route failed", error)
-            return failure(500, type(error).__name__, str(error))
+            return failed(500, type(error).__name__, str(error))
         return Answer(status, body)
 
     def _forward(self, request: Request) -> None:
@@ -148,15 +147,8 @@ class Router:
         balancer = self.balancers.get(name)
         if balancer is None:
             have = ", ".join(self.balancers)
-            _reply(
-                request,
-                failure(
-                    400,
-                    "NoVariant",
-                    f"there is no variant {name[:200]}; there is {have}",
-                    code="no-variant",
-                ),
-            )
+            words = f"there is no variant {name[:200]}; there is {have}"
+            request.reply(failed(400, "NoVariant", words, code="no-variant"))
             return
         balancer.send(Exchange(request, name, self._answered))
 
@@ -165,8 +157,4 @@ class Router:
             self.log(exchange.variant, answer.status, monotonic() - exchange.begun)
         except Exception as error:  # noqa: BLE001  whatever the log does, who waits is answered; it is told in the supervisor's log
             tell("the log of requests failed", error)
-        _reply(exchange.request, answer)
-
-
-def _reply(request: Request, answer: Answer) -> None:
-    request.reply(answer.status, answer.body, answer.extra)
+        exchange.request.reply(answer)

@@ -79,9 +79,8 @@ class VariantReport(msgspec.Struct, frozen=True, kw_only=True):
     failure: str | None = None
     instances: int = 1  # that are ready
     target_instances: int = 1
-    older: bool = (
-        False  # a process of it runs another code than is installed where its router was started
-    )
+    # a process of it runs another code than is installed where its router was started
+    older: bool = False
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

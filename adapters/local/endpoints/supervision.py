@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,8 +22,10 @@ from ....core.formats import decode, decoder
 from ....errors import Invalid, OutcomeUnknown, Refused, Unavailable
 from ..files import remove_tree, replacing
 from ..processes import kill_now, members
-from .http import Client
 from .rows import Address, EndpointRow, Report, endpoint_folder
+
+if TYPE_CHECKING:
+    from .client import Client
 
 # connections that wait until they are taken up, also while the supervisor is started again
 BACKLOG = 1024
@@ -31,9 +34,8 @@ _FREED = 2.0  # seconds that a port is waited for, as whoever had it may be endi
 _DYING = 60.0  # seconds that killed processes are waited for: a busy system lets them die late
 _LOOKING = 10.0  # seconds in which a reader lets go of the lock
 
-_started: list[
-    subprocess.Popen[bytes]
-] = []  # ours to reap while this process lives; they outlive it
+# ours to reap while this process lives; they outlive it
+_started: list[subprocess.Popen[bytes]] = []
 
 
 def alive(home: Path, name: str) -> bool:
@@ -240,6 +242,8 @@ def end(home: Path, name: str, *, within: float = 15.0) -> None:
     """
     before = address(home, name)
     if before is not None and alive(home, name):
+        from .client import Client
+
         client = Client(before.port, timeout=2)
         with suppress(Unavailable, OutcomeUnknown):  # it looks at its row twice a second anyway
             ask(client, before, follow=True)

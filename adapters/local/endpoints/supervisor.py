@@ -27,6 +27,7 @@ import msgspec
 from ....core import logs
 from ....core.formats import decode
 from ....endpoints.http.peers import allowed_users
+from ....endpoints.http.server import Embedded
 from ....endpoints.revision import identity, revision_of_variants
 from ..home import database
 from ..processes import alive, kill_now, members, start_time
@@ -41,9 +42,8 @@ from .variant import Variant
 
 POLL = 0.5  # seconds; the host also says at once when it wrote
 SERVER = "isthmus.endpoints.server"
-LAST_ANSWERS = (
-    1.0  # seconds in which connected clients are answered once more, before a supervisor leaves
-)
+# seconds in which connected clients are answered once more, before a supervisor leaves
+LAST_ANSWERS = 1.0
 RESERVED = 100  # descriptors for what is no client's connection
 
 
@@ -107,7 +107,7 @@ class Supervisor:
         self.done = asyncio.Event()
         self._unadopted = list(address.servers) if again else []
         self._changed = asyncio.Event()
-        self._server: asyncio.Server | None = None
+        self._server: Embedded | None = None
         own_code()  # of the files as they are now
 
     def follow(self) -> None:
@@ -208,9 +208,8 @@ class Supervisor:
         if self._server is None:
             return
         self._server.close()
-        connections = self.router.connections
-        with connections.lock:
-            connections.stopping = True
+        connections = self._server.connections
+        connections.stop_keeping()
         await asyncio.sleep(LAST_ANSWERS)
         connections.stop()
         with suppress(TimeoutError):
@@ -228,9 +227,8 @@ class Supervisor:
         self.follow()
         if self.again:
             self._end_strangers()
-        self._server = server = await loop.create_server(
-            self.router.protocol, sock=listening, backlog=supervision.BACKLOG
-        )
+        self._server = server = Embedded(self.router.application, backlog=supervision.BACKLOG)
+        await server.start(listening)
         writer = loop.create_task(self._write_down())
         loop.add_reader(self.fds.down, self._watch_again)
         with suppress(BrokenPipeError):  # then the other pipe tells of it
@@ -365,9 +363,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return_wait=options.return_wait,
         keep_log=timedelta(seconds=options.keep_log),
     )
-    listening = socket.socket(
-        fileno=os.dup(fds.listen)
-    )  # the server closes its own; this one is the next watcher's
+    # the server closes its own; this one is the next watcher's
+    listening = socket.socket(fileno=os.dup(fds.listen))
     listening.setblocking(False)
     own = argv[: argv.index("--fds")]
 

@@ -49,9 +49,8 @@ def main(arguments: Sequence[str]) -> int:
         up = down = -1
         _reap()
         if word == b"e" or not served:
-            return (
-                0 if word else 1
-            )  # what never came up would not come up again: whoever started it reads the log
+            # what never came up would not come up again: whoever started it reads the log
+            return 0 if word else 1
         pause = FIRST_PAUSE if time.monotonic() - began > GOOD else min(2 * pause, LONGEST_PAUSE)
         with suppress(OSError):  # a full disk
             print(

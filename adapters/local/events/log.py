@@ -1,8 +1,7 @@
-"""EventLog in SQLite: appends of several threads share a commit, and every event is in the stream's
-table at once.
+"""EventLog in SQLite: appends of several threads share a commit, and events are readable at once.
 
-Whoever serves only appends: files are made of the events by who reads them (engine.py), so that
-this process needs no Arrow.
+A process that serves only appends. Readers make files of the events (warehouse/engine.py), so that
+it needs no Arrow.
 """
 
 from __future__ import annotations
@@ -38,6 +37,8 @@ class _Ticket:
 
 @final
 class LocalEventLog:
+    """The EventLog port over the spool."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
         self._calls = target.calls
@@ -49,22 +50,30 @@ class LocalEventLog:
         self._leader = threading.Lock()
 
     def apply(self, stream: StreamSpec) -> None:
-        """Its table, and a note that it takes single events. Invalid, as the port says."""
+        """Make the stream's table, and note that it takes single events.
+
+        Raises:
+            Invalid: As the port says.
+        """
         check_stream(stream)
-        warehouse.of(self._target).apply_stream(
+        warehouse.local_warehouse(self._target).apply_stream(
             TableSpec(name=stream.name, columns=stream.columns, time_column=TIME), stream.key
         )
 
     def observe(self, stream: str) -> Phase | None:
-        """Ready, or None: the table is not there, or takes no single events."""
+        """Return "ready", or None if there is no such table or it takes no single events."""
         self._calls.reading("events.observe", stream)
         document = self._document(stream)
         return None if document is None or document.stream_key is None else "ready"
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
-        """Durable in the spool (local.db) when it returns, one commit for all who wait.
+        """Store events in the spool (local.db); all callers that wait share one commit.
 
-        NotFound: no such stream.
+        Returns:
+            The events that do not fit the stream, each with its reason.
+
+        Raises:
+            NotFound: There is no such stream.
         """
         document = self._document(stream)
         if document is None or document.stream_key is None:
@@ -79,8 +88,9 @@ class LocalEventLog:
         return tuple(rejected)
 
     def _commit(self, ticket: _Ticket) -> None:
-        """Whoever becomes leader commits all that is queued, so that one fsync serves every thread
-        that waits for one.
+        """Commit a ticket with all that are queued: one fsync serves every waiting thread.
+
+        The thread that gets the leader's lock does it for the others.
         """
         with self._queue:
             self._queued.append(ticket)
@@ -99,17 +109,18 @@ class LocalEventLog:
             raise ticket.error
 
     def _write(self, together: list[_Ticket]) -> None:
+        """Write the tickets' events in one transaction."""
         with self._database.transaction("appending events") as db:
             for ticket in together:
-                document = catalogue.read(
-                    db, ticket.stream
-                )  # a stream that was deleted since must not swallow events
+                # a stream that was deleted since must not swallow events
+                document = catalogue.read(db, ticket.stream)
                 if document is None or document.stream_key is None:
                     ticket.error = _absent(ticket.stream)
                 else:
                     spool.insert(db, ticket.stream, ticket.rows)
 
     def _document(self, stream: str) -> Document | None:
+        """Read the document of a stream's table."""
         with translated("reading the catalogue"):
             return catalogue.read(self._database.connection, stream)
 
@@ -118,11 +129,12 @@ class LocalEventLog:
 
 
 def _stored_value(_column: Column, value: object) -> object:
-    """A timestamp becomes milliseconds."""
+    """Return a value as the spool stores it: a timestamp as milliseconds."""
     return epoch_milliseconds(value) if isinstance(value, datetime) else value
 
 
 def _absent(stream: str) -> NotFound:
+    """Return the error for a stream that does not exist."""
     return NotFound(
         f"there is no stream {stream}",
         remedy="`isthmus apply` makes the streams that the project needs",
@@ -130,5 +142,5 @@ def _absent(stream: str) -> NotFound:
 
 
 def delete(target: Target, resource: Resource) -> None:
-    """Inventory's deleter of streams. The table stays."""
-    warehouse.of(target).remove_stream(resource.name)
+    """Close a stream; its table stays. The inventory calls this."""
+    warehouse.local_warehouse(target).remove_stream(resource.name)

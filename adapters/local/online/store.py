@@ -1,4 +1,4 @@
-"""OnlineStore in SQLite: a table a view, one row an entity, values with their types bit by bit."""
+"""OnlineStore in SQLite: a table a view, a row an entity, values with their types bit by bit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS online_views (name TEXT PRIMARY KEY, document BLOB NOT NULL, synced INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS online_views (name TEXT PRIMARY KEY, document BLOB NOT NULL,
+    synced INTEGER) WITHOUT ROWID;
 """
 _NAME = re.compile(r"[a-z](_?[a-z0-9])*")
 _KEYS = 500  # of one statement; more keys take several
@@ -38,23 +39,26 @@ _NAN = b"nan:"  # SQLite has no NaN: it would come back as null
 
 
 class _View(StoredDocument, frozen=True, kw_only=True):
+    """The stored document of a view."""
+
     name: str
     features: tuple[Column, ...]
 
 
 class _Reader(msgspec.Struct, frozen=True):
-    """What a read needs. Made again every second: another process may have added a feature."""
+    """A prepared read of a view, made again each second: another process may add a feature."""
 
     expires: float  # monotonic
     sql: Callable[[int], str]
     names: tuple[str, ...]
-    conversions: tuple[
-        tuple[int, Callable[[Any], object]], ...
-    ]  # by place: what SQLite has no type for
+    # by place: what SQLite has no type for
+    conversions: tuple[tuple[int, Callable[[Any], object]], ...]
 
 
 @final
 class LocalOnlineStore:
+    """The OnlineStore port over SQLite."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
         self._calls = target.calls
@@ -62,23 +66,27 @@ class LocalOnlineStore:
         self._readers: dict[str, _Reader] = {}
 
     def apply(self, view: OnlineViewSpec) -> None:
-        """Features may be added. Invalid: dropped, or of another type."""
+        """Make a view, or add features to it.
+
+        Raises:
+            Invalid: A feature is dropped, or has another type.
+        """
         if not _NAME.fullmatch(view.name):
             raise Invalid(
                 f"{view.name!r} is not a view name",
                 remedy="small letters, digits and single underscores, a letter first",
             )
-        wanted = _View(name=view.name, features=_features(self._view(view.name), view))
-        if wanted == self._view(view.name):
+        document = _View(name=view.name, features=_features(self._view(view.name), view))
+        if document == self._view(view.name):
             return
         with (
             self._calls.mutating("online.apply", view.name),
             self._database.transaction(f"applying {view.name}") as db,
         ):
             old = _read(db, view.name)
-            wanted = _View(name=view.name, features=_features(old, view))
+            document = _View(name=view.name, features=_features(old, view))
             # no column types: SQLite would turn 1.0 into 1
-            names = "".join(f", {quoted(feature.name)}" for feature in wanted.features)
+            names = "".join(f", {quoted(feature.name)}" for feature in document.features)
             table = _table(view.name)
             if old is None:
                 db.execute(
@@ -86,36 +94,42 @@ class LocalOnlineStore:
                     f"created_ms{names}) WITHOUT ROWID"
                 )
             else:
-                for feature in wanted.features[len(old.features) :]:
+                for feature in document.features[len(old.features) :]:
                     db.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(feature.name)}")
             # a new feature may be in history already: the next sync reads everything
             db.execute(
                 "INSERT OR REPLACE INTO online_views VALUES (?, ?, NULL)",
-                (view.name, msgspec.json.encode(wanted)),
+                (view.name, msgspec.json.encode(document)),
             )
             inventory.record(self._target, "online_view", view.name, connection=db)
         self._readers.clear()
 
     def observe(self, view: str) -> OnlineViewState | None:
-        """Ready with the features that it serves, or None."""
+        """Return the view's state with the features that it serves, or None if there is none."""
         self._calls.reading("online.observe", view)
-        known = self._view(view)
-        return None if known is None else OnlineViewState(phase="ready", columns=known.features)
+        document = self._view(view)
+        return (
+            None if document is None else OnlineViewState(phase="ready", columns=document.features)
+        )
 
     def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:
-        """One transaction.
+        """Bring a view up to date with its history, in one transaction.
 
-        `since` is a hint: what an earlier sync has not covered is read as well; None rebuilds.
+        Args:
+            view: The view.
+            since: A hint: rows created since then are read, and whatever an earlier sync has not
+                covered. None rebuilds the view.
+            until: Rows created up to then are served.
         """
-        known = self._view(view.name)
-        if known is None:
+        document = self._view(view.name)
+        if document is None:
             raise not_found(view.name)
         synced = _synced_until(self._database.connection, view.name)
         end = epoch_milliseconds(until)
         start = None if since is None or synced is None else min(epoch_milliseconds(since), synced)
         if start is None and synced is not None:
             end = max(end, synced)  # a rebuild must not take back what a later sync has served
-        latest = self._latest(view, known, start, end)
+        latest = self._latest(view, document, start, end)
         with (
             self._calls.mutating("online.sync", view.name),
             self._database.transaction(f"syncing {view.name}") as db,
@@ -132,7 +146,7 @@ class LocalOnlineStore:
                 "entity_key",
                 "event_ms",
                 "created_ms",
-                *(feature.name for feature in known.features),
+                *(feature.name for feature in document.features),
             ]
             changes = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in names[1:])
             db.executemany(
@@ -149,23 +163,35 @@ class LocalOnlineStore:
             )
         return SyncReport(rows=latest.num_rows, until=from_epoch(end))
 
-    def _latest(self, view: OnlineViewSpec, known: _View, start: int | None, end: int) -> pa.Table:
+    def _latest(
+        self, view: OnlineViewSpec, document: _View, start: int | None, end: int
+    ) -> pa.Table:
+        """Read each entity's newest row of the history, created between two times in ms."""
         after = "" if start is None else "created_timestamp > $since AND "
         own = ("entity_key", "event_timestamp", "created_timestamp")
-        sql = latest_sql(view.history, own, known.features, f"{after}created_timestamp <= $until")
+        sql = latest_sql(
+            view.history, own, document.features, f"{after}created_timestamp <= $until"
+        )
         params = {"until": from_epoch(end)}
         if start is not None:
             params["since"] = from_epoch(start)
         return self._target.warehouse.query(sql, params)
 
-    def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
-        """By view a row for each key, in order, or None; a SELECT of many keys.
+    def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
+        """Return for each view a row for each key, in order, or None where the view has none.
 
-        NotFound: no such view.
+        Many keys are one SELECT.
+
+        Raises:
+            NotFound: There is no such view.
         """
-        return {view: self._rows(view, keys) if keys else [] for view, keys in wanted.items()}
+        return {
+            view: self._rows(view, view_keys) if view_keys else []
+            for view, view_keys in keys.items()
+        }
 
     def _rows(self, view: str, keys: Sequence[str]) -> list[dict[str, object] | None]:
+        """Return a view's rows for the keys, in order."""
         rows: dict[str, dict[str, object]] = {}
         try:
             reader, db = self._reader(view)
@@ -186,22 +212,24 @@ class LocalOnlineStore:
         return [dict(row) if (row := rows.get(key)) is not None else None for key in keys]
 
     def _reader(self, view: str) -> tuple[_Reader, sqlite3.Connection]:
+        """Return the prepared read of a view and this thread's connection."""
         db = self._database.connection
         reader = self._readers.get(view)
         if reader is None or reader.expires < time.monotonic():
-            known = _read(db, view)
-            if known is None:
+            document = _read(db, view)
+            if document is None:
                 self._readers.pop(view, None)
                 raise not_found(view)
-            reader = self._readers[view] = _make_reader(known)
+            reader = self._readers[view] = _make_reader(document)
         return reader, db
 
     def _view(self, name: str) -> _View | None:
+        """Read the document of a view."""
         with translated("reading the online views"):
             return _read(self._database.connection, name)
 
     def remove(self, name: str) -> None:
-        """The Inventory's. Absent is success."""
+        """Delete a view, which may be absent. The inventory calls this."""
         with self._database.transaction(f"deleting {name}") as db:
             db.execute(f"DROP TABLE IF EXISTS {_table(name)}")
             db.execute("DELETE FROM online_views WHERE name = ?", (name,))
@@ -214,6 +242,7 @@ class LocalOnlineStore:
 
 
 def _make_reader(view: _View) -> _Reader:
+    """Prepare the read of a view."""
     names = ", ".join(
         ["entity_key", "event_ms", *(quoted(feature.name) for feature in view.features)]
     )
@@ -243,10 +272,12 @@ def _make_reader(view: _View) -> _Reader:
 
 
 def _features(old: _View | None, view: OnlineViewSpec) -> tuple[Column, ...]:
+    """Return a view's features after `apply`."""
     return view.features if old is None else merged(view.name, old.features, view.features)
 
 
 def _read(db: sqlite3.Connection, name: str) -> _View | None:
+    """Read the document of a view, or return None."""
     row = db.execute("SELECT document FROM online_views WHERE name = ?", (name,)).fetchone()
     return (
         None if row is None else decode(row[0], _View, what=f"the document of online view {name}")
@@ -254,7 +285,7 @@ def _read(db: sqlite3.Connection, name: str) -> _View | None:
 
 
 def _synced_until(db: sqlite3.Connection, view: str) -> int | None:
-    """Up to which created time (ms) the view serves everything; None: it must be rebuilt."""
+    """Return the created time (ms) up to which the view is complete; None if it must be rebuilt."""
     row: tuple[int | None] | None = db.execute(
         "SELECT synced FROM online_views WHERE name = ?", (view,)
     ).fetchone()
@@ -262,11 +293,12 @@ def _synced_until(db: sqlite3.Connection, view: str) -> int | None:
 
 
 def _table(view: str) -> str:
+    """Return the name of a view's table, quoted."""
     return quoted(f"online_{view}")
 
 
 def _rows(latest: pa.Table) -> Iterator[tuple[object, ...]]:
-    """SQLite's values: timestamps as milliseconds, NaN as bytes."""
+    """Yield rows as SQLite takes them: timestamps as milliseconds, NaN as bytes."""
     import pyarrow as pa
 
     for batch in latest.to_batches(max_chunksize=10_000):
@@ -289,6 +321,7 @@ def _rows(latest: pa.Table) -> Iterator[tuple[object, ...]]:
 
 
 def _float(value: float | bytes) -> object:
+    """Return a stored float; NaN is stored as bytes."""
     return struct.unpack("<d", value[len(_NAN) :])[0] if isinstance(value, bytes) else value
 
 
@@ -300,7 +333,7 @@ _BACK: dict[str, Callable[[Any], object]] = {
 
 
 def delete(target: Target, resource: Resource) -> None:
-    """Inventory's deleter of online views."""
+    """Delete an online view. The inventory calls this."""
     store = target.online
     if isinstance(store, LocalOnlineStore):
         store.remove(resource.name)

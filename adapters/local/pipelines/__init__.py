@@ -1,1 +1,1 @@
-"""Pipeline runs on this machine: a table of runs, and a detached process a run."""
+"""Pipeline runs on this machine, a detached process for each; and the model registry."""

@@ -1,6 +1,4 @@
-"""LocalPipelineEngine: each run has a runner process of its own, which outlives the command that
-submitted it.
-"""
+"""PipelineEngine on this machine: each run has a runner process that outlives its command."""
 
 from __future__ import annotations
 
@@ -37,9 +35,9 @@ class LocalPipelineEngine:
         return self._database.connection
 
     def submit(self, run: PipelineRun) -> None:
-        """The run's row, then one detached runner.
+        """Store a run, then start its detached runner.
 
-        The same run_id again starts only what a cut submit did not.
+        The same run_id again only starts what an interrupted submit did not.
         """
         with (
             self._calls.mutating("pipelines.submit", run.run_id),
@@ -53,21 +51,22 @@ class LocalPipelineEngine:
                 self._start(run)
 
     def observe(self, run_id: str) -> RunState | None:
-        """From the run's rows; a run whose runner has died is closed as failed first.
+        """Return a run's state from its rows, or None if there is no such run.
 
-        None: no such run.
+        A run whose runner has died is closed as failed first.
         """
         self._calls.reading("pipelines.observe", run_id)
         for runner in self._runners:
             runner.poll()
-        seen = self._state(run_id)
-        if seen is None or seen.phase not in ("running", "cancelling"):
-            return seen
+        state = self._state(run_id)
+        if state is None or state.phase not in ("running", "cancelling"):
+            return state
         with translated(f"closing run {run_id}, which ended"):
             table.bury(self._db, run_id)
         return self._state(run_id)
 
     def _state(self, run_id: str) -> RunState | None:
+        """Return a run's state with its logs as URIs."""
         state = table.state(self._db, run_id)
         if state is None:
             return None
@@ -79,9 +78,9 @@ class LocalPipelineEngine:
         return msgspec.structs.replace(state, steps=steps)
 
     def cancel(self, run_id: str) -> None:
-        """SIGTERM to the runner; without one the run is closed here.
+        """Send SIGTERM to the runner, or close the run here if it has none.
 
-        Finished or absent is success.
+        The run may be finished or absent.
         """
         row = table.row(self._db, run_id)
         if row is None or row.phase not in ("running", "cancelling"):
@@ -102,8 +101,9 @@ class LocalPipelineEngine:
         self._database.close()
 
     def _start(self, run: PipelineRun) -> None:
-        """Two submits at once may both start one: the first to claim the run runs it, the other
-        ends.
+        """Start a runner for a run.
+
+        If two submits both start one, the first to claim the run runs it and the other ends.
         """
         folder = local_path(folder_of(run.run_uri))
         place = folder if folder is not None and folder.is_dir() else self._home

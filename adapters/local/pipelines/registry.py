@@ -1,6 +1,6 @@
-"""LocalModelRegistry: versions, aliases and approvals in SQLite.
+"""ModelRegistry in SQLite: versions, aliases and approvals.
 
-Versions are immutable and numbered from 1 for each model.
+Versions are immutable, and numbered from 1 for each model.
 """
 
 from __future__ import annotations
@@ -24,18 +24,22 @@ from ..sqlite import Database
 
 SCHEMA = f"""{inventory.SCHEMA}
 CREATE TABLE IF NOT EXISTS model_versions (
-    project TEXT NOT NULL, model TEXT NOT NULL, version INTEGER NOT NULL, digest TEXT NOT NULL, uri TEXT NOT NULL, image TEXT NOT NULL,
+    project TEXT NOT NULL, model TEXT NOT NULL, version INTEGER NOT NULL, digest TEXT NOT NULL,
+    uri TEXT NOT NULL, image TEXT NOT NULL,
     approval TEXT NOT NULL DEFAULT 'pending', note TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (project, model, version), UNIQUE (project, model, digest)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS model_aliases (
-    project TEXT NOT NULL, model TEXT NOT NULL, alias TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (project, model, alias)
+    project TEXT NOT NULL, model TEXT NOT NULL, alias TEXT NOT NULL, version INTEGER NOT NULL,
+    PRIMARY KEY (project, model, alias)
 ) STRICT;
 """
 
 
 @final
 class LocalModelRegistry:
+    """The ModelRegistry port over SQLite."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
         self._calls = target.calls
@@ -44,7 +48,7 @@ class LocalModelRegistry:
         self._root = home(target).absolute().as_uri()
 
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
-        """One transaction: the version that has the digest, or the next number."""
+        """Return the version that has the digest, registered under the next number if it is new."""
         with (
             self._calls.mutating("registry.register", model),
             self._database.transaction(f"registering {model}") as db,
@@ -64,24 +68,30 @@ class LocalModelRegistry:
                 inventory.record(self._target, "model", model, connection=db)
             return self._version(db, model, row[0])
 
-    def get(self, model: str, ref: int | str) -> ModelVersion:
-        """By number or alias. NotFound, with what there is."""
-        self._calls.reading("registry.get", f"{model}@{ref}")
+    def get(self, model: str, number_or_alias: int | str) -> ModelVersion:
+        """Return a version by its number or alias; NotFound names those that exist."""
+        self._calls.reading("registry.get", f"{model}@{number_or_alias}")
         with self._reading(model) as db:
             return self._version(
-                db, model, ref if isinstance(ref, int) else self._version_of_alias(db, model, ref)
+                db,
+                model,
+                number_or_alias
+                if isinstance(number_or_alias, int)
+                else self._version_of_alias(db, model, number_or_alias),
             )
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
-        """Oldest first; none of a model that is not there."""
+        """Return a model's versions, oldest first; none if there is no such model."""
         self._calls.reading("registry.versions", model)
         with self._reading(model) as db:
             return self._versions(db, model)
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
-        """One transaction; None takes it away.
+        """Move an alias to a version in one transaction; None removes it.
 
-        NotFound: no such version. Invalid: no name for an alias.
+        Raises:
+            NotFound: There is no such version.
+            Invalid: The name cannot be an alias.
         """
         check_alias(alias)
         with (
@@ -101,7 +111,12 @@ class LocalModelRegistry:
             )
 
     def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:
-        """One transaction, with its note. NotFound: no such version. Invalid: no Approval."""
+        """Note a version's approval with its reason, in one transaction.
+
+        Raises:
+            NotFound: There is no such version.
+            Invalid: The word is no Approval.
+        """
         check_approval(approval)
         with (
             self._calls.mutating("registry.set_approval", f"{model}@{version}"),
@@ -119,7 +134,7 @@ class LocalModelRegistry:
 
     @contextmanager
     def _reading(self, model: str) -> Iterator[sqlite3.Connection]:
-        """One consistent view of versions and aliases."""
+        """Give one consistent view of versions and aliases."""
         with translated(f"reading {model}"):
             db = self._database.connection
             db.execute("BEGIN")
@@ -129,6 +144,7 @@ class LocalModelRegistry:
                 db.execute("COMMIT")
 
     def _version_of_alias(self, db: sqlite3.Connection, model: str, alias: str) -> int:
+        """Return the version that an alias names; raise NotFound if it names none."""
         row: tuple[int] | None = db.execute(
             "SELECT version FROM model_aliases WHERE project = ? AND model = ? AND alias = ?",
             (self._project, model, alias),
@@ -138,14 +154,17 @@ class LocalModelRegistry:
         return row[0]
 
     def _version(self, db: sqlite3.Connection, model: str, version: int) -> ModelVersion:
+        """Return a version by its number; raise NotFound if there is none."""
         registered = next(
-            (each for each in self._versions(db, model) if each.version == version), None
+            (candidate for candidate in self._versions(db, model) if candidate.version == version),
+            None,
         )
         if registered is None:
             raise self._absent(db, model, version)
         return registered
 
     def _versions(self, db: sqlite3.Connection, model: str) -> tuple[ModelVersion, ...]:
+        """Return all versions of a model, with their aliases."""
         aliases: dict[int, set[str]] = {}
         for alias, version in db.execute(
             "SELECT alias, version FROM model_aliases WHERE project = ? AND model = ?",
@@ -171,15 +190,16 @@ class LocalModelRegistry:
         )
 
     def _absent(self, db: sqlite3.Connection, model: str, ref: int | str) -> NotFound:
+        """Return the error for a version or alias that does not exist."""
         return no_version(
-            model, ref, {each.version: each.aliases for each in self._versions(db, model)}
+            model, ref, {version.version: version.aliases for version in self._versions(db, model)}
         )
 
 
 def delete(target: Target, resource: Resource) -> None:
-    """Forget a model with its versions and aliases (the inventory's deleter).
+    """Forget a model with its versions and aliases; it may be absent. The inventory calls this.
 
-    Absent is success; its folders stay in the blobs.
+    Its folders stay in the blobs.
     """
     database = Database(target, SCHEMA)
     try:

@@ -1,9 +1,9 @@
-"""`python -m isthmus.adapters.local.pipelines.runner HOME RUN_ID`: the steps of one run as
-processes, in order, one for each CPU at once.
+"""Runner of one pipeline run: its steps as processes, one for each CPU at once.
 
-States go to SQLite as they change. SIGTERM cancels: steps get SIGTERM, later SIGKILL. So do those
-that run beside a step that failed, as nothing can come of them any more. When this process is
-killed its steps notice (see pipelines/step/supervision.py) and stop.
+`python -m isthmus.adapters.local.pipelines.runner HOME RUN_ID`. States go to SQLite as they change.
+SIGTERM cancels the run: steps get SIGTERM, later SIGKILL. So do the steps that run beside one that
+failed, as nothing can come of them any more. When this process is killed, its steps notice (see
+pipelines/supervision.py) and stop.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ from ..processes import kill_session, me
 from . import table
 
 _GRACE = 10.0  # seconds between SIGTERM and SIGKILL, and beyond a step's own time limit
-# What a step that was told to end exits with: its own word (pipelines/step/job.py), or the signals'.
+# What a step that was told to end exits with: its own word (pipelines/step/job.py), or the
+# signals'.
 _TOLD = (143, -signal.SIGTERM, -signal.SIGKILL)
 _ENDED: tuple[StepPhase, ...] = ("done", "failed", "skipped", "cancelled")
 
 
 class _Running:
-    """A step's process, and the moment when it has to be gone."""
+    """A step's process, and the moment by which it has to be gone."""
 
     def __init__(self, spec: StepSpec, process: subprocess.Popen[bytes]) -> None:
         self.spec = spec
@@ -53,22 +54,21 @@ class _Running:
         self.overran = False
 
     def kill(self, number: int) -> None:
+        """Send a signal to the step's process group."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
 
     def sweep(self) -> None:
-        """End what the step left: all of its session, so also a command that it was killed before
-        it knew of.
-        """
+        """Kill what the step left in its session, such as a command that it had no time to end."""
         kill_session(self.process.pid)
         if self.process.stdin:
             self.process.stdin.close()
 
 
 class Runner:
-    """One run.
+    """The state of one run while it runs.
 
-    `ended` carries the names of steps whose process ended, or None when this process was told to
+    `ended` carries the names of steps whose process ended, and None when this process is told to
     stop.
     """
 
@@ -90,10 +90,12 @@ class Runner:
         self.kill_at: float | None = None
 
     def main(self) -> None:
+        """Run the steps to the end; SIGTERM cancels them."""
         with told((signal.SIGTERM,), lambda _: self.ended.put(None)):
             self._run()
 
     def _run(self) -> None:
+        """Start steps as they become ready and wait for them, until all have ended."""
         row = table.row(self.db, self.run.run_id)
         if row and row.phase == "cancelling":  # asked for before there was a process to tell
             self._cancel()
@@ -109,7 +111,10 @@ class Runner:
         )
 
     def _start_ready(self) -> None:
-        """Skipping one step may decide the next, so look until nothing changes."""
+        """Start, skip or fail every step that waits for nothing.
+
+        Skipping one step may decide the next, so look until nothing changes.
+        """
         changed = True
         while changed:
             changed = False
@@ -120,7 +125,10 @@ class Runner:
                     changed |= self._decide(spec)
 
     def _decide(self, spec: StepSpec) -> bool:
-        """Skip, fail or start a step that waits for nothing; false when there is no free slot."""
+        """Skip, fail or start a step that waits for nothing.
+
+        Return False if there is no free slot.
+        """
         if self.cancelling:
             return self._end(spec, "cancelled")
         if reason := self._why_skipped(spec):
@@ -137,13 +145,14 @@ class Runner:
         return True
 
     def _why_skipped(self, spec: StepSpec) -> str | None:
-        """Return why the step must not begin, its condition aside; None: it may."""
+        """Return why the step must not begin, apart from its condition; None if it may."""
         unmet = next((name for name in spec.needs if self.phases[name] != "done"), None)
         if unmet is not None:
             return f"it needs {unmet}, which {_was(self.phases[unmet])}"
         return None if self.failed is None else f"{self.failed} failed before it could begin"
 
     def _start(self, spec: StepSpec) -> None:
+        """Start a step's process."""
         table.begin_step(self.db, self.run.run_id, spec.name, f"{self.place}/{spec.name}/log.txt")
         self.phases[spec.name] = "running"
         process = subprocess.Popen(
@@ -167,12 +176,14 @@ class Runner:
         threading.Thread(target=self._reap, args=(spec.name, process), daemon=True).start()
 
     def _reap(self, name: str, process: subprocess.Popen[bytes]) -> None:
+        """Wait for a step's process in a thread, and say that it ended."""
         process.wait()
         self.ended.put(name)
 
     def _wait(self) -> None:
+        """Wait until a step ends, the run is cancelled, or a time limit is reached."""
         now = time.monotonic()
-        limits = [found.deadline for found in self.running.values() if not found.overran]
+        limits = [running.deadline for running in self.running.values() if not running.overran]
         if self.kill_at is not None:
             limits.append(self.kill_at)
         try:
@@ -186,6 +197,7 @@ class Runner:
             self._finish(self.running.pop(name))
 
     def _enforce(self, now: float) -> None:
+        """Kill the steps that are over their time limits."""
         for running in self.running.values():
             if self.kill_at is not None and now >= self.kill_at:
                 running.kill(signal.SIGKILL)
@@ -196,17 +208,20 @@ class Runner:
             self.kill_at = None
 
     def _cancel(self) -> None:
+        """Cancel the run, once."""
         if self.cancelling:
             return
         self.cancelling = True
         self._tell_to_end()
 
     def _tell_to_end(self) -> None:
+        """Send SIGTERM to the running steps; SIGKILL follows after the grace time."""
         self.kill_at = time.monotonic() + _GRACE
         for running in self.running.values():
             running.kill(signal.SIGTERM)
 
     def _finish(self, running: _Running) -> None:
+        """Note how a step whose process has ended went."""
         running.sweep()
         code, name = running.process.returncode, running.spec.name
         if code == 0:
@@ -225,6 +240,7 @@ class Runner:
             self._end(running.spec, "failed", self._reason(name, code))
 
     def _end(self, spec: StepSpec, phase: StepPhase, reason: str | None = None) -> bool:
+        """Note a step's last phase; the first failure ends the steps beside it. Return True."""
         self.phases[spec.name] = phase
         table.end_step(self.db, self.run.run_id, spec.name, phase, reason)
         if phase == "failed" and self.failed is None:
@@ -233,21 +249,25 @@ class Runner:
         return True
 
     def _outputs(self, step: str) -> dict[str, float | int | bool | str]:
+        """Return what a finished step put out."""
         return self._document(f"{step}/step.json", StepResult).outputs
 
     def _reason(self, step: str, code: int) -> str:
+        """Return why a step failed: in its own words, or by its exit code."""
         try:
             return self._document(f"{step}/failed.json", StepFailure).reason
         except (OSError, Invalid):  # it had no time to say why
             return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
 
     def _document(self, name: str, kind: type[Kind]) -> Kind:
+        """Read a document of the run's folder."""
         return decode(
             _path(f"{self.folder}/{name}").read_bytes(), kind, what=f"{self.folder}/{name}"
         )
 
 
 def _path(uri: str) -> Path:
+    """Return the file of a URI; raise Invalid if it is not on this machine."""
     path = local_path(uri)
     if path is None:
         raise Invalid(f"the local engine runs what is on this machine's files, not {uri}")
@@ -255,12 +275,14 @@ def _path(uri: str) -> Path:
 
 
 def _was(phase: StepPhase) -> str:
+    """Return a phase as part of a sentence."""
     return {"failed": "failed", "skipped": "was skipped", "cancelled": "was cancelled"}.get(
         phase, phase
     )
 
 
 def main(argv: list[str]) -> int:
+    """Claim the run and run it; do nothing if another runner has claimed it."""
     folder, run_id = argv
     target = Target(
         Profile(name="local", adapter="local", project="", options={"home": folder}), ADAPTER

@@ -1,4 +1,4 @@
-"""Pipeline runs in SQLite: what the engine, its runner processes and any observer agree on."""
+"""Rows of pipeline runs in SQLite, shared by the engine, its runner processes and observers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from ..processes import alive
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS pipeline_runs (
-    run_id TEXT PRIMARY KEY, run BLOB NOT NULL, phase TEXT NOT NULL, submitted TEXT NOT NULL, pid INTEGER, process_started TEXT
+    run_id TEXT PRIMARY KEY, run BLOB NOT NULL, phase TEXT NOT NULL, submitted TEXT NOT NULL,
+    pid INTEGER, process_started TEXT
 ) STRICT;
 CREATE TABLE IF NOT EXISTS pipeline_steps (
     run_id TEXT NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL, phase TEXT NOT NULL,
@@ -28,6 +29,8 @@ _START = 60  # seconds that a runner may take to begin
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A run's row."""
+
     run: PipelineRun
     phase: RunPhase
     submitted: datetime
@@ -35,11 +38,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     process_started: str | None
 
     def has_runner(self) -> bool:
+        """Return whether the run's runner process lives."""
         return self.pid is not None and alive(self.pid, self.process_started or "")
 
 
 def insert(db: sqlite3.Connection, run: PipelineRun) -> None:
-    """Once: the same run_id again changes nothing."""
+    """Store a run and its steps; an existing run_id changes nothing."""
     with transaction(db):
         added = db.execute(
             "INSERT OR IGNORE INTO pipeline_runs (run_id, run, phase, submitted) VALUES (?, "
@@ -55,6 +59,7 @@ def insert(db: sqlite3.Connection, run: PipelineRun) -> None:
 
 
 def row(db: sqlite3.Connection, run_id: str) -> Row | None:
+    """Return a run's row, or None."""
     columns = db.execute(
         "SELECT run, phase, submitted, pid, process_started FROM pipeline_runs WHERE run_id = ?",
         (run_id,),
@@ -72,7 +77,7 @@ def row(db: sqlite3.Connection, run_id: str) -> Row | None:
 
 
 def claim(db: sqlite3.Connection, run_id: str, pid: int, started: str) -> bool:
-    """The one runner of a run; false for any other."""
+    """Make a process the one runner of a run; return False if the run has one already."""
     with transaction(db):
         taken = db.execute(
             "UPDATE pipeline_runs SET pid = ?, process_started = ? WHERE run_id = ? AND pid "
@@ -83,6 +88,7 @@ def claim(db: sqlite3.Connection, run_id: str, pid: int, started: str) -> bool:
 
 
 def states(db: sqlite3.Connection, run_id: str) -> tuple[StepState, ...]:
+    """Return the states of a run's steps."""
     rows = db.execute(
         "SELECT name, phase, started, ended, reason, log FROM pipeline_steps WHERE run_id = "
         "? ORDER BY position",
@@ -102,7 +108,7 @@ def states(db: sqlite3.Connection, run_id: str) -> tuple[StepState, ...]:
 
 
 def state(db: sqlite3.Connection, run_id: str) -> RunState | None:
-    """One consistent reading."""
+    """Return a run's state, read consistently, or None."""
     db.execute("BEGIN")
     try:
         phase = db.execute("SELECT phase FROM pipeline_runs WHERE run_id = ?", (run_id,)).fetchone()
@@ -116,6 +122,7 @@ def state(db: sqlite3.Connection, run_id: str) -> RunState | None:
 
 
 def begin_step(db: sqlite3.Connection, run_id: str, name: str, log: str | None) -> None:
+    """Note that a step runs."""
     db.execute(
         "UPDATE pipeline_steps SET phase = 'running', started = ?, log = ? WHERE run_id = ? "
         "AND name = ?",
@@ -126,6 +133,7 @@ def begin_step(db: sqlite3.Connection, run_id: str, name: str, log: str | None) 
 def end_step(
     db: sqlite3.Connection, run_id: str, name: str, phase: StepPhase, reason: str | None = None
 ) -> None:
+    """Note how a step ended."""
     db.execute(
         "UPDATE pipeline_steps SET phase = ?, ended = ?, reason = ? WHERE run_id = ? AND name = ?",
         (phase, now().isoformat(), reason, run_id, name),
@@ -133,6 +141,7 @@ def end_step(
 
 
 def ask_to_cancel(db: sqlite3.Connection, run_id: str) -> None:
+    """Note that a running run is to be cancelled."""
     db.execute(
         "UPDATE pipeline_runs SET phase = 'cancelling' WHERE run_id = ? AND phase = 'running'",
         (run_id,),
@@ -140,7 +149,7 @@ def ask_to_cancel(db: sqlite3.Connection, run_id: str) -> None:
 
 
 def finish(db: sqlite3.Connection, run_id: str, phase: RunPhase) -> None:
-    """A run ends once: a cancelled one does not become done."""
+    """Note how a run ended, once: a cancelled run does not become done."""
     db.execute(
         "UPDATE pipeline_runs SET phase = ? WHERE run_id = ? AND phase IN ('running', "
         "'cancelling')",
@@ -151,7 +160,7 @@ def finish(db: sqlite3.Connection, run_id: str, phase: RunPhase) -> None:
 def bury(db: sqlite3.Connection, run_id: str) -> None:
     """Close a run whose runner died (kill -9, a reboot), so that nobody waits for it.
 
-    Asked for cancelling it is cancelled, else failed.
+    It is cancelled if that was asked for, else failed.
     """
     with transaction(db):
         current = row(db, run_id)
@@ -177,15 +186,17 @@ def bury(db: sqlite3.Connection, run_id: str) -> None:
 def _close(
     db: sqlite3.Connection, run_id: str, phases: Iterable[StepPhase], phase: StepPhase, reason: str
 ) -> None:
-    for before in phases:
+    """Give all steps of certain phases their last phase and a reason."""
+    for open_phase in phases:
         db.execute(
             "UPDATE pipeline_steps SET phase = ?, ended = ?, reason = ? WHERE run_id = ? AND "
             "phase = ?",
-            (phase, now().isoformat(), reason, run_id, before),
+            (phase, now().isoformat(), reason, run_id, open_phase),
         )
 
 
 def now() -> datetime:
+    """Return the time of this machine in UTC, to the millisecond."""
     return utc_milliseconds(datetime.now(UTC))
 
 

@@ -1,1 +1,1 @@
-"""Blobs in the home folder; state and counters in its SQLite file."""
+"""Blobs in the home folder; state and counters in its SQLite files."""

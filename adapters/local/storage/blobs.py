@@ -1,6 +1,6 @@
 """BlobStore in the home folder.
 
-A uri is the root's uri, `/` and the key, letter by letter: as in s3:// and gs://, nothing is
+A URI is the root's URI, `/` and the key, letter by letter: as in s3:// and gs://, nothing is
 escaped.
 """
 
@@ -37,6 +37,8 @@ _OTHERS = frozenset(
 
 @final
 class LocalBlobStore:
+    """The BlobStore port over files."""
+
     def __init__(self, target: Target) -> None:
         self._calls = target.calls
         self._home = home(target).absolute()
@@ -46,7 +48,12 @@ class LocalBlobStore:
         )
 
     def get(self, uri: str) -> bytes:
-        """The file's bytes. NotFound: no file is there. Invalid: a URI that is not below `root`."""
+        """Return the file's bytes.
+
+        Raises:
+            NotFound: There is no such file.
+            Invalid: The URI is not below `root`.
+        """
         self._calls.reading("blobs.get", uri)
         with translated(f"reading {uri}"):
             try:
@@ -55,9 +62,10 @@ class LocalBlobStore:
                 raise NotFound(f"there is nothing at {uri}") from error
 
     def put(self, uri: str, data: bytes) -> None:
-        """Into a file beside it, which takes its place once the disk has it.
+        """Write a file beside the old one, and let it take its place once it is on the disk.
 
-        Invalid: a URI below another blob.
+        Raises:
+            Invalid: The URI is below another blob, or outside of `root`.
         """
         path = self._path(uri)
         with (
@@ -69,7 +77,7 @@ class LocalBlobStore:
             file.write(data)
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
-        """Every blob whose uri begins with the prefix, also in the middle of a name."""
+        """List the blobs whose URI begins with the prefix, which may end within a name."""
         self._calls.reading("blobs.list", prefix)
         return self._list(*listed_below(prefix, self._names))
 
@@ -78,6 +86,7 @@ class LocalBlobStore:
             yield from self._below(folder, prefix)
 
     def _below(self, folder: str, prefix: str) -> Iterator[BlobInfo]:
+        """List the blobs below a folder that begin with the prefix, in the order of their URIs."""
         try:
             entries = [
                 (entry.name + "/" * entry.is_dir(), entry)
@@ -105,9 +114,11 @@ class LocalBlobStore:
                 yield BlobInfo(uri=f"{self.root}/{key}", size=status.st_size, modified=modified)
 
     def upload(self, folder: Path, prefix: str) -> None:
-        """File by file, each whole or absent, `manifest.json` last.
+        """Upload a folder file by file, each whole or absent, `manifest.json` last.
 
-        NotFound: no such folder. Invalid, before the first file: a name that no store takes.
+        Raises:
+            NotFound: There is no such folder.
+            Invalid: A name that no store takes; nothing was uploaded.
         """
         where = [
             (path, self._path(uri)) for path, uri in upload_uris(Path(folder), prefix, self._names)
@@ -122,9 +133,10 @@ class LocalBlobStore:
                     shutil.copyfileobj(source, file, 1 << 20)
 
     def download(self, prefix: str, folder: Path) -> None:
-        """Each file whole or absent; others in the folder stay.
+        """Download the blobs below a prefix, each whole or absent; other files in the folder stay.
 
-        NotFound: nothing is below the prefix.
+        Raises:
+            NotFound: There is nothing below the prefix.
         """
         self._calls.reading("blobs.download", prefix)
         base = prefix.rstrip("/") + "/"
@@ -140,7 +152,7 @@ class LocalBlobStore:
                     shutil.copyfileobj(source, file, 1 << 20)
 
     def delete(self, uri: str) -> None:
-        """Absent is success; a folder is no blob and stays."""
+        """Delete a blob, which may be absent; a folder is no blob and stays."""
         path = self._path(uri)
         with self._calls.mutating("blobs.delete", uri), translated(f"deleting {uri}"):
             try:
@@ -150,11 +162,12 @@ class LocalBlobStore:
             sync_folder(path.parent)
 
     def _path(self, uri: str) -> Path:
+        """Return the file of a URI."""
         return self._home.joinpath(*parts_of(uri, self._names))
 
 
 class _only_below_folders:  # noqa: N801  a context manager that reads as a phrase
-    """S3 can hold `a` and `a/b`; a file system cannot."""
+    """A guard against blobs below another blob: S3 can hold `a` and `a/b`, a file system cannot."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri

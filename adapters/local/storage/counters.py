@@ -1,7 +1,7 @@
-"""Counters in SQLite: a row a number, and one a unit that says until when its numbers are needed.
+"""Counters in SQLite: a row a number, and a row a unit with the time until which its numbers count.
 
-In a file of their own, as others that write hold local.db until the disk has it, and an answer
-waits for its count: so no count waits for the disk either. A kill loses none.
+They have a file of their own. Writers of local.db hold it until the disk has their changes, and an
+answer waits for its count; so no count waits for the disk. A kill loses none.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from ..sqlite import Database
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS counted_endpoints (endpoint TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unit_counts (
-    endpoint TEXT NOT NULL, unit TEXT NOT NULL, name TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (endpoint, unit, name)
+    endpoint TEXT NOT NULL, unit TEXT NOT NULL, name TEXT NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (endpoint, unit, name)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counted_units (
     endpoint TEXT NOT NULL, unit TEXT NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (endpoint, unit)
@@ -59,6 +60,8 @@ _encode = msgspec.json.Encoder().encode
 
 @final
 class LocalCounters:
+    """The Counters port over SQLite."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
         self._calls = target.calls
@@ -66,15 +69,14 @@ class LocalCounters:
         self._sweep_at = 0.0  # monotonic
 
     def apply(self, endpoint: str) -> None:
-        """A row of counters.db says that the endpoint counts; synced, as no count is.
+        """Note in counters.db that the endpoint counts; synced, as no count is.
 
-        Repeatable.
+        It can be repeated.
         """
         if self.observe(endpoint) is None:
             with self._calls.mutating("counters.apply", endpoint):
-                inventory.record(
-                    self._target, KIND, endpoint
-                )  # first: what a crash leaves is listed
+                # first: what a crash leaves is listed
+                inventory.record(self._target, KIND, endpoint)
                 with (
                     _synced(self._target) as database,
                     database.transaction(f"making counters of {endpoint}") as db,
@@ -82,13 +84,17 @@ class LocalCounters:
                     db.execute("INSERT OR IGNORE INTO counted_endpoints VALUES (?)", (endpoint,))
 
     def observe(self, endpoint: str) -> Phase | None:
-        """Ready, or None: `apply` was not called for it."""
+        """Return "ready", or None if `apply` was not called for the endpoint."""
         self._calls.reading("counters.observe", endpoint)
         with translated(f"looking at counters of {endpoint}"):
             return "ready" if _is_there(self._database.connection, endpoint) else None
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
-        """Numbers by name, none of a unit that nothing was added for. NotFound: no `apply`."""
+        """Return a unit's numbers by name; empty if nothing was added for it.
+
+        Raises:
+            NotFound: `apply` was not called for the endpoint.
+        """
         self._calls.reading("counters.get", endpoint)
         db = self._database.connection
         with translated(f"reading counters of {endpoint}"):
@@ -111,11 +117,12 @@ class LocalCounters:
         forget: Collection[str] = (),
         until: datetime,
     ) -> None:
-        """One transaction; a loss of power may take the last ones.
+        """Add to a unit's numbers in one transaction; a loss of power may take the last ones.
 
         Units whose `until` has passed are swept now and then.
 
-        NotFound: no `apply`.
+        Raises:
+            NotFound: `apply` was not called for the endpoint.
         """
         with (
             self._calls.mutating("counters.add", endpoint),
@@ -135,6 +142,7 @@ class LocalCounters:
 
 
 def _is_there(db: Connection, endpoint: str) -> bool:
+    """Return whether the endpoint counts."""
     return (
         db.execute("SELECT 1 FROM counted_endpoints WHERE endpoint = ?", (endpoint,)).fetchone()
         is not None
@@ -142,14 +150,19 @@ def _is_there(db: Connection, endpoint: str) -> bool:
 
 
 def _keep(db: Connection, endpoint: str, unit: str, until: int) -> None:
-    known = db.execute(_UNTIL, (endpoint, unit)).fetchone()
-    if (known is None or known[0] < until) and not db.execute(
+    """Note until when a unit's numbers are needed.
+
+    Raise NotFound if the endpoint does not count.
+    """
+    row = db.execute(_UNTIL, (endpoint, unit)).fetchone()
+    if (row is None or row[0] < until) and not db.execute(
         _NEEDED, (endpoint, unit, until + _LONGER, endpoint)
     ).rowcount:
         raise not_found(endpoint)
 
 
 def _sweep(db: Connection, now: int) -> None:
+    """Delete some of the units whose time is over."""
     over = db.execute(
         "SELECT endpoint, unit FROM counted_units WHERE until < ? LIMIT ?", (now, _SWEPT)
     ).fetchall()
@@ -158,7 +171,7 @@ def _sweep(db: Connection, now: int) -> None:
 
 
 def delete(target: Target, resource: Resource) -> None:
-    """The Inventory's. Absent is success."""
+    """Delete an endpoint's counters, which may be absent. The inventory calls this."""
     with (
         _synced(target) as database,
         database.transaction(f"deleting counters of {resource.name}") as db,
@@ -168,4 +181,5 @@ def delete(target: Target, resource: Resource) -> None:
 
 
 def _synced(target: Target) -> closing[Database]:
+    """Return the counters' database with synced commits, to be closed by the caller."""
     return closing(Database(target, _SCHEMA, file=COUNTERS))

@@ -1,6 +1,6 @@
 """StateStore in SQLite.
 
-Tokens come from one counter that only grows, so that A, B, A never gives a token twice.
+Tokens come from one counter that only grows, so that a value that comes back has a new token.
 """
 
 from __future__ import annotations
@@ -15,19 +15,26 @@ from ..errors import translated
 from ..sqlite import Database
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value BLOB NOT NULL, token INTEGER NOT NULL, written TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS state_clock (one INTEGER PRIMARY KEY CHECK (one = 1), last INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value BLOB NOT NULL,
+    token INTEGER NOT NULL, written TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS state_clock (one INTEGER PRIMARY KEY CHECK (one = 1),
+    last INTEGER NOT NULL);
 """
 
 
 @final
 class LocalStateStore:
+    """The StateStore port over SQLite."""
+
     def __init__(self, target: Target) -> None:
         self._calls = target.calls
         self._database = Database(target, _SCHEMA)
 
     def get(self, key: str) -> Versioned | None:
-        """The bytes, their token, and when they were written (real time, UTC, ms); None: absent."""
+        """Return the bytes, their token and when they were written (real time, UTC, ms).
+
+        None if absent.
+        """
         self._calls.reading("state.get", key)
         with translated(f"reading {key}"):
             row = self._database.connection.execute(
@@ -35,13 +42,14 @@ class LocalStateStore:
             ).fetchone()
         if row is None:
             return None
-        return Versioned(value=row[0], token=str(row[1]), written=datetime.fromisoformat(row[2]))
+        return Versioned(value=row[0], token=str(row[1]), written_at=datetime.fromisoformat(row[2]))
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
-        """One transaction.
+        """Write a value in one transaction, and return its token, a number that only rises.
 
-        Tokens are numbers that only rise, for all keys together. Conflict; Invalid: the key, or
-        over 64 KiB.
+        Raises:
+            Conflict: The key's token is not `expect`.
+            Invalid: The key is not valid, or the value is over 64 KiB.
         """
         check_document(key, value)
         written = utc_milliseconds(datetime.now(UTC)).isoformat()
@@ -64,7 +72,11 @@ class LocalStateStore:
         return str(token)
 
     def delete(self, key: str, *, expect: str) -> None:
-        """One transaction. Conflict, also where it is absent."""
+        """Delete a key in one transaction.
+
+        Raises:
+            Conflict: The key's token is not `expect`, or it is absent.
+        """
         with (
             self._calls.mutating("state.delete", key),
             self._database.transaction(f"deleting {key}") as db,
@@ -77,7 +89,7 @@ class LocalStateStore:
             db.execute("DELETE FROM state WHERE key = ?", (key,))
 
     def keys(self, prefix: str) -> tuple[str, ...]:
-        """In order, all that begin with `prefix`."""
+        """Return the keys that begin with `prefix`, in order."""
         self._calls.reading("state.keys", prefix)
         with translated("listing state"):
             rows = self._database.connection.execute(
@@ -92,9 +104,11 @@ class LocalStateStore:
 
 
 def _token(row: tuple[int] | None) -> str | None:
+    """Return the token in a row, or None if there is no row."""
     return None if row is None else str(row[0])
 
 
 def _expect(token: str | None, expect: str | None, key: str) -> None:
+    """Raise Conflict if the key's token is not the expected one."""
     if token != expect:
         raise state_conflict(key, token, expect)

@@ -1,1 +1,1 @@
-"""What endpoints and jobs report: minutes of requests, and logs."""
+"""Reports of endpoints and jobs: minutes of requests, and logs."""

@@ -1,4 +1,4 @@
-"""LogSource: lines of the log files below `.isthmus/`."""
+"""LogSource over the log files below `.isthmus/`."""
 
 from __future__ import annotations
 
@@ -16,42 +16,47 @@ CHUNK = 65_536
 
 @final
 class LocalLogSource:
-    """`ref` is `[endpoints/]<endpoint>/<variant>`, `endpoints/<endpoint>` (its supervisor), or a
-    log file's path, below the home folder.
+    """The LogSource port over files.
+
+    `resource` is `[endpoints/]<endpoint>/<variant>`, `endpoints/<endpoint>` (its supervisor), or a
+    log file's path below the home folder.
     """
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._home = home(target).absolute()
 
-    def tail(self, ref: str, *, after: str | None = None, limit: int = 100) -> LogPage:
-        """The last `limit` lines; with `after` (a page's cursor) the first `limit` whole lines
-        after it. NotFound, Invalid.
+    def tail(self, resource: str, *, after: str | None = None, limit: int = 100) -> LogPage:
+        """Return the last `limit` lines, or with `after` (a page's cursor) the first ones after it.
+
+        Raises:
+            NotFound: Nothing has been logged yet.
+            Invalid: The path is outside of the home folder.
         """
-        self._target.calls.reading("logs.tail", ref)
-        path = self._path(ref)
+        self._target.calls.reading("logs.tail", resource)
+        path = self._path(resource)
         try:
             with path.open("rb") as file:
                 size = file.seek(0, 2)
                 if after is None:
                     lines, cursor = _last(path, size, limit), size
                 else:
-                    start = (
-                        int(after) if after.isdigit() and int(after) <= size else 0
-                    )  # the log was begun anew
+                    # the log was begun anew
+                    start = int(after) if after.isdigit() and int(after) <= size else 0
                     file.seek(start)
                     whole = [
                         line for line in file.readlines(CHUNK * 16)[:limit] if line.endswith(b"\n")
                     ]
                     lines, cursor = whole, start + sum(map(len, whole))
         except (FileNotFoundError, IsADirectoryError) as error:
-            raise NotFound(f"{ref} has written no log yet") from error
+            raise NotFound(f"{resource} has written no log yet") from error
         return LogPage(
             lines=tuple(line.decode("utf-8", "replace").rstrip("\r\n") for line in lines),
             cursor=str(cursor),
         )
 
     def _path(self, ref: str) -> Path:
+        """Return the log file that `resource` names."""
         parts = ref.split("/")
         if parts[0] == "endpoints" and len(parts) in (2, 3):
             folder = endpoint_folder(self._home, parts[1])
@@ -71,7 +76,7 @@ class LocalLogSource:
 
 
 def _last(path: Path, size: int, limit: int) -> list[bytes]:
-    """Read backwards, so that a long log costs no more than its end."""
+    """Read a file's last lines from its end backwards, so that a long log costs no more."""
     tail, start = b"", size
     with path.open("rb") as file:
         while start > 0 and tail.count(b"\n") <= limit:

@@ -1,8 +1,7 @@
-"""MetricSource: minute buckets out of the router's request log, aggregated by DuckDB. Percentiles
-are exact, from every request.
+"""MetricSource over the router's request log: minutes, aggregated by DuckDB.
 
-A rollout asks for the minutes of its bake again at every look. The log is only appended to, so an
-hour whose file has not changed since it was last read is not read again.
+Percentiles are exact, from every request. A rollout asks for the minutes of its bake again at every
+look. The log is only appended to, so an hour whose file has not changed is not read again.
 """
 
 from __future__ import annotations
@@ -30,9 +29,11 @@ _MOST_HOURS = 200  # that are remembered
 _SQL = """
 SELECT variant, finished // 60000 AS minute, count(*),
        count(*) FILTER (status BETWEEN 400 AND 499), count(*) FILTER (status >= 500),
-       avg(us) / 1000, quantile_cont(us, 0.5) / 1000, quantile_cont(us, 0.9) / 1000, quantile_cont(us, 0.99) / 1000
+       avg(us) / 1000, quantile_cont(us, 0.5) / 1000,
+       quantile_cont(us, 0.9) / 1000, quantile_cont(us, 0.99) / 1000
 FROM read_csv($file, header = false, auto_detect = false, delim = ',', ignore_errors = true,
-              columns = {'finished': 'BIGINT', 'variant': 'VARCHAR', 'status': 'INTEGER', 'us': 'BIGINT'})
+              columns = {'finished': 'BIGINT',
+                         'variant': 'VARCHAR', 'status': 'INTEGER', 'us': 'BIGINT'})
 WHERE instr(variant, chr(0)) = 0
 GROUP BY ALL ORDER BY minute
 """
@@ -43,6 +44,8 @@ Minutes = tuple[tuple[str, Bucket], ...]  # with their variants, in the order of
 
 @final
 class LocalMetricSource:
+    """The MetricSource port over the request log."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
         self._lock = threading.Lock()
@@ -50,11 +53,12 @@ class LocalMetricSource:
         self._hours: dict[Path, tuple[Stamp, Minutes]] = {}
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
-        """By variant its minutes in order, from the request log; quantiles are of all of a minute's
-        requests, in ms.
+        """Return each variant's minutes in order; quantiles are of all requests of a minute, in ms.
 
-        NotSettled: the window ends after now. NotFound: no such endpoint. Invalid: not whole
-        minutes.
+        Raises:
+            NotSettled: The window ends after now.
+            NotFound: There is no such endpoint.
+            Invalid: The window is not of whole minutes.
         """
         self._target.calls.reading("metrics.read", endpoint)
         hosting.check_window(window)
@@ -80,9 +84,9 @@ class LocalMetricSource:
             self._connection = None
 
     def _hour(self, path: Path) -> Minutes:
-        """Every minute of a file.
+        """Return every minute of an hour's file, from memory if the file has not changed.
 
-        Connecting takes longer than most files do, so the connection is kept.
+        The connection to DuckDB is kept: connecting takes longer than reading most files.
         """
         status = path.stat()
         stamp = status.st_ino, status.st_size, status.st_mtime_ns
@@ -104,6 +108,7 @@ class LocalMetricSource:
 
 
 def _minute(row: tuple[str, int, int, int, int, float, float, float, float]) -> tuple[str, Bucket]:
+    """Return the variant and the bucket of a row of the query."""
     variant, minute, requests, client_errors, server_errors, mean, p50, p90, p99 = row
     bucket = Bucket(
         start=from_epoch(minute * 60_000),

@@ -1,5 +1,6 @@
-"""TrafficScript: minutes that nobody sent, in the request log as the router would have written
-them.
+"""TrafficScript over the request log: minutes of requests that nobody sent.
+
+They are written as the router would have written them.
 """
 
 from __future__ import annotations
@@ -19,13 +20,17 @@ from ..home import home
 
 @final
 class LocalTrafficScript:
+    """The TrafficScript port over the request log."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
 
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
-        """Into the files of the request log, a write a minute.
+        """Write minutes into the files of the request log, one write for each minute.
 
-        NotFound: no such endpoint. Invalid: a minute that cannot be.
+        Raises:
+            NotFound: There is no such endpoint.
+            Invalid: A minute that cannot be.
         """
         state = self._target.endpoints.observe(endpoint)
         if state is None:
@@ -41,11 +46,11 @@ class LocalTrafficScript:
                 file.write(_lines(minute))
 
     def advance(self, span: timedelta) -> None:
-        """What serves here keeps no time of its own."""
+        """Do nothing: endpoints here have no clock of their own."""
 
 
 def _lines(minute: TrafficMinute) -> bytes:
-    """The requests, evenly over the minute."""
+    """Return a minute's requests as lines of the log, spread evenly over the minute."""
     start, latencies, errors = (
         epoch_milliseconds(minute.start),
         minute.latencies_ms,

@@ -1,8 +1,8 @@
-"""A table's batches: `warehouse/<table>/<batch>/dt=YYYY-MM-DD/rows.parquet`.
+"""Batches of a table: `warehouse/<table>/<batch>/dt=YYYY-MM-DD/rows.parquet`.
 
 A batch is written aside and takes its place by one rename: readers see all of its dates or none,
-and a batch that is there is never touched again. So listing is cheap, a repeat changes nothing, and
-two writers of one batch cannot mix.
+and a batch is never touched again. So listing is cheap, a repeat changes nothing, and two writers
+of one batch cannot mix.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished batch and its files."""
+
     name: str
     files: tuple[str, ...]
 
@@ -37,13 +39,14 @@ def _warn(text: str) -> None:
 
 
 def list_batches(
-    table: Path, known: dict[str, Batch], *, stray: Callable[[str], None] = _warn
+    table: Path, listed: dict[str, Batch], *, stray: Callable[[str], None] = _warn
 ) -> tuple[Batch, ...]:
-    """Every finished batch, by name.
+    """Return every finished batch of a table, by name.
 
-    One that is in `known` was listed before and cannot have changed.
-
-    What somebody else put there is told to `stray` (by default as a warning) and passed over.
+    Args:
+        table: The table's folder.
+        listed: Batches that were listed before; they cannot have changed.
+        stray: Is told of each file that is no batch; by default it becomes a warning.
     """
     names: list[str] = []
     try:
@@ -54,11 +57,13 @@ def list_batches(
                 stray(f"{entry.path} is no batch: it is passed over")
     except FileNotFoundError:
         return ()
-    return tuple(known.get(name) or list_batch(table / name, stray=stray) for name in sorted(names))
+    return tuple(
+        listed.get(name) or list_batch(table / name, stray=stray) for name in sorted(names)
+    )
 
 
 def list_batch(folder: Path, *, stray: Callable[[str], None] = _warn) -> Batch:
-    """The files of one batch, by path."""
+    """Return one batch with its files, by path."""
     paths: list[str] = []
     for partition in os.scandir(folder):
         dated = partition.is_dir() and partition.name.startswith(f"{PARTITION}=")
@@ -71,9 +76,10 @@ def list_batch(folder: Path, *, stray: Callable[[str], None] = _warn) -> Batch:
 
 
 def write(table: Path, batch: str, document: Document, rows: Iterator[pa.RecordBatch]) -> bool:
-    """Write rows that are in the order of their time (conform's schema) and publish them.
+    """Write rows in the order of their time (in conform's schema), and publish them as a batch.
 
-    False: a batch of this name is there already, and stays as it is.
+    Returns:
+        False if a batch of this name exists already; it stays as it is.
     """
     import pyarrow.parquet as pq
 
@@ -114,9 +120,8 @@ def write(table: Path, batch: str, document: Document, rows: Iterator[pa.RecordB
         except OSError as error:
             if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
                 raise
-            shutil.rmtree(
-                aside, ignore_errors=True
-            )  # another process published the same batch first
+            # another process published the same batch first
+            shutil.rmtree(aside, ignore_errors=True)
         sync_folder(table)
     except BaseException:
         if writer is not None:
@@ -127,17 +132,19 @@ def write(table: Path, batch: str, document: Document, rows: Iterator[pa.RecordB
 
 
 def _finish(writer: object) -> None:
+    """Close a ParquetWriter, if there is one."""
     if writer is not None:
         writer.close()  # type: ignore[attr-defined]  # a ParquetWriter; pyarrow.parquet is imported lazily
 
 
 def _abandon(writer: object) -> None:
+    """Close a ParquetWriter after an error, whatever happens."""
     with suppress(Exception):  # the first error is the one to report; the file is removed anyway
         _finish(writer)
 
 
 def _settle(aside: Path) -> None:
-    """Everything on the disk before the rename that makes it visible."""
+    """Sync a batch's files and folders to the disk, before the rename that makes them visible."""
     for folder in sorted(aside.iterdir()):
         descriptor = os.open(folder / "rows.parquet", os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""The documents of the warehouse's tables and views, in SQLite."""
+"""Documents of the warehouse's tables and views, in SQLite."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ SCHEMA = (
 
 
 def read_all(db: sqlite3.Connection) -> dict[str, Document]:
+    """Return the documents of all tables and views, by name."""
     return {
         name: _decode(name, document)
         for name, document in db.execute("SELECT name, document FROM warehouse_tables")
@@ -24,16 +25,23 @@ def read_all(db: sqlite3.Connection) -> dict[str, Document]:
 
 
 def read(db: sqlite3.Connection, name: str) -> Document | None:
+    """Return the document of a table or view, or None."""
     row = db.execute("SELECT document FROM warehouse_tables WHERE name = ?", (name,)).fetchone()
     return None if row is None else _decode(name, row[0])
 
 
 def existing(db: sqlite3.Connection, name: str) -> Document:
-    """A table's document. NotFound: there is no such table. Invalid: it is a view."""
+    """Return a table's document.
+
+    Raises:
+        NotFound: There is no such table.
+        Invalid: It is a view.
+    """
     return existing_table(name, read(db, name))
 
 
 def write(db: sqlite3.Connection, document: Document) -> None:
+    """Store a table's document."""
     db.execute(
         "INSERT OR REPLACE INTO warehouse_tables VALUES (?, ?)",
         (document.name, msgspec.json.encode(document)),
@@ -41,6 +49,7 @@ def write(db: sqlite3.Connection, document: Document) -> None:
 
 
 def remove(db: sqlite3.Connection, name: str) -> None:
+    """Remove a table's document."""
     db.execute("DELETE FROM warehouse_tables WHERE name = ?", (name,))
 
 

@@ -1,12 +1,10 @@
-"""What every batch held when it was written: its rows, and the SHA-256 of each of its files.
+"""The contents of each batch as it was written: its rows, and the SHA-256 of each of its files.
 
-Readers and `doctor --deep` compare.
-
-A batch is published first and noted then: one whose writer was killed between is noted when it is
-written again, or by the sweep of the next command that changes something (upkeep.py). Not the other
-way round: of two writers of one batch the one whose rename came too late may have noted its own
-files. DuckDB does not verify the checksums of Parquet's pages, so a process compares the whole
-files before it first queries them.
+Readers and `doctor --deep` compare. A batch is published first and noted then. One whose writer was
+killed in between is noted when it is written again, or by the sweep of the next command that
+changes something (upkeep.py). The other order would be wrong: of two writers of one batch, the one
+whose rename came too late may have noted its own files. DuckDB does not verify the checksums of
+Parquet's pages, so a process compares the whole files before it first queries them.
 """
 
 from __future__ import annotations
@@ -31,12 +29,21 @@ REMEDY = "restore it from a copy, or remove its batch's folder and run the step 
 
 
 class Contents(StoredDocument, frozen=True, kw_only=True):
+    """A batch's rows, and the digests of its files."""
+
     rows: int
     files: dict[str, str]  # dt=D/rows.parquet -> SHA-256
 
 
 def note(database: Database, table: Path, batch: str, *, again: bool) -> None:
-    """After a batch was published. `again`: it was there before; what is noted of it stays."""
+    """Note the contents of a batch that was published.
+
+    Args:
+        database: The warehouse's database.
+        table: The table's folder.
+        batch: The batch's name.
+        again: The batch existed before; if it has a note, that stays.
+    """
     if again and batch in stored_contents(database.connection, table.name):
         return
     contents = _contents(table / batch)
@@ -48,7 +55,7 @@ def note(database: Database, table: Path, batch: str, *, again: bool) -> None:
 
 
 def stored_contents(db: sqlite3.Connection, table: str) -> dict[str, Contents]:
-    """By batch."""
+    """Return the noted contents of a table's batches, by batch."""
     rows = db.execute(
         "SELECT batch, contents FROM warehouse_batches WHERE name = ?", (table,)
     ).fetchall()
@@ -59,14 +66,15 @@ def stored_contents(db: sqlite3.Connection, table: str) -> dict[str, Contents]:
 
 
 def forget(db: sqlite3.Connection, table: str) -> None:
+    """Remove the notes of a table's batches."""
     db.execute("DELETE FROM warehouse_batches WHERE name = ?", (table,))
 
 
 def damage(batch: Batch, folder: Path, contents: Contents) -> Iterator[str]:
-    """What is not as it was written, or cannot be read at all, by path."""
-    here = {str(Path(path).relative_to(folder)): path for path in batch.files}
+    """Yield what is not as it was written or cannot be read at all, by path."""
+    unchecked = {str(Path(path).relative_to(folder)): path for path in batch.files}
     for name, digest in contents.files.items():
-        path = here.pop(name, None)
+        path = unchecked.pop(name, None)
         if path is None:
             yield f"{folder / name} is gone"
             continue
@@ -77,10 +85,11 @@ def damage(batch: Batch, folder: Path, contents: Contents) -> Iterator[str]:
             continue
         if not same:
             yield f"{path} is not what was written"
-    yield from (f"{path} was added to its batch" for path in here.values())
+    yield from (f"{path} was added to its batch" for path in unchecked.values())
 
 
 def _contents(folder: Path) -> Contents:
+    """Read a batch's contents from its files."""
     import pyarrow.parquet as pq
 
     paths = list_batch(folder).files
@@ -91,5 +100,6 @@ def _contents(folder: Path) -> Contents:
 
 
 def _digest(path: str) -> str:
+    """Return a file's SHA-256."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

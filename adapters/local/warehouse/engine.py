@@ -1,5 +1,6 @@
-"""DuckDB in memory over the warehouse's files: relations are registered when a query names them,
-and again when their files changed.
+"""DuckDB in memory over the warehouse's files.
+
+Relations are registered when a query names them, and again when their files have changed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar, final
 import msgspec
 
 from ....errors import Invalid, IsthmusError, LimitExceeded
-from ....events.sources.sql import of_the_system
+from ....events.sources.sql import system_error
 from ....target import Target
 from ...common.warehouse import results
 from ...common.warehouse.queries import bind, sql_error, sql_invalid, with_position
@@ -39,6 +40,8 @@ T = TypeVar("T")
 
 
 class _Registered(msgspec.Struct, frozen=True, kw_only=True):
+    """A relation as it was last registered."""
+
     document: Document
     batches: tuple[batches.Batch, ...] = ()
     floor: int = 0  # the spool's rows up to here are in the files
@@ -49,23 +52,21 @@ class _Registered(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class Engine:
-    """One in-memory database, a cursor a thread.
+    """One database in memory, with a cursor for each thread.
 
-    Other processes write the files; so every query lists its tables' batches first.
+    Other processes write the files, so every query lists its tables' batches first.
     """
 
     def __init__(self, target: Target, database: Database) -> None:
         self._folder = home(target).absolute() / "warehouse"
-        self._spill = (
-            self._folder / files.temporary_name()
-        )  # DuckDB makes it when memory runs short
+        # DuckDB makes it when memory runs short
+        self._spill = self._folder / files.temporary_name()
         self._database = database
         self._calls = target.calls
         self._lock = threading.Lock()  # one thread at a time registers
         self._registered: dict[str, _Registered] = {}
-        self._compared: set[tuple[str, str, str]] = (
-            set()
-        )  # table, its incarnation, batch: found as they were written
+        # table, its incarnation, batch: found as they were written
+        self._compared: set[tuple[str, str, str]] = set()
         self._owner = 0
         self._base: duckdb.DuckDBPyConnection | None = None
         self._local = threading.local()
@@ -78,9 +79,11 @@ class Engine:
         *,
         compare: bool = True,
     ) -> pa.Table:
-        """Canonical rows.
+        """Run a query and return its rows in the ports' types.
 
-        Invalid with the position, or naming a file that is not what was written (`compare`).
+        Raises:
+            Invalid: The query is wrong, with the position; or a file is not what was written (with
+                `compare`), with its name.
         """
 
         def run() -> pa.Table:
@@ -100,10 +103,10 @@ class Engine:
         params: Mapping[str, object],
         into: Callable[[duckdb.DuckDBPyRelation], None],
     ) -> None:
-        """Give `into` a query, bound and not yet run, on a cursor of its own: one with a half-read
-        result takes no other query.
+        """Bind a query on a cursor of its own and hand it to `into`, which reads it.
 
-        Twice, where the first try ran out of memory.
+        It may happen twice, if the first try runs out of memory. The cursor is its own because one
+        with a half-read result takes no other query.
         """
 
         def run() -> None:
@@ -121,8 +124,9 @@ class Engine:
         sql: str,
         params: Mapping[str, object],
     ) -> T:
-        """What runs a query; once more with more memory, for good, as DuckDB cannot spill all (some
-        groups and windows beside a join).
+        """Run something, once more with more memory for good if it runs out, and translate errors.
+
+        DuckDB cannot spill everything, such as some groups and windows beside a join.
         """
         import duckdb
 
@@ -139,6 +143,7 @@ class Engine:
             raise self.explained(error, documents, sql, params) from error
 
     def _cursor(self, base: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+        """Return this thread's cursor."""
         pair: tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyConnection] | None = getattr(
             self._local, "pair", None
         )
@@ -149,6 +154,7 @@ class Engine:
     def _refresh(
         self, documents: Mapping[str, Document], names: tuple[str, ...], *, compare: bool
     ) -> duckdb.DuckDBPyConnection:
+        """Register the relations of a query as they are now, and compare their new files."""
         with self._lock:
             base = self._open()
             for gone in [name for name in self._registered if name not in documents]:
@@ -161,7 +167,10 @@ class Engine:
             return base
 
     def _open(self) -> duckdb.DuckDBPyConnection:
-        """A connection must not cross a fork."""
+        """Return the process's database, opened anew after a fork.
+
+        A connection must not cross a fork.
+        """
         base: duckdb.DuckDBPyConnection | None = self._base
         if base is None or self._owner != os.getpid():
             import duckdb
@@ -182,12 +191,10 @@ class Engine:
             )
             folder = str(self._folder.resolve())
             literal = "'" + folder.replace("'", "''") + "'"
-            base.execute(
-                f"SET allowed_directories = [{literal}, {path_literal(folder)}]"
-            )  # a pattern is looked at before what it matches
-            base.execute(
-                "SET enable_external_access = false"
-            )  # views and queries are a project's own: they see the warehouse
+            # a pattern is looked at before what it matches
+            base.execute(f"SET allowed_directories = [{literal}, {path_literal(folder)}]")
+            # views and queries are a project's own: they see the warehouse
+            base.execute("SET enable_external_access = false")
             base.execute("CREATE SCHEMA spool")
             self._base, self._owner = base, os.getpid()
             self._registered = {}
@@ -196,7 +203,8 @@ class Engine:
     def _register(
         self, base: duckdb.DuckDBPyConnection, document: Document, documents: Mapping[str, Document]
     ) -> None:
-        before = self._registered.get(document.name)
+        """Register a table or view, if it has changed."""
+        previous = self._registered.get(document.name)
         if document.view_sql is not None:
             below = tuple(
                 _shape(self._registered[name])
@@ -204,50 +212,55 @@ class Engine:
                 if name in self._registered
             )
             now = _Registered(document=document, below=below)
-            if now != before:
+            if now != previous:
                 base.execute(
                     f"CREATE OR REPLACE VIEW {quoted(document.name)} AS {document.view_sql}"
                 )
         else:
-            now, more = self._register_table(base, document, before)
+            now, more = self._register_table(base, document, previous)
             while more:
                 now, more = self._register_table(base, document, now)
         self._registered[document.name] = now
 
     def _register_table(
-        self, base: duckdb.DuckDBPyConnection, document: Document, before: _Registered | None
+        self, base: duckdb.DuckDBPyConnection, document: Document, previous: _Registered | None
     ) -> tuple[_Registered, bool]:
-        """What is stored now, and whether to look again: there may be more in the spool, or much of
-        it has become a batch.
+        """Register a table's files and its waiting events, if they have changed.
+
+        Returns:
+            What is registered now, and whether to look again: there may be more events, or many of
+            them have become a batch.
         """
-        same = before is not None and before.document == document
-        known = (
-            {batch.name: batch for batch in before.batches} if before is not None and same else {}
+        same = previous is not None and previous.document == document
+        previous_batches = (
+            {batch.name: batch for batch in previous.batches}
+            if previous is not None and same
+            else {}
         )
-        last = before.last if before is not None and same else 0
+        last = previous.last if previous is not None and same else 0
         # the spool before the files: see spool.py
         fresh, more, size = None, False, 0
         if document.stream_key is not None:
             fresh, more, size = spool.read(
                 self._database.connection, document, after=last, about=spool.COMPACT
             )
-        listed = batches.list_batches(self._folder / document.name, known)
+        listed = batches.list_batches(self._folder / document.name, previous_batches)
         count = fresh.num_rows if fresh is not None else 0
         if fresh is not None and count:
             last = fresh.column(spool.SEQUENCE)[-1].as_py()
         floor = spool.floor(listed)
-        size += before.size if before is not None and same and before.floor == floor else 0
+        size += previous.size if previous is not None and same and previous.floor == floor else 0
         now = _Registered(document=document, batches=listed, floor=floor, last=last, size=size)
-        if now != before:
+        if now != previous:
             _replace(base, now, fresh, again=not same)
         return now, (
             count > 0 and self._compact(base, document, much=more or size >= spool.COMPACT_BYTES)
         ) or more
 
     def _compact(self, base: duckdb.DuckDBPyConnection, document: Document, *, much: bool) -> bool:
-        """Make a batch of what waits, when it is much.
+        """Make a batch of the waiting events when there are many; return whether one was made.
 
-        What cannot be written stays where it is, and is read there.
+        Events that cannot be written stay in the spool, and are read there.
         """
         counted = base.execute(f"SELECT count(*) FROM {relations.spool_table(document)}").fetchone()
         if counted is None or (counted[0] < spool.COMPACT and not much) or self._calls.dry_run:
@@ -259,8 +272,10 @@ class Engine:
         return False
 
     def _compare(self, name: str) -> None:
-        """The batches that this process has not read before, with what was noted when they were
-        written.
+        """Compare the batches that this process has not read before with what was noted of them.
+
+        Raises:
+            Invalid: A file is not what was written.
         """
         registered = self._registered[name]
         new = [
@@ -286,16 +301,15 @@ class Engine:
         sql: str,
         params: Mapping[str, object],
     ) -> IsthmusError:
-        """DuckDB's error as ours:
+        """Return DuckDB's error as ours: wrong SQL with its position, broken files, memory, disk.
 
-        SQL with its position, a broken file by its name, memory, disk.
+        DuckDB refuses everything after some errors; the database is opened anew then.
         """
         import duckdb
 
         if isinstance(error, duckdb.FatalException | duckdb.InternalException):
-            self._base = (
-                None  # DuckDB refuses everything after such an error; a new one starts clean
-            )
+            # DuckDB refuses everything after such an error; a new one starts clean
+            self._base = None
         if _is_full_disk(error):
             place = f"{self._folder}: what does not fit into memory waits there"
             return LimitExceeded(
@@ -322,12 +336,13 @@ class Engine:
         for path, why in relations.broken_files(paths):
             return Invalid(
                 f"{path} is not a readable Parquet file: {why}",
-                remedy="restore the file from a copy, or remove its batch's folder and run the step "
-                "that wrote it again",
+                remedy="restore the file from a copy, or remove its batch's folder and run "
+                "the step that wrote it again",
             )
         return sql_invalid(str(error))
 
     def close(self) -> None:
+        """Close the database, and remove what it has spilled."""
         with self._lock:
             if self._base is not None and self._owner == os.getpid():
                 self._base.close()
@@ -340,7 +355,7 @@ class Engine:
 def _replace(
     base: duckdb.DuckDBPyConnection, now: _Registered, fresh: pa.Table | None, *, again: bool
 ) -> None:
-    """Spool and files change together: a query that runs meanwhile sees the one state or the other."""
+    """Replace a table's events and files in one transaction, so that queries see one state."""
     document = now.document
     base.execute("BEGIN")
     try:
@@ -370,10 +385,11 @@ def _replace(
 
 
 def _is_full_disk(error: Exception) -> bool:
-    refusal = of_the_system(error)
+    """Return whether the error comes from a full disk."""
+    refusal = system_error(error)
     return refusal is not None and refusal.errno == errno.ENOSPC
 
 
 def _shape(registered: _Registered) -> _Registered:
-    """Without its files: new rows do not change what a view means, new columns do."""
+    """Return a relation without its files: new rows do not change what a view means."""
     return msgspec.structs.replace(registered, batches=(), floor=0, last=0)

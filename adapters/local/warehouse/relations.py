@@ -1,6 +1,4 @@
-"""A table that single events are appended to, as SQL over its files and its spool; and which files
-cannot be read.
-"""
+"""SQL of tables whose events wait in the spool, and a search for files that cannot be read."""
 
 from __future__ import annotations
 
@@ -15,11 +13,12 @@ from .spool import SEQUENCE
 
 
 def spool_table(document: Document) -> str:
+    """Return the name of a stream's waiting events in DuckDB, quoted."""
     return f"spool.{quoted(document.name)}"
 
 
 def table_sql(document: Document, files: Sequence[str]) -> str:
-    """The declared columns and dt, from the files and, of a stream's table, from the spool."""
+    """Return SQL for a table's declared columns and dt, from its files and a stream's spool."""
     from_files = relations.table_sql(document, files)
     if document.stream_key is None:
         return from_files
@@ -28,6 +27,7 @@ def table_sql(document: Document, files: Sequence[str]) -> str:
 
 
 def spool_sql(document: Document) -> str:
+    """Return SQL that makes the empty table of a stream's waiting events."""
     fields = ", ".join(f"{quoted(c.name)} {sql_type(c.type)}" for c in document.columns)
     return (
         f"CREATE OR REPLACE TABLE {spool_table(document)} ({fields}, {SEQUENCE} BIGINT, "
@@ -36,7 +36,10 @@ def spool_sql(document: Document) -> str:
 
 
 def broken_files(files: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Parquet files that cannot be read, and why: footers first, as that is fast; then everything."""
+    """Yield the Parquet files that cannot be read, and why.
+
+    Footers are read first, as that is fast; then everything.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,10 +1,8 @@
-"""Single events wait in SQLite until there are enough for a batch.
+"""Single events that wait in SQLite until there are enough for a batch.
 
-Readers see them at once: the engine reads files and spool together.
-
-Order of things, so that a reader sees each event once: it reads the spool, then lists the batches,
-and ignores what the spool still holds of published `spool-<last>` batches. Compaction publishes
-first and deletes afterwards.
+Readers see them at once: the engine reads files and spool together. A reader sees each event once:
+it reads the spool, then lists the batches, and ignores what the spool still holds of published
+`spool-<last>` batches. Compaction publishes first and deletes afterwards.
 """
 
 from __future__ import annotations
@@ -28,7 +26,8 @@ if TYPE_CHECKING:
 
 # AUTOINCREMENT: a number is never given again, also after its row was deleted
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS event_spool (sequence INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, rows BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS event_spool (sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    stream TEXT NOT NULL, rows BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS event_spool_stream ON event_spool (stream, sequence);
 """
 SEQUENCE = "isthmus_sequence"
@@ -40,7 +39,7 @@ Values = Sequence[object]  # in the order of the table's columns; timestamps as 
 
 
 class Waiting(NamedTuple):
-    """`more`: there may be more. `size`: bytes of the events as they are stored."""
+    """Waiting events; whether there may be more; and the bytes of them as they are stored."""
 
     events: pa.Table
     more: bool
@@ -48,9 +47,9 @@ class Waiting(NamedTuple):
 
 
 def insert(db: sqlite3.Connection, stream: str, rows: Sequence[Values]) -> int:
-    """Inside the caller's transaction.
+    """Store events inside the caller's transaction, and return their sequence number.
 
-    MessagePack keeps floats bit by bit, NaN too. Returns the sequence number.
+    MessagePack keeps floats bit by bit, NaN too.
     """
     cursor = db.execute(
         "INSERT INTO event_spool (stream, rows) VALUES (?, ?)",
@@ -60,6 +59,7 @@ def insert(db: sqlite3.Connection, stream: str, rows: Sequence[Values]) -> int:
 
 
 def remove(db: sqlite3.Connection, stream: str, *, up_to: int | None = None) -> None:
+    """Remove a stream's events, up to a sequence number or all."""
     db.execute(
         "DELETE FROM event_spool WHERE stream = ?1 AND (?2 IS NULL OR sequence <= ?2)",
         (stream, up_to),
@@ -69,12 +69,14 @@ def remove(db: sqlite3.Connection, stream: str, *, up_to: int | None = None) -> 
 def read(
     db: sqlite3.Connection, document: Document, *, after: int, about: int | None = None
 ) -> Waiting:
-    """What was appended after a sequence number:
+    """Return the events after a sequence number: `isthmus_sequence` (int64), the columns, dt.
 
-    `isthmus_sequence` (int64), the table's columns, dt.
-
-    `about`: the first so many events or COMPACT_BYTES, and those that were appended together with
-    the last of them.
+    Args:
+        db: The connection.
+        document: The document of the stream's table.
+        after: The sequence number.
+        about: Read only so many events or COMPACT_BYTES, and those that were appended together with
+            the last of them.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -123,7 +125,7 @@ def read(
 
 
 def floor(published: Sequence[batches.Batch]) -> int:
-    """The last sequence number that is in the table's files."""
+    """Return the last sequence number that is in the table's files."""
     return max(
         (
             int(batch.name.removeprefix(SPOOL))
@@ -137,9 +139,9 @@ def floor(published: Sequence[batches.Batch]) -> int:
 def compact(
     database: Database, table: Path, document: Document, *, about: int | None = None
 ) -> bool:
-    """Move the spool's events (`about`: the first so many) into a batch.
+    """Move a stream's events into a batch; return False if another process is doing it.
 
-    False: another process is at it.
+    With `about` only about so many are moved.
     """
     make_folder(table.parent)
     with (table.parent / f".compact-{document.name}.lock").open("w") as lock:

@@ -1,6 +1,4 @@
-"""A home looked after: leftovers of killed writers are swept, and what is stored is compared with
-what was written.
-"""
+"""Upkeep of a home: remains of killed writers are swept, and what is stored is checked."""
 
 from __future__ import annotations
 
@@ -16,9 +14,9 @@ from . import batches, catalogue, contents, relations
 
 
 def sweep(target: Target) -> None:
-    """Remove the unfinished files of processes that are gone, and note what they published.
+    """Remove the unfinished files of dead processes, and note the batches that they published.
 
-    What a living process writes stays.
+    The work of living processes stays.
     """
     folder = home(target)
     for place, folders, _ in os.walk(folder):
@@ -33,8 +31,9 @@ def sweep(target: Target) -> None:
 
 
 def _note_published(target: Target, root: Path) -> None:
-    """Of the batches without a note (their writer was killed, or knew of none) those that are
-    whole. `examine` names the others.
+    """Note the contents of whole batches without a note, as their writer was killed.
+
+    `examine` names those that are not whole.
     """
     database = Database(target, catalogue.SCHEMA + contents.SCHEMA)
     try:
@@ -54,7 +53,7 @@ def _note_published(target: Target, root: Path) -> None:
 
 
 def examine(target: Target) -> Examination:
-    """Read every batch of every table."""
+    """Read every batch of every table, and compare it with what was written."""
     root = home(target).absolute() / "warehouse"
     database = Database(target, catalogue.SCHEMA + contents.SCHEMA)
     problems: list[str] = []
@@ -65,7 +64,7 @@ def examine(target: Target) -> Examination:
             if document.view_sql is not None:
                 continue
             try:
-                there = {
+                present = {
                     batch.name: batch
                     for batch in batches.list_batches(root / name, {}, stray=notes.append)
                 }
@@ -75,12 +74,12 @@ def examine(target: Target) -> Examination:
                 )
                 continue
             noted = contents.stored_contents(database.connection, name)
-            gone = noted.keys() - there.keys()
+            missing = noted.keys() - present.keys()
             problems += [
                 f"{root / name / batch} is gone, with {noted[batch].rows:,} rows"
-                for batch in sorted(gone)
+                for batch in sorted(missing)
             ]
-            for batch in there.values():
+            for batch in present.values():
                 number, rows = (
                     number + 1,
                     rows + (noted[batch.name].rows if batch.name in noted else 0),

@@ -35,6 +35,8 @@ _CHUNK = 100_000  # rows of a saved query in memory at a time
 
 @final
 class LocalWarehouse:
+    """The Warehouse port over Parquet files."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
         self._calls = target.calls
@@ -51,14 +53,15 @@ class LocalWarehouse:
         self._swept = False
 
     def apply(self, table: TableSpec) -> None:
-        """Its document in local.db; a folder comes with the first batch.
+        """Store a table's document in local.db; its folder comes with the first batch.
 
-        Invalid: a column dropped, renamed or narrowed.
+        Raises:
+            Invalid: A column is dropped, renamed or narrowed.
         """
         self._apply(table, stream_key=None)
 
     def apply_stream(self, table: TableSpec, key: str) -> None:
-        """The EventLog's: a table that single events are appended to as well."""
+        """Make a table to which single events are appended as well. The EventLog calls this."""
         self._apply(table, stream_key=key)
 
     def _apply(self, spec: TableSpec, *, stream_key: str | None) -> None:
@@ -90,8 +93,9 @@ class LocalWarehouse:
                 inventory.record(self._target, "stream", spec.name, connection=db)
 
     def observe(self, table: str) -> TableState | None:
-        """Columns and rows, these from the files' footers (None of a view); None: there is no such
-        table.
+        """Return a table's columns and number of rows, or None if there is no such table.
+
+        The rows are counted by the files' footers; a view's are None.
         """
         self._calls.reading("warehouse.observe", table)
         documents = self._documents()
@@ -113,9 +117,11 @@ class LocalWarehouse:
         return TableState(columns=document.columns, rows=counted.column("n")[0].as_py())
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
-        """In order of time, as Parquet files that appear together.
+        """Append rows in the order of time, as Parquet files that appear together.
 
-        NotFound: no such table. Invalid: rows that it cannot hold.
+        Raises:
+            NotFound: There is no such table.
+            Invalid: The table cannot hold the rows.
         """
         check_batch_name(batch)
         document = self._existing(table)
@@ -123,8 +129,9 @@ class LocalWarehouse:
         self._write("warehouse.append", document, batch, iter(rows.to_batches()))
 
     def save(self, table: str, sql: str, params: Params, *, batch: str) -> None:
-        """Streams: never more than some 100,000 rows in Python; DuckDB sorts beyond its memory
-        limit on the disk.
+        """Append the rows of a query, never more than some 100,000 of them in Python at a time.
+
+        DuckDB sorts what is beyond its memory limit on the disk.
         """
         check_batch_name(batch)
         document = self._existing(table)
@@ -138,6 +145,7 @@ class LocalWarehouse:
     def _write(
         self, operation: str, document: Document, batch: str, rows: Iterator[pa.RecordBatch]
     ) -> None:
+        """Write a batch of a table and note its contents; the first time, sweep old remains."""
         if not self._swept:
             files.sweep(self._folder / ".staging")
             files.sweep(self._folder)
@@ -151,24 +159,25 @@ class LocalWarehouse:
             contents.note(self._database, table, batch, again=not written)
 
     def query(self, sql: str, params: Params) -> pa.Table:
-        """Columns as the SELECT names them, in the ports' types (int64, float64, string, bool,
-        timestamp[ms]).
+        """Return a query's rows, in the ports' types (int64, float64, string, bool, timestamp[ms]).
 
-        Invalid, with the position; or naming a file that is not what was written.
+        Raises:
+            Invalid: The query is wrong, with the position; or a file is not what was written, with
+                its name.
         """
         self._calls.reading("warehouse.query", "")
         return self._engine.query(self._documents(), sql, params)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
-        """What the subset lacks, each with its line; nothing is opened or run."""
+        """Return what the neutral subset lacks, each with its line; nothing is opened or run."""
         from ..sql import check
 
         return check(sql)
 
     def remove(self, name: str) -> None:
-        """The Inventory's: rows first (gone for readers by one rename), then the document.
+        """Delete a table or view, which may be absent. The inventory calls this.
 
-        Absent is success.
+        Readers lose the rows by one rename; the document goes then.
         """
         files.remove_tree(self._folder / name)
         with self._database.transaction(f"deleting {name}") as db:
@@ -179,7 +188,10 @@ class LocalWarehouse:
                 inventory.forget(self._target, kind, name, connection=db)
 
     def remove_stream(self, name: str) -> None:
-        """The table keeps what was appended: the spool's events become a batch first."""
+        """Close a stream; its table keeps what was appended. The inventory calls this.
+
+        The waiting events become a batch first.
+        """
         with self._database.transaction(f"closing {name}") as db:
             document = catalogue.read(db, name)
             if document is None or document.stream_key is None:
@@ -194,17 +206,20 @@ class LocalWarehouse:
         self._database.close()
 
     def _documents(self) -> dict[str, Document]:
+        """Return the documents of all tables and views."""
         with translated("reading the catalogue"):
             return catalogue.read_all(self._database.connection)
 
     def _existing(self, table: str) -> Document:
+        """Return the document of a table, or raise."""
         with translated("reading the catalogue"):
             return catalogue.existing(self._database.connection, table)
 
 
 def _chunks(relation: duckdb.DuckDBPyRelation, document: Document) -> Iterator[pa.RecordBatch]:
-    """A query's rows in the order of their time, so that one file is open at a time whatever the
-    number of dates.
+    """Yield a query's rows in the order of their time, in chunks.
+
+    So one file is open at a time, however many dates there are.
     """
     import pyarrow as pa
 
@@ -213,12 +228,15 @@ def _chunks(relation: duckdb.DuckDBPyRelation, document: Document) -> Iterator[p
 
 
 def delete(target: Target, resource: Resource) -> None:
-    """Inventory's deleter of tables and views."""
-    of(target).remove(resource.name)
+    """Delete a table or view. The inventory calls this."""
+    local_warehouse(target).remove(resource.name)
 
 
-def of(target: Target) -> LocalWarehouse:
-    """The local adapter's own class: other files of this adapter need more of it than the port."""
+def local_warehouse(target: Target) -> LocalWarehouse:
+    """Return the target's warehouse as the local class.
+
+    The adapter's other files need more of it than the port.
+    """
     warehouse = target.warehouse
     if not isinstance(warehouse, LocalWarehouse):
         raise NotFound("the target's warehouse is not the local one")

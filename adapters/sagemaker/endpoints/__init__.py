@@ -1,4 +1,4 @@
-"""Endpoints:
+"""Endpoints of SageMaker, a production variant for each variant.
 
-SageMaker's, with a production variant for each variant; those of others that are taken over.
+And adoption of others' endpoints.
 """

@@ -1,10 +1,10 @@
-"""Endpoints that stood before Isthmus: what they run, and the tags that make them a project's.
+"""Adoption of endpoints that Isthmus did not make: what they run, and the tags that claim them.
 
-What is adopted carries the project's three tags and, for each model behind it,
-`isthmus:version:<digest of its container>` = `ranker@1`. By content, not by name: what others
-deploy there afterwards is foreign until it is adopted, too, also under the name of an old model.
-SageMaker's name of such an endpoint stands in profiles.yaml (`adopted:`), where it is known without
-asking anybody.
+An adopted endpoint carries the project's three tags and, for each model behind it,
+`isthmus:version:<digest of its container>` = `ranker@1`. The tag goes by content, not by name: what
+others deploy there afterwards is foreign until it is adopted too, even under the name of an old
+model. SageMaker's name of such an endpoint stands in profiles.yaml (`adopted:`), where it is known
+without asking anybody.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ....project.reading.names import neutral
 from ....target import Target
 from ...common import adoption
 from .. import names
-from ..session import Aws, of
+from ..session import Aws, aws_of
 from . import variants
 from .variants import Known, Planned
 
@@ -30,12 +30,13 @@ VERSION_TAG = "isthmus:version:"
 
 @final
 class SageMakerAdopter:
-    """See endpoints.adoption.Adopter."""
+    """The Adopter port; see endpoints.deploy.adoption.Adopter."""
 
     def __init__(self, target: Target) -> None:
-        self._aws: Aws = of(target)
+        self._aws: Aws = aws_of(target)
 
     def look(self, native: str, *, name: str | None) -> Standing:
+        """Describe an endpoint as it stands, with what adoption would call it."""
         described = self._describe(native)
         configured = self._config_variants(described["EndpointConfigName"])
         check_endpoint(native, described, configured)
@@ -44,7 +45,7 @@ class SageMakerAdopter:
         ours = owner == self._aws.project
         name = adoption.name_here(
             native,
-            wanted=name,
+            requested=name,
             noted=tags.get(names.NAME_TAG, "") if ours else None,
             adopted=self._aws.adopted,
             own=native.removeprefix(names.dashed(self._aws.project, "")),
@@ -54,7 +55,7 @@ class SageMakerAdopter:
             raise adoption.unsupported(
                 native, "the weights of all its variants are 0: there is no split to keep"
             )
-        known = versions(tags) if ours else {}
+        versions_by_content = versions(tags) if ours else {}
         return Standing(
             native=native,
             native_id=described["EndpointArn"],
@@ -62,15 +63,21 @@ class SageMakerAdopter:
             owner=owner,
             options=self._options(name, native, configured),
             variants=tuple(
-                self._variant(native, configured[label], shares[neutral(label)], known, owner)
+                self._variant(
+                    native, configured[label], shares[neutral(label)], versions_by_content, owner
+                )
                 for label in configured
             ),
         )
 
     def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
-        """One call, so that it is adopted or not.
+        """Tag an endpoint as adopted, in one call, so that it is adopted as a whole or not at all.
 
-        It has no precondition: who was overtaken in that moment sees it when it looks again.
+        The call has no precondition: a project that was overtaken sees it when it reads the tags
+        again.
+
+        Raises:
+            Conflict: Another project adopted it at the same moment.
         """
         tags = [{"Key": f"{VERSION_TAG}{content}", "Value": ref} for content, ref in refs.items()]
         with self._aws.mutating("AddTags", standing.native):
@@ -86,6 +93,7 @@ class SageMakerAdopter:
             )
 
     def _describe(self, native: str) -> dict[str, Any]:
+        """Return SageMaker's description of an endpoint; raise NotFound if there is none."""
         try:
             with self._aws.reading("DescribeEndpoint", native):
                 described: dict[str, Any] = self._aws.client("sagemaker").describe_endpoint(
@@ -99,7 +107,7 @@ class SageMakerAdopter:
         return described
 
     def _config_variants(self, config: str) -> dict[str, dict[str, Any]]:
-        """The config's variants, by SageMaker's names."""
+        """Return a config's variants by SageMaker's names."""
         with self._aws.reading("DescribeEndpointConfig", config):
             described = self._aws.client("sagemaker").describe_endpoint_config(
                 EndpointConfigName=config
@@ -107,18 +115,21 @@ class SageMakerAdopter:
         return {variant["VariantName"]: variant for variant in described["ProductionVariants"]}
 
     def _options(self, name: str, native: str, labels: Iterable[str]) -> dict[str, Any]:
-        """What the target of profiles.yaml must say: of names that follow our rules, nothing.
+        """Return what profiles.yaml must say of an adopted endpoint.
 
-        Refused: we have an endpoint of the name.
+        It is nothing if its names follow our rules.
+
+        Raises:
+            Refused: The project has an endpoint of the name.
         """
         whole = names.dashed(self._aws.project, name)
         if whole == native and all(label == names.variant(neutral(label)) for label in labels):
             return {}
         try:
-            there = whole != native and self._describe(whole)
+            taken = whole != native and self._describe(whole)
         except NotFound:
-            there = False
-        if not there:
+            taken = False
+        if not taken:
             return {"adopted": {**self._aws.adopted, name: native}}
         raise adoption.name_taken(name, whole)
 
@@ -127,16 +138,17 @@ class SageMakerAdopter:
         native: str,
         configured: Mapping[str, Any],
         state: VariantState,
-        known: Mapping[str, tuple[str, int]],
+        versions_by_content: Mapping[str, tuple[str, int]],
         owner: str | None,
     ) -> StandingVariant:
+        """Describe a variant as it stands."""
         label, model = configured["VariantName"], configured["ModelName"]
         container = self._container(native, label, model)
         variant = variants.as_registered(
             variants.known_variant(
                 configured, container.get("Environment", {}), variants.content_of([container])
             ),
-            known,
+            versions_by_content,
         )
         if variant.ours and owner is None:
             raise Refused(
@@ -160,6 +172,10 @@ class SageMakerAdopter:
         )
 
     def _container(self, native: str, label: str, model: str) -> dict[str, Any]:
+        """Return a model's one container.
+
+        Raise Unsupported if it has several or serves several models.
+        """
         try:
             with self._aws.reading("DescribeModel", model):
                 containers = variants.containers(
@@ -178,7 +194,7 @@ class SageMakerAdopter:
         return containers[0]
 
     def _with_package(self, container: Mapping[str, Any]) -> dict[str, Any]:
-        """A container with what its model package says, when it was made from one."""
+        """Return a container with what its model package says, if it was made from one."""
         if not (package := container.get("ModelPackageName")):
             return dict(container)
         with self._aws.reading("DescribeModelPackage", package):
@@ -192,13 +208,14 @@ class SageMakerAdopter:
 
 
 def tags_of(aws: Aws, arn: str) -> dict[str, str]:
+    """Return a resource's tags."""
     with aws.reading("ListTags", arn):
         pages = aws.client("sagemaker").get_paginator("list_tags").paginate(ResourceArn=arn)
         return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
 
 def versions(tags: Mapping[str, str]) -> dict[str, tuple[str, int]]:
-    """(model, version) by the content of a container, from an endpoint's tags."""
+    """Return (model, version) by the content of a container, from an endpoint's tags."""
     refs = {
         key.removeprefix(VERSION_TAG): value.partition("@")
         for key, value in tags.items()
@@ -214,9 +231,10 @@ def versions(tags: Mapping[str, str]) -> dict[str, tuple[str, int]]:
 def as_tagged(
     aws: Aws, described: Mapping[str, Any], configured: Sequence[Known]
 ) -> tuple[Known, ...]:
-    """What others made, as the versions that the endpoint's tags say.
+    """Return variants that others made as the versions that the endpoint's tags say.
 
-    Refused: profiles.yaml names it, and its tags another project.
+    Raises:
+        Refused: profiles.yaml names the endpoint, and its tags name another project.
     """
     if (
         all(variant.ours for variant in configured)
@@ -225,18 +243,19 @@ def as_tagged(
         return tuple(configured)
     tags = tags_of(aws, described["EndpointArn"])
     if (owner := tags.get(names.PROJECT_TAG)) == aws.project:
-        known = versions(tags)
-        return tuple(variants.as_registered(variant, known) for variant in configured)
+        versions_by_content = versions(tags)
+        return tuple(variants.as_registered(variant, versions_by_content) for variant in configured)
     if described["EndpointName"] in aws.adopted.values():
         raise adoption.not_ours(described["EndpointName"], owner, aws.profile)
     return tuple(configured)
 
 
 def release(aws: Aws, native: str) -> bool:
-    """Take the tags off an endpoint that was adopted, which goes on as it is; True also where they
-    are off: a list may come late.
+    """Take the tags off an adopted endpoint, which goes on as it is.
 
-    False: it was not adopted, or it is gone.
+    Returns:
+        True if it was adopted, or if its tags are off already, as a list may come late. False if it
+        was not adopted, or is gone.
     """
     client = aws.client("sagemaker")
     try:
@@ -259,18 +278,17 @@ def release(aws: Aws, native: str) -> bool:
 
 
 def guard(spec: EndpointSpec, configured: Sequence[Known]) -> None:
-    """Refused: a version that does not run there, for an endpoint whose containers are not ours to
-    make.
-    """
-    if there := {
+    """Refuse a version that does not run yet, on an endpoint whose containers others made."""
+    if running := {
         (variant.spec.model, variant.spec.version) for variant in configured if variant.adopted
     }:
-        adoption.guard(spec, there)
+        adoption.guard(spec, running)
 
 
 def with_container(planned: Planned, configured: Sequence[Known]) -> Planned:
-    """With the container that stands for its version, whichever variant has it; of what Isthmus
-    deployed, as it is.
+    """Return a planned variant with the adopted container that stands for its version.
+
+    A variant of what Isthmus deployed itself is returned unchanged.
     """
     version = (planned.spec.model, planned.spec.version)
     source = next(
@@ -301,9 +319,7 @@ def with_container(planned: Planned, configured: Sequence[Known]) -> Planned:
 
 
 def settings(aws: Aws, config: str) -> dict[str, Any]:
-    """What a config says of the endpoint as a whole (capture, keys, network): the next one says it,
-    too.
-    """
+    """Return a config's settings of the whole endpoint (capture, keys, network), for a next one."""
     with aws.reading("DescribeEndpointConfig", config):
         described = aws.client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
     own = (
@@ -317,7 +333,7 @@ def settings(aws: Aws, config: str) -> dict[str, Any]:
 
 
 def variant_name(aws: Aws, endpoint: str, variant: str) -> str:
-    """A variant's name at SageMaker: by rule, or of what was adopted, as it is there."""
+    """Return a variant's name at SageMaker: by rule, or as it stands at an adopted endpoint."""
     if endpoint in aws.adopted:
         name = aws.endpoint_name(endpoint)
         with aws.reading("DescribeEndpoint", name):
@@ -327,9 +343,8 @@ def variant_name(aws: Aws, endpoint: str, variant: str) -> str:
     return names.variant(variant)
 
 
-_STRANGE: dict[
-    str, Callable[[Mapping[str, Any]], bool]
-] = {  # what a variant of an endpoint of somebody else's may be, and ours never is
+# what a variant of an endpoint of somebody else's may be, and ours never is
+_STRANGE: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "hosts inference components": lambda variant: not variant.get("ModelName"),
     "is serverless": lambda variant: "ServerlessConfig" in variant,
     "has instance pools": lambda variant: "InstanceType" not in variant,
@@ -339,8 +354,12 @@ _STRANGE: dict[
 def check_endpoint(
     native: str, described: Mapping[str, Any], configured: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Busy while it changes; Refused once it failed; Unsupported, by name, for what this adapter
-    does not know how to split.
+    """Refuse to adopt an endpoint that cannot be split.
+
+    Raises:
+        Busy: It is changing.
+        Refused: It has failed.
+        Unsupported: It has something that this adapter does not know how to split.
     """
     status = described["EndpointStatus"]
     if variants.PHASES.get(status, "updating") in ("creating", "updating", "deleting"):

@@ -1,11 +1,10 @@
-"""EndpointHost on SageMaker:
+"""EndpointHost on SageMaker.
 
 `apply` makes models, configs and endpoints named from their content; `shift` sets weights and
-nothing else.
-
-What a lost reply may hide is sent once (`retrying=False`): the SDK's own repeat of UpdateEndpoint
-would meet the update that it began. It is also sent soon or not at all, as nothing can fence it: at
-most `_FRESH` after the look that it stands on, and given up after 15 s.
+nothing else. A call whose lost reply could hide its effect is sent once (`retrying=False`): the
+SDK's own repeat of UpdateEndpoint would meet the update that it began. Nothing can fence such a
+call, so it is sent soon or not at all: at most `_FRESH` after the look that it rests on, and given
+up after 15 s.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from ....pipelines.port import ModelVersion
 from ....target import Target
 from ...common import adoption as common
 from ..machines import serving_counts, serving_machine
-from ..session import CONTROL, Aws, of
+from ..session import CONTROL, Aws, aws_of
 from . import adoption, invocations, variants
 from .variants import Known, Planned
 
@@ -36,24 +35,28 @@ _FRESH = timedelta(seconds=5)  # that a look at the endpoint is acted on
 
 @final
 class SageMakerEndpoints:
+    """The EndpointHost port over SageMaker."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._aws: Aws = of(target)
-        self._configs: dict[
-            tuple[str, ...], tuple[Known, ...]
-        ] = {}  # by endpoint and name: configs and models never change
-        self._asked: dict[
-            str, tuple[str, object]
-        ] = {}  # endpoint -> the config that this host asked for, LastModifiedTime before that
+        self._aws: Aws = aws_of(target)
+        # by endpoint and name: configs and models never change
+        self._configs: dict[tuple[str, ...], tuple[Known, ...]] = {}
+        # endpoint -> the config that this host asked for, LastModifiedTime before that
+        self._asked: dict[str, tuple[str, object]] = {}
         self._lock = threading.Lock()
         self._rules = hosting.rules_of(target, provider="SageMaker", most_variants=variants.MOST)
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Nearer to the spec; returns what it saw before.
+        """Bring an endpoint nearer to its spec, and return its state from before.
 
-        While SageMaker is at work, or where it was slow, nothing is asked of it: the next call goes
-        on from there. Conflict: a variant that has traffic would change. Invalid, Unsupported: what
-        cannot be served here.
+        While SageMaker is at work, or if it was slow, nothing is sent: the next call goes on from
+        there.
+
+        Raises:
+            Conflict: A variant that has traffic would change.
+            Invalid: The spec cannot be served here.
+            Unsupported: The spec needs something that SageMaker lacks.
         """
         hosting.check_spec(spec, self._rules)
         name = self._aws.endpoint_name(spec.name)
@@ -84,9 +87,9 @@ class SageMakerEndpoints:
         return saw
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
-        """Checked, not fenced:
+        """Set the weights; checked, not fenced.
 
-        SageMaker's call has no precondition. Whoever loses such a race sees it in the next
+        SageMaker's call has no precondition. A caller that loses such a race sees it in the next
         observation.
         """
         name = self._aws.endpoint_name(endpoint)
@@ -97,7 +100,7 @@ class SageMakerEndpoints:
         saw = self._state(endpoint, name, described)
         if saw.routing == "sticky":
             raise hosting.sticky(endpoint)
-        wanted = hosting.checked_split(
+        checked = hosting.checked_split(
             endpoint, split, [variant.name for variant in saw.variants], self._rules
         )
         hosting.check_token(endpoint, saw.token, expect=expect)
@@ -114,7 +117,7 @@ class SageMakerEndpoints:
         running = variants.running(described)
         weights = [
             {"VariantName": running[variant]["VariantName"], "DesiredWeight": float(percent)}
-            for variant, percent in wanted.items()
+            for variant, percent in checked.items()
         ]
         with self._aws.mutating("UpdateEndpointWeightsAndCapacities", name):
             self._control.update_endpoint_weights_and_capacities(
@@ -122,9 +125,7 @@ class SageMakerEndpoints:
             )
 
     def observe(self, endpoint: str) -> EndpointState | None:
-        """From DescribeEndpoint and its config, one that was adopted, too; None: there is no such
-        endpoint.
-        """
+        """Return an endpoint's state, also of an adopted one, or None if there is none."""
         name = self._aws.endpoint_name(endpoint)
         described = self._describe(name)
         return None if described is None else self._state(endpoint, name, described)
@@ -138,12 +139,12 @@ class SageMakerEndpoints:
         request_id: str,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """One InvokeEndpoint, never repeated.
+        """Send one InvokeEndpoint, which is never repeated.
 
-        NotFound: the endpoint or the variant. ModelError, Busy, Unavailable, OutcomeUnknown.
-
-        Invalid, before anything is sent: more bytes than SageMaker takes, or a parameter that JSON
-        does not carry.
+        Raises:
+            NotFound: There is no such endpoint or variant.
+            Invalid: Too many bytes, or a parameter that JSON does not carry; nothing was sent.
+            ModelError: The model failed. Busy, Unavailable and OutcomeUnknown as they say.
         """
         body = hosting.request_body(endpoint, instances, self._rules, parameters)
         return invocations.invoke(
@@ -159,12 +160,15 @@ class SageMakerEndpoints:
 
     @property
     def _control(self) -> Any:
+        """The client for calls that change an endpoint."""
         return self._aws.client("sagemaker", retrying=False, within=CONTROL)
 
     def _is_fresh(self, looked: datetime) -> bool:
+        """Return whether a look is recent enough to act on."""
         return self._target.clock() - looked <= _FRESH
 
     def _state(self, endpoint: str, name: str, described: Mapping[str, Any]) -> EndpointState:
+        """Return an endpoint's state from its description."""
         config = described["EndpointConfigName"]
         if self._asked.get(name, ("", None))[0] == config:
             self._asked.pop(name, None)  # it has arrived
@@ -172,7 +176,8 @@ class SageMakerEndpoints:
         return _hopeless(saw) if saw.phase == "failed" else saw
 
     def _describe(self, name: str) -> dict[str, Any] | None:
-        asked = self._target.clock()
+        """Return SageMaker's description of an endpoint, or None; note it for the metrics."""
+        asked_at = self._target.clock()
         try:
             with self._aws.reading("DescribeEndpoint", name):
                 described: dict[str, Any] = self._aws.client("sagemaker").describe_endpoint(
@@ -181,12 +186,13 @@ class SageMakerEndpoints:
         except NotFound:
             self._aws.described.pop(name, None)
             return None
-        self._aws.described[name] = asked, described
+        self._aws.described[name] = asked_at, described
         return described
 
     def _known_variants(self, described: Mapping[str, Any]) -> tuple[Known, ...]:
-        """A config's variants with what their models or the endpoint's tags say of them; () when it
-        was deleted under the endpoint.
+        """Return a config's variants with what their models or the endpoint's tags say of them.
+
+        It is empty if the config was deleted under the endpoint.
         """
         config = described["EndpointConfigName"]
         key = (described["EndpointName"], str(described["CreationTime"]), config)
@@ -212,6 +218,7 @@ class SageMakerEndpoints:
         return configured
 
     def _known_variant(self, client: Any, variant: Mapping[str, Any]) -> Known:
+        """Read one variant of a config, with its model's container."""
         containers: list[dict[str, Any]] = []
         if model := variant.get("ModelName"):
             with suppress(NotFound), self._aws.reading("DescribeModel", model):
@@ -229,6 +236,7 @@ class SageMakerEndpoints:
         weights: Mapping[str, Decimal],
         configured: Sequence[Known] = (),
     ) -> list[Planned]:
+        """Return the variants as the next config will hold them."""
         planned = [
             Planned(
                 spec=variant,
@@ -243,6 +251,7 @@ class SageMakerEndpoints:
         return [adoption.with_container(variant, configured) for variant in planned]
 
     def _create(self, name: str, spec: EndpointSpec, planned: Sequence[Planned]) -> None:
+        """Create the endpoint, unless somebody else was faster."""
         config = self._make_config(name, spec, planned)
         with suppress(AlreadyExists), self._aws.mutating("CreateEndpoint", name):
             self._aws.client("sagemaker").create_endpoint(
@@ -261,23 +270,28 @@ class SageMakerEndpoints:
         *,
         looked: datetime,
     ) -> None:
+        """Update the endpoint to a config for the spec.
+
+        Raises:
+            Unavailable: SageMaker rolled the last such update back.
+        """
         sticky = spec.routing == "sticky"
         weights = hosting.first_split(spec) if sticky else variants.current_weights(saw, described)
         planned = self._plan(name, spec, versions, weights, self._known_variants(described))
         config = variants.config_name(
             name, variants.planned_revision(spec), planned, spec.capture_percent
         )
-        asked, modified = self._asked.get(name, (None, None))
-        if asked == config:
+        requested_config, modified = self._asked.get(name, (None, None))
+        if requested_config == config:
             if described.get("LastModifiedTime") == modified:
                 return  # what we see is from before our update: it will come
-            del self._asked[
-                name
-            ]  # SageMaker went back to the old config: to ask again by ourselves would go on for ever
+            # SageMaker went back to the old config: asking again by ourselves would never end
+            del self._asked[name]
             raise Unavailable(
                 f"{spec.name}: SageMaker rolled the update to {config} back: "
                 f"{saw.failure or 'it does not say why'}",
-                remedy=f"isthmus endpoints logs {spec.name}; then `isthmus deploy {spec.name}` again",
+                remedy=f"isthmus endpoints logs {spec.name}; then `isthmus deploy {spec.name}` "
+                "again",
             )
         self._make_config(name, spec, planned, running=described["EndpointConfigName"])
         if not self._is_fresh(looked):
@@ -298,10 +312,10 @@ class SageMakerEndpoints:
     def _make_config(
         self, name: str, spec: EndpointSpec, planned: Sequence[Planned], *, running: str = ""
     ) -> str:
-        """The models and the config.
+        """Make the models and the config, and return the config's name.
 
-        Named from their content, so what exists is what is wanted. `running`: the config that it
-        follows.
+        They are named from their content, so one that exists is the right one. `running` is the
+        config that it follows.
         """
         client, role = self._aws.client("sagemaker"), self._aws.role
         standing = any(variant.standing is not None for variant in planned)
@@ -339,7 +353,7 @@ class SageMakerEndpoints:
     ) -> None:
         """Bring each variant's instances into its range; the weights stay.
 
-        Of an adopted one that has no range the count stays, too.
+        An adopted variant without a range keeps its count, too.
         """
         running = variants.running(described)
         adopted = {variant.name for variant in configured if variant.adopted}
@@ -364,7 +378,7 @@ class SageMakerEndpoints:
 
 
 def _hopeless(saw: EndpointState) -> EndpointState:
-    """SageMaker takes nothing but a deletion of a failed endpoint: say so."""
+    """Say in the state that SageMaker takes nothing but a deletion of a failed endpoint."""
     why = saw.failure or "SageMaker does not say why"
     return msgspec.structs.replace(
         saw, failure=f"{why} (a failed endpoint can only be deleted: isthmus destroy)"

@@ -1,4 +1,4 @@
-"""One call of an endpoint: the wire of InvokeEndpoint, and what its errors mean."""
+"""One call of an endpoint: the wire of InvokeEndpoint, and the meaning of its errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VERSION = "isthmus-version="
 def invoke(
     client: Any, name: str, body: bytes, *, endpoint: str, variant: str | None, request_id: str
 ) -> Reply:
-    """Sent once: a repeat would count twice in the split and in the metrics."""
+    """Call an endpoint once: a repeat would count twice in the split and in the metrics."""
     more = {"TargetVariant": variant} if variant is not None else {}
     try:
         with translated(f"invoking {endpoint}", effect=True):
@@ -44,7 +44,10 @@ def invoke(
 
 
 def version_of(attributes: str | None) -> int | None:
-    """The version that the answering container says it is; None when it is not our model server."""
+    """Return the version that the answering container states.
+
+    None if it is not our model server.
+    """
     for part in (attributes or "").split(";"):
         if part.strip().startswith(VERSION) and part.strip().removeprefix(VERSION).isdigit():
             return int(part.strip().removeprefix(VERSION))

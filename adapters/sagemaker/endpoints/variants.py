@@ -1,7 +1,7 @@
-"""A production variant of SageMaker as a variant of ours, and back. Pure.
+"""Production variants of SageMaker as variants of ours, and back. Pure.
 
-What a variant is (model, version, machine, attempt) is kept in its SageMaker model's environment:
-models never change, so what runs can be read back from the cloud. Weights are float32 and relative;
+A variant's model, version, machine and attempt are kept in its SageMaker model's environment.
+Models never change, so what runs can be read back from the cloud. Weights are float32 and relative;
 ours are percents in steps of 0.01.
 """
 
@@ -68,13 +68,12 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     machine: str
     count: int
     weight: Decimal
-    standing: Mapping[str, Any] | None = (
-        None  # of what was adopted: the production variant that is repeated; its model is there
-    )
+    # of what was adopted: the production variant that is repeated; its model is there
+    standing: Mapping[str, Any] | None = None
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What a config says of a variant, with its model's environment: immutable, so read once."""
+    """A variant of a config, with its model's environment: immutable, so read once."""
 
     name: str
     model_name: str
@@ -89,10 +88,12 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ours(self) -> bool:
+        """Whether Isthmus deployed it, or adopted it."""
         return _MODEL in self.environment
 
     @property
     def spec(self) -> VariantSpec:
+        """The variant as a spec of ours."""
         environment = self.environment
         return VariantSpec(
             name=self.name,
@@ -104,22 +105,23 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def environment(variant: VariantSpec, routing: str) -> dict[str, str]:
-    """What the model server is told of itself, and what `observe` reads back."""
+    """Return the variables that tell the model server who it is, and that `observe` reads back."""
     values = {_MODEL: variant.model, _VERSION: str(variant.version), _ROUTING: routing}
     values |= {_MACHINE: variant.machine} if variant.machine else {}
     return values | ({_ATTEMPT: str(variant.attempt)} if variant.attempt else {})
 
 
 def model_name(endpoint: str, variant: VariantSpec, version: ModelVersion, routing: str) -> str:
-    """From content: another image or folder is another model."""
+    """Return a model's name, made from its content: another image or folder is another model."""
     return f"{endpoint}-{_digest([identity(variant), routing, version.image, version.uri])[:12]}"
 
 
 def config_name(
     endpoint: str, revision: str, variants: Iterable[Planned], capture_percent: int
 ) -> str:
-    """`<endpoint>-<revision>-<hash of weights, counts, machines>`: the hash as long as the name may
-    be.
+    """Return `<endpoint>-<revision>-<hash of weights, counts, machines>`.
+
+    The hash is as long as the name may be.
     """
     head = f"{endpoint[:_NAME_LONGEST].rstrip('-')}-{revision}-"
     content = [
@@ -129,7 +131,7 @@ def config_name(
 
 
 def container(planned: Planned, routing: str) -> dict[str, Any]:
-    """The model folder as it is: uncompressed, at /opt/ml/model."""
+    """Return a model's container, with its folder uncompressed at /opt/ml/model."""
     source = {
         "S3Uri": f"{planned.version.uri.rstrip('/')}/",
         "S3DataType": "S3Prefix",
@@ -144,6 +146,7 @@ def container(planned: Planned, routing: str) -> dict[str, Any]:
 
 
 def production_variant(planned: Planned) -> dict[str, Any]:
+    """Return a variant as CreateEndpointConfig takes it."""
     return {
         "VariantName": names.variant(planned.spec.name),
         **(planned.standing or {}),
@@ -157,6 +160,7 @@ def production_variant(planned: Planned) -> dict[str, Any]:
 def known_variant(
     variant: Mapping[str, Any], environment: Mapping[str, str], content: str = ""
 ) -> Known:
+    """Return a variant of a config, with its model's environment and a digest of its container."""
     return Known(
         name=neutral(variant["VariantName"]),
         model_name=variant.get("ModelName", ""),
@@ -170,7 +174,7 @@ def known_variant(
 
 
 def containers(model: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Of DescribeModel's answer: one, or those of an inference pipeline."""
+    """Return the containers in DescribeModel's answer: one, or those of an inference pipeline."""
     return (
         [model["PrimaryContainer"]]
         if model.get("PrimaryContainer")
@@ -179,16 +183,16 @@ def containers(model: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def content_of(containers: Sequence[Mapping[str, Any]]) -> str:
-    """A digest of what containers serve, whatever their model is called."""
+    """Return a digest of what containers serve, whatever their model is called."""
     return _digest(
         [sorted((key, part[key]) for key in _SERVED if part.get(key)) for part in containers]
     )[:32]
 
 
 def as_registered(variant: Known, versions: Mapping[str, tuple[str, int]]) -> Known:
-    """As the version that its container was registered as; `versions`:
+    """Return a foreign variant as the version as which its container was registered, if any.
 
-    (model, version) by content. Foreign when there is none.
+    `versions` gives (model, version) by content.
     """
     if variant.ours or variant.content not in versions:
         return variant
@@ -199,16 +203,17 @@ def as_registered(variant: Known, versions: Mapping[str, tuple[str, int]]) -> Kn
 
 
 def running(described: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """What DescribeEndpoint says of each variant, by our name.
+    """Return DescribeEndpoint's summary of each variant, by our name.
 
-    Unsupported: two of them would have one name here.
+    Raises:
+        Unsupported: Two of them would have one name here.
     """
     summaries = described.get("ProductionVariants", ())
     by_name: dict[str, Mapping[str, Any]] = {
-        neutral(each["VariantName"]): each for each in summaries
+        neutral(summary["VariantName"]): summary for summary in summaries
     }
     if len(by_name) < len(summaries):
-        listed = ", ".join(each["VariantName"] for each in summaries)
+        listed = ", ".join(summary["VariantName"] for summary in summaries)
         raise Unsupported(
             f"endpoint {described['EndpointName']}: of its variants {listed} two would have "
             "one name here",
@@ -218,8 +223,10 @@ def running(described: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def shares(weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Weights as percents: rounded to 0.01 where float32 is all that keeps them from it, else to a
-    millionth (foreign weights).
+    """Return weights as percents.
+
+    They are rounded to 0.01 if only float32 keeps them from it, else to a millionth (foreign
+    weights).
     """
     total = sum(weights.values(), Decimal(0))
     if not total:
@@ -235,17 +242,17 @@ def shares(weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
 
 
 def state(name: str, described: Mapping[str, Any], configured: Sequence[Known]) -> EndpointState:
-    """DescribeEndpoint's answer and its config's variants as ours."""
+    """Return an endpoint's state from DescribeEndpoint's answer and its config's variants."""
     phase = PHASES.get(described["EndpointStatus"], "updating")
-    by_name = {each.name: each for each in configured}
+    by_name = {variant.name: variant for variant in configured}
     now = running(described)
     listed = tuple(now or by_name)
-    desired = shares({each: weight_of(now.get(each), by_name.get(each)) for each in listed})
+    desired = shares({label: weight_of(now.get(label), by_name.get(label)) for label in listed})
     serving = phase in ("ready", "updating") and bool(now)
     current = shares(
         {
-            each: _decimal(now[each].get("CurrentWeight", 0)) if serving else Decimal(0)
-            for each in listed
+            label: _decimal(now[label].get("CurrentWeight", 0)) if serving else Decimal(0)
+            for label in listed
         }
     )
     return EndpointState(
@@ -270,13 +277,16 @@ def state(name: str, described: Mapping[str, Any], configured: Sequence[Known]) 
 
 
 def revision(config: str, configured: Sequence[Known]) -> str:
-    if not configured or not all(each.ours for each in configured):
+    """Return the revision that runs; `foreign:<config>` if a variant is not ours."""
+    if not configured or not all(variant.ours for variant in configured):
         return f"foreign:{config}"
-    return revision_of_variants((each.spec for each in configured), routing=routing(configured))
+    return revision_of_variants(
+        (variant.spec for variant in configured), routing=routing(configured)
+    )
 
 
 def routing(configured: Sequence[Known]) -> Literal["weighted", "sticky"]:
-    """What was adopted is weighted."""
+    """Return an endpoint's routing; an adopted one is weighted."""
     return (
         "sticky"
         if configured and configured[0].environment.get(_ROUTING) == "sticky"
@@ -285,42 +295,41 @@ def routing(configured: Sequence[Known]) -> Literal["weighted", "sticky"]:
 
 
 def token(described: Mapping[str, Any]) -> str:
-    """Return a digest of the endpoint's config and weights; another endpoint of the same name has
-    another.
+    """Return a digest of an endpoint's config and weights, unlike that of another of its name.
 
-    Neither LastModifiedTime nor the counts: autoscaling and maintenance (SystemUpdating) move them,
-    and change nobody's split.
+    LastModifiedTime and the counts are no part of it: autoscaling and maintenance (SystemUpdating)
+    move them, and change nobody's split.
     """
     weights = sorted(
-        (each["VariantName"], each.get("DesiredWeight", 0.0))
-        for each in described.get("ProductionVariants", ())
+        (summary["VariantName"], summary.get("DesiredWeight", 0.0))
+        for summary in described.get("ProductionVariants", ())
     )
     identity = [str(described.get(key)) for key in ("EndpointArn", "CreationTime")]
     return _digest([identity, described["EndpointConfigName"], weights])[:16]
 
 
 def weight_of(running: Mapping[str, Any] | None, configured: Known | None) -> Decimal:
-    """The desired weight of a variant; before it runs, its config's."""
+    """Return a variant's desired weight, before it runs that of its config."""
     if running is not None and "DesiredWeight" in running:
         return _decimal(running["DesiredWeight"])
     return configured.weight if configured is not None else Decimal(0)
 
 
 def current_weights(endpoint: EndpointState, described: Mapping[str, Any]) -> dict[str, Decimal]:
-    """The weights that a new config repeats, exactly as they are."""
+    """Return the weights that a new config repeats, exactly as they are."""
     now = running(described)
-    return {each.name: weight_of(now.get(each.name), None) for each in endpoint.variants}
+    return {variant.name: weight_of(now.get(variant.name), None) for variant in endpoint.variants}
 
 
 def traffic(endpoint: EndpointState) -> dict[str, Decimal]:
-    """Percent by variant, served or asked for, whichever is more.
+    """Return each variant's percent, served or requested, whichever is more.
 
-    A variant that failed serves nobody.
+    A failed variant serves nobody.
     """
     return {
-        each.name: max(each.percent, each.target_percent)
-        for each in endpoint.variants
-        if each.phase != "failed"
+        variant.name: max(variant.percent, variant.target_percent)
+        for variant in endpoint.variants
+        if variant.phase != "failed"
     }
 
 
@@ -333,6 +342,7 @@ def _variant(
     percent: Decimal,
     target: Decimal,
 ) -> VariantState:
+    """Return a variant's state from its config and its summary."""
     spec = configured.spec if configured else VariantSpec(name=name, model="", version=0)
     statuses = [status.get("Status") for status in (running or {}).get("VariantStatus", ())]
     phases: list[Phase] = [_VARIANT[status] for status in statuses if status in _VARIANT]
@@ -352,11 +362,12 @@ def _variant(
 
 
 def planned_revision(spec: EndpointSpec) -> str:
+    """Return the revision of a spec."""
     return revision_of_variants(spec.variants, routing=spec.routing)
 
 
 def _decimal(number: float | Decimal) -> Decimal:
-    """A float32 in its shortest decimal form: 0.1, not 0.10000000149."""
+    """Return a float32 in its shortest decimal form: 0.1, not 0.10000000149."""
     return Decimal(f"{float(number):.7g}")
 
 

@@ -1,1 +1,1 @@
-"""Single events: Kinesis streams, and the Firehose that puts them into tables."""
+"""Single events: Kinesis streams, and the Firehose that writes them into tables."""

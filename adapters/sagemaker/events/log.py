@@ -1,10 +1,8 @@
-"""EventLog:
+"""EventLog over Kinesis and Firehose, which writes the Parquet objects of the stream's table.
 
-Kinesis -> Firehose -> the Parquet objects of the stream's table. At least once: producers and
-Firehose repeat.
-
-The table is the warehouse's own: batches and single events are read together. Its Glue columns are
-Firehose's schema, so a column more is seen by Firehose too.
+Events come at least once: producers and Firehose repeat. The table is the warehouse's own, so
+batches and single events are read together. Its Glue columns are Firehose's schema, so Firehose
+sees an added column too.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ from ...common.event_values import TIME, check_stream, encode_events, rules_of
 from ...common.warehouse.tables import without_stream
 from .. import names
 from ..errors import translated
-from ..session import Aws, of
+from ..session import Aws, aws_of
 from ..warehouse import catalogue, warehouse
 from . import stream_records
 
@@ -42,7 +40,7 @@ _BUFFER = {
 
 
 class _Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a stream that takes events."""
+    """A stream that takes events."""
 
     stored: catalogue.Stored
     name: str  # Kinesis' and Firehose's
@@ -50,16 +48,20 @@ class _Ready(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class KinesisEventLog:
+    """The EventLog port over Kinesis."""
+
     def __init__(self, target: Target) -> None:
-        self._aws = of(target)
+        self._aws = aws_of(target)
         self._ready: dict[str, _Ready] = {}
 
     def apply(self, stream: StreamSpec) -> None:
-        """Its Glue table, an on-demand Kinesis stream, and a Firehose that writes Parquet by `dt`.
+        """Make the Glue table, an on-demand Kinesis stream, and a Firehose that writes Parquet.
 
-        Does not wait.
+        It does not wait until they are ready.
 
-        Busy: one of them is being deleted. Invalid: another table's Firehose, or as the port says.
+        Raises:
+            Busy: One of them is being deleted.
+            Invalid: The Firehose is another table's, or as the port says.
         """
         check_stream(stream)
         spec = TableSpec(name=stream.name, columns=stream.columns, time_column=TIME)
@@ -80,22 +82,25 @@ class KinesisEventLog:
         }:
             raise Busy(f"stream {name} is being deleted", remedy="run this again when it is gone")
         stored = catalogue.existing(self._aws, stream.name)
-        wanted = f"{stored.prefix}dt=!{{partitionKeyFromQuery:dt}}/"
+        own_prefix = f"{stored.prefix}dt=!{{partitionKeyFromQuery:dt}}/"
         if delivery is None:
-            self._deliver(stream.name, name, wanted)
-        elif (prefix := _prefix(delivery)) not in {"", wanted}:
+            self._deliver(stream.name, name, own_prefix)
+        elif (prefix := _prefix(delivery)) not in {"", own_prefix}:
             raise Invalid(
                 f"Firehose {name} writes below {prefix}: another table's folder",
                 remedy="destroy the stream, then apply again",
             )
 
     def _deliver(self, stream: str, name: str, prefix: str) -> None:
-        """Firehose takes a source that is active only; and it begins with what comes after it, so
-        `append` waits for it in turn.
+        """Make the Firehose once the stream is active, as it takes no other source.
+
+        It begins with the events that come after it, so `append` waits for it in turn.
         """
         source = wait(
             lambda: _stream(self._aws, name),
-            lambda seen: seen is not None and seen["StreamStatus"] in {"ACTIVE", "UPDATING"},
+            lambda summary: (
+                summary is not None and summary["StreamStatus"] in {"ACTIVE", "UPDATING"}
+            ),
             deadline=_PATIENCE,
             what=f"stream {name}",
         )
@@ -107,8 +112,9 @@ class KinesisEventLog:
             )
 
     def observe(self, stream: str) -> Phase | None:
-        """Ready when Kinesis and Firehose both are; creating also while one of them lacks; None:
-        neither is there.
+        """Return "ready" when Kinesis and Firehose both are, or None if neither exists.
+
+        It is "creating" also while one of them is lacking.
         """
         name = names.underscored(self._aws.project, stream)
         source, delivery = _stream(self._aws, name), _delivery(self._aws, name)
@@ -128,16 +134,19 @@ class KinesisEventLog:
         )
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
-        """PutRecords, and again for what it did not take. Waits for a stream that is being made.
+        """Store events by PutRecords, repeated for those that it did not take.
 
-        NotFound: no such stream. Busy: it is not ready after some minutes. Throttled,
-        OutcomeUnknown: some may be durable, so all may be
-        sent again.
+        It waits for a stream that is being made.
+
+        Raises:
+            NotFound: There is no such stream.
+            Busy: It is not ready after some minutes.
+            Throttled: Some may be durable, so all may be sent again. So with OutcomeUnknown.
         """
-        known = self._ready.get(stream)
-        ready = known or self._wait(stream)
+        cached = self._ready.get(stream)
+        ready = cached or self._wait(stream)
         records, rejected = _encode(ready, events)
-        if rejected and known is not None:  # another process may have added a column since
+        if rejected and cached is not None:  # another process may have added a column since
             ready = self._wait(stream)
             records, rejected = _encode(ready, events)
         if records:
@@ -150,7 +159,7 @@ class KinesisEventLog:
         return tuple(rejected)
 
     def _put(self, stream: str, name: str, records: list[dict[str, Any]]) -> None:
-        """Again for the entries that failed, and for those only."""
+        """Send records, again only those that failed."""
         failed: list[tuple[dict[str, Any], Any]] = []
         for attempt in range(_ATTEMPTS):
             try:
@@ -164,9 +173,9 @@ class KinesisEventLog:
             if not reply.get("FailedRecordCount"):
                 return
             failed = [
-                (record, said)
-                for record, said in zip(records, reply["Records"], strict=True)
-                if said.get("ErrorCode")
+                (record, outcome)
+                for record, outcome in zip(records, reply["Records"], strict=True)
+                if outcome.get("ErrorCode")
             ]
             if not failed:
                 return
@@ -181,7 +190,12 @@ class KinesisEventLog:
         )
 
     def _wait(self, stream: str) -> _Ready:
-        """NotFound: there is no such stream. Busy: it is not yet ready after some minutes."""
+        """Wait until a stream is ready.
+
+        Raises:
+            NotFound: There is no such stream.
+            Busy: It is not ready after some minutes.
+        """
         stored = catalogue.read(self._aws, stream)
         phase = self.observe(stream)
         if stored is None or phase is None or stored.document.stream_key is None:
@@ -192,7 +206,7 @@ class KinesisEventLog:
         if phase == "creating":
             phase = wait(
                 lambda: self.observe(stream),
-                lambda seen: seen != "creating",
+                lambda current: current != "creating",
                 deadline=_PATIENCE,
                 what=f"stream {stream}",
             )
@@ -207,13 +221,13 @@ class KinesisEventLog:
 def _encode(
     ready: _Ready, events: Sequence[Row]
 ) -> tuple[list[tuple[dict[str, Any], str]], list[Rejected]]:
-    """Records with their dates, and what does not fit."""
+    """Return the records with their dates, and the events that do not fit."""
     return encode_events(events, partial(stream_records.record, rules_of(ready.stored.document)))
 
 
 @contextmanager
 def _there_is_fine() -> Iterator[None]:
-    """Another process, or this one before a crash, was quicker."""
+    """Pass over errors which say that the thing exists: somebody, or this process, made it."""
     try:
         with translated("creating", effect=True):
             yield
@@ -227,6 +241,7 @@ def _there_is_fine() -> Iterator[None]:
 
 
 def _stream(aws: Aws, name: str) -> dict[str, Any] | None:
+    """Return the description of a Kinesis stream, or None."""
     with aws.reading("DescribeStreamSummary", name):
         try:
             with translated(f"looking at stream {name}"):
@@ -239,6 +254,7 @@ def _stream(aws: Aws, name: str) -> dict[str, Any] | None:
 
 
 def _delivery(aws: Aws, name: str) -> dict[str, Any] | None:
+    """Return the description of a Firehose, or None."""
     with aws.reading("DescribeDeliveryStream", name):
         try:
             with translated(f"looking at Firehose {name}"):
@@ -251,11 +267,13 @@ def _delivery(aws: Aws, name: str) -> dict[str, Any] | None:
 
 
 def _prefix(delivery: dict[str, Any]) -> str:
+    """Return the prefix below which a Firehose writes."""
     destinations = delivery.get("Destinations") or [{}]
     return str(destinations[0].get("ExtendedS3DestinationDescription", {}).get("Prefix", ""))
 
 
 def _firehose(aws: Aws, stream: str, name: str, source: str, prefix: str) -> dict[str, Any]:
+    """Return the settings of a stream's Firehose."""
     jq = {"ParameterName": "MetadataExtractionQuery", "ParameterValue": "{dt:.dt}"}
     return {
         "DeliveryStreamName": name,
@@ -306,9 +324,9 @@ def _firehose(aws: Aws, stream: str, name: str, source: str, prefix: str) -> dic
 
 
 def remove(aws: Aws, stream: str) -> None:
-    """The Inventory's:
+    """Delete a stream, Firehose first; the table stays. It may be absent.
 
-    Firehose first. The table stays, with what was delivered. Absent is success.
+    The inventory calls this.
     """
     name = names.underscored(aws.project, stream)
     for service, operation, key in (
@@ -330,15 +348,16 @@ def remove(aws: Aws, stream: str) -> None:
 
 
 def _close(aws: Aws, stream: str) -> None:
-    """Its table takes batches only from now on."""
+    """Note that the stream's table takes only batches from now on."""
     stored = catalogue.read(aws, stream)
     if stored is not None and stored.document.stream_key is not None:
         catalogue.write(aws, stream, lambda old: without_stream(old or stored.document))
 
 
 def streams(aws: Aws) -> list[tuple[str, str]]:
-    """(neutral name, ARN) of this project's Kinesis streams, by their names and tags: tagging's own
-    list may lag.
+    """List this project's streams as (neutral name, ARN), by their names and tags.
+
+    Tagging's own list may lag.
     """
     streams: list[tuple[str, str]] = []
     start = f"{aws.project}-"

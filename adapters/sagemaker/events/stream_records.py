@@ -21,7 +21,11 @@ _LONGEST = 1 << 20  # bytes of one record
 
 
 def record(rules: EventRules, event: Row) -> tuple[dict[str, Any], str]:
-    """One event as Firehose's JSON, and its date. Invalid: it does not fit the stream."""
+    """Return an event as a record of JSON, and its date.
+
+    Raises:
+        Invalid: The event does not fit the stream.
+    """
     values, date = event_values(rules, event, _json_value)
     present = {
         column.name: value
@@ -41,9 +45,10 @@ def record(rules: EventRules, event: Row) -> tuple[dict[str, Any], str]:
 
 
 def _json_value(column: Column, value: object) -> object:
-    """A timestamp becomes the text that Hive reads, in UTC milliseconds.
+    """Return a value as JSON has it: a timestamp as the text that Hive reads, in UTC milliseconds.
 
-    Invalid: a float that JSON has not.
+    Raises:
+        Invalid: A float that JSON does not have.
     """
     if isinstance(value, datetime):
         return (
@@ -55,7 +60,7 @@ def _json_value(column: Column, value: object) -> object:
 
 
 def calls(records: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Records as the calls that they fit into."""
+    """Split records into the calls that they fit into."""
     calls: list[list[dict[str, Any]]] = [[]]
     size = 0
     for record in records:

@@ -1,1 +1,1 @@
-"""Online features: Feature Store, read and written in batches."""
+"""Online features in Feature Store, read and written in batches."""

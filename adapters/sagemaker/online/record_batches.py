@@ -1,5 +1,6 @@
-"""Reading and writing Feature Store's records in batches: again for what was left out, side by
-side.
+"""Reading and writing of Feature Store's records in parallel batches.
+
+What a call leaves out is repeated.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ _FINAL = frozenset(
 
 
 def write(aws: Aws, name: str, latest: pa.Table, features: Sequence[Column], stamp: str) -> None:
+    """Write rows as records of a feature group."""
+
     def some(rows: Any) -> None:
         _send(
             aws,
@@ -46,8 +49,9 @@ def write(aws: Aws, name: str, latest: pa.Table, features: Sequence[Column], sta
 
 
 def _send(aws: Aws, name: str, entries: list[dict[str, Any]]) -> None:
-    """Again for what was not processed or failed; a record that is written twice with one EventTime
-    is the same record.
+    """Write records, again those that were not processed or failed.
+
+    A record that is written twice with one EventTime is the same record.
     """
     failed: list[dict[str, Any]] = []
     for attempt in range(_ATTEMPTS):
@@ -64,16 +68,20 @@ def _send(aws: Aws, name: str, entries: list[dict[str, Any]]) -> None:
     raise _refusal(name, failed, len(entries))
 
 
-def read(
-    aws: Aws, wanted: Mapping[str, Sequence[str]]
-) -> dict[str, dict[str, list[dict[str, str]]]]:
-    """By feature group, the records of those keys that have one.
+def read(aws: Aws, keys: Mapping[str, Sequence[str]]) -> dict[str, dict[str, list[dict[str, str]]]]:
+    """Return the records of the keys that have one, by feature group and key.
 
     Up to a hundred keys, of whatever groups, are one call.
     """
-    records: dict[str, dict[str, Any]] = {name: {} for name in wanted}
+    records: dict[str, dict[str, Any]] = {name: {} for name in keys}
     chunks = list(
-        _calls(list(dict.fromkeys((name, key) for name, keys in wanted.items() for key in keys)))
+        _calls(
+            list(
+                dict.fromkeys(
+                    (name, key) for name, group_keys in keys.items() for key in group_keys
+                )
+            )
+        )
     )
     if len(chunks) < 2:
         answers = [_fetch(aws, chunk) for chunk in chunks]
@@ -87,7 +95,7 @@ def read(
 
 
 def _calls(pairs: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    """As many of them as one call takes."""
+    """Split (group, key) pairs into the calls that they fit into."""
     call: list[tuple[str, str]] = []
     for pair in pairs:
         if len(call) == _READ or len({name for name, _ in call} | {pair[0]}) > _GROUPS:
@@ -99,6 +107,7 @@ def _calls(pairs: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
 
 
 def _fetch(aws: Aws, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Any]:
+    """Read records by one call, again those that were not processed or failed."""
     records: dict[tuple[str, str], Any] = {}
     failed: list[dict[str, Any]] = []
     names = sorted({name for name, _ in pairs})
@@ -133,11 +142,12 @@ def _fetch(aws: Aws, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], 
 
 
 def _group(entry: Mapping[str, Any]) -> str:
-    """By its name: an answer may say a group's ARN."""
+    """Return a feature group's name; an answer may give its ARN."""
     return str(entry["FeatureGroupName"]).rpartition("/")[2]
 
 
 def _refusal(name: str, failed: list[dict[str, Any]], count: int) -> IsthmusError:
+    """Return the error for records that could not be read or written."""
     if not failed:
         return Throttled(
             f"feature group {name}: {count:,} records were left unprocessed",

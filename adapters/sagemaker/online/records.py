@@ -1,8 +1,8 @@
-"""Rows of features as Feature Store's records and back. Pure.
+"""Rows of features as Feature Store's records, and back. Pure.
 
-Its values are strings, and a null is a feature that is left out. What its String and Fractional may
-not take as it is (floats that are no number, empty texts, control characters) travels in one
-feature more, as JSON, so that every value comes back bit by bit.
+Its values are strings, and a null is a feature that is left out. Values that its String and
+Fractional may not take as they are (floats that are no number, empty texts, control characters)
+travel in an extra feature, as JSON, so that every value comes back bit by bit.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ _AWKWARD = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def definitions(features: Sequence[Column]) -> list[dict[str, str]]:
-    """The feature group's features, ours included.
+    """Return a feature group's features, ours included.
 
-    Invalid for a name that Feature Store has not.
+    Raises:
+        Invalid: Feature Store does not have such a name.
     """
     ours = [(KEY, "String"), (SYNCED, "String"), (FEATURE_TIME, "Integral"), (_SPECIAL, "String")]
     for feature in features:
@@ -49,12 +50,12 @@ def definitions(features: Sequence[Column]) -> list[dict[str, str]]:
 
 
 def event_time(stamp: int) -> str:
-    """Milliseconds as the text that Feature Store compares."""
+    """Return milliseconds as the text that Feature Store compares."""
     return f"{from_epoch(stamp).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
 def encode(row: Mapping[str, Any], features: Sequence[Column], stamp: str) -> list[dict[str, str]]:
-    """`row`: entity_key, event_timestamp and the features."""
+    """Return a row (entity_key, event_timestamp and the features) as a record."""
     values = {
         KEY: str(row[KEY]),
         SYNCED: stamp,
@@ -73,13 +74,13 @@ def encode(row: Mapping[str, Any], features: Sequence[Column], stamp: str) -> li
 
 
 def _escaped(special: Mapping[str, str]) -> str:
-    """JSON in printable characters only."""
+    """Return values as JSON of printable characters only."""
     text = msgspec.json.encode(special).decode()
-    return _AWKWARD.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+    return _AWKWARD.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def _text(value: object) -> tuple[str, bool]:
-    """A value's text, and whether Feature Store takes it as it is."""
+    """Return a value's text, and whether Feature Store takes it as it is."""
     if isinstance(value, bool):
         return ("true" if value else "false"), True
     if isinstance(value, datetime):
@@ -95,11 +96,12 @@ def decode(
     keys: Sequence[str],
     features: Sequence[Column],
 ) -> list[dict[str, object] | None]:
-    """One row a key, in their order; None for a key without a record."""
+    """Return a row for each key, in order; None for a key without a record."""
     return [_values(records[key], features) if key in records else None for key in keys]
 
 
 def _values(record: Sequence[Mapping[str, str]], features: Sequence[Column]) -> dict[str, object]:
+    """Return the features of a record."""
     texts = {
         item["FeatureName"]: item["ValueAsString"]
         for item in record
@@ -115,6 +117,7 @@ def _values(record: Sequence[Mapping[str, str]], features: Sequence[Column]) -> 
 
 
 def _from_text(feature: Column, text: str) -> object:
+    """Return a feature's value from its text."""
     if feature.type == "bool":
         return text == "true"
     if feature.type == "timestamp":

@@ -1,9 +1,9 @@
-"""OnlineStore in SageMaker Feature Store: one online-only feature group a view.
+"""OnlineStore in SageMaker Feature Store: an online-only feature group for each view.
 
-Feature Store serves a record only when its EventTime is greater than the one that is there. So the
+Feature Store serves a record only if its EventTime is greater than that of the stored one. So the
 EventTime is the sync's `until`, made to grow with every sync: a correction with the same feature
 time is served, and so is a new feature of an old row. What a group cannot say (the columns' types,
-up to which time it serves everything) is a document beside it, void when the group was made again.
+up to which time it is complete) is a document beside it, void when the group was made again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ....times import epoch_milliseconds, from_epoch
 from ...common.online import latest_sql, merged, not_found
 from .. import names
 from ..errors import translated
-from ..session import Aws, of
+from ..session import Aws, aws_of
 from ..storage.state import documents
 from . import record_batches, records
 
@@ -50,30 +50,36 @@ class _View(StoredDocument, frozen=True, kw_only=True):
     """The document beside a feature group."""
 
     features: tuple[Column, ...]
-    created: str = msgspec.field(
-        name="made"
-    )  # the group's creation time: another group of the name has another document
+    # the group's creation time: another group of the name has another document
+    created: str = msgspec.field(name="made")
     stamp: int = 0  # ms; the greatest EventTime that a sync has used
-    synced: int | None = (
-        None  # ms; everything created up to then is served. None: it must be rebuilt
-    )
+    # ms; everything created up to then is served. None: it must be rebuilt
+    synced: int | None = None
 
 
 class _Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """A view's document and its token."""
+
     view: _View
     token: str
 
 
 @final
 class FeatureStoreOnline:
+    """The OnlineStore port over Feature Store."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._aws = of(target)
+        self._aws = aws_of(target)
         self._documents = documents(self._aws, "online")
         self._readers: dict[str, tuple[float, tuple[Column, ...]]] = {}
 
     def apply(self, view: OnlineViewSpec) -> None:
-        """Features may be added. Invalid: dropped, or of another type."""
+        """Make a view, or add features to it.
+
+        Raises:
+            Invalid: A feature is dropped, or has another type.
+        """
         names.check("view", view.name)
         name = self._name(view.name)
         group = self._group(name)
@@ -83,9 +89,9 @@ class FeatureStoreOnline:
             if stored is None
             else merged(view.name, stored.view.features, view.features)
         )
-        wanted = records.definitions(features)
+        definitions = records.definitions(features)
         if group is None:
-            group = self._create(view.name, name, wanted)
+            group = self._create(view.name, name, definitions)
         elif (
             group.get("RecordIdentifierFeatureName") != records.KEY
             or group.get("EventTimeFeatureName") != records.SYNCED
@@ -95,11 +101,13 @@ class FeatureStoreOnline:
                 remedy="rename the view or the project",
             )
         elif (
-            stored is not None and stored.view.features == features and not _missing(group, wanted)
+            stored is not None
+            and stored.view.features == features
+            and not _missing(group, definitions)
         ):
             return
         else:
-            self._add(name, group, wanted)
+            self._add(name, group, definitions)
         # a new feature may be in history already: the next sync reads everything
         created, stamp = _creation_time(group), stored.view.stamp if stored is not None else 0
         self._keep(
@@ -111,7 +119,8 @@ class FeatureStoreOnline:
         )
         self._readers.pop(view.name, None)
 
-    def _create(self, view: str, name: str, wanted: list[dict[str, str]]) -> dict[str, Any]:
+    def _create(self, view: str, name: str, definitions: list[dict[str, str]]) -> dict[str, Any]:
+        """Make the feature group, unless somebody else was faster."""
         with self._aws.mutating("CreateFeatureGroup", name):
             try:
                 with translated(f"making feature group {name}", effect=True):
@@ -119,7 +128,7 @@ class FeatureStoreOnline:
                         FeatureGroupName=name,
                         RecordIdentifierFeatureName=records.KEY,
                         EventTimeFeatureName=records.SYNCED,
-                        FeatureDefinitions=wanted,
+                        FeatureDefinitions=definitions,
                         OnlineStoreConfig={"EnableOnlineStore": True},
                         Description=f"isthmus: online view {view} of {self._aws.project}",
                         Tags=self._aws.tags(KIND, view),
@@ -135,8 +144,9 @@ class FeatureStoreOnline:
             )
         return group
 
-    def _add(self, name: str, group: dict[str, Any], wanted: list[dict[str, str]]) -> None:
-        missing = _missing(group, wanted)
+    def _add(self, name: str, group: dict[str, Any], definitions: list[dict[str, str]]) -> None:
+        """Add the missing features to a group, as many a call as it takes."""
+        missing = _missing(group, definitions)
         for start in range(0, len(missing), _ADD):
             self._settled_group(name)
             with self._aws.mutating("UpdateFeatureGroup", name):
@@ -145,45 +155,48 @@ class FeatureStoreOnline:
                 )
 
     def observe(self, view: str) -> OnlineViewState | None:
-        """As SageMaker says of the group; creating also without the document beside it; None: no
-        such group.
-        """
+        """Return the view's state with the features that it serves, or None."""
         group = self._group(self._name(view))
         if group is None:
             return None
         stored = self._stored_view(view, group)
         phase = _PHASES[group["FeatureGroupStatus"]]
         if stored is None:
-            return OnlineViewState(
-                phase="creating" if phase == "ready" else phase, columns=()
-            )  # half-made: `apply` makes the rest
+            # half-made: `apply` makes the rest
+            return OnlineViewState(phase="creating" if phase == "ready" else phase, columns=())
         return OnlineViewState(
             phase="updating" if phase == "ready" and _updating(group) else phase,
             columns=stored.view.features,
         )
 
     def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:
-        """`since` is a hint: what an earlier sync has not covered is read as well; None rebuilds."""
+        """Bring a view up to date with its history.
+
+        Args:
+            view: The view.
+            since: A hint: rows created since then are read, and whatever an earlier sync has not
+                covered. None rebuilds the view.
+            until: Rows created up to then are served.
+        """
         name = self._name(view.name)
         group = self._group(name)
         stored = self._stored_view(view.name, group)
         if group is None or stored is None:
             raise not_found(view.name)
         group = self._settled_group(name)
-        known = stored.view
+        document = stored.view
         start = (
             None
-            if since is None or known.synced is None
-            else min(epoch_milliseconds(since), known.synced)
+            if since is None or document.synced is None
+            else min(epoch_milliseconds(since), document.synced)
         )
-        end = max(
-            epoch_milliseconds(until), known.synced or 0
-        )  # must not take back what a later sync has served
-        latest = self._latest(view, known, start, end)
+        # must not take back what a later sync has served
+        end = max(epoch_milliseconds(until), document.synced or 0)
+        latest = self._latest(view, document, start, end)
         if latest.num_rows:
-            stamp = max(end, known.stamp + 1)
+            stamp = max(end, document.stamp + 1)
             try:  # the stamp is taken before it is used: no other sync has the same
-                taken = msgspec.json.encode(msgspec.structs.replace(known, stamp=stamp))
+                taken = msgspec.json.encode(msgspec.structs.replace(document, stamp=stamp))
                 self._documents.put(view.name, taken, expect=stored.token)
             except Conflict as error:
                 raise Busy(
@@ -192,11 +205,11 @@ class FeatureStoreOnline:
                 ) from error
             with self._aws.mutating("BatchWriteRecord", name):
                 record_batches.write(
-                    self._aws, name, latest, known.features, records.event_time(stamp)
+                    self._aws, name, latest, document.features, records.event_time(stamp)
                 )
 
         def done(old: _View | None) -> _View:
-            if old is None or old.features != known.features:
+            if old is None or old.features != document.features:
                 raise Busy(
                     f"online view {view.name} was changed while it was synced",
                     remedy="run it again",
@@ -206,9 +219,12 @@ class FeatureStoreOnline:
         self._keep(view.name, done, _creation_time(group))
         return SyncReport(rows=latest.num_rows, until=from_epoch(end))
 
-    def _latest(self, view: OnlineViewSpec, known: _View, start: int | None, end: int) -> pa.Table:
-        """The latest row of every entity that has one created in (start, end], older ones of its
-        history counted.
+    def _latest(
+        self, view: OnlineViewSpec, document: _View, start: int | None, end: int
+    ) -> pa.Table:
+        """Read the newest row of each entity that has one created in (start, end].
+
+        Older rows of its history count, too.
         """
         params: dict[str, object] = {"until": from_epoch(end)}
         changed = ""
@@ -221,33 +237,39 @@ class FeatureStoreOnline:
         sql = latest_sql(
             view.history,
             ("entity_key", "event_timestamp"),
-            known.features,
+            document.features,
             f"{changed}created_timestamp <= $until",
         )
         return self._target.warehouse.query(sql, params)
 
-    def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
-        """By view a row for each key, in order, or None:
+    def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
+        """Return for each view a row for each key, in order, or None where the view has none.
 
-        BatchGetRecord, 100 keys of whatever views a call. NotFound: no such view.
+        BatchGetRecord takes 100 keys of whatever views a call.
+
+        Raises:
+            NotFound: There is no such view.
         """
-        asked = {view: keys for view, keys in wanted.items() if keys}
-        features = {view: self._reader(view) for view in asked}
+        not_empty = {view: view_keys for view, view_keys in keys.items() if view_keys}
+        features = {view: self._reader(view) for view in not_empty}
         try:
             stored = record_batches.read(
-                self._aws, {self._name(view): keys for view, keys in asked.items()}
+                self._aws, {self._name(view): view_keys for view, view_keys in not_empty.items()}
             )
         except NotFound:
-            for view in asked:  # whichever was deleted since
+            for view in not_empty:  # whichever was deleted since
                 self._readers.pop(view, None)
                 self._reader(view)
             raise
         return {
-            view: records.decode(stored[self._name(view)], keys, features[view]) if keys else []
-            for view, keys in wanted.items()
+            view: records.decode(stored[self._name(view)], view_keys, features[view])
+            if view_keys
+            else []
+            for view, view_keys in keys.items()
         }
 
     def _reader(self, view: str) -> tuple[Column, ...]:
+        """Return the features of a view, remembered for some seconds."""
         expires, features = self._readers.get(view, (0.0, ()))
         if expires < time.monotonic():
             stored = self._stored_view(view, self._group(self._name(view)))
@@ -259,11 +281,12 @@ class FeatureStoreOnline:
         return features
 
     def _settled_group(self, name: str) -> dict[str, Any]:
-        """The group when it takes records: both its creation and its growing take a while."""
+        """Wait until a group takes records: its creation and its growing both take a while."""
         group = wait(
             lambda: self._group(name),
-            lambda seen: (
-                seen is None or (seen["FeatureGroupStatus"] != "Creating" and not _updating(seen))
+            lambda current: (
+                current is None
+                or (current["FeatureGroupStatus"] != "Creating" and not _updating(current))
             ),
             deadline=_PATIENCE,
             what=f"feature group {name}",
@@ -281,6 +304,7 @@ class FeatureStoreOnline:
         return group
 
     def _group(self, name: str) -> dict[str, Any] | None:
+        """Return the description of a feature group, or None."""
         with self._aws.reading("DescribeFeatureGroup", name):
             try:
                 with translated(f"looking at feature group {name}"):
@@ -292,6 +316,7 @@ class FeatureStoreOnline:
         return group
 
     def _stored_view(self, view: str, group: dict[str, Any] | None) -> _Stored | None:
+        """Return the document of a view, unless it is an earlier group's."""
         document = self._documents.get(view) if group is not None else None
         if document is None or group is None:
             return None
@@ -303,20 +328,20 @@ class FeatureStoreOnline:
         )
 
     def _keep(self, view: str, change: Callable[[_View | None], _View], created: str) -> None:
-        """Change the document; again when somebody else was quicker.
+        """Change a view's document, again if somebody else was faster.
 
-        One of an earlier group counts as none.
+        The document of an earlier group counts as none.
         """
         for _ in range(_ATTEMPTS):
             document = self._documents.get(view)
             old = _decode(view, document.value) if document is not None else None
-            wanted = change(old if old is not None and old.created == created else None)
-            if wanted == old:
+            changed = change(old if old is not None and old.created == created else None)
+            if changed == old:
                 return
             try:
                 self._documents.put(
                     view,
-                    msgspec.json.encode(wanted),
+                    msgspec.json.encode(changed),
                     expect=document.token if document is not None else None,
                 )
             except Conflict:
@@ -325,31 +350,36 @@ class FeatureStoreOnline:
         raise Busy(f"online view {view} is being changed by others", remedy="run it again")
 
     def _name(self, view: str) -> str:
+        """Return the feature group's name of a view."""
         return names.underscored(self._aws.project, view)
 
 
 def _decode(view: str, document: bytes) -> _View:
+    """Read a view's document."""
     return decode(document, _View, what=f"the document of online view {view}")
 
 
-def _missing(group: dict[str, Any], wanted: list[dict[str, str]]) -> list[dict[str, str]]:
+def _missing(group: dict[str, Any], definitions: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the features that a group lacks."""
     have = {feature["FeatureName"] for feature in group["FeatureDefinitions"]}
-    return [feature for feature in wanted if feature["FeatureName"] not in have]
+    return [feature for feature in definitions if feature["FeatureName"] not in have]
 
 
 def _updating(group: dict[str, Any]) -> bool:
+    """Return whether a group's last update is under way."""
     return str(group.get("LastUpdateStatus", {}).get("Status")) == "InProgress"
 
 
 def _creation_time(group: dict[str, Any]) -> str:
+    """Return when a group was made, as text."""
     created: datetime = group["CreationTime"]
     return created.isoformat()
 
 
 def remove(aws: Aws, view: str) -> None:
-    """The Inventory's.
+    """Delete a view, which may be absent. The inventory calls this.
 
-    The group first: its document means nothing without it. Absent is success.
+    The group goes first: its document means nothing without it.
     """
     name = names.underscored(aws.project, view)
     try:
@@ -362,8 +392,9 @@ def remove(aws: Aws, view: str) -> None:
 
 
 def feature_groups(aws: Aws) -> list[tuple[str, str]]:
-    """(neutral name, ARN) of this project's feature groups, by their names and tags: tagging's own
-    list may lag.
+    """List this project's feature groups as (neutral name, ARN), by their names and tags.
+
+    Tagging's own list may lag.
     """
     views: list[tuple[str, str]] = []
     start = f"{aws.project}-"

@@ -1,1 +1,1 @@
-"""Pipeline runs: SageMaker Pipelines, their definitions and executions."""
+"""Pipeline runs on SageMaker Pipelines, and the model registry."""

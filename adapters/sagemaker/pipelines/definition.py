@@ -1,10 +1,9 @@
-"""A run's graph as SageMaker's pipeline definition (schema 2020-12-01).
+"""A run's graph as SageMaker's pipeline definition (schema 2020-12-01). Pure.
 
-Pure: the same graph and settings give the same text.
-
-Values travel in run.json; the definition knows commands, order and conditions only. SageMaker
-forbids a condition step inside another's branch, so conditions are flattened: a step inherits those
-of what it needs, and steps with the same conditions share one condition step.
+The same graph and settings give the same text. Values travel in run.json; the definition knows only
+commands, order and conditions. SageMaker forbids a condition step inside another's branch, so
+conditions are flattened: a step inherits those of what it needs, and steps with the same conditions
+share one condition step.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ _RETRIES = [
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a definition needs beyond the graph."""
+    """The settings of a definition beyond its graph."""
 
     role: str
     image: str
@@ -70,7 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def definition(run: PipelineRun, settings: Settings) -> str:
-    """JSON for CreatePipeline and UpdatePipeline."""
+    """Return the JSON for CreatePipeline and UpdatePipeline."""
     conditions = all_conditions(run.steps)
     watched = {condition.step for when in conditions.values() for condition in when}
     steps: list[dict[str, Any]] = []
@@ -96,13 +95,12 @@ def definition(run: PipelineRun, settings: Settings) -> str:
 
 
 def branch_name(conditions: tuple[Condition, ...]) -> str:
-    """The condition step's name: a hyphen, which no neutral name has, keeps it apart from the
-    steps'.
-    """
+    """Return a condition step's name; its hyphen, which no neutral name has, sets it apart."""
     return f"when-{sha256(msgspec.json.encode(conditions)).hexdigest()[:12]}"
 
 
 def _step(spec: StepSpec, settings: Settings, *, watched: bool) -> dict[str, Any]:
+    """Return a step as a job of SageMaker's."""
     training = spec.kind == "training"
     step: dict[str, Any] = {
         "Name": spec.name,
@@ -123,14 +121,17 @@ def _step(spec: StepSpec, settings: Settings, *, watched: bool) -> dict[str, Any
 
 
 def _arguments(spec: StepSpec) -> list[Any]:
+    """Return the arguments of a step's command."""
     return ["--run", {"Get": f"Parameters.{RUN_URI}"}, "--step", spec.name]
 
 
 def _seconds(spec: StepSpec) -> int:
+    """Return a job's time limit."""
     return min(int(spec.timeout.total_seconds() * spec.attempts) + _MARGIN, _LONGEST)
 
 
 def _common(settings: Settings) -> dict[str, Any]:
+    """Return what all jobs have in common."""
     common: dict[str, Any] = {"RoleArn": settings.role, "Environment": dict(settings.environment)}
     if settings.tags:
         common["Tags"] = [{"Key": key, "Value": value} for key, value in settings.tags]
@@ -138,6 +139,7 @@ def _common(settings: Settings) -> dict[str, Any]:
 
 
 def _processing(spec: StepSpec, settings: Settings, *, watched: bool) -> dict[str, Any]:
+    """Return the request for a processing job."""
     arguments = _arguments(spec)
     request: dict[str, Any] = _common(settings) | {
         "ProcessingResources": {
@@ -170,6 +172,7 @@ def _processing(spec: StepSpec, settings: Settings, *, watched: bool) -> dict[st
 
 
 def _training(spec: StepSpec, settings: Settings) -> dict[str, Any]:
+    """Return the request for a training job."""
     return _common(settings) | {
         "AlgorithmSpecification": {
             "TrainingImage": settings.image,
@@ -189,9 +192,9 @@ def _training(spec: StepSpec, settings: Settings) -> dict[str, Any]:
 
 
 def _branch(conditions: tuple[Condition, ...], inside: list[dict[str, Any]]) -> dict[str, Any]:
-    """All of `Conditions` must hold.
+    """Return a condition step around the steps that run only if all conditions hold.
 
-    It waits for the steps whose values it reads, also when they are in another branch.
+    It waits for the steps whose values it reads, also if they are in another branch.
     """
     return {
         "Name": branch_name(conditions),

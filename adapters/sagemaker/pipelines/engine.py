@@ -1,5 +1,6 @@
-"""PipelineEngine on SageMaker Pipelines: one pipeline a project's pipeline, one version a submit,
-one execution a run.
+"""PipelineEngine on SageMaker Pipelines: a pipeline for each of ours, an execution for each run.
+
+Each submit makes a version of the pipeline.
 """
 
 from __future__ import annotations
@@ -15,60 +16,63 @@ from ....target import Target
 from ...common.pipelines.executions import Execution, read, write
 from ..machines import image, job_environment, job_machine
 from ..names import dashed
-from ..session import Aws, of
+from ..session import Aws, aws_of
 from . import executions, run_states
 from .definition import RUN_FOLDER, RUN_URI, Settings, definition
 
 
 @final
 class SageMakerPipelines:
+    """The PipelineEngine port over SageMaker Pipelines."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._aws: Aws = of(target)
+        self._aws: Aws = aws_of(target)
         self._blobs = target.blobs
 
     def submit(self, run: PipelineRun) -> None:
-        """Each stage is written down before the next, so that a repeat goes on where a crash left
-        it, and starts nothing twice.
+        """Start a run, each stage written down before the next.
+
+        So a repeat goes on where a crash left it, and starts nothing twice.
         """
-        known = read(self._blobs, run.run_id)
+        execution = read(self._blobs, run.run_id)
         if (
-            known is not None
-            and known.arn is None
-            and (arn := executions.execution_arn(self._aws, known))
+            execution is not None
+            and execution.arn is None
+            and (arn := executions.execution_arn(self._aws, execution))
         ):
-            known = msgspec.structs.replace(known, arn=arn)
-            write(self._blobs, known)
-        if known is not None and known.arn:
+            execution = msgspec.structs.replace(execution, arn=arn)
+            write(self._blobs, execution)
+        if execution is not None and execution.arn:
             return
         name = dashed(self._aws.project, run.pipeline)
-        if known is None or known.version is None:
+        if execution is None or execution.version is None:
             version = self._version(name, run)
-            known = write(self._blobs, Execution(run=run, pipeline=name, version=version))
-        arn = self._start(known)
-        write(self._blobs, msgspec.structs.replace(known, arn=arn))
+            execution = write(self._blobs, Execution(run=run, pipeline=name, version=version))
+        arn = self._start(execution)
+        write(self._blobs, msgspec.structs.replace(execution, arn=arn))
 
     def observe(self, run_id: str) -> RunState | None:
-        """From the execution that carries the run's name, and its steps; a failed step's reason is
-        what it wrote down itself.
+        """Return a run's state from its execution and its steps.
 
-        None: it was not started, or went with its pipeline.
+        The reason of a failed step is the one that it wrote down itself. None if the run was not
+        started, or went with its pipeline.
         """
-        known = read(self._blobs, run_id)
-        arn = executions.execution_arn(self._aws, known) if known else None
-        if known is None or arn is None:
+        execution = read(self._blobs, run_id)
+        arn = executions.execution_arn(self._aws, execution) if execution else None
+        if execution is None or arn is None:
             return None
         status = self._status(run_id, arn)
         if status is None:
             return None
-        folder = folder_of(known.run.run_uri)
+        folder = folder_of(execution.run.run_uri)
 
         def why(step: str) -> str | None:
             failure = find(self._blobs, f"{folder}/{step}/failed.json", StepFailure)
             return failure.reason if failure else None
 
         return run_states.run_state(
-            known.run,
+            execution.run,
             status,
             executions.steps(self._aws, arn),
             why=why,
@@ -77,9 +81,9 @@ class SageMakerPipelines:
         )
 
     def cancel(self, run_id: str) -> None:
-        """StopPipelineExecution, which does not wait. Finished or absent is success."""
-        known = read(self._blobs, run_id)
-        arn = executions.execution_arn(self._aws, known) if known else None
+        """Stop the execution without waiting; the run may be finished or absent."""
+        execution = read(self._blobs, run_id)
+        arn = executions.execution_arn(self._aws, execution) if execution else None
         if arn is None:
             return
         if self._status(run_id, arn) != "Executing":
@@ -93,7 +97,7 @@ class SageMakerPipelines:
             return
 
     def _status(self, run_id: str, arn: str) -> str | None:
-        """None: the execution went with its pipeline."""
+        """Return an execution's status, or None if it went with its pipeline."""
         try:
             with self._aws.reading("DescribePipelineExecution", run_id):
                 execution = self._aws.client("sagemaker").describe_pipeline_execution(
@@ -104,9 +108,9 @@ class SageMakerPipelines:
         return str(execution["PipelineExecutionStatus"])
 
     def _version(self, name: str, run: PipelineRun) -> int:
-        """Write the definition and return the version to pin.
+        """Write the definition, and return the version to pin.
 
-        Only UpdatePipeline tells it, so a new pipeline is updated at once too.
+        Only UpdatePipeline returns it, so a new pipeline is updated at once, too.
         """
         client = self._aws.client("sagemaker")
         text = definition(run, self._settings(run.pipeline))
@@ -129,7 +133,7 @@ class SageMakerPipelines:
             return int(client.update_pipeline(**parameters)["PipelineVersionId"])
 
     def _start(self, execution: Execution) -> str:
-        """The token makes a repeat, the SDK's own included, return the execution that is there."""
+        """Start an execution; by its token a repeat, the SDK's own too, returns the same one."""
         run = execution.run
         with self._aws.mutating("StartPipelineExecution", execution.pipeline):
             started = self._aws.client("sagemaker").start_pipeline_execution(
@@ -145,6 +149,7 @@ class SageMakerPipelines:
         return str(started["PipelineExecutionArn"])
 
     def _settings(self, pipeline: str) -> Settings:
+        """Return the settings of a pipeline's definition."""
         aws = self._aws
         return Settings(
             role=aws.role,
@@ -156,10 +161,13 @@ class SageMakerPipelines:
         )
 
     def _page(self, arn: str) -> str | None:
-        """A job's page in the console."""
+        """Return a job's page in the console, or None offline."""
         if self._aws.offline:
             return None
         kind, _, name = arn.rpartition(":")[2].partition("/")
         region = self._aws.region
         pages = {"processing-job": "processing-jobs", "training-job": "jobs"}
-        return f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/{pages.get(kind, kind)}/{name}"
+        return (
+            f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}"
+            f"#/{pages.get(kind, kind)}/{name}"
+        )

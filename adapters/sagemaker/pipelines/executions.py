@@ -1,4 +1,4 @@
-"""SageMaker's executions, by its own lists."""
+"""Executions of SageMaker's pipelines, found in its own lists."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from ..session import Aws
 
 
 def execution_arn(aws: Aws, execution: Execution) -> str | None:
-    """The ARN of the execution that carries the run_id as its display name; None when there is
-    none.
-    """
+    """Return the ARN of the execution that has the run_id as its display name, or None."""
     if execution.arn is not None:
         return execution.arn
     with aws.reading("ListPipelineExecutions", execution.pipeline):
@@ -31,9 +29,7 @@ def execution_arn(aws: Aws, execution: Execution) -> str | None:
 
 
 def steps(aws: Aws, arn: str) -> list[dict[str, Any]]:
-    """The steps that SageMaker has started, oldest first; of a step that it tried again, the last
-    try.
-    """
+    """Return the steps that SageMaker has started, oldest first, each by its last try."""
     with aws.reading("ListPipelineExecutionSteps", arn):
         pages = (
             aws.client("sagemaker")

@@ -1,6 +1,4 @@
-"""ModelRegistry on SageMaker: a model is a model package group, a version a package, an alias a tag
-of the group.
-"""
+"""ModelRegistry on SageMaker: a model is a package group, a version a package, an alias a tag."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from ....target import Target
 from ...common.pipelines.registry import check_alias, check_approval, no_version
 from ..machines import image as our_image
 from ..names import dashed
-from ..session import Aws, of
+from ..session import Aws, aws_of
 
 ALIAS_TAG = "isthmus:alias:"
 _APPROVALS: Mapping[Approval, str] = {
@@ -31,7 +29,7 @@ _READY = timedelta(minutes=5)
 
 
 class _Package(msgspec.Struct, frozen=True, kw_only=True):
-    """What never changes in a package."""
+    """The unchanging content of a model package."""
 
     digest: str
     uri: str
@@ -39,23 +37,29 @@ class _Package(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Group(msgspec.Struct, frozen=True, kw_only=True):
+    """A model package group."""
+
     arn: str
     created: str  # tells a group from an earlier one of its name
 
 
 @final
 class SageMakerRegistry:
+    """The ModelRegistry port over SageMaker."""
+
     def __init__(self, target: Target) -> None:
-        self._aws: Aws = of(target)
+        self._aws: Aws = aws_of(target)
         self._packages: dict[str, _Package] = {}  # by ARN
 
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
-        """The digest is looked for first; the token makes two registrations at once, and a repeat,
+        """Register a version, or return the one that has the digest.
+
+        The digest is looked for first; by the token two registrations at once, or a repeat, make
         one.
         """
         name = dashed(self._aws.project, model)
         group = self._group(name) or self._make_group(name, model)
-        if (there := self._by_digest(name, digest)) is None:
+        if (summary := self._by_digest(name, digest)) is None:
             with self._aws.mutating("CreateModelPackage", name):
                 self._aws.client("sagemaker").create_model_package(
                     ModelPackageGroupName=name,
@@ -67,36 +71,47 @@ class SageMakerRegistry:
                         f"{group.arn}\n{group.created}\n{digest}".encode()
                     ).hexdigest()[:32],
                 )
-            there = wait(
+            summary = wait(
                 lambda: self._by_digest(name, digest),
-                lambda found: found is not None,
+                lambda current: current is not None,
                 deadline=_READY,
                 what=f"registering {model}",
             )
-        assert there is not None  # noqa: S101  for the type checker: `wait` returned, so it is there
-        return self._version(model, there, self._aliases(group))
+        assert summary is not None  # noqa: S101  for the type checker: `wait` returned, so it is there
+        return self._version(model, summary, self._aliases(group))
 
-    def get(self, model: str, ref: int | str) -> ModelVersion:
-        """By number or alias (a tag of the group). NotFound, with what there is."""
-        return self._version(model, *self._lookup(model, ref))
+    def get(self, model: str, number_or_alias: int | str) -> ModelVersion:
+        """Return a version by its number or alias (a tag of the group).
 
-    def arn(self, model: str, ref: int | str) -> str:
-        """The package of a version, by number or alias. NotFound."""
-        return str(self._lookup(model, ref)[0]["ModelPackageArn"])
+        NotFound names what exists.
+        """
+        return self._version(model, *self._lookup(model, number_or_alias))
+
+    def arn(self, model: str, number_or_alias: int | str) -> str:
+        """Return the ARN of a version's package, by number or alias.
+
+        Raise NotFound if there is none.
+        """
+        return str(self._lookup(model, number_or_alias)[0]["ModelPackageArn"])
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
-        """The packages that are Completed, oldest first; none of a model that is not there."""
+        """Return the versions whose packages are Completed, oldest first.
+
+        None of an unknown model.
+        """
         name = dashed(self._aws.project, model)
         group = self._group(name)
         if group is None:
             return ()
         aliases = self._aliases(group)
-        return tuple(self._version(model, each, aliases) for each in self._list(name))
+        return tuple(self._version(model, summary, aliases) for summary in self._list(name))
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
-        """A tag of the model package group: one call moves it.
+        """Move an alias, a tag of the package group, by one call; None removes it.
 
-        NotFound: no such version. Invalid: no name for an alias.
+        Raises:
+            NotFound: There is no such version.
+            Invalid: The name cannot be an alias.
         """
         check_alias(alias)
         group = self._group(dashed(self._aws.project, model))
@@ -112,9 +127,11 @@ class SageMakerRegistry:
             client.add_tags(ResourceArn=group.arn, Tags=[{"Key": key, "Value": str(version)}])
 
     def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:
-        """UpdateModelPackage, with the first 1,024 characters of the note.
+        """Note a version's approval, with the first 1,024 characters of the note.
 
-        NotFound: no such version. Invalid: no Approval.
+        Raises:
+            NotFound: There is no such version.
+            Invalid: The word is no Approval.
         """
         check_approval(approval)
         name = dashed(self._aws.project, model)
@@ -133,7 +150,7 @@ class SageMakerRegistry:
             )
 
     def _lookup(self, model: str, ref: int | str) -> tuple[dict[str, Any], Mapping[str, int]]:
-        """A version's summary, and the model's aliases. NotFound."""
+        """Return a version's summary and the model's aliases; raise NotFound if there is none."""
         name = dashed(self._aws.project, model)
         group = self._group(name)
         packages = self._list(name) if group else ()
@@ -147,6 +164,7 @@ class SageMakerRegistry:
         return summary, aliases
 
     def _group(self, name: str) -> _Group | None:
+        """Return a model's package group, or None."""
         try:
             with self._aws.reading("DescribeModelPackageGroup", name):
                 group = self._aws.client("sagemaker").describe_model_package_group(
@@ -157,6 +175,7 @@ class SageMakerRegistry:
         return _Group(arn=group["ModelPackageGroupArn"], created=group["CreationTime"].isoformat())
 
     def _make_group(self, name: str, model: str) -> _Group:
+        """Make a model's package group, unless somebody else was faster, and wait for it."""
         try:
             with self._aws.mutating("CreateModelPackageGroup", name):
                 self._aws.client("sagemaker").create_model_package_group(
@@ -168,7 +187,7 @@ class SageMakerRegistry:
             pass
         group = wait(
             lambda: self._group(name),
-            lambda seen: seen is not None,
+            lambda current: current is not None,
             deadline=_READY,
             what=f"model package group {name}",
         )
@@ -176,7 +195,7 @@ class SageMakerRegistry:
         return group
 
     def _list(self, name: str) -> Sequence[dict[str, Any]]:
-        """Summaries of the usable packages, oldest first."""
+        """Return the summaries of a group's usable packages, oldest first."""
         with self._aws.reading("ListModelPackages", name):
             pages = (
                 self._aws.client("sagemaker")
@@ -189,12 +208,18 @@ class SageMakerRegistry:
         )
 
     def _by_digest(self, name: str, digest: str) -> dict[str, Any] | None:
+        """Return the summary of the package with a digest, or None."""
         return next(
-            (each for each in self._list(name) if each.get("ModelPackageDescription") == digest),
+            (
+                summary
+                for summary in self._list(name)
+                if summary.get("ModelPackageDescription") == digest
+            ),
             None,
         )
 
     def _aliases(self, group: _Group) -> dict[str, int]:
+        """Return the group's aliases with their versions, from its tags."""
         with self._aws.reading("ListTags", group.arn):
             pages = (
                 self._aws.client("sagemaker")
@@ -211,6 +236,7 @@ class SageMakerRegistry:
     def _version(
         self, model: str, summary: Mapping[str, Any], aliases: Mapping[str, int]
     ) -> ModelVersion:
+        """Return a version from its summary."""
         number = int(summary["ModelPackageVersion"])
         package = self._package(summary["ModelPackageArn"])
         return ModelVersion(
@@ -226,6 +252,7 @@ class SageMakerRegistry:
         )
 
     def _package(self, arn: str) -> _Package:
+        """Return a package's unchanging content, read once."""
         if arn not in self._packages:
             with self._aws.reading("DescribeModelPackage", arn):
                 package = self._aws.client("sagemaker").describe_model_package(ModelPackageName=arn)
@@ -234,9 +261,10 @@ class SageMakerRegistry:
 
 
 def _inference(uri: str, image: str) -> dict[str, Any]:
-    """An uncompressed folder: the same bytes on every target.
+    """Return the inference specification of a package.
 
-    Of what others made: its archive, or no data beside the image.
+    Ours is an uncompressed folder, the same bytes on every target. Others' is an archive, or no
+    data beside the image.
     """
     if not uri or uri.endswith(".tar.gz"):
         return {"Containers": [{"Image": image, **({"ModelDataUrl": uri} if uri else {})}]}
@@ -249,7 +277,7 @@ def _inference(uri: str, image: str) -> dict[str, Any]:
 
 
 def _is_usable(summary: Mapping[str, Any]) -> bool:
-    """Neither under way nor failed, and a version of a group."""
+    """Return whether a package is complete, and a version of a group."""
     return (
         summary.get("ModelPackageStatus", "Completed") == "Completed"
         and "ModelPackageVersion" in summary
@@ -257,7 +285,7 @@ def _is_usable(summary: Mapping[str, Any]) -> bool:
 
 
 def _package(package: Mapping[str, Any]) -> _Package:
-    """Of a package that somebody else registered, what it says; its digest is unknown."""
+    """Return the content of a package; the digest of one that others registered is unknown."""
     properties = package.get("CustomerMetadataProperties", {})
     container: Mapping[str, Any] = next(
         iter(package.get("InferenceSpecification", {}).get("Containers", ())), {}
@@ -275,6 +303,7 @@ def _package(package: Mapping[str, Any]) -> _Package:
 def _absent(
     model: str, ref: int | str, packages: Sequence[Mapping[str, Any]], aliases: Mapping[str, int]
 ) -> NotFound:
+    """Return the error for a version or alias that does not exist."""
     numbers = [package["ModelPackageVersion"] for package in packages]
     return no_version(
         model,

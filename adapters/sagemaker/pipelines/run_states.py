@@ -1,4 +1,4 @@
-"""SageMaker's view of a run as ours. It lists started steps only. Pure."""
+"""SageMaker's view of a run as a state of ours. Pure. It lists started steps only."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ _ENDED = ("done", "failed", "cancelled")
 
 
 def phase_of(status: str) -> RunPhase:
+    """Return the phase of an execution's status."""
     return _RUN.get(status, "running")
 
 
@@ -46,26 +47,36 @@ def run_state(
     log: Link,
     url: Link,
 ) -> RunState:
-    """`why` gives the reason that a failed step wrote down itself, `log` where a step's log is,
-    `url` a job's page by its ARN.
+    """Return a run's state from its execution's status and its started steps.
+
+    Args:
+        run: What was submitted.
+        status: The execution's status.
+        started: The steps that SageMaker has started.
+        why: Returns the reason that a failed step wrote down itself.
+        log: Returns where a step's log is.
+        url: Returns a job's page, by its ARN.
     """
-    seen = {step["StepName"]: step for step in started}
+    started_steps = {step["StepName"]: step for step in started}
     conditions = all_conditions(run.steps)
     names = {spec.name for spec in run.steps}
 
     def judged(spec: StepSpec) -> Judgement | None:
-        branch = seen.get(branch_name(conditions[spec.name])) if conditions[spec.name] else None
+        branch = (
+            started_steps.get(branch_name(conditions[spec.name])) if conditions[spec.name] else None
+        )
         return _judgement(branch) if branch is not None else None
 
     begun = {
         name: _step_state(step, why=why, log=log, url=url)
-        for name, step in seen.items()
+        for name, step in started_steps.items()
         if name in names
     }
     return common_state(run, phase_of(status), begun, judged)
 
 
 def _step_state(step: Mapping[str, Any], *, why: Why, log: Link, url: Link) -> StepState:
+    """Return a started step's state."""
     name = str(step["StepName"])
     phase = _STEP.get(step.get("StepStatus", ""), "running")
     job = next(
@@ -84,6 +95,7 @@ def _step_state(step: Mapping[str, Any], *, why: Why, log: Link, url: Link) -> S
 
 
 def _judgement(branch: Mapping[str, Any]) -> Judgement:
+    """Return the verdict of a condition step."""
     if branch.get("StepStatus") == "Failed":
         return Judgement(error=branch.get("FailureReason") or "SageMaker does not say why")
     return Judgement(

@@ -1,1 +1,1 @@
-"""What a project has in its account: the inventory, what it costs, its deletion, and the SDK's own objects."""
+"""The resources of a project in its account: inventory, cost, deletion, and the SDK's objects."""

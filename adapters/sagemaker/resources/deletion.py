@@ -1,6 +1,6 @@
-"""Deletion of SageMaker's own resources, and what an endpoint costs.
+"""Deletion of SageMaker's own resources, and the cost of an endpoint.
 
-Absent is success; Busy while something changes or uses it.
+Absent is success; Busy means that something changes or uses the resource.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _MODELS = {
 
 
 def endpoint(aws: Aws, name: str) -> None:
-    """The endpoint, then every config and model that was made for it.
+    """Delete an endpoint, then every config and model that was made for it.
 
-    One that was adopted is given back, and goes on.
+    An adopted endpoint is given back, and goes on.
     """
     sagemaker = aws.client("sagemaker")
     whole = aws.endpoint_name(name)
@@ -47,11 +47,12 @@ def endpoint(aws: Aws, name: str) -> None:
 
 
 def pipeline(aws: Aws, name: str) -> None:
+    """Delete a pipeline."""
     _delete(aws.client("sagemaker").delete_pipeline, PipelineName=names.dashed(aws.project, name))
 
 
 def model(aws: Aws, name: str) -> None:
-    """The group and its versions; the models' folders in the bucket stay."""
+    """Delete a model's package group and its versions; the models' folders in the bucket stay."""
     sagemaker = aws.client("sagemaker")
     group = names.dashed(aws.project, name)
     try:
@@ -75,7 +76,7 @@ def model(aws: Aws, name: str) -> None:
 
 
 def endpoint_cost(aws: Aws, name: str) -> Decimal | None:
-    """USD an hour of the instances that run; None: an instance's price is unknown."""
+    """Return the USD an hour of an endpoint's running instances, or None if a price is unknown."""
     sagemaker = aws.client("sagemaker")
     try:
         with translated(f"looking at endpoint {name}"):
@@ -102,12 +103,13 @@ def endpoint_cost(aws: Aws, name: str) -> Decimal | None:
                 count=variant.get("InitialInstanceCount", 1) if count is None else count,
             )
         )
-    return prices.total(prices.of(aws.profile, aws.region), machines)
+    return prices.total(prices.current(aws.profile, aws.region), machines)
 
 
 def _used_by(
     aws: Aws, name: str, *, operation: str, items_key: str, name_key: str, arn_key: str
 ) -> Iterator[str]:
+    """Yield the names of the configs or models that were made for an endpoint."""
     sagemaker = aws.client("sagemaker")
     start = aws.endpoint_name(name)
     with translated(f"listing what endpoint {name} uses"):
@@ -129,6 +131,7 @@ def _used_by(
 
 
 def _delete(delete: Any, **which: str) -> None:
+    """Delete something, which may be absent."""
     try:
         with translated(f"deleting {', '.join(which.values())}", effect=True):
             delete(**which)

@@ -1,8 +1,7 @@
-"""What an account must have before a project can use it, looked at without changing anything, and
-the round that tries it cheaply.
+"""Checks of what an account must have before a project can use it, and a cheap trial round.
 
-The names of quotas and the answers of SimulatePrincipalPolicy are those of AWS's documentation; no
-account was asked yet.
+The checks change nothing. The names of quotas and the answers of SimulatePrincipalPolicy are those
+of AWS's documentation; no account was asked yet.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from ....endpoints.port import VariantSpec
 from ....errors import Invalid, IsthmusError, NotFound
 from ....target import AccountCheck, Estimate, FirstAccount, Profile, Target, Trial
 from ..machines import DEFAULT, image, job_machine, serving_counts, serving_machine
-from ..session import Aws, of
+from ..session import Aws, aws_of
 from . import prices
 
 _SERVICES = ("sagemaker.amazonaws.com", "firehose.amazonaws.com")  # that act as the profile's role
@@ -35,12 +34,12 @@ Look = Callable[[Aws], AccountCheck]
 
 
 def checks(target: Target, policy: Mapping[str, Any] | None) -> Iterator[AccountCheck]:
-    """In the order in which one would mend them; without credentials the first alone.
+    """Yield the checks of an account in the order in which one would mend things.
 
-    `policy`: as `isthmus stack policy` prints it.
+    Without credentials the first is the only one. `policy` is as `isthmus stack policy` prints it.
     """
     try:
-        aws = of(target)
+        aws = aws_of(target)
         yield _ok("credentials", f"{_identity(aws)}, account {aws.account()}")
     except IsthmusError as error:
         yield _fails("credentials", error.message, error.remedy or "")
@@ -66,21 +65,25 @@ def checks(target: Target, policy: Mapping[str, Any] | None) -> Iterator[Account
 
 
 def _ok(name: str, detail: str) -> AccountCheck:
+    """Return a check that passed."""
     return AccountCheck(name=name, status="ok", detail=detail)
 
 
 def _fails(name: str, detail: str, remedy: str) -> AccountCheck:
+    """Return a check that failed."""
     return AccountCheck(name=name, status="fails", detail=detail, remedy=remedy)
 
 
 def _unknown(name: str, detail: str, remedy: str) -> AccountCheck:
+    """Return a check that could not be made."""
     return AccountCheck(name=name, status="unknown", detail=detail, remedy=remedy)
 
 
 def _identity(aws: Aws) -> str:
-    """The ARN of whose credentials these are.
+    """Return the ARN of the credentials.
 
-    Denied: nobody's, or of another account than the profile's.
+    Raises:
+        Denied: There are none, or they are of another account than the profile's.
     """
     aws.admit()
     with aws.reading("GetCallerIdentity", "account"):
@@ -88,6 +91,7 @@ def _identity(aws: Aws) -> str:
 
 
 def _region(aws: Aws) -> AccountCheck:
+    """Check that SageMaker answers in the region."""
     partitions = aws.boto3.get_available_partitions()
     if not any(
         aws.region in aws.boto3.get_available_regions("sagemaker", partition_name=partition)
@@ -104,6 +108,7 @@ def _region(aws: Aws) -> AccountCheck:
 
 
 def _role(aws: Aws) -> AccountCheck:
+    """Check that the role exists, and that SageMaker and Firehose may assume it."""
     name = aws.role.rpartition("/")[2]
     try:
         with aws.reading("GetRole", name):
@@ -129,7 +134,7 @@ def _role(aws: Aws) -> AccountCheck:
 
 
 def _assumed_by(trust: Mapping[str, Any]) -> set[str]:
-    """The services that a trust policy lets in. Its conditions are not judged."""
+    """Return the services that a trust policy lets in. Its conditions are not judged."""
     allowed = [
         statement for statement in _as_list(trust["Statement"]) if statement["Effect"] == "Allow"
     ]
@@ -147,10 +152,12 @@ def _assumed_by(trust: Mapping[str, Any]) -> set[str]:
 
 
 def _as_list(value: Any) -> list[Any]:
+    """Return a list of a value that may be a list."""
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _bucket(aws: Aws) -> AccountCheck:
+    """Check that the bucket is this account's, in the target's region."""
     try:
         with aws.reading("HeadBucket", aws.bucket):
             head = aws.client("s3").head_bucket(
@@ -172,6 +179,7 @@ def _bucket(aws: Aws) -> AccountCheck:
 
 
 def _workgroup(aws: Aws) -> AccountCheck:
+    """Check that Athena's workgroup is enabled."""
     name = str(aws.profile.options.get("workgroup", "primary"))
     try:
         with aws.reading("GetWorkGroup", name):
@@ -194,6 +202,7 @@ def _workgroup(aws: Aws) -> AccountCheck:
 
 
 def _image(aws: Aws) -> AccountCheck:
+    """Check that the image is in ECR, in the target's region."""
     name = image(aws.profile)
     place = _ECR.fullmatch(name)
     if place is None:
@@ -206,7 +215,7 @@ def _image(aws: Aws) -> AccountCheck:
             f"{name} is in {place['region']}, the target in {aws.region}",
             "push it to the target's region",
         )
-    wanted = (
+    image_id = (
         {"imageDigest": place["digest"]}
         if place["digest"]
         else {"imageTag": place["tag"] or "latest"}
@@ -214,7 +223,7 @@ def _image(aws: Aws) -> AccountCheck:
     try:
         with aws.reading("DescribeImages", name):
             aws.client("ecr").describe_images(
-                registryId=place["account"], repositoryName=place["name"], imageIds=[wanted]
+                registryId=place["account"], repositoryName=place["name"], imageIds=[image_id]
             )
     except (NotFound, Invalid) as error:
         return _fails("image", error.message, "build deploy/Dockerfile and push it")
@@ -222,7 +231,7 @@ def _image(aws: Aws) -> AccountCheck:
 
 
 def _quotas(aws: Aws) -> AccountCheck:
-    """What a job and a variant of the profile need."""
+    """Check that the quotas allow a job and a variant of the profile."""
     variant = VariantSpec(name="any", model="any", version=1)
     needs = [
         (
@@ -254,6 +263,7 @@ def _quotas(aws: Aws) -> AccountCheck:
 
 
 def _rights(aws: Aws, policy: Mapping[str, Any] | None) -> AccountCheck:
+    """Check that the credentials allow the policy's actions."""
     if policy is None:
         remedy = (
             "run the project with --offline, then: isthmus stack policy > policy.json, and "
@@ -278,7 +288,7 @@ def _rights(aws: Aws, policy: Mapping[str, Any] | None) -> AccountCheck:
 
 
 def _principal(aws: Aws) -> str:
-    """Whose policies count: of a session those of its role, by the role's whole ARN."""
+    """Return the ARN whose policies count: for a session that of its role."""
     arn = _identity(aws)
     if (session := _ASSUMED.fullmatch(arn)) is None:
         return arn
@@ -291,9 +301,7 @@ def _principal(aws: Aws) -> str:
 
 
 def _denied_actions(aws: Aws, principal: str, statement: Mapping[str, Any]) -> Iterator[str]:
-    """The actions of one statement that the principal may not do on all of the statement's
-    resources.
-    """
+    """Yield the actions of a statement that the principal may not do on all its resources."""
     passed_to = statement.get("Condition", {}).get("StringEquals", {}).get("iam:PassedToService")
     context = (
         [
@@ -307,31 +315,34 @@ def _denied_actions(aws: Aws, principal: str, statement: Mapping[str, Any]) -> I
         else []
     )
     for actions in _parts(_as_list(statement["Action"])):
-        asked = {
+        request = {
             "PolicySourceArn": principal,
             "ActionNames": actions,
             "ResourceArns": _as_list(statement["Resource"]),
             "ContextEntries": context,
         }
         with aws.reading("SimulatePrincipalPolicy", principal):
-            pages = aws.client("iam").get_paginator("simulate_principal_policy").paginate(**asked)
+            pages = aws.client("iam").get_paginator("simulate_principal_policy").paginate(**request)
             results = [result for page in pages for result in page["EvaluationResults"]]
         yield from (result["EvalActionName"] for result in results if not _is_allowed(result))
 
 
 def _parts(actions: Sequence[str]) -> Iterator[list[str]]:
+    """Split actions into the simulations that they fit into."""
     for begin in range(0, len(actions), _AT_ONCE):
         yield list(actions[begin : begin + _AT_ONCE])
 
 
 def _is_allowed(result: Mapping[str, Any]) -> bool:
+    """Return whether a simulation allows an action on every resource."""
     decisions = [part["EvalResourceDecision"] for part in result.get("ResourceSpecificResults", ())]
     return {result["EvalDecision"], *decisions} == {"allowed"}
 
 
 def smallest(profile: Profile) -> Profile:
-    """The profile's place with the smallest machines that there are, and nothing of its database
-    and its adopted endpoints.
+    """Return the profile's place with the smallest machines.
+
+    Its database and adopted endpoints are left out.
     """
     place = {name: profile.options[name] for name in _PLACE if name in profile.options}
     return msgspec.structs.replace(
@@ -340,16 +351,17 @@ def smallest(profile: Profile) -> Profile:
 
 
 def hourly(profile: Profile) -> Estimate:
-    """USD an hour of what the round runs at once, each machine counted as an ml.m5.large, which
-    costs more.
+    """Return the USD an hour of what the round runs at once.
+
+    Each machine counts as an ml.m5.large, which costs more.
     """
-    table = prices.of(profile)
+    table = prices.current(profile)
     cost = prices.hourly(table, DEFAULT, 2)
     return Estimate(hourly_cost=cost, machines=f"1 x {_ENDPOINT}, 1 x {_JOB}", table=table.date)
 
 
 def names(profile: Profile) -> dict[str, str]:
-    """What of a profile is its owner's business, and what stands for it in a recording."""
+    """Return what in a profile is its owner's business, with what replaces it in a recording."""
     options = profile.options
     own = {
         str(options.get("account", "")): "123456789012",
@@ -362,8 +374,8 @@ def names(profile: Profile) -> dict[str, str]:
 
 
 def clear(target: Target) -> None:
-    """Glue's database, where it holds no table any more. Absent is success."""
-    aws = of(target)
+    """Delete Glue's database if it has no tables any more; it may be absent."""
+    aws = aws_of(target)
     glue = aws.client("glue")
     with suppress(NotFound):
         with aws.reading("GetTables", aws.database):

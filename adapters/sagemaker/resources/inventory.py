@@ -1,5 +1,6 @@
-"""Inventory: what carries this project's tags, by the tagging API and, as that may lag by minutes
-or knows no such kind, by own lists.
+"""Inventory over this project's tags.
+
+The tagging API may lag by minutes and does not know every kind, so own lists complete it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .. import names
 from ..endpoints import adoption
 from ..events import log as events
 from ..online import store as online
-from ..session import Aws, of
+from ..session import Aws, aws_of
 from ..storage import counters
 from ..warehouse import catalogue, warehouse
 from . import deletion
@@ -35,18 +36,19 @@ DELETERS: dict[str, Callable[[Aws, str], None]] = {
 }
 # parts of another resource, which goes as a whole
 _PART_OF = {"endpoint_config": "endpoint", "endpoint_model": "endpoint"}
-_FREE = frozenset(
-    {KIND, "pipeline", online.KIND, "view", "table", "model"}
-)  # cost nothing by the hour, only by use
+# cost nothing by the hour, only by use
+_FREE = frozenset({KIND, "pipeline", online.KIND, "view", "table", "model"})
 
 
 @final
 class AwsInventory:
+    """The Inventory port over tags."""
+
     def __init__(self, target: Target) -> None:
-        self._aws = of(target)
+        self._aws = aws_of(target)
 
     def list(self, project: str) -> Iterator[Resource]:
-        """Of another project than the target's: what the tags say."""
+        """List a project's resources; of another project than the target's, what the tags say."""
         arns = _tagged_resources(self._aws, project)
         if project == self._aws.project:
             for kind, list_ in (
@@ -69,9 +71,11 @@ class AwsInventory:
             )
 
     def delete(self, resource: Resource) -> None:
-        """By its kind's deleter, which asks AWS and does not wait.
+        """Delete a resource by its kind's deleter, which does not wait. It may be absent.
 
-        Absent is success. Busy; Invalid: no such kind.
+        Raises:
+            Busy: Something changes or uses it.
+            Invalid: There is no such kind.
         """
         deleter = DELETERS.get(resource.kind)
         if deleter is None:
@@ -87,6 +91,7 @@ class AwsInventory:
 
 
 def _tagged_resources(aws: Aws, project: str) -> dict[tuple[str, str], str]:
+    """Return the ARNs of a project's tagged resources, by kind and name."""
     arns: dict[tuple[str, str], str] = {}
     filters = [{"Key": names.PROJECT_TAG, "Values": [project]}]
     with aws.reading("GetResources", project):
@@ -109,8 +114,9 @@ def _tagged_resources(aws: Aws, project: str) -> dict[tuple[str, str], str]:
 
 
 def _tables(aws: Aws) -> dict[tuple[str, str], str]:
-    """Glue's, and folders of rows whose table is gone: a deletion that was cut, or Firehose's last
-    objects.
+    """Return Glue's tables, and folders of rows whose table is gone.
+
+    Those are left by a deletion that was cut, or hold Firehose's last objects.
     """
     places: dict[tuple[str, str], str] = {}
     for name, stored in catalogue.read_all(aws).items():
@@ -131,6 +137,7 @@ def _tables(aws: Aws) -> dict[tuple[str, str], str]:
 
 
 def _cost(aws: Aws, kind: str, name: str) -> Decimal | None:
+    """Return what a resource costs an hour, or None if that is unknown."""
     if kind in _FREE:
         return Decimal(0)
     return deletion.endpoint_cost(aws, name) if kind == "endpoint" else None
@@ -141,7 +148,8 @@ _PAGES: dict[str, Callable[[Aws, str], str]] = {
         f"sagemaker/home?region={aws.region}#/endpoints/{aws.endpoint_name(name)}"
     ),
     events.KIND: lambda aws, name: (
-        f"kinesis/home?region={aws.region}#/streams/details/{names.underscored(aws.project, name)}/monitoring"
+        f"kinesis/home?region={aws.region}#/streams/details/"
+        f"{names.underscored(aws.project, name)}/monitoring"
     ),
     "table": lambda aws, name: (
         f"athena/home?region={aws.region}#/query-editor/databases/{aws.database}/tables/{name}"
@@ -150,6 +158,7 @@ _PAGES: dict[str, Callable[[Aws, str], str]] = {
 
 
 def _url(aws: Aws, kind: str, name: str) -> Any:
+    """Return a resource's page in the console, or None."""
     page = _PAGES.get(kind)
     return (
         None

@@ -1,8 +1,7 @@
-"""`project.native` on SageMaker: what stands under our names as the sagemaker SDK's own resources,
-and awswrangler bound to the project.
+"""`project.native` on SageMaker: our resources as the sagemaker SDK's own objects, and awswrangler.
 
-Each carries the target's boto3 Session: it goes on where the target's own calls go, to the offline
-stack too. What is done with it is the user's: no call log has it, and no dry run stops it.
+Each object carries the target's boto3 Session, so it goes where the target's own calls go, to the
+offline stack too. What is done with it is the user's: no call log has it, and no dry run stops it.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from ...common.pipelines.executions import read
 from .. import names
 from ..pipelines import executions
 from ..pipelines.registry import SageMakerRegistry
-from ..session import Aws, of
+from ..session import Aws, aws_of
 from ..warehouse.sources import WRANGLER
 from .wrangler import Bound
 
@@ -26,14 +25,17 @@ _SDK = Packages(modules=("sagemaker.core",), install="isthmus[sagemaker-sdk]")
 
 @final
 class SageMakerObjects:
+    """The SDK's objects for a project's resources."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._aws: Aws = of(target)
+        self._aws: Aws = aws_of(target)
 
     @cached_property
     def session(self) -> Any:
-        """sagemaker.core.helper.session_helper.Session, whose default bucket is the target's: the
-        SDK makes none of its own.
+        """A sagemaker.core.helper.session_helper.Session, whose default bucket is the target's.
+
+        The SDK makes no bucket of its own.
         """
         require(_SDK, "project.native")
         from sagemaker.core.helper.session_helper import Session
@@ -46,27 +48,31 @@ class SageMakerObjects:
         )
 
     def endpoint(self, name: str) -> Any:
-        """sagemaker.core.resources.Endpoint; of one that was adopted, that which stands.
+        """Return a sagemaker.core.resources.Endpoint, also of an adopted one.
 
-        NotFound.
+        Raise NotFound if none.
         """
         return self._resource(
             "Endpoint", "DescribeEndpoint", endpoint_name=self._aws.endpoint_name(name)
         )
 
     def model(self, name: str, ref: int | str) -> Any:
-        """sagemaker.core.resources.ModelPackage: a version, by its number or an alias. NotFound."""
+        """Return a sagemaker.core.resources.ModelPackage: a version by its number or an alias.
+
+        Raises:
+            NotFound: There is no such version.
+        """
         arn = SageMakerRegistry(self._target).arn(name, ref)
         package = self._resource("ModelPackage", "DescribeModelPackage", model_package_name=arn)
-        package.model_package_name = (
-            arn  # a version has no name of its own; the SDK's refresh, update and delete send this
-        )
+        # a version has no name of its own; the SDK's refresh, update and delete send this
+        package.model_package_name = arn
         return package
 
     def pipeline(self, run: str) -> Any:
-        """sagemaker.core.resources.PipelineExecution of a run.
+        """Return a run's sagemaker.core.resources.PipelineExecution.
 
-        NotFound: no such run, or none of its steps had to run.
+        Raises:
+            NotFound: There is no such run, or none of its steps had to run.
         """
         execution = read(self._target.blobs, open_run(self._target.blobs, run).run_id)
         arn = executions.execution_arn(self._aws, execution) if execution else None
@@ -79,7 +85,11 @@ class SageMakerObjects:
         )
 
     def feature_group(self, view: str) -> Any:
-        """sagemaker.core.resources.FeatureGroup that serves an online view. NotFound."""
+        """Return the sagemaker.core.resources.FeatureGroup that serves an online view.
+
+        Raises:
+            NotFound: There is none.
+        """
         return self._resource(
             "FeatureGroup",
             "DescribeFeatureGroup",
@@ -88,9 +98,7 @@ class SageMakerObjects:
 
     @cached_property
     def wr(self) -> Any:
-        """awswrangler, whose functions use the project's session, Glue database, workgroup and
-        scratch folder where a call says nothing.
-        """
+        """awswrangler, bound to the project's session, database, workgroup and scratch folder."""
         require(WRANGLER, "project.native.wr")
         import awswrangler
 
@@ -106,6 +114,7 @@ class SageMakerObjects:
         )
 
     def _resource(self, kind: str, operation: str, **key: str) -> Any:
+        """Return a resource of the SDK."""
         require(_SDK, "project.native")
         from sagemaker.core import resources
 

@@ -1,5 +1,4 @@
-"""AWS's own price list of the profile's region, asked by `plan` once a week and kept in the user's
-cache.
+"""AWS's own price list of the profile's region, fetched by `plan` once a week and cached.
 
 Source: AWS Price List Query API, GetProducts of AmazonSageMaker and AmazonAthena
 (pricing:GetProducts). Not seen on an account yet.
@@ -16,23 +15,25 @@ import msgspec
 
 from ....target import Target
 from ...common.price_list import PriceList, refresh
-from ..session import Aws, of
+from ..session import Aws, aws_of
 from .prices import PROVIDER
 
 _API_REGION = "us-east-1"  # one of the few that have the API; each knows the prices of all
 _WITHIN = 10  # seconds for a page of 100 products
-_HOSTING = re.compile(
-    r"([A-Z]{2,4}\d-)?Host:(?P<machine>ml\.[a-z0-9.-]+)"
-)  # USE1-Host:ml.m5.large, "Real-Time Inference"
+# USE1-Host:ml.m5.large, "Real-Time Inference"
+_HOSTING = re.compile(r"([A-Z]{2,4}\d-)?Host:(?P<machine>ml\.[a-z0-9.-]+)")
 _SCANNED = re.compile(r"([A-Z]{2,4}\d-)?DataScannedInTB")
 
 
 def ask(target: Target) -> None:
-    """Nothing is asked offline, where nothing costs anything, or while what is kept is fresh.
+    """Fetch the price list, unless the cached one is fresh.
 
-    Denied, Unavailable, Throttled.
+    Nothing is fetched offline, where nothing costs anything.
+
+    Raises:
+        Denied: The credentials may not read prices. Unavailable and Throttled as they say.
     """
-    aws = of(target)
+    aws = aws_of(target)
     if not aws.offline:
         refresh(
             PROVIDER,
@@ -43,6 +44,7 @@ def ask(target: Target) -> None:
 
 
 def _price_list(aws: Aws, date: str) -> PriceList:
+    """Return the prices of instances and of Athena."""
     hourly = {
         named["machine"]: price
         for usage, unit, price in _products(aws, "AmazonSageMaker", productFamily="ML Instance")
@@ -57,8 +59,9 @@ def _price_list(aws: Aws, date: str) -> PriceList:
 
 
 def _products(aws: Aws, service: str, **attributes: str) -> Iterator[tuple[str, str, Decimal]]:
-    """Usage type, unit and USD on demand of a service's products in the region; those without one
-    price in USD are left out.
+    """Yield usage type, unit and USD on demand of a service's products in the region.
+
+    Products without one price in USD are left out.
     """
     chosen = {"regionCode": aws.region, **attributes}
     filters = [
@@ -77,10 +80,11 @@ def _products(aws: Aws, service: str, **attributes: str) -> Iterator[tuple[str, 
 
 
 def _prices(usage: str, terms: dict[str, Any]) -> Iterator[tuple[str, str, Decimal]]:
+    """Yield a product's one on-demand price in USD, if it has one."""
     dimensions = [
-        each
+        dimension
         for term in terms.get("OnDemand", {}).values()
-        for each in term["priceDimensions"].values()
+        for dimension in term["priceDimensions"].values()
     ]
     if len(dimensions) == 1 and (price := dimensions[0]["pricePerUnit"].get("USD")):
         yield usage, dimensions[0]["unit"], Decimal(price)

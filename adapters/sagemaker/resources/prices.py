@@ -1,9 +1,9 @@
-"""What an endpoint's instances cost an hour, and what Athena reads: by AWS's list in the user's
-cache (price_list.py), else by a table.
+"""Prices of an endpoint's instances by the hour, and of what Athena reads.
 
-The table has on-demand prices of "Real-Time Inference" (aws.amazon.com/sagemaker/pricing), taken
-down for the regions and instances on which independent copies of AWS's list agree; `TABLE` says how
-old they are. A price that is in neither is unknown, never a guess.
+They are from AWS's list in the user's cache (price_list.py), else from a table. The table has
+on-demand prices of "Real-Time Inference" (aws.amazon.com/sagemaker/pricing), taken down for the
+regions and instances on which independent copies of AWS's list agree; `TABLE` says how old they
+are. A price that is in neither is unknown, never a guess.
 """
 
 from __future__ import annotations
@@ -59,15 +59,16 @@ _READS: Mapping[str, str] = {"us-east-1": "0.125", "us-east-2": "0.125", "us-wes
 
 
 class Machines(msgspec.Struct, frozen=True, kw_only=True):
-    """So many instances of a type."""
+    """A number of instances of one type."""
 
     machine: str
     count: int
 
 
-def of(profile: Profile, region: str | None = None) -> PriceList:
-    """AWS's own list of a region (the profile's), where it was asked for; else, and offline, the
-    shipped table.
+def current(profile: Profile, region: str | None = None) -> PriceList:
+    """Return AWS's own list of a region (by default the profile's), if it was fetched.
+
+    Else, and offline, return the shipped table.
     """
     region = region or str(profile.options.get("region", ""))
     listed = None if profile.options.get("endpoint_url") else from_cache(PROVIDER, region)
@@ -76,20 +77,20 @@ def of(profile: Profile, region: str | None = None) -> PriceList:
 
 
 def hourly(prices: PriceList, machine: str, count: int) -> Decimal | None:
-    """USD an hour; None: unknown."""
+    """Return the USD an hour of some instances, or None if that is unknown."""
     price = prices.hourly.get(machine)
     return None if price is None else price * count
 
 
 def total(prices: PriceList, machines: Iterable[Machines]) -> Decimal | None:
-    """USD an hour of all; unknown as soon as one is."""
-    costs = [hourly(prices, each.machine, each.count) for each in machines]
-    known = [cost for cost in costs if cost is not None]
-    return sum(known, Decimal(0)) if len(known) == len(costs) else None
+    """Return the USD an hour of all machines, or None as soon as one price is unknown."""
+    costs = [hourly(prices, machine.machine, machine.count) for machine in machines]
+    known_costs = [cost for cost in costs if cost is not None]
+    return sum(known_costs, Decimal(0)) if len(known_costs) == len(costs) else None
 
 
 def machines_of(profile: Profile, variants: Iterable[VariantSpec]) -> tuple[Machines, ...]:
-    """What variants need at least, by machine."""
+    """Return what variants need at least, by machine."""
     counts: dict[str, int] = {}
     for variant in variants:
         machine = serving_machine(profile, variant)
@@ -98,26 +99,27 @@ def machines_of(profile: Profile, variants: Iterable[VariantSpec]) -> tuple[Mach
 
 
 def estimate(profile: Profile, variants: Iterable[VariantSpec]) -> Estimate:
-    """What the variants would cost an hour in the profile's region."""
-    machines, prices = machines_of(profile, variants), of(profile)
+    """Return what the variants would cost an hour in the profile's region."""
+    machines, prices = machines_of(profile, variants), current(profile)
     return Estimate(
         hourly_cost=total(prices, machines),
-        machines=", ".join(f"{each.count} x {each.machine}" for each in machines),
+        machines=", ".join(f"{machine.count} x {machine.machine}" for machine in machines),
         table=prices.date,
     )
 
 
 def scanning(profile: Profile) -> Decimal | None:
-    """USD a TB (10**12 bytes) that Athena reads in the profile's region; None: unknown.
+    """Return the USD a TB (10**12 bytes) that Athena reads in the region, or None if unknown.
 
     Less than 10 MB of a query count as 10 MB.
     """
-    return of(profile).scanned
+    return current(profile).scanned
 
 
 def counting(profile: Profile) -> Decimal | None:
-    """USD a million answers whose counts are read and added to, while a unit's item has 1 KB; each
-    further one costs a write more.
+    """Return the USD for a million answers whose counts are read and added to, or None.
+
+    It holds while a unit's item has 1 KB; each further KB costs a write more.
     """
     region = str(profile.options.get("region", ""))
     return Decimal(_WRITES[region]) + Decimal(_READS[region]) if region in _WRITES else None

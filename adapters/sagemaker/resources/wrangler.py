@@ -22,7 +22,7 @@ _OF_GLUE = ("database", "s3_output", "workgroup")
 
 @final
 class Bound:
-    """A module of awswrangler.
+    """A module of awswrangler with defaults for its functions' arguments.
 
     Its modules are bound, too; classes and settings are awswrangler's own.
     """
@@ -47,12 +47,14 @@ class Bound:
 
 
 def _has_glue(module: str) -> bool:
+    """Return whether a module's `database` is Glue's."""
     return any(module == name or module.startswith(f"{name}.") for name in _GLUE)
 
 
 def _with_defaults(
     function: Callable[..., Any], defaults: Mapping[str, object]
 ) -> Callable[..., Any]:
+    """Return a function that fills in the defaults that it takes and a call leaves out."""
     its = signature(function)
     fitting = {name: value for name, value in defaults.items() if name in its.parameters}
 
@@ -70,8 +72,9 @@ def _with_defaults(
 
 
 def _of_no_table(name: str, its: Signature, passed: Mapping[str, object]) -> bool:
-    """Whether a database would need the table that this call does not name: to_parquet writes plain
-    files without both.
+    """Return whether a database would need the table that this call does not name.
+
+    to_parquet writes plain files without both.
     """
     table = its.parameters.get("table")
     return (

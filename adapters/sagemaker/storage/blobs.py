@@ -1,4 +1,4 @@
-"""BlobStore in S3. A uri is the root's uri, `/` and the key, letter by letter."""
+"""BlobStore in S3. A URI is the root's URI, `/` and the key, letter by letter."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ...common.storage.blob_names import (
 )
 from ...common.storage.transfers import arriving, side_by_side
 from ..errors import translated
-from ..session import of
+from ..session import aws_of
 
 # what other files of this adapter keep below the root, with their own rules for writing it
 RESERVED = frozenset({"warehouse", "state", "online", "scratch", "rejected"})
@@ -30,13 +30,20 @@ _LARGE = 32 << 20  # bytes; above, boto3 sends the parts side by side
 
 @final
 class S3BlobStore:
+    """The BlobStore port over S3."""
+
     def __init__(self, target: Target) -> None:
-        self._aws = of(target)
+        self._aws = aws_of(target)
         self.root = self._aws.root
         self._names = BlobNames(root=self.root, temporary=_TEMPORARY, reserved=RESERVED)
 
     def get(self, uri: str) -> bytes:
-        """One GetObject. NotFound: no object is there. Invalid: a URI that is not below `root`."""
+        """Return an object's bytes by one GetObject.
+
+        Raises:
+            NotFound: There is no such object.
+            Invalid: The URI is not below `root`.
+        """
         key = self._key(uri)
         with self._aws.reading("GetObject", uri):
             try:
@@ -49,13 +56,17 @@ class S3BlobStore:
         return data
 
     def put(self, uri: str, data: bytes) -> None:
-        """One PutObject, which the SDK repeats. Invalid: a URI that is not below `root`."""
+        """Write an object by one PutObject, which the SDK repeats.
+
+        Raises:
+            Invalid: The URI is not below `root`.
+        """
         key = self._key(uri)
         with self._aws.mutating("PutObject", uri):
             self._aws.s3().put_object(Bucket=self._aws.bucket, Key=key, Body=data)
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
-        """Every blob whose uri begins with the prefix, also in the middle of a name."""
+        """List the blobs whose URI begins with the prefix, which may end within a name."""
         _, below = listed_below(prefix, self._names)
         self._aws.calls.reading("ListObjectsV2", prefix)
         return self._list(below)
@@ -78,9 +89,11 @@ class S3BlobStore:
                         )
 
     def upload(self, folder: Path, prefix: str) -> None:
-        """Several files side by side, `manifest.json` last.
+        """Upload a folder, several files at a time, `manifest.json` last.
 
-        NotFound: no such folder. Invalid, before the first file: a name that no store takes.
+        Raises:
+            NotFound: There is no such folder.
+            Invalid: A name that no store takes; nothing was uploaded.
         """
         where = [
             (path, self._key(uri)) for path, uri in upload_uris(Path(folder), prefix, self._names)
@@ -91,6 +104,7 @@ class S3BlobStore:
             side_by_side(self._send, last)
 
     def _send(self, pair: tuple[Path, str]) -> None:
+        """Upload one file."""
         path, key = pair
         with path.open("rb") as file:
             if path.stat().st_size < _LARGE:
@@ -99,9 +113,12 @@ class S3BlobStore:
                 self._aws.s3().upload_fileobj(file, self._aws.bucket, key)
 
     def download(self, prefix: str, folder: Path) -> None:
-        """Several objects side by side; S3's console's "folders" are left out.
+        """Download the blobs below a prefix, several at a time.
 
-        NotFound: nothing is below the prefix.
+        The "folders" that S3's console makes are left out.
+
+        Raises:
+            NotFound: There is nothing below the prefix.
         """
         base = prefix.rstrip("/") + "/"
         blobs = [
@@ -117,6 +134,7 @@ class S3BlobStore:
             )
 
     def _fetch(self, pair: tuple[BlobInfo, Path]) -> None:
+        """Download one blob."""
         blob, goal = pair
         with arriving(goal, _TEMPORARY) as file:
             if blob.size < _LARGE:
@@ -129,17 +147,18 @@ class S3BlobStore:
                 self._aws.s3().download_fileobj(self._aws.bucket, self._key(blob.uri), file)
 
     def delete(self, uri: str) -> None:
-        """One DeleteObject, which says success of what is absent."""
+        """Delete an object by one DeleteObject, which also succeeds if it is absent."""
         key = self._key(uri)
         with self._aws.mutating("DeleteObject", uri):
             self._aws.s3().delete_object(Bucket=self._aws.bucket, Key=key)
 
     def _key(self, uri: str) -> str:
+        """Return the object key of a URI."""
         return self._aws.key(*parts_of(uri, self._names))
 
 
 def delete_below(aws: Any, prefix: str) -> None:
-    """Every object below a prefix of the project's root, 1,000 a call. Absent is success."""
+    """Delete every object below a prefix of the project's root, 1,000 a call."""
     s3 = aws.s3()
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=aws.bucket, Prefix=prefix):
         keys = [{"Key": item["Key"]} for item in page.get("Contents", ())]

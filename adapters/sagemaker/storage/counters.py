@@ -1,5 +1,6 @@
-"""Counters in DynamoDB: a table an endpoint, and in it an item a unit whose attributes are its
-numbers.
+"""Counters in DynamoDB: a table for each endpoint, and in it an item for each unit.
+
+The attributes of a unit's item are its numbers.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from ....target import Target
 from ...common.storage.counters import KIND, counters_of
 from .. import names
 from ..errors import translated
-from ..session import Aws, of
+from ..session import Aws, aws_of
 
 T = TypeVar("T")
 _UNIT, _UNTIL = "unit", "until"  # the key, and the attribute by which items vanish
@@ -54,13 +55,16 @@ _PHASES: dict[str, Phase] = {
 
 @final
 class DynamoCounters:
+    """The Counters port over DynamoDB."""
+
     def __init__(self, target: Target) -> None:
-        self._aws = of(target)
+        self._aws = aws_of(target)
 
     def apply(self, endpoint: str) -> None:
-        """An on-demand table with its tags, then its time to live; waits for it.
+        """Make an on-demand table with its tags and its time to live, and wait for it.
 
-        Busy: it is not to be seen, or being deleted.
+        Raises:
+            Busy: The table does not appear, or is being deleted.
         """
         phase = self.observe(endpoint)
         if phase == "ready":
@@ -70,7 +74,7 @@ class DynamoCounters:
         name = _name(self._aws, endpoint)
         status = wait(
             lambda: self._status(name),
-            lambda seen: seen != "CREATING",
+            lambda current: current != "CREATING",
             deadline=_MADE,
             what=f"making table {name}",
         )
@@ -89,6 +93,7 @@ class DynamoCounters:
                 raise
 
     def _create(self, endpoint: str) -> None:
+        """Make the table of an endpoint, unless another process is making it."""
         name = _name(self._aws, endpoint)
         with (
             suppress(AlreadyExists, Busy),
@@ -103,21 +108,28 @@ class DynamoCounters:
             )
 
     def observe(self, endpoint: str) -> Phase | None:
-        """As DynamoDB says; creating also without its time to live. None: no such table."""
+        """Return the table's phase, or None if there is none.
+
+        It is "creating" as long as it has no time to live.
+        """
         name = _name(self._aws, endpoint)
         status = self._status(name)
         phase = None if status is None else _PHASES.get(status, "failed")
         if phase != "ready":
             return phase
         with self._aws.reading("DescribeTimeToLive", name):
-            seen = self._aws.client("dynamodb").describe_time_to_live(TableName=name)[
+            time_to_live = self._aws.client("dynamodb").describe_time_to_live(TableName=name)[
                 "TimeToLiveDescription"
             ]
+        # half-made: `apply` makes the rest
         return (
-            "ready" if seen.get("TimeToLiveStatus") in ("ENABLING", "ENABLED") else "creating"
-        )  # half-made: `apply` makes the rest
+            "ready"
+            if time_to_live.get("TimeToLiveStatus") in ("ENABLING", "ENABLED")
+            else "creating"
+        )
 
     def _status(self, name: str) -> str | None:
+        """Return DynamoDB's status of a table, or None."""
         try:
             with self._aws.reading("DescribeTable", name):
                 return str(
@@ -129,7 +141,12 @@ class DynamoCounters:
             return None
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
-        """One strongly consistent GetItem: numbers by name. NotFound: no `apply`. Unavailable."""
+        """Return a unit's numbers by name, by one strongly consistent GetItem.
+
+        Raises:
+            NotFound: `apply` was not called for the endpoint.
+            Unavailable: DynamoDB does not answer.
+        """
         name = _name(self._aws, endpoint)
         self._aws.calls.reading("GetItem", name)
         with counters_of(endpoint):
@@ -141,6 +158,7 @@ class DynamoCounters:
         }
 
     def _item(self, name: str, unit: str) -> Mapping[str, Any]:
+        """Read a unit's item, or an empty one."""
         with translated(f"GetItem {name}"):
             response = self._client().get_item(TableName=name, Key=_key(unit), ConsistentRead=True)
         item: Mapping[str, Any] = response.get("Item", {})
@@ -155,9 +173,11 @@ class DynamoCounters:
         forget: Collection[str] = (),
         until: datetime,
     ) -> None:
-        """An UpdateItem of ADD and REMOVE (several, where an expression would be too long).
+        """Add to a unit's numbers by an UpdateItem, or several if an expression would be too long.
 
-        NotFound: no `apply`. Unavailable.
+        Raises:
+            NotFound: `apply` was not called for the endpoint.
+            Unavailable: DynamoDB does not answer.
         """
         name = _name(self._aws, endpoint)
         with counters_of(endpoint), self._aws.mutating("UpdateItem", name):
@@ -165,17 +185,20 @@ class DynamoCounters:
                 self._again(partial(self._update, name, unit, change))
 
     def _update(self, name: str, unit: str, change: Mapping[str, Any]) -> None:
+        """Apply one change to a unit's item."""
         with translated(f"UpdateItem {name}", effect=True):
             self._client().update_item(TableName=name, Key=_key(unit), **change)
 
     def _client(self) -> Any:
+        """Return a client that gives up an attempt soon."""
         return self._aws.client(
             "dynamodb", retrying=False, within=_OFFLINE if self._aws.offline else _WITHIN
         )
 
     def _again(self, call: Callable[[], T]) -> T:
-        """Of what is transient, where it was told at once: counted twice is allowed, not counted is
-        not.
+        """Repeat a call after a transient error, if that came at once.
+
+        To count twice is allowed, not to count is not.
         """
         began, patience = time.monotonic(), _OFFLINE if self._aws.offline else _PATIENCE
         for pause in _PAUSES:
@@ -189,15 +212,16 @@ class DynamoCounters:
 
 
 def remove(aws: Aws, endpoint: str) -> None:
-    """The Inventory's: with every count. Absent, or on its way, is success."""
+    """Delete an endpoint's table with every count; it may be absent. The inventory calls this."""
     name = _name(aws, endpoint)
     with suppress(NotFound), translated(f"deleting table {name}", effect=True):
         aws.client("dynamodb").delete_table(TableName=name)
 
 
 def tables(aws: Aws) -> list[tuple[str, str]]:
-    """(endpoint, ARN) of this project's tables, by their names and tags: tagging's own list may
-    lag.
+    """List this project's tables as (endpoint, ARN), by their names and tags.
+
+    Tagging's own list may lag.
     """
     client, start = aws.client("dynamodb"), names.underscored(aws.project, "")
     with aws.reading("ListTables", start):
@@ -223,24 +247,24 @@ def _ours(aws: Aws, client: Any, name: str) -> tuple[str, str] | None:
 def _changes(
     amounts: Mapping[str, int], forget: Collection[str], until: datetime
 ) -> Iterator[dict[str, Any]]:
-    """One call, where an answer counts few names: the additions first, so that the first has them
-    all.
-    """
+    """Yield the changes as UpdateItem takes them, usually one; additions come first."""
     every = [*amounts.items(), *((name, None) for name in forget if name not in amounts)]
     for start in range(0, max(len(every), 1), _MOST):
         yield _change(every[start : start + _MOST], until)
 
 
 def _change(part: Sequence[tuple[str, int | None]], until: datetime) -> dict[str, Any]:
-    """`part`: names, and what is added to each; None: it is to go."""
+    """Return one change: names with what is added to each, or None to remove it."""
     values = {
         amount: f":{number}"
         for number, amount in enumerate(
             dict.fromkeys(amount for _, amount in part if amount is not None)
         )
     }
-    added = [f"#{at} {values[amount]}" for at, (_, amount) in enumerate(part) if amount is not None]
-    removed = [f"#{at}" for at, (_, amount) in enumerate(part) if amount is None]
+    added = [
+        f"#{index} {values[amount]}" for index, (_, amount) in enumerate(part) if amount is not None
+    ]
+    removed = [f"#{index}" for index, (_, amount) in enumerate(part) if amount is None]
     clauses = [
         "SET #until = :until",
         f"ADD {', '.join(added)}" if added else "",
@@ -251,13 +275,14 @@ def _change(part: Sequence[tuple[str, int | None]], until: datetime) -> dict[str
         "UpdateExpression": " ".join(filter(None, clauses)),
         "ExpressionAttributeNames": {
             "#until": _UNTIL,
-            **{f"#{at}": f"{_NUMBER}{name}" for at, (name, _) in enumerate(part)},
+            **{f"#{index}": f"{_NUMBER}{name}" for index, (name, _) in enumerate(part)},
         },
         "ExpressionAttributeValues": {":until": {"N": str(int(until.timestamp()) + 1)}, **numbers},
     }
 
 
 def _key(unit: str) -> dict[str, dict[str, str]]:
+    """Return the key of a unit's item."""
     return {_UNIT: {"S": unit}}
 
 

@@ -9,31 +9,33 @@ from typing import Any, final
 from ....errors import NotFound
 from ....target import Target
 from ....times import utc_milliseconds
-from ...common.storage.documents import Documents, Seen, Stored, Words
+from ...common.storage.documents import Documents, ObjectHead, Stored, Words
 from ..errors import translated
-from ..session import Aws, of
+from ..session import Aws, aws_of
 
 _WORDS = Words(read="GetObject", write="PutObject", remove="DeleteObject", list="ListObjectsV2")
 
 
 def state(target: Target) -> Documents:
-    """StateStore in S3: no second service, no second permission."""
-    return documents(of(target), "state")
+    """Return the StateStore in S3: it needs no second service and no second permission."""
+    return documents(aws_of(target), "state")
 
 
 def documents(aws: Aws, folder: str) -> Documents:
-    """The documents below a folder of the project's root."""
+    """Return the documents below a folder of the project's root."""
     return Documents(_S3Objects(aws, folder), aws, _WORDS, folder)
 
 
 @final
 class _S3Objects:
+    """The objects below a folder, for `Documents`."""
+
     def __init__(self, aws: Aws, folder: str) -> None:
         self._aws = aws
         self._folder = folder
 
     def read(self, key: str) -> Stored | None:
-        """One GetObject; its ETag is the token. None: absent."""
+        """Return an object's bytes, or None; its ETag is the token."""
         try:
             with translated(f"reading {key}"):
                 reply = self._aws.s3().get_object(**self._object(key))
@@ -41,15 +43,15 @@ class _S3Objects:
         except NotFound:
             return None
         written: datetime = reply["LastModified"]
-        return Stored(body=body, token=_bare(reply["ETag"]), written=utc_milliseconds(written))
+        return Stored(body=body, token=_bare(reply["ETag"]), written_at=utc_milliseconds(written))
 
-    def look(self, key: str) -> Seen | None:
+    def look(self, key: str) -> ObjectHead | None:
         try:
             with translated(f"looking at {key}"):
                 reply: dict[str, Any] = self._aws.s3().head_object(**self._object(key))
         except NotFound:
             return None
-        return Seen(
+        return ObjectHead(
             token=_bare(reply["ETag"]),
             nonce=reply.get("Metadata", {}).get("nonce", ""),
             tombstone=reply.get("ContentLength") == 0,
@@ -86,4 +88,5 @@ class _S3Objects:
 
 
 def _bare(etag: str) -> str:
+    """Return an ETag without its quotes."""
     return etag.strip('"')

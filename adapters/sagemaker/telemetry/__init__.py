@@ -1,1 +1,1 @@
-"""What endpoints and jobs report to CloudWatch: minutes of requests, and logs."""
+"""Reports of endpoints and jobs to CloudWatch: minutes of requests, and logs."""

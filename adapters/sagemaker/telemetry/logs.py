@@ -1,4 +1,4 @@
-"""LogSource on CloudWatch Logs: what endpoints and jobs wrote."""
+"""LogSource over CloudWatch Logs: what endpoints and jobs wrote."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ....storage import LogPage
 from ....target import Target
 from ....times import epoch_milliseconds
 from ..endpoints import adoption
-from ..session import Aws, of
+from ..session import Aws, aws_of
 
 _GROUPS = {
     "endpoints": "/aws/sagemaker/Endpoints",
@@ -28,7 +28,7 @@ _BACK = (
 
 
 class _Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """The last event that was given: events of the same millisecond are told apart by their ids."""
+    """The last event of a page; events of the same millisecond are told apart by their ids."""
 
     timestamp: int
     ids: tuple[str, ...]
@@ -36,38 +36,43 @@ class _Cursor(msgspec.Struct, frozen=True, array_like=True):
 
 @final
 class CloudWatchLogs:
-    """`ref` is `[endpoints/]<endpoint>[/<variant>]`, or a job:
+    """The LogSource port over CloudWatch Logs.
 
-    `processing-jobs/<name>`, `training-jobs/<name>`, or its ARN.
+    `resource` is `[endpoints/]<endpoint>[/<variant>]`, or a job: `processing-jobs/<name>`,
+    `training-jobs/<name>`, or its ARN.
     """
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._aws: Aws = of(target)
+        self._aws: Aws = aws_of(target)
 
-    def tail(self, ref: str, *, after: str | None = None, limit: int = 100) -> LogPage:
-        """The last `limit` lines; with `after` (a page's cursor) the first `limit` lines after it.
+    def tail(self, resource: str, *, after: str | None = None, limit: int = 100) -> LogPage:
+        """Return the last `limit` lines, or with `after` (a page's cursor) the first ones after it.
 
-        NotFound, Invalid.
+        Raises:
+            NotFound: Nothing has been logged yet.
+            Invalid: `resource` or the cursor is wrong.
         """
-        group, prefix = place(self._aws, ref)
+        group, prefix = place(self._aws, resource)
         try:
             if after is not None:
                 return self._following(group, prefix, _cursor(after), limit)
             return self._last(group, prefix, limit)
         except NotFound as error:
-            raise NotFound(f"{ref} has written no log yet") from error
+            raise NotFound(f"{resource} has written no log yet") from error
 
     def _last(self, group: str, prefix: str | None, limit: int) -> LogPage:
+        """Return the last lines, looked for in ever longer pasts."""
         now = epoch_milliseconds(self._target.clock())
         events: list[dict[str, Any]] = []
         for back in _BACK:
             events = list(self._events(group, prefix, start=now - back * 1000 if back else 0))
             if len(events) >= limit:
                 break
-        return _page(events[-limit:] if limit else [], before=_Cursor(now, ()))
+        return _page(events[-limit:] if limit else [], previous=_Cursor(now, ()))
 
     def _following(self, group: str, prefix: str | None, cursor: _Cursor, limit: int) -> LogPage:
+        """Return the first lines after a cursor."""
         events: list[dict[str, Any]] = []
         for event in self._events(group, prefix, start=cursor.timestamp):
             if event["timestamp"] == cursor.timestamp and event["eventId"] in cursor.ids:
@@ -75,15 +80,16 @@ class CloudWatchLogs:
             if len(events) == limit:
                 break
             events.append(event)
-        return _page(events, before=cursor)
+        return _page(events, previous=cursor)
 
     def _events(self, group: str, prefix: str | None, *, start: int) -> Iterator[dict[str, Any]]:
-        asked: dict[str, Any] = {"logGroupName": group, "startTime": start}
+        """Yield a log group's events since a time."""
+        request: dict[str, Any] = {"logGroupName": group, "startTime": start}
         if prefix is not None:
-            asked["logStreamNamePrefix"] = prefix
+            request["logStreamNamePrefix"] = prefix
         while True:
             with self._aws.reading("FilterLogEvents", group):
-                answer = self._aws.client("logs").filter_log_events(**asked)
+                answer = self._aws.client("logs").filter_log_events(**request)
             # moto does not look at the prefix, and an account's answer passes anyway
             yield from (
                 event
@@ -92,11 +98,11 @@ class CloudWatchLogs:
             )
             if not answer.get("nextToken"):
                 return
-            asked["nextToken"] = answer["nextToken"]
+            request["nextToken"] = answer["nextToken"]
 
 
 def place(aws: Aws, ref: str) -> tuple[str, str | None]:
-    """The log group, and the prefix of the streams in it (None: all)."""
+    """Return the log group of `resource`, and the prefix of its streams (None: all of them)."""
     if ref.startswith("arn:"):
         kind, _, name = ref.rpartition(":")[2].partition("/")
         ref = f"{kind}s/{name}"
@@ -113,17 +119,19 @@ def place(aws: Aws, ref: str) -> tuple[str, str | None]:
     return f"{_GROUPS['endpoints']}/{aws.endpoint_name(names[0])}", prefix
 
 
-def _page(events: list[dict[str, Any]], *, before: _Cursor) -> LogPage:
+def _page(events: list[dict[str, Any]], *, previous: _Cursor) -> LogPage:
+    """Return events as a page, with the cursor after them."""
     if not events:
-        return LogPage(lines=(), cursor=msgspec.json.encode(before).decode())
+        return LogPage(lines=(), cursor=msgspec.json.encode(previous).decode())
     last = events[-1]["timestamp"]
     ids = [event["eventId"] for event in events if event["timestamp"] == last]
-    ids += before.ids if last == before.timestamp else ()
+    ids += previous.ids if last == previous.timestamp else ()
     cursor = msgspec.json.encode(_Cursor(last, tuple(ids))).decode()
     return LogPage(lines=tuple(event["message"].rstrip("\r\n") for event in events), cursor=cursor)
 
 
 def _cursor(text: str) -> _Cursor:
+    """Read a cursor; raise Invalid if it is none."""
     try:
         return msgspec.json.decode(text, type=_Cursor)
     except msgspec.DecodeError as error:

@@ -1,4 +1,4 @@
-"""MetricSource on CloudWatch: the minutes of `AWS/SageMaker`, by endpoint and variant.
+"""MetricSource over CloudWatch: the minutes of `AWS/SageMaker`, by endpoint and variant.
 
 A minute without a request has no data point.
 """
@@ -16,7 +16,7 @@ from ....endpoints.port import Bucket, Window
 from ....errors import NotFound, NotSettled, Unavailable
 from ....project.reading.names import neutral
 from ....target import Target
-from ..session import Aws, of
+from ..session import Aws, aws_of
 
 NAMESPACE = "AWS/SageMaker"
 _PERIOD = 60
@@ -31,9 +31,8 @@ _QUERIES = (
     ("p99_ms", "ModelLatency", "p99", 0.001),
 )
 _MOST_POINTS = 100_800  # of a call
-_KNOWN = timedelta(
-    seconds=30
-)  # that DescribeEndpoint's answer is good for: a variant made since has no minute that is settled
+# that DescribeEndpoint's answer is good for: a variant made since has no minute that is settled
+_KNOWN = timedelta(seconds=30)
 _AGAIN = 5  # times, when CloudWatch says that it gave a part only
 _PAUSE = 1.0  # seconds before that
 
@@ -42,17 +41,22 @@ Values = dict[datetime, float]
 
 @final
 class CloudWatchMetrics:
+    """The MetricSource port over CloudWatch."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._aws: Aws = of(target)
+        self._aws: Aws = aws_of(target)
         self._delay = hosting.metrics_delay(target)
         self.sleep: Callable[[float], None] = time.sleep
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
-        """By variant its minutes in order, from CloudWatch's statistics and percentiles, in ms.
+        """Return each variant's minutes in order, with CloudWatch's percentiles in ms.
 
-        NotSettled: CloudWatch may not have them yet. NotFound: no such endpoint. Invalid: not whole
-        minutes. Unavailable: it goes on giving only a part.
+        Raises:
+            NotSettled: CloudWatch may not have them yet.
+            NotFound: There is no such endpoint.
+            Invalid: The window is not of whole minutes.
+            Unavailable: CloudWatch goes on giving only a part.
         """
         hosting.check_window(window)
         name = self._aws.endpoint_name(endpoint)
@@ -64,9 +68,8 @@ class CloudWatchMetrics:
                 remedy="ask again after that, or for the minutes before it",
             )
         span = timedelta(minutes=_MOST_POINTS // (len(_QUERIES) * len(variants)))
-        start = max(
-            window.start, _floor(created)
-        )  # an earlier endpoint of the same name had metrics of its own
+        # an earlier endpoint of the same name had metrics of its own
+        start = max(window.start, _floor(created))
         if start >= window.end:
             return {}
         series: dict[str, dict[str, Values]] = {variant: {} for variant in variants}
@@ -79,18 +82,19 @@ class CloudWatchMetrics:
         return {variant: listed for variant, listed in buckets.items() if listed}
 
     def _endpoint(self, name: str, endpoint: str) -> tuple[list[str], datetime]:
-        """Its variants, and when it was made: as the endpoints' host has just seen it, else as it
-        is.
+        """Return the variants of an endpoint and when it was made.
+
+        They are from the endpoints' host if it has just read them.
         """
-        asked, described = self._aws.described.get(name, (None, {}))
+        asked_at, described = self._aws.described.get(name, (None, {}))
         if (
-            asked
-            and timedelta(0) <= self._target.clock() - asked <= _KNOWN
+            asked_at
+            and timedelta(0) <= self._target.clock() - asked_at <= _KNOWN
             and described.get("ProductionVariants")
         ):
-            return [each["VariantName"] for each in described["ProductionVariants"]], described[
-                "CreationTime"
-            ]
+            return [
+                summary["VariantName"] for summary in described["ProductionVariants"]
+            ], described["CreationTime"]
         client = self._aws.client("sagemaker")
         try:
             with self._aws.reading("DescribeEndpoint", name):
@@ -103,14 +107,12 @@ class CloudWatchMetrics:
                     ]
         except NotFound as error:
             raise hosting.not_found(endpoint) from error
-        return [each["VariantName"] for each in listed], described["CreationTime"]
+        return [summary["VariantName"] for summary in listed], described["CreationTime"]
 
     def _read(
         self, name: str, variants: Sequence[str], start: datetime, end: datetime
     ) -> dict[tuple[str, str], Values]:
-        """Every series of the span, whole: pages are joined, and a partial answer is asked for
-        again.
-        """
+        """Read all series of a span: pages are joined, and a partial answer is asked for again."""
         ids: dict[str, tuple[str, str, float]] = {}
         queries: list[dict[str, Any]] = []
         for variant in variants:
@@ -122,9 +124,8 @@ class CloudWatchMetrics:
             if attempt:
                 self.sleep(_PAUSE)
             series: dict[tuple[str, str], Values] = {}
-            status: dict[
-                str, str
-            ] = {}  # PartialData on a page that is not the last only says that there is another
+            # PartialData on a page that is not the last only says that there is another
+            status: dict[str, str] = {}
             for result in self._pages(queries, start, end):
                 variant, field, factor = ids[result["Id"]]
                 times, values = result["Timestamps"], result["Values"]
@@ -144,7 +145,8 @@ class CloudWatchMetrics:
     def _pages(
         self, queries: list[dict[str, Any]], start: datetime, end: datetime
     ) -> Iterator[dict[str, Any]]:
-        asked: dict[str, Any] = {
+        """Yield the results of all pages of GetMetricData."""
+        request: dict[str, Any] = {
             "MetricDataQueries": queries,
             "StartTime": start,
             "EndTime": end,
@@ -152,14 +154,15 @@ class CloudWatchMetrics:
         }
         while True:
             with self._aws.reading("GetMetricData", f"{NAMESPACE} {start:%H:%M} .. {end:%H:%M}"):
-                answer = self._aws.client("cloudwatch").get_metric_data(**asked)
+                answer = self._aws.client("cloudwatch").get_metric_data(**request)
             yield from answer["MetricDataResults"]
             if not answer.get("NextToken"):
                 return
-            asked["NextToken"] = answer["NextToken"]
+            request["NextToken"] = answer["NextToken"]
 
 
 def _query(name: str, endpoint: str, variant: str, metric: str, statistic: str) -> dict[str, Any]:
+    """Return one query of GetMetricData."""
     dimensions = [
         {"Name": "EndpointName", "Value": endpoint},
         {"Name": "VariantName", "Value": variant},
@@ -173,9 +176,10 @@ def _query(name: str, endpoint: str, variant: str, metric: str, statistic: str) 
 
 
 def _buckets(values: Mapping[str, Values]) -> Iterator[Bucket]:
-    """A bucket where requests finished.
+    """Yield a bucket for each minute in which requests finished.
 
-    Errors absent: none. A latency absent, as when no request reached the model: nan, never 0.
+    Absent errors are none. An absent latency, as when no request reached the model, is nan, never
+    0.
     """
 
     def figure(field: str, minute: datetime, default: float) -> float:
@@ -197,4 +201,5 @@ def _buckets(values: Mapping[str, Values]) -> Iterator[Bucket]:
 
 
 def _floor(moment: datetime) -> datetime:
+    """Return the start of a moment's minute."""
     return moment.astimezone(UTC).replace(second=0, microsecond=0)

@@ -1,4 +1,4 @@
-"""TrafficScript: minutes that nobody sent, by the local stack's own control route.
+"""TrafficScript over the local stack's own control route: minutes that nobody sent.
 
 A real account's metrics cannot be made up.
 """
@@ -19,20 +19,25 @@ from ....target import Target
 from ...common import control
 from .. import backend
 from ..endpoints import adoption
-from ..session import Aws, of
+from ..session import Aws, aws_of
 
 
 @final
 class StackTrafficScript:
+    """The TrafficScript port over the local stack."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._aws: Aws = of(target)
+        self._aws: Aws = aws_of(target)
         self._known = False  # that what answers is our stack
 
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
-        """Into the stack's CloudWatch, which answers its metrics from it.
+        """Put minutes into the stack's CloudWatch, which answers its metrics from them.
 
-        NotFound, Invalid; Unsupported: anything but our stack.
+        Raises:
+            NotFound: There is no such endpoint.
+            Invalid: A minute that cannot be.
+            Unsupported: The server is not our stack.
         """
         url = self._url()
         state = self._target.endpoints.observe(endpoint)
@@ -49,12 +54,13 @@ class StackTrafficScript:
             control.post(url, "_stack/minutes", msgspec.json.encode(body))
 
     def advance(self, span: timedelta) -> None:
-        """Move the stack's clock. Unsupported: anything but our stack."""
+        """Move the stack's clock; raise Unsupported if the server is not our stack."""
         control.post(
             self._url(), "_stack/clock", msgspec.json.encode({"advance": span.total_seconds()})
         )
 
     def _url(self) -> str:
+        """Return the stack's URL; raise Unsupported if the server is not our stack."""
         url = self._aws.endpoint_url
         self._known = self._known or (url is not None and backend.server(url) == backend.OURS)
         if url is None or not self._known:

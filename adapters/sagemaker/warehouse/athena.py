@@ -37,13 +37,15 @@ _REASONS: tuple[tuple[str, type[IsthmusError]], ...] = (
 
 
 class Object(msgspec.Struct, frozen=True, kw_only=True):
+    """An object's key and size."""
+
     key: str
     size: int
 
 
 @contextmanager
 def scratch(aws: Aws) -> Iterator[str]:
-    """A key prefix for one statement's files, removed at the end."""
+    """Give a key prefix for one statement's files, which are removed at the end."""
     prefix = aws.key("scratch", uuid.uuid4().hex) + "/"
     try:
         yield prefix
@@ -56,9 +58,10 @@ def scratch(aws: Aws) -> Iterator[str]:
 
 
 def run(aws: Aws, statement: str, prefix: str) -> None:
-    """Run it and wait for its end; Athena's own notes go below the scratch prefix.
+    """Run a statement and wait for its end; Athena's notes go below the scratch prefix.
 
-    Invalid with Athena's reason.
+    Raises:
+        Invalid: The statement failed, with Athena's reason. Other kinds of failures by `_REASONS`.
     """
     athena = aws.client("athena")
     aws.s3()
@@ -83,7 +86,7 @@ def run(aws: Aws, statement: str, prefix: str) -> None:
     try:
         ended = wait(
             observe,
-            lambda seen: _state(seen) not in {"QUEUED", "RUNNING"},
+            lambda observed: _state(observed) not in {"QUEUED", "RUNNING"},
             deadline=_LONGEST,
             what=f"query {name}",
         )
@@ -99,10 +102,12 @@ def run(aws: Aws, statement: str, prefix: str) -> None:
 
 
 def _state(execution: dict[str, Any]) -> str:
+    """Return a query's state."""
     return str(execution["Status"]["State"])
 
 
 def _failure(execution: dict[str, Any], name: str) -> IsthmusError:
+    """Return the error for a query that did not succeed."""
     status = execution["Status"]
     reason = (
         status.get("StateChangeReason")
@@ -122,7 +127,7 @@ def _failure(execution: dict[str, Any], name: str) -> IsthmusError:
 
 
 def objects(aws: Aws, prefix: str) -> list[Object]:
-    """What is below a prefix with bytes in it, in the order of keys."""
+    """Return the objects below a prefix that have bytes, in the order of their keys."""
     nonempty = []
     with translated(f"listing s3://{aws.bucket}/{prefix}"):
         for page in (
@@ -137,8 +142,9 @@ def objects(aws: Aws, prefix: str) -> list[Object]:
 
 
 def rows(aws: Aws, files: Sequence[Object], schema: pa.Schema) -> pa.Table:
-    """The rows of Parquet files by the columns' places (Athena writes names in small letters), as
-    `schema` says.
+    """Read the rows of Parquet files into a schema.
+
+    Columns are taken by their places, as Athena writes names in small letters.
     """
     import pyarrow as pa
 
@@ -161,7 +167,7 @@ def rows(aws: Aws, files: Sequence[Object], schema: pa.Schema) -> pa.Table:
 
 
 def footers(aws: Aws, files: Sequence[Object]) -> list[pq.FileMetaData]:
-    """The files' own notes: rows, nulls a column. Read from their ends only."""
+    """Return the files' footers, which say rows and nulls; only the ends of the files are read."""
 
     def footer(item: Object) -> pq.FileMetaData:
         import pyarrow as pa
@@ -180,6 +186,7 @@ def footers(aws: Aws, files: Sequence[Object]) -> list[pq.FileMetaData]:
 
 
 def _end(aws: Aws, item: Object, size: int) -> bytes:
+    """Return the last bytes of an object."""
     with translated(f"reading s3://{aws.bucket}/{item.key}"):
         body: bytes = (
             aws.s3()

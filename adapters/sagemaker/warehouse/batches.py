@@ -1,11 +1,9 @@
-"""A batch in S3:
+"""Batches in S3: `warehouse/<table>/<made>/dt=D/<batch>.parquet`.
 
-`warehouse/<table>/<made>/dt=D/<batch>.parquet`, names that a repeat writes again and no other batch
-does.
-
-A saved query's rows are unloaded aside first. A manifest, put if absent, then says which objects
-are the batch and where they go, so that a repeat copies the same ones; it stays, and is what makes
-the second `save` of a batch change nothing.
+A repeat writes the same names again, and no other batch writes them. A saved query's rows are
+unloaded aside first. A manifest, put if absent, then says which objects are the batch and where
+they go, so that a repeat copies the same ones; it stays, and makes the second `save` of a batch
+change nothing.
 """
 
 from __future__ import annotations
@@ -46,17 +44,24 @@ _DATES = 100  # that one UNLOAD may write
 
 
 class _Move(msgspec.Struct, frozen=True):
+    """An unloaded object, and the date to which it goes."""
+
     source: str
     date: str
 
 
 class _Manifest(StoredDocument, frozen=True, kw_only=True):
+    """The objects of a saved batch."""
+
     staging: str
     moves: tuple[_Move, ...]
 
 
 def append(aws: Aws, stored: Stored, data: pa.Table, batch: str) -> None:
-    """One PutObject a date. `data`: as the table declares it, in the order of its time."""
+    """Write rows as one object for each date.
+
+    `data` is as the table declares it, in the order of its time.
+    """
     parts = dict(by_date(data, stored.document.time_column))
     if not parts:
         return
@@ -73,7 +78,10 @@ def append(aws: Aws, stored: Stored, data: pa.Table, batch: str) -> None:
 
 
 def save(aws: Aws, stored: Stored, select: str, batch: str) -> None:
-    """`select`: Athena's text of the table's columns and dt. The rows never come here."""
+    """Write the rows of a query as a batch; they never come to this process.
+
+    `select` is Athena's text of the table's columns and dt.
+    """
     key = f"{stored.prefix}_batches/{batch}.json"
     manifest = _manifest(aws, key)
     if manifest is None:
@@ -81,7 +89,7 @@ def save(aws: Aws, stored: Stored, select: str, batch: str) -> None:
     if manifest.moves:
         dates = [move.date for move in manifest.moves]
         stored = catalogue.widen(aws, stored, min(dates), max(dates))
-    there = {
+    present = {
         item.key
         for name in {move.date for move in manifest.moves}
         for item in athena.objects(aws, _folder(stored, name))
@@ -92,7 +100,7 @@ def save(aws: Aws, stored: Stored, select: str, batch: str) -> None:
     ]
     with ThreadPoolExecutor(_THREADS) as pool:
         for _ in pool.map(
-            lambda pair: _copy(aws, *pair), [pair for pair in goals if pair[1] not in there]
+            lambda pair: _copy(aws, *pair), [pair for pair in goals if pair[1] not in present]
         ):
             pass
     with (
@@ -103,10 +111,12 @@ def save(aws: Aws, stored: Stored, select: str, batch: str) -> None:
 
 
 def _folder(stored: Stored, day: str) -> str:
+    """Return the prefix of a day's objects."""
     return f"{stored.prefix}{PARTITION}={day}/"
 
 
 def _copy(aws: Aws, source: str, goal: str) -> None:
+    """Copy an unloaded object to its place, unless another process has done so."""
     try:
         with translated(f"copying to s3://{aws.bucket}/{goal}", effect=True):
             aws.s3().copy_object(
@@ -121,6 +131,7 @@ def _copy(aws: Aws, source: str, goal: str) -> None:
 
 
 def _stage(aws: Aws, document: Document, select: str, key: str) -> _Manifest:
+    """Unload a query's rows, and write the manifest of the batch."""
     staging = aws.key("scratch", uuid.uuid4().hex) + "/"
     try:
         try:
@@ -147,7 +158,7 @@ def _stage(aws: Aws, document: Document, select: str, key: str) -> _Manifest:
 
 
 def _in_parts(aws: Aws, document: Document, select: str, staging: str) -> None:
-    """More dates than one UNLOAD may write: a few dates at a time."""
+    """Unload a query a few dates at a time, as it has more dates than one UNLOAD may write."""
     import pyarrow as pa
 
     dates = f"SELECT DISTINCT {PARTITION} FROM (\n{select}\n) AS isthmus_dates"
@@ -179,12 +190,14 @@ def _in_parts(aws: Aws, document: Document, select: str, staging: str) -> None:
 
 
 def _date_of(key: str) -> str:
+    """Return the date in an object's key."""
     return next(
         part.partition("=")[2] for part in key.split("/") if part.startswith(f"{PARTITION}=")
     )
 
 
 def _refuse_nulls(aws: Aws, document: Document, objects: Sequence[athena.Object]) -> None:
+    """Raise Invalid if a required column has nulls in the unloaded objects."""
     required = {column.name.lower(): column.name for column in document.columns if column.required}
     required[document.time_column.lower()] = document.time_column
     counts: dict[str, int] = {}
@@ -203,7 +216,7 @@ def _refuse_nulls(aws: Aws, document: Document, objects: Sequence[athena.Object]
 def _nulls(
     aws: Aws, item: athena.Object, footer: object, required: Mapping[str, str]
 ) -> dict[str, int]:
-    """By the file's own statistics; where it has none, by its values."""
+    """Count an object's nulls by its statistics, or by its values if it has none."""
     counts: dict[str, int] = {}
     for group in range(footer.num_row_groups):  # type: ignore[attr-defined]  # a FileMetaData: pyarrow is imported lazily
         part = footer.row_group(group)  # type: ignore[attr-defined]
@@ -224,6 +237,7 @@ def _nulls(
 
 
 def _manifest(aws: Aws, key: str) -> _Manifest | None:
+    """Return a batch's manifest, or None."""
     try:
         with translated(f"reading s3://{aws.bucket}/{key}"):
             body = aws.s3().get_object(Bucket=aws.bucket, Key=key)["Body"].read()
@@ -233,9 +247,9 @@ def _manifest(aws: Aws, key: str) -> _Manifest | None:
 
 
 def _put_if_absent(aws: Aws, key: str, manifest: _Manifest) -> _Manifest:
-    """Ours, or the one that was there first.
+    """Write a manifest, and return it, or the one that was first.
 
-    Its staging folder is unique, so our own is known again after a lost reply.
+    Its staging folder is unique, so our own is recognized after a lost reply.
     """
     for attempt in range(_ATTEMPTS):
         try:
@@ -254,6 +268,7 @@ def _put_if_absent(aws: Aws, key: str, manifest: _Manifest) -> _Manifest:
 
 
 def _parquet(data: pa.Table) -> bytes:
+    """Return rows as a Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,10 +1,9 @@
 """The project's tables and views in Glue.
 
-A table's document is one of its parameters: what Glue cannot say (required, the time column).
-
-`dt` is found by partition projection: nobody registers a partition, so Firehose's objects are seen
-too. The projected range is the range of the dates that were written, widened before a write, as
-Athena looks into every date of it when a query does not name any.
+A table's document is one of its parameters: what Glue cannot say (required, the time column). `dt`
+is found by partition projection: nobody registers a partition, so Firehose's objects are seen too.
+The projected range is that of the written dates, widened before a write, since Athena looks into
+every date of it for a query that names none.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ _PROJECT = "isthmus_project"
 _DOCUMENT = "isthmus_document"
 _RANGE = f"projection.{PARTITION}.range"
 _ATTEMPTS = 6
+_SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 _INPUT = (  # what UpdateTable takes back of what GetTable gives
     "Name",
     "Description",
@@ -41,7 +41,7 @@ _INPUT = (  # what UpdateTable takes back of what GetTable gives
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """A table or view as Glue has it."""
+    """A table or view in Glue."""
 
     document: Document
     prefix: str = ""  # the object keys of its rows begin with it; "" for a view
@@ -50,7 +50,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_all(aws: Aws) -> dict[str, Stored]:
-    """Every table and view of this project; none when the database is not there."""
+    """Return every table and view of this project; none if there is no database."""
     tables: dict[str, Stored] = {}
     with aws.reading("GetTables", aws.database):
         try:
@@ -69,14 +69,17 @@ def read_all(aws: Aws) -> dict[str, Stored]:
 
 
 def read(aws: Aws, name: str) -> Stored | None:
+    """Return a table or view, or None."""
     table = _get(aws, name)
     return None if table is None else _stored_table(aws, table)
 
 
 def existing(aws: Aws, name: str) -> Stored:
-    """A table's document and where its files are.
+    """Return a table.
 
-    NotFound: there is no such table. Invalid: it is a view.
+    Raises:
+        NotFound: There is no such table.
+        Invalid: It is a view.
     """
     stored = read(aws, name)
     existing_table(name, stored.document if stored else None)
@@ -85,13 +88,14 @@ def existing(aws: Aws, name: str) -> Stored:
 
 
 def documents(stored: Mapping[str, Stored]) -> dict[str, Document]:
-    return {name: one.document for name, one in stored.items()}
+    """Return the documents of tables."""
+    return {name: table.document for name, table in stored.items()}
 
 
 def write(aws: Aws, name: str, change: Callable[[Document | None], Document]) -> Document:
-    """Create the table, or change it, under the version that was read.
+    """Create a table, or change it under the version that was read.
 
-    Again, from the beginning, when somebody else was quicker.
+    It begins anew if somebody else was faster.
     """
     glue = aws.client("glue")
     for _ in range(_ATTEMPTS):
@@ -121,7 +125,7 @@ def write(aws: Aws, name: str, change: Callable[[Document | None], Document]) ->
 
 
 def mark_view(aws: Aws, document: Document) -> None:
-    """Write down whose view it is and its neutral SQL, beside what Athena wrote."""
+    """Note a view's project and its neutral SQL, beside what Athena wrote."""
     table = _get(aws, document.name)
     if table is None:
         raise NotFound(
@@ -133,7 +137,7 @@ def mark_view(aws: Aws, document: Document) -> None:
 
 
 def widen(aws: Aws, stored: Stored, first: str, last: str) -> Stored:
-    """Project the dates from `first` to `last` too."""
+    """Project the dates from `first` to `last` too, and return the table."""
     for _ in range(_ATTEMPTS):
         if stored.dates[0] <= first and last <= stored.dates[1]:
             return stored
@@ -151,6 +155,7 @@ def widen(aws: Aws, stored: Stored, first: str, last: str) -> Stored:
 
 
 def remove(aws: Aws, name: str) -> None:
+    """Delete a table, which may be absent."""
     try:
         with translated(f"deleting table {name}", effect=True):
             aws.client("glue").delete_table(DatabaseName=aws.database, Name=name)
@@ -159,6 +164,7 @@ def remove(aws: Aws, name: str) -> None:
 
 
 def _get(aws: Aws, name: str) -> dict[str, Any] | None:
+    """Return Glue's description of a table, or None."""
     with aws.reading("GetTable", name):
         try:
             with translated(f"reading table {name}"):
@@ -171,6 +177,7 @@ def _get(aws: Aws, name: str) -> dict[str, Any] | None:
 
 
 def _stored_table(aws: Aws, table: dict[str, Any]) -> Stored | None:
+    """Return a table of this project from Glue's description, or None if it is another's."""
     parameters = table.get("Parameters") or {}
     if parameters.get(_PROJECT) != aws.project or _DOCUMENT not in parameters:
         return None
@@ -190,6 +197,7 @@ def _stored_table(aws: Aws, table: dict[str, Any]) -> Stored | None:
 
 
 def _update(aws: Aws, old: Stored, changed: dict[str, Any]) -> None:
+    """Change a table under the version that was read."""
     version = {"VersionId": old.table["VersionId"]} if old.table.get("VersionId") else {}
     with translated(f"changing table {old.document.name}", effect=True):
         aws.client("glue").update_table(
@@ -198,6 +206,7 @@ def _update(aws: Aws, old: Stored, changed: dict[str, Any]) -> None:
 
 
 def ensure_database(aws: Aws) -> None:
+    """Make the project's database, unless it exists."""
     aws.s3()  # where its rows will be
     try:
         with translated(f"making database {aws.database}", effect=True):
@@ -213,17 +222,21 @@ def ensure_database(aws: Aws) -> None:
 
 
 def location(aws: Aws, document: Document) -> str:
-    """A table that was deleted and made again has a folder of its own: what is still on its way to
-    the old one is never seen.
+    """Return where a table's rows are.
+
+    A table that was deleted and made again has a new folder: what is still on its way to the old
+    one is never read.
     """
     return f"{aws.root}/warehouse/{document.name}/{document.incarnation[:8]}/"
 
 
 def _ours(aws: Aws, document: Document) -> dict[str, str]:
+    """Return the parameters that mark a table as ours."""
     return {_PROJECT: aws.project, _DOCUMENT: msgspec.json.encode(document).decode()}
 
 
 def _input(aws: Aws, document: Document, dates: tuple[str, str]) -> dict[str, Any]:
+    """Return a table as Glue takes it."""
     where = location(aws, document)
     return {
         "Name": document.name,
@@ -249,7 +262,7 @@ def _input(aws: Aws, document: Document, dates: tuple[str, str]) -> dict[str, An
             "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
             "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
             "SerdeInfo": {
-                "SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
+                "SerializationLibrary": _SERDE,
             },
         },
     }

@@ -14,7 +14,7 @@ from ....events.sources.source import ROWS
 from ....target import Packages, Target, require
 from ...common.storage.object_names import goals, literal_prefix
 from ..errors import translated
-from ..session import Aws, of
+from ..session import Aws, aws_of
 from . import athena
 
 if TYPE_CHECKING:
@@ -25,28 +25,36 @@ WRANGLER = Packages(modules=("awswrangler",), install="isthmus[sagemaker]")
 
 @final
 class AwsSources:
+    """Users' own data in S3 and Athena."""
+
     def __init__(self, target: Target) -> None:
-        self._aws = of(target)
+        self._aws = aws_of(target)
 
     def copy(self, uri: str, folder: Path) -> None:
-        """`s3://bucket/...` with the caller's own rights, object by object.
+        """Copy the objects at `s3://bucket/...` into a folder, with the caller's own rights.
 
-        NotFound: there is none. Denied.
+        Raises:
+            NotFound: There is none.
+            Denied: The caller may not read them.
         """
-        bucket, _, wanted = uri.removeprefix("s3://").partition("/")
+        bucket, _, pattern = uri.removeprefix("s3://").partition("/")
         self._aws.calls.reading("ListObjectsV2", uri)
         for name, goal in goals(
-            uri, wanted, _names(self._aws, bucket, literal_prefix(wanted)), folder
+            uri, pattern, _names(self._aws, bucket, literal_prefix(pattern)), folder
         ):
             with translated(f"reading s3://{bucket}/{name}"):
                 self._aws.s3().download_file(bucket, name, str(goal))
 
     def rows(self, table: str) -> Iterator[pa.Table]:
-        """Athena unloads the table as Parquet into the project's scratch/; its files are read one
-        after another.
+        """Yield the rows of a table with its own columns and types.
 
-        The table's own columns and types. NotFound, Denied; MissingDependency: awswrangler is not
-        there.
+        Athena unloads it as Parquet into the project's scratch/, whose files are read one after
+        another.
+
+        Raises:
+            NotFound: There is no such table.
+            Denied: The caller may not read it.
+            MissingDependency: awswrangler is not installed.
         """
         require(WRANGLER, f"athena://{table}")
         import awswrangler as wr
@@ -93,6 +101,7 @@ class AwsSources:
 
 
 def _names(aws: Aws, bucket: str, prefix: str) -> Iterator[str]:
+    """Yield the keys of a bucket's objects below a prefix."""
     with translated(f"listing s3://{bucket}/{prefix}"):
         for page in (
             aws.s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)

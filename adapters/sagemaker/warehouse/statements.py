@@ -1,8 +1,7 @@
-"""Neutral queries as the statements that Athena runs: typed, and with the order that UNLOAD would
-lose. Pure.
+"""Neutral queries as the statements that Athena runs: typed and ordered. Pure.
 
-UNLOAD writes files side by side, so an ORDER BY means nothing in them: rows are numbered in that
-order, and sorted by their numbers when they are read.
+UNLOAD writes files side by side, so an ORDER BY would mean nothing in them: rows are numbered in
+that order, and sorted by their numbers when they are read.
 """
 
 from __future__ import annotations
@@ -27,8 +26,9 @@ _LONGEST = 262_144  # bytes of a statement
 
 
 def select(sql: str, params: Params, columns: Sequence[Column]) -> tuple[str, bool]:
-    """The query's rows, each of its columns cast to the type that is given, then `isthmus_row` when
-    it has an order (and whether).
+    """Return SQL for a query's rows, each column cast to its type, and whether it has an order.
+
+    A query with an order has `isthmus_row` as its last column.
     """
     refuse(sql)
     tree = parse(athena.bind(sql, params))
@@ -46,9 +46,14 @@ def select(sql: str, params: Params, columns: Sequence[Column]) -> tuple[str, bo
 def select_into(
     sql: str, params: Params, returned: Sequence[str], columns: Sequence[Column], time_column: str
 ) -> str:
-    """The query's rows as a table stores them:
+    """Return SQL for a query's rows as a table stores them, with the date of their time.
 
-    `columns` of those that it returns, and the date of its time.
+    Args:
+        sql: The neutral query.
+        params: Its parameters.
+        returned: The names that it returns.
+        columns: The columns of those to store.
+        time_column: The column that gives the date.
     """
     refuse(sql)
     tree = parse(athena.bind(sql, params))
@@ -59,16 +64,18 @@ def select_into(
 
 
 def unload(select_sql: str, location: str, *, partitioned: bool) -> str:
-    by = f", partitioned_by = ARRAY['{PARTITION}']" if partitioned else ""
+    """Return an UNLOAD statement."""
+    partitioning = f", partitioned_by = ARRAY['{PARTITION}']" if partitioned else ""
     return _checked(
         f"UNLOAD (\n{select_sql}\n) TO '{location}' WITH (format = 'PARQUET', compression = "
-        f"'SNAPPY'{by})"
+        f"'SNAPPY'{partitioning})"
     )
 
 
 def create_view(name: str, sql: str, columns: Sequence[Column]) -> str:
-    """With its columns written out, so that a column more below a `SELECT *` does not make the view
-    stale.
+    """Return a CREATE VIEW statement with the columns written out.
+
+    So a column that is added below a `SELECT *` does not make the view stale.
     """
     refuse(sql)
     tree = parse(sql)
@@ -88,7 +95,7 @@ def create_view(name: str, sql: str, columns: Sequence[Column]) -> str:
 
 
 def refuse(sql: str) -> None:
-    """Invalid, with the line, for what Athena cannot say."""
+    """Raise Invalid, with the line, for what Athena cannot say."""
     if problems := athena.check(sql):
         first = problems[0]
         raise Invalid(
@@ -97,10 +104,12 @@ def refuse(sql: str) -> None:
 
 
 def _render(tree: exp.Query) -> str:
+    """Return a tree in Athena's SQL."""
     return athena.render(tree.sql("duckdb", copy=False)).sql
 
 
 def _checked(text: str) -> str:
+    """Return a statement; raise Invalid if it is too long."""
     if len(text.encode()) > _LONGEST:
         raise Invalid(
             f"SQL: {len(text.encode()):,} bytes are more than the {_LONGEST:,} that Athena takes",
@@ -110,11 +119,12 @@ def _checked(text: str) -> str:
 
 
 def _cast(name: str, kind: ColumnType) -> str:
+    """Return a column cast to its type."""
     return f"CAST({quoted(name)} AS {sql_type(kind)}) AS {quoted(name)}"
 
 
 def _ordered(tree: exp.Query, names: Sequence[str]) -> tuple[exp.Query, bool]:
-    """The query around which the rows are numbered, when it has an order."""
+    """Return the query with its rows numbered in its order, and whether it has one."""
     order = tree.args.get("order")
     if order is None:
         return tree, False
@@ -137,8 +147,9 @@ def _ordered(tree: exp.Query, names: Sequence[str]) -> tuple[exp.Query, bool]:
 def _outer(
     tree: exp.Query, key: exp.Expr, outputs: Mapping[str, str], names: Sequence[str], place: int
 ) -> exp.Expr:
-    """An ORDER BY term as an expression over the query's outputs; what is none of them becomes one
-    that is hidden.
+    """Return a term of ORDER BY as an expression over the query's columns.
+
+    A term that is none of them becomes a hidden column.
     """
     if isinstance(key, exp.Literal) and key.is_int:
         return exp.column(exp.to_identifier(names[int(key.name) - 1], quoted=True))

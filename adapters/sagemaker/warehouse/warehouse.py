@@ -13,7 +13,7 @@ from ...common.warehouse.binder import bind
 from ...common.warehouse.conformance import check_columns, conform, in_time_order
 from ...common.warehouse.results import columns as columns_of
 from ...common.warehouse.tables import Document, check_batch_name, check_spec, evolved
-from ..session import Aws, of
+from ..session import Aws, aws_of
 from ..storage.blobs import delete_below
 from . import athena, batches, catalogue, statements
 
@@ -25,19 +25,23 @@ _COUNTED = 64  # files whose footers are read to tell a table's rows
 
 @final
 class AthenaWarehouse:
+    """The Warehouse port over Athena."""
+
     def __init__(self, target: Target) -> None:
-        self._aws = of(target)
+        self._aws = aws_of(target)
 
     def apply(self, table: TableSpec) -> None:
-        """In Glue's catalogue, with the document that says the columns.
+        """Make or change a table or view in Glue's catalogue.
 
-        Invalid: a column dropped, renamed or narrowed.
+        Raises:
+            Invalid: A column is dropped, renamed or narrowed.
         """
         apply(self._aws, table)
 
     def observe(self, table: str) -> TableState | None:
-        """Columns, bytes of its Parquet files, and rows where few footers say them (else None);
-        None: there is no such table.
+        """Return a table's columns, its bytes, and its rows if few footers tell them.
+
+        None if none.
         """
         stored = catalogue.read(self._aws, table)
         if stored is None:
@@ -53,15 +57,17 @@ class AthenaWarehouse:
         return TableState(columns=stored.document.columns, rows=self._count(objects), size=size)
 
     def _count(self, objects: Sequence[athena.Object]) -> int | None:
-        """From the files' own notes, when they are few; None when only a query could tell."""
+        """Count rows by the files' footers if they are few; None if only a query could tell."""
         if len(objects) > _COUNTED:
             return None
         return sum(footer.num_rows for footer in athena.footers(self._aws, objects))
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
-        """Parquet files by `dt` in S3, under the batch's name.
+        """Write rows as Parquet files by `dt` in S3, under the batch's name.
 
-        NotFound: no such table. Invalid: rows that it cannot hold.
+        Raises:
+            NotFound: There is no such table.
+            Invalid: The table cannot hold the rows.
         """
         check_batch_name(batch)
         stored = catalogue.existing(self._aws, table)
@@ -70,16 +76,18 @@ class AthenaWarehouse:
             batches.append(self._aws, stored, rows, batch)
 
     def save(self, table: str, sql: str, params: Params, *, batch: str) -> None:
-        """One UNLOAD, whose files become the batch's.
+        """Append the rows of a query by one UNLOAD, whose files become the batch's.
 
-        NotFound: no such table. Invalid: SQL, columns or types that do not fit.
+        Raises:
+            NotFound: There is no such table.
+            Invalid: SQL, columns or types that do not fit.
         """
         check_batch_name(batch)
-        known = catalogue.read_all(self._aws)
-        stored = known.get(table) or catalogue.existing(self._aws, table)
+        tables = catalogue.read_all(self._aws)
+        stored = tables.get(table) or catalogue.existing(self._aws, table)
         if stored.document.view_sql is not None:
             catalogue.existing(self._aws, table)
-        query = bind(catalogue.documents(known), sql, params)
+        query = bind(catalogue.documents(tables), sql, params)
         check_columns(stored.document, query.schema.names)
         conform(stored.document, query.schema.empty_table())  # the types, too
         columns = [
@@ -92,10 +100,11 @@ class AthenaWarehouse:
             batches.save(self._aws, stored, select, batch)
 
     def query(self, sql: str, params: Params) -> pa.Table:
-        """Columns as the SELECT names them, in the ports' types: an UNLOAD into scratch/, read and
-        removed.
+        """Return a query's rows in the ports' types, by an UNLOAD into scratch/, read and removed.
 
-        Invalid, with the position, before Athena is asked where the subset lacks it.
+        Raises:
+            Invalid: The query is wrong, with the position; Athena is not asked if the subset lacks
+                it.
         """
         query = bind(catalogue.documents(catalogue.read_all(self._aws)), sql, params)
         select, ordered = statements.select(sql, query.params, columns_of(query.schema))
@@ -111,32 +120,33 @@ class AthenaWarehouse:
             return _read(self._aws, f"{prefix}rows/", query.schema, ordered=ordered)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
-        """What Athena cannot say, each with its line; no call is made."""
+        """Return what Athena cannot say, each with its line; no call is made."""
         from ..sql import check
 
         return check(sql)
 
 
 def _read(aws: Aws, prefix: str, schema: pa.Schema, *, ordered: bool) -> pa.Table:
+    """Read the rows that an UNLOAD has written, in their order."""
     import pyarrow as pa
 
-    wanted = schema.append(pa.field(statements.ROW, pa.int64())) if ordered else schema
-    rows = athena.rows(aws, athena.objects(aws, prefix), wanted)
+    stored_schema = schema.append(pa.field(statements.ROW, pa.int64())) if ordered else schema
+    rows = athena.rows(aws, athena.objects(aws, prefix), stored_schema)
     return rows.sort_by(statements.ROW).drop_columns([statements.ROW]) if ordered else rows
 
 
 def apply(aws: Aws, spec: TableSpec, *, stream_key: str | None = None) -> Document:
-    """The port's, and the EventLog's: a table that single events are appended to as well.
+    """Make or change a table or view, and return its document.
 
-    Gives the document that is there then.
+    With `stream_key`, single events are appended to the table as well; the EventLog calls it so.
     """
     check_spec(spec)
-    known = catalogue.read_all(aws)
-    old = known[spec.name].document if spec.name in known else None
-    wanted = evolved(old, spec, stream_key=stream_key)
+    tables = catalogue.read_all(aws)
+    old = tables[spec.name].document if spec.name in tables else None
+    document = evolved(old, spec, stream_key=stream_key)
     if spec.view_sql is None:
-        if wanted == old:
-            return wanted
+        if document == old:
+            return document
         with aws.mutating("CreateTable" if old is None else "UpdateTable", spec.name):
             return catalogue.write(
                 aws,
@@ -144,18 +154,21 @@ def apply(aws: Aws, spec: TableSpec, *, stream_key: str | None = None) -> Docume
                 lambda old_document: evolved(old_document, spec, stream_key=stream_key),
             )
     statements.refuse(spec.view_sql)
-    columns = columns_of(bind(catalogue.documents(known), spec.view_sql, {}).schema)
-    wanted = msgspec.structs.replace(wanted, columns=columns)
-    if wanted != old:
+    columns = columns_of(bind(catalogue.documents(tables), spec.view_sql, {}).schema)
+    document = msgspec.structs.replace(document, columns=columns)
+    if document != old:
         text = statements.create_view(spec.name, spec.view_sql, columns)
         with aws.mutating("StartQueryExecution", spec.name), athena.scratch(aws) as prefix:
             catalogue.ensure_database(aws)
             athena.run(aws, text, prefix)
-            catalogue.mark_view(aws, wanted)
-    return wanted
+            catalogue.mark_view(aws, document)
+    return document
 
 
 def remove(aws: Aws, name: str) -> None:
-    """The Inventory's: rows first, so that what is listed goes last. Absent is success."""
+    """Delete a table, which may be absent. The inventory calls this.
+
+    Rows go first, so that what is listed goes last.
+    """
     delete_below(aws, aws.key("warehouse", name) + "/")
     catalogue.remove(aws, name)

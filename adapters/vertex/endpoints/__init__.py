@@ -1,1 +1,1 @@
-"""Endpoints: one for all variants, or one apiece where they are kept apart."""
+"""Endpoints of Vertex AI: one for all variants, or one each for a sticky endpoint's."""

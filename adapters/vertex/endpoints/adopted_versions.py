@@ -1,5 +1,6 @@
-"""A version of an adopted endpoint deployed once more, as it is there: whose containers are not
-ours to make. Pure.
+"""Versions of an adopted endpoint, deployed once more as they are. Pure.
+
+Their containers are not ours to make.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from typing import Any
 
 from ....endpoints.port import EndpointSpec, VariantSpec
 from ...common import adoption
-from . import deployed_models as deployed
+from . import deployed_models
 from .labels import is_adopted
 
 _ITS_OWN = (
@@ -22,40 +23,44 @@ _ITS_OWN = (
 
 
 def guard(spec: EndpointSpec, endpoint: Any) -> None:
-    """Refused: a version that does not run there, for an endpoint that was adopted."""
+    """Refuse a version that does not run yet, on an adopted endpoint."""
     if is_adopted(endpoint.labels):
         adoption.guard(
             spec,
             {
-                (there.model, there.version)
-                for there in deployed.specs(endpoint).values()
-                if there is not None
+                (spec_there.model, spec_there.version)
+                for spec_there in deployed_models.specs(endpoint).values()
+                if spec_there is not None
             },
         )
 
 
 def deployed_model(variant: VariantSpec, endpoint: Any) -> Any:
-    """What serves the variant's version, under the variant's name; as large as what has that name
-    now, unless the variant says.
+    """Return the DeployedModel that serves a version again, under the variant's name.
+
+    It is as large as what has that name now, unless the variant says otherwise.
     """
     from google.cloud.aiplatform_v1 import DeployedModel
 
-    there = {model.id: model for model in endpoint.deployed_models}
-    specs = deployed.variants_by_id(endpoint)
+    models = {model.id: model for model in endpoint.deployed_models}
+    specs = deployed_models.variants_by_id(endpoint)
     source = next(
-        there[key]
+        models[key]
         for key, spec in specs.items()
         if (spec.model, spec.version) == (variant.model, variant.version)
     )
     replaced = next(
-        (there[key] for key, spec in specs.items() if spec.name == variant.name), source
+        (models[key] for key, spec in specs.items() if spec.name == variant.name), source
     )
     resources = replaced.dedicated_resources
     fewest, most = variant.instances or (resources.min_replica_count, resources.max_replica_count)
     message = DeployedModel.pb(DeployedModel(source))
     for field in _ITS_OWN:
         message.ClearField(field)
-    message.id, message.display_name = deployed.number(variant), deployed.display_name(variant)
+    message.id, message.display_name = (
+        deployed_models.number(variant),
+        deployed_models.display_name(variant),
+    )
     message.model = f"{source.model.partition('@')[0]}@{source.model_version_id}"
     message.dedicated_resources.min_replica_count, message.dedicated_resources.max_replica_count = (
         fewest,

@@ -1,5 +1,6 @@
-"""Endpoints of Vertex AI that stood before Isthmus: what they run, the labels that make them a
-project's, and giving them back.
+"""Adoption of Vertex AI's endpoints that Isthmus did not make, and giving them back.
+
+It tells what they run, and writes the labels that claim them for a project.
 """
 
 from __future__ import annotations
@@ -15,42 +16,41 @@ from ....target import Target
 from ...common import adoption
 from .. import operations
 from ..names import NAME_LABEL, PROJECT_LABEL, dashed, endpoint_id, label_filter
-from ..session import CONTROL, Session, of
-from . import deployed_models as deployed
-from . import labels
-from . import lookup as standing
+from ..session import CONTROL, Session, session_of
+from . import deployed_models, labels, lookup
 
 
 @final
 class VertexAdopter:
-    """See endpoints.adoption.Adopter."""
+    """The Adopter port; see endpoints.deploy.adoption.Adopter."""
 
     def __init__(self, target: Target) -> None:
-        self._session: Session = of(target)
+        self._session: Session = session_of(target)
 
     def look(self, native: str, *, name: str | None) -> Standing:
+        """Describe an endpoint as it stands, with what adoption would call it."""
         session = self._session
         endpoint = self._endpoint(native)
         number = endpoint.name.rpartition("/")[2]
         check_endpoint(
-            number, endpoint, operations.of_resource(session, session.endpoints, endpoint.name)
+            number, endpoint, operations.list_operations(session, session.endpoints, endpoint.name)
         )
         owner = endpoint.labels.get(PROJECT_LABEL)
         ours = owner == session.name
         name = adoption.name_here(
             number,
-            wanted=name,
+            requested=name,
             noted=endpoint.labels.get(NAME_LABEL, "") if ours else None,
             adopted=session.adopted,
             own=endpoint.display_name.removeprefix(dashed(session.name, "")),
         )
-        known = deployed.specs(endpoint) if ours else {}
-        if ours and not labels.is_adopted(endpoint.labels) and not all(known.values()):
+        known_specs = deployed_models.specs(endpoint) if ours else {}
+        if ours and not labels.is_adopted(endpoint.labels) and not all(known_specs.values()):
             raise Refused(
                 f"{number} is endpoint {name} of this project, to which others deployed",
                 remedy=f"isthmus deploy {name}",
             )
-        called = variant_names(endpoint.deployed_models, known)
+        called = variant_names(endpoint.deployed_models, known_specs)
         return Standing(
             native=number,
             native_id=endpoint.name,
@@ -58,15 +58,17 @@ class VertexAdopter:
             owner=owner,
             options=self._options(name, number),
             variants=tuple(
-                self._variant(number, endpoint, model, called[model.id], known.get(model.id))
+                self._variant(number, endpoint, model, called[model.id], known_specs.get(model.id))
                 for model in endpoint.deployed_models
             ),
             token=_token(endpoint),
         )
 
     def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
-        """One call, under the etag of a look that is as the first one was: it is adopted, or not,
-        or has changed since. Conflict.
+        """Label an endpoint as adopted, in one call, under the etag of a look equal to the first.
+
+        Raises:
+            Conflict: The endpoint has changed since.
         """
         endpoint = self._endpoint(standing.native)
         if _token(endpoint) != standing.token:
@@ -80,32 +82,33 @@ class VertexAdopter:
                 name=variant.name, model=model, version=int(version)
             )
         marked = {**endpoint.labels, **self._session.labels("endpoint", standing.name)}
-        there = {model.id: model for model in endpoint.deployed_models}
+        models = {model.id: model for model in endpoint.deployed_models}
         _update(
             self._session,
             endpoint,
-            labels=labels.with_variants(marked, variants, there),
-            description=deployed.intention(endpoint).theirs,
+            labels=labels.with_variants(marked, variants, models),
+            description=deployed_models.intention(endpoint).theirs,
         )
 
     def _endpoint(self, native: str) -> Any:
-        """By its id, or its whole name, as Google's SDK has it."""
+        """Return an endpoint by its id, or by its whole name, as Google's SDK has it."""
         session = self._session
-        path = native if "/" in native else standing.whole(session, native)
+        path = native if "/" in native else lookup.whole(session, native)
         try:
             with session.reading("GetEndpoint", path):
                 endpoint = session.endpoints.get_endpoint(name=path)
-                here = (
-                    session.endpoints.get_endpoint(name=standing.whole(session, native))
+                expected = (
+                    session.endpoints.get_endpoint(name=lookup.whole(session, native))
                     if "/" in native
                     else endpoint
                 )
         except NotFound as error:
             raise NotFound(
                 f"Vertex AI has no endpoint {native} in {session.parent}",
-                remedy=f"its id is Vertex AI's: gcloud ai endpoints list --region={session.location}",
+                remedy="its id is Vertex AI's: gcloud ai endpoints list "
+                f"--region={session.location}",
             ) from error
-        if endpoint.name != here.name:
+        if endpoint.name != expected.name:
             raise Refused(
                 f"{native} is not in {session.parent}",
                 remedy="name its project and location in profiles.yaml",
@@ -113,9 +116,12 @@ class VertexAdopter:
         return endpoint
 
     def _options(self, name: str, number: str) -> dict[str, Any]:
-        """What the target of profiles.yaml must say: of an id that follows our rules, nothing.
+        """Return what profiles.yaml must say of an adopted endpoint.
 
-        Refused: we have an endpoint of the name.
+        It is nothing if its id follows our rules.
+
+        Raises:
+            Refused: The project has an endpoint of the name.
         """
         session = self._session
         whole = endpoint_id(session.name, name)
@@ -123,14 +129,15 @@ class VertexAdopter:
             return {}
         try:
             with session.reading("GetEndpoint", whole):
-                session.endpoints.get_endpoint(name=standing.whole(session, whole))
+                session.endpoints.get_endpoint(name=lookup.whole(session, whole))
         except NotFound:
             return {"adopted": {**session.adopted, name: number}}
         raise adoption.name_taken(name, whole)
 
     def _variant(
-        self, number: str, endpoint: Any, model: Any, name: str, known: VariantSpec | None
+        self, number: str, endpoint: Any, model: Any, name: str, spec: VariantSpec | None
     ) -> StandingVariant:
+        """Describe a variant as it stands."""
         version = self._version(number, model)
         if PROJECT_LABEL in version.labels and PROJECT_LABEL not in endpoint.labels:
             raise Refused(
@@ -144,7 +151,7 @@ class VertexAdopter:
             runs=f"{version.display_name}@{version.version_id}",
             machine=resources.machine_spec.machine_type,
             instances=model.status.available_replica_count or resources.min_replica_count,
-            percent=deployed.percent_of(endpoint, model.id),
+            percent=deployed_models.percent_of(endpoint, model.id),
             content=labels.digest(
                 model.model.partition("@")[0],
                 version.version_id,
@@ -152,14 +159,15 @@ class VertexAdopter:
             ),
             image=version.container_spec.image_uri,
             uri=version.artifact_uri,
-            model=known.model if known else "",
-            version=known.version if known else 0,
+            model=spec.model if spec else "",
+            version=spec.version if spec else 0,
         )
 
     def _version(self, number: str, model: Any) -> Any:
-        """Of the registry, which never changes.
+        """Return a model's version in the registry, which never changes.
 
-        Unsupported: it is gone, or no container serves it.
+        Raises:
+            Unsupported: It was deleted, or no container serves it.
         """
         name = f"{model.model.partition('@')[0]}@{model.model_version_id}"
         try:
@@ -176,11 +184,15 @@ class VertexAdopter:
         return version
 
 
-def variant_names(models: Sequence[Any], known: Mapping[str, VariantSpec | None]) -> dict[str, str]:
-    """By DeployedModel's id: as it is `known`, else by its display name; where several have one,
-    with their version or place behind it.
+def variant_names(
+    models: Sequence[Any], known_specs: Mapping[str, VariantSpec | None]
+) -> dict[str, str]:
+    """Return a variant's name for each DeployedModel, by its id.
+
+    It is the name as which it is registered, else its display name; if several have one name, with
+    their version or place behind it.
     """
-    names = {key: spec.name for key, spec in known.items() if spec is not None}
+    names = {key: spec.name for key, spec in known_specs.items() if spec is not None}
     plain = [_own_name(model) for model in models]
     for place, model in enumerate(models):
         if model.id not in names:
@@ -199,24 +211,24 @@ def variant_names(models: Sequence[Any], known: Mapping[str, VariantSpec | None]
 
 
 def _own_name(model: Any) -> str:
-    """Of a display name; of one that Isthmus gave, before it gave the endpoint back, the variant in
-    it.
-    """
-    spec = deployed.spec_of(model.display_name)
+    """Return the variant's name in a display name."""
+    spec = deployed_models.spec_of(model.display_name)
     return spec.name if spec is not None else _cut(neutral(model.display_name), "")
 
 
 def _cut(name: str, ending: str) -> str:
+    """Return a name with an ending, no longer than a variant's may be."""
     return name[: VARIANT_LENGTH - len(ending)].rstrip("_") + ending
 
 
 def release(session: Session, name: str) -> bool:
-    """Take the labels off an endpoint that was adopted, which goes on as it is; True also where
-    they are off: a list may come late.
+    """Take the labels off an adopted endpoint, which goes on as it is.
 
-    False: none was adopted, or it is gone.
+    Returns:
+        True if it was adopted, or if its labels are off already, as a list may come late. False if
+        none was adopted, or it is gone.
     """
-    if standing.is_given_back(session, name):
+    if lookup.is_given_back(session, name):
         return True
     request = {
         "parent": session.parent,
@@ -227,18 +239,21 @@ def release(session: Session, name: str) -> bool:
             endpoint.name: endpoint
             for endpoint in session.endpoints.list_endpoints(request=request)
         }
-    if (there := standing.find(session, name)) is not None:
-        listed[there.name] = there  # a list may come late
+    if (standing := lookup.find(session, name)) is not None:
+        listed[standing.name] = standing  # a list may come late
     adopted = [endpoint for endpoint in listed.values() if labels.is_adopted(endpoint.labels)]
     for endpoint in adopted:
-        theirs = deployed.intention(endpoint).theirs
+        theirs = deployed_models.intention(endpoint).theirs
         _update(session, endpoint, labels=labels.without_ours(endpoint.labels), description=theirs)
     return bool(adopted)
 
 
 def check_endpoint(native: str, endpoint: Any, under_way: Sequence[Any]) -> None:
-    """Busy while it changes; Unsupported, by name, for what this adapter does not know how to
-    split.
+    """Refuse to adopt an endpoint that cannot be split.
+
+    Raises:
+        Busy: It is changing.
+        Unsupported: It has something that this adapter does not know how to split.
     """
     if any(not operation.done for operation in under_way):
         raise Busy(
@@ -259,17 +274,16 @@ def check_endpoint(native: str, endpoint: Any, under_way: Sequence[Any]) -> None
 
 
 def _token(endpoint: Any) -> str:
-    """Return a digest of what was looked at and is written anew: the labels, among them another
-    project's, and the description.
-    """
+    """Return a digest of what was read and is written anew: all labels, and the description."""
     return labels.digest(
-        deployed.token(endpoint),
+        deployed_models.token(endpoint),
         endpoint.description,
         *(f"{key}={value}" for key, value in sorted(endpoint.labels.items())),
     )
 
 
 def _update(session: Session, endpoint: Any, **fields: Any) -> None:
+    """Change some fields of an endpoint under its etag."""
     from google.cloud.aiplatform_v1 import Endpoint
 
     changed = Endpoint(name=endpoint.name, etag=endpoint.etag, **fields)

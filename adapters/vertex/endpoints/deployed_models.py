@@ -1,9 +1,9 @@
 """Vertex AI's endpoint and its DeployedModels as an endpoint of ours with variants. Pure.
 
-What a variant is stands in its DeployedModel's display name, which never changes: `challenger:
-ranker@3, attempt 1`; of one that others deployed, and the project adopted, in a label of the
-endpoint (labels.py). What is wanted stands in the endpoint's description, as a deployment in
-progress, and one that failed, are seen in operations alone, which name no model.
+A variant stands in its DeployedModel's display name, which never changes: `challenger: ranker@3,
+attempt 1`; one that others deployed, and the project adopted, stands in a label of the endpoint
+(labels.py). The requested variants stand in the endpoint's description: a deployment in progress or
+a failed one is only seen in operations, which name no model.
 """
 
 from __future__ import annotations
@@ -32,19 +32,17 @@ _FORGIVEN = 20  # failed deployments that a description names
 
 
 class Intention(msgspec.Struct, frozen=True, kw_only=True):
-    """What `apply` wanted last, as JSON in the endpoint's description."""
+    """The variants that `apply` requested last, as JSON in the endpoint's description."""
 
     isthmus: tuple[str, ...]  # the display names of the variants, in their order
-    failed: tuple[
-        str, ...
-    ] = ()  # operations that had failed before: they say nothing of what is wanted now
-    apart: tuple[
-        str, ...
-    ] = ()  # of a sticky endpoint: the variants that may have an endpoint of their own (apart.py)
+    # operations that had failed before: they say nothing of what is wanted now
+    failed: tuple[str, ...] = ()
+    # of a sticky endpoint: the variants that may have an endpoint of their own (sticky.py)
+    apart: tuple[str, ...] = ()
     theirs: str = ""  # of one that was adopted: the description that it had
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class EndpointLook(msgspec.Struct, frozen=True, kw_only=True):
     """One look at an endpoint."""
 
     endpoint: Any
@@ -52,11 +50,12 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def running(self) -> list[Any]:
+        """The operations that run."""
         return [operation for operation in self.operations if not operation.done]
 
     @property
     def failures(self) -> list[Any]:
-        """The deployments that failed for what is wanted now."""
+        """The deployments that failed for what is requested now."""
         forgiven = intention(self.endpoint).failed
         return [
             operation
@@ -66,6 +65,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def display_name(variant: VariantSpec) -> str:
+    """Return a variant's display name."""
     machine = f", on {variant.machine}" if variant.machine else ""
     return f"{variant.name}: {variant.model}@{variant.version}{machine}" + (
         f", attempt {variant.attempt}" if variant.attempt else ""
@@ -73,7 +73,7 @@ def display_name(variant: VariantSpec) -> str:
 
 
 def spec_of(name: str) -> VariantSpec | None:
-    """The variant that a display name says; None: somebody else's."""
+    """Return the variant in a display name, or None if others gave the name."""
     match = _NAME.fullmatch(name)
     if match is None:
         return None
@@ -87,7 +87,7 @@ def spec_of(name: str) -> VariantSpec | None:
 
 
 def specs(endpoint: Any) -> dict[str, VariantSpec | None]:
-    """What is deployed, by DeployedModel's id; None: it is somebody else's."""
+    """Return the deployed variants by DeployedModel's id; None for those of others."""
     labels = dict(endpoint.labels)
     return {
         model.id: adopted_as(labels, model) or spec_of(model.display_name)
@@ -96,16 +96,20 @@ def specs(endpoint: Any) -> dict[str, VariantSpec | None]:
 
 
 def numbers(endpoint: Any, variants: Iterable[VariantSpec]) -> dict[str, VariantSpec]:
-    """Variants by the id of the DeployedModel that each is, or will be: one that was adopted keeps
-    its own.
+    """Return variants by the id of the DeployedModel that each is, or will be.
+
+    An adopted one keeps its own id.
     """
-    there = {identity(spec): key for key, spec in specs(endpoint).items() if spec is not None}
-    return {there.get(identity(variant)) or number(variant): variant for variant in variants}
+    deployed_ids = {
+        identity(spec): key for key, spec in specs(endpoint).items() if spec is not None
+    }
+    return {deployed_ids.get(identity(variant)) or number(variant): variant for variant in variants}
 
 
 def number(variant: VariantSpec) -> str:
-    """The id that we give a DeployedModel: 10 digits of the variant's hash, so that deploying it
-    twice is refused.
+    """Return the id that we give a DeployedModel: 10 digits of the variant's hash.
+
+    So deploying it twice is refused.
     """
     digest = int.from_bytes(sha256(msgspec.json.encode(identity(variant))).digest()[:8])
     return str(10**9 + digest % (9 * 10**9))
@@ -118,43 +122,54 @@ def description(
     apart: Iterable[str] = (),
     theirs: str = "",
 ) -> str:
-    """The endpoint's description for a spec.
+    """Return an endpoint's description for a spec.
 
-    `operations`: all that there are; `theirs`: the one that it takes the place of.
+    Args:
+        spec: The spec.
+        operations: All operations on the endpoint; those that failed are forgiven.
+        apart: The variants of a sticky endpoint that may have an endpoint of their own.
+        theirs: The description that an adopted endpoint had.
     """
-    wanted = tuple(map(display_name, spec.variants))
+    requested = tuple(map(display_name, spec.variants))
     names = tuple(map(number_of, failed_deployments(operations)))[-_FORGIVEN:]
     return msgspec.json.encode(
-        Intention(isthmus=wanted, failed=names, apart=tuple(apart), theirs=theirs)
+        Intention(isthmus=requested, failed=names, apart=tuple(apart), theirs=theirs)
     ).decode()
 
 
 def intention(endpoint: Any) -> Intention:
-    """What its description says; of one that others wrote that nothing more is wanted than there
-    is.
+    """Return what an endpoint's description requests.
+
+    If others wrote it, that is just what is deployed.
     """
     try:
         return decoder(Intention).decode(endpoint.description)
     except msgspec.MsgspecError:
-        there = tuple(display_name(spec) for spec in specs(endpoint).values() if spec is not None)
-        return Intention(isthmus=there, theirs=endpoint.description)
+        deployed_names = tuple(
+            display_name(spec) for spec in specs(endpoint).values() if spec is not None
+        )
+        return Intention(isthmus=deployed_names, theirs=endpoint.description)
 
 
 def failed_deployments(operations: Iterable[Any]) -> list[Any]:
+    """Return the deployments among operations that failed."""
     return [
-        each
-        for each in operations
-        if each.done and each.HasField("error") and each.metadata.type_url.endswith(_DEPLOYING)
+        operation
+        for operation in operations
+        if operation.done
+        and operation.HasField("error")
+        and operation.metadata.type_url.endswith(_DEPLOYING)
     ]
 
 
 def number_of(operation: Any) -> str:
+    """Return an operation's id."""
     name: str = operation.name
     return name.rpartition("/")[2]
 
 
 def intended_variants(endpoint: Any) -> dict[str, VariantSpec]:
-    """By DeployedModel's id, in the spec's order."""
+    """Return the requested variants by DeployedModel's id, in the spec's order."""
     return numbers(
         endpoint,
         [spec for name in intention(endpoint).isthmus if (spec := spec_of(name)) is not None],
@@ -162,19 +177,17 @@ def intended_variants(endpoint: Any) -> dict[str, VariantSpec]:
 
 
 def running(endpoint: Any) -> dict[str, VariantSpec]:
-    """The deployed variants by name; what is not ours has its own.
+    """Return the deployed variants by name; those of others have their own.
 
-    Of two with one name, while it is replaced: that with traffic.
+    Of two with one name, while it is replaced, it is the one with traffic.
     """
-    there = variants_by_id(endpoint)
-    by_traffic = sorted(there, key=lambda key: endpoint.traffic_split.get(key, 0))
-    return {there[key].name: there[key] for key in by_traffic}
+    variants = variants_by_id(endpoint)
+    by_traffic = sorted(variants, key=lambda key: endpoint.traffic_split.get(key, 0))
+    return {variants[key].name: variants[key] for key in by_traffic}
 
 
 def variants_by_id(endpoint: Any) -> dict[str, VariantSpec]:
-    """What is deployed, by DeployedModel's id; what is somebody else's under the name that it has
-    there.
-    """
+    """Return the deployed variants by DeployedModel's id; those of others by their names there."""
     names = {model.id: model.display_name or model.id for model in endpoint.deployed_models}
     return {
         key: spec or VariantSpec(name=names[key], model="", version=0)
@@ -182,19 +195,20 @@ def variants_by_id(endpoint: Any) -> dict[str, VariantSpec]:
     }
 
 
-def state(name: str, seen: Seen) -> EndpointState:
-    """Updating only while an operation runs: what an `apply` that was killed half-way left undone
-    waits for the next `apply`.
+def state(name: str, look: EndpointLook) -> EndpointState:
+    """Return an endpoint's state; it is updating only while an operation runs.
+
+    What a killed `apply` left undone waits for the next `apply`.
     """
-    endpoint = seen.endpoint
-    there = {model.id: model for model in endpoint.deployed_models}
-    missing = [spec for key, spec in intended_variants(endpoint).items() if key not in there]
-    busy, failures = bool(seen.running), seen.failures
+    endpoint = look.endpoint
+    models = {model.id: model for model in endpoint.deployed_models}
+    missing = [spec for key, spec in intended_variants(endpoint).items() if key not in models]
+    busy, failures = bool(look.running), look.failures
     hopeless = bool(missing and failures and not busy)
     phase: Phase = "ready"
     if hopeless:
         phase = "failed"
-    elif there:
+    elif models:
         phase = "updating" if busy else "ready"
     elif busy or missing:
         phase = "creating"
@@ -203,19 +217,18 @@ def state(name: str, seen: Seen) -> EndpointState:
         phase=phase,
         revision=revision(endpoint),
         token=token(endpoint),
-        variants=tuple(_variants(endpoint, there, hopeless=hopeless)),
+        variants=tuple(_variants(endpoint, models, hopeless=hopeless)),
         failure=_failure(missing, failures) if hopeless else None,
     )
 
 
 def token(endpoint: Any) -> str:
-    """Return a digest of the endpoint's split, its deployed models with their replicas, and our
-    last shift's label.
+    """Return a digest of the endpoint's split, its models with their replicas, and our last shift.
 
     Each read answers another etag for the same content, a monitoring job changes `update_time`, and
-    a model's `status` moves by itself:
-    all three recorded (localstack/gcp/core/resources/etags.py). So an etag is good for one call, and is never
-    compared.
+    a model's `status` moves by itself: all three recorded
+    (localstack/gcp/services/aiplatform/etags.py).
+    So an etag is good for one call, and is never compared.
     """
     shares = sorted((key, percent) for key, percent in endpoint.traffic_split.items() if percent)
     models = sorted(_identity(model) for model in endpoint.deployed_models)
@@ -224,9 +237,7 @@ def token(endpoint: Any) -> str:
 
 
 def _identity(model: Any) -> list[Any]:
-    """Return what stays as it is until somebody changes a deployed model; deployed again under its
-    id it is another one.
-    """
+    """Return what changes only if somebody changes a deployed model, or deploys its id again."""
     bounds = [
         (resources.min_replica_count, resources.max_replica_count)
         for resources in (model.dedicated_resources, model.automatic_resources)
@@ -235,6 +246,7 @@ def _identity(model: Any) -> list[Any]:
 
 
 def revision(endpoint: Any) -> str:
+    """Return the revision that runs; `foreign:<id>` if a variant is not ours."""
     if foreign := foreign_revision(endpoint):
         return foreign
     variants = effective_variants(endpoint)
@@ -242,7 +254,7 @@ def revision(endpoint: Any) -> str:
 
 
 def foreign_revision(endpoint: Any) -> str:
-    """Empty: the endpoint and all that is deployed to it are ours."""
+    """Return `foreign:<id>`, or "" if the endpoint and all that is deployed to it are ours."""
     ours = all(specs(endpoint).values())
     return (
         ""
@@ -252,9 +264,9 @@ def foreign_revision(endpoint: Any) -> str:
 
 
 def effective_variants(endpoint: Any) -> list[VariantSpec]:
-    """The deployed variants.
+    """Return the deployed variants that count.
 
-    One is replaced only when its old model is gone: until then the new one does not count.
+    A variant is replaced only when its old model is gone: until then the new one does not count.
     """
     ours = {key: spec for key, spec in specs(endpoint).items() if spec is not None}
     keys = intended_variants(endpoint)
@@ -263,18 +275,18 @@ def effective_variants(endpoint: Any) -> list[VariantSpec]:
 
 
 def traffic(saw: EndpointState) -> dict[str, Decimal]:
-    """Percent by variant that it has."""
+    """Return each variant's percent."""
     return {variant.name: variant.percent for variant in saw.variants if variant.phase != "failed"}
 
 
 def split_of(endpoint: Any, percents: Mapping[str, Decimal]) -> dict[str, int]:
-    """A split by variant as Vertex AI's by DeployedModel.
+    """Return a split by variant as Vertex AI's by DeployedModel.
 
-    A share of what is not deployed is left out: it must be 0.
+    The share of a variant that is not deployed is left out: it must be 0.
     """
-    keys, there = intended_variants(endpoint), variants_by_id(endpoint)
+    keys, variants = intended_variants(endpoint), variants_by_id(endpoint)
     ids = {
-        there[key].name: key for key in sorted(there, key=lambda key: key in keys)
+        variants[key].name: key for key in sorted(variants, key=lambda key: key in keys)
     }  # of two of one name that which is wanted
     return {
         ids[name]: int(percent) for name, percent in percents.items() if name in ids and percent > 0
@@ -282,11 +294,12 @@ def split_of(endpoint: Any, percents: Mapping[str, Decimal]) -> dict[str, int]:
 
 
 def names(endpoint: Any) -> dict[str, str]:
-    """The variant's name by DeployedModel's id."""
+    """Return the variant's name by DeployedModel's id."""
     return {key: spec.name for key, spec in variants_by_id(endpoint).items()}
 
 
 def absent(spec: VariantSpec, *, hopeless: bool) -> VariantState:
+    """Return the state of a variant that is not deployed."""
     return VariantState(
         name=spec.name,
         model=spec.model,
@@ -299,12 +312,13 @@ def absent(spec: VariantSpec, *, hopeless: bool) -> VariantState:
     )
 
 
-def _variants(endpoint: Any, there: Mapping[str, Any], *, hopeless: bool) -> list[VariantState]:
+def _variants(endpoint: Any, models: Mapping[str, Any], *, hopeless: bool) -> list[VariantState]:
+    """Return the states of the requested variants, then of the others."""
     states: dict[str, VariantState] = {}
     for key, spec in intended_variants(endpoint).items():
         states[spec.name] = (
-            _variant_state(endpoint, there[key], spec)
-            if key in there
+            _variant_state(endpoint, models[key], spec)
+            if key in models
             else absent(spec, hopeless=hopeless)
         )
     for key, spec in variants_by_id(endpoint).items():
@@ -313,7 +327,7 @@ def _variants(endpoint: Any, there: Mapping[str, Any], *, hopeless: bool) -> lis
             standing is None or standing.phase != "ready"
         ):  # what is to be replaced serves until then
             states[spec.name] = (
-                _variant_state(endpoint, there[key], spec)
+                _variant_state(endpoint, models[key], spec)
                 if standing is None or not hopeless
                 else standing
             )
@@ -321,10 +335,12 @@ def _variants(endpoint: Any, there: Mapping[str, Any], *, hopeless: bool) -> lis
 
 
 def percent_of(endpoint: Any, key: str) -> Decimal:
+    """Return a DeployedModel's percent."""
     return Decimal(endpoint.traffic_split.get(key, 0))
 
 
 def _variant_state(endpoint: Any, model: Any, spec: VariantSpec) -> VariantState:
+    """Return the state of a deployed variant."""
     percent = percent_of(endpoint, model.id)
     resources = model.dedicated_resources
     fewest, most = (
@@ -345,6 +361,6 @@ def _variant_state(endpoint: Any, model: Any, spec: VariantSpec) -> VariantState
 
 
 def _failure(missing: Sequence[VariantSpec], failures: Sequence[Any]) -> str:
-    """Operations name no model: where several are missing, their words are all there is."""
+    """Return why variants are missing; operations name no model, so it gives all their words."""
     words = dict.fromkeys(operation.error.message for operation in failures)
     return f"{', '.join(spec.name for spec in missing)}: {' / '.join(words)}"

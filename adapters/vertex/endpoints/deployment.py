@@ -1,8 +1,7 @@
-"""What changes an endpoint of Vertex AI: it is made, models are deployed to it and undeployed, its
-replicas and fields are changed.
+"""Changes of an endpoint of Vertex AI: made, models deployed and undeployed, fields changed.
 
-DeployModel's id is the variant's hash, so a repeat is refused. What a lost reply may hide is sent
-once (`retrying=False`).
+DeployModel's id is the variant's hash, so a repeat is refused. A call whose lost reply could hide
+its effect is sent once (`retrying=False`).
 """
 
 from __future__ import annotations
@@ -23,10 +22,8 @@ from .. import operations
 from ..machines import serving_machine, serving_replicas
 from ..names import dashed
 from ..session import CONTROL, Session
-from . import adopted_versions as repeating
-from . import deployed_models as deployed
-from . import labels
-from .deployed_models import Seen
+from . import adopted_versions, deployed_models, labels
+from .deployed_models import EndpointLook
 
 Versions = Mapping[str, ModelVersion]  # by variant
 _MADE = timedelta(minutes=5)  # in which an endpoint is made; deploying to it is not waited for
@@ -43,11 +40,13 @@ class _Change(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class Deployer:
+    """The changes of a target's endpoints."""
+
     def __init__(self, session: Session, profile: Profile, *, shared: bool) -> None:
         self._session, self._profile, self._shared = session, profile, shared
 
     def create(self, name: str, endpoint_id: str, description: str) -> None:
-        """`name`: our endpoint's, by which it is labelled."""
+        """Make an endpoint labelled by our endpoint's `name`, unless somebody else was faster."""
         from google.cloud.aiplatform_v1 import CreateEndpointRequest, Endpoint
 
         endpoint = Endpoint(
@@ -72,37 +71,41 @@ class Deployer:
         except AlreadyExists:  # somebody else was a little faster
             pass
 
-    def bring(self, spec: EndpointSpec, seen: Seen, versions: Versions) -> None:
-        """What is wanted is written first, under the etag of the look; then models are deployed and
-        undeployed, else replicas changed.
+    def deploy_variants(self, spec: EndpointSpec, look: EndpointLook, versions: Versions) -> None:
+        """Bring an endpoint nearer to its spec.
 
-        A variant that has the endpoint to itself is replaced without a gap: its old model goes when
-        the new one has the traffic.
+        The request is written first, under the etag of the look; then models are deployed and
+        undeployed, else replicas changed. A variant that has the endpoint to itself is replaced
+        without a gap: its old model goes when the new one has the traffic.
         """
-        there = {model.id for model in seen.endpoint.deployed_models}
-        numbers = deployed.numbers(seen.endpoint, spec.variants)
-        wanted = set(numbers)
-        if there == wanted and tuple(deployed.intended_variants(seen.endpoint)) == tuple(numbers):
-            self._rescale(spec, seen.endpoint, numbers)
+        deployed_ids = {model.id for model in look.endpoint.deployed_models}
+        numbers = deployed_models.numbers(look.endpoint, spec.variants)
+        requested_ids = set(numbers)
+        if deployed_ids == requested_ids and tuple(
+            deployed_models.intended_variants(look.endpoint)
+        ) == tuple(numbers):
+            self._rescale(spec, look.endpoint, numbers)
             return
-        description = deployed.description(
-            spec, seen.operations, theirs=deployed.intention(seen.endpoint).theirs
+        description = deployed_models.description(
+            spec, look.operations, theirs=deployed_models.intention(look.endpoint).theirs
         )
-        if description != seen.endpoint.description:
-            self.update(seen.endpoint, description=description)
-        missing = self._missing(spec, seen, versions, numbers)
-        split = dict.fromkeys(wanted, 100) if _alone(spec) else {}
+        if description != look.endpoint.description:
+            self.update(look.endpoint, description=description)
+        missing = self._missing(spec, look, versions, numbers)
+        split = dict.fromkeys(requested_ids, 100) if _alone(spec) else {}
         stays = _alone(spec) and bool(missing)
         self._start(
             [
                 *missing,
-                *self._undeployments(spec, seen.endpoint, () if stays else there - wanted, split),
+                *self._undeployments(
+                    spec, look.endpoint, () if stays else deployed_ids - requested_ids, split
+                ),
             ]
         )
 
-    def remove(self, spec: EndpointSpec, seen: Seen) -> None:
-        """The models of an endpoint, or an endpoint without any."""
-        endpoint = seen.endpoint
+    def remove(self, spec: EndpointSpec, look: EndpointLook) -> None:
+        """Undeploy an endpoint's models, or delete it if it has none."""
+        endpoint = look.endpoint
         if not endpoint.deployed_models:
             with suppress(NotFound), self._session.mutating("DeleteEndpoint", endpoint.name):
                 self._control.delete_endpoint(name=endpoint.name)
@@ -116,10 +119,10 @@ class Deployer:
         )
 
     def _start(self, changes: Sequence[_Change]) -> None:
-        """All at once.
+        """Start several changes at once.
 
-        Where an endpoint takes no second operation while the first one runs, the next `apply` goes
-        on from there.
+        If an endpoint takes no second operation while the first one runs, the next `apply` goes on
+        from there.
         """
         for place, change in enumerate(changes):
             try:
@@ -134,45 +137,51 @@ class Deployer:
                 return
 
     def _missing(
-        self, spec: EndpointSpec, seen: Seen, versions: Versions, numbers: Mapping[str, VariantSpec]
+        self,
+        spec: EndpointSpec,
+        look: EndpointLook,
+        versions: Versions,
+        numbers: Mapping[str, VariantSpec],
     ) -> list[_Change]:
-        """What is to be deployed.
+        """Return the deployments of variants that are missing.
 
-        Where nothing has traffic yet the first variant is given everything, as is one that stands
+        If nothing has traffic yet, the first variant is given everything, as is one that stands
         alone.
         """
-        there = {model.id for model in seen.endpoint.deployed_models}
+        deployed_ids = {model.id for model in look.endpoint.deployed_models}
         return [
             _Change(
                 operation="DeployModel",
-                resource=f"{spec.name} {deployed.display_name(variant)}",
+                resource=f"{spec.name} {deployed_models.display_name(variant)}",
                 start=partial(
                     self._control.deploy_model,
-                    endpoint=seen.endpoint.name,
+                    endpoint=look.endpoint.name,
                     deployed_model=self._deployed_model(
-                        variant, versions[variant.name], seen.endpoint
+                        variant, versions[variant.name], look.endpoint
                     ),
                     traffic_split={"0": 100}
-                    if _alone(spec) or (place == 0 and not seen.endpoint.traffic_split)
+                    if _alone(spec) or (place == 0 and not look.endpoint.traffic_split)
                     else {},
                 ),
             )
             for place, (number, variant) in enumerate(numbers.items())
-            if number not in there
+            if number not in deployed_ids
         ]
 
     def _deployed_model(self, variant: VariantSpec, version: ModelVersion, endpoint: Any) -> Any:
+        """Return the DeployedModel of a variant."""
         from google.cloud.aiplatform_v1 import DedicatedResources, DeployedModel, MachineSpec
 
         if labels.is_adopted(endpoint.labels):
-            return repeating.deployed_model(variant, endpoint)
+            return adopted_versions.deployed_model(variant, endpoint)
         fewest, most = serving_replicas(self._profile, variant)
         machine = MachineSpec(machine_type=serving_machine(self._profile, variant))
-        model = f"{self._session.parent}/models/{dashed(self._session.name, version.model)}@{version.version}"
+        name = dashed(self._session.name, version.model)
+        model = f"{self._session.parent}/models/{name}@{version.version}"
         return DeployedModel(
-            id=deployed.number(variant),
+            id=deployed_models.number(variant),
             model=model,
-            display_name=deployed.display_name(variant),
+            display_name=deployed_models.display_name(variant),
             service_account=self._session.service_account or "",
             dedicated_resources=DedicatedResources(
                 machine_spec=machine, min_replica_count=fewest, max_replica_count=most
@@ -184,16 +193,16 @@ class Deployer:
     ) -> None:
         """Bring the bounds of each variant's replicas to the spec's.
 
-        Of an adopted one that has none they stay.
+        An adopted variant without bounds keeps its own.
         """
         from google.cloud.aiplatform_v1 import DedicatedResources, DeployedModel
 
-        there = {model.id: model for model in endpoint.deployed_models}
+        models = {model.id: model for model in endpoint.deployed_models}
         changes = []
         for number, variant in numbers.items():
             if variant.instances is None and labels.is_adopted(endpoint.labels):
                 continue
-            model = there[number]
+            model = models[number]
             fewest, most = serving_replicas(self._profile, variant)
             resources = model.dedicated_resources
             if (resources.min_replica_count, resources.max_replica_count) == (fewest, most):
@@ -223,6 +232,7 @@ class Deployer:
     def _undeployments(
         self, spec: EndpointSpec, endpoint: Any, numbers: Collection[str], split: Mapping[str, int]
     ) -> list[_Change]:
+        """Return the undeployments of models, after which the split is as given."""
         return [
             _Change(
                 operation="UndeployModel",
@@ -238,9 +248,10 @@ class Deployer:
         ]
 
     def update(self, endpoint: Any, **fields: Any) -> Any:
-        """Change these fields alone; the endpoint as it is then.
+        """Change some fields of an endpoint, and return it as it is then.
 
-        Conflict: it has changed since the look that `endpoint` is.
+        Raises:
+            Conflict: It has changed since the look that `endpoint` is.
         """
         from google.cloud.aiplatform_v1 import Endpoint
 
@@ -252,9 +263,10 @@ class Deployer:
 
     @property
     def _control(self) -> Any:
+        """The client for calls that change an endpoint."""
         return self._session.client("endpoints", retrying=False, within=CONTROL)
 
 
 def _alone(spec: EndpointSpec) -> bool:
-    """Whether a variant has the endpoint to itself."""
+    """Return whether a variant has the endpoint to itself."""
     return spec.routing == "sticky"

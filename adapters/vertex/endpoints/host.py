@@ -1,8 +1,8 @@
-"""EndpointHost on Vertex AI: `apply` deploys and undeploys models; `shift` writes the split under a
-look's etag and nothing else.
+"""EndpointHost on Vertex AI.
 
-A sticky endpoint is an endpoint of Vertex AI's for each variant, as a request names no deployed
-model (apart.py).
+`apply` deploys and undeploys models; `shift` writes the split under a look's etag and nothing else.
+A sticky endpoint is an endpoint of Vertex AI for each variant, as a request names no deployed model
+(sticky.py).
 """
 
 from __future__ import annotations
@@ -23,12 +23,9 @@ from ....target import Target
 from ...common import adoption
 from .. import operations
 from ..names import endpoint_id
-from ..session import Session, of
-from . import adopted_versions as repeating
-from . import deployed_models as deployed
-from . import lookup as standing
-from . import sticky as apart
-from .deployed_models import Seen
+from ..session import Session, session_of
+from . import adopted_versions, deployed_models, lookup, sticky
+from .deployed_models import EndpointLook
 from .deployment import Deployer, Versions
 from .invocations import Invoker
 from .labels import TOUCH, is_adopted
@@ -43,9 +40,11 @@ _KIND_REMEDY = (
 
 @final
 class VertexEndpoints:
+    """The EndpointHost port over Vertex AI."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._session = of(target)
+        self._session = session_of(target)
         self._shared = _is_shared(self._session)
         rules = hosting.rules_of(target, provider="Vertex AI")
         self._rules = (
@@ -53,88 +52,94 @@ class VertexEndpoints:
         )
         self._deployer = Deployer(self._session, target.profile, shared=self._shared)
         self._invoker = Invoker(
-            self._session, partial(standing.answering, self._session, rules=self._rules)
+            self._session, partial(lookup.answering, self._session, rules=self._rules)
         )
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Nearer to the spec; returns what it saw before.
+        """Bring an endpoint nearer to its spec, and return its state from before.
 
-        While an operation runs on the endpoint nothing is asked of it: the next call goes on from
-        there. Conflict: a variant that has traffic would change. Invalid, Unsupported: what cannot
-        be served here.
+        While an operation runs on the endpoint nothing is sent: the next call goes on from there.
+
+        Raises:
+            Conflict: A variant that has traffic would change.
+            Invalid: The spec cannot be served here.
+            Unsupported: The spec needs something that Vertex AI lacks.
         """
         hosting.check_spec(spec, self._rules)
         versions = {
             variant.name: self._target.registry.get(variant.model, variant.version)
             for variant in spec.variants
         }
-        seen = self._look(spec.name)
-        if seen is None:
+        look = self._look(spec.name)
+        if look is None:
             adoption.guard_absent(spec.name, self._session.adopted, "Vertex AI")
             self._create(spec)
-            self._bring(spec, self._must(spec.name), {}, versions)
+            self._deploy(spec, self._require_endpoint(spec.name), {}, versions)
             return EndpointState(
                 name=spec.name, phase="creating", revision="", token="", variants=()
             )
-        if differs := _of_other_kind(seen.endpoint, shared=self._shared):
+        if differs := _of_other_kind(look.endpoint, shared=self._shared):
             raise Invalid(f"{spec.name}: {differs}", remedy=_KIND_REMEDY)
-        parts = self._parts(spec.name, seen)
-        saw = _state(spec.name, seen, parts)
-        repeating.guard(spec, seen.endpoint)
+        parts = self._parts(spec.name, look)
+        saw = _state(spec.name, look, parts)
+        adopted_versions.guard(spec, look.endpoint)
         hosting.guard_traffic(
-            spec, deployed.running(seen.endpoint), deployed.traffic(saw), routing=saw.routing
+            spec,
+            deployed_models.running(look.endpoint),
+            deployed_models.traffic(saw),
+            routing=saw.routing,
         )
-        self._bring(spec, seen, parts, versions)
+        self._deploy(spec, look, parts, versions)
         return saw
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
-        """Fenced: what a look shows is compared with `expect`, and the look's etag goes into the
-        call.
+        """Set the split, fenced: a look is compared with `expect`, and its etag goes into the call.
 
         An etag also becomes stale by what changes neither split nor models (a monitoring job): then
-        it is looked at once more.
+        the endpoint is looked at once more.
         """
-        seen, shares = self._checked_shift(endpoint, split, expect=expect)
+        look, shares = self._checked_shift(endpoint, split, expect=expect)
         try:
-            self._write_split(endpoint, seen, shares)
+            self._write_split(endpoint, look, shares)
         except Conflict:
-            seen, shares = self._checked_shift(endpoint, split, expect=expect)
-            self._write_split(endpoint, seen, shares)
+            look, shares = self._checked_shift(endpoint, split, expect=expect)
+            self._write_split(endpoint, look, shares)
 
     def _checked_shift(
         self, endpoint: str, split: Mapping[str, Decimal], *, expect: str
-    ) -> tuple[Seen, dict[str, int]]:
-        """Return a look that shows what `expect` was of, and the split by DeployedModel's id.
+    ) -> tuple[EndpointLook, dict[str, int]]:
+        """Return a look that fits `expect`, and the split by DeployedModel's id.
 
-        Raises: as `shift`.
+        It raises what `shift` raises.
         """
-        seen = self._must(endpoint)
-        if _is_sticky(seen):
+        look = self._require_endpoint(endpoint)
+        if _is_sticky(look):
             raise hosting.sticky(endpoint)
-        saw = deployed.state(endpoint, seen)
-        wanted = hosting.checked_split(
+        saw = deployed_models.state(endpoint, look)
+        requested_split = hosting.checked_split(
             endpoint, split, [variant.name for variant in saw.variants], self._rules
         )
         hosting.check_token(endpoint, saw.token, expect=expect)
         absent = [
             variant.name
             for variant in saw.variants
-            if variant.phase != "ready" and wanted[variant.name] > 0
+            if variant.phase != "ready" and requested_split[variant.name] > 0
         ]
-        if seen.running or absent:
+        if look.running or absent:
             what = f"{', '.join(absent)} is not deployed" if absent else "an operation runs on it"
             raise Busy(
                 f"{endpoint}: {what} at Vertex AI", remedy="try again when the change has ended"
             )
-        return seen, deployed.split_of(seen.endpoint, wanted)
+        return look, deployed_models.split_of(look.endpoint, requested_split)
 
-    def _write_split(self, endpoint: str, seen: Seen, shares: Mapping[str, int]) -> None:
+    def _write_split(self, endpoint: str, look: EndpointLook, shares: Mapping[str, int]) -> None:
         """Write the split, and a label that makes older tokens stale.
 
-        Conflict: the endpoint was changed since it was seen.
+        Raises:
+            Conflict: The endpoint was changed since it was looked at.
         """
-        labels = {**seen.endpoint.labels, TOUCH: secrets.token_hex(4)}
-        done = self._deployer.update(seen.endpoint, traffic_split=shares, labels=labels)
+        labels = {**look.endpoint.labels, TOUCH: secrets.token_hex(4)}
+        done = self._deployer.update(look.endpoint, traffic_split=shares, labels=labels)
         if {key: percent for key, percent in done.traffic_split.items() if percent} != shares:
             raise Conflict(
                 f"{endpoint} was changed by somebody else at the same time",
@@ -142,12 +147,12 @@ class VertexEndpoints:
             )
 
     def observe(self, endpoint: str) -> EndpointState | None:
-        """From the endpoint and the operations on it; of a sticky one each variant is an endpoint.
+        """Return an endpoint's state from it and its operations, or None if there is none.
 
-        None: there is no such endpoint.
+        Of a sticky endpoint each variant is an endpoint.
         """
-        seen = self._look(endpoint)
-        return None if seen is None else _state(endpoint, seen, self._parts(endpoint, seen))
+        look = self._look(endpoint)
+        return None if look is None else _state(endpoint, look, self._parts(endpoint, look))
 
     def invoke(
         self,
@@ -158,107 +163,129 @@ class VertexEndpoints:
         request_id: str,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """One prediction, never repeated.
+        """Send one prediction, which is never repeated.
 
-        Unsupported: a request for one variant of a weighted endpoint.
-
-        NotFound, ModelError, Busy, Unavailable, OutcomeUnknown; Invalid, before anything is sent: a
-        parameter that JSON does not carry.
+        Raises:
+            Unsupported: The request is for one variant of a weighted endpoint.
+            Invalid: A parameter that JSON does not carry; nothing was sent.
+            NotFound: There is no such endpoint or variant.
+            ModelError: The model failed. Busy, Unavailable and OutcomeUnknown as they say.
         """
         body = hosting.request_body(endpoint, instances, self._rules, parameters)
         return self._invoker.invoke(endpoint, variant, body, request_id=request_id)
 
-    def _look(self, endpoint: str, variant: str | None = None) -> Seen | None:
-        """The operations first: one that ends between the two calls is seen as running, and what it
-        did is there.
+    def _look(self, endpoint: str, variant: str | None = None) -> EndpointLook | None:
+        """Look at an endpoint, its operations first, or return None.
+
+        So an operation that ends between the two calls is seen as running, and its effect is seen
+        too.
         """
-        name = standing.path(self._session, endpoint, variant)
-        listed = operations.of_resource(self._session, self._session.endpoints, name)
-        described = standing.find(self._session, endpoint, variant)
-        return None if described is None else Seen(endpoint=described, operations=listed)
+        name = lookup.path(self._session, endpoint, variant)
+        listed = operations.list_operations(self._session, self._session.endpoints, name)
+        described = lookup.find(self._session, endpoint, variant)
+        return None if described is None else EndpointLook(endpoint=described, operations=listed)
 
-    def _must(self, endpoint: str, variant: str | None = None) -> Seen:
-        seen = self._look(endpoint, variant)
-        if seen is None:
+    def _require_endpoint(self, endpoint: str, variant: str | None = None) -> EndpointLook:
+        """Look at an endpoint; raise NotFound if there is none."""
+        look = self._look(endpoint, variant)
+        if look is None:
             raise hosting.not_found(endpoint)
-        return seen
+        return look
 
-    def _parts(self, endpoint: str, seen: Seen) -> Parts:
-        """Of a weighted endpoint none."""
+    def _parts(self, endpoint: str, look: EndpointLook) -> Parts:
+        """Look at the variants' own endpoints; a weighted endpoint has none."""
         return {
             variant: self._look(endpoint, variant)
-            for variant in deployed.intention(seen.endpoint).apart
+            for variant in deployed_models.intention(look.endpoint).apart
         }
 
     def _create(self, spec: EndpointSpec, variant: str | None = None) -> None:
-        sticky = spec.routing == "sticky" and variant is None
-        description = apart.description(spec, {}) if sticky else deployed.description(spec)
+        """Make an endpoint, or that of a sticky one's variant."""
+        if spec.routing == "sticky" and variant is None:
+            description = sticky.description(spec, {})
+        else:
+            description = deployed_models.description(spec)
         self._deployer.create(
             spec.name, endpoint_id(self._session.name, spec.name, variant), description
         )
 
-    def _bring(self, spec: EndpointSpec, seen: Seen, parts: Parts, versions: Versions) -> None:
-        if spec.routing == "sticky":
-            self._bring_apart(spec, seen, parts, versions)
-        elif not seen.running:
-            self._deployer.bring(spec, seen, versions)
-
-    def _bring_apart(
-        self, spec: EndpointSpec, seen: Seen, parts: Parts, versions: Versions
+    def _deploy(
+        self, spec: EndpointSpec, look: EndpointLook, parts: Parts, versions: Versions
     ) -> None:
-        """What is wanted is written first, then each variant's endpoint is made, brought to it, or
-        taken away.
+        """Bring an endpoint, or the parts of a sticky one, nearer to the spec."""
+        if spec.routing == "sticky":
+            self._deploy_sticky(spec, look, parts, versions)
+        elif not look.running:
+            self._deployer.deploy_variants(spec, look, versions)
+
+    def _deploy_sticky(
+        self, spec: EndpointSpec, look: EndpointLook, parts: Parts, versions: Versions
+    ) -> None:
+        """Bring a sticky endpoint's parts nearer to the spec.
+
+        The request is written first, then each variant's endpoint is made, changed, or taken away.
         """
-        if not apart.is_described(spec, seen.endpoint):
-            self._deployer.update(seen.endpoint, description=apart.description(spec, parts))
+        if not sticky.is_described(spec, look.endpoint):
+            self._deployer.update(look.endpoint, description=sticky.description(spec, parts))
         for variant in spec.variants:
-            self._bring_variant(apart.of_variant(spec, variant), parts.get(variant.name), versions)
+            self._deploy_variant(
+                sticky.of_variant(spec, variant), parts.get(variant.name), versions
+            )
         for name in parts.keys() - versions.keys():
             part = parts[name]
             if part is not None and not part.running:
                 self._deployer.remove(spec, part)
 
-    def _bring_variant(self, spec: EndpointSpec, part: Seen | None, versions: Versions) -> None:
-        """`spec`: of this variant alone."""
+    def _deploy_variant(
+        self, spec: EndpointSpec, part: EndpointLook | None, versions: Versions
+    ) -> None:
+        """Bring the endpoint of one variant nearer to a spec of that variant alone."""
         (variant,) = spec.variants
         if part is None:
             self._create(spec, variant.name)
-            part = self._must(spec.name, variant.name)
+            part = self._require_endpoint(spec.name, variant.name)
         if not part.running:
-            self._deployer.bring(spec, part, versions)
+            self._deployer.deploy_variants(spec, part, versions)
 
 
 def fixed(target: Target, endpoint: str) -> str:
-    """In what an endpoint that stands differs from the profile for good; "": in nothing, or it is
-    not there.
+    """Return how a running endpoint differs from the profile in what cannot be changed.
+
+    It is "" if it differs in nothing, or does not exist.
     """
-    session = of(target)
-    there = standing.find(session, endpoint)
-    return "" if there is None else _of_other_kind(there, shared=_is_shared(session))
+    session = session_of(target)
+    standing = lookup.find(session, endpoint)
+    return "" if standing is None else _of_other_kind(standing, shared=_is_shared(session))
 
 
-def _is_sticky(seen: Seen) -> bool:
-    return bool(deployed.intention(seen.endpoint).apart)
+def _is_sticky(look: EndpointLook) -> bool:
+    """Return whether an endpoint is sticky."""
+    return bool(deployed_models.intention(look.endpoint).apart)
 
 
-def _state(endpoint: str, seen: Seen, parts: Parts) -> EndpointState:
+def _state(endpoint: str, look: EndpointLook, parts: Parts) -> EndpointState:
+    """Return an endpoint's state."""
     return (
-        apart.state(endpoint, seen.endpoint, parts)
-        if _is_sticky(seen)
-        else deployed.state(endpoint, seen)
+        sticky.state(endpoint, look.endpoint, parts)
+        if _is_sticky(look)
+        else deployed_models.state(endpoint, look)
     )
 
 
-def _of_other_kind(there: Any, *, shared: bool) -> str:
-    """Empty: it is as the profile says, or was adopted, which stays as it is."""
-    if there.dedicated_endpoint_enabled != shared or is_adopted(there.labels):
+def _of_other_kind(standing: Any, *, shared: bool) -> str:
+    """Return how an endpoint's kind differs from the profile's, or "".
+
+    An adopted endpoint stays as it is.
+    """
+    if standing.dedicated_endpoint_enabled != shared or is_adopted(standing.labels):
         return ""
-    stands, wanted = ("dedicated", "shared") if shared else ("shared", "dedicated")
+    stands, requested = ("dedicated", "shared") if shared else ("shared", "dedicated")
     return (
-        f"it is a {stands} endpoint and profiles.yaml wants a {wanted} one, which Vertex AI "
+        f"it is a {stands} endpoint and profiles.yaml wants a {requested} one, which Vertex AI "
         "cannot make of it"
     )
 
 
 def _is_shared(session: Session) -> bool:
+    """Return whether the profile's endpoints are shared ones."""
     return bool(session.profile.options.get("endpoint") == "shared")

@@ -1,5 +1,6 @@
-"""One call of an endpoint, by plain HTTP: a dedicated endpoint has a host of its own, and the
-bodies are JSON as they are.
+"""One call of an endpoint, by plain HTTP.
+
+A dedicated endpoint has a host of its own, and the bodies are JSON as they are.
 """
 
 from __future__ import annotations
@@ -14,29 +15,35 @@ from ....endpoints.port import Reply
 from ....errors import Busy, Denied, ModelError, NotFound, Throttled, Unavailable
 from ..errors import LOGIN, translated
 from ..session import Session
-from . import deployed_models as deployed
+from . import deployed_models
 
 _JSON = "application/json"
 _SECONDS = 60  # that a shared endpoint gives a model
 
 
 class _Answer(msgspec.Struct):
+    """An answer of predictions."""
+
     predictions: tuple[object, ...]
     deployedModelId: str = ""  # noqa: N815  the API's name
     modelVersionId: str = ""  # noqa: N815
 
 
 class _Error(msgspec.Struct):
+    """An error's message and status."""
+
     message: str = ""
     status: str = ""
 
 
 class _Refusal(msgspec.Struct):
+    """An answer of an error."""
+
     error: _Error
 
 
 class _Place(msgspec.Struct, frozen=True):
-    """Where an endpoint is asked, and what its DeployedModels are called here."""
+    """An endpoint's URL, and our names of its DeployedModels."""
 
     url: str
     names: Mapping[str, str]
@@ -47,9 +54,10 @@ _refusal = msgspec.json.Decoder(_Refusal)
 
 
 class Invoker:
-    """`answering`: which endpoint of Vertex AI answers for a variant of ours, or for any.
+    """Calls of a target's endpoints.
 
-    It is kept until an answer does not fit it.
+    `answering` returns the endpoint of Vertex AI that answers for a variant, or for any. It is
+    remembered until an answer does not fit it.
     """
 
     def __init__(self, session: Session, answering: Callable[[str, str | None], Any]) -> None:
@@ -59,9 +67,12 @@ class Invoker:
         self._local = threading.local()
 
     def invoke(self, endpoint: str, variant: str | None, body: bytes, *, request_id: str) -> Reply:
-        """Sent once: a repeat would count twice in the split and in the metrics.
+        """Call an endpoint once: a repeat would count twice in the split and in the metrics.
 
-        NotFound, ModelError, Busy.
+        Raises:
+            NotFound: There is no such endpoint or variant.
+            ModelError: The model failed.
+            Busy: No model that takes traffic is deployed.
         """
         key = endpoint, variant
         place = self._places.get(key) or self._place(endpoint, variant)
@@ -93,21 +104,23 @@ class Invoker:
         )
 
     def _post(self, endpoint: str, place: _Place, body: bytes, request_id: str) -> Any:
+        """Post a request to an endpoint."""
         headers = {"Content-Type": _JSON, "X-Request-Id": request_id}
         with translated(f"invoking {endpoint}"):
             return self._http().post(place.url, data=body, headers=headers, timeout=_SECONDS + 5)
 
     def _place(self, endpoint: str, variant: str | None) -> _Place:
+        """Find the endpoint that answers, and remember it."""
         described = self._answering(endpoint, variant)
         session = self._session
         host = described.dedicated_endpoint_dns or f"{session.location}-aiplatform.googleapis.com"
         root = (session.endpoint_url or f"https://{host}").rstrip("/")
-        place = _Place(f"{root}/v1/{described.name}:predict", deployed.names(described))
+        place = _Place(f"{root}/v1/{described.name}:predict", deployed_models.names(described))
         self._places[endpoint, variant] = place
         return place
 
     def _http(self) -> Any:
-        """A connection pool a thread: requests' is not made for several."""
+        """Return this thread's connection pool; requests' is not made for several."""
         http = getattr(self._local, "http", None)
         if http is None:
             http = self._local.http = self._session.http()
@@ -115,13 +128,14 @@ class Invoker:
 
 
 def _asked_nobody(answer: Any) -> bool:
-    """There is no such endpoint, or no model that takes traffic is deployed to it."""
+    """Return whether there is no such endpoint, or no model with traffic is deployed to it."""
     return answer.status_code == 404 or (
         answer.status_code == 400 and _error_of(answer.content).status == "FAILED_PRECONDITION"
     )
 
 
 def _error_of(body: bytes) -> _Error:
+    """Return the error in an answer's body."""
     try:
         return _refusal.decode(body).error
     except msgspec.MsgspecError:
@@ -129,6 +143,7 @@ def _error_of(body: bytes) -> _Error:
 
 
 def _model_error(endpoint: str, status: int, body: bytes) -> Exception:
+    """Return the error for an answer that is no prediction."""
     error = _error_of(body)
     text = f"invoking {endpoint}: {error.message} ({status} {error.status})"
     if status == 404 and "endpoint" in error.message.lower():

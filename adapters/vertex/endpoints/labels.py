@@ -1,10 +1,9 @@
-"""Which variant a DeployedModel is that others deployed, in a label of its endpoint:
+"""Labels of an endpoint that say which variant a DeployedModel of others is. Pure.
 
-`isthmus_variant_<digest>` = `old_1-ranker-3`. Pure.
-
-By content, not by id: what others deploy there afterwards is foreign until it is adopted, too, also
-under the id of an old one. A label's key and value have 63 characters at most; a variant has 16, a
-model 28, and no neutral name has a hyphen.
+`isthmus_variant_<digest>` = `old_1-ranker-3`. The label goes by content, not by id: what others
+deploy there afterwards is foreign until it is adopted too, even under the id of an old one. A
+label's key and value have 63 characters at most; a variant has 16, a model 28, and no neutral name
+has a hyphen.
 """
 
 from __future__ import annotations
@@ -25,23 +24,30 @@ _OURS = (PROJECT_LABEL, KIND_LABEL, NAME_LABEL, TOUCH)
 
 
 def adopted_as(labels: Mapping[str, str], model: Any) -> VariantSpec | None:
-    """None: the project did not adopt it."""
+    """Return the variant as which the project adopted a DeployedModel, or None."""
     if not is_adopted(labels):
         return None
     name, _, rest = labels.get(_key(model), "").partition("-")
-    of, _, version = rest.partition("-")
-    return VariantSpec(name=name, model=of, version=int(version)) if version.isdigit() else None
+    model_name, _, version = rest.partition("-")
+    return (
+        VariantSpec(name=name, model=model_name, version=int(version))
+        if version.isdigit()
+        else None
+    )
 
 
 def is_adopted(labels: Mapping[str, str]) -> bool:
-    """Whether the endpoint stood before the project took it over."""
+    """Return whether the project adopted the endpoint."""
     return any(key.startswith(_VARIANT) for key in labels)
 
 
 def with_variants(
     labels: Mapping[str, str], variants: Mapping[str, VariantSpec], models: Mapping[str, Any]
 ) -> dict[str, str]:
-    """An endpoint's labels with what was adopted; `variants`, `models`: by DeployedModel's id."""
+    """Return an endpoint's labels with those of the adopted variants.
+
+    `variants` and `models` are by DeployedModel's id.
+    """
     others = {key: value for key, value in labels.items() if not key.startswith(_VARIANT)}
     return others | {
         _key(models[key]): f"{spec.name}-{spec.model}-{spec.version}"
@@ -50,6 +56,7 @@ def with_variants(
 
 
 def without_ours(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return an endpoint's labels without those of Isthmus."""
     return {
         key: value
         for key, value in labels.items()
@@ -58,17 +65,17 @@ def without_ours(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def _key(model: Any) -> str:
+    """Return the label's key for a DeployedModel."""
     return _VARIANT + digest(
         model.id, model.model, model.model_version_id, moment(model.create_time)
     )
 
 
 def moment(time: Any) -> str:
-    """Return a time of the provider's in words that are the same at each read; "" where there is
-    none.
-    """
+    """Return a time of the provider's as text that is the same at each read, or ""."""
     return time.rfc3339() if time else ""
 
 
 def digest(*words: str) -> str:
+    """Return a digest of words."""
     return sha256(msgspec.json.encode(words)).hexdigest()[:32]

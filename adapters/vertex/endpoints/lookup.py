@@ -1,5 +1,6 @@
-"""The endpoints of Vertex AI that stand for one of ours: one, or of a sticky one an empty one and
-one for each variant.
+"""The endpoints of Vertex AI behind an endpoint of ours.
+
+It is one; or, of a sticky endpoint, an empty one and one for each variant.
 """
 
 from __future__ import annotations
@@ -11,47 +12,50 @@ from ....errors import NotFound
 from ...common import adoption
 from ..names import PROJECT_LABEL, endpoint_id
 from ..session import Session
-from . import deployed_models as deployed
+from . import deployed_models
 
 
 def number(session: Session, endpoint: str, variant: str | None = None) -> str:
-    """Its id at Vertex AI: by rule, or of one that was adopted, as it is there."""
+    """Return the id at Vertex AI: by rule, or for an adopted endpoint as it stands there."""
     if variant is None and endpoint in session.adopted:
         return session.adopted[endpoint]
     return endpoint_id(session.name, endpoint, variant)
 
 
 def path(session: Session, endpoint: str, variant: str | None = None) -> str:
+    """Return the name of an endpoint's resource."""
     return whole(session, number(session, endpoint, variant))
 
 
 def whole(session: Session, name: str) -> str:
-    """A resource's name from an id, or from such a name, which may be of another project."""
+    """Return a resource's name from an id, or from such a name, which may be another project's."""
     return f"{session.parent}/endpoints/{name.rpartition('/')[2]}"
 
 
 def find(session: Session, endpoint: str, variant: str | None = None) -> Any | None:
-    """As Vertex AI has it; None: it is absent.
+    """Return Vertex AI's description of an endpoint, or None.
 
-    Refused: profiles.yaml names one that this project has not adopted.
+    Raises:
+        Refused: profiles.yaml names an endpoint that this project has not adopted.
     """
-    there = _get(session, path(session, endpoint, variant))
+    described = _get(session, path(session, endpoint, variant))
     if (
-        there is not None
+        described is not None
         and endpoint in session.adopted
-        and (owner := there.labels.get(PROJECT_LABEL)) != session.name
+        and (owner := described.labels.get(PROJECT_LABEL)) != session.name
     ):
         raise adoption.not_ours(session.adopted[endpoint], owner, session.profile)
-    return there
+    return described
 
 
 def is_given_back(session: Session, endpoint: str) -> bool:
-    """Whether profiles.yaml names one that carries no project's labels (any more)."""
-    there = _get(session, path(session, endpoint)) if endpoint in session.adopted else None
-    return there is not None and PROJECT_LABEL not in there.labels
+    """Return whether profiles.yaml names an endpoint that carries no project's labels any more."""
+    standing = _get(session, path(session, endpoint)) if endpoint in session.adopted else None
+    return standing is not None and PROJECT_LABEL not in standing.labels
 
 
 def _get(session: Session, name: str) -> Any | None:
+    """Return an endpoint, or None."""
     try:
         with session.reading("GetEndpoint", name):
             return session.endpoints.get_endpoint(name=name)
@@ -60,11 +64,11 @@ def _get(session: Session, name: str) -> Any | None:
 
 
 def serving(session: Session, endpoint: str) -> list[Any]:
-    """Those to which models are deployed. NotFound: there is no such endpoint."""
+    """Return the endpoints to which models are deployed; raise NotFound if there is none."""
     head = find(session, endpoint)
     if head is None:
         raise hosting.not_found(endpoint)
-    variants = deployed.intention(head).apart
+    variants = deployed_models.intention(head).apart
     parts = [find(session, endpoint, variant) for variant in variants]
     return [part for part in parts if part is not None] if variants else [head]
 
@@ -72,21 +76,22 @@ def serving(session: Session, endpoint: str) -> list[Any]:
 def answering(
     session: Session, endpoint: str, variant: str | None, rules: hosting.HostRules
 ) -> Any:
-    """The one that answers a request.
+    """Return the endpoint that answers a request.
 
-    NotFound: no such endpoint, or variant. Unsupported: a request is aimed under weighted routing.
+    Raises:
+        NotFound: There is no such endpoint, or variant.
+        Unsupported: The request is aimed at a variant of a weighted endpoint.
     """
     head = find(session, endpoint)
     if head is None:
         raise hosting.not_found(endpoint)
-    if not deployed.intention(head).apart:
+    if not deployed_models.intention(head).apart:
         hosting.check_aim(endpoint, variant, rules)
         return head
-    wanted = [spec.name for spec in deployed.intended_variants(head).values()]
-    name = variant or wanted[0]
-    part = (
-        find(session, endpoint, name) if name in wanted else None
-    )  # else it is leaving, though its endpoint may be there
+    requested_names = [spec.name for spec in deployed_models.intended_variants(head).values()]
+    name = variant or requested_names[0]
+    # else it is leaving, though its endpoint may be there
+    part = find(session, endpoint, name) if name in requested_names else None
     if part is None:
         raise NotFound(f"{endpoint} has no variant {name}", remedy=f"isthmus deploy {endpoint}")
     return part

@@ -1,8 +1,7 @@
-"""A sticky endpoint as one of ours: at Vertex AI an endpoint for each variant, and an empty one
-that says what is wanted. Pure.
+"""A sticky endpoint: at Vertex AI an endpoint for each variant, and an empty one. Pure.
 
-The empty one names the variants that may have an endpoint (`apart`) before one is made, so none is
-ever lost.
+The empty one says what is requested. It names the variants that may have an endpoint (`apart`)
+before one is made, so that none is ever lost.
 """
 
 from __future__ import annotations
@@ -17,65 +16,68 @@ from ....endpoints.port import EndpointSpec, EndpointState, VariantSpec, Variant
 from ....endpoints.revision import revision_of_variants
 from ....endpoints.split import HUNDRED
 from ....storage import Phase
-from . import deployed_models as deployed
-from .deployed_models import Seen
+from . import deployed_models
+from .deployed_models import EndpointLook
 from .labels import digest
 
-Parts = Mapping[str, Seen | None]  # by variant; None: it has no endpoint
+Parts = Mapping[str, EndpointLook | None]  # by variant; None: it has no endpoint
 
 
 def of_variant(spec: EndpointSpec, variant: VariantSpec) -> EndpointSpec:
-    """What is wanted of a variant's own endpoint: that variant alone."""
+    """Return the spec of a variant's own endpoint: that variant alone."""
     return replace(spec, variants=(variant,))
 
 
 def is_described(spec: EndpointSpec, head: Any) -> bool:
-    """Whether the empty endpoint says what the spec wants.
+    """Return whether the empty endpoint says what the spec requests.
 
     It may also name variants that are gone.
     """
-    says = deployed.intention(head)
-    return says.isthmus == tuple(map(deployed.display_name, spec.variants)) and {
+    says = deployed_models.intention(head)
+    return says.isthmus == tuple(map(deployed_models.display_name, spec.variants)) and {
         v.name for v in spec.variants
     } <= set(says.apart)
 
 
 def description(spec: EndpointSpec, parts: Parts) -> str:
+    """Return the empty endpoint's description."""
     names = {variant.name for variant in spec.variants}
-    return deployed.description(
+    return deployed_models.description(
         spec, apart=sorted(names | {name for name, part in parts.items() if part is not None})
     )
 
 
 def state(name: str, head: Any, parts: Parts) -> EndpointState:
-    """The wanted variants in their order, then those whose endpoint is still there.
+    """Return the endpoint's state: requested variants in their order, then those that are leaving.
 
-    All traffic is the first one's: see router.py.
+    All traffic is the first one's; see endpoints/traffic/router.py.
     """
-    there = {variant: part for variant, part in parts.items() if part is not None}
-    states = {variant: deployed.state(name, part) for variant, part in there.items()}
-    wanted = {spec.name: spec for spec in deployed.intended_variants(head).values()}
+    present = {variant: part for variant, part in parts.items() if part is not None}
+    states = {variant: deployed_models.state(name, part) for variant, part in present.items()}
+    requested = {spec.name: spec for spec in deployed_models.intended_variants(head).values()}
     variants = [
         v
-        for spec in wanted.values()
-        for v in (states[spec.name].variants if spec.name in there else (_missing(spec),))
+        for spec in requested.values()
+        for v in (states[spec.name].variants if spec.name in present else (_missing(spec),))
     ]
     variants += [
         v
-        for variant in sorted(there.keys() - wanted.keys())
-        for v in _leaving(variant, there[variant], states[variant])
+        for variant in sorted(present.keys() - requested.keys())
+        for v in _leaving(variant, present[variant], states[variant])
     ]
     failures = [
-        failure for variant in wanted if variant in there and (failure := states[variant].failure)
+        failure
+        for variant in requested
+        if variant in present and (failure := states[variant].failure)
     ]
     phase = _phase(
-        variants, running=any(part.running for part in there.values()), failed=bool(failures)
+        variants, running=any(part.running for part in present.values()), failed=bool(failures)
     )
     return EndpointState(
         name=name,
         phase=phase,
-        revision=_revision([head, *(part.endpoint for part in there.values())]),
-        token=_token(head, there),
+        revision=_revision([head, *(part.endpoint for part in present.values())]),
+        token=_token(head, present),
         variants=tuple(
             _with_share(variant, whole=place == 0) for place, variant in enumerate(variants)
         ),
@@ -84,31 +86,35 @@ def state(name: str, head: Any, parts: Parts) -> EndpointState:
     )
 
 
-def _token(head: Any, parts: Mapping[str, Seen]) -> str:
-    """Return a digest of what the endpoint's and its variants' tokens digest."""
+def _token(head: Any, parts: Mapping[str, EndpointLook]) -> str:
+    """Return a digest of the tokens of the endpoint and of its variants."""
     return digest(
-        deployed.token(head),
-        *(f"{variant} {deployed.token(part.endpoint)}" for variant, part in sorted(parts.items())),
+        deployed_models.token(head),
+        *(
+            f"{variant} {deployed_models.token(part.endpoint)}"
+            for variant, part in sorted(parts.items())
+        ),
     )
 
 
 def _missing(spec: VariantSpec) -> VariantState:
-    return deployed.absent(spec, hopeless=False)
+    """Return the state of a variant without an endpoint."""
+    return deployed_models.absent(spec, hopeless=False)
 
 
-def _leaving(variant: str, part: Seen, seen: EndpointState) -> Sequence[VariantState]:
-    """Of a variant that is not wanted any more: it is there until its endpoint is gone."""
+def _leaving(variant: str, part: EndpointLook, state: EndpointState) -> Sequence[VariantState]:
+    """Return the states of a variant that is no longer requested, until its endpoint is gone."""
     if part.endpoint.deployed_models:
-        return seen.variants
+        return state.variants
     spec = next(
-        iter(deployed.intended_variants(part.endpoint).values()),
+        iter(deployed_models.intended_variants(part.endpoint).values()),
         VariantSpec(name=variant, model="", version=0),
     )
     return (replace(_missing(spec), phase="deleting"),)
 
 
 def _phase(variants: Sequence[VariantState], *, running: bool, failed: bool) -> Phase:
-    """As of an endpoint with weighted variants: updating only while an operation runs."""
+    """Return the phase as of a weighted endpoint: updating only while an operation runs."""
     if failed and not running:
         return "failed"
     if not any(variant.phase == "ready" for variant in variants):
@@ -117,12 +123,16 @@ def _phase(variants: Sequence[VariantState], *, running: bool, failed: bool) -> 
 
 
 def _revision(endpoints: Sequence[Any]) -> str:
-    if foreign := next(filter(None, map(deployed.foreign_revision, endpoints)), ""):
+    """Return the revision that runs."""
+    if foreign := next(filter(None, map(deployed_models.foreign_revision, endpoints)), ""):
         return foreign
-    variants = [spec for endpoint in endpoints for spec in deployed.effective_variants(endpoint)]
+    variants = [
+        spec for endpoint in endpoints for spec in deployed_models.effective_variants(endpoint)
+    ]
     return revision_of_variants(variants, routing="sticky") if variants else ""
 
 
 def _with_share(variant: VariantState, *, whole: bool) -> VariantState:
+    """Return a variant's state with all of the traffic or none."""
     percent = HUNDRED if whole else Decimal(0)
     return replace(variant, percent=percent, target_percent=percent)

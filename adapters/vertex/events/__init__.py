@@ -1,1 +1,1 @@
-"""Single events: Pub/Sub topics, and the subscriptions that put them into tables."""
+"""Single events: Pub/Sub topics, and the subscriptions that write them into tables."""

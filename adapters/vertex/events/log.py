@@ -1,9 +1,8 @@
-"""EventLog: a Pub/Sub topic, and a subscription that writes into the stream's BigQuery table.
+"""EventLog over Pub/Sub, whose subscription writes into the stream's BigQuery table.
 
-At least once: both repeat.
-
-The table is the warehouse's own: batches and single events are read together. What the table does
-not take goes to a dead letter topic, whose subscription keeps it for a week.
+Events come at least once: both repeat. The table is the warehouse's own, so batches and single
+events are read together. What the table does not take goes to a dead letter topic, whose
+subscription keeps it for a week.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from ...common.event_values import TIME, EventRules, check_stream, encode_events
 from ...common.warehouse.tables import without_stream
 from .. import names
 from ..errors import translated
-from ..session import Session, of
+from ..session import Session, session_of
 from ..warehouse import catalogue, warehouse
 from . import messages
 
@@ -30,9 +29,9 @@ KIND = "stream"
 _DEAD = "dead"  # ends the names of what keeps the rejected
 _DELIVERIES = 5  # of a message before it counts as rejected: the fewest that Pub/Sub takes
 _ACTIVE = 1
-_NEVER: dict[
-    str, Any
-] = {}  # expires a subscription; by itself one goes after 31 days without events, and what comes then is lost
+# expires a subscription; by itself one goes after 31 days without events, and what comes then is
+# lost
+_NEVER: dict[str, Any] = {}
 _RIGHTS = (
     "who writes (`service_account:`, else the project's Pub/Sub service agent) needs "
     "roles/bigquery.dataEditor on the dataset; "
@@ -42,46 +41,52 @@ _RIGHTS = (
 
 @final
 class PubSubEventLog:
+    """The EventLog port over Pub/Sub."""
+
     def __init__(self, target: Target) -> None:
-        self._session = of(target)
+        self._session = session_of(target)
         self._ready: dict[str, EventRules] = {}
 
     def apply(self, stream: StreamSpec) -> None:
-        """Its BigQuery table, a topic and one for what BigQuery refuses, and the subscriptions that
-        write both. Does not wait.
+        """Make the table, a topic and one for what BigQuery refuses, and their subscriptions.
 
-        Invalid, as the port says.
+        It does not wait until they are ready.
+
+        Raises:
+            Invalid: As the port says.
         """
         check_stream(stream)
         spec = TableSpec(name=stream.name, columns=stream.columns, time_column=TIME)
         warehouse.apply(self._session, spec, stream_key=stream.key)
         self._ready.pop(stream.name, None)
         session, (topic, dead) = self._session, _topics(self._session, stream.name)
-        for wanted in (
+        for request in (
             _topic_of(session, stream.name, topic),
             _topic_of(session, stream.name, dead),
         ):  # what is listed first: see `remove`
-            if _topic(session, wanted["name"]) is None:
-                self._make("CreateTopic", session.publisher.create_topic, wanted)
-        for wanted in (_keeping(session, stream.name), _writing(session, stream.name)):
-            if _subscription(session, wanted["name"]) is None:
-                self._make("CreateSubscription", session.subscriber.create_subscription, wanted)
+            if _topic(session, request["name"]) is None:
+                self._make("CreateTopic", session.publisher.create_topic, request)
+        for request in (_keeping(session, stream.name), _writing(session, stream.name)):
+            if _subscription(session, request["name"]) is None:
+                self._make("CreateSubscription", session.subscriber.create_subscription, request)
 
-    def _make(self, operation: str, create: Callable[..., Any], wanted: dict[str, Any]) -> None:
+    def _make(self, operation: str, create: Callable[..., Any], request: dict[str, Any]) -> None:
+        """Make a topic or a subscription, unless it exists."""
         try:
             with (
                 suppress(AlreadyExists),
-                self._session.mutating(operation, wanted["name"]),
+                self._session.mutating(operation, request["name"]),
             ):  # another process, or this one before a crash
-                create(request=wanted)
+                create(request=request)
         except Denied as error:
             raise Denied(
-                error.message, remedy=_RIGHTS if "bigquery_config" in wanted else error.remedy
+                error.message, remedy=_RIGHTS if "bigquery_config" in request else error.remedy
             ) from error
 
     def observe(self, stream: str) -> Phase | None:
-        """Ready while the BigQuery subscription is active, creating while topic or subscription
-        lacks; None: neither is there.
+        """Return "ready" while the BigQuery subscription is active, or None if nothing exists.
+
+        It is "creating" while topic or subscription is lacking.
         """
         topic, _ = _topics(self._session, stream)
         source, delivery = (
@@ -95,14 +100,16 @@ class PubSubEventLog:
         return "ready" if delivery.state == _ACTIVE else "failed"
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
-        """Publish, which takes all events of a call or none.
+        """Publish events; Pub/Sub takes all events of a call or none.
 
-        NotFound: no such stream. Busy: BigQuery writes no more of it. OutcomeUnknown: some may be
-        durable, so all may be sent again.
+        Raises:
+            NotFound: There is no such stream.
+            Busy: BigQuery writes no more of it.
+            OutcomeUnknown: Some may be durable, so all may be sent again.
         """
-        known = self._ready.get(stream)
-        bodies, rejected = _encode(known or self._open(stream), events)
-        if rejected and known is not None:  # another process may have added a column since
+        cached = self._ready.get(stream)
+        bodies, rejected = _encode(cached or self._open(stream), events)
+        if rejected and cached is not None:  # another process may have added a column since
             bodies, rejected = _encode(self._open(stream), events)
         if bodies:
             topic, _ = _topics(self._session, stream)
@@ -112,7 +119,7 @@ class PubSubEventLog:
         return tuple(rejected)
 
     def _publish(self, stream: str, topic: str, bodies: list[bytes]) -> None:
-        """Whole: Pub/Sub takes all messages of a call or none."""
+        """Publish one call's messages, all of them or none."""
         try:
             with translated(f"appending to {stream}", effect=True):
                 self._session.publisher.publish(
@@ -123,7 +130,12 @@ class PubSubEventLog:
             raise
 
     def _open(self, stream: str) -> EventRules:
-        """NotFound: there is no such stream. Busy: it takes no events."""
+        """Return the rules for a stream's events.
+
+        Raises:
+            NotFound: There is no such stream.
+            Busy: It takes no events.
+        """
         table = catalogue.look(self._session, stream)
         document = None if table is None else catalogue.document_of(self._session, table)
         phase = self.observe(stream)
@@ -139,9 +151,9 @@ class PubSubEventLog:
 
 
 def remove(session: Session, stream: str) -> None:
-    """The Inventory's: the topic by which it is listed goes last.
+    """Delete a stream, which may be absent; its table stays. The inventory calls this.
 
-    The table stays, with what was delivered. Absent is success.
+    The topic by which it is listed goes last.
     """
     topic, dead = _topics(session, stream)
     for path in (
@@ -162,7 +174,7 @@ def remove(session: Session, stream: str) -> None:
 
 
 def topics(session: Session) -> Iterator[tuple[str, str]]:
-    """(neutral name, topic) of this project's streams."""
+    """List this project's streams as (neutral name, topic)."""
     with session.reading("ListTopics", session.project):
         for topic in session.publisher.list_topics(
             request={"project": f"projects/{session.project}"}
@@ -178,17 +190,21 @@ def topics(session: Session) -> Iterator[tuple[str, str]]:
 
 
 def _encode(rules: EventRules, events: Sequence[Row]) -> tuple[list[bytes], list[Rejected]]:
-    """Messages, and what does not fit."""
+    """Return the messages, and the events that do not fit."""
     return encode_events(events, partial(messages.message, rules))
 
 
 def _topic_of(session: Session, stream: str, path: str) -> dict[str, Any]:
-    """The rejected's topic is of another kind, so that a stream is listed once."""
+    """Return a topic's settings.
+
+    The topic of rejected events is of another kind, so that a stream is listed once.
+    """
     kind = f"{KIND}_{_DEAD}" if path.endswith(f".{_DEAD}") else KIND
     return {"name": path, "labels": session.labels(kind, stream)}
 
 
 def _writing(session: Session, stream: str) -> dict[str, Any]:
+    """Return the settings of the subscription that writes events into the table."""
     topic, dead = _topics(session, stream)
     writer = {"service_account_email": session.service_account} if session.service_account else {}
     return {
@@ -207,7 +223,10 @@ def _writing(session: Session, stream: str) -> dict[str, Any]:
 
 
 def _keeping(session: Session, stream: str) -> dict[str, Any]:
-    """A topic without a subscription keeps nothing."""
+    """Return the settings of the subscription that keeps rejected events.
+
+    A topic without a subscription keeps nothing.
+    """
     _, dead = _topics(session, stream)
     labels = session.labels(f"{KIND}_{_DEAD}", stream)
     return {
@@ -220,16 +239,18 @@ def _keeping(session: Session, stream: str) -> dict[str, Any]:
 
 
 def _topics(session: Session, stream: str) -> tuple[str, str]:
-    """Of the events, and of the rejected."""
+    """Return the topics of a stream's events and of those that are rejected."""
     path = f"projects/{session.project}/topics/{names.dashed(session.name, stream)}"
     return path, f"{path}.{_DEAD}"  # no dashed name has a dot
 
 
 def _subscription_path(session: Session, stream: str, ending: str = "") -> str:
+    """Return the name of a stream's subscription."""
     return f"projects/{session.project}/subscriptions/{names.dashed(session.name, stream)}{ending}"
 
 
 def _topic(session: Session, path: str) -> Any:
+    """Return a topic, or None."""
     try:
         with session.reading("GetTopic", path):
             return session.publisher.get_topic(request={"topic": path})
@@ -238,6 +259,7 @@ def _topic(session: Session, path: str) -> Any:
 
 
 def _subscription(session: Session, path: str) -> Any:
+    """Return a subscription, or None."""
     try:
         with session.reading("GetSubscription", path):
             return session.subscriber.get_subscription(request={"subscription": path})

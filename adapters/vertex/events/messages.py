@@ -1,6 +1,6 @@
-"""Events as Pub/Sub's messages, JSON that a BigQuery subscription writes by the table's own schema.
+"""Events as Pub/Sub's messages of JSON. Pure.
 
-Pure.
+A BigQuery subscription writes them by the table's own schema.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ _LONGEST = 1 << 20  # bytes of one message; a BigQuery row takes 10 MB
 
 
 def message(rules: EventRules, event: Row) -> bytes:
-    """An event as the JSON that the BigQuery subscription takes, its date with it.
+    """Return an event and its date as the JSON that the BigQuery subscription takes.
 
-    Invalid: it does not fit the stream.
+    Raises:
+        Invalid: The event does not fit the stream.
     """
     values, date = event_values(rules, event, _json_value)
     present = {
@@ -39,9 +40,10 @@ def message(rules: EventRules, event: Row) -> bytes:
 
 
 def _json_value(column: Column, value: object) -> object:
-    """A timestamp in BigQuery's canonical form, in UTC milliseconds.
+    """Return a value as JSON has it: a timestamp in BigQuery's canonical form, in UTC milliseconds.
 
-    Invalid: a float that JSON has not.
+    Raises:
+        Invalid: A float that JSON does not have.
     """
     if isinstance(value, datetime):
         return (
@@ -54,7 +56,7 @@ def _json_value(column: Column, value: object) -> object:
 
 
 def calls(messages: list[bytes]) -> list[list[bytes]]:
-    """Messages as the calls that they fit into."""
+    """Split messages into the calls that they fit into."""
     calls: list[list[bytes]] = [[]]
     size = 0
     for body in messages:

@@ -1,5 +1,4 @@
-"""Rows of an online view as FetchFeatureValues gives them: one key a call, all calls at once on one
-channel.
+"""Rows of an online view by FetchFeatureValues: one key a call, all calls at once on one channel.
 
 A timestamp is served as whole milliseconds: which of its types Vertex AI gives a TIMESTAMP is not
 documented.
@@ -24,7 +23,7 @@ _WITHIN = 10  # seconds for each
 
 
 def source_sql(latest: str, features: Sequence[Column]) -> str:
-    """The rows that a view serves, out of BigQuery's text for the latest row of every entity."""
+    """Return SQL for the rows that a view serves, around that for each entity's newest row."""
     outputs = [KEY, f"UNIX_MILLIS(event_timestamp) AS {TIME}"]
     for feature in features:
         name = f"`{feature.name}`"
@@ -38,7 +37,7 @@ def source_sql(latest: str, features: Sequence[Column]) -> str:
 
 
 def empty_sql(features: Sequence[Column]) -> str:
-    """The same columns and no row."""
+    """Return SQL for the same columns and no row."""
     kinds = {
         KEY: "STRING",
         TIME: "INT64",
@@ -48,26 +47,27 @@ def empty_sql(features: Sequence[Column]) -> str:
     return f"SELECT {outputs}\nFROM (SELECT 1) AS isthmus_rows\nWHERE FALSE"
 
 
-def fetch(session: Session, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Any]:
-    """The values of (feature view's full name, key) pairs that have some.
+def fetch(session: Session, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Any]:
+    """Return the values of (feature view's full name, key) pairs that have some.
 
-    What is transient is asked again.
+    Transient errors are retried.
     """
     stub = session.feature_values.transport.fetch_feature_values.future
     rows: dict[tuple[str, str], Any] = {}
     with translated("reading features"):
-        for start in range(0, len(wanted), _AT_ONCE):
+        for start in range(0, len(pairs), _AT_ONCE):
             rows |= retry()(
-                lambda some=wanted[start : start + _AT_ONCE]: dict(_answers(stub, some))
+                lambda some=pairs[start : start + _AT_ONCE]: dict(_answers(stub, some))
             )()
     return rows
 
 
-def _answers(stub: Any, wanted: Sequence[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], Any]]:
+def _answers(stub: Any, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], Any]]:
+    """Yield the answer for each pair that has one."""
     from google.cloud.aiplatform_v1.types import FeatureViewDataKey, FetchFeatureValuesRequest
 
     calls = []
-    for view, key in wanted:
+    for view, key in pairs:
         request = FetchFeatureValuesRequest(
             feature_view=view, data_key=FeatureViewDataKey(key=key), data_format="KEY_VALUE"
         )
@@ -78,7 +78,7 @@ def _answers(stub: Any, wanted: Sequence[tuple[str, str]]) -> Iterator[tuple[tup
                 metadata=[("x-goog-request-params", f"feature_view={view}")],
             )
         )
-    for pair, call in zip(wanted, calls, strict=True):
+    for pair, call in zip(pairs, calls, strict=True):
         try:
             yield pair, call.result()
         except Exception as error:
@@ -87,9 +87,9 @@ def _answers(stub: Any, wanted: Sequence[tuple[str, str]]) -> Iterator[tuple[tup
 
 
 def decoded(answer: Any, features: Sequence[Column]) -> dict[str, object]:
-    """A row of feature_timestamp and the features.
+    """Return a row of feature_timestamp and the features.
 
-    One that was added since the last sync is None.
+    A feature that was added since the last sync is None.
     """
     values = {pair.name: _value(pair.value) for pair in type(answer).pb(answer).key_values.features}
     row: dict[str, object] = {"feature_timestamp": _moment(values[TIME])}
@@ -100,14 +100,16 @@ def decoded(answer: Any, features: Sequence[Column]) -> dict[str, object]:
 
 
 def _value(message: Any) -> Any:
+    """Return the value in a message."""
     kind = message.WhichOneof("value")
     return None if kind is None else getattr(message, kind)
 
 
 def _moment(value: Any) -> object:
+    """Return milliseconds as a time."""
     return None if value is None else from_epoch(int(value))
 
 
-def by_view(wanted: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
-    """Each (view, key) once."""
-    return list(dict.fromkeys((view, key) for view, keys in wanted.items() for key in keys))
+def by_view(keys: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+    """Return each (view, key) once."""
+    return list(dict.fromkeys((view, key) for view, view_keys in keys.items() for key in view_keys))

@@ -1,9 +1,8 @@
-"""OnlineStore in Vertex AI Feature Store: one Bigtable store a project, a feature view over a
-BigQuery view for each online view.
+"""OnlineStore in Vertex AI Feature Store: a feature view over a BigQuery view for each of ours.
 
-The BigQuery view `<view>_latest` holds each entity once, as it was known at a moment that is
-written in it: a sync moves the moment, then copies the whole. What it serves (its features, that
-moment) is a document in its description, changed with its text under its etag.
+A project has one Bigtable store. The BigQuery view `<view>_latest` holds each entity once, as it
+was known at a moment that is written in it: a sync moves the moment, then copies the whole. Its
+features and that moment are a document in its description, changed with its text under its etag.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from ...common.online import latest_sql, merged, not_found
 from .. import names, operations
 from .. import sql as bigquery
 from ..errors import translated
-from ..session import Session, of, retry
+from ..session import Session, retry, session_of
 from ..warehouse import catalogue
 from . import feature_values
 
@@ -47,7 +46,7 @@ _STABLE = 1
 
 
 class _View(StoredDocument, frozen=True, kw_only=True):
-    """In the description of the BigQuery view."""
+    """The document in the description of a BigQuery view."""
 
     history: str
     features: tuple[Column, ...]
@@ -56,15 +55,19 @@ class _View(StoredDocument, frozen=True, kw_only=True):
 
 @final
 class VertexFeatures:
+    """The OnlineStore port over Feature Store."""
+
     def __init__(self, target: Target) -> None:
-        self._session = of(target)
+        self._session = session_of(target)
         self._readers: dict[str, tuple[float, tuple[Column, ...]]] = {}
 
     def apply(self, view: OnlineViewSpec) -> None:
-        """Features may be added.
+        """Make a view, or add features to it.
 
-        Invalid: dropped, or of another type. Waits for the project's store, the first time for
-        minutes.
+        It waits for the project's store, the first time for minutes.
+
+        Raises:
+            Invalid: A feature is dropped, or has another type.
         """
         names.check("view", view.name)
 
@@ -77,7 +80,7 @@ class VertexFeatures:
         self._write(view.name, change)
         self._readers.pop(view.name, None)
         store = _store_path(self._session)
-        if (there := _store(self._session)) is None:
+        if (existing_store := _store(self._session)) is None:
             request = {
                 "parent": self._session.parent,
                 "feature_online_store_id": store.rpartition("/")[2],
@@ -91,7 +94,7 @@ class VertexFeatures:
                 store,
                 lambda: self._session.features.create_feature_online_store(request=request),
             )
-        if there is None or there.state != _STABLE:
+        if existing_store is None or existing_store.state != _STABLE:
             self._wait_until_stable()
         if _feature_view(self._session, view.name) is None:
             uri = f"bq://{self._session.project}.{self._session.dataset}.{_source(view.name)}"
@@ -111,7 +114,7 @@ class VertexFeatures:
             )
 
     def _make(self, operation: str, path: str, create: Callable[[], Any]) -> None:
-        """Blocking."""
+        """Make a store or a feature view and wait for it, unless it exists."""
         try:
             with self._session.mutating(operation, path):
                 begun = create()
@@ -122,6 +125,7 @@ class VertexFeatures:
         )
 
     def _wait_until_stable(self) -> None:
+        """Wait until the store is stable."""
         wait(
             lambda: _store(self._session),
             lambda store: store is not None and store.state == _STABLE,
@@ -130,9 +134,10 @@ class VertexFeatures:
         )
 
     def _write(self, view: str, change: Callable[[_View | None], _View]) -> _View:
-        """Make the BigQuery view, or change it under its etag.
+        """Make a view's BigQuery view, or change it under its etag; return its document.
 
-        AlreadyExists: the name is another table's.
+        Raises:
+            AlreadyExists: The name is another table's.
         """
         from google.cloud.bigquery import Table
 
@@ -168,18 +173,19 @@ class VertexFeatures:
         raise Busy(f"online view {view} is being changed by others", remedy="run it again")
 
     def observe(self, view: str) -> OnlineViewState | None:
-        """Ready when the view, its source table and the store all are, creating while one lacks;
-        None: neither view nor table.
+        """Return the view's state, or None if neither it nor its source exists.
+
+        It is "ready" when the view, its source and the store all are.
         """
-        there = _feature_view(self._session, view)
+        feature_view = _feature_view(self._session, view)
         table = catalogue.read(self._session, _source(view))
-        if there is None and table is None:
+        if feature_view is None and table is None:
             return None
         columns = () if table is None else _document(self._session, view, table).features
         store = _store(self._session)
         phase: Phase = (
             "ready"
-            if there is not None
+            if feature_view is not None
             and table is not None
             and store is not None
             and store.state == _STABLE
@@ -188,23 +194,24 @@ class VertexFeatures:
         return OnlineViewState(phase=phase, columns=columns)
 
     def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:  # noqa: ARG002
-        """The whole view, whatever `since` is: what was served up to a later moment is never taken
-        back.
+        """Copy the whole view, whatever `since` is.
+
+        What was served up to a later moment is never taken back.
         """
-        if (there := _feature_view(self._session, view.name)) is None or catalogue.read(
+        if (feature_view := _feature_view(self._session, view.name)) is None or catalogue.read(
             self._session, _source(view.name)
         ) is None:
             raise not_found(view.name)
-        asked = epoch_milliseconds(until)
+        until_ms = epoch_milliseconds(until)
 
         def move(old: _View | None) -> _View:
             if old is None:
                 raise not_found(view.name)
-            return msgspec.structs.replace(old, until=max(asked, old.until))
+            return msgspec.structs.replace(old, until=max(until_ms, old.until))
 
-        known = self._write(view.name, move)
+        document = self._write(view.name, move)
         self._wait_until_stable()
-        name = self._start_sync(view.name, there.name)
+        name = self._start_sync(view.name, feature_view.name)
         ended = wait(
             lambda: self._sync_of(name),
             lambda sync: bool(sync.run_time.end_time),
@@ -215,11 +222,12 @@ class VertexFeatures:
             raise Unavailable(
                 f"syncing {view.name}: {ended.final_status.message}", remedy="run it again"
             )
-        return SyncReport(rows=ended.sync_summary.row_synced, until=from_epoch(known.until))
+        return SyncReport(rows=ended.sync_summary.row_synced, until=from_epoch(document.until))
 
     def _start_sync(self, view: str, path: str) -> str:
-        """One at a time: one that runs began before our moment was written, so it is waited for and
-        ours begins after it.
+        """Start a sync, and return its name.
+
+        One that runs already began before our moment was written, so ours begins after it.
         """
         refusals = 0
 
@@ -243,6 +251,7 @@ class VertexFeatures:
         return wait(begun, bool, deadline=_SYNCED, what=f"the sync of {view} that runs")
 
     def _running(self, path: str) -> bool:
+        """Return whether a sync of a feature view runs."""
         with self._session.reading("ListFeatureViewSyncs", path):
             return any(
                 not sync.run_time.end_time
@@ -250,37 +259,44 @@ class VertexFeatures:
             )
 
     def _sync_of(self, name: str) -> Any:
+        """Return a sync by its name."""
         with self._session.reading("GetFeatureViewSync", name):
             return self._session.features.get_feature_view_sync(request={"name": name})
 
-    def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
-        """By view a row for each key, in order, or None: a FetchFeatureValues a key, many at once.
+    def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
+        """Return for each view a row for each key, in order, or None where the view has none.
 
-        NotFound: no such view.
+        There is a FetchFeatureValues for each key, many at once.
+
+        Raises:
+            NotFound: There is no such view.
         """
-        features = {view: self._reader(view) for view in wanted}
-        paths = {view: view_path(self._session, view) for view in wanted}
+        features = {view: self._reader(view) for view in keys}
+        paths = {view: view_path(self._session, view) for view in keys}
         answers = feature_values.fetch(
             self._session,
-            feature_values.by_view({paths[view]: keys for view, keys in wanted.items()}),
+            feature_values.by_view({paths[view]: view_keys for view, view_keys in keys.items()}),
         )
-        for view, keys in wanted.items():
-            if any((paths[view], key) not in answers for key in keys):
+        for view, view_keys in keys.items():
+            if any((paths[view], key) not in answers for key in view_keys):
                 self._reader(view, within=_SURE)
         return {
             view: [
                 feature_values.decoded(answer, features[view])
                 if (answer := answers.get((paths[view], key))) is not None
                 else None
-                for key in keys
+                for key in view_keys
             ]
-            for view, keys in wanted.items()
+            for view, view_keys in keys.items()
         }
 
     def _reader(self, view: str, *, within: float = _KNOWN) -> tuple[Column, ...]:
-        """The features of a view that was seen, with its source, in the last seconds. NotFound."""
-        seen, features = self._readers.get(view, (-math.inf, ()))
-        if seen + within < (now := time.monotonic()):
+        """Return the features of a view, remembered for some seconds.
+
+        Raise NotFound if it is gone.
+        """
+        seen_at, features = self._readers.get(view, (-math.inf, ()))
+        if seen_at + within < (now := time.monotonic()):
             self._readers.pop(view, None)
             table = catalogue.look(self._session, _source(view))
             if table is None or _feature_view(self._session, view) is None:
@@ -291,20 +307,24 @@ class VertexFeatures:
 
 
 def remove(session: Session, view: str) -> None:
-    """The Inventory's: the feature view, then its source. Absent is success."""
+    """Delete a view, then its source; both may be absent. The inventory calls this."""
     with suppress(NotFound), translated(f"deleting feature view {view}", effect=True):
         session.features.delete_feature_view(request={"name": view_path(session, view)})
     catalogue.remove(session, _source(view))
 
 
 def remove_store(session: Session) -> None:
-    """The Inventory's. Returns at once; absent is success; Busy while it has feature views."""
+    """Delete the store without waiting; it may be absent. The inventory calls this.
+
+    Raises:
+        Busy: It has feature views.
+    """
     with suppress(NotFound), translated("deleting the online store", effect=True):
         session.features.delete_feature_online_store(request={"name": _store_path(session)})
 
 
 def resources(session: Session) -> dict[tuple[str, str], str]:
-    """(kind, name) of this project's online views and of their store: full names."""
+    """Return the full names of this project's online views and store, by (kind, name)."""
     resources: dict[tuple[str, str], str] = {}
     if (store := _store(session)) is None:
         return resources
@@ -317,11 +337,15 @@ def resources(session: Session) -> dict[tuple[str, str], str]:
 
 
 def _source(view: str) -> str:
+    """Return the name of a view's BigQuery view."""
     return f"{view}_latest"
 
 
 def _source_query(session: Session, document: _View) -> str:
-    """Before the first sync no row, of a history that may not be there yet."""
+    """Return the text of a view's BigQuery view.
+
+    Before the first sync it has no row, as its history may not exist yet.
+    """
     if not document.until:
         return feature_values.empty_sql(document.features)
     moment = (
@@ -337,6 +361,7 @@ def _source_query(session: Session, document: _View) -> str:
 
 
 def _document(session: Session, view: str, table: Any) -> _View:
+    """Return the document of a BigQuery view; raise AlreadyExists if it is not a view's source."""
     if (
         table.labels.get(names.KIND_LABEL) != f"{KIND}_source"
         or table.labels.get(names.PROJECT_LABEL) != session.name
@@ -352,14 +377,17 @@ def _document(session: Session, view: str, table: Any) -> _View:
 
 
 def _store_path(session: Session) -> str:
+    """Return the name of the project's store."""
     return f"{session.parent}/featureOnlineStores/isthmus_{session.name}"
 
 
 def view_path(session: Session, view: str) -> str:
+    """Return the name of a feature view."""
     return f"{_store_path(session)}/featureViews/{view}"
 
 
 def _store(session: Session) -> Any:
+    """Return the project's store, or None."""
     try:
         with session.reading("GetFeatureOnlineStore", session.name):
             return session.features.get_feature_online_store(request={"name": _store_path(session)})
@@ -368,6 +396,7 @@ def _store(session: Session) -> Any:
 
 
 def _feature_view(session: Session, view: str) -> Any:
+    """Return a feature view, or None."""
     try:
         with session.reading("GetFeatureView", view):
             return session.features.get_feature_view(request={"name": view_path(session, view)})

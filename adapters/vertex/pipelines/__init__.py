@@ -1,1 +1,1 @@
-"""Pipeline runs: Vertex AI's PipelineJobs."""
+"""Pipeline runs as Vertex AI's PipelineJobs, and the model registry."""

@@ -1,4 +1,7 @@
-"""PipelineEngine on Vertex AI Pipelines: one PipelineJob a run, under our id, which pins what runs."""
+"""PipelineEngine on Vertex AI Pipelines: a PipelineJob for each run, under our id.
+
+The job pins what runs.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from ....target import Target
 from ...common.pipelines.executions import Execution, read, write
 from ..machines import container_limits, image, job_environment, job_machine
 from ..names import dashed
-from ..session import Session, of
+from ..session import Session, session_of
 from . import run_states
 
 _GOING_ON = (
@@ -25,12 +28,14 @@ _GOING_ON = (
 
 @final
 class VertexPipelines:
+    """The PipelineEngine port over Vertex AI Pipelines."""
+
     def __init__(self, target: Target) -> None:
-        self._session: Session = of(target)
+        self._session: Session = session_of(target)
         self._blobs = target.blobs
 
     def submit(self, run: PipelineRun) -> None:
-        """The id is ours: a job that is there already is this one."""
+        """Start a run. The job's id is ours, so one that exists already is this one."""
         if read(self._blobs, run.run_id) is None:
             write(self._blobs, Execution(run=run, pipeline=dashed(run.pipeline, run.run_id)))
         name = dashed(run.pipeline, run.run_id)
@@ -44,9 +49,9 @@ class VertexPipelines:
             return
 
     def observe(self, run_id: str) -> RunState | None:
-        """From the PipelineJob and its tasks; a failed step's reason is what it wrote down itself.
+        """Return a run's state from its PipelineJob and the job's tasks, or None if there is none.
 
-        None: no such job.
+        The reason of a failed step is the one that it wrote down itself.
         """
         execution = read(self._blobs, run_id)
         job = self._get(execution) if execution is not None else None
@@ -68,7 +73,7 @@ class VertexPipelines:
         )
 
     def cancel(self, run_id: str) -> None:
-        """CancelPipelineJob, which does not wait. Finished or absent is success."""
+        """Cancel the job without waiting; the run may be finished or absent."""
         execution = read(self._blobs, run_id)
         job = self._get(execution) if execution is not None else None
         if execution is None or job is None or job.state.name not in _GOING_ON:
@@ -80,7 +85,7 @@ class VertexPipelines:
             return
 
     def _get(self, execution: Execution) -> Any | None:
-        """None: it was never made, or was deleted."""
+        """Return a run's job, or None if it was never made, or was deleted."""
         try:
             with self._session.reading("GetPipelineJob", execution.pipeline):
                 return self._session.pipelines.get_pipeline_job(name=self._name(execution))
@@ -88,9 +93,11 @@ class VertexPipelines:
             return None
 
     def _name(self, execution: Execution) -> str:
+        """Return the name of a run's job."""
         return f"{self._session.parent}/pipelineJobs/{execution.pipeline}"
 
     def _job(self, run: PipelineRun) -> Any:
+        """Return the PipelineJob of a run."""
         from google.cloud.aiplatform_v1.types import PipelineFailurePolicy, PipelineJob
 
         session = self._session
@@ -107,6 +114,7 @@ class VertexPipelines:
         )
 
     def _settings(self, run: PipelineRun) -> ir.Settings:
+        """Return the settings of a run's document."""
         session = self._session
         default = job_machine(session.profile)
         return ir.Settings(
@@ -120,7 +128,7 @@ class VertexPipelines:
         )
 
     def _page(self, job: str) -> str | None:
-        """A custom job's page in the console."""
+        """Return a custom job's page in the console, or None offline."""
         session = self._session
         if session.offline:
             return None

@@ -1,8 +1,7 @@
-"""ModelRegistry on Vertex AI: a model, its versions, aliases that move, approval as a version's
-label.
+"""ModelRegistry on Vertex AI: a model and its versions, movable aliases, approval as a label.
 
-UploadModel has no request id. So who registers a digest looks for it first, claims it in the
-StateStore, and looks again.
+UploadModel has no request id. So a process that registers a digest looks for it first, claims it in
+the StateStore, and looks again.
 """
 
 from __future__ import annotations
@@ -25,21 +24,20 @@ from ...common.pipelines.registry import check_alias, check_approval, no_version
 from .. import operations
 from ..machines import image as our_image
 from ..names import dashed
-from ..session import of
+from ..session import session_of
 
 PREDICT, HEALTH = "/invocations", "/ping"
 _DIGEST = "ISTHMUS_DIGEST"  # in the container's environment, which never changes
 _APPROVAL = "isthmus_approval"
 _DEFAULT = "default"
-_CLAIMED = timedelta(
-    minutes=2
-)  # after which a claim that was not renewed is of somebody who was killed
+# after which a claim that was not renewed is of somebody who was killed
+_CLAIMED = timedelta(minutes=2)
 _READY = timedelta(minutes=15)
 _TRIES = 5  # of a change that somebody else was quicker with
 
 
 class _Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """In the StateStore while a digest is being registered."""
+    """The claim in the StateStore while a digest is being registered."""
 
     holder: str
     until: datetime
@@ -47,15 +45,18 @@ class _Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class VertexRegistry:
+    """The ModelRegistry port over Vertex AI."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._session = of(target)
+        self._session = session_of(target)
         self._holder = secrets.token_hex(8)
         self._registering = threading.Lock()  # a claim is this object's, not a thread's
 
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
-        """UploadModel under a claim of the digest, so that two at once, and a repeat, make one
-        version. Waits for the upload.
+        """Register a version, or return the one that has the digest; wait for the upload.
+
+        UploadModel runs under a claim of the digest, so two at once, or a repeat, make one version.
         """
         name = self._name(model)
         version = self._by_digest(name, digest)
@@ -67,17 +68,17 @@ class VertexRegistry:
                 )
         return _ours(model, version)
 
-    def get(self, model: str, ref: int | str) -> ModelVersion:
-        """By number or alias. NotFound, with what there is."""
+    def get(self, model: str, number_or_alias: int | str) -> ModelVersion:
+        """Return a version by its number or alias; NotFound names those that exist."""
         versions = self._versions(self._name(model))
-        return _ours(model, _find_version(model, versions, ref))
+        return _ours(model, _find_version(model, versions, number_or_alias))
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
-        """Oldest first; none of a model that is not there."""
+        """Return the versions, oldest first; none of an unknown model."""
         return tuple(_ours(model, version) for version in self._versions(self._name(model)))
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
-        """One call takes it from the version that had it; that is read back."""
+        """Move an alias; one call takes it from the version that had it, which is read back."""
         check_alias(alias)
         name, theirs = self._name(model), alias.replace("_", "-")
         versions = self._versions(name)
@@ -89,21 +90,22 @@ class VertexRegistry:
                 self._merge(f"{name}@{other.version_id}", f"-{theirs}")
 
     def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:
-        """The version's labels are replaced as a whole: read, changed, written under the etag that
-        was read.
+        """Note a version's approval in its labels.
+
+        Labels are replaced as a whole: read, changed, and written under the etag that was read.
         """
         from google.cloud.aiplatform_v1 import Model
 
         check_approval(approval)
         name = self._name(model)
         for attempt in range(1, _TRIES + 1):
-            seen = _find_version(model, self._versions(name), version)
-            labels = {**seen.labels, _APPROVAL: approval}
+            current = _find_version(model, self._versions(name), version)
+            labels = {**current.labels, _APPROVAL: approval}
             changed = Model(
                 name=f"{name}@{version}",
-                etag=seen.etag,
+                etag=current.etag,
                 labels=labels,
-                version_description=note[:1024] or seen.version_description,
+                version_description=note[:1024] or current.version_description,
             )
             try:
                 with self._session.mutating("UpdateModel", f"{model}@{version}"):
@@ -117,10 +119,11 @@ class VertexRegistry:
                 return
 
     def _name(self, model: str) -> str:
+        """Return the name of a model's resource."""
         return f"{self._session.parent}/models/{dashed(self._session.name, model)}"
 
     def _versions(self, name: str) -> list[Any]:
-        """Oldest first; () when there is no such model.
+        """Return a model's versions, oldest first; none of an unknown model.
 
         A digest that was uploaded twice all the same is its first version.
         """
@@ -135,6 +138,7 @@ class VertexRegistry:
         return list(by_digest.values())
 
     def _by_digest(self, name: str, digest: str) -> Any | None:
+        """Return the version with a digest, or None."""
         return next(
             (version for version in self._versions(name) if _digest(version) == digest), None
         )
@@ -142,7 +146,7 @@ class VertexRegistry:
     def _upload(
         self, model: str, *, uri: str, digest: str, image: str, renew: Callable[[], None]
     ) -> Any:
-        """A new version; the first one makes the model."""
+        """Upload a new version; the first one makes the model."""
         from google.cloud.aiplatform_v1 import (
             EnvVar,
             Model,
@@ -164,10 +168,10 @@ class VertexRegistry:
                 health_route=HEALTH,
             ),
         )
-        known = bool(self._versions(name))
+        exists = bool(self._versions(name))
         request = UploadModelRequest(parent=session.parent, model=uploaded)
         request.parent_model, request.model_id = (
-            (name, "") if known else ("", name.rpartition("/")[2])
+            (name, "") if exists else ("", name.rpartition("/")[2])
         )
         client = session.client("models", retrying=False)
         try:
@@ -182,7 +186,7 @@ class VertexRegistry:
                 meanwhile=renew,
             )
         except AlreadyExists:  # another digest of a new model was a little faster
-            if known:
+            if exists:
                 raise
             wait(
                 lambda: self._versions(name),
@@ -199,10 +203,8 @@ class VertexRegistry:
         )
 
     def _await_uploads(self, name: str, renew: Callable[[], None]) -> None:
-        """What a killed process, or one whose reply was lost, has begun may be what is to be
-        uploaded.
-        """
-        for operation in operations.of_resource(self._session, self._session.models, name):
+        """Wait for uploads under way: a killed process may have begun the one that is needed."""
+        for operation in operations.list_operations(self._session, self._session.models, name):
             if not operation.done and operation.metadata.type_url.endswith(
                 "UploadModelOperationMetadata"
             ):
@@ -217,9 +219,9 @@ class VertexRegistry:
 
     @contextmanager
     def _exclusive(self, model: str, digest: str) -> Iterator[Callable[[], None]]:
-        """Nobody else registers this digest meanwhile.
+        """Claim a digest, so that nobody else registers it meanwhile.
 
-        What is yielded renews the claim: an upload may take longer than one stands.
+        It yields a function that renews the claim: an upload may take longer than a claim stands.
         """
         state, key = self._target.state, f"registry/{model}/{digest[:64]}"
         token = wait(
@@ -249,10 +251,11 @@ class VertexRegistry:
                 state.delete(key, expect=token or "")
 
     def _claim_until(self, moment: datetime) -> bytes:
+        """Return a claim that stands until a moment."""
         return msgspec.json.encode(_Claim(holder=self._holder, until=moment))
 
     def _claim(self, key: str) -> str | None:
-        """The claim's token; None: somebody else's stands."""
+        """Return the claim's token, or None if somebody else's claim stands."""
         state, now = self._target.state, self._target.clock()
         standing = state.get(key)
         if standing is not None:
@@ -269,12 +272,13 @@ class VertexRegistry:
             return None
 
     def _merge(self, version: str, alias: str) -> None:
+        """Add an alias to a version, or take it away."""
         with self._session.mutating("MergeVersionAliases", f"{version} {alias}"):
             self._session.models.merge_version_aliases(name=version, version_aliases=[alias])
 
 
 def _ours(model: str, version: Any) -> ModelVersion:
-    """Of a version that somebody else uploaded, what it says; its digest is unknown."""
+    """Return a version as ours; the digest of one that others uploaded is unknown."""
     approval = version.labels.get(_APPROVAL, "")
     return ModelVersion(
         model=model,
@@ -290,6 +294,7 @@ def _ours(model: str, version: Any) -> ModelVersion:
 
 
 def _digest(version: Any) -> str:
+    """Return the digest in a version's environment, or ""."""
     return next(
         (
             str(variable.value)
@@ -301,7 +306,7 @@ def _digest(version: Any) -> str:
 
 
 def _find_version(model: str, versions: Sequence[Any], ref: int | str) -> Any:
-    """By number or alias. NotFound, with what there is."""
+    """Return a version by its number or alias; NotFound names those that exist."""
     theirs = ref.replace("_", "-") if isinstance(ref, str) else None
     for version in versions:
         if (

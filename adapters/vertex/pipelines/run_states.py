@@ -1,6 +1,6 @@
-"""Vertex AI's view of a run as ours.
+"""Vertex AI's view of a run as a state of ours. Pure.
 
-What a DAG's tasks are called is ir.task_name's affair. Pure.
+The names of a DAG's tasks are ir.task_name's.
 """
 
 from __future__ import annotations
@@ -35,32 +35,42 @@ _ENDED = ("failed", "done", "cancelled")
 
 
 def phase_of(state: str) -> RunPhase:
+    """Return the phase of a job's state."""
     return _RUN.get(state, "running")
 
 
 def run_state(
     run: PipelineRun, state: str, tasks: Iterable[Any], *, why: Why, log: Link, url: Link
 ) -> RunState:
-    """`tasks`:
+    """Return a run's state from its job's state and tasks.
 
-    PipelineTaskDetails; `why`: what a failed step wrote down itself; `log`: where its log is;
-    `url`: a job's page.
+    Args:
+        run: What was submitted.
+        state: The job's state.
+        tasks: The PipelineTaskDetails.
+        why: Returns the reason that a failed step wrote down itself.
+        log: Returns where a step's log is.
+        url: Returns a job's page.
     """
-    seen = {task.task_name: task for task in tasks}
+    tasks_by_name = {task.task_name: task for task in tasks}
     begun = {
-        spec.name: _step_state(spec.name, seen[task_name(spec.name)], why=why, log=log, url=url)
+        spec.name: _step_state(
+            spec.name, tasks_by_name[task_name(spec.name)], why=why, log=log, url=url
+        )
         for spec in run.steps
-        if task_name(spec.name) in seen and seen[task_name(spec.name)].state.name in _STEP
+        if task_name(spec.name) in tasks_by_name
+        and tasks_by_name[task_name(spec.name)].state.name in _STEP
     }
 
     def judged(spec: StepSpec) -> Judgement | None:
-        task = seen.get(task_name(spec.name))
+        task = tasks_by_name.get(task_name(spec.name))
         return Judgement(untrue=task.state.name == "NOT_TRIGGERED") if task is not None else None
 
     return common_state(run, phase_of(state), begun, judged)
 
 
 def _step_state(name: str, task: Any, *, why: Why, log: Link, url: Link) -> StepState:
+    """Return a step's state from its task."""
     phase = _STEP[task.state.name]
     job = task.executor_detail.container_detail.main_job
     return StepState(

@@ -1,1 +1,1 @@
-"""What a project has in Google's project: the inventory, what it costs, its deletion, and the SDK's own objects."""
+"""The resources of a project at Google: inventory, cost, deletion, and the SDK's objects."""

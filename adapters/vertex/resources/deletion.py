@@ -1,9 +1,7 @@
-"""Deletion of Vertex AI's own resources, and what an endpoint costs.
+"""Deletion of Vertex AI's own resources, and the cost of an endpoint.
 
-Absent is success; Busy while something changes or uses it.
-
-An endpoint goes only when nothing is deployed to it, and undeploying is an operation: that is
-waited for.
+Absent is success; Busy means that something changes or uses the resource. An endpoint goes only
+when nothing is deployed to it, and undeploying is an operation: that is waited for.
 """
 
 from __future__ import annotations
@@ -16,62 +14,61 @@ from typing import Any
 
 from ....errors import Busy, NotFound
 from ....storage import wait
-from ..endpoints import adoption
-from ..endpoints import deployed_models as deployed
-from ..endpoints import lookup as standing
+from ..endpoints import adoption, deployed_models, lookup
 from ..errors import translated
 from ..names import NAME_LABEL, dashed, endpoint_id, is_of_variant, label_filter
 from ..online import store as online
 from ..session import CONTROL, Session
 from . import prices
 
-_EMPTY = timedelta(
-    minutes=10
-)  # in which the replicas of an endpoint stop, or the views of a store go
+# in which the replicas of an endpoint stop, or the views of a store go
+_EMPTY = timedelta(minutes=10)
 
 
 def endpoint(session: Session, name: str) -> None:
-    """It serves nobody from the first call on.
+    """Delete an endpoint; it serves nobody from the first call on.
 
-    Of a sticky one the variants' endpoints go first. One that was adopted goes on as it is.
+    Of a sticky one the variants' endpoints go first. An adopted one is given back, and goes on.
     """
     if adoption.release(session, name):
         return
-    there = [
+    present = [
         path
-        for path in (*_of_variants(session, name), standing.path(session, name))
+        for path in (*_of_variants(session, name), lookup.path(session, name))
         if _take_traffic(session, path)
     ]
-    for path in there:
+    for path in present:
         _empty(session, path)
         with suppress(NotFound), translated(f"deleting {path}", effect=True):
             _control(session).delete_endpoint(name=path)
 
 
 def _take_traffic(session: Session, path: str) -> bool:
-    """False: it is absent."""
-    there = _get_endpoint(session, path)
-    if there is not None and there.traffic_split:
+    """Take an endpoint's traffic away; return False if it is absent."""
+    described = _get_endpoint(session, path)
+    if described is not None and described.traffic_split:
         with translated(f"taking the traffic from {path}", effect=True):
             _control(session).update_endpoint(
                 endpoint={"name": path}, update_mask={"paths": ["traffic_split"]}
             )
-    return there is not None
+    return described is not None
 
 
 def _empty(session: Session, path: str) -> None:
-    """Nothing is deployed to it, or it is absent."""
+    """Undeploy all models of an endpoint, which may be absent."""
     endpoints = _control(session)
-    asked: set[str] = set()
+    requested: set[str] = set()
 
     def empty() -> bool:
-        """One after the other, where an endpoint takes no second operation while the first one
-        runs.
+        """Start undeployments, and return whether nothing is deployed any more.
+
+        An endpoint may take no second operation while the first one runs: then one follows the
+        other.
         """
-        seen = _get_endpoint(session, path)
+        described = _get_endpoint(session, path)
         for model_id in (
-            [model.id for model in seen.deployed_models if model.id not in asked]
-            if seen is not None
+            [model.id for model in described.deployed_models if model.id not in requested]
+            if described is not None
             else []
         ):
             with suppress(Busy):
@@ -82,28 +79,32 @@ def _empty(session: Session, path: str) -> None:
                     endpoints.undeploy_model(
                         endpoint=path, deployed_model_id=model_id, traffic_split={}
                     )
-                asked.add(model_id)
-        return seen is None or not seen.deployed_models
+                requested.add(model_id)
+        return described is None or not described.deployed_models
 
     wait(empty, bool, deadline=_EMPTY, what=f"emptying {path}")
 
 
 def pipeline(session: Session, name: str) -> None:
-    """The jobs of its runs; what they recorded stays in the bucket. Busy while one runs."""
+    """Delete the jobs of a pipeline's runs; what they recorded stays in the bucket.
+
+    Raises:
+        Busy: A job runs.
+    """
     for job in jobs(session, name):
         with suppress(NotFound), translated(f"deleting {job.name}", effect=True):
             session.pipelines.delete_pipeline_job(name=job.name)
 
 
 def model(session: Session, name: str) -> None:
-    """With all its versions; the models' folders in the bucket stay."""
+    """Delete a model with all its versions; the models' folders in the bucket stay."""
     path = f"{session.parent}/models/{dashed(session.name, name)}"
     with suppress(NotFound), translated(f"deleting {path}", effect=True):
         session.models.delete_model(name=path)
 
 
 def store(session: Session, _name: str) -> None:
-    """Once its views are gone, which takes them a moment."""
+    """Delete the online store once its views are gone, which takes them a moment."""
 
     def gone() -> bool:
         try:
@@ -116,7 +117,7 @@ def store(session: Session, _name: str) -> None:
 
 
 def jobs(session: Session, name: str | None = None) -> Iterator[Any]:
-    """The project's pipeline jobs, or those of one pipeline."""
+    """Yield the project's pipeline jobs, or those of one pipeline."""
     chosen = label_filter(session.name) + (f" AND labels.{NAME_LABEL}={name}" if name else "")
     with translated("listing pipeline jobs"):
         yield from session.pipelines.list_pipeline_jobs(
@@ -125,29 +126,33 @@ def jobs(session: Session, name: str | None = None) -> Iterator[Any]:
 
 
 def endpoint_cost(session: Session, name: str) -> Decimal | None:
-    """USD an hour of the replicas that there are at least; None: a machine's price is unknown."""
-    there = [
+    """Return the USD an hour of an endpoint's fewest replicas, or None if a price is unknown."""
+    endpoints = [
         _get_endpoint(session, path)
-        for path in (standing.path(session, name), *_of_variants(session, name))
+        for path in (lookup.path(session, name), *_of_variants(session, name))
     ]
     replicas: dict[str, int] = {}
     for model in (
-        model for endpoint in there if endpoint is not None for model in endpoint.deployed_models
+        model
+        for endpoint in endpoints
+        if endpoint is not None
+        for model in endpoint.deployed_models
     ):
         resources = model.dedicated_resources
         machine = resources.machine_spec.machine_type
         replicas[machine] = replicas.get(machine, 0) + resources.min_replica_count
-    return prices.total(prices.of(session.profile, session.location), replicas)
+    return prices.total(prices.current(session.profile, session.location), replicas)
 
 
 def _of_variants(session: Session, name: str) -> list[str]:
-    """Of a sticky endpoint: the variants' own, by what it says and by what is listed, which may
-    come late. None of one that was adopted.
+    """Return the variants' own endpoints of a sticky one; none of an adopted one.
+
+    They are those that it names, and those that are listed, which may come late.
     """
     if name in session.adopted:
         return []
-    head = standing.find(session, name)
-    says = deployed.intention(head).apart if head is not None else ()
+    head = lookup.find(session, name)
+    says = deployed_models.intention(head).apart if head is not None else ()
     request = {
         "parent": session.parent,
         "filter": f"{label_filter(session.name)} AND labels.{NAME_LABEL}={name}",
@@ -165,6 +170,7 @@ def _of_variants(session: Session, name: str) -> list[str]:
 
 
 def _get_endpoint(session: Session, path: str) -> Any | None:
+    """Return an endpoint, or None."""
     try:
         with translated(f"looking at {path}"):
             return session.endpoints.get_endpoint(name=path)
@@ -173,4 +179,5 @@ def _get_endpoint(session: Session, path: str) -> Any | None:
 
 
 def _control(session: Session) -> Any:
+    """Return the client for calls that change an endpoint."""
     return session.client("endpoints", retrying=False, within=CONTROL)

@@ -1,4 +1,4 @@
-"""Inventory: what carries this project's labels, as each service lists it."""
+"""Inventory over this project's labels, as each service lists them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...common.storage.counters import KIND as COUNTERS
 from ..events import log as events
 from ..names import NAME_LABEL, is_of_variant, label_filter
 from ..online import store as online
-from ..session import Session, of
+from ..session import Session, session_of
 from ..storage import counters
 from ..warehouse import warehouse
 from . import deletion
@@ -38,11 +38,13 @@ _FREE = frozenset(DELETERS) - {"endpoint", online.STORE}  # cost nothing by the 
 
 @final
 class VertexInventory:
+    """The Inventory port over labels."""
+
     def __init__(self, target: Target) -> None:
-        self._session = of(target)
+        self._session = session_of(target)
 
     def list(self, project: str) -> Iterator[Resource]:
-        """Of another project than the target's: what Vertex AI's own labels say."""
+        """List a project's resources; of another project than the target's, what the labels say."""
         session = self._session
         resources = _labelled_resources(session, project)
         if project == session.name:
@@ -70,9 +72,11 @@ class VertexInventory:
             )
 
     def delete(self, resource: Resource) -> None:
-        """By its kind's deleter, which asks Google and does not wait.
+        """Delete a resource by its kind's deleter, which does not wait. It may be absent.
 
-        Absent is success. Busy; Invalid: no such kind.
+        Raises:
+            Busy: Something changes or uses it.
+            Invalid: There is no such kind.
         """
         deleter = DELETERS.get(resource.kind)
         if deleter is None:
@@ -84,7 +88,7 @@ class VertexInventory:
 
 
 def _labelled_resources(session: Session, project: str) -> Found:
-    """Endpoints, models, and pipelines by the jobs that ran them."""
+    """Return endpoints, models, and pipelines by the jobs that ran them, by kind and name."""
     lists: dict[str, tuple[str, Callable[[Any], Any]]] = {
         "endpoint": (
             "ListEndpoints",
@@ -103,9 +107,8 @@ def _labelled_resources(session: Session, project: str) -> Found:
                 if (name := dict(item.labels).get(NAME_LABEL)) and is_of_variant(
                     resources.get((kind, name), "--")
                 ):
-                    resources[kind, name] = (
-                        item.name
-                    )  # of a sticky endpoint's several its own, if that is listed
+                    # of a sticky endpoint's several its own, if that is listed
+                    resources[kind, name] = item.name
     return resources
 
 
@@ -118,6 +121,7 @@ _PAGES: dict[str, str] = {
 
 
 def _url(session: Session, kind: str, native: str) -> Any:
+    """Return a resource's page in the console, or None."""
     page = _PAGES.get(kind)
     if page is None or session.offline:
         return None

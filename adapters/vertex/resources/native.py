@@ -1,7 +1,6 @@
-"""`project.native` on Vertex AI: what stands under our names as google-cloud-aiplatform's own
-objects.
+"""`project.native` on Vertex AI: our resources as google-cloud-aiplatform's own objects.
 
-That SDK has one configuration a process. Each touch sets it to this target, the offline stack
+That SDK has one configuration a process. Each access sets it to this target, the offline stack
 included; what the user makes with the SDK afterwards goes there, too. What is done with an object
 is the user's: no call log has it, and no dry run stops it.
 """
@@ -15,21 +14,24 @@ from ....pipelines.runs.document import open_run
 from ....target import Target
 from ...common.pipelines.executions import read
 from .. import names
-from ..endpoints import lookup as standing
+from ..endpoints import lookup
 from ..online.store import view_path
-from ..session import Session, of
+from ..session import Session, session_of
 
 
 @final
 class VertexObjects:
+    """The SDK's objects for a project's resources."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._session: Session = of(target)
+        self._session: Session = session_of(target)
 
     @property
     def session(self) -> Any:
-        """The module google.cloud.aiplatform, whose defaults are the target's project, location,
-        credentials and bucket.
+        """The module google.cloud.aiplatform, set to the target's project and credentials.
+
+        Its location and staging bucket are the target's, too.
         """
         from google.cloud import aiplatform
 
@@ -54,21 +56,27 @@ class VertexObjects:
         return aiplatform
 
     def endpoint(self, name: str, variant: str | None = None) -> Any:
-        """aiplatform.Endpoint.
+        """Return an aiplatform.Endpoint.
 
-        A sticky one is one for each `variant`, and one without models that says which. NotFound.
+        A sticky endpoint is one for each `variant`, and one without models that names them.
+
+        Raises:
+            NotFound: There is no such endpoint.
         """
-        path = standing.path(self._session, name, variant)
+        path = lookup.path(self._session, name, variant)
         sdk = self.session
         with self._session.reading("GetEndpoint", path):
             endpoint = sdk.Endpoint(path)
-            _ = (
-                endpoint.gca_resource
-            )  # asked for now: the SDK would refuse a name that is not there at its first use
+            # asked for now: the SDK would refuse a name that is not there at its first use
+            _ = endpoint.gca_resource
         return endpoint
 
     def model(self, name: str, ref: int | str) -> Any:
-        """aiplatform.Model at a version, by its number or an alias. NotFound."""
+        """Return an aiplatform.Model: a version by its number or an alias.
+
+        Raises:
+            NotFound: There is no such version.
+        """
         version = self._target.registry.get(name, ref).version
         path = f"{self._session.parent}/models/{names.dashed(self._session.name, name)}"
         sdk = self.session
@@ -76,9 +84,10 @@ class VertexObjects:
             return sdk.Model(path, version=str(version))
 
     def pipeline(self, run: str) -> Any:
-        """aiplatform.PipelineJob of a run.
+        """Return a run's aiplatform.PipelineJob.
 
-        NotFound: no such run, or none of its steps had to run.
+        Raises:
+            NotFound: There is no such run, or none of its steps had to run.
         """
         execution = read(self._target.blobs, open_run(self._target.blobs, run).run_id)
         if execution is None:
@@ -89,7 +98,10 @@ class VertexObjects:
             return sdk.PipelineJob.get(path)
 
     def feature_group(self, view: str) -> Any:
-        """The FeatureView of vertexai that serves an online view. NotFound."""
+        """Return vertexai's FeatureView that serves an online view.
+
+        Raise NotFound if there is none.
+        """
         path = view_path(self._session, view)
         _ = self.session
         from vertexai.resources.preview.feature_store.feature_view import FeatureView

@@ -1,9 +1,7 @@
-"""Google's own prices of the profile's location, asked by `plan` once a week and kept in the user's
-cache.
+"""Google's own prices of the profile's location, fetched by `plan` once a week and cached.
 
 Source: Cloud Billing Catalog API, services.skus.list of Vertex AI, which sells processors and
-memory: "N1 Core", "N1 Ram", by the hour.
-Not seen on an account yet.
+memory: "N1 Core", "N1 Ram", by the hour. Not seen on an account yet.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ import msgspec
 
 from ....target import Target
 from ...common.price_list import PriceList, refresh
-from ..session import Session, of
+from ..session import Session, session_of
 from .prices import PROVIDER
 
 _SKUS = "https://cloudbilling.googleapis.com/v1/services/C7E2-9256-1C43/skus"  # of Vertex AI
@@ -30,11 +28,14 @@ _UNITS = {"Core": "h", "Ram": "GiBy.h"}
 
 
 def ask(target: Target) -> None:
-    """Nothing is asked offline, where nothing costs anything, or while what is kept is fresh.
+    """Fetch the price list, unless the cached one is fresh.
 
-    Denied, Unavailable, Throttled.
+    Nothing is fetched offline, where nothing costs anything.
+
+    Raises:
+        Denied: The credentials may not read prices. Unavailable and Throttled as they say.
     """
-    session = of(target)
+    session = session_of(target)
     if not session.offline:
         refresh(
             PROVIDER,
@@ -45,6 +46,7 @@ def ask(target: Target) -> None:
 
 
 def _price_list(session: Session, date: str) -> PriceList:
+    """Return the prices of processors and memory."""
     parts: dict[str, Decimal] = {}
     with session.reading("ListSkus", f"Vertex AI {session.location}"):
         for sku in _skus(session):
@@ -59,6 +61,7 @@ def _price_list(session: Session, date: str) -> PriceList:
 
 
 def _skus(session: Session) -> Iterator[dict[str, Any]]:
+    """Yield the SKUs of Vertex AI."""
     from google.api_core.exceptions import from_http_response
 
     query = {"currencyCode": "USD", "pageSize": "5000"}
@@ -75,7 +78,7 @@ def _skus(session: Session) -> Iterator[dict[str, Any]]:
 
 
 def _price(sku: Mapping[str, Any], unit: str) -> Decimal | None:
-    """USD on demand for a unit; None where it has no price, several, or one for something else."""
+    """Return a SKU's one on-demand price in USD for a unit, or None."""
     rates = [
         rate["unitPrice"]
         for pricing in sku.get("pricingInfo", ())

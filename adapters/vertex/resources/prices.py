@@ -1,9 +1,9 @@
-"""What replicas of an endpoint cost an hour, and counted answers: by Google's list in the user's
-cache (price_list.py), else by a table.
+"""Prices of an endpoint's replicas by the hour, of counted answers, and of what BigQuery reads.
 
-The table has on-demand prices of a node of online prediction for a custom model
+They are from Google's list in the user's cache (price_list.py), else from a table. The table has
+on-demand prices of a node of online prediction for a custom model
 (cloud.google.com/vertex-ai/pricing), where independent copies of that page agree; `TABLE` says how
-old they are. A Bigtable node of an online store is in neither. What is not is unknown.
+old they are. A price that is in neither is unknown, as that of an online store's Bigtable node.
 """
 
 from __future__ import annotations
@@ -37,27 +37,28 @@ _TIB_IN_TB = Decimal(10) ** 12 / Decimal(2) ** 40
 
 
 def scanning(profile: Profile) -> Decimal | None:
-    """USD a TB (10**12 bytes) that BigQuery reads on demand in the profile's location; None:
-    unknown, as it is where slots are reserved.
+    """Return the USD a TB (10**12 bytes) that BigQuery reads on demand, or None if unknown.
 
-    Only the columns that a query names are billed, and at least 10 MB of each table.
+    It is unknown where slots are reserved. Only the columns that a query names are billed, and at
+    least 10 MB of each table.
     """
     price = _SCANNED.get(str(profile.options.get("location", "")))
     return None if price is None else Decimal(price) * _TIB_IN_TB
 
 
 def count_price(profile: Profile) -> Decimal | None:
-    """USD a million counted answers: each reads a document and writes one.
+    """Return the USD for a million counted answers: each reads a document and writes one.
 
-    Beyond it: the end of a unit's document, and second writes.
+    The end of a unit's document and second writes are not counted.
     """
     price = _DOCUMENTS.get(str(profile.options.get("location", "")))
     return None if price is None else sum(map(Decimal, price), Decimal(0))
 
 
-def of(profile: Profile, location: str | None = None) -> PriceList:
-    """Google's own list of a location (the profile's), where it was asked for; else, and offline,
-    the shipped table.
+def current(profile: Profile, location: str | None = None) -> PriceList:
+    """Return Google's own list of a location (by default the profile's), if it was fetched.
+
+    Else, and offline, return the shipped table.
     """
     location = location or str(profile.options.get("location", ""))
     listed = None if profile.options.get("endpoint_url") else from_cache(PROVIDER, location)
@@ -68,14 +69,15 @@ def of(profile: Profile, location: str | None = None) -> PriceList:
 
 
 def hourly(prices: PriceList, machine: str, count: int) -> Decimal | None:
-    """USD an hour; None: unknown."""
+    """Return the USD an hour of some machines, or None if that is unknown."""
     price = prices.hourly[machine] if machine in prices.hourly else _of_parts(prices, machine)
     return None if price is None else price * count
 
 
 def _of_parts(prices: PriceList, machine: str) -> Decimal | None:
-    """As Google's list has it: by processor and by GiB. A machine that brings an accelerator is
-    unknown, as that is a part of its own.
+    """Return a machine's price by its processors and GiB, as Google's list has it, or None.
+
+    A machine with an accelerator is unknown, as that is a part of its own.
     """
     family = machine.partition("-")[0].upper()
     core, ram = prices.hourly.get(f"{family} Core"), prices.hourly.get(f"{family} Ram")
@@ -89,14 +91,14 @@ def _of_parts(prices: PriceList, machine: str) -> Decimal | None:
 
 
 def total(prices: PriceList, replicas: Mapping[str, int]) -> Decimal | None:
-    """USD an hour of so many replicas by machine; unknown as soon as one is."""
+    """Return the USD an hour of replicas by machine, or None as soon as one price is unknown."""
     costs = [hourly(prices, machine, count) for machine, count in replicas.items()]
-    known = [cost for cost in costs if cost is not None]
-    return sum(known, Decimal(0)) if len(known) == len(costs) else None
+    known_costs = [cost for cost in costs if cost is not None]
+    return sum(known_costs, Decimal(0)) if len(known_costs) == len(costs) else None
 
 
 def fewest(profile: Profile, variants: Iterable[VariantSpec]) -> dict[str, int]:
-    """How many replicas the variants need at least, by machine."""
+    """Return how many replicas the variants need at least, by machine."""
     replicas: dict[str, int] = {}
     for variant in variants:
         machine = serving_machine(profile, variant)
@@ -105,10 +107,11 @@ def fewest(profile: Profile, variants: Iterable[VariantSpec]) -> dict[str, int]:
 
 
 def estimate(profile: Profile, variants: Iterable[VariantSpec]) -> Estimate:
-    """What the variants would cost an hour in the profile's location, without the online store:
-    what its nodes cost is not in the table.
+    """Return what the variants would cost an hour in the profile's location.
+
+    The nodes of the online store are left out: their price is not in the table.
     """
-    replicas, prices = fewest(profile, variants), of(profile)
+    replicas, prices = fewest(profile, variants), current(profile)
     nodes = ", ".join(f"{count} x {machine}" for machine, count in replicas.items())
     return Estimate(
         hourly_cost=total(prices, replicas),

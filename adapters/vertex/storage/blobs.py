@@ -1,7 +1,4 @@
-"""BlobStore in Cloud Storage.
-
-A uri is the root's uri, `/` and the object's name, letter by letter.
-"""
+"""BlobStore in Cloud Storage. A URI is the root's URI, `/` and the name, letter by letter."""
 
 from __future__ import annotations
 
@@ -23,23 +20,29 @@ from ...common.storage.blob_names import (
 )
 from ...common.storage.transfers import arriving, side_by_side
 from ..errors import translated
-from ..session import Session, of, retry
+from ..session import Session, retry, session_of
 
-RESERVED = frozenset(
-    {"state"}
-)  # what another port keeps below the root, with its own rules for writing it
+# what another port keeps below the root, with its own rules for writing it
+RESERVED = frozenset({"state"})
 _TEMPORARY = ".isthmus-tmp-"
 
 
 @final
 class GcsBlobStore:
+    """The BlobStore port over Cloud Storage."""
+
     def __init__(self, target: Target) -> None:
-        self._session = of(target)
+        self._session = session_of(target)
         self.root = self._session.root
         self._names = BlobNames(root=self.root, temporary=_TEMPORARY, reserved=RESERVED)
 
     def get(self, uri: str) -> bytes:
-        """One download. NotFound: no object is there. Invalid: a URI that is not below `root`."""
+        """Return an object's bytes by one download.
+
+        Raises:
+            NotFound: There is no such object.
+            Invalid: The URI is not below `root`.
+        """
         blob = self._blob(uri)
         with self._session.reading("storage.objects.get", uri):
             try:
@@ -50,13 +53,17 @@ class GcsBlobStore:
         return data
 
     def put(self, uri: str, data: bytes) -> None:
-        """One upload, which the SDK repeats. Invalid: a URI that is not below `root`."""
+        """Write an object by one upload, which the SDK repeats.
+
+        Raises:
+            Invalid: The URI is not below `root`.
+        """
         blob = self._blob(uri)
         with self._session.mutating("storage.objects.insert", uri):
             blob.upload_from_string(data, content_type="application/octet-stream", retry=retry())
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
-        """Every blob whose uri begins with the prefix, also in the middle of a name."""
+        """List the blobs whose URI begins with the prefix, which may end within a name."""
         _, below = listed_below(prefix, self._names)
         self._session.calls.reading("storage.objects.list", prefix)
         return self._list(below)
@@ -74,9 +81,11 @@ class GcsBlobStore:
                     )
 
     def upload(self, folder: Path, prefix: str) -> None:
-        """Several files side by side, `manifest.json` last.
+        """Upload a folder, several files at a time, `manifest.json` last.
 
-        NotFound: no such folder. Invalid, before the first file: a name that no store takes.
+        Raises:
+            NotFound: There is no such folder.
+            Invalid: A name that no store takes; nothing was uploaded.
         """
         where = [
             (path, self._blob(uri)) for path, uri in upload_uris(Path(folder), prefix, self._names)
@@ -87,9 +96,12 @@ class GcsBlobStore:
             side_by_side(_send, last)
 
     def download(self, prefix: str, folder: Path) -> None:
-        """Several objects side by side; the console's "folders" are left out.
+        """Download the blobs below a prefix, several at a time.
 
-        NotFound: nothing is below the prefix.
+        The "folders" that the console makes are left out.
+
+        Raises:
+            NotFound: There is nothing below the prefix.
         """
         base = prefix.rstrip("/") + "/"
         blobs = [
@@ -106,17 +118,18 @@ class GcsBlobStore:
             )
 
     def delete(self, uri: str) -> None:
-        """One delete; absent is success."""
+        """Delete an object, which may be absent."""
         blob = self._blob(uri)
         with self._session.mutating("storage.objects.delete", uri):
             _delete(blob)
 
     def _blob(self, uri: str) -> Any:
+        """Return Google's Blob of a URI."""
         return self._session.blobs().blob(self._session.key(*parts_of(uri, self._names)))
 
 
 def list_blobs(session: Session, prefix: str) -> Iterator[Any]:
-    """Google's Blobs below a prefix of names, in order."""
+    """Yield Google's Blobs below a prefix of names, in order."""
     bucket = session.blobs()
     blobs: Iterator[Any] = session.storage.list_blobs(
         bucket, prefix=prefix, fields="items(name,size,updated),nextPageToken", retry=retry()
@@ -125,22 +138,25 @@ def list_blobs(session: Session, prefix: str) -> Iterator[Any]:
 
 
 def delete_below(session: Session, prefix: str) -> None:
-    """Every object below a prefix of the project's root. Absent is success."""
+    """Delete every object below a prefix of the project's root."""
     side_by_side(_delete, list(list_blobs(session, prefix)))
 
 
 def _send(pair: tuple[Path, Any]) -> None:
+    """Upload one file."""
     path, blob = pair
     blob.upload_from_filename(str(path), content_type="application/octet-stream", retry=retry())
 
 
 def _fetch(pair: tuple[Any, Path]) -> None:
+    """Download one blob."""
     blob, goal = pair
     with arriving(goal, _TEMPORARY) as file:
         blob.download_to_file(file, retry=retry())
 
 
 def _delete(blob: Any) -> None:
+    """Delete one blob, which may be absent."""
     from google.api_core.exceptions import NotFound as Absent
 
     try:

@@ -1,9 +1,9 @@
-"""Counters in Firestore: a database an endpoint, and in it a document a unit whose fields are its
-numbers.
+"""Counters in Firestore: a database for each endpoint, and in it a document for each unit.
 
-Firestore's databases take no labels: the name says whose one is. A document is called by its unit's
-digest, which is always an id that Firestore takes, and which spreads units that are numbered one
-after the other (firebase.google.com/docs/firestore/best-practices).
+The fields of a unit's document are its numbers. Firestore's databases take no labels: the name says
+whose one is. A document is called by its unit's digest, which is always an id that Firestore takes,
+and which spreads units that are numbered one after the other
+(firebase.google.com/docs/firestore/best-practices).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ....target import Target
 from ...common.storage.counters import counters_of
 from .. import names, operations
 from ..errors import from_google, is_disabled, translated
-from ..session import Session, of
+from ..session import Session, session_of
 
 T = TypeVar("T")
 _UNITS = "units"  # the collection
@@ -36,27 +36,28 @@ _NEEDS_REPAIR = 3
 
 @final
 class FirestoreCounters:
+    """The Counters port over Firestore."""
+
     def __init__(self, target: Target) -> None:
-        self._session = of(target)
+        self._session = session_of(target)
 
     def apply(self, endpoint: str) -> None:
-        """A database of its own, without indexes, then its time to live.
+        """Make a database without indexes, and give it its time to live. It can be repeated.
 
-        Waits for the database. Repeatable.
+        It waits for the database.
         """
         phase = self.observe(endpoint)
         if phase == "ready":
             return
         if phase is None:
             self._create(endpoint)
-        self._set(
-            endpoint, "*", {"index_config": {"indexes": []}}
-        )  # nothing is queried, and each index would be written at each addition
-        self._set(
-            endpoint, _UNTIL, {"index_config": {"indexes": []}, "ttl_config": {}}
-        )  # last: see `observe`
+        # nothing is queried, and each index would be written at each addition
+        self._set(endpoint, "*", {"index_config": {"indexes": []}})
+        # last: see `observe`
+        self._set(endpoint, _UNTIL, {"index_config": {"indexes": []}, "ttl_config": {}})
 
     def _create(self, endpoint: str) -> None:
+        """Make the database of an endpoint, unless another process is making it."""
         session, name = self._session, _database(self._session, endpoint)
         database = {"location_id": session.location, "type_": "FIRESTORE_NATIVE"}
         request = {
@@ -73,15 +74,15 @@ class FirestoreCounters:
         wait(lambda: self.observe(endpoint), bool, deadline=operations.USUAL, what=f"making {name}")
 
     def _set(self, endpoint: str, field: str, settings: dict[str, Any]) -> None:
-        """It holds for what is written from then on, though its operation may take minutes."""
+        """Change a field's settings; they hold at once, though the operation may take minutes."""
         name = _field(self._session, endpoint, field)
         with self._session.mutating("UpdateField", name):
             self._session.firestore_admin.update_field(field={"name": name, **settings})
 
     def observe(self, endpoint: str) -> Phase | None:
-        """By the field of the time to live, which is set last: creating without it.
+        """Return the database's phase, or None if there is none.
 
-        None: no such database.
+        It is "creating" until the field of the time to live is set, which happens last.
         """
         name = _field(self._session, endpoint, _UNTIL)
         try:
@@ -94,9 +95,11 @@ class FirestoreCounters:
         return "failed" if field.ttl_config.state == _NEEDS_REPAIR else "ready"
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
-        """One BatchGetDocuments, strongly consistent: numbers by name.
+        """Return a unit's numbers by name, by one strongly consistent BatchGetDocuments.
 
-        NotFound: no `apply`. Unavailable.
+        Raises:
+            NotFound: `apply` was not called for the endpoint.
+            Unavailable: Firestore does not answer.
         """
         from google.cloud.firestore_v1.types import BatchGetDocumentsRequest
 
@@ -116,9 +119,11 @@ class FirestoreCounters:
         forget: Collection[str] = (),
         until: datetime,
     ) -> None:
-        """A Commit of increments and of what goes, 500 places each.
+        """Add to a unit's numbers by a Commit for each 500 of them.
 
-        NotFound: no `apply`. Unavailable.
+        Raises:
+            NotFound: `apply` was not called for the endpoint.
+            Unavailable: Firestore does not answer.
         """
         session, database = self._session, _database(self._session, endpoint)
         client = _client(session)
@@ -128,7 +133,10 @@ class FirestoreCounters:
 
 
 def remove(session: Session, endpoint: str) -> None:
-    """The Inventory's: with every count. Absent is success."""
+    """Delete an endpoint's database with every count; it may be absent.
+
+    The inventory calls this.
+    """
     name = _database(session, endpoint)
     with suppress(NotFound):
         with translated(f"deleting {name}", effect=True):
@@ -139,7 +147,10 @@ def remove(session: Session, endpoint: str) -> None:
 
 
 def databases(session: Session) -> Iterator[tuple[str, str]]:
-    """(endpoint, database) of this project's; none where Firestore's API is not enabled."""
+    """List this project's databases as (endpoint, database).
+
+    There are none if Firestore's API is not enabled.
+    """
     try:
         with session.reading("ListDatabases", session.project):
             answer = session.firestore_admin.list_databases(parent=f"projects/{session.project}")
@@ -157,10 +168,7 @@ def databases(session: Session) -> Iterator[tuple[str, str]]:
 def _commits(
     database: str, unit: str, amounts: Mapping[str, int], forget: Collection[str], until: datetime
 ) -> Iterator[Any]:
-    """One, where an answer has no more than 500 places.
-
-    Each names the time, and the first one what is to go.
-    """
+    """Yield the changes as Commit takes them, usually one; the first has what is to go."""
     from google.cloud.firestore_v1 import types
 
     increments = [(name, amount) for name, amount in amounts.items() if name not in forget]
@@ -176,12 +184,13 @@ def _commits(
 
 
 def _path(name: str) -> str:
-    """A number's field as Firestore quotes any text."""
+    """Return a number's field, as Firestore quotes any text."""
     quoted = f"{_NUMBER}{name}".replace("\\", "\\\\").replace("`", "\\`")
     return f"`{quoted}`"
 
 
 def _numbers(fields: Mapping[str, Any]) -> dict[str, int]:
+    """Return the numbers among a document's fields, by name."""
     return {
         name.removeprefix(_NUMBER): value.integer_value
         for name, value in fields.items()
@@ -190,26 +199,31 @@ def _numbers(fields: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _document(database: str, unit: str) -> str:
+    """Return the name of a unit's document."""
     return f"{database}/documents/{_UNITS}/{sha256(unit.encode()).hexdigest()}"
 
 
 def _field(session: Session, endpoint: str, field: str) -> str:
+    """Return the name of a field's settings."""
     return f"{_database(session, endpoint)}/collectionGroups/{_UNITS}/fields/{field}"
 
 
 def _database(session: Session, endpoint: str) -> str:
+    """Return the name of an endpoint's database."""
     return f"projects/{session.project}/databases/{names.database(session.name, endpoint)}"
 
 
 def _client(session: Session) -> Any:
+    """Return a client that gives up a call soon."""
     return session.client(
         "firestore", retrying=False, within=_OFFLINE if session.offline else _WITHIN
     )
 
 
 def _again(session: Session, call: Callable[[], T]) -> T:
-    """Of what is transient, and of too many who write one document at once: counted twice is
-    allowed, not counted is not.
+    """Repeat a call after a transient error, or if too many write one document at once.
+
+    To count twice is allowed, not to count is not.
     """
     repeated: T = _retry(_OFFLINE if session.offline else _PATIENCE)(call)()
     return repeated
@@ -217,6 +231,7 @@ def _again(session: Session, call: Callable[[], T]) -> T:
 
 @cache
 def _retry(patience: float) -> Any:
+    """Return the rule of retry for a time limit in seconds."""
     from google.api_core.retry import Retry
 
     return Retry(
@@ -225,4 +240,5 @@ def _retry(patience: float) -> Any:
 
 
 def _worth_repeating(error: BaseException) -> bool:
+    """Return whether a call may be repeated after an error."""
     return isinstance(from_google(error, ""), (Throttled, Unavailable, Conflict))

@@ -1,7 +1,6 @@
-"""StateStore in Cloud Storage: the generation is the token, and the nonce stands in an object's
-metadata.
+"""StateStore in Cloud Storage: an object's generation is its token, its metadata has the nonce.
 
-No automatic retries: the client would repeat a conditional write and meet its own effect.
+There are no automatic retries: the client would repeat a conditional write and meet its own effect.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from typing import Any, final
 from ....errors import Conflict, NotFound
 from ....target import Target
 from ....times import utc_milliseconds
-from ...common.storage.documents import Documents, Seen, Stored, Words
+from ...common.storage.documents import Documents, ObjectHead, Stored, Words
 from ..errors import translated
-from ..session import CONTROL, Session, of, retry
+from ..session import CONTROL, Session, retry, session_of
 from .blobs import list_blobs
 
 _FOLDER = "state"
@@ -28,18 +27,20 @@ _WORDS = Words(
 
 
 def state(target: Target) -> Documents:
-    """The StateStore of a target."""
-    session = of(target)
+    """Return the StateStore of a target."""
+    session = session_of(target)
     return Documents(_GcsObjects(session), session, _WORDS, _FOLDER)
 
 
 @final
 class _GcsObjects:
+    """The objects below the folder of states, for `Documents`."""
+
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def read(self, key: str) -> Stored | None:
-        """Of the generation that was looked up, which is the token. None: absent."""
+        """Return an object with the generation that was read, or None."""
         while (blob := self._get(key)) is not None:
             with (
                 suppress(Conflict, NotFound),
@@ -47,15 +48,15 @@ class _GcsObjects:
             ):  # another generation has taken its place in between
                 body = blob.download_as_bytes(if_generation_match=blob.generation, retry=retry())
                 return Stored(
-                    body=body, token=str(blob.generation), written=utc_milliseconds(blob.updated)
+                    body=body, token=str(blob.generation), written_at=utc_milliseconds(blob.updated)
                 )
         return None
 
-    def look(self, key: str) -> Seen | None:
+    def look(self, key: str) -> ObjectHead | None:
         blob = self._get(key)
         if blob is None:
             return None
-        return Seen(
+        return ObjectHead(
             token=str(blob.generation),
             nonce=(blob.metadata or {}).get("nonce", ""),
             tombstone=blob.size == 0,
@@ -95,7 +96,7 @@ class _GcsObjects:
         return self._session.blobs().blob(self._session.key(_FOLDER, key))
 
     def _get(self, key: str) -> Any:
-        """Google's Blob with what is known of its newest generation, or None."""
+        """Return Google's Blob of an object's newest generation, or None."""
         with translated(f"looking at {key}"):
             return self._session.blobs().get_blob(
                 self._session.key(_FOLDER, key), retry=retry(), timeout=CONTROL
@@ -103,7 +104,11 @@ class _GcsObjects:
 
 
 def _generation(token: str | None) -> int:
-    """0: it must be absent. Conflict for what was never a token of this store."""
+    """Return a token as the generation to match; 0 if the object must be absent.
+
+    Raises:
+        Conflict: The token was never one of this store.
+    """
     if token is None:
         return 0
     if not token.isdecimal() or int(token) == 0:

@@ -1,1 +1,1 @@
-"""What endpoints and jobs report to Cloud Monitoring and Logging: minutes of requests, and logs."""
+"""Reports of endpoints and jobs to Cloud Monitoring and Logging: minutes of requests, and logs."""

@@ -1,4 +1,4 @@
-"""google.api.Distribution read by percentile: as exact as its buckets. Pure."""
+"""Percentiles of a google.api.Distribution, as exact as its buckets. Pure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import Any
 
 
 def percentile(distribution: Any, share: float) -> float:
-    """Between the bounds of the bucket in which it lies, in proportion, as ALIGN_PERCENTILE has it.
-    nan: it is empty.
-    """
+    """Return a percentile, in proportion within its bucket, as ALIGN_PERCENTILE has it."""
     bounds = _bounds(distribution.bucket_options)
     left = share * distribution.count
     for place, count in enumerate(distribution.bucket_counts):
@@ -22,6 +20,7 @@ def percentile(distribution: Any, share: float) -> float:
 
 
 def _bounds(options: Any) -> list[float]:
+    """Return the bounds of a distribution's buckets."""
     if "exponential_buckets" in options:
         exponential = options.exponential_buckets
         return [

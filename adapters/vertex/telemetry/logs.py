@@ -1,4 +1,4 @@
-"""LogSource on Cloud Logging: what model servers and jobs wrote."""
+"""LogSource over Cloud Logging: what model servers and jobs wrote."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ import msgspec
 from ....errors import Invalid, NotFound
 from ....storage import LogPage
 from ....target import Target
-from ..endpoints import deployed_models as deployed
-from ..endpoints import lookup as standing
+from ..endpoints import deployed_models, lookup
 from ..names import endpoint_id
-from ..session import Session, of
+from ..session import Session, session_of
 
 _PAGE = 1000  # entries, at most
 
 
 class _Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """The last entry that was given: those of the same moment are told apart by their ids."""
+    """The last entry of a page; entries of the same moment are told apart by their ids."""
 
     timestamp: str
     ids: tuple[str, ...]
@@ -30,21 +29,24 @@ class _Cursor(msgspec.Struct, frozen=True, array_like=True):
 
 @final
 class CloudLogging:
-    """`ref` is `[endpoints/]<endpoint>[/<variant>]`, or a job:
+    """The LogSource port over Cloud Logging.
 
-    `jobs/<id>`, or a custom job's name.
+    `resource` is `[endpoints/]<endpoint>[/<variant>]`, or a job: `jobs/<id>`, or a custom job's
+    name.
     """
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._session = of(target)
+        self._session = session_of(target)
 
-    def tail(self, ref: str, *, after: str | None = None, limit: int = 100) -> LogPage:
-        """The last `limit` lines; with `after` (a page's cursor) the first `limit` lines after it.
+    def tail(self, resource: str, *, after: str | None = None, limit: int = 100) -> LogPage:
+        """Return the last `limit` lines, or with `after` (a page's cursor) the first ones after it.
 
-        NotFound, Invalid.
+        Raises:
+            NotFound: Nothing has been logged yet.
+            Invalid: `resource` or the cursor is wrong.
         """
-        chosen = _filter(self._session, ref)
+        chosen = _filter(self._session, resource)
         if after is not None:
             cursor = _cursor(after)
             entries = self._entries(
@@ -55,21 +57,22 @@ class CloudLogging:
                 for entry in entries
                 if not (_moment(entry) == cursor.timestamp and entry.insert_id in cursor.ids)
             )
-            return _page(list(islice(fresh, limit)), before=cursor)
+            return _page(list(islice(fresh, limit)), previous=cursor)
         last = (
             list(islice(self._entries(chosen, "timestamp desc", min(limit, _PAGE)), limit))
             if limit
             else []
         )
         if limit and not last:
-            raise NotFound(f"{ref} has written no log yet")
+            raise NotFound(f"{resource} has written no log yet")
         now = self._target.clock().astimezone(UTC)
         return _page(
             last[::-1],
-            before=_Cursor(now.isoformat(timespec="microseconds").replace("+00:00", "Z"), ()),
+            previous=_Cursor(now.isoformat(timespec="microseconds").replace("+00:00", "Z"), ()),
         )
 
     def _entries(self, chosen: str, order: str, size: int) -> Iterator[Any]:
+        """Yield the entries that a filter selects."""
         request = {
             "resource_names": [f"projects/{self._session.project}"],
             "filter": chosen,
@@ -81,7 +84,7 @@ class CloudLogging:
 
 
 def _filter(session: Session, ref: str) -> str:
-    """What of Cloud Logging a reference means."""
+    """Return Cloud Logging's filter for a resource."""
     if ref.startswith("projects/") and "/customJobs/" in ref:
         ref = f"jobs/{ref.rpartition('/')[2]}"
     parts = ref.split("/")
@@ -94,11 +97,11 @@ def _filter(session: Session, ref: str) -> str:
         'resource.type="aiplatform.googleapis.com/Endpoint" AND',
         "resource.labels.endpoint_id",
     )
-    whole = standing.number(session, names[0])
+    whole = lookup.number(session, names[0])
     if len(names) == 1:
         return f'{of_endpoints} ({of_id}="{whole}" OR {of_id}=~"^{whole}--")'
-    head = standing.find(session, names[0])
-    if head is not None and names[1] in deployed.intention(head).apart:
+    head = lookup.find(session, names[0])
+    if head is not None and names[1] in deployed_models.intention(head).apart:
         return f'{of_endpoints} {of_id}="{endpoint_id(session.name, *names)}"'
     model_id = _deployed_id(head, *names)
     return (
@@ -108,29 +111,32 @@ def _filter(session: Session, ref: str) -> str:
 
 
 def _deployed_id(described: Any | None, endpoint: str, variant: str) -> str:
-    for number, spec in deployed.specs(described).items() if described is not None else ():
+    """Return the id of the DeployedModel of a variant; raise NotFound if there is none."""
+    for number, spec in deployed_models.specs(described).items() if described is not None else ():
         if spec is not None and spec.name == variant:
             return number
     raise NotFound(f"{variant} is not deployed to {endpoint}")
 
 
-def _page(entries: list[Any], *, before: _Cursor) -> LogPage:
+def _page(entries: list[Any], *, previous: _Cursor) -> LogPage:
+    """Return entries as a page, with the cursor after them."""
     if not entries:
-        return LogPage(lines=(), cursor=msgspec.json.encode(before).decode())
+        return LogPage(lines=(), cursor=msgspec.json.encode(previous).decode())
     last = _moment(entries[-1])
     ids = [entry.insert_id for entry in entries if _moment(entry) == last]
-    ids += before.ids if last == before.timestamp else ()
+    ids += previous.ids if last == previous.timestamp else ()
     cursor = msgspec.json.encode(_Cursor(last, tuple(ids))).decode()
     return LogPage(lines=tuple(map(_line, entries)), cursor=cursor)
 
 
 def _moment(entry: Any) -> str:
+    """Return an entry's time as text."""
     moment: str = entry.timestamp.rfc3339()
     return moment
 
 
 def _line(entry: Any) -> str:
-    """Its text; of a structured entry the message, or all of it."""
+    """Return an entry's text; of a structured entry the message, or all of it."""
     if entry.json_payload:
         payload = dict(entry.json_payload)
         return str(payload.get("message") or json.dumps(payload, default=str))
@@ -138,6 +144,7 @@ def _line(entry: Any) -> str:
 
 
 def _cursor(text: str) -> _Cursor:
+    """Read a cursor; raise Invalid if it is none."""
     try:
         cursor = msgspec.json.decode(text, type=_Cursor)
         datetime.fromisoformat(cursor.timestamp)

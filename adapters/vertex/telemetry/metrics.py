@@ -1,9 +1,8 @@
-"""MetricSource on Cloud Monitoring: the minutes of aiplatform.googleapis.com/prediction/online, by
-DeployedModel.
+"""MetricSource over Cloud Monitoring: minutes of aiplatform.googleapis.com/prediction/online.
 
-Requests are counted by response_count: prediction_count counts instances. There is no aligner for a
-90th percentile, so latencies are read as distributions. Names and labels of a dedicated endpoint's
-metrics were not seen on an account yet.
+They are by DeployedModel. Requests are counted by response_count: prediction_count counts
+instances. There is no aligner for a 90th percentile, so latencies are read as distributions. Names
+and labels of a dedicated endpoint's metrics were not seen on an account yet.
 """
 
 from __future__ import annotations
@@ -18,9 +17,8 @@ from ....endpoints import hosting
 from ....endpoints.port import Bucket, Window
 from ....errors import NotSettled
 from ....target import Target
-from ..endpoints import deployed_models as deployed
-from ..endpoints import lookup as standing
-from ..session import of
+from ..endpoints import deployed_models, lookup
+from ..session import session_of
 from .distributions import percentile
 
 _METRICS = "aiplatform.googleapis.com/prediction/online/"
@@ -30,20 +28,23 @@ _MINUTE = timedelta(minutes=1)
 
 @final
 class CloudMonitoring:
+    """The MetricSource port over Cloud Monitoring."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._session = of(target)
+        self._session = session_of(target)
         self._delay = hosting.metrics_delay(target)
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
-        """By variant its minutes in order, in ms; quantiles as Cloud Monitoring's histogram gives
-        them.
+        """Return each variant's minutes in order, with quantiles by Monitoring's histogram, in ms.
 
-        NotSettled: Cloud Monitoring may not have them yet. NotFound: no such endpoint. Invalid: not
-        whole minutes.
+        Raises:
+            NotSettled: Cloud Monitoring may not have them yet.
+            NotFound: There is no such endpoint.
+            Invalid: The window is not of whole minutes.
         """
         hosting.check_window(window)
-        endpoints = standing.serving(self._session, endpoint)
+        endpoints = lookup.serving(self._session, endpoint)
         if window.end + self._delay > self._target.clock():
             raise NotSettled(
                 f"the window ends at {window.end:%H:%M} UTC, and Cloud Monitoring's minutes "
@@ -58,14 +59,13 @@ class CloudMonitoring:
         }
 
     def _minutes(self, described: Any, window: Window) -> dict[str, tuple[Bucket, ...]]:
-        """Of one of Vertex AI's endpoints, by variant."""
-        start = max(
-            window.start, _floor(described.create_time)
-        )  # an earlier endpoint of the same name had metrics of its own
+        """Return the minutes of one of Vertex AI's endpoints, by variant."""
+        # an earlier endpoint of the same name had metrics of its own
+        start = max(window.start, _floor(described.create_time))
         if start >= window.end:
             return {}
         span = Window(start=start, end=window.end)
-        names = deployed.names(described)
+        names = deployed_models.names(described)
         statuses = _counts(self._series(described.name, "response_count", span), names)
         latencies = _distributions(
             _of_models(self._series(described.name, "prediction_latencies", span)), names
@@ -77,6 +77,7 @@ class CloudMonitoring:
         return {variant: listed for variant, listed in buckets.items() if listed}
 
     def _series(self, endpoint: str, metric: str, window: Window) -> list[Any]:
+        """Return the time series of a metric of an endpoint."""
         from google.cloud.monitoring_v3 import Aggregation, ListTimeSeriesRequest, TimeInterval
 
         number = endpoint.rpartition("/")[2]
@@ -95,18 +96,16 @@ class CloudMonitoring:
 
 
 def _of_models(series: Iterable[Any]) -> list[Any]:
-    """Of latencies those of the models themselves, where they are told apart from the service's
-    own.
-    """
+    """Return the latencies of the models themselves, if they are told apart from the service's."""
     listed = list(series)
-    apart = [one for one in listed if one.metric.labels.get("latency_type") == "model"]
+    apart = [line for line in listed if line.metric.labels.get("latency_type") == "model"]
     return apart or listed
 
 
 def _counts(
     series: Iterable[Any], names: Mapping[str, str]
 ) -> dict[str, dict[datetime, Counter[str]]]:
-    """Variant -> start of the minute -> status -> requests.
+    """Return the requests by variant, minute and status.
 
     While a version is replaced, two DeployedModels are one variant.
     """
@@ -119,9 +118,9 @@ def _counts(
 def _distributions(
     series: Iterable[Any], names: Mapping[str, str]
 ) -> dict[str, dict[datetime, Any]]:
-    """Variant -> start of the minute -> latencies.
+    """Return the latencies by variant and minute.
 
-    Of two DeployedModels those of the one that was asked more.
+    Of two DeployedModels it takes those of the one with more requests.
     """
     latencies: dict[str, dict[datetime, Any]] = defaultdict(dict)
     for name, _, minute, value in _points(series, names):
@@ -134,7 +133,7 @@ def _distributions(
 def _points(
     series: Iterable[Any], names: Mapping[str, str]
 ) -> Iterator[tuple[str, Mapping[str, str], datetime, Any]]:
-    """(variant, the metric's labels, start of the minute, value) of what is deployed."""
+    """Yield (variant, the metric's labels, start of the minute, value) of what is deployed."""
     for line in series:
         labels = line.metric.labels
         number = labels.get("deployed_model_id", "")
@@ -145,7 +144,10 @@ def _points(
 def _buckets(
     statuses: Mapping[datetime, Mapping[str, int]], latencies: Mapping[datetime, Any]
 ) -> Iterator[Bucket]:
-    """A bucket where requests finished. A latency absent: nan, never 0."""
+    """Yield a bucket for each minute in which requests finished.
+
+    An absent latency is nan, never 0.
+    """
     for minute, counts in sorted(statuses.items()):
         requests = sum(counts.values())
         if not requests:
@@ -164,8 +166,10 @@ def _buckets(
 
 
 def _count(counts: Mapping[str, int], first: str) -> int:
+    """Return the number of requests whose status begins with a digit."""
     return sum(count for status, count in counts.items() if status.startswith(first))
 
 
 def _floor(moment: datetime) -> datetime:
+    """Return the start of a moment's minute."""
     return datetime.fromtimestamp(moment.timestamp() // 60 * 60, UTC)

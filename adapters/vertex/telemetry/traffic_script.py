@@ -1,4 +1,4 @@
-"""TrafficScript: minutes that nobody sent, by the local stack's own control route.
+"""TrafficScript over the local stack's own control route: minutes that nobody sent.
 
 A real project's metrics cannot be made up.
 """
@@ -17,28 +17,32 @@ from ....endpoints.port import TrafficMinute
 from ....errors import Unsupported
 from ....target import Target
 from ...common import control
-from ..endpoints import deployed_models as deployed
-from ..endpoints import lookup as standing
-from ..session import of
+from ..endpoints import deployed_models, lookup
+from ..session import session_of
 
 
 @final
 class StackTrafficScript:
+    """The TrafficScript port over the local stack."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._session = of(target)
+        self._session = session_of(target)
 
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
-        """Into the stack's Cloud Monitoring, which answers its metrics from it.
+        """Put minutes into the stack's Cloud Monitoring, which answers its metrics from them.
 
-        NotFound, Invalid; Unsupported: anything but our stack.
+        Raises:
+            NotFound: There is no such endpoint.
+            Invalid: A minute that cannot be.
+            Unsupported: The server is not our stack.
         """
         url = self._url()
         endpoints = {
             described.name: {
-                variant: number for number, variant in deployed.names(described).items()
+                variant: number for number, variant in deployed_models.names(described).items()
             }
-            for described in standing.serving(self._session, endpoint)
+            for described in lookup.serving(self._session, endpoint)
         }
         hosting.check_minutes(
             endpoint, minutes, [variant for ids in endpoints.values() for variant in ids]
@@ -57,12 +61,13 @@ class StackTrafficScript:
                     )
 
     def advance(self, span: timedelta) -> None:
-        """Move the stack's clock. Unsupported: anything but our stack."""
+        """Move the stack's clock; raise Unsupported if the server is not our stack."""
         control.post(
             self._url(), "_stack/clock", msgspec.json.encode({"advance": span.total_seconds()})
         )
 
     def _url(self) -> str:
+        """Return the stack's URL; raise Unsupported if the target has none."""
         url = self._session.endpoint_url
         if url is None:
             raise Unsupported(

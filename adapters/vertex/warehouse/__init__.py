@@ -1,1 +1,1 @@
-"""Tables and views in BigQuery."""
+"""Tables and views in BigQuery; and users' own data."""

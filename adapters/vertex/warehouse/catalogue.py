@@ -36,9 +36,7 @@ _KNOWN: WeakKeyDictionary[Session, dict[str, tuple[str, Document]]] = WeakKeyDic
 
 
 class Catalogue(Mapping[str, Document]):
-    """The documents of this project's tables and views as of one listing, each read when it is
-    asked for.
-    """
+    """The documents of this project's tables and views as of one listing, each read when needed."""
 
     def __init__(self, session: Session, digests: Mapping[str, str]) -> None:
         self._session = session
@@ -46,14 +44,14 @@ class Catalogue(Mapping[str, Document]):
 
     def __getitem__(self, name: str) -> Document:
         digest = self._digests[name]
-        known = _KNOWN.setdefault(self._session, {})
-        if name not in known or known[name][0] != digest:
+        cached = _KNOWN.setdefault(self._session, {})
+        if name not in cached or cached[name][0] != digest:
             table = read(self._session, name)
             document = None if table is None else document_of(self._session, table)
             if table is None or document is None:  # deleted since the listing
                 raise KeyError(name)
-            known[name] = (table.labels[_DIGEST], document)
-        return known[name][1]
+            cached[name] = (table.labels[_DIGEST], document)
+        return cached[name][1]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._digests)
@@ -63,7 +61,7 @@ class Catalogue(Mapping[str, Document]):
 
 
 def listing(session: Session) -> Catalogue:
-    """Of what is there now; empty when the dataset is not there."""
+    """Return the catalogue as of now; empty if there is no dataset."""
     digests: dict[str, str] = {}
     with suppress(NotFound), session.reading("tables.list", session.dataset):
         for item in session.bigquery.list_tables(
@@ -76,7 +74,7 @@ def listing(session: Session) -> Catalogue:
 
 
 def read(session: Session, name: str) -> Any:
-    """The table as BigQuery has it; None when it is not there."""
+    """Return BigQuery's description of a table, or None."""
     try:
         with session.reading("tables.get", name):
             return session.bigquery.get_table(
@@ -87,7 +85,7 @@ def read(session: Session, name: str) -> Any:
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a table what says whose it is: named as BigQuery's client names it."""
+    """A table's name, labels and description, named as BigQuery's client names them."""
 
     table_id: str
     labels: Mapping[str, str]
@@ -95,7 +93,10 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def look(session: Session, name: str) -> Look | None:
-    """As `read`, for a process that serves: BigQuery's client brings pandas and PyArrow, 100 MB."""
+    """Return what says whose a table is, or None, for a process that serves.
+
+    BigQuery's own client would bring pandas and PyArrow, 100 MB.
+    """
     try:
         with session.reading("tables.get", name):
             content = retry()(partial(_get, session, name))()
@@ -108,11 +109,12 @@ def look(session: Session, name: str) -> Look | None:
 
 
 def _get(session: Session, name: str) -> bytes:
-    """One request, answered as JSON."""
+    """Read a table's labels and description by one request, as JSON."""
     from google.api_core.exceptions import from_http_response
 
     host = session.endpoint_url or "https://bigquery.googleapis.com"
-    url = f"{host}/bigquery/v2/projects/{session.project}/datasets/{session.dataset}/tables/{name}?fields=labels,description"
+    table = f"projects/{session.project}/datasets/{session.dataset}/tables/{name}"
+    url = f"{host}/bigquery/v2/{table}?fields=labels,description"
     with session.http() as http:
         answer = http.get(url, timeout=_CALL)
     if not answer.ok:
@@ -122,7 +124,7 @@ def _get(session: Session, name: str) -> bytes:
 
 
 def document_of(session: Session, table: Any) -> Document | None:
-    """None: the table is not this project's."""
+    """Return a table's document, or None if it is not this project's."""
     if table.labels.get(names.PROJECT_LABEL) != session.name or _DIGEST not in table.labels:
         return None
     return decode(
@@ -131,7 +133,12 @@ def document_of(session: Session, table: Any) -> Document | None:
 
 
 def existing(session: Session, name: str) -> Document:
-    """A table's document. NotFound: there is no such table. Invalid: it is a view."""
+    """Return a table's document.
+
+    Raises:
+        NotFound: There is no such table.
+        Invalid: It is a view.
+    """
     table = read(session, name)
     return existing_table(name, None if table is None else document_of(session, table))
 
@@ -142,9 +149,9 @@ def write(
     change: Callable[[Document | None], Document],
     view_query: str | None = None,
 ) -> Document:
-    """Create the table or view, or change it, under the etag that was read.
+    """Create the table or view, or change it under the etag that was read.
 
-    Again, from the beginning, when somebody else was quicker.
+    It begins anew if somebody else was faster.
     """
     for _ in range(_ATTEMPTS):
         table = read(session, name)
@@ -177,7 +184,7 @@ def write(
 
 
 def remove(session: Session, name: str) -> None:
-    """Absent is success."""
+    """Delete a table, which may be absent."""
     with translated(f"deleting table {name}", effect=True):
         session.bigquery.delete_table(
             f"{session.dataset}.{name}", retry=retry(), timeout=_CALL, not_found_ok=True
@@ -185,7 +192,7 @@ def remove(session: Session, name: str) -> None:
 
 
 def ensure_dataset(session: Session) -> None:
-    """Once a session."""
+    """Make the project's dataset, once a session, unless it exists."""
     from google.cloud.bigquery import Dataset
 
     if session in _DATASETS:
@@ -199,6 +206,7 @@ def ensure_dataset(session: Session) -> None:
 
 
 def _new_table(session: Session, document: Document, view_query: str | None) -> Any:
+    """Return a new table for a document."""
     from google.cloud.bigquery import Table, TimePartitioning
 
     table = Table(f"{session.project}.{session.dataset}.{document.name}")
@@ -215,26 +223,29 @@ def _new_table(session: Session, document: Document, view_query: str | None) -> 
 def _changed_table(
     session: Session, table: Any, document: Document, view_query: str | None
 ) -> tuple[Any, list[str]]:
+    """Return a table changed to its document, and the names of the changed fields."""
     table.labels, table.description = _labels(session, document), _description(document)
     if view_query is not None:
         table.view_query = view_query
         return table, ["labels", "description", "view_query"]
-    there = {field.name.lower() for field in table.schema}
+    present = {field.name.lower() for field in table.schema}
     table.schema = [
         *table.schema,
-        *(field for field in _fields(document) if field.name.lower() not in there),
+        *(field for field in _fields(document) if field.name.lower() not in present),
     ]
     return table, ["labels", "description", "schema"]
 
 
 def _fields(document: Document) -> list[Any]:
+    """Return the fields of a document's columns."""
     return [_field(column.name, BIGQUERY[column.type]) for column in document.columns]
 
 
 def _field(name: str, kind: str) -> Any:
-    """Never REQUIRED: a column that is added cannot be, and a query's rows are not appended to one.
+    """Return a field, never REQUIRED.
 
-    Who writes checks.
+    A column that is added cannot be REQUIRED, and a query's rows are not appended to one. Whatever
+    writes checks.
     """
     from google.cloud.bigquery import SchemaField
 
@@ -242,6 +253,7 @@ def _field(name: str, kind: str) -> Any:
 
 
 def _labels(session: Session, document: Document) -> dict[str, str]:
+    """Return a table's labels, with the digest of its document."""
     digest = hashlib.sha256(msgspec.json.encode(document)).hexdigest()[:32]
     return {
         **session.labels("table" if document.view_sql is None else "view", document.name),
@@ -250,6 +262,7 @@ def _labels(session: Session, document: Document) -> dict[str, str]:
 
 
 def _description(document: Document) -> str:
+    """Return a document as a table's description; raise LimitExceeded if it is too long."""
     text = msgspec.json.encode(document).decode()
     if len(text) > _LONGEST:
         raise LimitExceeded(

@@ -1,8 +1,8 @@
-"""BigQuery jobs that happen once, whoever repeats them.
+"""BigQuery jobs that happen once, however often they are repeated.
 
-A job's id is made of what it does and the number of the try. Who starts a try that is there already
-(409) looks at it: what is done is done, what runs is waited for, and what failed is behind us: the
-next try. BigQuery knows its jobs for six months.
+A job's id is made of what it does and the number of the try. A caller that starts a try which
+exists already (409) looks at it: what is done is done, what runs is waited for, and what failed is
+past: the next try follows. BigQuery knows its jobs for six months.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _CALL = 60  # seconds
 def once(session: Session, stem: str, start: Callable[[str], Any], what: str) -> None:
     """Start jobs `<stem>-0`, `<stem>-1`, ... until one of them is done.
 
-    `start`: of a job's id, with no retries but the client's.
+    `start` takes a job's id and starts it, with no retries but the client's.
     """
     failures = 0
     for attempt in range(_TRIES):
@@ -59,7 +59,7 @@ def once(session: Session, stem: str, start: Callable[[str], Any], what: str) ->
 
 
 def _start(session: Session, name: str, start: Callable[[str], Any], what: str) -> tuple[Any, bool]:
-    """The job under an id, and whether this call started it."""
+    """Return the job with an id, and whether this call started it."""
     for _ in range(_STARTS):
         try:
             with translated(what, effect=True):
@@ -73,6 +73,7 @@ def _start(session: Session, name: str, start: Callable[[str], Any], what: str) 
 
 
 def _job(session: Session, name: str) -> Any:
+    """Return a job, or None."""
     try:
         with translated(f"looking at job {name}"):
             return session.bigquery.get_job(name, retry=retry(), timeout=_CALL)

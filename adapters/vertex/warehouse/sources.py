@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 from ....target import Target
 from ...common.storage.object_names import goals, literal_prefix
 from ..errors import translated
-from ..session import of, retry
+from ..session import retry, session_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,43 +22,49 @@ _CALL = 60  # seconds
 
 @final
 class GoogleSources:
+    """Users' own data in Cloud Storage and BigQuery."""
+
     def __init__(self, target: Target) -> None:
-        self._session = of(target)
+        self._session = session_of(target)
 
     def copy(self, uri: str, folder: Path) -> None:
-        """`gs://bucket/...` with the caller's own rights, object by object.
+        """Copy the objects at `gs://bucket/...` into a folder, with the caller's own rights.
 
-        NotFound: there is none. Denied.
+        Raises:
+            NotFound: There is none.
+            Denied: The caller may not read them.
         """
-        bucket_name, _, wanted = uri.removeprefix("gs://").partition("/")
+        bucket_name, _, pattern = uri.removeprefix("gs://").partition("/")
         bucket = self._session.storage.bucket(bucket_name)
         with self._session.reading("storage.objects.list", uri):
             names = [
                 blob.name
-                for blob in bucket.list_blobs(prefix=literal_prefix(wanted), retry=retry())
+                for blob in bucket.list_blobs(prefix=literal_prefix(pattern), retry=retry())
             ]
-        for name, goal in goals(uri, wanted, names, folder):
+        for name, goal in goals(uri, pattern, names, folder):
             with translated(f"reading gs://{bucket_name}/{name}"):
                 bucket.blob(name).download_to_filename(str(goal), retry=retry())
 
     def rows(self, table: str) -> Iterator[pa.Table]:
-        """`dataset.table` of the target's project, or `project.dataset.table`.
+        """Yield the rows of `dataset.table`, or `project.dataset.table`, with its own types.
 
-        A table is read as it is, a view by a query.
+        A table is read as it is, a view by a query. Without rows there is one empty table.
 
-        Its own columns and types, a table a batch; without rows one empty table. NotFound, Denied.
+        Raises:
+            NotFound: There is no such table.
+            Denied: The caller may not read it.
         """
         import pyarrow as pa
 
         bigquery = self._session.bigquery
         with self._session.reading("tables.get", f"bigquery://{table}"):
-            there = bigquery.get_table(table, retry=retry(), timeout=_CALL)
+            described = bigquery.get_table(table, retry=retry(), timeout=_CALL)
             rows: Any
-            if there.table_type == "TABLE":
-                rows = bigquery.list_rows(there, retry=retry(), timeout=_CALL)
+            if described.table_type == "TABLE":
+                rows = bigquery.list_rows(described, retry=retry(), timeout=_CALL)
             else:
                 rows = bigquery.query_and_wait(
-                    f"SELECT * FROM `{there.full_table_id.replace(':', '.')}`",
+                    f"SELECT * FROM `{described.full_table_id.replace(':', '.')}`",
                     retry=retry(),
                     job_retry=None,
                 )

@@ -23,12 +23,14 @@ _LONGEST = 1 << 20  # characters of a query
 
 
 class Select(msgspec.Struct, frozen=True, kw_only=True):
+    """A query's text, and the names of its columns in BigQuery."""
+
     text: str
     names: tuple[str, ...]  # of its columns, in BigQuery
 
 
 def select(sql: str, params: Params, returned: Sequence[str], dataset: str) -> Select:
-    """The query's rows under names that are theirs alone."""
+    """Return SQL for a query's rows, under names that are theirs alone."""
     tree = _parsed(sql, params)
     names = named_outputs(tree, returned)
     return Select(text=_render(tree, dataset), names=tuple(names))
@@ -37,8 +39,9 @@ def select(sql: str, params: Params, returned: Sequence[str], dataset: str) -> S
 def select_into(
     sql: str, params: Params, returned: Sequence[str], document: Document, dataset: str
 ) -> str:
-    """The query's rows as a table stores them: all of its columns, the date of its time, no null
-    where a value is required.
+    """Return SQL for a query's rows as a table stores them, with the date of their time.
+
+    A null where a value is required is an error.
     """
     tree = _parsed(sql, params)
     inside = dict(zip(returned, named_outputs(tree, returned), strict=True))
@@ -52,7 +55,10 @@ def select_into(
 
 
 def view(name: str, sql: str, columns: Sequence[Column], dataset: str) -> str:
-    """Its columns written out, so that a column more below a `SELECT *` does not change the view."""
+    """Return a view's text with its columns written out.
+
+    So a column that is added below a `SELECT *` does not change the view.
+    """
     tree = _parsed(sql, {})
     for inside, column in zip(
         named_outputs(tree, [column.name for column in columns]), columns, strict=True
@@ -69,7 +75,7 @@ def view(name: str, sql: str, columns: Sequence[Column], dataset: str) -> str:
 
 
 def refuse(sql: str) -> None:
-    """Invalid, with the line, for what BigQuery cannot say."""
+    """Raise Invalid, with the line, for what BigQuery cannot say."""
     if problems := bigquery.check(sql):
         first = problems[0]
         raise Invalid(
@@ -78,10 +84,12 @@ def refuse(sql: str) -> None:
 
 
 def quoted(name: str) -> str:
+    """Return a name as a quoted identifier of BigQuery's SQL."""
     return f"`{name}`"
 
 
 def _parsed(sql: str, params: Params) -> exp.Query:
+    """Return the query's tree, with the parameters that are None written out."""
     refuse(sql)
     empty = {name for name, value in params.items() if value is None}
     tree = parse(sql)
@@ -91,10 +99,12 @@ def _parsed(sql: str, params: Params) -> exp.Query:
 
 
 def _render(tree: exp.Query, dataset: str) -> str:
+    """Return a tree in BigQuery's SQL."""
     return _checked(bigquery.render(tree.sql("duckdb", copy=False), dataset).sql)
 
 
 def _stored_value(document: Document, column: Column, inside: str | None) -> str:
+    """Return a column as the table stores it."""
     if inside is None:
         return f"CAST(NULL AS {BIGQUERY[column.type]}) AS {quoted(column.name)}"
     value = _cast(column, inside)
@@ -105,11 +115,13 @@ def _stored_value(document: Document, column: Column, inside: str | None) -> str
 
 
 def _cast(column: Column, inside: str) -> str:
+    """Return a column cast to its type, a timestamp truncated to milliseconds."""
     value = f"CAST({quoted(inside)} AS {BIGQUERY[column.type]})"
     return f"TIMESTAMP_TRUNC({value}, MILLISECOND)" if column.type == "timestamp" else value
 
 
 def _checked(text: str) -> str:
+    """Return a statement; raise Invalid if it is too long."""
     if len(text) > _LONGEST:
         raise Invalid(
             f"SQL: {len(text):,} characters are more than the {_LONGEST:,} that BigQuery takes",

@@ -1,6 +1,4 @@
-"""Warehouse on BigQuery: tables partitioned by the day of their time, views, and jobs that happen
-once.
-"""
+"""Warehouse on BigQuery: tables partitioned by the day of their time, and views."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ from ...common.warehouse.binder import bind
 from ...common.warehouse.conformance import check_columns, conform, in_time_order
 from ...common.warehouse.results import columns as columns_of
 from ...common.warehouse.tables import PARTITION, Document, check_batch_name, check_spec, evolved
-from ..session import Session, of, retry
+from ..session import Session, retry, session_of
 from . import catalogue, statements
 from .jobs import once
 
@@ -37,19 +35,23 @@ _KINDS = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING", datetime:
 
 @final
 class BigQueryWarehouse:
+    """The Warehouse port over BigQuery."""
+
     def __init__(self, target: Target) -> None:
-        self._session = of(target)
+        self._session = session_of(target)
 
     def apply(self, table: TableSpec) -> None:
-        """In the project's dataset, with the document that says the columns.
+        """Make or change a table or view in the project's dataset.
 
-        Invalid: a column dropped, renamed or narrowed.
+        Raises:
+            Invalid: A column is dropped, renamed or narrowed.
         """
         apply(self._session, table)
 
     def observe(self, table: str) -> TableState | None:
-        """Columns, bytes and rows as BigQuery has counted them (rows None of a view and while any
-        are streamed); None: no such table.
+        """Return a table's columns, bytes and rows as BigQuery has counted them, or None.
+
+        Its rows are None if it is a view, and while any are streamed.
         """
         stored = catalogue.read(self._session, table)
         document = None if stored is None else catalogue.document_of(self._session, stored)
@@ -65,9 +67,11 @@ class BigQueryWarehouse:
         )
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
-        """One load job whose id is the batch's, so that a repeat finds it.
+        """Append rows by one load job whose id is the batch's, so that a repeat finds it.
 
-        NotFound: no such table. Invalid: rows that it cannot hold.
+        Raises:
+            NotFound: There is no such table.
+            Invalid: The table cannot hold the rows.
         """
         check_batch_name(batch)
         document = catalogue.existing(self._session, table)
@@ -77,9 +81,11 @@ class BigQueryWarehouse:
                 _load(self._session, document, rows, batch)
 
     def save(self, table: str, sql: str, params: Params, *, batch: str) -> None:
-        """One query job whose id is the batch's.
+        """Append the rows of a query by one query job whose id is the batch's.
 
-        NotFound: no such table. Invalid: SQL, columns or types that do not fit.
+        Raises:
+            NotFound: There is no such table.
+            Invalid: SQL, columns or types that do not fit.
         """
         check_batch_name(batch)
         document = catalogue.existing(self._session, table)
@@ -94,10 +100,11 @@ class BigQueryWarehouse:
             _query_into(self._session, document, select, query.params, batch)
 
     def query(self, sql: str, params: Params) -> pa.Table:
-        """Columns as the SELECT names them, in the ports' types, by the Storage API where rows are
-        many.
+        """Return a query's rows in the ports' types, by the Storage API if they are many.
 
-        Invalid, with the position, before BigQuery is asked where the subset lacks it.
+        Raises:
+            Invalid: The query is wrong, with the position; BigQuery is not asked if the subset
+                lacks it.
         """
         query = bind(catalogue.listing(self._session), sql, params)
         select = statements.select(sql, query.params, query.schema.names, self._session.dataset)
@@ -106,36 +113,36 @@ class BigQueryWarehouse:
         return _as_bound(rows, select.names, query.schema)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
-        """What BigQuery cannot say, each with its line; no call is made."""
+        """Return what BigQuery cannot say, each with its line; no call is made."""
         from ..sql import check
 
         return check(sql)
 
 
 def apply(session: Session, spec: TableSpec, *, stream_key: str | None = None) -> Document:
-    """The port's, and the EventLog's: a table that single events are appended to as well.
+    """Make or change a table or view, and return its document.
 
-    Gives the document that is there then.
+    With `stream_key`, single events are appended to the table as well; the EventLog calls it so.
     """
     check_spec(spec)
-    known = catalogue.listing(session)
-    old = known.get(spec.name)
-    wanted = evolved(old, spec, stream_key=stream_key)
+    documents = catalogue.listing(session)
+    old = documents.get(spec.name)
+    document = evolved(old, spec, stream_key=stream_key)
     view_query = None
     if spec.view_sql is not None:
         statements.refuse(spec.view_sql)
-        columns = columns_of(bind(known, spec.view_sql, {}).schema)
-        wanted = msgspec.structs.replace(wanted, columns=columns)
+        columns = columns_of(bind(documents, spec.view_sql, {}).schema)
+        document = msgspec.structs.replace(document, columns=columns)
         view_query = statements.view(spec.name, spec.view_sql, columns, session.dataset)
-    if wanted == old:
-        return wanted
+    if document == old:
+        return document
 
-    def change(there: Document | None) -> Document:
-        document = evolved(there, spec, stream_key=stream_key)
+    def change(current: Document | None) -> Document:
+        changed = evolved(current, spec, stream_key=stream_key)
         return (
-            document
+            changed
             if view_query is None
-            else msgspec.structs.replace(document, columns=wanted.columns)
+            else msgspec.structs.replace(changed, columns=document.columns)
         )
 
     with session.mutating("tables.insert" if old is None else "tables.patch", spec.name):
@@ -143,29 +150,33 @@ def apply(session: Session, spec: TableSpec, *, stream_key: str | None = None) -
 
 
 def remove(session: Session, name: str) -> None:
-    """The Inventory's. Absent is success."""
+    """Delete a table, which may be absent. The inventory calls this."""
     catalogue.remove(session, name)
 
 
 def resources(session: Session) -> dict[tuple[str, str], str]:
-    """(kind, name) of this project's tables and views: their names in BigQuery."""
-    known = catalogue.listing(session)
+    """Return the names in BigQuery of this project's tables and views, by (kind, name)."""
+    documents = catalogue.listing(session)
     return {
         (
-            "table" if known[name].view_sql is None else "view",
+            "table" if documents[name].view_sql is None else "view",
             name,
         ): f"{session.project}.{session.dataset}.{name}"
-        for name in known
+        for name in documents
     }
 
 
 def _stem(session: Session, document: Document, batch: str) -> str:
-    """Of the ids of a batch's jobs: a table that was deleted and made again is another one."""
+    """Return the beginning of the ids of a batch's jobs.
+
+    A table that was deleted and made again has another one.
+    """
     content = f"{session.dataset}/{document.name}/{document.incarnation}/{batch}"
     return f"isthmus-{session.name}-{hashlib.sha256(content.encode()).hexdigest()[:32]}"
 
 
 def _load(session: Session, document: Document, rows: pa.Table, batch: str) -> None:
+    """Load rows into a table by a job."""
     from google.cloud.bigquery import LoadJobConfig
 
     body = _parquet(document, rows)
@@ -190,6 +201,7 @@ def _load(session: Session, document: Document, rows: pa.Table, batch: str) -> N
 def _query_into(
     session: Session, document: Document, select: str, params: Mapping[str, object], batch: str
 ) -> None:
+    """Append a query's rows to a table by a job."""
     from google.cloud.bigquery import QueryJobConfig
 
     settings = QueryJobConfig(
@@ -208,6 +220,7 @@ def _query_into(
 
 
 def _rows(session: Session, text: str, params: Mapping[str, object]) -> pa.Table:
+    """Run a query and return its rows."""
     from google.cloud.bigquery import QueryJobConfig
 
     settings = QueryJobConfig(query_parameters=_parameters(params))
@@ -220,8 +233,9 @@ def _rows(session: Session, text: str, params: Mapping[str, object]) -> pa.Table
 
 
 def _as_bound(rows: pa.Table, names: tuple[str, ...], schema: pa.Schema) -> pa.Table:
-    """BigQuery's columns, whose order a table's history decides under a star, as the query's; its
-    times are in microseconds.
+    """Return BigQuery's columns in the order and types of the query.
+
+    Under a star a table's history decides their order; BigQuery's times are in microseconds.
     """
     import pyarrow as pa
 
@@ -237,7 +251,7 @@ def _as_bound(rows: pa.Table, names: tuple[str, ...], schema: pa.Schema) -> pa.T
 
 
 def _parameters(params: Mapping[str, object]) -> list[Any]:
-    """Typed; None is written into the text (statements.py)."""
+    """Return typed parameters; those that are None stand in the text (statements.py)."""
     from google.cloud.bigquery import ScalarQueryParameter
 
     return [
@@ -248,6 +262,7 @@ def _parameters(params: Mapping[str, object]) -> list[Any]:
 
 
 def _kind(name: str, value: object) -> str:
+    """Return BigQuery's type of a parameter; raise Invalid for a number that it does not take."""
     kind = next(kind for kind in (bool, int, float, str, datetime) if isinstance(value, kind))
     if kind is int and isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise Invalid(f"SQL: ${name} is {value}: beyond int64")
@@ -257,13 +272,17 @@ def _kind(name: str, value: object) -> str:
 
 
 def _with_zone(value: object) -> object:
+    """Return a value, a time without a zone as UTC."""
     return (
         value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
     )
 
 
 def _parquet(document: Document, rows: pa.Table) -> bytes:
-    """With dt; times marked as UTC, else BigQuery would load DATETIMEs."""
+    """Return rows with dt as Parquet.
+
+    Times are marked as UTC, else BigQuery would load DATETIMEs.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq

@@ -6,7 +6,6 @@ POST /rank, /assign, /track and OpenFeature's flags; GET /health, /ping, /metric
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -20,6 +19,7 @@ from ...http.asgi_limits import STRANGER
 from ...http.door import OPEN_PATHS, TOKEN, Door, Refusal, ambiguous, is_loopback, refusal
 from ...http.error_log import tell
 from ...http.peers import stranger_of
+from ...http.server import say
 from . import ofrep
 from .answers import Answer, failure
 from .calls import Calls
@@ -353,13 +353,7 @@ def _tell(service: Service, seconds: float) -> None:
         state = (
             f"ready after {seconds:.1f} s" if readiness.ready else f"not ready: {readiness.problem}"
         )
-        print(
-            f"{name}: {state}",
-            *(f"  {line}" for line in readiness.warm_up),
-            sep="\n",
-            file=sys.stderr,
-            flush=True,
-        )
+        say("\n".join([f"{name}: {state}", *(f"  {line}" for line in readiness.warm_up)]))
 
 
 def _at_loopback(scope: Scope) -> bool:

@@ -22,7 +22,7 @@ from ....core.runtime.project import Project
 from ....errors import IsthmusError
 from ...http.door import TOKEN, door
 from ...http.peers import allowed_users
-from ...http.server import Server
+from ...http.server import Server, say
 from ...http.server import config as listening_config
 from ..processes.shared_folder import shared_folder
 from .application import Application
@@ -115,7 +115,7 @@ def _run(
 
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(run())
-    print(f"stopped; {application.lost:,} rows lost", file=sys.stderr, flush=True)
+    say(f"stopped; {application.lost:,} rows lost")
     return application.still_running
 
 

@@ -18,7 +18,7 @@ from typing import Any, final
 import msgspec
 
 from ....core.signals import told
-from ...http.server import FINISHING
+from ...http.server import FINISHING, say
 from ..processes.shared_folder import shared_folder
 from .server import NOT_OPENED, Settings, Worker
 from .service import CLOSING
@@ -103,7 +103,7 @@ class _Workers:
             self._start(number)
         except OSError as error:  # no memory, too many processes: the others serve on
             slot.due = time.monotonic() + _LONGEST_PAUSE
-            _say(
+            say(
                 f"worker {number + 1} cannot be started: {error.strerror or error}; again in "
                 f"{_LONGEST_PAUSE:.0f} s"
             )
@@ -149,16 +149,16 @@ class _Workers:
             if code < 0
             else f"ended with exit code {code}"
         )
-        _say(f"worker {number + 1} {how} after {lived:.0f} s; another is started")
+        say(f"worker {number + 1} {how} after {lived:.0f} s; another is started")
         return True
 
     def _stop(self, number: int) -> bool:
         running = [slot.process for slot in self._slots if slot.process]
         if self._stopping:
-            _say("stopped at once: what was answered and not delivered is lost")
+            say("stopped at once: what was answered and not delivered is lost")
             self._code = 128 + number
             return False
-        _say(f"stopping {len(running)} workers")
+        say(f"stopping {len(running)} workers")
         self._stopping = True
         for slot in self._slots:
             slot.due = None
@@ -178,7 +178,3 @@ class _Workers:
             if slot.process:
                 slot.process.kill()
                 slot.process.wait()
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -43,7 +43,7 @@ def variables(url: str) -> dict[str, str]:
 
     A server that is not ours takes any key.
     """
-    of_stack = keys.of(url)
+    of_stack = keys.keys_of(url)
     pair = of_stack.pair if of_stack is not None else ANY
     return exports(url, REGION, pair.access_key, pair.secret_key)
 
@@ -65,7 +65,7 @@ def proxy(url: str, environ: Mapping[str, str]) -> dict[str, str]:
     """
     if (
         any(environ.get(name, environ.get(DOOR)) != environ.get(DOOR) for name in _PROXIES)
-        or keys.of(url) is None
+        or keys.keys_of(url) is None
     ):
         return {}
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -80,7 +80,7 @@ def ways(url: str) -> tuple[tuple[str, dict[str, str]], ...]:
 
 def summary(url: str) -> str:
     """Return a sentence on how many operations the stack at `url` executes."""
-    from ...client import Stack
+    from ...core.client import Stack
 
     levels = Counter(operation["level"] for operation in Stack(url).coverage())
     return f"{levels['executes']} operations execute, {levels['stores only']} only store"

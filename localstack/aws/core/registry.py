@@ -10,16 +10,14 @@ at once: a store guards itself.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
-from ...core.clock import Clock
-from ...core.faults import OF_THE_HANDLERS, Fault, Kind
+from ...core.contexts import StackContext
+from ...core.faults import Fault
 from ...core.state import Stack
 from .caller import acting_for
 from .environment import ACCOUNT, REGION, ROLE, exports
@@ -104,13 +102,13 @@ class Services(Protocol):
     def forward(self, incoming: Incoming) -> dict[str, Any]: ...
 
 
-class Context:
+class Context(StackContext):
     """A handler's access to the stack: its clock, its stores, its other services.
 
     It may be kept by a timer or a thread; `forward` alone belongs to the request.
     """
 
-    __slots__ = ("_services", "_stack", "account", "caller", "incoming", "region", "state")
+    __slots__ = ("_services", "account", "caller", "incoming", "region")
 
     def __init__(
         self,
@@ -120,43 +118,26 @@ class Context:
         region: str,
         incoming: Incoming | None = None,
     ) -> None:
-        self._stack = stack
+        super().__init__(stack)
         self._services = services
         self.account = account
         self.region = region
         self.incoming = incoming
         self.caller = incoming.caller if incoming is not None else None
-        self.state = stack.state
 
     @property
-    def clock(self) -> Clock:
-        """The stack's clock, which tests may move."""
-        return self._stack.clock
+    def _owner(self) -> tuple[str, ...]:
+        return self.account, self.region
 
     @property
-    def images(self) -> Mapping[str, str]:
-        """The commands that stand for container images, by the image's name."""
-        return self._stack.images
+    def _called(self) -> tuple[str, str]:
+        incoming = self.incoming
+        return (incoming.service, incoming.operation) if incoming is not None else ("", "")
 
     @property
     def moto_answers(self) -> bool:
         """Whether moto's canned answers replace what the service executes or refuses."""
-        return self._stack.moto_answers
-
-    @property
-    def home(self) -> Path:
-        """The folder in which the stack's files are."""
-        return self._stack.home
-
-    @property
-    def query_memory(self) -> int:
-        """The number of bytes of memory that one query may use."""
-        return self._stack.query_memory
-
-    @property
-    def url(self) -> str:
-        """The stack's own URL."""
-        return self._stack.url
+        return self.stack.moto_answers
 
     def env(self, role: str) -> dict[str, str]:
         """Return the variables with which a subprocess that acts as a role reaches this stack.
@@ -167,7 +148,7 @@ class Context:
         role = role or f"arn:aws:iam::{self.account}:role/{_NAMELESS}"
         session = self.sessions.issue(self.account, role=role)
         more = {"AWS_SESSION_TOKEN": session.token, ROLE: role}
-        return {**exports(self._stack.url, self.region, session.key, session.secret), **more}
+        return {**exports(self.stack.url, self.region, session.key, session.secret), **more}
 
     @property
     def sessions(self) -> Sessions:
@@ -176,21 +157,6 @@ class Context:
         A reset drops them.
         """
         return self.state.store((ACCOUNT, REGION), Sessions)
-
-    @property
-    def stopping(self) -> threading.Event:
-        """An event that is set at a reset and at shutdown.
-
-        Background work waits by `ctx.stopping.wait(1)` instead of sleeping.
-        """
-        return self.state.stopping
-
-    def store(self, kind: type[T]) -> T:
-        """Return the one instance of `kind` for this account and region.
-
-        It is made by `kind()` at the first call; a reset drops it.
-        """
-        return self.state.store((self.account, self.region), kind)
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of this same stack, without a socket in between.
@@ -226,18 +192,6 @@ class Context:
             )
         return self._services.forward(self.incoming)
 
-    def fault(self, kind: Kind, name: str | None = None) -> Fault | None:
-        """Take a fault that only a handler can act out (silent-rollback, eventual-consistency).
-
-        None: no such fault is set.
-        """
-        if kind not in OF_THE_HANDLERS:
-            raise ValueError(f"{kind} is the front's business")
-        service, operation = (
-            (self.incoming.service, self.incoming.operation) if self.incoming else ("", "")
-        )
-        return self._stack.faults.take((kind,), service, operation, (name,) if name else ())
-
     def service_fault(
         self, service: str, operation: str, names: tuple[str, ...] = ()
     ) -> Fault | None:
@@ -246,24 +200,13 @@ class Context:
         Such calls are a pipeline's for its steps, and a job's for its host. Only rules that name
         the operation count: the others are for what clients ask.
         """
-        if not any(rule.operation == operation for rule in self._stack.faults.list()):
+        if not any(rule.operation == operation for rule in self.stack.faults.list()):
             return None
-        return self._stack.faults.take(("throttle", "error"), service, operation, names)
-
-    def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:
-        """Start background work in a thread of the stack.
-
-        The work watches `stopping`; its errors are written to the stack's stderr.
-        """
-        return self.state.spawn(function, *arguments)
-
-    def on_stop(self, function: Callable[[], object]) -> None:
-        """Call `function()` at the next reset or shutdown, to end subprocesses and close files."""
-        self.state.on_stop(function)
+        return self.stack.faults.take(("throttle", "error"), service, operation, names)
 
     def without_request(self) -> Context:
         """Return a context for what outlives the request: it does not hold the request's body."""
-        context = Context(self._stack, self._services, self.account, self.region)
+        context = Context(self.stack, self._services, self.account, self.region)
         context.state = self.state
         context.caller = self.caller
         return context

@@ -1,1 +1,4 @@
-"""Homes: what a stack keeps on the disk over a restart, sealed so that only its user's records are unpickled."""
+"""Homes: folders in which stacks keep what they hold over a restart.
+
+They are sealed, so that only its user's records are unpickled.
+"""

@@ -1,6 +1,6 @@
 """Folders that know whether their owner lives: it holds a lock on them.
 
-What nobody owns is swept.
+Temporary ones that nobody owns are swept.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ class Taken(RuntimeError):
 
 
 class Owned:
-    """A folder that belongs to this process until `remove`, `leave` or the process's end, however
-    that comes.
-    """
+    """A folder that belongs to this process until `remove`, `leave` or the process's end."""
 
     def __init__(self, folder: Path) -> None:
-        """Taken when it is another's."""
+        """Take the folder.
+
+        Raises:
+            Taken: It is another process's.
+        """
         self.folder = folder
         self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
@@ -38,7 +40,7 @@ class Owned:
 
     @classmethod
     def temporary(cls, prefix: str) -> Self:
-        """A new one. Those of the same prefix whose owners are dead go first."""
+        """Make a temporary folder; those of the same prefix whose owners are dead go first."""
         sweep(prefix)
         while True:
             try:
@@ -47,19 +49,19 @@ class Owned:
                 continue
 
     def remove(self) -> None:
-        """With all that is in it. It may be called twice."""
+        """Remove the folder with all that is in it. It may be called twice."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.leave()
 
     def leave(self) -> None:
-        """It stays, for the next owner."""
+        """Give the folder back, for the next owner."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
 
 
 def is_taken(folder: Path) -> bool:
-    """Whether a living process owns the folder."""
+    """Return whether a living process owns the folder."""
     if not (folder / LOCK).exists():
         return False
     try:
@@ -72,7 +74,8 @@ def is_taken(folder: Path) -> bool:
 def remove_tree(folder: Path) -> None:
     """Remove a folder with all that is in it; what goes meanwhile is well.
 
-    OSError when something stays.
+    Raises:
+        OSError: Something stays.
     """
     while folder.exists():
         with contextlib.suppress(FileNotFoundError):

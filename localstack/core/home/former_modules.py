@@ -1,8 +1,8 @@
 """The modules of today for the names that records of earlier releases have.
 
 A record names a class or a function by its module, and a store's file has such a name, too. Who
-moves a module whose classes are pickled adds it here; a class that moves alone is added by its whole
-name, `module.Class`. Files of stores keep the names that they had first.
+moves a module whose classes are pickled adds it here; a class that moves alone is added by its
+whole name, `module.Class`. Files of stores keep the names that they had first.
 """
 
 FORMER_PACKAGE = "isthmus.localstack"  # this package's name in records of Isthmus 0.1.0
@@ -48,8 +48,12 @@ FORMER_MODULES = {
     "isthmus_stack.aws.athena.prepared": (
         "isthmus_stack.aws.services.athena.operations.prepared_statements"
     ),
-    "isthmus_stack.aws.athena.prepared.Prepared": "isthmus_stack.aws.services.athena.records.Prepared",
-    "isthmus_stack.aws.athena.prepared.AllPrepared": "isthmus_stack.aws.services.athena.records.AllPrepared",
+    "isthmus_stack.aws.athena.prepared.Prepared": (
+        "isthmus_stack.aws.services.athena.records.Prepared"
+    ),
+    "isthmus_stack.aws.athena.prepared.AllPrepared": (
+        "isthmus_stack.aws.services.athena.records.AllPrepared"
+    ),
     "isthmus_stack.aws.athena.results": "isthmus_stack.aws.services.athena.queries.results",
     "isthmus_stack.aws.athena.running": "isthmus_stack.aws.services.athena.queries.running_query",
     "isthmus_stack.aws.athena.session": "isthmus_stack.aws.services.athena.ddl.session",
@@ -186,8 +190,12 @@ FORMER_MODULES = {
     "isthmus_stack.aws.firehose.prefix": "isthmus_stack.aws.services.firehose.prefix",
     "isthmus_stack.aws.firehose.sources": "isthmus_stack.aws.services.firehose.sources",
     "isthmus_stack.aws.firehose.streams": "isthmus_stack.aws.services.firehose.operations",
-    "isthmus_stack.aws.firehose.streams.Streams": "isthmus_stack.aws.services.firehose.records.Streams",
-    "isthmus_stack.aws.firehose.streams.Stream": "isthmus_stack.aws.services.firehose.records.Stream",
+    "isthmus_stack.aws.firehose.streams.Streams": (
+        "isthmus_stack.aws.services.firehose.records.Streams"
+    ),
+    "isthmus_stack.aws.firehose.streams.Stream": (
+        "isthmus_stack.aws.services.firehose.records.Stream"
+    ),
     "isthmus_stack.aws.glue": "isthmus_stack.aws.services.glue.operations",
     "isthmus_stack.aws.hive.buckets": "isthmus_stack.aws.services.athena.tables.buckets",
     "isthmus_stack.aws.hive.catalog": "isthmus_stack.aws.services.athena.tables.catalog",
@@ -229,8 +237,12 @@ FORMER_MODULES = {
     "isthmus_stack.aws.model_packages": (
         "isthmus_stack.aws.services.sagemaker.model_packages.operations"
     ),
-    "isthmus_stack.aws.model_packages.Registry": "isthmus_stack.aws.services.sagemaker.model_packages.records.Registry",
-    "isthmus_stack.aws.model_packages.Group": "isthmus_stack.aws.services.sagemaker.model_packages.records.Group",
+    "isthmus_stack.aws.model_packages.Registry": (
+        "isthmus_stack.aws.services.sagemaker.model_packages.records.Registry"
+    ),
+    "isthmus_stack.aws.model_packages.Group": (
+        "isthmus_stack.aws.services.sagemaker.model_packages.records.Group"
+    ),
     "isthmus_stack.aws.models": "isthmus_stack.aws.services.sagemaker.models.operations",
     "isthmus_stack.aws.models.Models": "isthmus_stack.aws.services.sagemaker.models.records.Models",
     "isthmus_stack.aws.moto_server": "isthmus_stack.aws.core.protocol.moto_server",

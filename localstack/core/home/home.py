@@ -1,5 +1,6 @@
-"""The folder in which a stack keeps what it holds: records under names, each written whole or not
-at all, for one stack at a time.
+"""The folder in which a stack keeps what it holds, one stack at a time.
+
+It has records under names, each written whole or not at all.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from . import pickles as frozen
-from . import seals
+from . import pickles, seals
 from .folders import LOCK, Owned, Taken, remove_tree
 
 FORMAT = 2
@@ -30,6 +30,8 @@ class NotUsable(RuntimeError):
 
 
 class _About(msgspec.Struct, frozen=True, kw_only=True):
+    """The description of a home, in its own file."""
+
     format: int
     cloud: str
     versions: Mapping[str, str]  # of what reads the records
@@ -37,31 +39,33 @@ class _About(msgspec.Struct, frozen=True, kw_only=True):
     seal: str = ""  # of the rest, in hex: a stack of this user made the home
 
     def sealed(self) -> _About:
-        """The same, with this user's seal."""
+        """Return the same with this user's seal."""
         rest = msgspec.structs.replace(self, seal="")
         return msgspec.structs.replace(rest, seal=seals.seal(msgspec.json.encode(rest)).hex())
 
     def is_ours(self) -> bool:
-        """Whether it has this user's seal."""
+        """Return whether it has this user's seal."""
         return hmac.compare_digest(self.seal.encode(), self.sealed().seal.encode())
 
 
 class Home:
-    """`versions`: distributions whose classes are in the records.
+    """The home of a running stack.
 
-    `moto_answers`: as the stack has it, for all of the home's life.
+    `versions` are the distributions whose classes are in the records. `moto_answers` is as the
+    stack has it, for all of the home's life.
 
-    NotUsable: another stack's, of another format, not a home, not this user's, or the system
-    refuses it.
+    Raises:
+        NotUsable: It is another stack's, of another format, not a home, not this user's, or the
+            system refuses it.
     """
 
     def __init__(
         self, folder: Path, cloud: str, versions: Mapping[str, str], *, moto_answers: bool
     ) -> None:
         self.folder = folder.absolute()
-        wanted = _About(format=FORMAT, cloud=cloud, versions=versions, moto_answers=moto_answers)
+        expected = _About(format=FORMAT, cloud=cloud, versions=versions, moto_answers=moto_answers)
         try:
-            self._take(wanted)
+            self._take(expected)
         except OSError as error:
             raise NotUsable(
                 f"{self.folder} cannot be a stack's home ({error.strerror or error}); name "
@@ -70,7 +74,8 @@ class Home:
         except seals.NoKey as error:
             raise NotUsable(str(error)) from error
 
-    def _take(self, wanted: _About) -> None:
+    def _take(self, expected: _About) -> None:
+        """Take the folder, make it a home if it is new, and check it if it is one."""
         new = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in new:
@@ -93,9 +98,9 @@ class Home:
             ) from error
         try:
             if about.exists():
-                _check(self.folder, about.read_bytes(), wanted)
+                _check(self.folder, about.read_bytes(), expected)
             else:
-                self.write(_ABOUT, msgspec.json.encode(wanted.sealed()))
+                self.write(_ABOUT, msgspec.json.encode(expected.sealed()))
             for path in self.folder.rglob(f"*{_FRESH}"):  # of a write that did not end
                 path.unlink()
         except BaseException:
@@ -103,13 +108,15 @@ class Home:
             raise
 
     def write(self, name: str, record: bytes) -> None:
-        """It is on the disk when this returns.
+        """Write a record, which is on the disk when this returns.
 
-        OSError when that is impossible; then the record is as it was.
+        Raises:
+            OSError: That is impossible; then the record is as it was.
         """
         _write(self.folder, name, record)
 
     def read(self, name: str) -> bytes:
+        """Return a record."""
         return (self.folder / name).read_bytes()
 
     def remove(self, name: str) -> None:
@@ -120,7 +127,7 @@ class Home:
             _sync(path.parent)
 
     def names(self, under: str) -> Iterator[str]:
-        """The records below a folder."""
+        """Yield the names of the records below a folder."""
         for path in sorted((self.folder / under).rglob("*")):
             if path.is_file():
                 yield str(path.relative_to(self.folder))
@@ -136,7 +143,8 @@ class Home:
     def clear(self, under: str) -> None:
         """Remove every record below a folder; the disk knows of it when this returns.
 
-        OSError when one stays.
+        Raises:
+            OSError: A record stays.
         """
         folder = self.folder / under
         remove_tree(folder)
@@ -144,7 +152,7 @@ class Home:
             _sync(folder.parent)
 
     def close(self) -> None:
-        """Another stack may have it now."""
+        """Give the folder back: another stack may have it now."""
         self._owned.leave()
 
 
@@ -153,7 +161,8 @@ def adopt(folder: Path) -> None:
 
     Nothing is unpickled; it may be done again.
 
-    NotUsable: it is no home, of a newer stack, a stack runs in it, or a link lies in it.
+    Raises:
+        NotUsable: It is no home, of a newer stack, a stack runs in it, or a link lies in it.
     """
     folder = folder.absolute()
     try:
@@ -186,7 +195,7 @@ def adopt(folder: Path) -> None:
 def _seal(folder: Path, *, foreign: int) -> None:
     """Put this user's seal on each record.
 
-    `foreign`: the length of another user's seal, which those without ours begin with.
+    `foreign` is the length of another user's seal, which those without ours begin with.
     """
     paths = sorted(folder.rglob("*"))
     if link := next((path for path in paths if path.is_symlink()), None):
@@ -194,11 +203,12 @@ def _seal(folder: Path, *, foreign: int) -> None:
     for path in paths:
         if path.is_file() and path.parent != folder and path.suffix not in (BODY, _FRESH):
             record = path.read_bytes()
-            if frozen.unsealed(record) is None:
-                _write(folder, str(path.relative_to(folder)), frozen.sealed(record[foreign:]))
+            if pickles.unsealed(record) is None:
+                _write(folder, str(path.relative_to(folder)), pickles.sealed(record[foreign:]))
 
 
 def _write(home: Path, name: str, record: bytes) -> None:
+    """Write a record whole: beside its place, then into it."""
     path = home / name
     new = () if path.parent.exists() else path.relative_to(home).parents
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -220,6 +230,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def _sync(folder: Path) -> None:
+    """Have the disk know what names a folder has."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -227,20 +238,21 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _check(folder: Path, text: bytes, wanted: _About) -> None:
+def _check(folder: Path, text: bytes, expected: _About) -> None:
+    """Raise NotUsable if a home is not what the stack expects."""
     try:
         about = msgspec.json.decode(text, type=_About)
     except msgspec.DecodeError as error:
         raise NotUsable(
             f"{folder / _ABOUT} cannot be read ({error}); name another folder"
         ) from error
-    if about.cloud != wanted.cloud:
+    if about.cloud != expected.cloud:
         raise NotUsable(
-            f"{folder} is the home of a stack for {about.cloud}, not for {wanted.cloud}; "
+            f"{folder} is the home of a stack for {about.cloud}, not for {expected.cloud}; "
             "name another folder"
         )
-    if about.format != wanted.format:
-        newer = "a newer stack" if about.format > wanted.format else "an older stack"
+    if about.format != expected.format:
+        newer = "a newer stack" if about.format > expected.format else "an older stack"
         remedy = (
             f"{_YOURS}, or name another folder"
             if about.format == _UNSEALED
@@ -248,16 +260,16 @@ def _check(folder: Path, text: bytes, wanted: _About) -> None:
         )
         raise NotUsable(
             f"{folder} was written by {newer} (format {about.format}, this one has "
-            f"{wanted.format}); {remedy.format(folder)}"
+            f"{expected.format}); {remedy.format(folder)}"
         )
-    for name, version in wanted.versions.items():
+    for name, version in expected.versions.items():
         if about.versions.get(name) != version:
             raise NotUsable(
                 f"{folder} was written with {name} {about.versions.get(name, 'unknown')}, "
                 f"here is {version}: "
                 f"pip install {name}=={about.versions.get(name, '')}, or name another folder"
             )
-    if about.moto_answers != wanted.moto_answers:
+    if about.moto_answers != expected.moto_answers:
         written, remedy = (
             ("with", "start with it") if about.moto_answers else ("without", "start without it")
         )

@@ -1,5 +1,6 @@
-"""State as bytes: pickled, without what belongs to a process (locks, events, servers); refused
-where a class has changed since, or where this user's seal is not on it.
+"""State as bytes: pickled, without what belongs to a process (locks, events, servers).
+
+It is refused where a class has changed since, or where this user's seal is not on it.
 """
 
 from __future__ import annotations
@@ -29,13 +30,18 @@ Left = Mapping[type, Mapping[str, Callable[[], object]]]
 
 
 class Changed(RuntimeError):
-    """A record is damaged, no stack of this user wrote it, or a class in it is not what it was when
-    the record was written.
+    """A record cannot be used.
+
+    It is damaged, no stack of this user wrote it, or a class in it is not what it was when the
+    record was written.
     """
 
 
 class Outside:
-    """Something of which the record holds the name only; who reads the record has its content."""
+    """Something of which the record holds the name only.
+
+    Whoever reads the record has its content.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -44,10 +50,12 @@ class Outside:
 def freeze(
     value: object, *, left: Left | None = None, reduce: Callable[[object], Any] | None = None
 ) -> bytes:
-    """A record of the value.
+    """Return a record of the value.
 
-    `left`: attributes that are not kept. `reduce`: as Pickler.reducer_override; it may put an
-    Outside.
+    Args:
+        value: What is to be kept.
+        left: Attributes that are not kept.
+        reduce: As Pickler.reducer_override; it may put an Outside.
     """
     tries = 0
     while True:
@@ -73,8 +81,9 @@ def sealed(pickled: bytes) -> bytes:
 
 
 def unsealed(record: bytes) -> bytes | None:
-    """Return the pickled part of a record; None where the record does not begin with this user's
-    seal.
+    """Return the pickled part of a record.
+
+    None: the record does not begin with this user's seal.
     """
     own, pickled = record[: seals.SIZE], record[seals.SIZE :]
     return pickled if seals.holds(own, pickled) else None
@@ -85,9 +94,14 @@ def thaw(
 ) -> Any:
     """Return the value of a record. Nothing is unpickled without this user's seal.
 
+    Args:
+        record: The record.
+        outside: Returns the content of an Outside by its name.
+        name: How errors call the record.
+
     Raises:
         Changed: It carries no seal of this user, a class has other fields by now, or it cannot be
-        read. Its name is told.
+            read.
     """
     pickled = unsealed(record)
     if pickled is None:
@@ -120,11 +134,18 @@ def _thaw(pickled: bytes, outside: Callable[[str], object]) -> Any:
 
 
 class _Unpickler(pickle.Unpickler):
+    """An unpickler that finds classes where they are today."""
+
     def find_class(self, module: str, name: str) -> Any:
         return super().find_class(*present_address(module, name))
 
 
 class _Pickler(pickle.Pickler):
+    """A pickler that leaves out what belongs to a process.
+
+    It notes this package's classes, with their fields.
+    """
+
     def __init__(self, stream: io.BytesIO, left: Left) -> None:
         super().__init__(stream, protocol=pickle.HIGHEST_PROTOCOL)
         self.classes: dict[tuple[str, str], tuple[str, ...]] = {}  # of this package, in the value
@@ -144,8 +165,10 @@ class _Pickler(pickle.Pickler):
 
 
 class _Reducing(_Pickler):
-    """Apart, since a pickler calls its `persistent_id` for everything down to each number: that was
-    a third of what freezing took.
+    """A pickler with a reducer of its caller's.
+
+    It is a class of its own, since a pickler calls its `persistent_id` for everything down to each
+    number: that was a third of what freezing took.
     """
 
     def __init__(self, stream: io.BytesIO, left: Left, reduce: Callable[[object], Any]) -> None:
@@ -161,7 +184,7 @@ class _Reducing(_Pickler):
 
 
 def _without(obj: Any, left: Mapping[str, Callable[[], object]]) -> Any:
-    """How `obj` is pickled, with other values of some attributes."""
+    """Return how `obj` is pickled, with other values of some attributes."""
     reduced = list(obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL))
     values = {name: make() for name, make in left.items()}
     state = reduced[2]
@@ -172,7 +195,7 @@ def _without(obj: Any, left: Mapping[str, Callable[[], object]]) -> Any:
 
 
 def _fields(kind: Any) -> tuple[str, ...]:
-    """What an instance of a class holds, by name."""
+    """Return the names of what an instance of a class holds."""
     if hasattr(kind, "__struct_fields__"):
         return tuple(kind.__struct_fields__)
     slots = getattr(kind, "__slots__", None)
@@ -184,6 +207,7 @@ def _fields(kind: Any) -> tuple[str, ...]:
 
 
 def _event(is_set: bool) -> threading.Event:
+    """Return an event that is set, or is not."""
     event = threading.Event()
     if is_set:
         event.set()

@@ -1,9 +1,9 @@
-"""Seals: what a stack of this user has written into a home is known again by a key that this user
-alone can read.
+"""Seals: what a stack of this user has written into a home is known again by a key.
 
 A home holds pickles, and unpickling runs what they say. Whoever sends a folder can write anything
-into it, but no seal. The key is `$XDG_STATE_HOME/isthmus/stack.key`, else
-`~/.local/state/isthmus/stack.key`, made when it is first needed.
+into it, but no seal. The key, which this user alone can read, is
+`$XDG_STATE_HOME/isthmus/stack.key`, else `~/.local/state/isthmus/stack.key`, made when it is first
+needed.
 """
 
 from __future__ import annotations
@@ -24,20 +24,29 @@ class NoKey(RuntimeError):
 
 
 def seal(data: bytes) -> bytes:
-    """Return this user's seal of some bytes. NoKey: the key cannot be made or read."""
+    """Return this user's seal of some bytes.
+
+    Raises:
+        NoKey: The key cannot be made or read.
+    """
     return hmac.digest(_key(file()), data, "sha256")
 
 
 def holds(mark: bytes, data: bytes) -> bool:
     """Return whether a mark is this user's seal of these bytes.
 
-    NoKey: the key cannot be made or read.
+    Raises:
+        NoKey: The key cannot be made or read.
     """
     return hmac.compare_digest(mark, seal(data))
 
 
 def file() -> Path:
-    """Return the path of the key, which may not exist yet. NoKey: this user has no home folder."""
+    """Return the path of the key, which may not exist yet.
+
+    Raises:
+        NoKey: This user has no home folder.
+    """
     base = os.environ.get("XDG_STATE_HOME", "")
     if not Path(base).is_absolute():
         try:
@@ -54,6 +63,7 @@ _ELSEWHERE = "set XDG_STATE_HOME to a folder of your own that stays"
 
 @cache
 def _key(path: Path) -> bytes:
+    """Read this user's key, and make it first where there is none."""
     try:
         if not path.exists():
             _make(path)

@@ -1,1 +1,4 @@
-"""HTTP below both clouds' fronts: answers, limits, ports, certificates, tunnels, and whose process calls."""
+"""HTTP below both clouds' fronts.
+
+It has answers, limits, ports, certificates, tunnels, and whose process calls.
+"""

@@ -1,4 +1,4 @@
-"""What a stack's front gives its server."""
+"""The answers that a stack's front gives its server."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import msgspec
 
 
 class Answer(msgspec.Struct, frozen=True):
+    """An answer of HTTP."""
+
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
@@ -13,4 +15,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Cut(Exception):
-    """The connection is to be closed without an answer. The server (wsgi_server.py) knows how."""
+    """An answer that is none: the connection is to be closed.
+
+    The server (wsgi_server.py) knows how.
+    """

@@ -1,5 +1,6 @@
-"""A certificate authority of a stack's own: a certificate for each host that is asked for through
-its door.
+"""A certificate authority of a stack's own.
+
+It makes a certificate for each host that is asked for through the stack's door.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ _DAY = timedelta(days=1)
 
 
 class Authority:
-    """Files in `folder` (0700; each file 0600).
+    """An authority with its files in `folder` (0700; each file 0600).
 
-    `name`: what it calls itself; `protocols`: what its hosts speak, by ALPN.
+    `name` is what it calls itself; `protocols` are what its hosts speak, by ALPN.
     """
 
     def __init__(self, folder: Path, name: str, protocols: Sequence[str]) -> None:
@@ -36,13 +37,14 @@ class Authority:
         self.bundle = self.write("bundle.pem", _certifi() + _pem(self._authority))
 
     def context(self, host: str) -> ssl.SSLContext:
-        """What ends TLS for `host`."""
+        """Return the context that ends TLS for `host`."""
         with self._lock:
             if host not in self._contexts:
                 self._contexts[host] = self._minted(host)
             return self._contexts[host]
 
     def _minted(self, host: str) -> ssl.SSLContext:
+        """Make a certificate for a host, and its TLS context."""
         from cryptography import x509
         from cryptography.hazmat.primitives import serialization
 
@@ -60,6 +62,7 @@ class Authority:
         return context
 
     def _signed(self, name: Any, key: Any, *, ca: bool = False, names: Any = None) -> Any:
+        """Return a certificate that this authority has signed."""
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes
 
@@ -99,7 +102,7 @@ class Authority:
         return builder.sign(self._key, hashes.SHA256())
 
     def write(self, name: str, content: bytes) -> Path:
-        """A file of its folder."""
+        """Write a file of its folder, and return its path."""
         path = self._folder / name
         path.touch(mode=0o600)
         path.write_bytes(content)
@@ -121,7 +124,7 @@ def _pem(certificate: Any) -> bytes:
 
 
 def _certifi() -> bytes:
-    """The public authorities, for the hosts that are let through."""
+    """Return the public authorities, for the hosts that are let through."""
     try:
         import certifi
     except ImportError:

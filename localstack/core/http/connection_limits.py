@@ -1,5 +1,6 @@
-"""How many connections a stack has at once, and for how long one may keep it waiting: no client
-keeps the others out.
+"""Limits of connections, so that no client keeps the others out.
+
+They are how many a stack has at once, and for how long one may keep it waiting.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ HEAD_WITHIN, BODY_SILENT = 10.0, 60.0  # seconds
 
 
 def most_connections() -> int:
-    """Return how many connections may be open: the rest of the descriptors is for files, and for
-    what the stack asks.
+    """Return how many connections may be open.
+
+    The rest of the descriptors is for files, and for what the stack asks.
     """
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return MOST if soft == resource.RLIM_INFINITY else max(8, min(MOST, soft // 2))

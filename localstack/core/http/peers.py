@@ -1,4 +1,4 @@
-"""Whose process is at the other end of a loopback connection, where Linux says it."""
+"""Find whose process is at the other end of a loopback connection, where Linux says it."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ _OWNER = (
 
 
 def is_other_user(peer: tuple[str, int] | None, port: int) -> bool:
-    """Whether the client at this address, connected to our port, is known to be another user's, and
-    not root's.
+    """Return whether a client is known to be another user's, and not root's.
+
+    `peer` is its address, `port` the one of ours to which it is connected.
     """
     owner = _owner(peer, port) if peer is not None else None
     return owner not in (None, os.getuid(), 0, _NOBODY)
 
 
 def is_own(peer: tuple[str, int], port: int) -> bool:
-    """Whether the client at this address, connected to our port, is known to be ours, or root's.
+    """Return whether a client is known to be ours, or root's.
 
-    False where nobody says whose it is.
+    It is False where nobody says whose it is.
     """
     return _owner(peer, port) in (os.getuid(), 0)
 
 
 def _owner(peer: tuple[str, int], port: int) -> int | None:
-    """The user of the socket at this address; None where it is not known.
+    """Return the user of the socket at this address; None where it is not known.
 
-    The kernel is asked for this socket: its list takes 5 ms.
-
-    Nobody's is what its process has closed: the kernel calls it root's.
+    The kernel is asked for this socket: its list takes 5 ms. Nobody's is what its process has
+    closed: the kernel calls it root's.
     """
     try:
         user, inode = _ask_kernel(peer, port)
@@ -55,7 +55,12 @@ def _owner(peer: tuple[str, int], port: int) -> int | None:
 
 
 def _ask_kernel(peer: tuple[str, int], port: int) -> tuple[int, int]:
-    """User and inode by NETLINK_SOCK_DIAG, sock_diag(7). OSError, ValueError."""
+    """Return user and inode of a socket by NETLINK_SOCK_DIAG, sock_diag(7).
+
+    Raises:
+        OSError: There is no such question.
+        ValueError: There is no such socket.
+    """
     addresses = struct.pack(
         "!HH4s12x4s12x", peer[1], port, socket.inet_aton(peer[0]), socket.inet_aton(_HOST)
     )
@@ -72,8 +77,9 @@ def _ask_kernel(peer: tuple[str, int], port: int) -> tuple[int, int]:
 
 
 class _Kernel:
-    """NETLINK_SOCK_DIAG over one socket, which is opened when it is first needed: opening one takes
-    longer than a question.
+    """NETLINK_SOCK_DIAG over one socket, which is opened when it is first needed.
+
+    Opening one takes longer than a question.
     """
 
     def __init__(self) -> None:
@@ -82,7 +88,11 @@ class _Kernel:
         self._lock = threading.Lock()
 
     def ask(self, kind: int, query: bytes) -> bytes:
-        """The message that answers. OSError."""
+        """Return the message that answers.
+
+        Raises:
+            OSError: The kernel does not answer.
+        """
         with self._lock:
             kernel = self._socket or self._opened()
             self._number = number = (self._number + 1) & 0xFFFFFFFF
@@ -112,7 +122,10 @@ _KERNEL = _Kernel()
 
 
 def _look_up(peer: tuple[str, int]) -> tuple[int, int]:
-    """User and inode by the list of all; the inode is 0 where it is not in it."""
+    """Return user and inode of a socket by the list of all.
+
+    The inode is 0 where it is not in the list.
+    """
     try:
         # as a little-endian machine writes it
         address = f"{int.from_bytes(IPv4Address(peer[0]).packed, 'little'):08X}:{peer[1]:04X}"

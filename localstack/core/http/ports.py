@@ -15,8 +15,10 @@ _LISTENS = 60.0  # seconds in which who was told a port listens there
 
 
 class _Ports:
-    """Those of one process: blocks, of which it keeps the first port bound as long as it lives, so
-    that no other process takes them.
+    """The ports of one process, in blocks.
+
+    It keeps the first port of a block bound as long as it lives, so that no other process takes the
+    block.
     """
 
     def __init__(self) -> None:
@@ -25,18 +27,23 @@ class _Ports:
         self._lock = threading.Lock()
 
     def free(self) -> int:
+        """Return a port that nobody has been told of for a while."""
         with self._lock:
             while True:
-                before = time.monotonic() - _LISTENS
-                for port, told in self._told.items():
-                    if told < before and (probe := _bound(port)) is not None:
+                stale_before = time.monotonic() - _LISTENS
+                for port, told_at in self._told.items():
+                    if told_at < stale_before and (probe := _bound(port)) is not None:
                         probe.close()
                         self._told[port] = time.monotonic()
                         return port
                 self._told |= dict.fromkeys(self._block(), -math.inf)
 
     def _block(self) -> range:
-        """Another one. OSError: all are taken."""
+        """Return another block of ports.
+
+        Raises:
+            OSError: All are taken.
+        """
         for number in range(_BLOCKS):
             first = _FIRST + (os.getpid() + number) % _BLOCKS * _SIZE
             if (guard := _bound(first)) is not None:
@@ -45,12 +52,13 @@ class _Ports:
         raise OSError(f"no port from {_FIRST} to {_FIRST + _BLOCKS * _SIZE - 1} is free")
 
     def close(self) -> None:
+        """Give up all blocks."""
         for guard in self._guards:
             guard.close()
 
 
 def _bound(port: int) -> socket.socket | None:
-    """None: it is taken."""
+    """Bind a port and return its socket; None: it is taken."""
     bound = socket.socket()
     try:
         bound.bind(("127.0.0.1", port))
@@ -64,7 +72,7 @@ _ours = _Ports()
 
 
 def _after_fork() -> None:
-    """A process that was forked has ports of its own."""
+    """Give a process that was forked ports of its own."""
     global _ours  # noqa: PLW0603  one a process
     _ours.close()
     _ours = _Ports()
@@ -74,9 +82,12 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody else is given until the process that is told of it listens
-    there, seconds later: neither by the kernel nor by another process that asks here.
+    """Return a port of 127.0.0.1 for a process that is told of it before it listens.
 
-    OSError: all are taken.
+    Until that listens, seconds later, nobody else is given the port: neither by the kernel nor by
+    another process that asks here.
+
+    Raises:
+        OSError: All are taken.
     """
     return _ours.free()

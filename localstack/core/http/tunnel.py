@@ -1,4 +1,4 @@
-"""CONNECT, as far as the clouds' doors share it:
+"""CONNECT, as far as the clouds' doors share it.
 
 TLS ends here, or bytes are handed on as they are.
 """
@@ -16,7 +16,7 @@ _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
 async def through(transport: Any, host: str, port: str) -> None:
-    """To the genuine host: bytes are handed on as they are."""
+    """Connect a client to the genuine host, and hand bytes on as they are."""
     between = _Between()
     transport.set_protocol(between)
     try:
@@ -36,8 +36,15 @@ async def end_tls(
     context: Callable[[], ssl.SSLContext],
     onward: Callable[[Any], Awaitable[asyncio.Protocol]],
 ) -> None:
-    """Answer the CONNECT, and hand what comes in the clear to the protocol that `onward` gives for
-    the transport. OSError from there.
+    """Answer the CONNECT, end TLS, and hand what comes in the clear to a protocol.
+
+    Args:
+        transport: The client's.
+        context: Makes the TLS context, in a thread.
+        onward: Gives the protocol for the transport of what comes in the clear.
+
+    Raises:
+        OSError: It comes from `onward`.
     """
     between = _Between()
     transport.set_protocol(between)
@@ -59,7 +66,7 @@ async def end_tls(
 
 
 class _Between(asyncio.Protocol):
-    """Keeps what comes until it is known who reads it."""
+    """A protocol that keeps what comes until it is known who reads it."""
 
     def __init__(self) -> None:
         self._early: list[bytes] = []
@@ -72,6 +79,7 @@ class _Between(asyncio.Protocol):
         self._closed = (exc,)
 
     def become(self, transport: Any, protocol: Any) -> None:
+        """Hand the transport, and what has come, to the protocol that reads it."""
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         for data in self._early:
@@ -81,7 +89,7 @@ class _Between(asyncio.Protocol):
 
 
 class Pipe(asyncio.Protocol):
-    """Writes what it reads to `other`, at the speed of who reads there."""
+    """A protocol that writes what it reads to `other`, at the speed of the reader there."""
 
     def __init__(self, other: Any) -> None:
         self._other = other

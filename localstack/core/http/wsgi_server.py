@@ -1,5 +1,4 @@
-"""A WSGI front's server: waitress, in which a connection that waits for its client keeps nobody
-else out.
+"""A WSGI front's server: waitress, without connections that keep others out.
 
 Heads that come slowly are dropped, and so are bodies that stand still. When every place is taken,
 the connection that has been silent for longest makes room, unless its request is whole: then it is
@@ -22,7 +21,7 @@ _BODY = 5 << 30  # S3's largest single PUT; more than other stores take in one r
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
-    """One connection."""
+    """A connection."""
 
     _head_began = 0.0
 
@@ -33,7 +32,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         return super().received(data)
 
     def overdue(self, now: float) -> bool:
-        """Say whether a request is begun, and its head is late or its body stands still."""
+        """Return whether a request is begun, and its head is late or its body stands still."""
         if (request := self.request) is None or self.requests:
             return False
         in_body: bool = request.headers_finished
@@ -45,11 +44,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
 
 
 class _Server(TcpWSGIServer):  # type: ignore[misc]
+    """Waitress's server, which drops connections that keep others out."""
+
     _swept = 0.0
     active_channels: Any  # waitress has no types: by descriptor
 
     def readable(self) -> bool:
-        """Say whether a connection can be taken up.
+        """Return whether a connection can be taken up.
 
         Waitress asks at each turn of its loop, at least once a second.
         """
@@ -74,11 +75,16 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]
             min(self._waiting(), key=lambda channel: channel.last_activity).handle_close()
 
     def _waiting(self) -> list[Channel]:
+        """Return the connections that have no request at work."""
         return [channel for channel in self.active_channels.values() if not channel.requests]
 
 
 class WsgiServer:
-    """It listens from the moment that it is made. OSError when the port is taken."""
+    """A server that listens from the moment that it is made.
+
+    Raises:
+        OSError: The port is taken.
+    """
 
     def __init__(self, front: Any, host: str, port: int, channel: type[Channel]) -> None:
         self._server: Any = _Server(
@@ -96,7 +102,7 @@ class WsgiServer:
         self.port: int = self._server.effective_port
 
     def run(self) -> None:
-        """Until the process ends."""
+        """Serve until the process ends."""
         self._server.run()
 
     def close(self, seconds: float) -> None:
@@ -105,7 +111,10 @@ class WsgiServer:
 
 
 def _cutting(front: Any) -> Any:
-    """A cut connection is, to waitress, one whose client has gone: it closes without a word."""
+    """Return the application for waitress, to which a cut is a client that has gone.
+
+    It closes such a connection without a word.
+    """
 
     def application(environ: dict[str, Any], start_response: Any) -> Any:
         try:

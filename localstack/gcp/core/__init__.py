@@ -1,1 +1,1 @@
-"""The floor below all services: what a handler is, and what it is called with. It knows no service."""
+"""The floor below all services: what a handler is and is called with. It knows no service."""

@@ -1,4 +1,4 @@
-"""Projects: Vertex AI answers names with their numbers, and takes both."""
+"""Projects: Vertex AI takes both ids and numbers in names, and answers with numbers."""
 
 from __future__ import annotations
 
@@ -9,36 +9,39 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .registry import Call
+    from .call import Call
 
 _PROJECT = re.compile(r"projects/([^/]+)")
 _DIGITS = 12
 
 
 class Projects:
-    """The ids that were seen, by number."""
+    """The project ids that requests have named, by their numbers."""
 
     def __init__(self) -> None:
         self._ids: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def note(self, project: str) -> None:
+        """Remember that a request named this project."""
         number = number_of(project)
         if number not in self._ids:  # what every request does
             with self._lock:
                 self._ids[number] = project
 
-    def known(self) -> list[str]:
+    def ids(self) -> list[str]:
+        """Return the ids of all projects that requests have named, sorted."""
         with self._lock:
             return sorted(self._ids.values())
 
     def id_of(self, number: str) -> str:
+        """Return the id of a project's number, or the number if no request has named its id."""
         return self._ids.get(number, number)
 
 
 @functools.lru_cache(maxsize=256)
 def number_of(project: str) -> str:
-    """12 digits that follow from the id; a number is its own."""
+    """Return a project's number: 12 digits derived from its id, or the argument if it is one."""
     if project.isdecimal():
         return project
     digest = int.from_bytes(hashlib.sha256(project.encode()).digest()[:8])
@@ -46,7 +49,7 @@ def number_of(project: str) -> str:
 
 
 def canonical(call: Call, name: str) -> str:
-    """A resource's name, or one that begins with a project, with the project's number."""
+    """Return a resource's name with its project as a number, and remember the project."""
     match = _PROJECT.match(name)
     if match is None:
         return name
@@ -55,8 +58,8 @@ def canonical(call: Call, name: str) -> str:
     return f"projects/{number_of(match[1])}{name[match.end() :]}"
 
 
-def by_id(call: Call, name: str) -> str:
-    """The same with the project's id, where somebody has used it."""
+def with_project_id(call: Call, name: str) -> str:
+    """Return a resource's name with its project as an id, if a request has named that id."""
     match = _PROJECT.match(name)
     return (
         name

@@ -1,5 +1,6 @@
-"""`python -m isthmus_stack.gcp.googlesql`: compile GoogleSQL into the user's cache, once a version
-(30 s of CPU, 1 GB).
+"""Compile GoogleSQL into the user's cache: `python -m isthmus_stack.gcp.googlesql`.
+
+It takes 30 s of CPU and 1 GB, once a version.
 """
 
 from __future__ import annotations

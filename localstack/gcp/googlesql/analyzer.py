@@ -1,4 +1,4 @@
-"""What the analyzer is told (language, tables, parameters), and the tables that a statement names."""
+"""Ask the analyzer, with language, tables and parameters, and list the tables of a statement."""
 
 from __future__ import annotations
 
@@ -37,15 +37,19 @@ _INLINE = "REWRITE_INLINE_SQL_FUNCTIONS"
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """Names and types' texts of its columns. `pseudo` is what `*` leaves out."""
+    """The columns of a table: their names, and their types as text.
+
+    `pseudo` is what `*` leaves out.
+    """
 
     columns: Mapping[str, str]
     pseudo: Mapping[str, str] = {}
 
 
 class Function(msgspec.Struct, frozen=True, kw_only=True):
-    """A function in SQL. `signature`: a serialized FunctionSignatureProto; `tables`: those that its
-    body names.
+    """A function in SQL.
+
+    `signature` is a serialized FunctionSignatureProto; `tables` are those that its body names.
     """
 
     arguments: tuple[str, ...]
@@ -55,14 +59,18 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Constant(msgspec.Struct, frozen=True, kw_only=True):
-    """A name that stands for a value. `value`: a serialized ValueProto."""
+    """A name that stands for a value, which is a serialized ValueProto."""
 
     type: str
     value: bytes
 
 
 def parsed(sql: str) -> bytes:
-    """A serialized ParseResponse of a script. SqlRejected when it is not GoogleSQL's grammar."""
+    """Return a serialized ParseResponse of a script.
+
+    Raises:
+        SqlRejected: It is not GoogleSQL's grammar.
+    """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
     return service().call(
@@ -71,9 +79,10 @@ def parsed(sql: str) -> bytes:
 
 
 def named_tables(sql: str) -> tuple[Path, ...]:
-    """The tables that a statement names, without knowing any.
+    """Return the tables that a statement names, without knowing any.
 
-    SqlRejected when it is not GoogleSQL's grammar.
+    Raises:
+        SqlRejected: It is not GoogleSQL's grammar.
     """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
@@ -87,9 +96,11 @@ def named_tables(sql: str) -> tuple[Path, ...]:
 def analyzer_options(
     parameters: Mapping[str, str] | Sequence[str], system: Mapping[Path, str] | None = None
 ) -> Any:
-    """The message of the analyzer's options: everything that was released to Google's customers.
+    """Return the analyzer's options: everything that was released to Google's customers.
 
-    `system`: types of @@variables.
+    Args:
+        parameters: The types of query parameters, by name or by place.
+        system: The types of @@variables.
     """
     from zetasql.wasi._pb2.zetasql.proto.options_pb2 import AnalyzerOptionsProto
 
@@ -120,20 +131,21 @@ def catalog_of(
     functions: Mapping[Path, Function] | None = None,
     constants: Mapping[str, Constant] | None = None,
 ) -> Any:
-    """A SimpleCatalogProto of the tables, of every function of GoogleSQL, and of those given;
-    columns go before constants.
+    """Return a SimpleCatalogProto of these tables, functions and constants.
+
+    Every function of GoogleSQL is in it, too. Columns go before constants of the same name.
     """
     from zetasql.wasi._pb2.zetasql.proto.simple_catalog_pb2 import SimpleCatalogProto
 
     root = SimpleCatalogProto(name="catalog")
     root.builtin_function_options.language_options.CopyFrom(_language())
     for path, table in tables.items():
-        message = _below(root, path[:-1]).table.add(name=path[-1])
+        message = _catalog_below(root, path[:-1]).table.add(name=path[-1])
         for columns, pseudo in ((table.columns, False), (table.pseudo, True)):
             for name, text in columns.items():
                 message.column.add(name=name, type=encoded(text), is_pseudo_column=pseudo)
     for path, function in (functions or {}).items():
-        _write_function(_below(root, path[:-1]).custom_function.add(), path[-1], function)
+        _write_function(_catalog_below(root, path[:-1]).custom_function.add(), path[-1], function)
     for name, constant in (constants or {}).items():
         added = root.constant.add(name_path=[name], type=encoded(constant.type))
         added.value.ParseFromString(constant.value)
@@ -149,7 +161,8 @@ def _write_function(message: Any, name: str, function: Function) -> None:
     message.templated_sql_function_argument_name.extend(function.arguments)
 
 
-def _below(catalog: Any, path: Path) -> Any:
+def _catalog_below(catalog: Any, path: Path) -> Any:
+    """Return the catalog at a path below another one, and make it where it is missing."""
     for name in path:
         inner = next((part for part in catalog.catalog if part.name.lower() == name.lower()), None)
         catalog = catalog.catalog.add(name=name) if inner is None else inner
@@ -158,6 +171,7 @@ def _below(catalog: Any, path: Path) -> Any:
 
 @cache
 def _language() -> Any:
+    """Return the options of the language: all its features, as they are sold."""
     from zetasql.wasi._pb2.zetasql.local_service.local_service_pb2 import LanguageOptionsRequest
     from zetasql.wasi._pb2.zetasql.proto.options_pb2 import LanguageOptionsProto
     from zetasql.wasi._pb2.zetasql.public.options_pb2 import LanguageFeature

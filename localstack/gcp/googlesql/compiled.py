@@ -1,10 +1,10 @@
 """GoogleSQL's machine code in the user's cache.
 
-Compiling its WebAssembly takes 30 s of CPU and 1 GB; loading the result 60 ms.
+Compiling its WebAssembly takes 30 s of CPU and 1 GB; loading the result takes 60 ms. So it is
+compiled once for each version, by a process of its own that gives the memory back, under a lock.
 
-So it is compiled once for each version, by a process of its own that gives the memory back, under a
-lock. Whoever can write machine code there runs code as us: its folder is this user's alone, its
-name holds its digest, and both are looked at before it is loaded.
+Whoever can write machine code there runs code as us: its folder is this user's alone, its name
+holds its digest, and both are looked at before it is loaded.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ class NotCompiled(RuntimeError):
 
 
 def available() -> bool:
-    """Whether the wheel is installed. Imports nothing of it."""
+    """Return whether the wheel is installed, without importing it."""
     return find_spec("zetasql") is not None and find_spec("wasmtime") is not None
 
 
 def cache_folder() -> Path:
-    """Return where the machine code lies, one file for each version of the wheel, of the compiler,
-    and kind of machine.
+    """Return the folder of the machine code.
+
+    It has a file for each version of the wheel and of the compiler, and kind of machine.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "isthmus" / "googlesql"
 
 
 def load(engine: Any) -> Any:
-    """Return the module, and compile it first where no machine code has the digest that it had when
-    it was compiled.
+    """Return the module of the machine code, compiled first where none is sound.
 
-    What is sound but of another kind of processor (a home that several machines share) is compiled
-    anew, too.
+    Sound is what has the digest that it had when it was compiled. What is sound but of another kind
+    of processor (a home that several machines share) is compiled anew, too.
 
     Raises:
-        NotCompiled: the compiler failed, or others can write to the folder.
+        NotCompiled: The compiler failed, or others can write to the folder.
     """
     from wasmtime import Module, WasmtimeError
 
@@ -75,9 +75,10 @@ def load(engine: Any) -> Any:
 
 
 def compile_here() -> None:
-    """Compile in this process, which needs 1 GB for it; nothing when it is done already.
+    """Compile in this process, which needs 1 GB for it, unless it is done already.
 
-    NotCompiled as `load`.
+    Raises:
+        NotCompiled: As `load`.
     """
     from wasmtime import Module
     from zetasql.wasi import get_wasm_path
@@ -103,7 +104,7 @@ def compile_here() -> None:
 
 
 def wasm_engine() -> Any:
-    """The settings that compiling and loading must share."""
+    """Return an engine with the settings that compiling and loading must share."""
     from wasmtime import Config, Engine
 
     config = Config()
@@ -112,6 +113,7 @@ def wasm_engine() -> Any:
 
 
 def _kind() -> str:
+    """Return the name of this wheel, compiler and kind of machine."""
     versions = "-".join(metadata.version(name) for name in ("zetasql", "wasmtime"))
     return f"{versions}-{platform.machine()}"
 
@@ -148,8 +150,9 @@ def _private_folder() -> Iterator[int]:
 
 
 def _sound_file(folder: int) -> str | None:
-    """Return the name of the machine code whose content has the digest in its name, if there is
-    one. Remove what differs.
+    """Return the name of the machine code whose content has the digest in its name.
+
+    Files that differ are removed. None: there is none.
     """
     for name in os.listdir(folder):
         parts = re.fullmatch(rf"{re.escape(_kind())}-([0-9a-f]{{64}})\.cwasm", name)

@@ -1,6 +1,6 @@
-"""A query's rows by GoogleSQL's reference implementation, over rows that are handed in.
+"""Compute a query's rows by GoogleSQL's reference implementation, over given rows.
 
-Slow, and right by definition: for tests.
+It is slow, and right by definition: for tests.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from .values import decoded_value, encoded_value
 
 
 class Relation(msgspec.Struct, frozen=True, kw_only=True):
-    """Columns, by name and type's text, and rows in that order, of values as values.py has them.
+    """Columns, by name and type's text, and rows in that order.
 
-    A result's column may have no name.
+    The values are as values.py has them. A result's column may have no name.
     """
 
     columns: Sequence[tuple[str, str]]
@@ -33,8 +33,10 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 def evaluate(
     sql: str, tables: Mapping[Path, Relation] = {}, parameters: Mapping[str, Parameter] = {}
 ) -> Relation:
-    """SqlRejected for what the analyzer refuses and for what fails on these rows (`division by
-    zero`).
+    """Return the rows of a query.
+
+    Raises:
+        SqlRejected: The analyzer refuses it, or it fails on these rows (`division by zero`).
     """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 

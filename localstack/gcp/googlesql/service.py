@@ -1,5 +1,6 @@
-"""Calls into GoogleSQL's local service: protobuf in, protobuf out, one at a time, in one instance a
-process.
+"""Call GoogleSQL's local service: protobuf in, protobuf out.
+
+There is one instance a process, which takes one call at a time.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ _POSITION = re.compile(r"\[at (\d+):(\d+)\]\s*$")
 
 
 class SqlRejected(ValueError):
-    """GoogleSQL's own words, with ` [at LINE:COLUMN]` at the end where it has a position."""
+    """A statement that GoogleSQL refuses, in its own words.
+
+    They end in ` [at LINE:COLUMN]` where there is a position.
+    """
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -48,19 +52,28 @@ class Service:
         self._instance = _Instance(self._engine, self._module)
 
     def call(self, method: str, request: Any) -> bytes:
-        """The serialized answer. SqlRejected when the service refuses."""
+        """Return the serialized answer.
+
+        Raises:
+            SqlRejected: The service refuses.
+        """
         with self._lock:
             return self._bytes(method, request)
 
     def call_with_catalog(self, method: str, request: Any, catalog: bytes) -> bytes:
-        """The same over a serialized SimpleCatalogProto, which stays registered as long as it is
-        among the last that were used.
+        """Return the serialized answer over a serialized SimpleCatalogProto.
+
+        The catalog stays registered as long as it is among the last that were used.
+
+        Raises:
+            SqlRejected: The service refuses.
         """
         with self._lock:
             request.registered_catalog_id = self._register(catalog)
             return self._bytes(method, request)
 
     def _bytes(self, method: str, request: Any) -> bytes:
+        """Call a method; a trap costs a new instance."""
         from wasmtime import Trap, WasmtimeError
 
         try:
@@ -72,6 +85,7 @@ class Service:
             ) from error
 
     def _register(self, catalog: bytes) -> int:
+        """Return the number under which a catalog is registered."""
         from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
         registered = self._instance.catalogs
@@ -91,6 +105,8 @@ class Service:
 
 
 class _Instance:
+    """A running instance of the WebAssembly module."""
+
     def __init__(self, engine: Any, module: Any) -> None:
         from wasmtime import Linker, Store, WasiConfig
 
@@ -112,6 +128,7 @@ class _Instance:
         )  # serialized: its number in this instance
 
     def call(self, function: str, request: bytes) -> bytes:
+        """Call a function with a message, and return the answer's bytes."""
         store = self._store
         place, size_place = self._allocate(store, len(request) or 1), self._allocate(store, 4)
         answer = 0
@@ -127,7 +144,7 @@ class _Instance:
                 self._free(store, taken)
 
     def _address(self, place: int) -> int:
-        """Of a place in its memory, which moves when it grows."""
+        """Return the address of a place in its memory, which moves when it grows."""
         base = ctypes.cast(self._exports["memory"].data_ptr(), ctypes.c_void_p).value
         assert base is not None  # noqa: S101  a memory has an address
         return base + place
@@ -143,15 +160,16 @@ class _Instance:
 
 @cache
 def service() -> Service:
-    """This process's instance, loaded at the first call (60 ms, 150 MB; 30 s more of CPU where
-    `make setup` did not compile it).
+    """Return this process's instance, loaded at the first call.
+
+    That takes 60 ms and 150 MB; 30 s more of CPU where `make setup` did not compile it.
     """
     atexit.register(service.cache_clear)  # before the interpreter takes apart what frees it
     return Service()
 
 
 def _zones() -> str:
-    """The folder of the time zones' rules: the system's, or the package tzdata's."""
+    """Return the folder of the time zones' rules: the system's, or the package tzdata's."""
     for folder in zoneinfo.TZPATH:
         if Path(folder).is_dir():
             return folder

@@ -1,4 +1,4 @@
-"""GoogleSQL's types between their text (`ARRAY<STRUCT<a INT64, b STRING>>`) and their message."""
+"""Convert GoogleSQL's types between text (`ARRAY<STRUCT<a INT64, b STRING>>`) and message."""
 
 from __future__ import annotations
 
@@ -29,7 +29,11 @@ _TOKEN = re.compile(
 
 
 def encoded(text: str) -> Any:
-    """The message of a type. ValueError for what is none."""
+    """Return the message of a type.
+
+    Raises:
+        ValueError: The text is none.
+    """
     tokens = _TOKEN.findall(text)
     if "".join(tokens).replace(" ", "") != re.sub(r"\s", "", text):
         raise ValueError(f"{text!r} is not a type of GoogleSQL")
@@ -40,20 +44,22 @@ def encoded(text: str) -> Any:
 
 
 def text_of(message: Any) -> str:
-    """A type's text, as GoogleSQL writes it."""
+    """Return a type's text, as GoogleSQL writes it."""
     kind = message.type_kind
     if kind == _ARRAY:
         return f"ARRAY<{text_of(message.array_type.element_type)}>"
     if kind == _RANGE:
         return f"RANGE<{text_of(message.range_type.element_type)}>"
     if kind == _STRUCT:
-        return f"STRUCT<{', '.join(f'{f.field_name} {text_of(f.field_type)}'.strip() for f in message.struct_type.field)}>"
+        fields = (f"{f.field_name} {text_of(f.field_type)}" for f in message.struct_type.field)
+        return f"STRUCT<{', '.join(map(str.strip, fields))}>"
     if kind not in _NAMES:
         raise ValueError(f"a type of kind {kind} is not known here")
     return _NAMES[kind]
 
 
 def _parse(tokens: list[str], text: str) -> Any:
+    """Read a type from its tokens, and take these away."""
     from zetasql.wasi._pb2.zetasql.public.type_pb2 import TypeProto
 
     name = tokens.pop(0).partition("(")[0].strip().upper() if tokens else ""
@@ -84,5 +90,6 @@ def _parse(tokens: list[str], text: str) -> Any:
 
 
 def _expect(tokens: list[str], token: str, text: str) -> None:
+    """Take a token away, or raise ValueError where it is another one."""
     if not tokens or tokens.pop(0) != token:
         raise ValueError(f"{text!r} is not a type of GoogleSQL: a {token} is missing")

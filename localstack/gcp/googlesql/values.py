@@ -1,5 +1,7 @@
-"""GoogleSQL's values as Python's: int, float, bool, str, bytes, Decimal (NUMERIC), date, aware
-datetime in UTC (TIMESTAMP), list, dict.
+"""Convert GoogleSQL's values from and to Python's.
+
+They are int, float, bool, str, bytes, Decimal (NUMERIC), date, aware datetime in UTC (TIMESTAMP),
+list and dict.
 """
 
 from __future__ import annotations
@@ -23,8 +25,10 @@ _SCALE = 10**9  # a NUMERIC is a little-endian two's complement integer of 10^-9
 
 
 def encoded_value(value: object, kind: Any) -> Any:
-    """A ValueProto of a TypeProto; None is NULL. ValueError for a type that is not in this module's
-    list.
+    """Return a ValueProto of a TypeProto; None is NULL.
+
+    Raises:
+        ValueError: The type is not in this module's list.
     """
     from zetasql.wasi._pb2.zetasql.public.value_pb2 import ValueProto
 
@@ -56,7 +60,11 @@ def encoded_value(value: object, kind: Any) -> Any:
 
 
 def decoded_value(message: Any, kind: Any) -> Any:
-    """The value of a ValueProto. ValueError for a type that is not in this module's list."""
+    """Return the value of a ValueProto.
+
+    Raises:
+        ValueError: The type is not in this module's list.
+    """
     name = text_of(kind).partition("<")[0]
     if message.WhichOneof("value") is None:
         return None

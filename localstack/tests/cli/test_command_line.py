@@ -14,9 +14,9 @@ from unittest.mock import patch
 import boto3
 import pytest
 
-from isthmus_stack import run
 from isthmus_stack.cli import verbs
 from isthmus_stack.cli.main import main
+from isthmus_stack.core import launch
 from isthmus_stack.run import StackFailed, read_ready, start_aws
 from isthmus_stack.testing import stacks
 from isthmus_stack.testing.jobs_kit import until
@@ -126,7 +126,7 @@ def test_policy_and_coverage_are_printed(stack):
 
 def test_a_stack_is_found_and_ended_by_its_url(monkeypatch):
     monkeypatch.setattr(
-        run, "subprocess", subprocess
+        launch, "subprocess", subprocess
     )  # none that is forked: it is known by its command line
     with start_aws() as running:
         code, out, _ = here("status", "--url", running.url, "--json")

@@ -94,7 +94,7 @@ def test_a_periodic_function_does_not_hang_the_instant_clock():
     clock.close()
 
 
-def test_a_periodic_function_runs_in_its_period_while_the_instant_clock_is_moved_and_when_it_has_been():
+def test_a_periodic_function_runs_in_its_period_while_the_instant_clock_is_moved_and_after():
     clock, ran = Clock("instant"), []
     clock.call_every(60, lambda: ran.append(clock.now()))
     start = clock.now()

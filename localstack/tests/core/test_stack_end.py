@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from isthmus_stack import run
+from isthmus_stack.core import launch
 from isthmus_stack.core.home.folders import Owned, Taken, sweep
-from isthmus_stack.jobs import process_group as bound
+from isthmus_stack.jobs import process_group
 from isthmus_stack.run import start_aws
 from isthmus_stack.testing.jobs_kit import Aws, alive, processing_request, training_request, until
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 @pytest.fixture(autouse=True)
 def genuine(monkeypatch):
     """Starts that are not forked: these are judged here."""
-    monkeypatch.setattr(run, "subprocess", subprocess)
+    monkeypatch.setattr(launch, "subprocess", subprocess)
 
 
 @pytest.fixture
@@ -142,17 +142,17 @@ def test_a_signal_that_the_kernel_gives_to_another_thread_ends_the_stack(tmp_pat
 
 
 def test_a_command_bound_to_its_starter_has_its_own_signals_exit_code_and_children(tmp_path):
-    def run(*command, grace=0):
-        return bound.start(command, folder=tmp_path, env=dict(os.environ), grace=grace)
+    def launch(*command, grace=0):
+        return process_group.start(command, folder=tmp_path, env=dict(os.environ), grace=grace)
 
     def code(process):
         with process:
             process.stdin.flush()
             return process.wait(120), process.stdout.read().decode()
 
-    assert code(run("sh", "-c", "exit 7"))[0] == 7
-    assert code(run("no-such-command"))[0] == 127
-    process = run("sh", "-c", "trap 'exit 5' TERM; echo ready; while true; do sleep 0.1; done")
+    assert code(launch("sh", "-c", "exit 7"))[0] == 7
+    assert code(launch("no-such-command"))[0] == 127
+    process = launch("sh", "-c", "trap 'exit 5' TERM; echo ready; while true; do sleep 0.1; done")
     assert process.stdout.readline() == b"ready\n"
     os.kill(process.pid, signal.SIGTERM)
     assert process.wait(120) == 5
@@ -160,8 +160,8 @@ def test_a_command_bound_to_its_starter_has_its_own_signals_exit_code_and_childr
     process.stdin.close()
     process.stdout.close()
     children = "import os\ntry: os.wait()\nexcept ChildProcessError: print('none')"
-    assert code(run(sys.executable, "-c", children)) == (0, "none\n")
-    polite = run(
+    assert code(launch(sys.executable, "-c", children)) == (0, "none\n")
+    polite = launch(
         "sh",
         "-c",
         "trap 'echo bye; exit 0' TERM; echo ready; while true; do sleep 0.1; done",
@@ -180,15 +180,17 @@ def test_a_command_bound_to_its_starter_has_its_own_signals_exit_code_and_childr
     reason="without /proc nothing tells what left its process group",
 )
 def test_what_left_a_commands_process_group_ends_with_it_and_its_neighbours_do_not(tmp_path):
-    def run():
+    def launch():
         script = (
             "import os, time\nif os.fork() == 0:\n    os.setsid()\n    print(os.getpid(), "
             "flush=True)\ntime.sleep(600)"
         )
-        process = bound.start([sys.executable, "-c", script], folder=tmp_path, env=dict(os.environ))
+        process = process_group.start(
+            [sys.executable, "-c", script], folder=tmp_path, env=dict(os.environ)
+        )
         return process, int(process.stdout.readline())
 
-    (process, left), (neighbour, other) = run(), run()
+    (process, left), (neighbour, other) = launch(), launch()
     process.stdin.close()  # as when the stack is killed
     process.wait(120)
     process.stdout.close()
@@ -196,7 +198,7 @@ def test_what_left_a_commands_process_group_ends_with_it_and_its_neighbours_do_n
     assert alive(other)
     os.kill(neighbour.pid, signal.SIGKILL)  # the command has ended, what it started has not
     neighbour.wait(120)
-    bound.kill(neighbour)
+    process_group.kill(neighbour)
     until(lambda: not alive(other))
     neighbour.stdin.close()
     neighbour.stdout.close()

@@ -31,7 +31,7 @@ class Gcp(Stack):
 
     @property
     def grpc_address(self):
-        return environment.of(self.url).grpc_address
+        return environment.ways_into(self.url).grpc_address
 
     def channel(self):
         """For GAPIC clients over gRPC: transport=XGrpcTransport(channel=...)."""
@@ -45,7 +45,7 @@ class Gcp(Stack):
         """Of the stack's own account, without a token yet."""
         from google.oauth2 import service_account
 
-        file = environment.of(self.url).door["GOOGLE_APPLICATION_CREDENTIALS"]
+        file = environment.ways_into(self.url).door["GOOGLE_APPLICATION_CREDENTIALS"]
         return service_account.Credentials.from_service_account_file(
             file, scopes=["https://www.googleapis.com/auth/cloud-platform"]
         )

@@ -80,47 +80,37 @@ def test_the_package_has_one_name_and_every_other_one_is_refused():
         exec(code, {"__name__": "isthmus.localstack"})
 
 
-def test_what_no_cloud_owns_imports_no_cloud():
-    common = {name: imported for name, imported in graph().items() if not is_of(name, *SDKS)}
-    assert len(common) > 10
-    late = {
-        ("cli.verbs", "aws.coverage"),
-        ("cli.verbs", "gcp.coverage"),
-        ("cli.texts", "aws.coverage"),
-        ("cli.texts", "gcp.coverage"),
-    }  # for types
-    late |= {
-        ("cli.verbs", "aws.recorded"),
-        ("cli.verbs", "aws.recorded.compare"),
-        ("cli.verbs", "aws.recorded.form"),
-    }  # of which one cloud has any
-    assert {
+FLOORS = {  # folder -> the folders that it may import
+    "core": {"core"},
+    "jobs": {"core", "jobs"},
+    "serving": {"core", "jobs", "serving"},
+    "aws": {"core", "jobs", "serving", "aws"},
+    "gcp": {"core", "jobs", "serving", "gcp"},
+    "cli": {"core", "aws", "gcp", "cli"},
+}
+
+
+def test_each_floor_imports_only_those_below_it():
+    """The modules at the root, which are the public addresses, are imported by none of ours."""
+    assert {name.partition(".")[0] for name in graph() if "." in name} == set(FLOORS)
+    assert not {
         (name, other)
-        for name, imported in common.items()
+        for name, imported in graph().items()
         for other in imported
-        if is_of(other, *SDKS)
-    } <= late
+        if (floor := name.partition(".")[0]) in FLOORS
+        and other.partition(".")[0] not in FLOORS[floor]
+    }
+
+
+def test_only_a_clouds_own_folder_imports_its_sdks():
     for path in FILES:
         used = ALL_SDKS & {name.split(".")[0] for name in imports(path)}
         assert used <= SDKS.get(path.relative_to(ROOT).parts[0], set()), f"{path} imports {used}"
 
 
-def test_neither_stack_imports_the_other():
-    for stack in SDKS:
-        others = [other for other in SDKS if other != stack]
-        assert any(is_of(name, stack) for name in graph())
-        assert not {
-            (name, other)
-            for name, seen in graph().items()
-            if is_of(name, stack)
-            for other in seen
-            if is_of(other, *others)
-        }
-
-
 def test_athenas_tables_and_its_language_stand_without_its_queries():
     athena = "aws.services.athena"
-    tables = tuple(f"{athena}.{part}" for part in ("errors", "schemas", "formats", "tables"))
+    tables = tuple(f"{athena}.{part}" for part in ("errors", "formats", "schemas", "tables"))
     below = {
         f"{athena}.formats": tables,
         f"{athena}.tables": tables,
@@ -139,21 +129,6 @@ def test_athenas_tables_and_its_language_stand_without_its_queries():
 def test_moto_is_imported_in_one_module():
     users = {path for path in FILES if any(is_of(name, "moto") for name in imports(path))}
     assert users == {ROOT / "aws" / "core" / "moto_internals.py"}
-
-
-@pytest.mark.parametrize(
-    ("floor", "below"), [("aws.core", ()), ("aws.services", ("aws.core", "aws.services"))]
-)
-def test_each_floor_of_the_aws_stack_knows_only_those_below_it(floor, below):
-    assert any(is_of(name, floor) for name in graph())
-    for name, imported in graph().items():
-        if is_of(name, floor):
-            above = {
-                other
-                for other in imported
-                if is_of(other, "aws") and not is_of(other, floor, *below)
-            }
-            assert not above, name
 
 
 def test_the_handlers_of_every_aws_service_are_its_operations():
@@ -175,3 +150,45 @@ def test_the_handlers_of_every_aws_service_are_its_operations():
 
 def test_no_modules_import_each_other_in_a_circle():
     TopologicalSorter({name: imported - {name} for name, imported in graph().items()}).prepare()
+
+
+@pytest.mark.parametrize(
+    ("floor", "below"),
+    [
+        ("aws.core", ()),
+        ("aws.services", ("aws.core",)),
+        ("gcp.googlesql", ()),
+        ("gcp.core", ()),
+        ("gcp.services", ("gcp.core", "gcp.googlesql")),
+    ],
+)
+def test_each_floor_of_a_cloud_knows_only_those_below_it(floor, below):
+    """Services are put together above both floors: aws/handler_modules.py, gcp/composition.py."""
+    cloud = floor.partition(".")[0]
+    assert any(is_of(name, floor) for name in graph())
+    for name, imported in graph().items():
+        if is_of(name, floor):
+            above = {
+                other
+                for other in imported
+                if is_of(other, cloud) and not is_of(other, floor, *below)
+            }
+            assert not above, name
+
+
+def test_the_handlers_of_every_gcp_service_are_its_operations():
+    services = ROOT / "gcp" / "services"
+    folders = {path.parent for path in services.glob("*/api.py")}
+    assert folders == {path.parent for path in services.glob("*/__init__.py")}
+    parts = {path.parent for path in services.glob("aiplatform/*/__init__.py")}
+    for folder in (folders | parts) - {services / "aiplatform"}:
+        assert (folder / "operations.py").is_file() or (folder / "operations").is_dir(), folder
+    with_handlers = {
+        path.relative_to(services)
+        for path in services.rglob("*.py")
+        for node in nodes(path)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("handles", "route")
+    }
+    assert len(with_handlers) > 30
+    for path in with_handlers:
+        assert path.stem == "operations" or path.parent.name == "operations", path

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from isthmus_stack.core.state import State
-from isthmus_stack.jobs import process_group as bound
+from isthmus_stack.jobs import process_group
 from isthmus_stack.serving import model_server as serving
 from isthmus_stack.serving.connections import Connections, NotReached
 from isthmus_stack.serving.model_server import Contract, ModelServer, Program
@@ -37,7 +37,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
         weights = Path(os.environ["STORAGE"], "weights.txt").read_bytes()
-        self.answer(b" ".join([self.path.encode(), weights, body, *(word.encode() for word in sys.argv[1:])]))
+        words = [word.encode() for word in sys.argv[1:]]
+        self.answer(b" ".join([self.path.encode(), weights, body, *words]))
 
     def answer(self, body, status=200):
         self.send_response(status)
@@ -177,7 +178,7 @@ def test_a_server_that_is_given_up_while_it_starts_again_leaves_no_process(
     assert server.start(fill, 60.0) is None
     server._process.kill()
     server._process.wait()
-    start, processes = bound.start, []
+    start, processes = process_group.start, []
 
     def late(*arguments, **options):
         processes.append(start(*arguments, **options))
@@ -188,7 +189,7 @@ def test_a_server_that_is_given_up_while_it_starts_again_leaves_no_process(
         server.kill()  # which knows the process before
         return processes[0]
 
-    monkeypatch.setattr(bound, "start", late)
+    monkeypatch.setattr(process_group, "start", late)
     server.revive()
     deadline = time.monotonic() + 120
     while not processes or processes[0].poll() is None:

@@ -24,11 +24,11 @@ class Slow:
 
     def read(self, _key):
         return self.object and documents.Stored(
-            body=self.object[1], token=self.object[0], written=datetime.now(UTC)
+            body=self.object[1], token=self.object[0], written_at=datetime.now(UTC)
         )
 
     def look(self, _key):
-        return self.object and documents.Seen(
+        return self.object and documents.ObjectHead(
             token=self.object[0], nonce=self.object[2], tombstone=not self.object[1]
         )
 

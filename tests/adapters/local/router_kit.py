@@ -8,8 +8,9 @@ from contextlib import contextmanager, suppress
 
 import uvloop
 
-from isthmus.adapters.local.endpoints.backend import Answer
 from isthmus.adapters.local.endpoints.router import Router
+from isthmus.endpoints.http.requests import Answer
+from isthmus.endpoints.http.server import Embedded
 
 MOST = 100_000
 GOOD = (
@@ -63,8 +64,11 @@ class Served:
         )
         self.router.balancers = {"champion": self.variant}
         self.router.split([("champion", 10_000)])
-        server = await self.loop.create_server(self.router.protocol, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
+        self.connections = self.router.application.connections
+        server = Embedded(self.router.application)
+        with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
+            self.port = listening.getsockname()[1]
+            await server.start(listening.dup())
         self.ready.set()
         await self.done.wait()
         server.close()

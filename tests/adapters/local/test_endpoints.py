@@ -20,7 +20,7 @@ from scipy.stats import chisquare
 
 from isthmus.adapters import targets
 from isthmus.adapters.local.endpoints import supervision
-from isthmus.adapters.local.endpoints.http import Client
+from isthmus.adapters.local.endpoints.client import Client
 from isthmus.adapters.local.processes import members
 from isthmus.core.user_state import make
 from isthmus.endpoints.port import Window

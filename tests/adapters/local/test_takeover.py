@@ -18,7 +18,7 @@ import pytest
 
 from isthmus.adapters import targets
 from isthmus.adapters.local.endpoints import log_files, supervision
-from isthmus.adapters.local.endpoints.http import Client
+from isthmus.adapters.local.endpoints.client import Client
 from isthmus.adapters.local.endpoints.request_log import RequestLog, file_name
 from isthmus.adapters.local.endpoints.rows import Address
 from isthmus.adapters.local.endpoints.serving import Serving, serving

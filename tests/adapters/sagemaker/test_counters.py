@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from isthmus.adapters import targets
-from isthmus.adapters.sagemaker.session import of
+from isthmus.adapters.sagemaker.session import aws_of
 from isthmus.adapters.sagemaker.storage import counters as module
 from isthmus.errors import LimitExceeded, NotFound, OutcomeUnknown, Throttled, Unavailable
 from isthmus.tests.conformance.places import PROJECT
@@ -72,12 +72,12 @@ def test_making_a_table_goes_on_where_it_was_cut(target, stack, operation, kind)
     stack.clear_faults()
     target.counters.apply("ranker")
     assert target.counters.observe("ranker") == "ready"
-    (table,) = of(target).client("dynamodb").list_tables()["TableNames"]
+    (table,) = aws_of(target).client("dynamodb").list_tables()["TableNames"]
     assert table == TABLE
 
 
 def test_a_table_without_a_time_to_live_is_half_made(counters, target):
-    client = of(target).client("dynamodb")
+    client = aws_of(target).client("dynamodb")
     client.update_time_to_live(
         TableName=TABLE, TimeToLiveSpecification={"Enabled": False, "AttributeName": "until"}
     )
@@ -94,7 +94,7 @@ def test_who_makes_it_at_the_same_moment_as_another_has_made_it_too(counters, mo
 
 
 def test_a_table_is_paid_for_by_request_and_tagged_in_the_call_that_makes_it(counters, target):
-    client = of(target).client("dynamodb")
+    client = aws_of(target).client("dynamodb")
     table = client.describe_table(TableName=TABLE)["Table"]
     assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
     tags = {
@@ -109,7 +109,7 @@ def test_a_table_is_paid_for_by_request_and_tagged_in_the_call_that_makes_it(cou
 
 
 def test_somebody_elses_table_of_such_a_name_is_not_listed(counters, target):
-    client = of(target).client("dynamodb")
+    client = aws_of(target).client("dynamodb")
     key = {
         "AttributeDefinitions": [{"AttributeName": "k", "AttributeType": "S"}],
         "KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}],

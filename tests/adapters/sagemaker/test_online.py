@@ -8,7 +8,7 @@ import pytest
 from isthmus.adapters import targets
 from isthmus.adapters.sagemaker import record_answers
 from isthmus.adapters.sagemaker.online import records
-from isthmus.adapters.sagemaker.session import of
+from isthmus.adapters.sagemaker.session import aws_of
 from isthmus.errors import AlreadyExists, Busy, Invalid, OutcomeUnknown, Throttled, Unavailable
 from isthmus.events.port import Column
 from isthmus.feature_store.port import OnlineViewSpec, TableSpec
@@ -268,7 +268,7 @@ def test_records_are_read_as_botocore_itself_reads_them(target, online):
         ]
     }
     clients = (
-        of(target).client("sagemaker-featurestore-runtime"),
+        aws_of(target).client("sagemaker-featurestore-runtime"),
         target.native.client("sagemaker-featurestore-runtime"),
     )
     ours, plain = (

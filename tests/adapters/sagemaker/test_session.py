@@ -59,7 +59,7 @@ def test_credentials_of_the_pinned_account_are_asked_for_once(profile, stack, mo
 
 def test_offline_the_stacks_keys_are_found_in_its_users_file_and_a_jobs_are_its_own(monkeypatch):
     url = aws_stack().url
-    pair = keys.of(url).pair
+    pair = keys.keys_of(url).pair
     mine = {"aws_access_key_id": pair.access_key, "aws_secret_access_key": pair.secret_key}
     assert session._offline_keys(url) == mine
     for name, value in {
@@ -108,13 +108,15 @@ def test_a_closed_target_leaves_no_connection_open_and_connects_anew_when_it_is_
 def test_a_call_that_changes_an_endpoint_is_sent_once_and_given_up_within_15_s(target):
     """A rollout's lease is 60 s; an answer of a model may take longer than that."""
     control = (
-        session.of(target).client("sagemaker", retrying=False, within=session.CONTROL).meta.config
+        session.aws_of(target)
+        .client("sagemaker", retrying=False, within=session.CONTROL)
+        .meta.config
     )
     assert (
         control.connect_timeout + control.read_timeout,
         control.retries["total_max_attempts"],
     ) == (15, 1)
-    answering = session.of(target).client("sagemaker-runtime", retrying=False).meta.config
+    answering = session.aws_of(target).client("sagemaker-runtime", retrying=False).meta.config
     assert answering.read_timeout > 60
 
 
@@ -174,5 +176,5 @@ def test_loading_the_adapter_imports_no_sdk():
 
 
 def test_one_target_has_one_session(target):
-    assert session.of(target) is session.of(target)
-    assert target.native is session.of(target).boto3
+    assert session.aws_of(target) is session.of(target)
+    assert target.native is session.aws_of(target).boto3

@@ -8,13 +8,13 @@ import pytest
 from isthmus.adapters.vertex import backend
 from isthmus.errors import Unavailable, Unsupported
 from isthmus.tests.conformance.places import gcp_stack
-from isthmus_stack.gcp.environment import of
+from isthmus_stack.gcp.environment import ways_into
 
 
 @pytest.mark.slow
 def test_our_stack_says_where_its_grpc_door_is():
     url = gcp_stack().url
-    assert backend.address(f"{url}/") == {"grpc_address": of(url).grpc_address}
+    assert backend.address(f"{url}/") == {"grpc_address": ways_into(url).grpc_address}
 
 
 @pytest.fixture

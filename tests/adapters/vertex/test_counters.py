@@ -113,7 +113,7 @@ def test_a_database_whose_name_ends_alike_is_of_another_project():
 
 
 def test_where_the_api_is_not_enabled_nothing_is_listed_and_a_denial_is_one(target, monkeypatch):
-    opened = session.of(target)
+    opened = session.session_of(target)
     answers = {"disabled": disabled_by_grpc(), "denied": exceptions.PermissionDenied("no rights")}
 
     def refuse(name):

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from google.longrunning.operations_pb2 import Operation
 
-from isthmus.adapters.vertex.session import of
+from isthmus.adapters.vertex.session import session_of
 from isthmus.errors import AlreadyExists, OutcomeUnknown, Throttled, Unavailable
 from isthmus.events.port import Column
 from isthmus.feature_store.port import OnlineViewSpec, TableSpec
@@ -124,7 +124,7 @@ def test_all_keys_of_all_views_are_asked_for_before_the_first_answer_and_each_on
     history(target, "b1", *((f"k{n}", 0, 1, n) for n in range(40)))
     for view in (VIEW, other):
         online.sync(view, since=None, until=at(2))
-    transport, steps = of(target).feature_values.transport, []
+    transport, steps = session_of(target).feature_values.transport, []
     genuine = transport.fetch_feature_values
 
     def asked(request, **options):

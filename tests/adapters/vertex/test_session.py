@@ -27,7 +27,7 @@ def opened(calls=None, **options):
         project="conf",
         options={"bucket": "gs://conformance"} | options,
     )
-    return session.of(Target(profile, adapter("vertex"), calls=calls))
+    return session.session_of(Target(profile, adapter("vertex"), calls=calls))
 
 
 class Flaky(grpc.GenericRpcHandler):
@@ -116,7 +116,7 @@ def test_without_credentials_nothing_is_called(monkeypatch):
 
 def test_a_session_alone_imports_nothing_of_googles():
     opening = (
-        "s.of(Target(Profile(name='v', adapter='vertex', project='p', options={'bucket': "
+        "s.session_of(Target(Profile(name='v', adapter='vertex', project='p', options={'bucket': "
         "'gs://b'}), adapter('vertex')))"
     )
     code = f"""

@@ -19,7 +19,7 @@ def elsewhere(monkeypatch):
 
 @pytest.mark.slow
 def test_calls_over_grpc_and_http_bring_a_token_that_the_stack_takes(target, elsewhere):
-    google = session.of(target)
+    google = session.session_of(target)
     assert list(google.endpoints.list_endpoints(parent=google.parent)) == []
     assert google.http().get(f"{google.endpoint_url}/v1/{google.parent}/endpoints").json() == {}
     assert google._credentials_and_project()[0].token
@@ -27,7 +27,7 @@ def test_calls_over_grpc_and_http_bring_a_token_that_the_stack_takes(target, els
 
 @pytest.mark.slow
 def test_the_token_of_another_account_is_refused(target, elsewhere, tmp_path, monkeypatch):
-    google = session.of(target)
+    google = session.session_of(target)
     other = Keys(tmp_path / "keys", f"{google.endpoint_url}/token")
     monkeypatch.setattr(backend, "account", lambda _: str(other.account))
     with pytest.raises(Denied, match="Invalid JWT Signature"), session.translated("listing"):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from isthmus.errors import Invalid
-from isthmus.feature_store.sql.query import query
+from isthmus.feature_store.offline.query import query
 from isthmus.tests.conformance.data.clicks import ids_of, rows
 
 pytestmark = pytest.mark.ports("warehouse")

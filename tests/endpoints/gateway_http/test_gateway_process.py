@@ -385,6 +385,31 @@ def test_hundreds_of_idle_connections_lock_nobody_out_of_few_descriptors_and_a_s
         running.end()
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sigterm_ends_a_gateway_whose_output_nobody_reads_any_more(folder, workers):
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, "gateway", "--port", "0", "--json", "--workers", workers],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        text = b""
+        while b"ready after" not in text:
+            line = child.stdout.readline()
+            assert line, text
+            text += line
+        child.stdout.close()
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(timeout=120) == 0
+    finally:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+
+
 def test_workers_end_when_their_supervisor_is_killed(folder):
     running = Running(folder, "--workers", "2")
     try:

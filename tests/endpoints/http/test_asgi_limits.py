@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import uvicorn
 
-from isthmus.endpoints.http.asgi_limits import Bounded, Limits
+from isthmus.endpoints.http.asgi_limits import CALLER, Bounded, Connections, Limits
 from isthmus.tests.conformance.toy_models import until
 
 LIMITS = Limits(head_seconds=60, body_seconds=60, write_seconds=60, connections=6)
@@ -27,7 +27,7 @@ async def application(scope, receive, send):
     """
     SEEN[:] = scope["headers"]
     if scope["path"] == "/wait":
-        AT_WORK.append(scope["client"])
+        AT_WORK.append(scope["extensions"][CALLER])
         while (await receive()).get("more_body"):
             pass
         await GATE.wait()
@@ -39,13 +39,13 @@ async def application(scope, receive, send):
 
 GATE = asyncio.Event()
 SEEN = []  # headers
-AT_WORK = []  # whoever asked for /wait
+AT_WORK = []  # the callers of /wait
 
 
 class Server:
     def __init__(self, limits):
-        self.waiting = {}
-        http = partial(Bounded, limits=limits, waiting=self.waiting)
+        self.shared = Connections(limits)
+        http = partial(Bounded, shared=self.shared)
         config = uvicorn.Config(
             application, http=http, ws="none", lifespan="off", log_level="critical", loop="uvloop"
         )
@@ -120,8 +120,8 @@ def asked(server, sent):
     return int(head.split()[1]), json.loads(body)["error"]
 
 
-def hello(connection):
-    connection.sendall(HELLO)
+def hello(connection, request=HELLO):
+    connection.sendall(request)
     reply = b""
     while not reply.endswith(b"hello"):
         part = connection.recv(65_536)
@@ -186,16 +186,17 @@ def test_a_connection_serves_many_requests_also_when_they_are_sent_at_once(serve
         assert reply.count(b"HTTP/1.1 200 OK") == 200
 
 
-def test_the_answer_under_way_is_the_last_where_what_follows_is_no_http(server):
-    """An error sent now would be taken for the first request's answer."""
+def test_what_follows_an_answer_under_way_and_is_no_http_is_refused_after_that_answer(server):
+    """An error sent at once would be taken for the first request's answer."""
     with server.connect() as connection:
         connection.sendall(
             b"POST /wait HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\nrubbish\r\n\r\n"
         )
         server.open_gate()
-        reply = all_of(connection)
-    assert reply.startswith(b"HTTP/1.1 200 OK")
-    assert reply.endswith(b"hello")
+        first, second = all_of(connection).split(b"HTTP/1.1 ")[1:]
+    assert first.startswith(b"200 OK")
+    assert first.endswith(b"hello")
+    assert second.startswith(b"400 ")
     server.loop.call_soon_threadsafe(GATE.clear)
 
 
@@ -290,3 +291,78 @@ def test_a_caller_who_asks_ahead_and_resets_the_connection_makes_no_error(server
         server.open_gate()
         until(lambda: len(server.server.server_state.tasks) == ended)
     assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"GET /" + b"a" * 20_000_000, 414),
+        (b"GET / HTTP/1.1\r\nx: " + b"a" * 20_000_000, 431),
+        (
+            b"POST /wait HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1;" + b"a" * 20_000_000,
+            400,
+        ),
+    ],
+    ids=["url", "header", "chunk's name"],
+)
+def test_who_sends_on_after_its_answer_still_reads_it(server, data, status):
+    with server.connect() as connection:
+        connection.sendall(data)
+        assert all_of(connection).startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_what_is_sent_between_the_chunks_of_a_body_may_not_be_more_than_the_body(server):
+    head = b"POST /wait HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+    status, error = asked(server, head + b"1;" + b"a" * 200_000)
+    assert (status, error) == (400, "more is sent between the chunks of the body than in them")
+
+
+def test_a_body_above_the_limit_of_heads_keeps_its_connection(server):
+    large = b"POST /hello HTTP/1.1\r\nhost: x\r\ncontent-length: 900000\r\n\r\n" + b"a" * 900_000
+    with server.connect() as connection:
+        for _ in range(3):
+            assert hello(connection, large).startswith(b"HTTP/1.1 200")
+
+
+def test_who_sends_no_more_has_what_can_be_answered_at_once_and_has_gone_for_the_rest(server):
+    with server.connect() as connection:
+        connection.sendall(HELLO * 30)
+        connection.shutdown(socket.SHUT_WR)
+        assert all_of(connection).count(b"HTTP/1.1 200") == 30
+    with server.connect() as connection:
+        connection.sendall(HELLO + HELLO[:-2])
+        connection.shutdown(socket.SHUT_WR)
+        first, second = all_of(connection).split(b"HTTP/1.1 ")[1:]
+        assert first.startswith(b"200 ")
+        assert b"400 " in second
+        assert b"the request ended before it was whole" in second
+    server.loop.call_soon_threadsafe(GATE.clear)
+    AT_WORK.clear()
+    with server.connect() as connection:
+        connection.sendall(b"POST /wait HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
+        until(lambda: AT_WORK)
+        assert not AT_WORK[0].gone
+        connection.shutdown(socket.SHUT_WR)
+        until(lambda: AT_WORK[0].gone)
+    server.open_gate()
+
+
+def test_unread_answers_are_counted_and_who_reads_some_of_one_is_not_cut_off(server):
+    def look():
+        looked = threading.Event()
+        server.loop.call_soon_threadsafe(lambda: (served._look_at_reader(), looked.set()))
+        assert looked.wait(60)
+        return server.shared.bytes
+
+    with server.connect() as connection:
+        connection.sendall(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n")
+        until(lambda: server.shared.bytes > 10_000_000)
+        (served,) = (each for each in server.shared.open if each._unread)
+        before = server.shared.bytes
+        left = 40_000_000
+        while left > 0:
+            left -= len(connection.recv(1_000_000))
+        assert 0 < look() < before
+        until(lambda: look() == 0, what="its end, as it reads no more")
+        assert len(all_of(connection)) < 24_000_000
+    assert server.shared.bytes == 0

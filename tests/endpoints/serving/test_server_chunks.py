@@ -8,7 +8,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from isthmus.endpoints.serving import predictions as predicting
 from isthmus.tests.endpoints.serving.served import PING, Caller, loaded, post, running
 
 REQUESTS = (
@@ -31,12 +30,7 @@ REQUESTS = (
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory):
-    """It lends a connection to the thread that predicts as soon as it can."""
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        running(loaded(tmp_path_factory.mktemp("cut") / "model")) as server,
-    ):
-        patch.setattr(predicting, "ALONE", 0)
+    with running(loaded(tmp_path_factory.mktemp("cut") / "model")) as server:
         yield server
 
 
@@ -74,7 +68,7 @@ def test_once_everybody_has_left_nothing_is_kept(live):
         for caller in callers:
             caller.close()
         assert Caller(fresh.port).post().answer()[0] == 200
-    assert (fresh.connections.bytes, fresh.connections.open, fresh.connections.idle) == (
+    assert (fresh.connections.bytes, fresh.connections.open, fresh.connections.waiting) == (
         0,
         set(),
         {},

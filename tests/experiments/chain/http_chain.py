@@ -31,7 +31,7 @@ from isthmus.endpoints.deploy.deploy import deploy
 from isthmus.events.intake.ingest import ingest
 from isthmus.experiments import experiment
 from isthmus.experiments.measure.audit import audit
-from isthmus.experiments.results.run_results import results
+from isthmus.experiments.results.comparison import results
 from isthmus.experiments.simulation.http_calls import HttpCalls
 from isthmus.tests.conformance.toy_models import remove_endpoints, until
 from isthmus.tests.endpoints import mini

@@ -22,10 +22,11 @@ from isthmus.endpoints.port import Reply
 from isthmus.errors import Invalid, NotFound, Refused
 from isthmus.events.intake.ingest import ingest
 from isthmus.experiments import experiment
+from isthmus.experiments.experiment import power
 from isthmus.experiments.measure.audit import audit
 from isthmus.experiments.measure.draft_audit import Drafts
-from isthmus.experiments.results import page as run_report
-from isthmus.experiments.results.comparison import power, results
+from isthmus.experiments.results import page as results_page
+from isthmus.experiments.results.comparison import results
 from isthmus.experiments.running import start as starting
 from isthmus.experiments.running.status import listing, status
 from isthmus.pipelines.models.predictor import MANIFEST
@@ -195,7 +196,7 @@ def test_the_console_shows_stored_results_the_run_and_its_page(duel):
     )
     line = next(line for line in listing(duel.project) if line.run == "order_duel.1")
     assert (line.units, line.verdict) == (VISITORS, "prefers challenger")
-    page = run_report.report(duel.project, "order_duel").read_text()
+    page = results_page.report(duel.project, "order_duel").read_text()
     assert "challenger against champion" in page
     assert "interleaves" in page
 

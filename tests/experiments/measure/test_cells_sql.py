@@ -182,7 +182,7 @@ def queried(log, shift: float, values=None) -> list[dict[str, object]]:
         SQL if values is None else BY_SEGMENT,
         asked
         | parameters(
-            METRICS, ARMS, known=end, shifts={"revenue": (shift, 0), "basket": (0, shift)}
+            METRICS, ARMS, known_at=end, shifts={"revenue": (shift, 0), "basket": (0, shift)}
         ),
     )
     names = [column[0] for column in answer.description]
@@ -328,6 +328,6 @@ def test_a_metric_may_add_up_an_attribute_that_is_called_as_a_column_of_the_quer
     }
     sql = cells_sql(paid, [metric], unit="visitor_id", arms=2)
     (row,) = connection.execute(
-        sql, asked | parameters([metric], ARMS, known=START, shifts={"sum": (0, 0)})
+        sql, asked | parameters([metric], ARMS, known_at=START, shifts={"sum": (0, 0)})
     ).fetchall()
     assert row == (1, "", START + DAY, START + DAY, 1, 3.0, 9.0, 2.0, 4.0, 6.0)

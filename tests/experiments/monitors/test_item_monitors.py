@@ -67,32 +67,32 @@ def test_a_groups_figures_are_what_a_direct_count_says(shop, seen, group):
         "calibration": sum(row[5] for row in own) / (0.2 * len(own)),
     }
     figures["shown_to_organic"] = figures["shown"] / figures["organic"]
-    assert {name: seen.of(name)[group].value for name in figures} == pytest.approx(figures)
-    assert seen.of("shown")[group].count == len(own)
+    assert {name: seen.by_group(name)[group].value for name in figures} == pytest.approx(figures)
+    assert seen.by_group("shown")[group].count == len(own)
 
 
 def test_the_value_at_the_time_of_the_exposure_counts(shop, seen):
     """Item 1 became bags in the middle of the week: both its names have exposures."""
     of_item = [row for row in last_week(shop) if row[2] == 1]
     assert {row[1] for row in of_item} == {"shoes", "bags"}
-    assert sum(row.count for row in seen.of("shown").values()) == len(last_week(shop))
+    assert sum(row.count for row in seen.by_group("shown").values()) == len(last_week(shop))
 
 
 def test_the_catalogue_is_what_there_is_now_and_tells_what_is_never_shown(seen):
-    assert {name: row.count for name, row in seen.of("catalogue").items()} == {
+    assert {name: row.count for name, row in seen.by_group("catalogue").items()} == {
         "bags": 4,
         "hats": 3,
         "shoes": 2,
     }
-    assert {name: row.value for name, row in seen.of("never_shown").items()} == pytest.approx(
+    assert {name: row.value for name, row in seen.by_group("never_shown").items()} == pytest.approx(
         {"bags": 0, "hats": 1 / 3, "shoes": 0, "": 1 / 9}
     )
 
 
 def test_clicks_over_scores_have_the_exact_interval_of_their_number(shop, seen):
-    row = seen.of("calibration")["hats"]
+    row = seen.by_group("calibration")["hats"]
     clicks = sum(of[5] for of in last_week(shop) if of[1] == "hats")
-    expected = 0.2 * seen.of("shown")["hats"].count
+    expected = 0.2 * seen.by_group("shown")["hats"].count
     assert (row.low, row.high) == pytest.approx(
         tuple(end / expected for end in poisson_interval(clicks))
     )
@@ -125,7 +125,7 @@ def test_an_interval_is_that_of_units_that_are_drawn_again(shop, seen, name):
         "organic": lambda weights: share(weights * organic),
         "shown_to_organic": lambda weights: share(weights) / share(weights * organic),
     }
-    row = seen.of(name)["hats"]
+    row = seen.by_group(name)["hats"]
     low, high = by_units(rows, figures[name])
     assert [math.log(row.low), math.log(row.high)] == pytest.approx(
         [math.log(low), math.log(high)], abs=0.12 * math.log(high / low)
@@ -152,7 +152,7 @@ def test_concentration_is_that_of_all_items_with_the_interval_of_units_that_are_
         return math.exp(-(shares * np.log(shares)).sum())
 
     for name, figure in (("gini", gini), ("effective_items", effective)):
-        row = seen.of(name)[""]
+        row = seen.by_group(name)[""]
         assert row.value == pytest.approx(figure(np.ones(len(rows))))
         low, high = by_units(rows, figure)
         assert row.high - row.low == pytest.approx(high - low, rel=0.1)
@@ -169,7 +169,8 @@ def test_days_and_versions_have_figures_of_their_own(shop, seen):
         if START + 2 * DAY <= a.at < START + WEEK + 2 * DAY and a.version == "ranker@2"
     )
     told = {
-        name: row.count for name, row in earlier.of("shown", scope="version", of="ranker@2").items()
+        name: row.count
+        for name, row in earlier.by_group("shown", scope="version", label="ranker@2").items()
     }
     assert told == Counter(row[1] for row in rows)
 
@@ -183,7 +184,7 @@ def test_an_outcome_that_is_not_known_yet_is_no_miss(shop):
     log = [a for a in shop.log if a.at < moment]
     known = exposures(a for a in log if a.at + timedelta(minutes=30) <= moment)
     assert len(known) < len(exposures(log))
-    assert seen.of("calibration")[""].value == pytest.approx(
+    assert seen.by_group("calibration")[""].value == pytest.approx(
         sum(row[5] for row in known) / (0.2 * len(known))
     )
 
@@ -223,11 +224,11 @@ def test_what_is_served_is_told_beside_what_its_version_was_trained_on(shop, mon
     assert seen.trained["ranker@3"] == pytest.approx(
         {name: count / log.total() for name, count in log.items()}
     )
-    shown = seen.of("shown", scope="version", of="ranker@3")
+    shown = seen.by_group("shown", scope="version", label="ranker@3")
     quotients = {
         name: shown[name].value / share for name, share in seen.trained["ranker@3"].items()
     }
-    told = seen.of("served_to_trained", scope="version", of="ranker@3")
+    told = seen.by_group("served_to_trained", scope="version", label="ranker@3")
     assert {name: row.value for name, row in told.items()} == pytest.approx(quotients)
     assert not any(row.alarm or row.low for row in told.values())
     assert (look(shop.project, "category_bias").trained, asked) == (seen.trained, ["ranker@3"]), (
@@ -237,11 +238,11 @@ def test_what_is_served_is_told_beside_what_its_version_was_trained_on(shop, mon
 
 def test_items_by_their_key_are_groups_and_the_catalogue_is_what_the_log_names(shop):
     seen = look(shop.project, "item_bias")
-    assert {name: row.count for name, row in seen.of("shown").items()} == Counter(
+    assert {name: row.count for name, row in seen.by_group("shown").items()} == Counter(
         str(row[2]) for row in last_week(shop)
     )
-    assert seen.of("never_shown")[""].count == 8
-    assert not seen.of("catalogue")
+    assert seen.by_group("never_shown")[""].count == 8
+    assert not seen.by_group("catalogue")
 
 
 def test_the_console_shows_shares_and_concentration(shop, seen):
@@ -259,7 +260,7 @@ def test_the_console_shows_shares_and_concentration(shop, seen):
         "scores",
     ]
     assert [line.split()[0] for line in said[2:5]] == list(GROUPS)
-    assert said[5].startswith(f"  concentration   Gini {seen.of('gini')[''].value:.3f}   ")
+    assert said[5].startswith(f"  concentration   Gini {seen.by_group('gini')[''].value:.3f}   ")
 
 
 def test_a_view_that_was_never_computed_is_told(tmp_path):
@@ -319,7 +320,7 @@ def test_ten_times_fewer_exposures_of_the_same_items_are_no_rise(shown):
 
 def test_groups_beyond_the_largest_are_one(shop, monkeypatch):
     monkeypatch.setattr("isthmus.experiments.monitors.items_sql.MOST_GROUPS", 3)
-    shown = look(shop.project, "item_bias", as_of=shop.now).of("shown")
+    shown = look(shop.project, "item_bias", as_of=shop.now).by_group("shown")
     whole = Counter(str(row[2]) for row in exposures(a for a in shop.log if a.week != 1))
     largest = [name for name, _ in sorted(whole.items(), key=lambda pair: (-pair[1], pair[0]))[:3]]
     assert sorted(shown) == sorted([*largest, OTHERS])

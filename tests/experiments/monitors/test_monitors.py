@@ -69,7 +69,8 @@ def test_units_are_counted_once_with_what_they_found_and_whether_they_come_again
     now, before, first = (of_group(people(shop.log, week), name) for week in (2, 1, 0))
     everybody, at_first = (len(people(shop.log, week)) for week in (2, 0))
     rows = {
-        figure: alike.of(figure)[name] for figure in ("mix", "mix_drift", "satisfied", "returning")
+        figure: alike.by_group(figure)[name]
+        for figure in ("mix", "mix_drift", "satisfied", "returning")
     }
     assert (rows["mix"].count, rows["mix"].value) == (len(now), pytest.approx(len(now) / everybody))
     assert rows["mix_drift"].value == pytest.approx(len(now) / everybody - len(first) / at_first)
@@ -84,7 +85,7 @@ def test_a_day_is_counted_by_itself_and_has_no_alarm(shop, alike):
         day = START + 2 * WEEK + at * DAY
         log = [answer for answer in shop.log if answer.at.date() == day.date()]
         there = of_group(firsts(log), "m")
-        row = alike.of("satisfied", scope="day", of=f"{day:%Y-%m-%d}")["m"]
+        row = alike.by_group("satisfied", scope="day", label=f"{day:%Y-%m-%d}")["m"]
         assert (row.count, row.value) == (
             len(there),
             pytest.approx(len(there & satisfied(log)) / len(there)),
@@ -105,7 +106,7 @@ def test_a_window_over_two_versions_has_figures_of_each(shop):
         for unit, answer in firsts(log).items()
         if answer.version == "ranker@3" and answer.said == "m"
     }
-    row = seen.of("satisfied", scope="version", of="ranker@3")["m"]
+    row = seen.by_group("satisfied", scope="version", label="ranker@3")["m"]
     assert (row.count, row.value) == (
         len(there),
         pytest.approx(len(there & satisfied(log)) / len(there)),
@@ -115,7 +116,7 @@ def test_a_window_over_two_versions_has_figures_of_each(shop):
 def test_who_finds_less_and_becomes_less_is_an_alarm(alike):
     told = {(row.figure, row.group) for row in alike.alarms if row.scope == "window"}
     assert told == {("satisfied_ratio", "f"), ("mix_drift", "f")}
-    assert alike.of("satisfied_ratio")["f"].against == "m"
+    assert alike.by_group("satisfied_ratio")["f"].against == "m"
 
 
 def test_a_look_is_kept_once_a_day_and_one_at_an_earlier_time_is_not(shop, alike):
@@ -139,7 +140,7 @@ def test_the_first_window_begins_where_requests_say_the_attribute(tmp_path):
     with older.project:
         seen = look(older.project, "served_alike")
     assert seen.first[0] == (START + WEEK).date()
-    assert abs(seen.of("mix_drift")[units.NOBODY_SAID].value) < 0.05
+    assert abs(seen.by_group("mix_drift")[units.NOBODY_SAID].value) < 0.05
 
 
 def test_what_cannot_be_seen_is_said(shop):

@@ -13,9 +13,8 @@ import pytest
 from isthmus.errors import Invalid
 from isthmus.experiments.design import runs
 from isthmus.experiments.measure import run_cells
-from isthmus.experiments.results import effects as run_judging
-from isthmus.experiments.results import run_results
-from isthmus.experiments.results.effects import Plain
+from isthmus.experiments.results import effects, run_results
+from isthmus.experiments.results.effects import Comparison
 from isthmus.experiments.results.looks import Look, Looks
 from isthmus.experiments.results.results import MetricArms
 from isthmus.experiments.results.text import value_text
@@ -41,14 +40,18 @@ def judged(control, treatment, metric=BOUGHT, plan=PLAN):
     experiment = Experiment(name="test", layer="home", arms=ARMS, metric=(metric.name,), plan=plan)
     sums = {metric.name: {"control": control, "treatment": treatment}}
     units = control.units + treatment.units
-    plain = Plain(experiment=experiment, metrics={metric.name: metric})
+    comparison = Comparison(experiment=experiment, metrics={metric.name: metric})
     looks = Looks().with_look(
-        Look(until=NOW, units=units), run_judging.units_needed(plain, sums), {}
+        Look(until=NOW, units=units), effects.units_needed(comparison, sums), {}
     )
-    horizons = run_judging.horizons(
-        plain, looks, run_judging.information_by_metric(plain, sums), units=units, moment=NOW
+    horizons = effects.horizons(
+        comparison,
+        looks,
+        effects.information_by_metric(comparison, sums),
+        units=units,
+        moment=NOW,
     )
-    (effect,) = run_judging.effects(plain, sums, horizons)
+    (effect,) = effects.effects(comparison, sums, horizons)
     return effect, looks
 
 
@@ -99,8 +102,8 @@ def test_a_loss_that_grows_is_no_rise_and_the_arm_that_loses_less_goes_first():
     effect, _ = judged(loss(-5.0), loss(-6.0), plan=None)
     assert (effect.relative.value, effect.side) == (None, "worse")
     better, _ = judged(loss(-5.0), loss(-4.0), plan=None)
-    both = [effect, run_judging.replace(better, arm="other")]
-    assert run_judging.best_first(both, "bought", ["treatment", "other"]) == ["other", "treatment"]
+    both = [effect, effects.replace(better, arm="other")]
+    assert effects.best_first(both, "bought", ["treatment", "other"]) == ["other", "treatment"]
 
 
 @pytest.mark.parametrize("judgements", [("broken", "holds"), ("holds", "broken")])
@@ -139,7 +142,7 @@ def test_units_of_a_day_are_those_of_the_whole_days_and_on_the_first_day_those_o
     ]
 
     def a_day(number):
-        return run_results._a_day(
+        return run_results._units_a_day(
             run_cells.RunCells(arms=("a",), cells=tuple(cells[:number])),
             NOW + (number - 0.5) * timedelta(1),
         )
@@ -151,7 +154,7 @@ def test_an_old_log_counts_its_last_moment_with_its_outcomes_and_a_live_one_what
     spec = SimpleNamespace(
         now=NOW, objectives={"ctr": SimpleNamespace(within=timedelta(minutes=30))}
     )
-    ctr = (run_judging.replace(CTR, objective="ctr"),)
+    ctr = (effects.replace(CTR, objective="ctr"),)
     assert run_cells.cutoffs(spec, ctr, NOW) == (
         NOW + timedelta(milliseconds=1),
         NOW + timedelta(minutes=30),
@@ -204,7 +207,7 @@ def test_what_an_endpoint_did_is_asked_again_where_the_squares_of_large_values_l
         now=None, objectives={}, endpoints={"ranker": SimpleNamespace(unit="visitor_id")}
     )
     project = SimpleNamespace(spec=spec, target=SimpleNamespace(warehouse=FarFromZero()))
-    sums = run_cells.read_endpoint(project, "ranker", metric, NOW).at(metric, NOW, None)["all"]
+    sums = run_cells.read_endpoint(project, "ranker", metric, NOW).sums_at(metric, NOW, None)["all"]
     assert sums.covariance("y", "y") == pytest.approx(0.25, rel=2e-3)
     assert sums.mean("y") == pytest.approx(1e7 + 0.5)
     assert sums.covariance("x", "x") == pytest.approx(1, rel=2e-3)

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from isthmus.experiments.design.interleaved_power import events
+from isthmus.experiments.design.power import preference_events as events
 from isthmus.experiments.measure.cells_sql import cells_sql, win_rate
-from isthmus.experiments.results.effects import Plain
+from isthmus.experiments.results.effects import Comparison
 from isthmus.experiments.results.interleaving import (
     conclude,
     difference,
@@ -182,7 +182,7 @@ DUEL = Experiment(
     metric=("clicks",),
     plan=Plan(minimum_effect=10),
 )
-PLAIN = Plain(experiment=DUEL, metrics={"clicks": win_rate(CLICKS)})
+COMPARISON = Comparison(experiment=DUEL, metrics={"clicks": win_rate(CLICKS)})
 
 
 def test_without_a_preference_a_single_look_cries_as_often_as_it_may():
@@ -194,7 +194,7 @@ def test_units_that_act_twice_as_often_tell_twice_as_much_of_the_preference():
     once = Sums(units=400, y=0, d=400, yy=400, yd=0, dd=400)  # half of them -1, half +1
     twice = Sums(units=400, y=0, d=800, yy=800, yd=0, dd=1600)  # -2, 0, 0, +2
     first, second = (
-        information_by_metric(PLAIN, {"clicks": {INTERLEAVED: sums}})["clicks"]
+        information_by_metric(COMPARISON, {"clicks": {INTERLEAVED: sums}})["clicks"]
         for sums in (once, twice)
     )
     assert second == pytest.approx(2 * first)
@@ -202,7 +202,7 @@ def test_units_that_act_twice_as_often_tell_twice_as_much_of_the_preference():
 
 def test_as_many_units_as_are_planned_show_the_plans_preference_four_times_in_five():
     rng = random.Random(6)
-    number = units_needed(PLAIN, {"clicks": {INTERLEAVED: world(rng, 20_000, 0.0)}})
+    number = units_needed(COMPARISON, {"clicks": {INTERLEAVED: world(rng, 20_000, 0.0)}})
     share = excluded(rng, number, 0.1, 400)
     assert abs(share - 0.8) < 4 * (0.8 * 0.2 / 400) ** 0.5
 
@@ -220,11 +220,11 @@ def test_as_many_events_as_power_says_show_the_preference_four_times_in_five():
 )
 def test_the_verdict_names_the_order_that_is_preferred(preference, word, of):
     sums = {"clicks": {INTERLEAVED: world(random.Random(7), 2_000, preference)}}
-    (effect,) = effects(PLAIN, sums, {"clicks": Horizon(inference="always", units=2_000)})
-    seen = conclude(PLAIN, effect, Age(days=2), unsound=None)
+    (effect,) = effects(COMPARISON, sums, {"clicks": Horizon(inference="always", units=2_000)})
+    seen = conclude(COMPARISON, effect, Age(days=2), unsound=None)
     assert (seen.word, seen.of) == (word, of)
     assert effect.relative.value == pytest.approx(preference, abs=0.06)
-    turned = replace(PLAIN, metrics={"clicks": replace(PLAIN.first, goal="minimise")})
+    turned = replace(COMPARISON, metrics={"clicks": replace(COMPARISON.first, goal="minimise")})
     (other,) = effects(turned, sums, {"clicks": Horizon(inference="always", units=2_000)})
     assert {conclude(turned, other, Age(days=2), unsound=None).of, seen.of} == (
         {"champion", "challenger"} if preference else {""}
@@ -233,6 +233,6 @@ def test_the_verdict_names_the_order_that_is_preferred(preference, word, of):
 
 def test_too_few_units_or_clicks_show_nothing():
     few = {"clicks": {INTERLEAVED: world(random.Random(8), 50, 0.9)}}
-    (effect,) = effects(PLAIN, few, {"clicks": ONCE})
-    assert (effect.absolute, effect.side, units_needed(PLAIN, few)) == (None, "open", None)
-    assert conclude(PLAIN, effect, Age(days=20, over=True), unsound=None).word == "undecided"
+    (effect,) = effects(COMPARISON, few, {"clicks": ONCE})
+    assert (effect.absolute, effect.side, units_needed(COMPARISON, few)) == (None, "open", None)
+    assert conclude(COMPARISON, effect, Age(days=20, over=True), unsound=None).word == "undecided"

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from isthmus.errors import Conflict
-from isthmus.experiments.results import looks as run_looks
+from isthmus.experiments.results import looks as recorded_looks
 from isthmus.experiments.results.looks import Look, Looks
 from isthmus.storage import Versioned
 
@@ -22,7 +22,7 @@ class State:
     def get(self, key):
         assert key == "experiments/r.1/looks"
         return (
-            Versioned(value=self.value, token=str(self.version), written=NOON)
+            Versioned(value=self.value, token=str(self.version), written_at=NOON)
             if self.value
             else None
         )
@@ -42,7 +42,7 @@ def look(units, planned=1000, *, hours=0):
 
 
 def recorded(state, change):
-    return run_looks.record(state, "r.1", change)
+    return recorded_looks.record(state, "r.1", change)
 
 
 def units_of(looks):
@@ -56,7 +56,7 @@ def test_the_same_data_and_less_than_a_thousandth_of_the_plan_are_no_new_look_an
     recorded(state, look(301, hours=2))
     looks = recorded(state, look(301.5, hours=3))
     assert (units_of(looks), looks.planned, state.version) == ([300, 301], 1000, 2)
-    assert run_looks.read(state, "r.1") == looks
+    assert recorded_looks.read(state, "r.1") == looks
 
 
 def test_two_who_look_at_once_are_two_looks_if_the_second_saw_more_and_one_if_not():
@@ -85,5 +85,5 @@ def test_the_look_that_reaches_the_planned_units_ends_the_plan():
         ),
     )
     assert looks.closed.units == 1200
-    assert [look.units for look in looks.before(looks.closed.until)] == [400, 800]
+    assert [look.units for look in looks.earlier(looks.closed.until)] == [400, 800]
     assert Looks(looks=looks.looks).closed is None

@@ -10,7 +10,10 @@ import isthmus
 from isthmus.errors import Invalid, NotFound
 from isthmus.events.intake.ingest import ingest
 from isthmus.experiments.measure import log_cells as cells
-from isthmus.experiments.results.log_results import of_project, results
+from isthmus.experiments.results.comparison import results
+from isthmus.experiments.results.log_document import log_document
+from isthmus.experiments.results.log_results import analysis_of
+from isthmus.experiments.statistics.ranges import as_range
 from isthmus.experiments.statistics.ratio import compare
 from isthmus.tests.cli.running import isthmus as command
 from isthmus.ui.pages.experiments import experiment
@@ -113,12 +116,12 @@ def project(folder):
 
 def test_units_are_people_and_who_saw_both_arms_or_has_no_name_is_left_out(project):
     seen = results(project, "by_person")
-    control, treatment = seen.metric.arms["1"], seen.metric.arms["2"]
+    control, treatment = seen.deciding[0].arms["1"], seen.deciding[0].arms["2"]
     assert (control.units, control.d, control.y) == (400, 1200, 120)
     assert (treatment.units, treatment.d, treatment.y) == (400, 1200, 300)
     assert (control.yy, control.yd, control.dd) == (40 * 9, 40 * 9, 400 * 9)
-    assert (seen.twice, seen.unnamed) == (1, 1)
-    assert seen.verdict.word == "better"
+    assert (seen.twice, seen.log.unnamed) == (1, 1)
+    assert seen.conclusion.word == "better"
 
 
 def test_its_page_in_the_browser_asks_the_log_only_when_it_is_told_to(project, monkeypatch):
@@ -126,7 +129,10 @@ def test_its_page_in_the_browser_asks_the_log_only_when_it_is_told_to(project, m
         blind.setattr(type(project.target.warehouse), "query", None)
         quiet = experiment.page(project, {"name": "guarded"})
     asked = experiment.page(project, {"name": "guarded", "compare": "yes"})
-    assert (quiet.data.results, asked.data.results) == (None, results(project, "guarded"))
+    assert (quiet.data.results, asked.data.results) == (
+        None,
+        log_document(results(project, "guarded")),
+    )
     assert "/experiments/guarded?compare=yes" in "".join(quiet.parts)
     assert any("<h2>Differences</h2>" in part for part in asked.parts)
 
@@ -135,12 +141,16 @@ def test_an_interval_of_people_is_as_wide_as_their_number_says(project):
     seen = results(project, "by_person")
     share = 0.1  # of people who buy; their rows add nothing
     margin = 1.96 * (share * (1 - share) / 399) ** 0.5
-    assert seen.metric.rates["1"].high - share == pytest.approx(margin, rel=1e-3)
+    assert seen.deciding[0].rates["1"].high - share == pytest.approx(margin, rel=1e-3)
 
 
 def test_more_of_what_is_to_be_little_is_worse(project):
     seen = results(project, "by_row")
-    assert (seen.unit, seen.metric.arms["1"].by_row, seen.verdict.word) == (None, True, "worse")
+    assert (seen.log.unit, seen.deciding[0].arms["1"].by_row, seen.conclusion.word) == (
+        None,
+        True,
+        "worse",
+    )
 
 
 def test_a_look_of_an_earlier_day_counts_what_was_known_then(project):
@@ -148,7 +158,7 @@ def test_a_look_of_an_earlier_day_counts_what_was_known_then(project):
     known = [
         row for row in rows() if row["hours"] + 0.5 <= 10 and row["user_id"] not in ("both", None)
     ]
-    assert early.metric.arms["1"].d + early.metric.arms["2"].d == len(known)
+    assert sum(arm.d for arm in early.deciding[0].arms.values()) == len(known)
 
 
 def test_an_arm_that_nobody_is_in_is_an_error_that_names_those_there_are(project):
@@ -173,31 +183,36 @@ def test_the_console_shows_arms_difference_and_verdict(folder):
 
 def test_a_broken_guardrail_makes_a_better_metric_worse(project):
     seen = results(project, "guarded")
-    assert (seen.guardrails[0].judged, seen.verdict.word) == ("broken", "worse")
-    assert "Guardrail complains is broken." in seen.verdict.why
+    assert (seen.effects[1].judged, seen.conclusion.word) == ("broken", "worse")
+    assert "Guardrail complains is broken." in seen.conclusion.why
     assert not seen.split.alarm
 
 
 def test_a_split_that_is_not_the_planned_one_makes_everything_invalid(project):
     seen = results(project, "skewed")
-    assert seen.verdict.word == "invalid"
+    assert seen.conclusion.word == "invalid"
     assert "split 400 : 400 is not 90 : 10" in str(seen)
 
 
 def test_the_look_of_each_day_is_what_a_question_asked_that_evening_would_have_answered(project):
     seen = results(project, "by_person")
-    assert len(seen.looks) == 7
-    for look in seen.looks:
+    assert len(seen.over_time) == 7
+    for look in seen.over_time:
         evening = datetime.fromisoformat(f"{look.day}T00:00:00+00:00") + timedelta(days=1)
         asked = cells.read(
             project,
-            of_project(project, "by_person"),
+            analysis_of(project, "by_person"),
             project.spec.objectives["bought"],
             evening + timedelta(minutes=30),
         )
         arms = asked.total(until=look.day)
         assert look.units == sum(arm.units for arm in arms.values())
-        assert look.difference == compare(*arms.values(), "fixed")
+        difference = compare(*arms.values(), "fixed")
+        assert (look.absolute, look.relative) == (
+            (as_range(difference.absolute), as_range(difference.relative))
+            if difference
+            else (None, None)
+        )
 
 
 def test_the_page_shows_metric_guardrail_and_days_and_fetches_nothing(folder):
@@ -250,6 +265,6 @@ def test_a_log_that_grows_is_looked_at_with_wider_intervals(folder, tmp_path):
     with isthmus.open(folder) as closed, isthmus.open(live) as growing:
         once, always = results(closed, "by_person"), results(growing, "by_person")
     assert (once.inference, always.inference) == ("fixed", "always")
-    assert once.metric.arms == always.metric.arms
-    assert always.metric.difference.absolute.low < once.metric.difference.absolute.low
+    assert once.deciding[0].arms == always.deciding[0].arms
+    assert always.effects[0].absolute.low < once.effects[0].absolute.low
     assert "at any look: the log grows" in str(always)

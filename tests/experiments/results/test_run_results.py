@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from isthmus.errors import Invalid, NotFound, Refused
-from isthmus.experiments.experiment import stop
+from isthmus.experiments.experiment import power, stop
 from isthmus.experiments.measure import run_cells
-from isthmus.experiments.results import looks as run_looks
-from isthmus.experiments.results import page as run_report
-from isthmus.experiments.results.comparison import power, results
+from isthmus.experiments.results import looks as recorded_looks
+from isthmus.experiments.results import page as results_page
+from isthmus.experiments.results.comparison import results
 from isthmus.tests.cli.running import isthmus as command
 
 from ..shop import DAY, DAYS, START, Shop, version
@@ -131,7 +131,7 @@ def test_nothing_is_shown_of_a_broken_split_unless_it_is_asked_for(own):
         with pytest.raises(Refused, match=r"no results yet: split \d+ : \d+ is not 50 : 50"):
             results(own.project, "open_end", last=last)
     assert results(own.project, "open_end", last=True, despite_split=True).split.alarm
-    assert run_looks.read(own.project.target.state, "open_end.1").looks == ()
+    assert recorded_looks.read(own.project.target.state, "open_end.1").looks == ()
 
 
 def test_each_new_look_is_recorded_and_spends_of_the_plan_and_the_same_data_are_no_new_look(
@@ -139,12 +139,14 @@ def test_each_new_look_is_recorded_and_spends_of_the_plan_and_the_same_data_are_
 ):
     state = own.project.target.state
     before = results(own.project, "blend_up", as_of=MIDNIGHT + DAY)
-    assert run_looks.read(state, "blend_up.1").looks == ()
+    assert recorded_looks.read(state, "blend_up.1").looks == ()
     assert (before.look, before.complete, effect(before, "ctr").relative) == (1, 0, None)
     at(2)
     first = results(own.project, "blend_up")
     again = results(own.project, "blend_up")
-    assert [look.units for look in run_looks.read(state, "blend_up.1").looks] == [first.complete]
+    assert [look.units for look in recorded_looks.read(state, "blend_up.1").looks] == [
+        first.complete
+    ]
     assert (first.look, first.planned) == (again.look, again.planned) == (1, again.planned)
     assert 0 < first.share < 1
     assert effect(first, "ctr").relative.low < effect(first, "ctr").once.low
@@ -261,7 +263,7 @@ def test_the_split_is_told_by_model_version_also_where_results_are_not(shop, nam
         if n
     } == came
     assert any(of.attribute == "model_version" for of in seen.segments) is asked
-    assert "model_version" in run_report.split(seen)
+    assert "model_version" in results_page.split_section(seen)
 
 
 def test_who_never_ran_has_no_results_and_a_log_of_ones_own_no_last_look(shop):

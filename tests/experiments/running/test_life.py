@@ -230,7 +230,7 @@ def test_a_run_over_variants_waits_for_who_has_the_traffic_and_leaves_nothing(de
     owner.take(
         desk.state,
         endpoint,
-        by="rollout",
+        kind="rollout",
         name="ro4",
         command="isthmus rollout abort ranker",
         now=desk.world.now(),

@@ -72,7 +72,8 @@ events:
 """
 LIKING = """\
 def visitors(random, count, prefix):
-    return [{"visitor_id": f"{prefix}{number}", "segment_id": "a", "sessions": 1 + number % 2} for number in range(count)]
+    return [{"visitor_id": f"{prefix}{number}", "segment_id": "a", "sessions": 1 + number % 2} for
+      number in range(count)]
 
 
 def items(random):

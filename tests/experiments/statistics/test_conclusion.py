@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 
 from isthmus.experiments.statistics.assessment import decide, tell
-from isthmus.experiments.statistics.conclusion import Age, Shown, conclude
+from isthmus.experiments.statistics.conclusion import (
+    Age,
+    Conclusion,
+    TreatmentFigures,
+    conclude,
+)
 from isthmus.experiments.statistics.guardrails import Arm, guard
 from isthmus.experiments.statistics.inference import Horizon
 from isthmus.experiments.statistics.ratio import points
 from isthmus.experiments.statistics.sums import Sums
-from isthmus.experiments.statistics.verdict import Verdict
 from isthmus.project.specs.experiments import ExperimentGuardrail
 
 from .test_ratio import rows_of
@@ -102,7 +106,7 @@ def watched(look, step):
 
 
 def shown(metrics=("better",), guardrails=("holds",), arm="treatment"):
-    return Shown(
+    return TreatmentFigures(
         arm=arm,
         metrics={f"m{at}": of for at, of in enumerate(metrics)},
         guardrails={f"g{at}": of for at, of in enumerate(guardrails)},
@@ -132,7 +136,7 @@ RUNNING, OVER = Age(days=10, left=5), Age(days=14, over=True)
 )
 def test_the_verdict_is_the_first_in_the_specifications_order(arm, age, headline):
     assert conclude([arm], age).headline == headline
-    unsound = Verdict(word="invalid", why="The split is not as planned.")
+    unsound = Conclusion(word="invalid", why="The split is not as planned.")
     assert conclude([arm], age, unsound=unsound).headline == "invalid"
 
 

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from isthmus.experiments.statistics.conclusion import compared
 from isthmus.experiments.statistics.ratio import Difference
 from isthmus.experiments.statistics.split import check
-from isthmus.experiments.statistics.verdict import decide, judge
+from isthmus.experiments.statistics.verdict import judge
 from isthmus.pipelines.evaluation.statistics import Estimate
 from isthmus.project.specs.experiments import ExperimentGuardrail
 
@@ -97,4 +98,4 @@ def test_a_guardrail_is_judged_by_the_side_on_which_the_harm_is(may, low, high, 
     ],
 )
 def test_better_asks_for_the_metric_and_for_every_guardrail(low, high, goal, guardrail, word):
-    assert decide(difference(low, high), goal, {"errors": guardrail})[0] == word
+    assert compared(difference(low, high), goal, {"errors": guardrail}).word == word

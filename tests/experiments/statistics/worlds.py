@@ -1,4 +1,5 @@
-"""Simulated arms by the thousand, as sums, for the tests and benchmarks/experiments/experiments_statistics.py:
+"""Simulated arms by the thousand, as sums, for the tests and
+  benchmarks/experiments/experiments_statistics.py:
 y, d and x are (runs, units).
 """
 

@@ -108,7 +108,7 @@ def test_leaks_none_fails_with_an_alarm_and_is_inconclusive_when_nothing_could_b
     ]
     assert verdicts == ["pass", "fail", "inconclusive", "inconclusive"]
     judged = gate.judge((), {}, {}, leaks=gate.no_leaks(asked, [quiet, alarm]))
-    assert (judged.verdict, judged.of("leaks"), judged.checks[0].reason) == (
+    assert (judged.verdict, judged.verdict_of("leaks"), judged.checks[0].reason) == (
         "fail",
         "fail",
         "the leak alarm calls b",

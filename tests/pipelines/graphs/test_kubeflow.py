@@ -209,7 +209,7 @@ def test_every_step_is_a_task_and_runs_exactly_when_ours_would(graph):
     judged = set()
     for step in steps:
         task = pipeline.root.dag.tasks[task_name(step.name)]
-        assert {task_name(name) for name in step.needs} <= set(reading.needs(task))
+        assert {task_name(name) for name in step.needs} <= set(reading.upstream_tasks(task))
         inputs = {
             name: values[source.task_output_parameter.producer_task.replace("-", "_")]
             for name, source in task.inputs.parameters.items()

@@ -196,7 +196,7 @@ def test_a_chart_of_210_days_has_a_point_a_week_and_every_row_in_its_table():
             for number in range(8)
         ]
     )
-    (seen,) = (figures.Seen(name="model", style="a", predictions=table),)
+    (seen,) = (figures.ChartedRun(name="model", style="a", predictions=table),)
     spans = figures.by_time(table, date(1970, 1, 1), 7)
     assert len(spans) == 30
     assert sum(span.rows for span in spans) == table.num_rows

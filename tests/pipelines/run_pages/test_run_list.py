@@ -60,7 +60,7 @@ def test_where_finds_by_field_parameter_and_tag(shop):
 
 def test_an_override_is_judged_as_the_file_would_be_and_told_with_the_run(shop):
     run = runs.get_run(shop, "r3")
-    assert (run.parameters, run.told()) == ({"sign": 1, "digits": 2}, "good parameters.digits=2")
+    assert (run.parameters, run.title()) == ({"sign": 1, "digits": 2}, "good parameters.digits=2")
     assert training.configuration(shop, "good", ["evaluate.forward=2d"]).evaluate.forward.days == 2
     with pytest.raises(
         ProjectError, match=r"models/good.yaml --set parameters.digit=2 (.|\n)*digit"

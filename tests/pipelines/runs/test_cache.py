@@ -12,7 +12,7 @@ from isthmus.pipelines.graphs.graph import Artifact, Parameter, Step, Value
 from isthmus.pipelines.port import Output
 from isthmus.pipelines.runs.cache import key_of
 from isthmus.pipelines.runs.document import local_path
-from isthmus.pipelines.runs.rerun_reasons import compared_with, why_rerun
+from isthmus.pipelines.runs.rerun_reasons import why_rerun
 from isthmus.pipelines.runs.watch import artifact_uri, log, values
 from isthmus.tests.pipelines.runs.traced import make, run, trace, tracing
 
@@ -77,13 +77,11 @@ def test_a_changed_parameter_runs_the_step_and_is_named_with_both_values(project
     run(project, "r2", scored(project, given=0.25))
     (change,) = why_rerun(project, "r2", "fit")
     assert (change.part, change.before, change.after) == ("parameters.s", "0.5", "0.25")
-    assert compared_with(project, "r2", "fit") == "r1"
 
 
 def test_the_first_run_of_a_step_has_nothing_to_be_compared_with(project):
     run(project, "r1", scored(project))
     assert why_rerun(project, "r1") == ()
-    assert compared_with(project, "r1", "fit") is None
 
 
 @pytest.mark.parametrize(

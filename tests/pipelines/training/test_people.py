@@ -96,9 +96,9 @@ def test_the_demo_s_monitors_see_its_simulated_days_with_clicks(demo, shop):
     alike, bias = (
         look(on_simulated_clock(shop), name) for name in ("countries_alike", "category_bias")
     )
-    assert set(alike.of("mix")) == {"JP", "TW", "US"}
+    assert set(alike.by_group("mix")) == {"JP", "TW", "US"}
     assert alike.until == bias.until == on_simulated_clock(shop).now().date() - timedelta(days=1)
-    assert 0 < bias.of("calibration")[""].count <= demo["tested"]["visits"]["sent"]["click"]
+    assert 0 < bias.by_group("calibration")[""].count <= demo["tested"]["visits"]["sent"]["click"]
 
 
 def test_the_gate_fails_a_model_that_is_better_by_auc_and_ranks_worse(shop):
@@ -106,7 +106,10 @@ def test_the_gate_fails_a_model_that_is_better_by_auc_and_ranks_worse(shop):
     assert likes.champion.difference.low > 0
     assert likes.champion.differences["ndcg@10"].high < 0
     assert (likes.gate, likes.alias) == ("fail", None)
-    assert (likes.checks.of("auc_vs_champion"), likes.checks.of("ndcg@10_vs_champion")) == (
+    assert (
+        likes.checks.verdict_of("auc_vs_champion"),
+        likes.checks.verdict_of("ndcg@10_vs_champion"),
+    ) == (
         "pass",
         "fail",
     )

@@ -151,7 +151,7 @@ class Play:
         if self.scripted or state.bake_from is None:
             return
         if self.scenario == "fails in step 2" and state.stage == 2:
-            self.world.clock.at(
+            self.world.clock.schedule(
                 state.bake_from + MINUTE, lambda: self.world.behave("challenger", FAILING)
             )
         elif self.scenario == "no data" and state.stage == 2:

@@ -24,7 +24,7 @@ from isthmus.rollouts.state import transitions as moves
 _judge, _judged, _standing, _take, _write = (
     guardrails.judge,
     judging.judge,
-    judging.standing,
+    judging.overall_verdict,
     lease.take,
     documents.write,
 )
@@ -49,10 +49,10 @@ def _no_data_passes(state, now):
     return "pass" if _standing(state, now) in ("no data", "unread") else _standing(state, now)
 
 
-def _acts_first(ports, stored, decided, actions, *, seen, clock):
+def _acts_first(ports, stored, decided, actions, *, observation, clock):
     for action in actions:
         controller._act(ports, replace(stored, state=decided), action, clock)
-    return _carried_out(ports, stored, decided, (), seen=seen, clock=clock)
+    return _carried_out(ports, stored, decided, (), observation=observation, clock=clock)
 
 
 _carried_out = controller._carry_out
@@ -103,12 +103,15 @@ MUTANTS: Mapping[str, tuple[tuple[object, str, object], ...]] = {
         (baking, "is_converged", _believes),
         (baking, "is_served", _believes),
     ),
-    "no data as good": ((guardrails, "judge", _nothing_bad), (baking, "standing", _no_data_passes)),
+    "no data as good": (
+        (guardrails, "judge", _nothing_bad),
+        (baking, "overall_verdict", _no_data_passes),
+    ),
     "acting before writing": ((controller, "_carry_out", _acts_first),),
     "judging to the bake's end only": (
         (baking, "judge", _to_the_bakes_end),
         (baking, "is_behind", _never_behind),
-        (baking, "standing", _stands_to_the_bakes_end),
+        (baking, "overall_verdict", _stands_to_the_bakes_end),
     ),
     "history without the outbox": ((documents, "write", _straight_to_the_history),),
     "lease without compare-and-swap": ((documents, "write", _whatever_is_there),),

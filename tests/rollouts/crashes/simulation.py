@@ -276,7 +276,9 @@ class Weather:
 
     def wish(self, verb, because=""):
         if not self.over():
-            wishes.ask(self.store, "ranker", verb, who="ann", at=self.world.now(), because=because)
+            wishes.ask(
+                self.store, "ranker", verb, who="ann", wished_at=self.world.now(), because=because
+            )
 
     # what can happen at a call
 

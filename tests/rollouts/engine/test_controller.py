@@ -69,7 +69,7 @@ def scheduled(scene):
     ports, calls = scene.ports("s"), scene.calls("s").calls
     before = len(calls)
     seen = controller.look(ports, "ranker", holder="s", clock=scene.world.now, leaving=True)
-    controller.give_back(ports, "ranker", holder="s", known=seen.stored)
+    controller.give_back(ports, "ranker", holder="s", stored_last=seen.stored)
     return seen, [call.operation for call in calls[before:]]
 
 
@@ -111,7 +111,7 @@ def test_a_lease_is_given_back_also_where_somebody_has_written_since():
     scene = Scene(LOCAL)
     seen = controller.look(scene.ports("s"), "ranker", holder="s", clock=scene.world.now)
     scene.wish("abort")
-    controller.give_back(scene.ports("s"), "ranker", holder="s", known=seen.stored)
+    controller.give_back(scene.ports("s"), "ranker", holder="s", stored_last=seen.stored)
     assert (scene.state.lease.holder, scene.state.wish.abort is not None) == ("", True)
 
 

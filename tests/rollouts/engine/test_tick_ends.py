@@ -60,7 +60,7 @@ def test_the_grace_time_ends_only_when_the_alias_was_seen():
     late = graced(grace_until=NOW)
     assert decide(late, whole(alias_version=None))[0].phase == "promoted"
     after, action = decide(late, whole(alias_version=2))
-    assert (after.phase, action) == ("handing", Apply(spec=capacity.home(plan())))
+    assert (after.phase, action) == ("handing", Apply(spec=capacity.hand_over_spec(plan())))
 
 
 def test_another_token_of_the_same_split_takes_no_promotion_back():
@@ -116,7 +116,7 @@ def handed(**fields):
 
 
 def at_home(new=90, token="t1"):
-    spec = capacity.home(plan())
+    spec = capacity.hand_over_spec(plan())
     return replace(
         endpoint(new, token=token, spec=spec, instances=2),
         variants=(

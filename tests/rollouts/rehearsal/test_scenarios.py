@@ -62,7 +62,7 @@ def test_what_a_scenario_must_show_is_in_its_history():
         "controller 1",
         "controller 2",
     }
-    assert by_name["broken_outright"].seen is not None
+    assert by_name["broken_outright"].detected is not None
 
 
 def test_what_differs_from_a_scenario_is_told(tmp_path):

@@ -111,7 +111,7 @@ def prepare(desk, name):
         rollout.pause(desk.project, "ranker")
     if name == "run":  # which goes on until nothing is left to do
         rollout.wishes.ask(
-            desk.project.target.state, "ranker", "abort", who="ann", at=desk.world.now()
+            desk.project.target.state, "ranker", "abort", who="ann", wished_at=desk.world.now()
         )
 
 

@@ -48,7 +48,7 @@ def test_start_is_refused_while_a_hand_moves_the_traffic(desk):
         state,
         "ranker",
         {"champion": Decimal(80), "challenger": Decimal(20)},
-        by="traffic",
+        kind="traffic",
         claim=None,
         now=desk.world.now(),
     )
@@ -282,7 +282,7 @@ def test_a_wish_survives_a_look_that_was_faster(desk):
                 rollout.ports_of(desk.project), "ranker", holder="faster", clock=desk.world.now
             )
 
-    rollout.wishes.ask(store, "ranker", "pause", who="ann", at=desk.world.now(), check=check)
+    rollout.wishes.ask(store, "ranker", "pause", who="ann", wished_at=desk.world.now(), check=check)
     assert desk.state.wish.pause == Wish(who="ann", at=desk.world.now())
     assert desk.state.lease.holder == "faster"
 

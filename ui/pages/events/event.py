@@ -10,9 +10,9 @@ import msgspec
 from ....core.runtime.project import Project
 from ....events.catalogue.entries import AttributeEntry, EventEntry, describe
 from ....events.catalogue.readers import versions_of
+from ....events.catalogue.volume import DayVolume, volume
 from ....events.refusals.open_rows import Group, summary
 from ....events.tables.relations import raw_name
-from ....events.tables.volume import DayVolume, volume
 from ....feature_store.as_known.cost import scan_of
 from ....feature_store.port import TableState
 from ....reports import page as kit

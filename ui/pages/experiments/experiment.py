@@ -13,15 +13,14 @@ from ....endpoints.gateway.decide.live_document import Change
 from ....errors import NotFound
 from ....experiments.design import buckets, runs
 from ....experiments.design.runs import FrozenRun
-from ....experiments.results import log_page as report
-from ....experiments.results import log_results as of_log
-from ....experiments.results import looks as run_looks
-from ....experiments.results import page as run_report
+from ....experiments.results import looks as recorded_looks
+from ....experiments.results import page as results_page
 from ....experiments.results import run_results
-from ....experiments.results import store as run_store
-from ....experiments.results.log_results import Results
+from ....experiments.results import store as results_store
+from ....experiments.results.log_document import LogDocument, log_document
+from ....experiments.results.log_results import compare_log
 from ....experiments.results.looks import Looks
-from ....experiments.results.results import RunResults
+from ....experiments.results.results import Results
 from ....experiments.running import answers
 from ....experiments.running import status as standing
 from ....experiments.running.answers import RunStatus
@@ -47,7 +46,7 @@ class OneExperiment(msgspec.Struct, frozen=True, kw_only=True):
 
     is_: Experiment = msgspec.field(name="is")
     status: RunStatus | None = None
-    results: RunResults | None = None
+    results: Results | None = None
     looks: tuple[str, ...] = ()
     history: tuple[Change, ...] = ()
 
@@ -56,7 +55,7 @@ class OneAnalysis(msgspec.Struct, frozen=True, kw_only=True):
     """`results`: None: nobody asked the log."""
 
     is_: Analysis = msgspec.field(name="is")
-    results: Results | None = None
+    results: LogDocument | None = None
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
@@ -86,7 +85,7 @@ def _of_run(project: Project, run: FrozenRun, query: Mapping[str, str]) -> View:
         is_=experiment,
         status=status if status.run == run.run else None,
         results=_look(project, run.run, query.get("look", "")),
-        looks=run_store.result_names(project.target.blobs, run.run),
+        looks=results_store.result_names(project.target.blobs, run.run),
         history=tuple(change for change in history if change.run == run.run),
     )
     others = [
@@ -96,10 +95,10 @@ def _of_run(project: Project, run: FrozenRun, query: Mapping[str, str]) -> View:
     parts = (
         *_verdict(data, run.run),
         *_result_parts(data, run.run, agreed=query.get("despite-split") == _AGREED),
-        *_looks(run_looks.read(project.target.state, run.run), data, run.run),
+        *_looks(recorded_looks.read(project.target.state, run.run), data, run.run),
         *_standing(data, run, startable=startable),
-        run_report.definition(experiment),
-        run_report.history(data.history),
+        results_page.definition_section(experiment),
+        results_page.history_section(data.history),
         *(
             [kit.section("Other runs", kit.links([(other, path(other)) for other in others]))]
             if others
@@ -109,22 +108,22 @@ def _of_run(project: Project, run: FrozenRun, query: Mapping[str, str]) -> View:
     return View(title=run.run, below=experiment.hypothesis, parts=parts, data=data)
 
 
-def _look(project: Project, run: str, name: str) -> RunResults | None:
+def _look(project: Project, run: str, name: str) -> Results | None:
     """NotFound: no look of this name was stored."""
     blobs = project.target.blobs
     if not name:
-        return run_store.newest(blobs, run)
-    if name not in run_store.result_names(blobs, run):
+        return results_store.newest(blobs, run)
+    if name not in results_store.result_names(blobs, run):
         raise NotFound(f"no look {name} at {run} was stored", remedy=path(run))
-    return run_store.read(blobs, run, name)
+    return results_store.read(blobs, run, name)
 
 
 def _verdict(data: OneExperiment, run: str) -> Iterator[str]:
     if data.results:
-        if run_store.name_of(data.results.until) != data.looks[-1]:
+        if results_store.name_of(data.results.until) != data.looks[-1]:
             yield kit.links([("This is an earlier look. Show the newest", path(run))])
-        yield kit.words(run_report.about(data.results), "lead")
-        yield run_report.verdict(data.results)
+        yield kit.words(results_page.about(data.results), "lead")
+        yield results_page.verdict(data.results)
     else:
         yield kit.verdict(["Nobody has looked at it yet"])
     if data.status:
@@ -154,14 +153,14 @@ def _result_parts(data: OneExperiment, run: str, *, agreed: bool) -> list[str]:
             "The arms did not get their planned shares of units, so every figure would be "
             "biased. Look for what loses or adds units."
         )
-        return [kit.words(note), run_report.split(seen), despite]
-    return run_report.sections(seen)
+        return [kit.words(note), results_page.split_section(seen), despite]
+    return results_page.sections(seen)
 
 
 def _looks(looks: Looks, data: OneExperiment, run: str) -> list[str]:
     rows = []
     for number, look in enumerate(looks.looks, 1):
-        name = run_store.name_of(look.until)
+        name = results_store.name_of(look.until)
         until = f"{look.until:%Y-%m-%d %H:%M} UTC"
         share = f"{100 * look.units / looks.planned:.0f} %" if looks.planned else ""
         rows.append(
@@ -188,7 +187,7 @@ def _looks(looks: Looks, data: OneExperiment, run: str) -> list[str]:
 
 def _analysis(project: Project, analysis: Analysis, *, compare: bool) -> View:
     """`compare`: with one query over the log, of which nothing is stored."""
-    seen = of_log.results(project, analysis.name) if compare else None
+    results = compare_log(project, analysis.name) if compare else None
     ask = kit.links([("Compare its arms now", f"{path(analysis.name)}?compare={_AGREED}")])
     note = kit.verdict(
         [
@@ -196,13 +195,16 @@ def _analysis(project: Project, analysis: Analysis, *, compare: bool) -> View:
             "Nothing of it is stored: its arms are compared by one query over the log",
         ]
     )
-    shown = (kit.words(report.about(seen), "lead"), *report.sections(seen)) if seen else (note, ask)
-    parts = (*shown, run_report.definition(analysis))
+    shown: tuple[str, ...] = (note, ask)
+    if results:
+        lead = kit.words(results_page.about(results), "lead")
+        shown = (lead, results_page.verdict(results), *results_page.sections(results))
+    parts = (*shown, results_page.definition_section(analysis))
     return View(
         title=analysis.name,
         below=analysis.hypothesis,
         parts=parts,
-        data=OneAnalysis(is_=analysis, results=seen),
+        data=OneAnalysis(is_=analysis, results=log_document(results) if results else None),
     )
 
 
@@ -222,7 +224,7 @@ def _not_started(project: Project, experiment: Experiment) -> View:
             ]
         ),
         experiment_forms.start(experiment.name),
-        run_report.definition(experiment),
+        results_page.definition_section(experiment),
     )
     return View(
         title=experiment.name,

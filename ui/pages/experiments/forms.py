@@ -9,7 +9,7 @@ from ....core.runtime.project import Project
 from ....errors import Invalid
 from ....experiments import experiment
 from ....experiments.design.runs import FrozenRun
-from ....experiments.results import run_results
+from ....experiments.results import comparison
 from ....experiments.running.answers import RunStatus
 from ...parts.forms import Field, Form
 from .experiments import path
@@ -96,7 +96,7 @@ def _ship(name: str, run: FrozenRun) -> Form:
 
 def look(project: Project, fields: Mapping[str, str]) -> str:
     """Also where the split is broken: the page shows that, and no figure."""
-    run_results.results(project, fields["name"], despite_split=True)
+    comparison.results(project, fields["name"], despite_split=True)
     return path(fields["name"])
 
 

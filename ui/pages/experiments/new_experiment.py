@@ -17,9 +17,9 @@ from msgspec.structs import replace
 from ....core.durable import make_folder, sync_folder
 from ....core.runtime.project import Project
 from ....errors import AlreadyExists, Invalid, IsthmusError, Problem, ProjectError
-from ....experiments.design import power as run_powering
-from ....experiments.design.log_power import Power
-from ....experiments.design.power import Past
+from ....experiments.design.power import Past, Power, PreferencePower
+from ....experiments.measure.past import past
+from ....experiments.measure.power import power as power_of
 from ....project.load import parse
 from ....project.specs.description import Description, Endpoint
 from ....project.specs.experiments import Experiment, Metric
@@ -212,7 +212,7 @@ def _power(
         days = experiment.plan.days if experiment.plan else None
         asked: dict[str, Any] = {"units_per_day": a_day and round(a_day), "days": days or _DAYS}
         if control is not None:
-            return run_powering.power(as_if, name, control=control / 100, **asked), ""
+            return _of_arms(power_of(as_if, name, control=control / 100, **asked)), ""
         if query.get("rate") != "log":
             return (
                 None,
@@ -223,9 +223,14 @@ def _power(
             )
         metric = description.spec.metrics[experiment.metric[0]]
         known = _cached_past(as_if, metric, description.spec.layers[experiment.layer].endpoint)
-        return run_powering.power(as_if, name, known=known, **asked), ""
+        return _of_arms(power_of(as_if, name, past=known, **asked)), ""
     except IsthmusError as error:
         return None, f"{error.message}. {error.remedy or ''}"
+
+
+def _of_arms(power: Power | PreferencePower) -> Power | None:
+    """Return the power of an experiment with arms, which is all that the form describes."""
+    return power if isinstance(power, Power) else None
 
 
 def _number(text: str, what: str) -> float | None:
@@ -246,7 +251,7 @@ def _cached_past(project: Project, metric: Metric, endpoint: str) -> Past:
     key = (str(project.folder), project.target.name, endpoint, metric)
     at, known = _of_log.get(key, (0.0, None))
     if known is None or time.monotonic() - at > _REMEMBERED:
-        known = run_powering.past(project, metric, endpoint)
+        known = past(project, metric, endpoint)
         while len(_of_log) >= _MOST:
             _of_log.pop(next(iter(_of_log)), None)
         _of_log[key] = (time.monotonic(), known)

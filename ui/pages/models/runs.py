@@ -124,7 +124,7 @@ def _row(run: NotedRun, figures: Sequence[str]) -> tuple[str, ...]:
     return (
         run_link(run.name),
         started,
-        run.told(),
+        run.title(),
         version,
         run.alias or "",
         *shown,
@@ -144,7 +144,7 @@ def _compare(listed: Sequence[NotedRun]) -> list[str | Form]:
         (run.name for run in able if run.name == newest.champion.run),
         next(run.name for run in able if run != newest),
     )
-    choices = tuple((run.name, f"{run.name} {run.told()}") for run in able)
+    choices = tuple((run.name, f"{run.name} {run.title()}") for run in able)
     fields = (
         Field(name="first", label="Compare with", kind="choice", value=first, choices=choices),
         Field(

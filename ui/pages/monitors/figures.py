@@ -86,7 +86,7 @@ def newest_parts(seen: Snapshot) -> list[str]:
     grouped: list[Figure] = [figure for figure in FIGURES if _is_of_groups(rows, figure)]
     groups = dict.fromkeys(row.group for row in rows if row.group)
     lines = [
-        (group, *(_cell(seen.of(figure).get(group), figure) for figure in grouped))
+        (group, *(_cell(seen.by_group(figure).get(group), figure) for figure in grouped))
         for group in groups
     ]
     whole = [

@@ -1,1 +1,1 @@
-"""Who calls a stack: the keys it hands out, and the tokens and programs that it accepts."""
+"""Identity: the keys that a stack hands out, and the tokens and programs that it accepts."""

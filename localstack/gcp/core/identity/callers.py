@@ -1,9 +1,8 @@
-"""Who may ask a stack: whoever has a token of its account, and its user's own programs that send
-none.
+"""The callers that a stack admits: bearers of its account's tokens, and its user's programs.
 
-The emulator variables of Google's SDKs send nobody's credentials. Whose a loopback connection is,
-Linux says; where nobody says it, a token is needed. A token is what `/token` gave, or a JWT that
-the account's key has signed: the key is in a file for the stack's user.
+The emulator variables of Google's SDKs send no credentials. Linux says which user is at the other
+end of a loopback connection; where it does not, a token is needed. A token is what `/token` issued,
+or a JWT signed by the account's key, which lies in a file that only the stack's user can read.
 """
 
 from __future__ import annotations
@@ -22,8 +21,9 @@ import msgspec
 from ....core.http import peers
 from ....core.http.tunnel import Pipe
 from ....core.state import Stack
-from ...environment import ACCOUNT
-from ..registry import GcpError, HttpAnswer, HttpRequest
+from ..environment import ACCOUNT
+from ..errors import GcpError
+from ..http_messages import HttpAnswer, HttpRequest
 
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _LIFE = 3600.0  # seconds, at most, of a token
@@ -53,9 +53,10 @@ _claims = msgspec.json.Decoder(
 
 
 class Callers:
-    """One a stack. `key`: the account's private key."""
+    """The callers that one stack accepts, and the tokens that it has issued to them."""
 
     def __init__(self, stack: Stack, key: Any) -> None:
+        """Accept tokens that `key`, the account's private key, has signed."""
         self._stack = stack
         self._key = key.public_key()
         self._until: dict[str, float] = {}  # token -> seconds since 1970
@@ -64,9 +65,12 @@ class Callers:
         )  # the door's own connections to gRPC, for a client that nobody knows
 
     def refusal(self, authorization: str, is_own: Callable[[], bool]) -> GcpError | None:
-        """Why a request may not be answered; None for one that may.
+        """Return the error that refuses a request, or None for a request that may be answered.
 
-        `is_own` is asked where it brings no token.
+        Args:
+            authorization: The request's Authorization header, empty if it has none.
+            is_own: Returns whether the caller is the stack's own user; called only for a request
+                that brings no token.
         """
         if self._stack.any_key:
             return None
@@ -82,18 +86,19 @@ class Callers:
         return _refusal("authError", "Request had invalid authentication credentials.")
 
     def is_own(self, peer: tuple[str, int] | None, port: int) -> bool:
-        """Whether a process of this user's, or of root's, is known to be at the other end."""
+        """Return whether the peer is known to be a process of this user's or of root's."""
         return peer is not None and peer not in self._led and peers.is_own(peer, port)
 
-    def way_to_grpc(self, own: bool) -> Callable[[Any], Pipe]:
-        """What hands the bytes of a client of the door on.
+    def grpc_pipe(self, own: bool) -> Callable[[Any], Pipe]:
+        """Return the protocol that carries a door client's bytes to the gRPC port.
 
-        The connection is our own process's, and must not pass for another's client.
+        The connection to the gRPC port belongs to our own process. A client that is not the stack's
+        user must not pass for it, so its connection is noted in `_led`.
         """
         return Pipe if own else partial(_Led, self._led)
 
     def token(self, request: HttpRequest) -> HttpAnswer:
-        """The answer of oauth2.googleapis.com/token to a service account."""
+        """Answer a service account's request for a token as oauth2.googleapis.com/token does."""
         form = {
             name: values[-1] for name, values in parse_qs(request.body.decode("latin-1")).items()
         }
@@ -115,6 +120,7 @@ class Callers:
         )
 
     def _until_of(self, token: str) -> float:
+        """Return when a token expires, in seconds since 1970; 0 for a token that is not valid."""
         until = self._until.get(token)
         if until is None:
             try:
@@ -125,15 +131,17 @@ class Callers:
         return until
 
     def _note(self, token: str, until: float) -> None:
+        """Remember a token, and forget expired ones when there are too many."""
         if len(self._until) >= _MOST:
             now = time.time()
-            self._until = {known: ends for known, ends in self._until.items() if ends > now}
+            self._until = {issued: ends for issued, ends in self._until.items() if ends > now}
         self._until[token] = until
 
     def _verify(self, jwt: str) -> float:
-        """When a JWT of the account's ends, in seconds since 1970.
+        """Return when a JWT of the account expires, in seconds since 1970.
 
-        ValueError, in Google's words: it is none, or its time is over.
+        Raises:
+            ValueError: It is not one, or it has expired; in Google's words.
         """
         signed, _, signature = jwt.rpartition(".")
         try:
@@ -153,6 +161,7 @@ class Callers:
         return claims.exp
 
     def _check(self, signed: str, signature: bytes) -> None:
+        """Raise ValueError unless the account's key made this signature."""
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric import padding
         from cryptography.hazmat.primitives.hashes import SHA256
@@ -164,7 +173,7 @@ class Callers:
 
 
 class _Led(Pipe):
-    """It notes its address in `led` as long as it is there."""
+    """A pipe that lists its local address in `led` as long as it is connected."""
 
     def __init__(self, led: set[tuple[str, int]], other: Any) -> None:
         super().__init__(other)
@@ -183,17 +192,19 @@ class _Led(Pipe):
 
 @lru_cache(maxsize=256)
 def peer_of(name: str) -> tuple[str, int] | None:
-    """What gRPC calls a peer, ipv4:127.0.0.1:53412, as an address."""
+    """Return the address of a peer as gRPC writes it, such as ipv4:127.0.0.1:53412."""
     kind, _, address = name.partition(":")
     host, _, port = address.rpartition(":")
     return (host, int(port)) if kind == "ipv4" and port.isdecimal() else None
 
 
 def _decoded(part: str) -> bytes:
+    """Decode one part of a JWT: URL-safe base64 without padding."""
     return base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
 
 
 def _refusal(reason: str, words: str) -> GcpError:
+    """Return the UNAUTHENTICATED error that Google's front end words so."""
     return GcpError(
         "UNAUTHENTICATED",
         f"{words} {_EXPECTED} {_REMEDY}",
@@ -204,6 +215,7 @@ def _refusal(reason: str, words: str) -> GcpError:
 
 
 def _oauth(error: str, description: str) -> HttpAnswer:
+    """Return the error answer of an OAuth token endpoint."""
     return HttpAnswer(
         status=400,
         headers=_JSON,

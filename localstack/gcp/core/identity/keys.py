@@ -1,4 +1,4 @@
-"""The keys of one stack: its authority's for Google's hosts, and a service account that nobody has."""
+"""The keys of one stack: a certificate authority for Google's hosts, and a made-up account."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from ....core.http.certificates import Authority
-from ...environment import ACCOUNT, PROJECT
+from ..environment import ACCOUNT, PROJECT
 
 
 class Keys(Authority):
-    """Its hosts speak h2 and HTTP/1.1."""
+    """The certificate authority, whose hosts speak h2 and HTTP/1.1, and the account's key."""
 
     def __init__(self, folder: Path, token_uri: str) -> None:
         super().__init__(folder, "Isthmus offline GCP", ["h2", "http/1.1"])
@@ -27,6 +27,7 @@ def _new_key() -> Any:
 
 
 def _account(key: Any, token_uri: str) -> bytes:
+    """Return the JSON key file of the stack's service account."""
     from cryptography.hazmat.primitives import serialization
 
     pem = key.private_bytes(

@@ -1,146 +1,55 @@
-"""Which IAM permissions a call needs, by what it is called in the log. Pure.
+"""The IAM permissions that a call needs, by its name in the log. Pure.
 
-Vertex AI: cloud.google.com/vertex-ai/docs/general/iam-permissions; the others: the page of each
-method. Where Google's pages name none for an RPC (MergeVersionAliases, MutateDeployedModel), it is
-that of an update. Who asks for an operation that it started needs nothing more.
+A service's `permissions.py` has what its operations' names do not say, with the source. Reading an
+operation that one has started needs nothing more.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..rpc.apis import Api
+
 _VERB = re.compile(r"(Create|Get|List|Update|Delete|Cancel|Upload|Query|Detach)(\w+)")
-_CHANGES = re.compile(
-    r"\s*(insert|update|delete|merge|create|drop|alter|truncate)\b", re.IGNORECASE
-)
-_LARGEST = 1 << 20  # bytes of a body that is looked into
-
-# What does not follow from its name. Below the service: "" is nothing, several are separated by a
-# space.
-_OTHERS: Mapping[str, str] = {
-    "EndpointService.DeployModel": "endpoints.deploy",
-    "EndpointService.UndeployModel": "endpoints.undeploy",
-    "EndpointService.MutateDeployedModel": "endpoints.update",
-    "EndpointService.UpdateEndpointLongRunning": "endpoints.update",
-    "ModelService.ListModelVersions": "models.list",
-    "ModelService.DeleteModelVersion": "models.delete",
-    "ModelService.MergeVersionAliases": "models.update",
-    "ModelService.ImportModelEvaluation": "modelEvaluations.import",
-    "PredictionService.Explain": "endpoints.explain",
-    "FeatureOnlineStoreAdminService.SyncFeatureView": "featureViews.sync",
-    "FeatureOnlineStoreService.FetchFeatureValues": "featureViews.fetchFeatureValues",
-    "FeatureOnlineStoreService.SearchNearestEntities": "featureViews.searchNearestEntities",
-    "FeatureOnlineStoreService.FeatureViewDirectWrite": "featureViews.directWrite",
-    "MetadataService.AddContextArtifactsAndExecutions": "contexts.addContextArtifactsAndExecutions",
-    "MetadataService.AddContextChildren": "contexts.addContextChildren",
-    "MetadataService.AddExecutionEvents": "executions.addExecutionEvents",
-    "FeatureRegistryService.BatchCreateFeatures": "features.create",
-    "MetadataService.PurgeArtifacts": "artifacts.list artifacts.delete",
-    "MetadataService.PurgeContexts": "contexts.list contexts.delete",
-    "MetadataService.PurgeExecutions": "executions.list executions.delete",
-    "MetadataService.QueryArtifactLineageSubgraph": "artifacts.get",
-    "MetadataService.RemoveContextChildren": "contexts.addContextChildren",
-    "MetadataService.QueryContextLineageSubgraph": "contexts.queryContextLineageSubgraph",
-    "MetadataService.QueryExecutionInputsAndOutputs": "executions.queryExecutionInputsAndOutputs",
-    "TensorboardService.WriteTensorboardRunData": "tensorboardRuns.write",
-    "TensorboardService.WriteTensorboardExperimentData": "tensorboardExperiments.write",
-    "TensorboardService.ReadTensorboardTimeSeriesData": "tensorboardTimeSeries.read",
-    "TensorboardService.BatchReadTensorboardTimeSeriesData": "tensorboardTimeSeries.batchRead",
-    "TensorboardService.ExportTensorboardTimeSeriesData": "tensorboardTimeSeries.read",
-    "TensorboardService.BatchCreateTensorboardRuns": "tensorboardRuns.batchCreate",
-    "TensorboardService.BatchCreateTensorboardTimeSeries": "tensorboardTimeSeries.batchCreate",
-    "Operations.ListOperations": "operations.list",
-    "storage.objects.insert": "objects.create objects.delete",  # the second one to overwrite
-    "storage.objects.copy": "objects.get objects.create objects.delete",
-    "storage.objects.rewrite": "objects.get objects.create objects.delete",
-    "storage.objects.compose": "objects.get objects.create objects.delete",
-    "storage.objects.patch": "objects.get objects.update",
-    "storage.objects.update": "objects.get objects.update",
-    "storage.buckets.insert": "buckets.create",
-    "storage.buckets.patch": "buckets.get buckets.update",
-    "storage.buckets.update": "buckets.get buckets.update",
-    "bigquery.datasets.list": "datasets.get",
-    "bigquery.datasets.insert": "datasets.create",
-    "bigquery.datasets.patch": "datasets.get datasets.update",
-    "bigquery.datasets.update": "datasets.get datasets.update",
-    "bigquery.tables.insert": "tables.create",
-    "bigquery.tables.patch": "tables.get tables.update",
-    "bigquery.tables.update": "tables.get tables.update",
-    "bigquery.tabledata.insertAll": "tables.updateData",
-    "bigquery.tabledata.list": "tables.getData",
-    "bigquery.jobs.get": "",
-    "bigquery.jobs.getQueryResults": "",
-    "bigquery.jobs.cancel": "",
-    "bigquery.jobs.insert": "jobs.create",
-    "bigquery.jobs.query": "jobs.create tables.getData",
-    "BigQueryRead.CreateReadSession": "readsessions.create tables.getData",
-    "BigQueryRead.ReadRows": "readsessions.getData",
-    "BigQueryRead.SplitReadStream": "readsessions.getData",
-    "Publisher.ListTopicSnapshots": "topics.get",
-    "Publisher.ListTopicSubscriptions": "topics.get",
-    "IAMPolicy.GetIamPolicy": "topics.getIamPolicy subscriptions.getIamPolicy",
-    "IAMPolicy.SetIamPolicy": "topics.setIamPolicy subscriptions.setIamPolicy",
-    "Subscriber.CreateSnapshot": "snapshots.create subscriptions.consume",
-    "Publisher.Publish": "topics.publish",
-    "Subscriber.CreateSubscription": "subscriptions.create topics.attachSubscription",
-    "Subscriber.Pull": "subscriptions.consume",
-    "Subscriber.StreamingPull": "subscriptions.consume",
-    "Subscriber.Acknowledge": "subscriptions.consume",
-    "Subscriber.ModifyAckDeadline": "subscriptions.consume",
-    "Subscriber.ModifyPushConfig": "subscriptions.update",
-    "Subscriber.Seek": "subscriptions.consume snapshots.seek",
-    "Subscriber.DetachSubscription": "topics.detachSubscription",
-    "Publisher.DetachSubscription": "topics.detachSubscription",
-    "QueryService.QueryTimeSeries": "timeSeries.list",
-    "LoggingServiceV2.WriteLogEntries": "logEntries.create",
-    "Firestore.GetDocument": "entities.get",
-    "Firestore.BatchGetDocuments": "entities.get",
-    "FirestoreAdmin.GetDatabase": "databases.getMetadata",
-    "FirestoreAdmin.GetField": "indexes.get",
-    "FirestoreAdmin.UpdateField": "indexes.update",
-    "Projects.SearchProjects": "",
-    "Projects.GetIamPolicy": "projects.getIamPolicy",
-    "Projects.SetIamPolicy": "projects.setIamPolicy",
-}
-# of which the permissions of a service are, where they are not its own
-_BELOW = {"bigquerystorage": "bigquery", "firestore": "datastore", "firestoreadmin": "datastore"}
-_COMMIT = "Firestore.Commit"
-_PLURALS = {"TimeSeries": "timeSeries", "TensorboardTimeSeries": "tensorboardTimeSeries"}
+_SHARED = {"Operations.ListOperations": "operations.list"}  # of services that every API offers
 
 
-def of_call(service: str, operation: str, request: Any = None) -> frozenset[str]:
-    """The permissions of one call; `request` is looked into where it says what is read and written
-    (`looks_into`).
+def permissions_of(api: Api, operation: str, request: Any = None) -> frozenset[str]:
+    """Return the permissions that one call needs.
+
+    `request` matters only for the calls for which `depends_on_request` is true.
     """
-    family = _BELOW.get(service, service)
-    if operation == _COMMIT:
-        return frozenset(f"{family}.{name}" for name in _of_commit(request))
-    names = [
-        *_permission_names(operation),
-        *(_of_job(request) if operation.startswith("bigquery.jobs.") else ()),
-    ]
-    return frozenset(f"{family}.{name}" for name in names)
+    names = _permission_names(api, operation)
+    of_request = _entry(api.permissions_by_request, operation)
+    if of_request is not None:
+        names = [*names, *of_request(request)]
+    return frozenset(f"{api.permission_family}.{name}" for name in names)
 
 
-def looks_into(operation: str) -> bool:
-    """Whether the permissions of a call depend on its request:
-
-    BigQuery's jobs, and a commit of Firestore's.
-    """
-    return operation == _COMMIT or operation.startswith("bigquery.jobs.")
+def depends_on_request(api: Api, operation: str) -> bool:
+    """Return whether a call's permissions depend on its request."""
+    return _entry(api.permissions_by_request, operation) is not None
 
 
-def _permission_names(operation: str) -> list[str]:
-    if operation in _OTHERS:
-        return _OTHERS[operation].split()
-    before, _, after = operation.partition(".")
-    if before in ("storage", "bigquery"):
-        return [after] if after else []
-    if before == "PredictionService":
-        return ["endpoints.predict"]
-    match = _VERB.fullmatch(after)
+def _entry(table: Any, operation: str) -> Any:
+    """Return a table's entry for an operation, or for all operations of its service, or None."""
+    if operation in table:
+        return table[operation]
+    return table.get(f"{operation.rpartition('.')[0]}.*")
+
+
+def _permission_names(api: Api, operation: str) -> list[str]:
+    """Return the permissions that an operation's name implies, without their family."""
+    text = _entry(api.permissions, operation)
+    if text is None:
+        text = _SHARED.get(operation)
+    if text is not None:
+        return list(text.split())
+    service, _, method = operation.partition(".")
+    if service == api.service:  # an API without RPCs names its operations like its permissions
+        return [method] if method else []
+    match = _VERB.fullmatch(method)
     if match is None:
         return []
     verb, noun = match[1].lower(), match[2]
@@ -149,43 +58,6 @@ def _permission_names(operation: str) -> list[str]:
 
 
 def _plural(noun: str) -> str:
-    if noun in _PLURALS:
-        return _PLURALS[noun]
+    """Return a noun in the plural, beginning with a small letter: FeatureView is featureViews."""
     name = noun[0].lower() + noun[1:]
     return name if name.endswith("s") else f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
-
-
-def _of_commit(request: Any) -> Iterator[str]:
-    """What its writes may do: without a condition one may create a document, and may change one."""
-    for write in request.writes:
-        condition = write.current_document
-        exists = condition.exists if condition.WhichOneof("condition_type") == "exists" else None
-        timed = condition.WhichOneof("condition_type") == "update_time"
-        if write.WhichOneof("operation") == "delete":
-            yield "entities.delete"
-            continue
-        if exists is not True and not timed:
-            yield "entities.create"
-        if exists is not False:
-            yield "entities.update"
-
-
-def _of_job(request: Any) -> Iterator[str]:
-    """What a job of BigQuery does to tables."""
-    body = getattr(request, "body", b"")
-    part = getattr(request, "method", "") == "PUT"  # of a resumable upload
-    if not body or part or len(body) > _LARGEST or not body.lstrip().startswith(b"{"):
-        if body:  # rows that are uploaded with it
-            yield from ("tables.create", "tables.updateData")
-        return
-    content = request.json()
-    configuration = content.get("configuration") or {"query": content}
-    if "load" in configuration or "copy" in configuration:
-        yield from ("tables.create", "tables.updateData")
-    if "copy" in configuration or "extract" in configuration:
-        yield "tables.getData"
-    query = configuration.get("query")
-    if isinstance(query, dict) and query.get("query"):
-        yield "tables.getData"
-        if query.get("destinationTable") or _CHANGES.match(str(query["query"])):
-            yield from ("tables.create", "tables.updateData")

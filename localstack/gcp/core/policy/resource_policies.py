@@ -1,6 +1,6 @@
 """IAM policies of resources: stored, read and tested.
 
-The stack's caller owns everything, so a test grants what it asks for.
+The stack's caller owns everything, so a test of permissions grants what it asks for.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Any
 
 from google.iam.v1 import iam_policy_pb2, policy_pb2
 
-from ..registry import Call, GcpError
+from ..call import Call
+from ..errors import GcpError
 
 _FIRST_ETAG = base64.b64decode(
     "ACAB"
@@ -20,13 +21,14 @@ _FIRST_ETAG = base64.b64decode(
 
 
 class Policies:
-    """One a stack, by full names of resources."""
+    """The policies of one stack's resources, by the resources' full names."""
 
     def __init__(self) -> None:
         self._policies: dict[str, Any] = {}
         self._lock = threading.Lock()
 
     def get(self, resource: str) -> Any:
+        """Return a copy of a resource's policy; an empty one if none was ever set."""
         with self._lock:
             policy = policy_pb2.Policy(version=1, etag=_FIRST_ETAG)
             if resource in self._policies:
@@ -34,9 +36,10 @@ class Policies:
             return policy
 
     def set(self, resource: str, policy: Any) -> Any:
-        """Put a resource's policy, and give it with its new etag.
+        """Store a resource's policy, and return it with its new etag.
 
-        GcpError ABORTED for a stale etag.
+        Raises:
+            GcpError: ABORTED, the etag is not the current one.
         """
         current = self.get(resource)
         with self._lock:
@@ -55,10 +58,12 @@ class Policies:
 
 
 def get_policy(call: Call, resource: str) -> Any:
+    """Return a copy of a resource's policy; an empty one if none was ever set."""
     return call.store(Policies).get(resource)
 
 
 def set_policy(call: Call, resource: str, policy: Any) -> Any:
+    """Check a policy's roles and members, store it, and return it with its new etag."""
     for binding in policy.bindings:
         if not binding.role.startswith(("roles/", "projects/", "organizations/")):
             raise GcpError(
@@ -74,6 +79,7 @@ def set_policy(call: Call, resource: str, policy: Any) -> Any:
 
 
 def test_permissions(permissions: Any) -> Any:
+    """Grant every permission that is asked for, if it is spelt like one."""
     for permission in permissions:
         if "*" in permission or permission.count(".") < 2:
             raise GcpError(

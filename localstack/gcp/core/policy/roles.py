@@ -1,8 +1,8 @@
-"""Google's predefined roles: how many permissions each grants, and those among them that a call
-here can need. Facts of August 2026; of datastore's roles an older copy.
+"""Google's predefined roles: their sizes, and the permissions in them that a call here can need.
 
-From cloud.google.com/iam/docs/roles-permissions, by way of github.com/iann0036/iam-dataset. Roles
-of single resources, of service agents and of products that this stack has not are left out.
+Facts of August 2026; those of datastore's roles are from an older copy. From
+cloud.google.com/iam/docs/roles-permissions, by way of github.com/iann0036/iam-dataset. Roles of
+single resources, of service agents and of products that this stack does not offer are left out.
 """
 
 from __future__ import annotations
@@ -16,34 +16,44 @@ _MOST = 3  # roles of one service, beyond which a custom role is the better answ
 
 
 class Role(msgspec.Struct, frozen=True, kw_only=True):
+    """A predefined role."""
+
     size: int  # permissions that it grants
     permissions: frozenset[str]
 
 
-def smallest(needed: Iterable[str]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """The predefined roles that cover what is needed and grant the least beside it; and what no
-    role of the table has.
+def smallest_roles(needed: Iterable[str]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return the predefined roles that cover `needed` and grant the least besides.
 
-    Service by service, as a role of one grants nothing of weight in another.
+    Each service is solved by itself, as one service's role grants nothing of weight in another.
+
+    Returns:
+        The roles' names, and the permissions that no role of the table has.
     """
-    wanted = frozenset(needed)
-    known = frozenset[str]().union(*(role.permissions for role in ROLES.values()))
+    permissions = frozenset(needed)
+    grantable = frozenset[str]().union(*(role.permissions for role in ROLES.values()))
     roles: dict[str, None] = {}
-    for service in sorted({permission.partition(".")[0] for permission in wanted & known}):
-        own = {permission for permission in wanted & known if permission.startswith(f"{service}.")}
+    for service in sorted({permission.partition(".")[0] for permission in permissions & grantable}):
+        own = {
+            permission
+            for permission in permissions & grantable
+            if permission.startswith(f"{service}.")
+        }
         roles |= dict.fromkeys(_cover(own - _permissions_of(roles)))
     for name in list(roles):  # what a later service's role grants, too
         others = [other for other in roles if other != name]
-        if wanted & known <= _permissions_of(others):
+        if permissions & grantable <= _permissions_of(others):
             del roles[name]
-    return tuple(roles), wanted - known
+    return tuple(roles), permissions - grantable
 
 
 def _permissions_of(roles: Iterable[str]) -> frozenset[str]:
+    """Return all permissions that these roles grant together."""
     return frozenset[str]().union(*(ROLES[name].permissions for name in roles))
 
 
 def _cover(needed: frozenset[str] | set[str]) -> tuple[str, ...]:
+    """Return the fewest-permission roles, at most three, that together grant all of `needed`."""
     helpful = [name for name, role in ROLES.items() if role.permissions & needed]
     sets = (names for count in range(_MOST + 1) for names in combinations(helpful, count))
     covers = (names for names in sets if needed <= _permissions_of(names))
@@ -53,6 +63,7 @@ def _cover(needed: frozenset[str] | set[str]) -> tuple[str, ...]:
 
 
 def _role(size: int, text: str) -> Role:
+    """Return a role of `size` permissions, of which `text` names those that a call can need."""
     parts = (words.split() for words in text.split("; "))
     return Role(
         size=size,

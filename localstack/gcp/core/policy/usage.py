@@ -1,8 +1,7 @@
-"""The least rights for what was called: permissions, the smallest set of predefined roles that
-covers them, a custom role as YAML.
+"""The least rights for what was called: permissions, predefined roles, a custom role as YAML.
 
-Of the caller: what jobs and model servers do with the stack's account counts too, as they come with
-the same one.
+Calls of jobs and model servers count too, as they come with the stack's account like the caller's
+own.
 """
 
 from __future__ import annotations
@@ -10,14 +9,15 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from .permissions import looks_into, of_call
-from .roles import smallest
+from ..rpc.apis import Api
+from .permissions import depends_on_request, permissions_of
+from .roles import smallest_roles
 
 _NAME = "isthmus"
 
 
-class Used:
-    """The permissions of the calls since the last reset."""
+class UsedPermissions:
+    """The permissions that the calls since the last reset needed."""
 
     def __init__(self) -> None:
         self._permissions: set[str] = set()
@@ -26,25 +26,28 @@ class Used:
         )  # calls whose permissions do not depend on the request
         self._lock = threading.Lock()
 
-    def note(self, service: str, operation: str, request: Any) -> None:
-        key = (service, operation)
+    def note(self, api: Api, operation: str, request: Any) -> None:
+        """Add the permissions that a call needs."""
+        key = (api.service, operation)
         if key in self._plain:
             return
-        permissions = of_call(service, operation, request)
+        permissions = permissions_of(api, operation, request)
         with self._lock:
             self._permissions |= permissions
-            if not looks_into(operation):
+            if not depends_on_request(api, operation):
                 self._plain.add(key)
 
     def clear(self) -> None:
+        """Forget the permissions that were needed so far."""
         with self._lock:
             self._permissions.clear()
             self._plain.clear()
 
     def policy(self) -> dict[str, Any]:
+        """Return the permissions, roles that cover them, a custom role, and all of it as text."""
         with self._lock:
             permissions = sorted(self._permissions)
-        roles, unknown = smallest(permissions)
+        roles, unknown = smallest_roles(permissions)
         custom = _yaml(permissions)
         lines = [
             f"{len(permissions)} permissions were used",
@@ -70,6 +73,7 @@ class Used:
 
 
 def _yaml(permissions: list[str]) -> str:
+    """Return a custom role with these permissions, as `gcloud iam roles create --file` reads it."""
     head = [
         f"title: {_NAME}",
         "description: What was called on the offline GCP",

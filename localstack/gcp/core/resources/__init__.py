@@ -1,1 +1,1 @@
-"""Resources in the shape of Google's API guidelines: stores, pages, filters, etags, long-running operations."""
+"""Resources by Google's API guidelines: stores, pages, filters, etags, long-running operations."""

@@ -1,11 +1,10 @@
-"""Google's filter language (AIP-160), with which lists are narrowed. Pure.
+"""Google's filter language (AIP-160), which narrows lists. Pure.
 
     matches('labels.owner=us AND NOT display_name="old"', lookup)
 
 Comparisons (= != < <= > >=, `:` has, =~ !~ regular expressions), AND, OR (which binds closer), NOT,
--, parentheses; two terms side by side
-are an AND. `field:*` is presence, `*` in the text of = and : is a wildcard. A bare word or string
-asks `anywhere`.
+-, parentheses; two terms side by side are an AND. `field:*` is presence, `*` in the text of = and :
+is a wildcard. A bare word or string is handed to `anywhere`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import msgspec
 
 Lookup = Callable[
     [str], object
-]  # a dotted path -> str, number, bool, datetime, list, dict; None: absent. FilterError: no such field
+]  # dotted path -> str, number, bool, datetime, list, dict; None: absent, FilterError: no field
 Function = Callable[..., bool]  # (the field's value, the call's arguments) -> whether it fits
 Test = Callable[[Lookup], bool]
 Anywhere = Callable[
@@ -37,10 +36,12 @@ _CALL = re.compile(r"([A-Za-z_][\w.]*)\(")
 
 
 class FilterError(ValueError):
-    """Not a filter, or one over a field that is not there."""
+    """Not a filter, or one over a field that does not exist."""
 
 
 class _Call(msgspec.Struct, frozen=True):
+    """A function call on the right of a comparison."""
+
     function: Function
     arguments: tuple[str, ...]
 
@@ -52,20 +53,35 @@ def matches(
     functions: Mapping[str, Function] | None = None,
     anywhere: Anywhere | None = None,
 ) -> bool:
-    """Whether what `lookup` reads fits the filter; an empty one fits all. FilterError."""
+    """Return whether the values that `lookup` reads fit the filter; an empty filter fits all.
+
+    Args:
+        text: The filter.
+        lookup: Returns the value at a field's dotted path.
+        functions: The functions that may stand right of = and !=, by name.
+        anywhere: Returns whether a bare word fits; without it bare words are refused.
+
+    Raises:
+        FilterError: The text is no filter, or names a field that does not exist.
+    """
     names = tuple(sorted((functions or {}).items()))
     return _parse(text, names, anywhere)(lookup)
 
 
 def of_message(message: Any) -> Lookup:
-    """The fields of a protobuf message, in snake_case or camelCase: enums by name, times as
-    datetimes.
+    """Return a lookup into a protobuf message: enums by name, times as datetimes.
+
+    Field names may be in snake_case or camelCase.
     """
     return lambda path: _value(message, path.split("."), path)
 
 
 def ordered(items: Sequence[Any], order_by: str) -> list[Any]:
-    """Messages by `order_by`: "display_name, create_time desc". FilterError: no such field."""
+    """Return messages sorted by `order_by`, such as "display_name, create_time desc".
+
+    Raises:
+        FilterError: There is no such field.
+    """
     rows = list(items)
     for part in reversed([part.strip() for part in order_by.split(",") if part.strip()]):
         path, _, direction = part.partition(" ")
@@ -82,10 +98,13 @@ def ordered(items: Sequence[Any], order_by: str) -> list[Any]:
 def _parse(
     text: str, functions: tuple[tuple[str, Function], ...], anywhere: Anywhere | None
 ) -> Test:
+    """Return the test that a filter describes; cached, as programs send the same ones again."""
     return _Parser(text, dict(functions), anywhere).whole()
 
 
 class _Parser:
+    """A recursive descent parser: one method for each level of precedence."""
+
     def __init__(
         self, text: str, functions: Mapping[str, Function], anywhere: Anywhere | None
     ) -> None:
@@ -95,6 +114,7 @@ class _Parser:
         self._anywhere = anywhere
 
     def whole(self) -> Test:
+        """Parse the whole text into a test."""
         self._skip()
         if self._at == len(self._text):
             return lambda _: True
@@ -104,6 +124,7 @@ class _Parser:
         return test
 
     def _expression(self) -> Test:
+        """Parse factors, of which all must hold."""
         tests = [self._factor()]
         while self._at < len(self._text) and self._text[self._at] not in "),":
             self._keyword("AND")
@@ -111,12 +132,14 @@ class _Parser:
         return tests[0] if len(tests) == 1 else lambda lookup: all(test(lookup) for test in tests)
 
     def _factor(self) -> Test:
+        """Parse terms between OR, of which one must hold."""
         tests = [self._term()]
         while self._keyword("OR"):
             tests.append(self._term())
         return tests[0] if len(tests) == 1 else lambda lookup: any(test(lookup) for test in tests)
 
     def _term(self) -> Test:
+        """Parse a restriction, a negated term, or an expression in parentheses."""
         if self._keyword("NOT") or self._take("-"):
             test = self._term()
             return lambda lookup: not test(lookup)
@@ -128,6 +151,7 @@ class _Parser:
         return self._restriction()
 
     def _restriction(self) -> Test:
+        """Parse the comparison of a field with a value, or a bare word."""
         path = self._path()
         operator = _OPERATOR.match(self._text, self._at)
         if operator is None:
@@ -141,12 +165,13 @@ class _Parser:
         if isinstance(argument, _Call):
             if operator[0] not in ("=", "!="):
                 self._wrong("a function follows = or != only")
-            wanted = operator[0] == "="
-            return lambda lookup: argument.function(lookup(path), *argument.arguments) is wanted
+            expected = operator[0] == "="
+            return lambda lookup: argument.function(lookup(path), *argument.arguments) is expected
         compare = _COMPARE[operator[0]]
         return lambda lookup: compare(lookup(path), argument)
 
     def _path(self) -> str:
+        """Parse a field's dotted path."""
         parts = []
         while True:
             part = self._string()
@@ -162,6 +187,7 @@ class _Parser:
             self._at += 1
 
     def _argument(self) -> str | _Call:
+        """Parse the right side of a comparison: a value or a function call."""
         text = self._string()
         if text is None:
             call = _CALL.match(self._text, self._at)
@@ -175,6 +201,7 @@ class _Parser:
         return text
 
     def _call(self, call: re.Match[str]) -> _Call:
+        """Parse a function call behind its opening parenthesis."""
         function = self._functions.get(call[1])
         if function is None:
             self._wrong(f"there is no function {call[1]}")
@@ -191,6 +218,7 @@ class _Parser:
         return _Call(function, tuple(arguments))
 
     def _string(self) -> str | None:
+        """Return a quoted string that comes next, without its quotes, or None."""
         string = _STRING.match(self._text, self._at)
         if string is None:
             return None
@@ -198,6 +226,7 @@ class _Parser:
         return re.sub(r"\\(.)", r"\1", string[0][1:-1])
 
     def _keyword(self, word: str) -> bool:
+        """Skip a keyword if it comes next, and return whether it did."""
         end = self._at + len(word)
         if self._text.startswith(word, self._at) and (
             end == len(self._text) or self._text[end] in " \t\r\n("
@@ -208,6 +237,7 @@ class _Parser:
         return False
 
     def _take(self, mark: str) -> bool:
+        """Skip a mark if it comes next, and return whether it did."""
         if not self._text.startswith(mark, self._at):
             return False
         self._at += len(mark)
@@ -215,15 +245,20 @@ class _Parser:
         return True
 
     def _skip(self) -> None:
+        """Skip spaces."""
         match = _SPACE.match(self._text, self._at)
         self._at = match.end() if match else self._at
 
     def _wrong(self, what: str) -> NoReturn:
+        """Raise FilterError with the place in the filter."""
         raise FilterError(f"invalid filter {self._text!r} at {self._at + 1}: {what}")
 
 
 def _value(message: Any, path: Sequence[str], whole: str) -> object:
-    """What a path leads to; None where a message on the way is not set, or a map has no such key."""
+    """Return the value at a path in a message, or None.
+
+    None means that a message on the way is not set, or that a map has no such key.
+    """
     field = message.DESCRIPTOR.fields_by_name.get(
         re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", path[0]).lower()
     )
@@ -249,6 +284,7 @@ def _value(message: Any, path: Sequence[str], whole: str) -> object:
 
 
 def _plain(field: Any, value: Any) -> object:
+    """Return a field's value as the filter compares it: an enum's name, a datetime, or as it is."""
     if field.enum_type is not None:
         return field.enum_type.values_by_number[value].name
     if (
@@ -260,10 +296,12 @@ def _plain(field: Any, value: Any) -> object:
 
 
 def _sortable(value: object) -> tuple[bool, Any]:
+    """Return a value as a sort key: absent values come first."""
     return (value is not None, value if value is not None else 0)
 
 
 def _equal(value: object, argument: str) -> bool:
+    """Return whether a value equals an argument, in which `*` is a wildcard."""
     if value is None:
         return False
     if isinstance(value, str):
@@ -276,7 +314,7 @@ def _equal(value: object, argument: str) -> bool:
 
 
 def _has(value: object, argument: str) -> bool:
-    """Presence; a map's key; a list's member; a part of a text."""
+    """Return whether `:` holds: presence, a map's key, a list's member, or a text's part."""
     if argument == "*":
         return value not in (None, "", [], {})
     if isinstance(value, Mapping):
@@ -291,7 +329,7 @@ def _has(value: object, argument: str) -> bool:
 
 
 def _order(value: object, argument: str) -> int | None:
-    """-1, 0, 1 as a comparison of the two; None: they are not compared."""
+    """Return -1, 0 or 1 for the order of the two, or None if they cannot be compared."""
     if value is None:
         return None
     left: Any = value
@@ -300,7 +338,11 @@ def _order(value: object, argument: str) -> int | None:
 
 
 def _as(value: object, argument: str) -> object:
-    """The argument as the field's own type. FilterError."""
+    """Return the argument converted to the field's own type.
+
+    Raises:
+        FilterError: It cannot be converted.
+    """
     try:
         if isinstance(value, bool):
             return {"true": True, "false": False}[argument.lower()]

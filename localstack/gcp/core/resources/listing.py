@@ -1,4 +1,4 @@
-"""A list of resources as it was asked for: filtered, in order, a page of it, only some fields."""
+"""Lists of resources as a request describes them: filter, order, page, and fields shown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from ..registry import GcpError
+from ..errors import GcpError
 from .filters import FilterError, Lookup, matches, of_message, ordered
 from .store import page
 
@@ -24,9 +24,18 @@ def page_of(
     more: Mapping[str, Field] | None = None,
     orders: Collection[str] = ORDERS,
 ) -> tuple[list[Any], str]:
-    """The page, and the next page's token.
+    """Return the page that a request asks for, and the next page's token.
 
-    `fields`: what a filter may name; `more`: names that are no fields, such as the id's.
+    Args:
+        messages: All resources of the collection.
+        request: A list request: page_size, page_token, filter, and if it has them order_by and
+            read_mask.
+        fields: The fields that a filter may name.
+        more: Further names for filters that are no fields, such as the id, with their readers.
+        orders: The fields that order_by may name.
+
+    Raises:
+        GcpError: INVALID_ARGUMENT for a filter, an order or a token that is not valid.
     """
     try:
         rows = [
@@ -44,12 +53,13 @@ def page_of(
 
 
 def last_segment(message: Any) -> str:
-    """A resource's id."""
+    """Return a resource's id: the last segment of its name."""
     name: str = message.name
     return name.rpartition("/")[2].partition("@")[0]
 
 
 def _lookup(message: Any, fields: Collection[str], more: Mapping[str, Field]) -> Lookup:
+    """Return the lookup for filters over a message, limited to the fields that they may name."""
     read = of_message(message)
 
     def lookup(path: str) -> object:
@@ -63,10 +73,12 @@ def _lookup(message: Any, fields: Collection[str], more: Mapping[str, Field]) ->
 
 
 def snake(name: str) -> str:
+    """Return a camelCase name in snake_case."""
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
 
 
 def _check_order(order_by: str, orders: Collection[str]) -> None:
+    """Raise FilterError if order_by names a field that lists are not sorted by."""
     wrong = [
         part.split()[0]
         for part in order_by.split(",")
@@ -77,6 +89,7 @@ def _check_order(order_by: str, orders: Collection[str]) -> None:
 
 
 def _read(message: Any, request: Any) -> Any:
+    """Return the part of a message that the request's read mask names."""
     if "read_mask" not in request.DESCRIPTOR.fields_by_name or not request.read_mask.paths:
         return message
     part = type(message)()

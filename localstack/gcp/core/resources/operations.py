@@ -1,4 +1,4 @@
-"""Long-running operations (google.longrunning), of every API."""
+"""Long-running operations (google.longrunning) of every API."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
 from google.rpc import status_pb2
 
+from ..call import Call
+from ..errors import GcpError
+from ..http_messages import HttpRequest
 from ..projects import canonical
-from ..registry import Call, GcpError, HttpRequest, handles, route
+from ..registry import handles, route
 from ..rpc.transcoding import answer_of
 from .store import page
 
@@ -23,7 +26,7 @@ _LOOK = 0.02  # seconds between two looks at an operation that is waited for
 
 
 class Operations:
-    """One a stack."""
+    """The operations of one stack, by name."""
 
     def __init__(self) -> None:
         self._operations: dict[str, Any] = {}
@@ -31,6 +34,7 @@ class Operations:
         self._lock = threading.RLock()
 
     def add(self, operation: Any) -> threading.Event:
+        """Store an operation, and return the event that cancels it."""
         with self._lock:
             self._operations[operation.name] = operation
             return self._cancels.setdefault(operation.name, threading.Event())
@@ -45,18 +49,19 @@ class Operations:
             return copy
 
     def change(self, name: str, change: Callable[[Any], None]) -> None:
+        """Change an operation in place, unless a client has deleted it."""
         with self._lock:
             if name in self._operations:  # a client may have deleted it
                 change(self._operations[name])
 
     def below(self, parent: str) -> list[Any]:
-        """Of a resource, or of all below a location."""
+        """Return the operations of a resource, or of all resources below a location."""
         parent = parent.removesuffix("/operations")
         with self._lock:
             return [self.get(name) for name in self._operations if name.startswith(f"{parent}/")]
 
     async def wait(self, name: str, seconds: float, stopping: threading.Event) -> Any:
-        """In the loop: who waits holds none of the threads that the others need."""
+        """Return an operation once it is done, or after `seconds`, without occupying a thread."""
         until = time.monotonic() + seconds
         while not (operation := self.get(name)).done:
             if time.monotonic() > until or stopping.is_set():
@@ -65,6 +70,7 @@ class Operations:
         return operation
 
     def cancel(self, name: str) -> None:
+        """Ask an operation's work to stop."""
         self.get(name)
         self._cancels[name].set()
 
@@ -75,7 +81,7 @@ class Operations:
 
 
 class Progress:
-    """What the work of an operation is given."""
+    """The handle by which the work of an operation reports on itself."""
 
     def __init__(self, operations: Operations, name: str, cancelled: threading.Event) -> None:
         self._operations = operations
@@ -83,7 +89,7 @@ class Progress:
         self.cancelled = cancelled
 
     def metadata(self, message: Any) -> None:
-        """Show this from now on."""
+        """Show this metadata from now on."""
         self._operations.change(self.name, lambda operation: operation.metadata.Pack(message))
 
 
@@ -96,13 +102,19 @@ def start(
     delay: float = 0.0,
     operation_id: str | None = None,
 ) -> Any:
-    """An operation of the resource `parent` (its name with the project's number).
+    """Start a long-running operation of the resource `parent`, and return it.
 
-    `work` gives the response, or raises GcpError.
+    The work runs in a thread of the stack. Its response, None for an Empty, is packed into the
+    operation; a GcpError becomes the operation's error.
 
-    It runs in a thread of the stack once `delay` seconds, the provider's own, have passed on the
-    stack's clock (none on the instant clock); a clock that is moved waits for it. What it gives,
-    None for an Empty, is packed into the operation; a GcpError becomes the operation's error.
+    Args:
+        call: The call that asks for it.
+        parent: The resource's name with the project's number.
+        work: Returns the response, or raises GcpError.
+        metadata: The operation's first metadata.
+        delay: The provider's own seconds on the stack's clock before the work begins (none on the
+            instant clock); a clock that is moved waits for the work.
+        operation_id: The operation's id; without it, a new one.
     """
     store = call.store(Operations)
     operation = operations_pb2.Operation(
@@ -128,7 +140,7 @@ def start(
 def completed_operation(
     call: Call, parent: str, response: Any = None, *, metadata: Any = None
 ) -> Any:
-    """An operation that is over when it is answered."""
+    """Return an operation that is already done when it is answered."""
     operation = operations_pb2.Operation(name=f"{parent}/operations/{call.new_id()}", done=True)
     if metadata is not None:
         operation.metadata.Pack(metadata)
@@ -139,6 +151,7 @@ def completed_operation(
 
 
 def _run(store: Operations, name: str, work: Callable[[Progress], Any], progress: Progress) -> None:
+    """Run an operation's work, and store its response or its error."""
     try:
         response = work(progress)
     except GcpError as failure:
@@ -175,19 +188,19 @@ def get_operation(call: Call, request: Any) -> Any:
 def list_operations(call: Call, request: Any) -> Any:
     operations = call.store(Operations).below(canonical(call, request.name))
     if request.filter:
-        wanted = {
+        is_done = {
             "done=true": True,
             "done = true": True,
             "done=false": False,
             "done = false": False,
         }.get(request.filter.strip().lower())
-        if wanted is None:
+        if is_done is None:
             raise GcpError(
                 "UNIMPLEMENTED",
                 "filters of operations other than done=true are not supported yet: "
                 f"{request.filter}",
             )
-        operations = [operation for operation in operations if operation.done is wanted]
+        operations = [operation for operation in operations if operation.done is is_done]
     listed, token = page(operations, request)
     return operations_pb2.ListOperationsResponse(operations=listed, next_page_token=token)
 
@@ -237,16 +250,17 @@ def get_over_http(call: Call, request: HttpRequest) -> Any:
 )
 def list_over_http(call: Call, request: HttpRequest) -> Any:
     query = request.query
-    asked = operations_pb2.ListOperationsRequest(
+    rpc_request = operations_pb2.ListOperationsRequest(
         name=request.params["name"],
         filter=query.get("filter", ""),
         page_size=_page_size(query.get("pageSize", "0")),
         page_token=query.get("pageToken", ""),
     )
-    return answer_of(list_operations(call, asked), request)
+    return answer_of(list_operations(call, rpc_request), request)
 
 
 def _page_size(text: str) -> int:
+    """Return a page size from a query parameter."""
     try:
         return int(text)
     except ValueError as error:
@@ -255,13 +269,13 @@ def _page_size(text: str) -> int:
 
 @route("Operations.WaitOperation", "POST", *(f"{template}:wait" for template in _ALL))
 async def wait_over_http(call: Call, request: HttpRequest) -> Any:
-    asked = operations_pb2.WaitOperationRequest(name=request.params["name"])
+    rpc_request = operations_pb2.WaitOperationRequest(name=request.params["name"])
     if "timeout" in request.query:
         try:
-            asked.timeout.FromJsonString(request.query["timeout"])
+            rpc_request.timeout.FromJsonString(request.query["timeout"])
         except ValueError as error:
             raise GcpError("INVALID_ARGUMENT", f"Invalid value at 'timeout': {error}") from error
-    return answer_of(await wait_operation(call, asked), request)
+    return answer_of(await wait_operation(call, rpc_request), request)
 
 
 @route("Operations.CancelOperation", "POST", *(f"{template}:cancel" for template in _ALL))

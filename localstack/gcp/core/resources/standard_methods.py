@@ -1,5 +1,6 @@
-"""The standard methods of a resource of Vertex AI (AIP-131 to 135) over Resources: create, list,
-update by mask; and how long they take.
+"""The standard methods of Vertex AI's resources (AIP-131 to 135): create, list, update by mask.
+
+They work on `Resources`; `long_running` also says how long a method takes.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import Any
 
 import msgspec
 
+from ..call import Call
+from ..errors import GcpError
 from ..projects import canonical
-from ..registry import Call, GcpError
 from . import filters, operations
 from .store import Resources, page
 from .validation import check_etag, check_labels
@@ -21,7 +23,7 @@ _LOCATION = re.compile(r"projects/[^/]+/locations/[^/]+")
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of resource."""
+    """One kind of resource: its words, its collection, the ids it may have."""
 
     word: str  # FeatureGroup
     collection: str  # featureGroups
@@ -30,9 +32,11 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def name_of(call: Call, kind: Kind, parent: str, identifier: str) -> str:
-    """The full name.
+    """Return the full name of a resource.
 
-    GcpError for an id that is not one, or a parent that is not a location or below one.
+    Raises:
+        GcpError: INVALID_ARGUMENT, the id is not valid, or the parent is not a location or below
+            one.
     """
     parent = canonical(call, parent)
     if not _LOCATION.match(parent):
@@ -49,11 +53,15 @@ def name_of(call: Call, kind: Kind, parent: str, identifier: str) -> str:
 
 
 def create(call: Call, kind: Kind, name: str, message: Any) -> Any:
-    """Add `message` under `name`, with its times and its etag. GcpError ALREADY_EXISTS."""
+    """Add `message` under `name`, with its times and its etag.
+
+    Raises:
+        GcpError: ALREADY_EXISTS.
+    """
     _check_labels(message)
     message.name = name
     message.create_time.CopyFrom(call.now_pb())
-    stamp(call, message)
+    set_written(call, message)
     resources = call.store(Resources)
     with resources.lock:
         if resources.find(name) is not None:
@@ -63,22 +71,25 @@ def create(call: Call, kind: Kind, name: str, message: Any) -> Any:
 
 
 def get(call: Call, kind: Kind, name: str) -> Any:
+    """Return a copy of the resource of that name; GcpError NOT_FOUND."""
     return call.store(Resources).get(kind.word, canonical(call, name))
 
 
-def listing(
+def list_page(
     call: Call, kind: Kind, request: Any, *, size: int = 100, most: int = 1000
 ) -> tuple[list[Any], str]:
-    """The page of `request` (parent, and where it has them filter and order_by), and the token of
-    the next.
+    """Return the page of a collection that `request` asks for, and the next page's token.
+
+    `request` has a parent, and perhaps filter and order_by.
     """
     items = call.store(Resources).below(canonical(call, request.parent), kind.collection)
-    return select(items, request, size=size, most=most)
+    return filtered_page(items, request, size=size, most=most)
 
 
-def select(
+def filtered_page(
     items: list[Any], request: Any, *, size: int = 100, most: int = 1000
 ) -> tuple[list[Any], str]:
+    """Return the page of `items` that a request's filter and order choose, and the next token."""
     fields = request.DESCRIPTOR.fields_by_name
     try:
         if "filter" in fields and request.filter:
@@ -102,12 +113,19 @@ def update(
     check: Callable[[Any, Any], object] | None = None,
     fenced: bool = True,
 ) -> Any:
-    """Overwrite the fields of `mask` (none: those that are set; `*`: all).
+    """Overwrite the fields that a mask names, and return the changed resource.
 
-    `check(old, new)` may refuse;
-    what is not `fenced` is written whatever its etag.
+    Args:
+        call: The call that asks for it.
+        kind: The kind of the resource.
+        message: The resource with its new values.
+        mask: The fields to write. Empty: those that are set in `message`; `*`: all.
+        updatable: The fields that may be written.
+        check: Called with the old and the new resource; may refuse the change by raising.
+        fenced: Whether a stale etag refuses the change.
 
-    GcpError: ABORTED for a stale etag, INVALID_ARGUMENT for a field that cannot be updated.
+    Raises:
+        GcpError: ABORTED for a stale etag, INVALID_ARGUMENT for a field that cannot be updated.
     """
     name = canonical(call, message.name)
     paths = _paths(message, mask, updatable)
@@ -128,24 +146,24 @@ def update(
         _check_labels(changed)
         if check is not None:
             check(current, changed)
-        stamp(call, changed)
+        set_written(call, changed)
         resources.put(name, changed)
     return changed
 
 
-def revise(call: Call, name: str, change: Callable[[Any], None]) -> None:
-    """Change in place what runs in the background, unless it is gone."""
+def change_if_present(call: Call, name: str, change: Callable[[Any], None]) -> None:
+    """Change a stored resource in place, if it still exists; for work in the background."""
     resources = call.store(Resources)
     with resources.lock:
         message = resources.find(name)
         if message is not None:
             change(message)
-            stamp(call, message)
+            set_written(call, message)
             resources.put(name, message)
 
 
-def stamp(call: Call, message: Any) -> None:
-    """It has been written now."""
+def set_written(call: Call, message: Any) -> None:
+    """Set a message's update time and etag as after a write."""
     if "update_time" in message.DESCRIPTOR.fields_by_name:
         message.update_time.CopyFrom(call.now_pb())
     if "etag" in message.DESCRIPTOR.fields_by_name:
@@ -153,15 +171,18 @@ def stamp(call: Call, message: Any) -> None:
 
 
 def _check_labels(message: Any) -> None:
+    """Raise INVALID_ARGUMENT for labels that Google does not accept, if the message has labels."""
     if "labels" in message.DESCRIPTOR.fields_by_name:
         check_labels(message.labels)
 
 
-def operation(
+def long_running(
     call: Call, parent: str, work: Callable[[], Any], *, metadata: Any = None, seconds: float = 0.0
 ) -> Any:
-    """A long-running operation that takes `seconds` of the provider's own; on the instant clock it
-    is over when it is answered.
+    """Run `work`, and return it as a long-running operation.
+
+    The operation takes `seconds` of the provider's own; on the instant clock it is done when it is
+    answered.
     """
     if metadata is not None:
         metadata.generic_metadata.create_time.CopyFrom(call.now_pb())
@@ -172,6 +193,7 @@ def operation(
 
 
 def _paths(message: Any, mask: Any, updatable: Collection[str]) -> list[str]:
+    """Return the fields that an update writes."""
     if list(mask.paths) == ["*"]:
         return sorted(updatable)
     if mask.paths:
@@ -180,7 +202,7 @@ def _paths(message: Any, mask: Any, updatable: Collection[str]) -> list[str]:
 
 
 def _overwrite(source: Any, target: Any, path: list[str]) -> None:
-    """Make the field of `target` what it is in `source`; a map, a list and a message as a whole."""
+    """Copy one field from `source` to `target`; a map, a list and a message as a whole."""
     field = target.DESCRIPTOR.fields_by_name.get(path[0])
     if field is None:
         raise GcpError("INVALID_ARGUMENT", f"There is no field {'.'.join(path)!r} to update.")

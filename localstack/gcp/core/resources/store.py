@@ -1,4 +1,4 @@
-"""Resources of Vertex AI: messages under their full names, and pages of them."""
+"""A store of Vertex AI's resources: messages under their full names, and pages of them."""
 
 from __future__ import annotations
 
@@ -8,27 +8,40 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from ..registry import GcpError
+from ..errors import GcpError
 
 T = TypeVar("T")
 
 
 class Resources:
-    """One a stack. Messages go in and come out as copies: what is kept changes only by `put`."""
+    """The resources of one stack.
+
+    Messages go in and come out as copies: a stored one changes only by `put` and `change`.
+    """
 
     def __init__(self) -> None:
         self._messages: dict[str, Any] = {}
         self.lock = threading.RLock()  # for who reads, decides and writes
 
     def add(self, name: str, message: Any) -> None:
-        """GcpError ALREADY_EXISTS."""
+        """Store a new resource.
+
+        Raises:
+            GcpError: ALREADY_EXISTS.
+        """
         with self.lock:
             if name in self._messages:
                 raise GcpError("ALREADY_EXISTS", f"{name} already exists.")
             self._messages[name] = _copy(message)
 
     def get(self, kind: str, name: str) -> Any:
-        """The resource of that name. GcpError NOT_FOUND; `kind` as Google calls it: Endpoint."""
+        """Return a copy of the resource of that name.
+
+        `kind` is the word for it in the error, as Google writes it: Endpoint.
+
+        Raises:
+            GcpError: NOT_FOUND.
+        """
         with self.lock:
             message = self._messages.get(name)
             if message is None:
@@ -36,18 +49,20 @@ class Resources:
             return _copy(message)
 
     def find(self, name: str) -> Any | None:
+        """Return a copy of the resource of that name, or None."""
         with self.lock:
             message = self._messages.get(name)
             return None if message is None else _copy(message)
 
     def put(self, name: str, message: Any) -> None:
+        """Store a resource, in place of any other of that name."""
         with self.lock:
             self._messages[name] = _copy(message)
 
     def change(self, kind: str, name: str, change: Callable[[Any], T]) -> T:
-        """Change one in place, under the lock:
+        """Change a resource in place under the lock, and return what `change` returns.
 
-        `change(message)` may raise, and then nothing has changed.
+        If `change` raises, nothing has changed.
         """
         with self.lock:
             message = self.get(kind, name)
@@ -56,12 +71,12 @@ class Resources:
             return result
 
     def remove(self, name: str) -> None:
-        """Absent is success."""
+        """Remove a resource; removing an absent one succeeds."""
         with self.lock:
             self._messages.pop(name, None)
 
     def below(self, parent: str, collection: str) -> list[Any]:
-        """Copies of parent/collection/*, in the order of their creation."""
+        """Return copies of parent/collection/*, in the order of their creation."""
         prefix = f"{parent}/{collection}/"
         with self.lock:
             return [
@@ -74,8 +89,9 @@ class Resources:
 def page(
     items: Sequence[T], request: Any, *, size: int = 100, most: int = 1000
 ) -> tuple[list[T], str]:
-    """The page that `request` (page_size, page_token) asks for, and the token of the next, "" at
-    the end.
+    """Return the page that a request asks for by page_size and page_token, and the next token.
+
+    The token is empty at the end of the list.
     """
     if request.page_size < 0:
         raise GcpError("INVALID_ARGUMENT", f"page_size must not be negative: {request.page_size}")
@@ -87,6 +103,7 @@ def page(
 
 
 def _offset(token: str) -> int:
+    """Return the position that a page token stands for."""
     if not token:
         return 0
     try:

@@ -1,4 +1,4 @@
-"""What every service of Vertex AI asks of labels, display names and masks. Pure."""
+"""The rules that Vertex AI's services share for labels, display names, etags and masks. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ..registry import GcpError
+from ..errors import GcpError, invalid
 
 _LABEL_KEY = re.compile(r"[^\W\d_A-Z][\w-]{0,62}")  # "international characters are allowed"
 _LABEL_VALUE = re.compile(r"[\w-]{0,63}")
@@ -14,11 +14,8 @@ _MOST_LABELS = 64
 _LONGEST_NAME = 128
 
 
-def invalid(message: str) -> GcpError:
-    return GcpError("INVALID_ARGUMENT", message)
-
-
 def check_labels(labels: Mapping[str, str]) -> None:
+    """Raise INVALID_ARGUMENT for labels that Google does not accept."""
     if len(labels) > _MOST_LABELS:
         raise invalid(
             f"labels: {len(labels)} labels are more than the {_MOST_LABELS} that a resource "
@@ -38,6 +35,7 @@ def check_labels(labels: Mapping[str, str]) -> None:
 
 
 def check_display_name(name: str, *, kind: str, required: bool = True) -> None:
+    """Raise INVALID_ARGUMENT for a display name that is missing or too long."""
     if required and not name:
         raise invalid(f"{kind}.display_name is required.")
     if len(name) > _LONGEST_NAME:
@@ -46,9 +44,12 @@ def check_display_name(name: str, *, kind: str, required: bool = True) -> None:
         )
 
 
-def check_etag(asked: str, current: str, name: str) -> None:
-    """ABORTED (AIP-154): the resource is not what the caller has read. "": a blind overwrite."""
-    if asked and asked != current:
+def check_etag(expected: str, current: str, name: str) -> None:
+    """Raise ABORTED (AIP-154) if the resource is not the one that the caller has read.
+
+    An empty etag is a blind overwrite.
+    """
+    if expected and expected != current:
         raise GcpError(
             "ABORTED",
             f"The etag does not match the current one of {name}: it was changed since it was read.",
@@ -56,9 +57,10 @@ def check_etag(asked: str, current: str, name: str) -> None:
 
 
 def updated_fields(request: Any, allowed: Collection[str], *, kind: str) -> list[str]:
-    """The top-level fields that an update's mask names.
+    """Return the top-level fields that an update's mask names.
 
-    INVALID_ARGUMENT: none, or one that cannot be updated.
+    Raises:
+        GcpError: INVALID_ARGUMENT, the mask names none, or one that cannot be updated.
     """
     paths = [path.partition(".")[0] for path in request.update_mask.paths]
     if not paths:
@@ -71,8 +73,8 @@ def updated_fields(request: Any, allowed: Collection[str], *, kind: str) -> list
     return paths
 
 
-def merge(request: Any, source: Any, target: Any) -> None:
-    """Take over what the mask names; maps and lists are replaced."""
+def copy_masked(request: Any, source: Any, target: Any) -> None:
+    """Copy the fields that the mask names to `target`; maps and lists are replaced."""
     request.update_mask.MergeMessage(
         source, target, replace_message_field=True, replace_repeated_field=True
     )

@@ -1,1 +1,1 @@
-"""RPCs and routes: Google's generated packages as a table, and requests over HTTP as their messages."""
+"""RPCs and routes: Google's generated packages as a table, and HTTP requests as their messages."""

@@ -1,4 +1,4 @@
-"""What a call asks for: its RPC's short name, what it names, and who answers it."""
+"""A call as data: its short name, the resources it names, and the handler that answers it."""
 
 from __future__ import annotations
 
@@ -9,30 +9,40 @@ from typing import Any
 
 import msgspec
 
-from ..registry import RPCS, Call, GcpError
-from . import methods as table
+from ..call import Call
+from ..errors import GcpError
+from ..registry import RPCS
+from .apis import Api
+from .methods import Method
 
 READS = re.compile(
     r"((Batch)?Get|List|Search|Query|Fetch|Predict|RawPredict|ServerStreamingPredict|StreamRawPredict|Explain|Pull|Wait|Read|Test|Streaming)"
 )
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What the log and the faults know of a call."""
+class Invocation(msgspec.Struct, frozen=True, kw_only=True):
+    """A call as the log and the faults know it."""
 
-    service: str
+    api: Api
     operation: str
     names: tuple[str, ...]
     mutating: bool
 
+    @property
+    def service(self) -> str:
+        """The API's name in the log and in faults."""
+        return self.api.service
 
-def handler_of(method: table.Method) -> Callable[..., Any]:
-    """Its handler; for what nobody answers, one that says so."""
+
+def handler_of(method: Method) -> Callable[..., Any]:
+    """Return an RPC's handler, or one that says that the RPC is not supported."""
     rpc = RPCS.get(method.name)
-    return rpc.handler if rpc is not None else not_there(method.name)
+    return rpc.handler if rpc is not None else unsupported(method.name)
 
 
-def not_there(name: str) -> Callable[..., Any]:
+def unsupported(name: str) -> Callable[..., Any]:
+    """Return a handler that refuses a call as not supported."""
+
     def refuse(call: Call, request: Any) -> Any:  # noqa: ARG001  a handler's
         raise GcpError(
             "UNIMPLEMENTED",
@@ -43,23 +53,23 @@ def not_there(name: str) -> Callable[..., Any]:
     return refuse
 
 
-def asked_of(method: table.Method, message: Any) -> Asked:
+def invocation_of(method: Method, message: Any) -> Invocation:
+    """Return what a call of this RPC with this message asks for."""
     operation, mutating = _operation(method.name)
-    return Asked(
-        service=method.api.service, operation=operation, names=_names(message), mutating=mutating
-    )
+    return Invocation(api=method.api, operation=operation, names=_names(message), mutating=mutating)
 
 
 @functools.cache
 def _operation(rpc: str) -> tuple[str, bool]:
-    """EndpointService.GetEndpoint of an RPC's whole name, and whether it changes anything."""
+    """Return an RPC's name without its package, and whether the RPC changes anything."""
     service, name = rpc.rsplit(".", 2)[1:]
     return f"{service}.{name}", not READS.match(name)
 
 
 def _names(message: Any) -> tuple[str, ...]:
-    """The names and ids at the top of a request and of the resource in it, whole and by their last
-    part.
+    """Return the resource names and ids in a request, each whole and by its last part.
+
+    Only the fields at the top of the request and the name of a resource in it count.
     """
     names = []
     for field, below in _named_fields(message.DESCRIPTOR) if message is not None else ():
@@ -73,8 +83,9 @@ def _names(message: Any) -> tuple[str, ...]:
 
 @functools.cache
 def _named_fields(descriptor: Any) -> tuple[tuple[str, bool], ...]:
-    """The fields of a message that name something, in their order: texts, and (True) resources with
-    a name.
+    """Return the fields of a message that may name something, in their order.
+
+    Each comes with whether it is a resource with a name; else it is a text.
     """
     fields = []
     for field in sorted(descriptor.fields, key=lambda field: field.number):

@@ -1,9 +1,8 @@
-"""Google's generated packages without their clients: this server needs the messages and the
-transports.
+"""Load Google's generated packages without their clients, which this server does not use.
 
-The `__init__` of such a package imports every client of it, synchronous and asynchronous: of Vertex
-AI's that is two thirds of the time and the memory of an import. Here it runs when somebody asks the
-package for what no module below it is called.
+The `__init__` of such a package imports all of its clients, synchronous and asynchronous: of Vertex
+AI's that is two thirds of the time and the memory of an import. Here it runs only when the package
+is asked for a name that is no module below it.
 """
 
 from __future__ import annotations
@@ -12,17 +11,21 @@ import importlib
 import importlib.util
 import re
 import sys
+import threading
 from collections.abc import Iterable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
-from ...composition import IMPORTING
+IMPORTING = threading.RLock()  # Google's packages do not bear two threads that import them at once
 
 
 def install(packages: Iterable[str]) -> None:
-    """From now on, in this process; what is imported already stays as it is."""
+    """Load these packages without their clients from now on, in this process.
+
+    A package that is imported already stays as it is.
+    """
     names = "|".join(re.escape(package) for package in packages)
     sys.meta_path.insert(0, _Finder(re.compile(rf"({names})(\.services(\.\w+(\.transports)?)?)?")))
 
@@ -46,6 +49,8 @@ class _Finder(MetaPathFinder):
 
 
 class _LateLoader(Loader):
+    """A loader that defers the execution of a package's `__init__`."""
+
     def __init__(self, genuine: Loader) -> None:
         self.genuine = genuine
 
@@ -53,13 +58,11 @@ class _LateLoader(Loader):
         return _LatePackage(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Later, if at all."""
+        """Do nothing: `_LatePackage` runs the genuine loader when it has to."""
 
 
 class _LatePackage(ModuleType):
-    """Modules below it are imported as they are asked for; anything else is looked for in what its
-    `__init__` makes.
-    """
+    """A package that imports its modules on demand, and runs its `__init__` only if it must."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name not in ("__all__", "__version__"):

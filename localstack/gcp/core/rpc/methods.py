@@ -1,10 +1,8 @@
-"""The RPCs of Google's packages, read from their generated transports: they ship no descriptors of
-services.
+"""The RPCs of Google's packages, read from their generated transports.
 
-A transport is made on a channel that only writes down what it is asked for: path, kind of stream,
-classes of request and answer. The
-REST transports hold the HTTP rules. Private names of google-cloud-* are used:
-tests/gcp/test_table.py watches them.
+The packages ship no descriptors of services. A transport is made on a channel that only records
+what it is asked for: path, kind of stream, classes of request and answer. The REST transports hold
+the HTTP rules. Private names of google-cloud-* are used.
 """
 
 from __future__ import annotations
@@ -18,79 +16,11 @@ from typing import Any
 
 import msgspec
 
-from ...composition import IMPORTING
-from ..registry import pattern_of, shape_of, verb_of
+from ..templates import pattern_of, shape_of, verb_of
+from .apis import Api
+from .late_packages import IMPORTING
 
-
-class Api(msgspec.Struct, frozen=True, kw_only=True):
-    """One of Google's APIs."""
-
-    service: str  # in the log and in faults
-    package: str  # of its protobuf, which is before its RPCs' names
-    module: str  # the generated Python package; "" for APIs without one
-    hosts: tuple[
-        str, ...
-    ]  # ends of host names; none: the path says it, as two APIs share firestore.googleapis.com
-
-
-APIS = (
-    Api(
-        service="aiplatform",
-        package="google.cloud.aiplatform.v1",
-        module="google.cloud.aiplatform_v1",
-        hosts=(
-            "aiplatform.googleapis.com",
-            "prediction.vertexai.goog",
-            "featurestore.vertexai.goog",
-        ),
-    ),
-    Api(
-        service="pubsub",
-        package="google.pubsub.v1",
-        module="google.pubsub_v1",
-        hosts=("pubsub.googleapis.com",),
-    ),
-    Api(
-        service="monitoring",
-        package="google.monitoring.v3",
-        module="google.cloud.monitoring_v3",
-        hosts=("monitoring.googleapis.com",),
-    ),
-    Api(
-        service="logging",
-        package="google.logging.v2",
-        module="google.cloud.logging_v2",
-        hosts=("logging.googleapis.com",),
-    ),
-    Api(
-        service="resourcemanager",
-        package="google.cloud.resourcemanager.v3",
-        module="google.cloud.resourcemanager_v3",
-        hosts=("cloudresourcemanager.googleapis.com",),
-    ),
-    Api(
-        service="bigquerystorage",
-        package="google.cloud.bigquery.storage.v1",
-        module="google.cloud.bigquery_storage_v1",
-        hosts=("bigquerystorage.googleapis.com",),
-    ),
-    Api(
-        service="firestore",
-        package="google.firestore.v1",
-        module="google.cloud.firestore_v1",
-        hosts=(),
-    ),
-    Api(
-        service="firestoreadmin",
-        package="google.firestore.admin.v1",
-        module="google.cloud.firestore_admin_v1",
-        hosts=(),
-    ),
-    Api(service="bigquery", package="bigquery", module="", hosts=("bigquery.googleapis.com",)),
-    Api(service="storage", package="storage", module="", hosts=("storage.googleapis.com",)),
-)
-OF_PACKAGE: Mapping[str, Api] = {api.package: api for api in APIS}
-_MIXINS = {  # services that every API has beside its own
+_SHARED = {  # services that every API has beside its own
     "google.longrunning.Operations": (
         "google.longrunning.operations_pb2",
         "google.protobuf.empty_pb2",
@@ -108,7 +38,7 @@ _ANSWERS = {  # of the mixins, where it is not <Method>Response
     "GetLocation": ("google.cloud.location.locations_pb2", "Location"),
 }
 # as the log and faults have them
-MIXED_IN = frozenset(
+SHARED_OPERATIONS = frozenset(
     {
         *(f"Operations.{verb}Operation" for verb in ("Get", "Wait", "Cancel", "Delete")),
         *("Operations.ListOperations", "Locations.GetLocation", "Locations.ListLocations"),
@@ -129,12 +59,12 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def operation(self) -> str:
-        """EndpointService.GetEndpoint."""
+        """The RPC's name without its package: EndpointService.GetEndpoint."""
         return ".".join(self.name.rsplit(".", 2)[1:])
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """How an RPC is asked over HTTP (google.api.http)."""
+    """The HTTP form of an RPC (google.api.http)."""
 
     rpc: str
     method: str  # GET
@@ -145,34 +75,33 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     verb: str  # predict of :predict
 
 
-def method_of(path: str, api_of_host: Api | None = None) -> Method | None:
-    """The RPC of a gRPC path, /package.Service/Method.
-
-    It imports the package, which may take seconds the first time.
-    """
-    service, _, name = path.removeprefix("/").partition("/")
-    if service in _MIXINS:
-        return _mixin(service, name, api_of_host or APIS[0])
-    package, _, short = service.rpartition(".")
-    api = OF_PACKAGE.get(package)
-    if api is None or not api.module:
-        return None
-    with IMPORTING:
-        return _service(api, short).get(name)
-
-
-def packages_of(path: str) -> str:
-    """The protobuf package of a gRPC path."""
+def package_of(path: str) -> str:
+    """Return the protobuf package of a gRPC path."""
     return path.removeprefix("/").partition("/")[0].rpartition(".")[0]
 
 
+def is_shared(service: str) -> bool:
+    """Return whether every API offers a service besides its own ones."""
+    return service in _SHARED
+
+
+def method_of(api: Api, service: str, name: str) -> Method | None:
+    """Return an RPC of one of an API's own services, by their names with the package, or None.
+
+    It imports the package, which may take seconds the first time.
+    """
+    with IMPORTING:
+        return _service(api, service.rpartition(".")[2]).get(name)
+
+
 @functools.cache
-def _mixin(service: str, name: str, api: Api) -> Method | None:
-    module = importlib.import_module(_MIXINS[service][0])
+def shared_method(service: str, name: str, api: Api) -> Method | None:
+    """Return an RPC of one of the services that every API offers besides its own, or None."""
+    module = importlib.import_module(_SHARED[service][0])
     request = getattr(module, f"{name}Request", None)
     if request is None:
         return None
-    holder, answer = _ANSWERS.get(name, (_MIXINS[service][0], f"{name}Response"))
+    holder, answer = _ANSWERS.get(name, (_SHARED[service][0], f"{name}Response"))
     return Method(
         name=f"{service}.{name}",
         api=api,
@@ -185,7 +114,7 @@ def _mixin(service: str, name: str, api: Api) -> Method | None:
 
 @functools.cache
 def _service(api: Api, short: str) -> Mapping[str, Method]:
-    """The methods of one service, by name; none when it is not of this package."""
+    """Return the RPCs of one service by name; none if the service is not of this package."""
     module = _services(api).get(short)
     if module is None:
         return {}
@@ -222,16 +151,18 @@ def _service(api: Api, short: str) -> Mapping[str, Method]:
 
 
 def _iam_request(name: str) -> Any:
+    """Return the request class of an RPC of google.iam.v1.IAMPolicy."""
     return getattr(importlib.import_module("google.iam.v1.iam_policy_pb2"), f"{name}Request")
 
 
 def _raw(kind: Any) -> Any:
+    """Return the protobuf class behind a class of proto-plus."""
     return kind.pb() if hasattr(kind, "pb") else kind
 
 
 @functools.cache
 def _services(api: Api) -> Mapping[str, str]:
-    """EndpointService -> the module of its client and transports."""
+    """Return the modules of an API's clients and transports, by their services' names."""
     package = importlib.import_module(f"{api.module}.services")
     names = {}
     for module in pkgutil.iter_modules(package.__path__):
@@ -241,6 +172,7 @@ def _services(api: Api) -> Mapping[str, str]:
 
 
 def _class(module: str, transport: str, ending: str) -> Any:
+    """Return the class with this ending that a module of a generated transport defines."""
     part = importlib.import_module(f"{module}.transports.{transport}")
     return next(
         kind
@@ -250,8 +182,8 @@ def _class(module: str, transport: str, ending: str) -> Any:
 
 
 @functools.cache
-def rules(api: Api) -> tuple[Rule, ...]:
-    """How the RPCs of an API are asked over HTTP. None for an API that is gRPC only."""
+def http_rules(api: Api) -> tuple[Rule, ...]:
+    """Return the HTTP forms of an API's RPCs; none for an API that speaks gRPC only."""
     collected = []
     for short, module in _services(api).items():
         try:
@@ -272,6 +204,7 @@ def rules(api: Api) -> tuple[Rule, ...]:
 
 
 def _rule(rpc: str, option: Mapping[str, str]) -> Rule:
+    """Return the HTTP form that one of a REST transport's options describes."""
     uri = option["uri"]
     pattern, names = pattern_of(uri)
     verb, segments = shape_of(uri)
@@ -288,14 +221,15 @@ def _rule(rpc: str, option: Mapping[str, str]) -> Rule:
 
 @functools.cache
 def _index(api: Api) -> Mapping[tuple[str, str, int | None], list[Rule]]:
+    """Return an API's HTTP forms by HTTP method, verb and number of segments."""
     index: dict[tuple[str, str, int | None], list[Rule]] = {}
-    for rule in rules(api):
+    for rule in http_rules(api):
         index.setdefault((rule.method, rule.verb, rule.segments), []).append(rule)
     return index
 
 
-def rule_for(api: Api, method: str, path: str) -> tuple[Method, Rule, re.Match[str]] | None:
-    """The RPC that an HTTP request asks for."""
+def http_rule_for(api: Api, method: str, path: str) -> tuple[Method, Rule, re.Match[str]] | None:
+    """Return the RPC that an HTTP request asks for, its form, and the path's match; or None."""
     verb = verb_of(path)
     with IMPORTING:
         index = _index(api)
@@ -308,14 +242,14 @@ def rule_for(api: Api, method: str, path: str) -> tuple[Method, Rule, re.Match[s
     return None
 
 
-def methods(api: Api) -> tuple[Method, ...]:
-    """Every RPC of an API."""
+def methods_of_api(api: Api) -> tuple[Method, ...]:
+    """Return every RPC of an API."""
     with IMPORTING:
         return tuple(method for short in _services(api) for method in _service(api, short).values())
 
 
-def load(api: Api) -> None:
-    """Import the package now."""
+def import_package(api: Api) -> None:
+    """Import the package of an API now."""
     if api.module:
         with IMPORTING:
-            rules(api)
+            http_rules(api)

@@ -1,4 +1,4 @@
-"""A channel that only writes down what a generated transport asks it for."""
+"""A gRPC channel that only records the methods that a generated transport asks it for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import grpc
 
 
 class Recorder(grpc.Channel):  # type: ignore[misc]
-    """`methods`: path, whether the client streams, whether the server does, the request's
+    """A channel whose `methods` lists what was asked for.
+
+    Each entry: path, whether the client streams, whether the server streams, the request's
     serializer, the answer's deserializer.
     """
 

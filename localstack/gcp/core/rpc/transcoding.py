@@ -1,4 +1,4 @@
-"""Between HTTP with JSON and messages, as google.api.http says."""
+"""Convert between HTTP with JSON and protobuf messages, as google.api.http describes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 
-from ..registry import GcpError, HttpAnswer, HttpRequest, values_of
+from ..errors import GcpError
+from ..http_messages import HttpAnswer, HttpRequest
+from ..templates import values_of
 from .methods import Method, Rule
 
 _SYSTEM = {
@@ -28,7 +30,11 @@ JSON = (("Content-Type", "application/json; charset=UTF-8"),)
 
 
 def message_of(method: Method, rule: Rule, match: re.Match[str], request: HttpRequest) -> Any:
-    """The RPC's request. GcpError for a body or a parameter that it does not have."""
+    """Return the message of an RPC that is called over HTTP.
+
+    Raises:
+        GcpError: The body or a parameter does not fit the message.
+    """
     message = method.request()
     if rule.body == "*":
         _parse(request.json(), message)
@@ -47,7 +53,7 @@ def message_of(method: Method, rule: Rule, match: re.Match[str], request: HttpRe
 
 
 def answer_of(message: Any, request: HttpRequest) -> HttpAnswer:
-    """A message as JSON."""
+    """Return a message as a JSON answer."""
     from google.protobuf import json_format
 
     numbers = "enum-encoding=int" in request.query.get("$alt", "")
@@ -56,21 +62,22 @@ def answer_of(message: Any, request: HttpRequest) -> HttpAnswer:
 
 
 def stream_of(messages: Any, request: HttpRequest) -> HttpAnswer:
-    """A server stream over REST: one JSON array, an element a message."""
+    """Return a server stream as a JSON answer: one array with an element for each message."""
 
     def parts() -> Any:
-        before = b"["
+        separator = b"["
         for message in messages:
-            yield before + bytes(answer_of(message, request).body)  # type: ignore[arg-type]
-            before = b",\n"
-        yield b"[]" if before == b"[" else b"]"
+            yield separator + bytes(answer_of(message, request).body)  # type: ignore[arg-type]
+            separator = b",\n"
+        yield b"[]" if separator == b"[" else b"]"
 
     return HttpAnswer(headers=JSON, body=parts())
 
 
-def refusal(error: GcpError) -> HttpAnswer:
-    """An error as Google's gateways write it; `errors` is there where BigQuery's and Storage's
-    clients look for a reason.
+def error_answer(error: GcpError) -> HttpAnswer:
+    """Return an error as Google's gateways write it.
+
+    It has `errors` where the clients of BigQuery and Storage look for a reason.
     """
     body: dict[str, Any] = {"code": error.http, "message": error.message, "status": error.status}
     if error.reason is not None:
@@ -88,6 +95,7 @@ def refusal(error: GcpError) -> HttpAnswer:
 
 
 def _detail(detail: Any) -> Any:
+    """Return one of an error's details as JSON with its @type."""
     if isinstance(detail, Mapping):
         return detail
     from google.protobuf import json_format
@@ -99,6 +107,7 @@ def _detail(detail: Any) -> Any:
 
 
 def _parse(value: dict[str, Any], message: Any) -> None:
+    """Fill a message from JSON."""
     from google.protobuf import json_format
 
     try:
@@ -110,7 +119,7 @@ def _parse(value: dict[str, Any], message: Any) -> None:
 
 
 def _nest(query: Mapping[str, list[str]], descriptor: Any) -> dict[str, Any]:
-    """Query parameters, which name fields by dots, as the JSON of the message."""
+    """Return query parameters, which name fields by dots, as the JSON of the message."""
     nested: dict[str, Any] = {}
     for name, values in query.items():
         *above, last = name.split(".")
@@ -131,6 +140,7 @@ def _nest(query: Mapping[str, list[str]], descriptor: Any) -> dict[str, Any]:
 
 
 def _field(descriptor: Any, part: str, name: str) -> Any:
+    """Return the field that a part of a query parameter's name means."""
     for field in descriptor.fields if descriptor is not None else ():
         if part in (field.json_name, field.name):
             return field
@@ -138,6 +148,7 @@ def _field(descriptor: Any, part: str, name: str) -> Any:
 
 
 def _unbound(name: str) -> GcpError:
+    """Return the error for a query parameter that the message does not have."""
     return GcpError(
         "INVALID_ARGUMENT",
         f'Invalid JSON payload received. Unknown name "{name}": Cannot bind query parameter.',

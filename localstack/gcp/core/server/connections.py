@@ -1,4 +1,4 @@
-"""All connections of the HTTP port, of which one that waits for its client keeps nobody else out."""
+"""All connections of the HTTP port; one that waits for its client keeps no other out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ....core.http.connection_limits import BODY_SILENT, HEAD_WITHIN, most_conne
 
 
 class Waiting(Protocol):
-    """A connection, as far as making room for others needs to know it."""
+    """A connection as far as making room for others is concerned."""
 
     busy: bool  # a whole request is being answered
     in_head: bool  # a part of a head has come
@@ -23,8 +23,9 @@ class Waiting(Protocol):
 
 
 class Connections:
-    """The one that has been silent for longest makes room, unless its request is whole.
+    """The open connections, at most as many as the process may have.
 
+    The one that has been silent for longest makes room for a new one, unless its request is whole.
     Slow heads and bodies that stand still are dropped.
     """
 
@@ -35,9 +36,9 @@ class Connections:
         loop.call_soon_threadsafe(self._sweep)
 
     def add(self, connection: Waiting) -> None:
-        """Take up a connection, in the place of one that waits where there is no other.
+        """Take up a connection, and drop the one that has waited longest if there are too many.
 
-        Where all are at work it is closed.
+        If all the others are at work, the new one is closed.
         """
         self._open.add(connection)
         if len(self._open) > self._most:
@@ -47,10 +48,11 @@ class Connections:
             oldest.abort()
 
     def discard(self, connection: Waiting) -> None:
-        """Count it no more."""
+        """Stop counting a connection."""
         self._open.discard(connection)
 
     def _sweep(self) -> None:
+        """Drop connections whose head is slow or whose body stands still; once a second."""
         now = self._loop.time()
         for connection in [other for other in self._open if not (other.busy or other.idle())]:
             if now - connection.heard > (HEAD_WITHIN if connection.in_head else BODY_SILENT):

@@ -1,7 +1,6 @@
-"""The door:
+"""The door: a CONNECT to a host of Google's ends in this process.
 
-CONNECT to a host of Google's ends here. TLS by a certificate for that host; then HTTP, or gRPC
-where ALPN says h2.
+TLS uses a certificate for that host; then HTTP, or gRPC if ALPN chooses h2.
 """
 
 from __future__ import annotations
@@ -19,19 +18,26 @@ if TYPE_CHECKING:
 HOSTS = ("googleapis.com", "prediction.vertexai.goog", "featurestore.vertexai.goog")
 
 
-def leads_here(host: str) -> bool:
-    return any(host == known or host.endswith(f".{known}") for known in HOSTS)
+def is_google_host(host: str) -> bool:
+    """Return whether a host is one of Google's that the stack answers for."""
+    return any(host == domain or host.endswith(f".{domain}") for domain in HOSTS)
 
 
-async def open_to(
+async def open_door(
     transport: Any,
     host: str,
     front: Front,
     http: Callable[[], asyncio.Protocol],
     to_grpc: Callable[[Any], Pipe],
 ) -> None:
-    """Answer the CONNECT, end TLS, hand the bytes on: to what `http` makes, or by what `to_grpc`
-    makes to the gRPC port.
+    """Answer the CONNECT, end TLS, and hand the bytes to the protocol that the client speaks.
+
+    Args:
+        transport: The client's connection.
+        host: The host that the client asked for.
+        front: The stack's front.
+        http: Makes the protocol for HTTP.
+        to_grpc: Makes the pipe from the client to the gRPC port.
     """
 
     async def onward(secure: Any) -> asyncio.Protocol:

@@ -1,6 +1,4 @@
-"""A coroutine that runs from the moment it is begun: its first step does not wait for a turn of the
-loop.
-"""
+"""Run a coroutine's first step at once, instead of at the loop's next turn."""
 
 from __future__ import annotations
 
@@ -11,16 +9,16 @@ from typing import Any
 
 if sys.version_info >= (3, 12):
 
-    def begin(coroutine: Coroutine[Any, Any, None]) -> object:
-        """Run it in the loop that calls.
+    def start_eagerly(coroutine: Coroutine[Any, Any, None]) -> object:
+        """Run a coroutine in the running loop, the first step before this returns.
 
-        What is answered may be forgotten only once the coroutine has ended.
+        The caller keeps what is returned until the coroutine has ended.
         """
         return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), eager_start=True)
 
 else:
 
-    class begin:  # noqa: N801  called as the function of 3.12 above is
+    class start_eagerly:  # noqa: N801  called as the function of 3.12 above is
         """Run it in the loop that calls.
 
         It is no task: nothing in it may ask for the current one. What it waits for are futures.

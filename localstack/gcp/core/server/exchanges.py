@@ -1,6 +1,4 @@
-"""What a call meets on its way to its handler and back: the faults that were asked for, and the
-log.
-"""
+"""One exchange between a caller and a handler: the faults that apply to it, and its log entry."""
 
 from __future__ import annotations
 
@@ -9,28 +7,35 @@ from typing import Any, Self
 
 from ....core.calls import Calls
 from ....core.error_log import tell
-from ....core.faults import OF_THE_WIRE, Fault, Kind
+from ....core.faults import Fault, Kind
+from ....core.fronts import take_faults
 from ....core.http.answers import Cut
 from ....core.state import Stack
-from ..registry import GcpError, HttpAnswer
-from ..rpc.invocations import Asked
+from ..errors import GcpError
+from ..http_messages import HttpAnswer
+from ..rpc.apis import Api
+from ..rpc.invocations import Invocation
 
 _NONE: dict[Kind, Fault] = {}
 
 
-class Meeting:
-    """Of one call, from its faults to its line in the log.
+class Exchange:
+    """One call, from its faults to its line in the log; a context manager around the handler.
 
     Within it a handler's own mistake becomes a GcpError that no SDK tries again.
     """
 
-    __slots__ = ("_asked", "_calls", "_stack", "_status", "faults")
+    __slots__ = ("_calls", "_invocation", "_stack", "_status", "faults")
 
-    def __init__(self, stack: Stack, calls: Calls, asked: Asked) -> None:
+    def __init__(self, stack: Stack, calls: Calls, invocation: Invocation) -> None:
         self._stack = stack
         self._calls = calls
-        self._asked = asked
-        self.faults = _take_faults(stack, asked) if stack.faults else _NONE
+        self._invocation = invocation
+        self.faults = (
+            take_faults(stack, invocation.service, invocation.operation, invocation.names)
+            if stack.faults
+            else _NONE
+        )
         self._status = 200
 
     def __enter__(self) -> Self:
@@ -54,70 +59,55 @@ class Meeting:
 
     @property
     def seconds(self) -> float:
-        """How late the call is to be."""
+        """How many seconds a fault delays the call."""
         return self.faults["latency"].seconds if "latency" in self.faults else 0.0
 
     def refuse(self) -> None:
-        """Before the effect."""
+        """Raise what the faults refuse the call with, before it takes effect."""
         if "throttle" in self.faults:
-            raise _throttling(self._asked.service)
+            raise _throttling(self._invocation.api)
         if "error" in self.faults:
             raise _error(self.faults["error"])
         if "cut-before" in self.faults:
             raise Cut
 
     def end(self, result: Any) -> None:
-        """After it."""
+        """Note the handler's result, and raise Cut if a fault loses the answer."""
         if isinstance(result, HttpAnswer):
             self._status = result.status
         if "cut-after" in self.faults:
             raise Cut
 
     def _log(self, status: int, error: str | None) -> None:
-        asked = self._asked
+        """Add the call to the log."""
+        invocation = self._invocation
         self._calls.add(
-            at=self._stack.clock.now(),
-            service=asked.service,
-            operation=asked.operation,
-            names=asked.names,
+            called_at=self._stack.clock.now(),
+            service=invocation.service,
+            operation=invocation.operation,
+            names=invocation.names,
             status=status,
             error=error,
             fault=next(reversed(self.faults), None) if self.faults else None,
-            mutating=asked.mutating,
+            mutating=invocation.mutating,
         )
 
     def _mistake(self, error: Exception) -> GcpError:
-        call = f"{self._asked.service}:{self._asked.operation}"
+        """Report a handler's own mistake on stderr, and return the error that the caller sees."""
+        call = f"{self._invocation.service}:{self._invocation.operation}"
         tell(f"the handler of {call} failed", error)
         text = f"the GCP stack failed at {call}: {type(error).__name__}: {error}"
         return GcpError("UNIMPLEMENTED", text, reason="notImplemented")  # which no SDK tries again
 
 
-def _take_faults(stack: Stack, asked: Asked) -> dict[Kind, Fault]:
-    """The faults of this call, each used up by one."""
-    taken: dict[Kind, Fault] = {}
-    for kind in OF_THE_WIRE:
-        fault = stack.faults.take((kind,), asked.service, asked.operation, asked.names)
-        if fault is not None:
-            taken[kind] = fault
-    return taken
-
-
-def _throttling(service: str) -> GcpError:
-    if service == "bigquery":
-        return GcpError(
-            "PERMISSION_DENIED",
-            "Exceeded rate limits: a fault that was asked for",
-            reason="rateLimitExceeded",
-        )
-    return GcpError(
-        "RESOURCE_EXHAUSTED",
-        "Quota exceeded: a fault that was asked for",
-        reason="rateLimitExceeded",
-    )
+def _throttling(api: Api) -> GcpError:
+    """Return the error with which a service throttles."""
+    status, message = api.throttling
+    return GcpError(status, f"{message}: a fault that was asked for", reason="rateLimitExceeded")
 
 
 def _error(fault: Fault) -> GcpError:
+    """Return the error that a fault asks for."""
     return GcpError(
         fault.code or "INTERNAL",
         "a fault that was asked for",

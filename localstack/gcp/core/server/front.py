@@ -1,43 +1,55 @@
-"""One order for every request, however it came: faults, the handler, the log."""
+"""The one way of every request, whatever its protocol: faults, the handler, the log."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from ....core import control
-from ....core.calls import Calls
+from ....core.fronts import StackFront
 from ....core.http.answers import Answer
-from ....core.state import Stack, State
-from ....minutes import Minutes
-from ... import composition as handler_modules
-from ...environment import PROJECT, STACK, Environment
+from ....core.minutes import Minutes
+from ....core.state import Stack
+from ..call import Call
+from ..environment import PROJECT, STACK, Environment
+from ..errors import GcpError
+from ..http_messages import HttpAnswer, HttpRequest
 from ..identity.callers import Callers
 from ..identity.keys import Keys
-from ..policy.usage import Used
-from ..registry import Call, GcpError, HttpAnswer, HttpRequest
-from ..rpc import methods as table
-from ..rpc.invocations import Asked, asked_of, handler_of, not_there
-from ..rpc.routing import api_of, route_of
-from ..rpc.transcoding import JSON, answer_of, message_of, refusal, stream_of
-from .exchanges import Meeting
+from ..policy.usage import UsedPermissions
+from ..rpc.apis import Api
+from ..rpc.catalog import Catalog
+from ..rpc.invocations import Invocation, handler_of, invocation_of, unsupported
+from ..rpc.methods import SHARED_OPERATIONS, http_rule_for
+from ..rpc.transcoding import JSON, answer_of, error_answer, message_of, stream_of
+from .exchanges import Exchange
 
 
-class Front:
-    """One per stack. Its handlers run in many threads."""
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """The services above this floor, as a front needs them."""
+
+    catalog: Catalog
+    names: frozenset[str]  # whose calls the log and the faults know
+    coverage: Callable[[str | None], Sequence[Any]]  # the operations of one service, or of all
+    add_minutes: Callable[[Call, Minutes], object]  # ValueError: of no endpoint that there is
+
+
+class Front(StackFront):
+    """The front of one stack. Its handlers run in many threads."""
 
     callers: Callers  # since `begin`
 
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.calls = Calls()
+    def __init__(self, stack: Stack, services: Services) -> None:
+        self.used = UsedPermissions()
+        super().__init__(stack, self.used)
+        self.catalog = services.catalog
+        self._services = services
         self.grpc_address, self.grpc_port = "", 0
-        self.used = Used()
         self.routes: Mapping[str, Callable[[], object]] = {
             "GET environment": self.environment,
             "GET coverage": self._coverage,
@@ -48,50 +60,37 @@ class Front:
     # What process.serve and control ask for.
 
     def begin(self) -> None:
-        """The stack knows its URL."""
+        """Make the keys and admit callers: the stack's URL is now known."""
         self._keys = Keys(self.stack.home / "keys", f"{self.stack.url}/token")
         self.callers = Callers(self.stack, self._keys.account_key)
 
-    def close(self) -> None:
-        self.stack.state.stop()
-        self.stack.clock.close()
-
     def services(self) -> frozenset[str]:
-        from ...coverage import FAMILIES
-
-        return frozenset(FAMILIES)
+        """Return the services whose calls the log and the faults know."""
+        return self._services.names
 
     def operations(self, service: str | None) -> frozenset[str]:
-        from ...coverage import coverage
-
-        return frozenset(covered.operation for covered in coverage(service)) | table.MIXED_IN
-
-    def reset(self) -> None:
-        """As if the stack had just been started; the faults and the log are gone too."""
-        old, self.stack.state = self.stack.state, State()
-        old.stop()
-        self.stack.clock.reset()
-        self.stack.faults.clear()
-        self.forget_calls()
-
-    def forget_calls(self) -> None:
-        self.calls.clear()
-        self.used.clear()
+        """Return the operations of one service, or of all."""
+        covered = self._services.coverage(service)
+        return frozenset(row.operation for row in covered) | SHARED_OPERATIONS
 
     def add_minutes(self, scripted: Minutes) -> None:
-        """Traffic that nobody sent. ValueError: no such endpoint or DeployedModel."""
-        with handler_modules.IMPORTING:
-            from ...services.aiplatform.endpoints.scripted_traffic import add
+        """Add scripted traffic to the metrics.
 
-        add(Call(self, "aiplatform", "minutes", {}), scripted)
+        Raises:
+            ValueError: There is no such endpoint or DeployedModel.
+        """
+        call = Call(self, self.catalog.default.service, "minutes", {})
+        self._services.add_minutes(call, scripted)
 
     @property
     def keys(self) -> Keys:
+        """The stack's keys, once it listens."""
         if self._keys is None:
             raise RuntimeError("the stack does not listen yet")
         return self._keys
 
     def environment(self) -> Environment:
+        """Return the variables that lead SDKs here: through the door, or one by one."""
         door = {
             STACK: self.stack.url,
             "HTTPS_PROXY": self.stack.url,
@@ -106,132 +105,149 @@ class Front:
         }
         emulators = {
             STACK: self.stack.url,
-            "STORAGE_EMULATOR_HOST": self.stack.url,
-            "BIGQUERY_EMULATOR_HOST": self.stack.url,
-            "PUBSUB_EMULATOR_HOST": self.grpc_address,
-            "FIRESTORE_EMULATOR_HOST": self.grpc_address,
+            **self.catalog.emulator_variables(self.stack.url, self.grpc_address),
             "GOOGLE_CLOUD_PROJECT": PROJECT,
         }
         return Environment(door=door, emulators=emulators, grpc_address=self.grpc_address)
 
     def variables(self) -> dict[str, str]:
+        """Return the variables that lead every SDK through the stack's door."""
         return self.environment().door
 
     def _coverage(self) -> object:
-        from ...coverage import coverage
-
-        return coverage()
+        """Return what the stack does with each operation."""
+        return self._services.coverage(None)
 
     # HTTP.
 
     def control(self, request: HttpRequest, peer: tuple[str, int] | None) -> HttpAnswer:
-        """/_stack/... `peer`: the address of who asks."""
+        """Answer a control request, /_stack/...; `peer` is the caller's address."""
         route = f"{request.method} {request.path.removeprefix('/_stack/')}"
         refused = control.refusal(self.stack, route, request.headers.get("authorization", ""), peer)
         done: Answer = refused or control.steer(self, route, request.body, request.query)
         return HttpAnswer(status=done.status, headers=done.headers, body=done.body)
 
     async def http(self, request: HttpRequest) -> HttpAnswer:
-        """Answer what is one of Google's APIs. Cut where the connection is to be closed."""
-        api = api_of(request.host, request.path)
+        """Answer a request to one of Google's APIs.
+
+        Raises:
+            Cut: The connection is to be closed without an answer.
+        """
+        api = self.catalog.api_of(request.host, request.path)
         if api is None:
-            return refusal(
+            return error_answer(
                 GcpError(
                     "NOT_FOUND", f"The requested URL {request.path} was not found on this server."
                 )
             )
         try:
-            if not handler_modules.is_loaded(api.package):
-                await asyncio.to_thread(self._load, api)
-            if (routed := route_of(api, request)) is None:
+            if not self.catalog.is_loaded(api):
+                await asyncio.to_thread(self.catalog.load, api)
+            if (routed := self.catalog.route_of(api, request)) is None:
                 return await asyncio.to_thread(self._transcode, api, request)
-            asked, handler = routed
-            result = await self.answer(asked, handler, request, request.headers)
+            invocation, handler = routed
+            result = await self.answer(invocation, handler, request, request.headers)
             return result if isinstance(result, HttpAnswer) else _http_answer(result)
         except GcpError as error:
-            return refusal(error)
+            return error_answer(error)
 
-    def inside(self, request: HttpRequest) -> HttpAnswer:
-        """Answer a request that another one carries, in this thread: it meets its own faults, and
-        is in the log. Cut.
+    def answer_part(self, request: HttpRequest) -> HttpAnswer:
+        """Answer a request that another one carries, in this thread.
+
+        It meets its own faults, and has its own line in the log.
+
+        Raises:
+            Cut: The connection is to be closed without an answer.
         """
-        api = api_of(request.host, request.path)
-        routed = None if api is None else route_of(api, request)
+        api = self.catalog.api_of(request.host, request.path)
+        routed = None if api is None else self.catalog.route_of(api, request)
         if routed is None:
-            return refusal(
+            return error_answer(
                 GcpError(
                     "NOT_FOUND",
                     f"{request.method} {request.path} cannot be a part of a batch",
                     reason="notFound",
                 )
             )
-        asked, handler = routed
+        invocation, handler = routed
         try:
-            return _http_answer(self.answer_here(asked, handler, request, request.headers))
+            return _http_answer(
+                self.answer_in_thread(invocation, handler, request, request.headers)
+            )
         except GcpError as error:
-            return refusal(error)
+            return error_answer(error)
 
-    def _transcode(self, api: table.Api, request: HttpRequest) -> HttpAnswer:
-        routed = table.rule_for(api, request.method, request.path) if api.module else None
+    def _transcode(self, api: Api, request: HttpRequest) -> HttpAnswer:
+        """Answer an RPC that is called over HTTP, in this thread."""
+        routed = http_rule_for(api, request.method, request.path) if api.module else None
         if routed is None:
             name = f"{request.method} {request.path}"
-            asked = Asked(service=api.service, operation=name, names=(), mutating=False)
-            return _http_answer(self.answer_here(asked, not_there(name), request, request.headers))
+            invocation = Invocation(api=api, operation=name, names=(), mutating=False)
+            return _http_answer(
+                self.answer_in_thread(invocation, unsupported(name), request, request.headers)
+            )
         method, rule, match = routed
         message = message_of(method, rule, match, request)
-        result = self.answer_here(
-            asked_of(method, message), handler_of(method), message, request.headers
+        result = self.answer_in_thread(
+            invocation_of(method, message), handler_of(method), message, request.headers
         )
         return stream_of(result, request) if method.server_streams else answer_of(result, request)
-
-    @staticmethod
-    def _load(api: table.Api) -> None:
-        table.load(api)
-        handler_modules.load("google.longrunning")
-        handler_modules.load(api.package)
 
     # Faults, the effect, the log.
 
     async def answer(
-        self, asked: Asked, handler: Callable[..., Any], request: Any, headers: Mapping[str, str]
+        self,
+        invocation: Invocation,
+        handler: Callable[..., Any],
+        request: Any,
+        headers: Mapping[str, str],
     ) -> Any:
-        """A handler's result: in the loop where it is a coroutine function, else in a thread.
+        """Return a handler's result: in the loop if it is a coroutine function, else from a thread.
 
-        GcpError, Cut.
+        Raises:
+            GcpError: The call is refused.
+            Cut: The connection is to be closed without an answer.
         """
         if not _in_loop(handler):
             return await asyncio.get_running_loop().run_in_executor(
-                None, self.answer_here, asked, handler, request, headers
+                None, self.answer_in_thread, invocation, handler, request, headers
             )
-        with Meeting(self.stack, self.calls, asked) as meeting:
-            if meeting.faults:
-                await asyncio.sleep(meeting.seconds)
-                meeting.refuse()
-            self.used.note(asked.service, asked.operation, request)
-            result = await handler(Call(self, asked.service, asked.operation, headers), request)
-            meeting.end(result)
+        with Exchange(self.stack, self.calls, invocation) as exchange:
+            if exchange.faults:
+                await asyncio.sleep(exchange.seconds)
+                exchange.refuse()
+            self.used.note(invocation.api, invocation.operation, request)
+            result = await handler(
+                Call(self, invocation.service, invocation.operation, headers), request
+            )
+            exchange.end(result)
             return result
 
-    def answer_here(
+    def answer_in_thread(
         self,
-        asked: Asked,
+        invocation: Invocation,
         handler: Callable[..., Any],
         request: Any,
         headers: Mapping[str, str],
         call: Call | None = None,
     ) -> Any:
-        """A handler's result, in this thread. GcpError, Cut."""
-        with Meeting(self.stack, self.calls, asked) as meeting:
-            if meeting.faults:
-                self.stack.state.stopping.wait(meeting.seconds)
-                meeting.refuse()
-            self.used.note(asked.service, asked.operation, request)
-            call = call or Call(self, asked.service, asked.operation, headers)
+        """Return a handler's result, in this thread.
+
+        Raises:
+            GcpError: The call is refused.
+            Cut: The connection is to be closed without an answer.
+        """
+        with Exchange(self.stack, self.calls, invocation) as exchange:
+            if exchange.faults:
+                self.stack.state.stopping.wait(exchange.seconds)
+                exchange.refuse()
+            self.used.note(invocation.api, invocation.operation, request)
+            call = call or Call(self, invocation.service, invocation.operation, headers)
             with self.stack.clock.request():
                 result = handler(call, request)
                 if inspect.iscoroutine(result):
                     result = asyncio.run(result)
-            meeting.end(result)
+            exchange.end(result)
             return result
 
 
@@ -239,6 +255,7 @@ _in_loop = functools.cache(inspect.iscoroutinefunction)  # asked at every call
 
 
 def _http_answer(result: Any) -> HttpAnswer:
+    """Return a handler's result as an HTTP answer: JSON, or 204 for None."""
     if isinstance(result, HttpAnswer):
         return result
     if result is None:

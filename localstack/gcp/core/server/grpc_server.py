@@ -1,4 +1,4 @@
-"""gRPC: every RPC of the table on one port, in the clear.
+"""The gRPC port: every RPC of the table, in the clear.
 
 Handlers run in threads, or in the loop where they are coroutine functions.
 """
@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import queue
-import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,11 +18,12 @@ import grpc.aio
 
 from ....core.http.answers import Cut
 from ....core.http.connection_limits import HEAD_WITHIN
-from ... import composition as handler_modules
+from ..call import Call
+from ..errors import GcpError
 from ..identity.callers import peer_of
-from ..registry import Call, GcpError
-from ..rpc import methods as table
-from ..rpc.invocations import asked_of, handler_of
+from ..rpc.apis import Api
+from ..rpc.invocations import handler_of, invocation_of
+from ..rpc.methods import Method
 
 if TYPE_CHECKING:
     from .front import Front
@@ -34,18 +33,11 @@ _WORDS = 6 << 10  # bytes of an error's message
 _AS_THEY_ARE = "".join(chr(code) for code in range(0x20, 0x7F) if code != ord("%"))
 _AHEAD = 16  # messages of a stream that wait for a slow reader
 _END = object()
-_OF_RESOURCE = (  # whose a resource is that a request names in its header
-    (
-        re.compile(r"(/|%2F)(topics|subscriptions|snapshots|schemas)(/|%2F)"),
-        table.OF_PACKAGE["google.pubsub.v1"],
-    ),
-    (re.compile(r"(/|%2F)databases(/|%2F)"), table.OF_PACKAGE["google.firestore.admin.v1"]),
-)
 _STATUS = {status.value[0]: status for status in grpc.StatusCode}
 
 
 async def serve(front: Front, host: str) -> tuple[Any, int]:
-    """The running server and its port."""
+    """Start the server; return it and its port."""
     server = grpc.aio.server(
         options=(
             ("grpc.max_receive_message_length", _BYTES),
@@ -64,9 +56,10 @@ async def serve(front: Front, host: str) -> tuple[Any, int]:
 
 
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
-    """Finds the handler of a path.
+    """The handlers of gRPC paths.
 
-    What is not imported yet is answered as a stream of bytes, which is the same on the wire.
+    A method whose API is not imported yet is answered as a stream of bytes, which is the same on
+    the wire.
     """
 
     def __init__(self, front: Front) -> None:
@@ -74,27 +67,40 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
         self._known: dict[tuple[str, str], Any] = {}
 
     def service(self, handler_call_details: Any) -> Any:
+        """Return the handler of a call by its path and the API that its metadata names."""
         details = handler_call_details
-        api = _api_of(details.invocation_metadata)
+        api = self._api_of(details.invocation_metadata)
         key = (details.method, api.service)
         if key not in self._known:
-            package = table.packages_of(details.method)
-            if not handler_modules.is_loaded(
-                package if package in table.OF_PACKAGE else api.package
-            ):  # one of those that every API has
+            catalog = self._front.catalog
+            if not catalog.is_loaded(catalog.api_of_path(details.method) or api):
                 return grpc.stream_stream_rpc_method_handler(self._first(details.method, api))
-            method = table.method_of(details.method, api)
+            method = catalog.method_of(details.method, api)
             if method is None:  # anybody's text: not one to keep
                 return grpc.stream_stream_rpc_method_handler(self._first(details.method, api))
             self._known[key] = self._method(method)
         return self._known[key]
 
-    def _method(self, method: table.Method) -> Any:
+    def _api_of(self, metadata: Any) -> Api:
+        """Return the API whose policies or operations a call is about, if its path does not say it.
+
+        Clients name the resource in a header.
+        """
+        catalog = self._front.catalog
+        for name, value in metadata or ():
+            if name == "x-goog-request-params":
+                return catalog.api_of_resource(str(value))
+        return catalog.default
+
+    def _method(self, method: Method) -> Any:
+        """Return gRPC's handler for an RPC."""
         if not method.client_streams and not method.server_streams:
             return grpc.unary_unary_rpc_method_handler(self._unary(method))
         return grpc.stream_stream_rpc_method_handler(self._stream(method))
 
-    def _first(self, path: str, api: table.Api) -> Callable[..., Any]:
+    def _first(self, path: str, api: Api) -> Callable[..., Any]:
+        """Return a handler that imports the API of a path before it answers."""
+
         async def answer(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
             method = await asyncio.to_thread(self._load, path, api)
             if method is None:
@@ -111,15 +117,16 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
 
         return answer
 
-    @staticmethod
-    def _load(path: str, api: table.Api) -> table.Method | None:
-        method = table.method_of(path, api)
+    def _load(self, path: str, api: Api) -> Method | None:
+        """Import the API of a path and its handlers; return its RPC, or None."""
+        catalog = self._front.catalog
+        method = catalog.method_of(path, api)
         if method is not None:
-            handler_modules.load("google.longrunning")
-            handler_modules.load(method.api.package)
+            catalog.load(method.api)
         return method
 
-    def _unary(self, method: table.Method) -> Callable[..., Any]:
+    def _unary(self, method: Method) -> Callable[..., Any]:
+        """Return a coroutine function that answers an RPC with one request and one answer."""
         front = self._front
 
         async def answer(content: bytes, context: Any) -> bytes:
@@ -128,7 +135,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
                 message = _message(method, content)
                 result: bytes = (
                     await front.answer(
-                        asked_of(method, message), handler_of(method), message, headers
+                        invocation_of(method, message), handler_of(method), message, headers
                     )
                 ).SerializeToString()
             except (GcpError, Cut) as error:
@@ -138,7 +145,9 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
 
         return answer
 
-    def _stream(self, method: table.Method) -> Callable[..., Any]:
+    def _stream(self, method: Method) -> Callable[..., Any]:
+        """Return an asynchronous generator function that answers a streaming RPC."""
+
         async def answer(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
             try:
                 headers = _admit(self._front, context)
@@ -164,7 +173,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
 class _Stream:
     """A stream between the loop and the thread in which its handler runs."""
 
-    def __init__(self, front: Front, method: table.Method, headers: Mapping[str, str]) -> None:
+    def __init__(self, front: Front, method: Method, headers: Mapping[str, str]) -> None:
         self._front = front
         self._method = method
         self._call = Call(front, method.api.service, method.operation, headers, threading.Event())
@@ -176,18 +185,20 @@ class _Stream:
     # In the loop.
 
     async def read(self, requests: AsyncIterator[bytes]) -> None:
+        """Pass the client's messages to the handler's thread."""
         with contextlib.suppress(Exception):  # the client has gone, or sends what is no message
             async for content in requests:
                 self._incoming.put(_message(self._method, content))
         self._incoming.put(_END)
 
     async def messages(self) -> AsyncIterator[Any]:
+        """Yield the handler's messages."""
         while (item := await self._outgoing.get()) is not _END:
             self._room.release()
             yield item
 
     def end(self) -> None:
-        """The client has gone, or all has been said: what waits in the thread goes on, and ends."""
+        """Let the handler's thread end: the client has gone, or the answer is complete."""
         self._call.ended.set()
         self._incoming.put(_END)
         self._room.release(_AHEAD)
@@ -195,6 +206,7 @@ class _Stream:
     # In the thread.
 
     def work(self) -> None:
+        """Run the handler, and pass its messages to the loop; in a thread."""
         try:
             for message in self._results():
                 if self._call.ended.is_set():
@@ -212,25 +224,31 @@ class _Stream:
         self._put(_END)
 
     def _results(self) -> Iterable[Any]:
+        """Return the handler's messages, as it makes them."""
         messages = iter(self._incoming.get, _END)
         request = messages if self._method.client_streams else next(messages, None)
         if request is None:
             raise GcpError(
                 "INVALID_ARGUMENT", "Request contains an invalid argument: no message came."
             )
-        asked = asked_of(self._method, None if self._method.client_streams else request)
-        result = self._front.answer_here(
-            asked, handler_of(self._method), request, self._call.headers, self._call
+        invocation = invocation_of(self._method, None if self._method.client_streams else request)
+        result = self._front.answer_in_thread(
+            invocation, handler_of(self._method), request, self._call.headers, self._call
         )
         return result if self._method.server_streams else (result,)
 
     def _put(self, item: Any) -> None:
+        """Pass a message or an error to the loop, once a slow reader has room for it."""
         self._room.acquire()
         self._loop.call_soon_threadsafe(self._outgoing.put_nowait, item)
 
 
-def _message(method: table.Method, content: bytes) -> Any:
-    """The request's message from its bytes. GcpError: the bytes are none."""
+def _message(method: Method, content: bytes) -> Any:
+    """Return the request's message from its bytes.
+
+    Raises:
+        GcpError: INVALID_ARGUMENT, the bytes are no such message.
+    """
     from google.protobuf.message import DecodeError
 
     try:
@@ -242,7 +260,11 @@ def _message(method: table.Method, content: bytes) -> Any:
 
 
 def _admit(front: Front, context: Any) -> Mapping[str, str]:
-    """A call's headers. GcpError: who asks may not."""
+    """Return a call's headers.
+
+    Raises:
+        GcpError: UNAUTHENTICATED, the caller is not admitted.
+    """
     headers = _headers(context)
 
     def is_own() -> bool:
@@ -254,28 +276,15 @@ def _admit(front: Front, context: Any) -> Mapping[str, str]:
 
 
 def _headers(context: Any) -> Mapping[str, str]:
+    """Return a call's metadata as headers."""
     return {
         name: value if isinstance(value, str) else value.decode("latin-1")
         for name, value in context.invocation_metadata() or ()
     }
 
 
-def _api_of(metadata: Any) -> table.Api:
-    """Whose policies or operations are meant, where the path does not say it: clients name the
-    resource in a header.
-    """
-    for name, value in metadata or ():
-        if name == "x-goog-request-params":
-            return _api_of_resource(str(value))
-    return table.APIS[0]
-
-
-@functools.lru_cache(maxsize=256)
-def _api_of_resource(text: str) -> table.Api:
-    return next((api for pattern, api in _OF_RESOURCE if pattern.search(text)), table.APIS[0])
-
-
 async def _abort(context: Any, error: GcpError | Cut) -> None:
+    """End a call with an error, or as if its connection had broken."""
     if isinstance(error, Cut):  # as a client sees a connection that broke
         await context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
         return
@@ -284,12 +293,16 @@ async def _abort(context: Any, error: GcpError | Cut) -> None:
 
 
 def _short(text: str) -> str:
-    """Clients refuse more headers than 8 kB, and then tell of them instead of the error."""
+    """Return an error's text cut to what fits into headers.
+
+    Clients refuse more headers than 8 kB, and then report that instead of the error.
+    """
     quoted = quote(text, safe=_AS_THEY_ARE)
     return text if len(quoted) <= _WORDS else unquote(quoted[:_WORDS], errors="ignore")
 
 
 def _status(error: GcpError) -> bytes:
+    """Return an error with its details as the bytes of a google.rpc.Status."""
     from google.protobuf import any_pb2, json_format
     from google.rpc import status_pb2
 

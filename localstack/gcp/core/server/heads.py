@@ -1,5 +1,7 @@
-"""What a request's head says, read once for equal bytes: a program sends the same head again and
-again, and reading it takes longer than the rest of a small prediction's way.
+"""The heads of requests, each parsed once for equal bytes.
+
+A program sends the same head again and again, and parsing it takes longer than the rest of a small
+prediction's way.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "host.docker.internal", "")
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """A request's first line and headers."""
+
     method: str
     host: str  # without the port, in small letters
     path: str  # as it came: quoted
@@ -38,6 +42,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 def head_of(
     method: str, target: bytes, headers: Mapping[str, str], *, keep: bool, size: int = 0
 ) -> Head:
+    """Return a head from its parsed parts."""
     path, query_lists = _path_and_query(target)
     host = _without_port(headers.get("host", ""))
     return Head(
@@ -54,7 +59,7 @@ def head_of(
 
 @lru_cache(maxsize=256)  # programs ask for the same ones again and again
 def _path_and_query(target: bytes) -> tuple[str, Mapping[str, list[str]]]:
-    """The path and the parameters of what a request's first line names."""
+    """Return the path and the parameters of a request's target."""
     url = httptools.parse_url(target) if target.startswith(b"/") or b"://" in target else None
     path = (url.path if url is not None else target).decode("latin-1")
     query = url.query.decode("latin-1") if url is not None and url.query else ""
@@ -63,18 +68,21 @@ def _path_and_query(target: bytes) -> tuple[str, Mapping[str, list[str]]]:
 
 @lru_cache(maxsize=256)
 def _without_port(host: str) -> str:
+    """Return a Host header without its port, in small letters."""
     name, _, port = host.lower().rpartition(":")
     return name if port.isdigit() else host.lower()
 
 
 @lru_cache(maxsize=256)
 def _is_ours(host: str) -> bool:
-    return host in _LOOPBACK or host.endswith(".localhost") or door.leads_here(host)
+    """Return whether a Host header is one of this stack's."""
+    return host in _LOOPBACK or host.endswith(".localhost") or door.is_google_host(host)
 
 
-def beginning(data: bytes) -> tuple[Head, bytes] | None:
-    """The head of a POST whose body has a known size, with which some bytes begin, and the bytes
-    behind it. None: it has to be parsed.
+def read_head(data: bytes) -> tuple[Head, bytes] | None:
+    """Return the head of a POST with which `data` begins, and the bytes behind it.
+
+    None: there is no whole head, or its body has no known size, so it takes the long way.
     """
     end = data.find(END)
     if end < 0 or end > _LONGEST or not data.startswith(b"POST "):
@@ -85,6 +93,7 @@ def beginning(data: bytes) -> tuple[Head, bytes] | None:
 
 @lru_cache(maxsize=256)
 def _read(head: bytes) -> Head | None:
+    """Return the head that httptools parses from these bytes, or None if it is not simple."""
     reader = _Reader()
     parser = httptools.HttpRequestParser(reader)
     try:
@@ -103,6 +112,8 @@ def _read(head: bytes) -> Head | None:
 
 
 class _Reader:
+    """The callbacks of httptools' parser."""
+
     def __init__(self) -> None:
         self.target = b""
         self.headers: dict[str, str] = {}

@@ -1,5 +1,7 @@
-"""HTTP/1.1 on one port: the control routes, Google's APIs, the token of the made-up account, and
-CONNECT, which opens the door.
+"""The HTTP port: the control routes, Google's APIs, the account's tokens, and CONNECT.
+
+ASGI has neither CONNECT nor a way to cut a connection as a fault, so this is a protocol of asyncio;
+httptools parses every head.
 """
 
 from __future__ import annotations
@@ -19,11 +21,11 @@ from ....core.error_log import tell, tell_line
 from ....core.http.answers import Cut
 from ....core.http.peers import is_other_user
 from ....core.http.tunnel import through
-from ..registry import HttpAnswer, HttpRequest
-from ..rpc.transcoding import refusal
+from ..http_messages import HttpAnswer, HttpRequest
+from ..rpc.transcoding import error_answer
 from . import door, heads
 from .connections import Connections
-from .eager_tasks import begin
+from .eager_tasks import start_eagerly
 
 if TYPE_CHECKING:
     from .front import Front
@@ -42,7 +44,7 @@ _STRANGER = "this stack belongs to another user of this machine"
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection. Requests are answered one after the other."""
+    """The connection of one client. Its requests are answered one after the other."""
 
     def __init__(
         self,
@@ -74,16 +76,19 @@ class Connection(asyncio.Protocol):
         self._begin()
 
     def _begin(self) -> None:
+        """Prepare the parser for the connection's first request."""
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: dict[str, str] = {}
         self._read = 0
+        self._read_unparsed = 0  # bytes of a head that is not whole yet, without its first part
         self._body: list[bytes] = []
         self._size = 0
 
     # The transport's.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take up a client's connection."""
         self._transport = transport
         self.heard = self._loop.time()
         self._connections.add(self)
@@ -100,22 +105,25 @@ class Connection(asyncio.Protocol):
         self._writable.set()
 
     def abort(self) -> None:
+        """Close the connection at once."""
         if self._transport is not None:
             self._transport.abort()
 
     def idle(self) -> bool:
+        """Return whether nothing of a request has come."""
         return not self._parsing and self._head is None
 
     def data_received(self, data: bytes) -> None:
+        """Read a part of a request, by the short way if its head is known."""
         if not self.in_head:  # whoever sends a byte now and then is no faster
             self.heard = self._loop.time()
         if self._parsing or not self._take_known_head(data):
             self._parse(data)
 
     def _take_known_head(self, data: bytes) -> bool:
-        """Whether these bytes belong to a request whose head needs no parsing."""
+        """Read bytes of a request whose head was parsed before; return whether they are such."""
         if self._head is None:
-            if (beginning := heads.beginning(data)) is None:
+            if (beginning := heads.read_head(data)) is None:
                 return False
             self._head, data = beginning
         head = self._head
@@ -130,17 +138,24 @@ class Connection(asyncio.Protocol):
         return True
 
     def _parse(self, data: bytes) -> None:
+        """Feed bytes to the parser."""
+        was_in_head = self.in_head
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._connect()
         except httptools.HttpParserError as error:
             self._refuse(400, f"not HTTP: {error}")
+        if was_in_head and self.in_head:  # the parser holds a header until its end has come
+            self._read_unparsed += len(data)
+            if self._read_unparsed > _HEADERS:
+                self._refuse(431, _TOO_LONG)
 
     # The parser's.
 
     def on_message_begin(self) -> None:
         self._parsing = self.in_head = True
+        self._read_unparsed = 0
 
     def on_url(self, target: bytes) -> None:
         self._target += target
@@ -188,16 +203,18 @@ class Connection(asyncio.Protocol):
     # Answers.
 
     def _take(self, head: heads.Head, body: bytes) -> None:
+        """Queue a whole request, and answer the queue unless that is under way."""
         if self._transport is None:
             return
         self._waiting.append((head, body))
         if not self.busy:
             self.busy = True
-            self._work = begin(self._answer())
+            self._work = start_eagerly(self._answer())
         elif len(self._waiting) > 8:
             self._transport.pause_reading()
 
     async def _answer(self) -> None:
+        """Answer the queued requests in their order."""
         try:
             while self._waiting and self._transport is not None:
                 head, body = self._waiting.popleft()
@@ -228,6 +245,7 @@ class Connection(asyncio.Protocol):
             self.heard = self._loop.time()
 
     def _answered(self, head: heads.Head, body: bytes) -> HttpAnswer | Awaitable[HttpAnswer]:
+        """Return the answer to one request, or an awaitable of it."""
         if not head.programs:
             text = (
                 b"this is a local GCP stack for programs on this machine; it does not answer web "
@@ -250,34 +268,38 @@ class Connection(asyncio.Protocol):
             request.headers.get("authorization", ""), self._is_own
         )
         if refused is not None:
-            done = refusal(refused)
+            done = error_answer(refused)
             return HttpAnswer(
                 status=done.status, headers=(*done.headers, _CHALLENGE), body=done.body
             )
         return self._front.http(request)
 
     def _is_own(self) -> bool:
-        """Asked once a connection: it stays whose it is."""
+        """Return whether the client is the stack's own user; looked up once a connection."""
         if self._own is None:
             self._own = self._front.callers.is_own(self._peer(), self._port())
         return self._own
 
     def _peer(self) -> tuple[str, int] | None:
+        """Return the client's address, or None."""
         address = (
             self._transport.get_extra_info("peername") if self._transport is not None else None
         )
         return address[:2] if address else None
 
     def _port(self) -> int:
+        """Return the port at which the stack listens."""
         return int(self._front.stack.url.rpartition(":")[2])
 
     def _write(self, head: heads.Head, answer: HttpAnswer, body: bytes) -> None:
+        """Send an answer whose body is whole."""
         lines, counted = _head(answer.status, tuple(answer.headers), head.keep)
         if not counted and answer.status not in _WITHOUT_BODY:
             lines += b"Content-Length: %d\r\n" % len(body)
         self._transport.write(b"%b\r\n%b" % (lines, b"" if head.method == "HEAD" else body))
 
     async def _stream(self, head: heads.Head, answer: HttpAnswer, parts: Iterable[bytes]) -> None:
+        """Send an answer whose body comes in parts, chunked."""
         lines, _ = _head(answer.status, tuple(answer.headers), head.keep)
         self._transport.write(lines + b"Transfer-Encoding: chunked\r\n\r\n")
         iterator, end = iter(parts), object()
@@ -292,6 +314,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"0\r\n\r\n")
 
     def _refuse(self, status: int, words: str) -> None:
+        """Answer a request that cannot be read, and close the connection."""
         if self._transport is not None:
             body = f"{words}\n".encode()
             head = (
@@ -303,7 +326,7 @@ class Connection(asyncio.Protocol):
             self._transport = None
 
     def _connect(self) -> None:
-        """CONNECT host:443."""
+        """Answer a CONNECT: the door, a permitted host, or a refusal."""
         host, _, port = self._target.decode("latin-1").lower().partition(":")
         if self._parser.get_method() != b"CONNECT" or self._inside or self._transport is None:
             self._refuse(400, "no upgrade of this connection is known here")
@@ -311,7 +334,7 @@ class Connection(asyncio.Protocol):
             self._refuse(403, _STRANGER)
         elif host in self._front.stack.allow_hosts:
             self._leave(through, host, port)
-        elif not door.leads_here(host):
+        elif not door.is_google_host(host):
             tell_line("the door of the GCP stack let nobody through to a host", host)
             self._refuse(
                 403,
@@ -323,21 +346,22 @@ class Connection(asyncio.Protocol):
         else:
             inside = partial(Connection, self._front, self._loop, self._connections, inside=True)
             self._leave(
-                door.open_to,
+                door.open_door,
                 host,
                 self._front,
                 inside,
-                self._front.callers.way_to_grpc(self._is_own()),
+                self._front.callers.grpc_pipe(self._is_own()),
             )
 
     def _leave(self, to: Callable[..., Any], *arguments: object) -> None:
-        """The connection is somebody else's from now on."""
+        """Hand the connection over to the coroutine `to`."""
         transport, self._transport = self._transport, None
         self.abort = transport.abort  # type: ignore[method-assign]  # until the way is open it keeps its place
         task = self._loop.create_task(to(transport, *arguments))
         task.add_done_callback(self._left)
 
     def _left(self, done: asyncio.Task[None]) -> None:
+        """Free the connection's place once somebody else has ended it."""
         self._connections.discard(self)
         if not done.cancelled():
             done.exception()
@@ -345,13 +369,13 @@ class Connection(asyncio.Protocol):
 
 @lru_cache(maxsize=512)
 def _small(name: bytes) -> str:
-    """A header's name, in small letters: clients send the same ones with every request."""
+    """Return a header's name in small letters; cached, as clients send the same ones again."""
     return name.decode("latin-1").lower()
 
 
 @lru_cache(maxsize=256)
 def _head(status: int, headers: tuple[tuple[str, str], ...], keep: bool) -> tuple[bytes, bool]:
-    """The first lines of an answer, and whether they have its length."""
+    """Return the first lines of an answer, and whether they have its length."""
     lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, 'Answer')}\r\n"]
     lines += [f"{name}: {_LINE_BREAKS.sub(' ', value)}\r\n" for name, value in headers]
     lines += [] if keep else ["Connection: close\r\n"]
@@ -359,7 +383,7 @@ def _head(status: int, headers: tuple[tuple[str, str], ...], keep: bool) -> tupl
 
 
 def _encoded(head: str) -> bytes:
-    """As the model's own headers came; what users say of an object may be in any language."""
+    """Return an answer's head as bytes: Latin-1 as a model sent it, else UTF-8."""
     try:
         return head.encode("latin-1")
     except UnicodeEncodeError:

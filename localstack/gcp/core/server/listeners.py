@@ -21,7 +21,7 @@ _THREADS = 48
 
 
 class Server:
-    """It listens from the moment that it is made. OSError when the port is taken."""
+    """The listening ports. OSError if the port is taken."""
 
     def __init__(self, front: Front, host: str, port: int) -> None:
         self._front = front
@@ -35,6 +35,7 @@ class Server:
         asyncio.run_coroutine_threadsafe(self._start(host), self._loop).result()
 
     async def _start(self, host: str) -> None:
+        """Start both ports, in the loop."""
         self._grpc, port = await grpc_server.serve(self._front, host)
         self._front.grpc_address, self._front.grpc_port = f"{host}:{port}", port
         connections = Connections(self._loop)
@@ -43,11 +44,11 @@ class Server:
         )
 
     def run(self) -> None:
-        """Until `close`."""
+        """Block until `close`."""
         self._ended.wait()
 
     def close(self, seconds: float) -> None:
-        """Let what is being answered end, for so many seconds."""
+        """Stop listening, and give running calls so many seconds to end."""
         self._socket.close()
         asyncio.run_coroutine_threadsafe(self._grpc.stop(seconds), self._loop).result(seconds + 1)
         self._ended.set()

@@ -1,5 +1,6 @@
-"""What BigQuery refuses, by its reason; the same words answer a request and stand in a job's
-status.
+"""Refusals of BigQuery, by their reason.
+
+The same words answer a request and stand in a job's status.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ _STATUS = {
 
 
 class BigQueryError(Exception):
-    """`location`: the part of the request that is wrong, such as `query` or a field's name."""
+    """A refusal of BigQuery's.
+
+    `location` is the part of the request that is wrong, such as `query` or a field's name.
+    """
 
     def __init__(self, reason: str, message: str, location: str | None = None) -> None:
         super().__init__(message)
@@ -37,26 +41,30 @@ class BigQueryError(Exception):
 
     @property
     def http(self) -> int:
+        """The HTTP status of this reason."""
         return _STATUS[self.reason][0]
 
     @property
     def status(self) -> str:
+        """The name of the google.rpc code of this reason."""
         return _STATUS[self.reason][1]
 
     def proto(self) -> dict[str, Any]:
-        """The ErrorProto of a job's status."""
+        """Return the ErrorProto that stands in a job's status."""
         place = {"location": self.location} if self.location else {}
         return {"reason": self.reason, "message": self.message, **place}
 
 
 def invalid(message: str, location: str | None = None) -> BigQueryError:
+    """Return the error `invalid`, for a request that is wrong at `location`."""
     return BigQueryError("invalid", message, location)
 
 
 def invalid_query(message: str) -> BigQueryError:
+    """Return the error `invalidQuery`, for a statement that is wrong."""
     return BigQueryError("invalidQuery", message, "query")
 
 
 def not_run(subject: str) -> BigQueryError:
-    """What BigQuery does and this stack cannot do truly."""
+    """Return the error for what BigQuery does and this stack cannot do truly."""
     return BigQueryError("notImplemented", f"not supported by the offline BigQuery yet: {subject}")

@@ -1,4 +1,4 @@
-"""Rows that are on their way into BigQuery's tables: whoever reads one lets them arrive first.
+"""Rows on their way into BigQuery's tables: whoever reads one lets them arrive first.
 
 A BigQuery subscription, or an endpoint's request-response log, writes its rows in batches, some
 time after what they tell of. Here that time is over when somebody looks: the writer is noted, and
@@ -12,8 +12,11 @@ import traceback
 from collections.abc import Callable
 
 
-class LateRows:
-    """One a stack. A writer appends what it has, and is noted again when it has more."""
+class PendingRows:
+    """The writers that have rows to bring; there is one a stack.
+
+    A writer appends what it has, and is noted again when it has more.
+    """
 
     def __init__(self) -> None:
         self._writers: dict[object, Callable[[], object]] = {}
@@ -22,14 +25,14 @@ class LateRows:
         self._within = False  # while rows are written: who reads then is a writer
 
     def note(self, owner: object, writer: Callable[[], object]) -> None:
-        """`writer()` is to be called before the next read."""
+        """Note that `writer()` is to be called before the next read."""
         with self._lock:
             self._writers[owner] = writer
 
     def settle(self) -> None:
         """Let every writer write, once.
 
-        Costs nothing where there is none, nor for a writer that reads itself.
+        It costs nothing where there is none, nor for a writer that reads itself.
         """
         if not self._writers and not self._busy():
             return
@@ -45,9 +48,9 @@ class LateRows:
                 self._within = False
 
     def _write(self) -> None:
-        """Also what writers note: a dead letter's table.
+        """Call the writers, and those that they note themselves, such as a dead letter's table.
 
-        Of an owner that has written, what it notes waits for the next read.
+        What an owner that has written notes waits for the next read.
         """
         written: set[object] = set()
         while todo := self._take_unwritten(written):
@@ -59,6 +62,7 @@ class LateRows:
                     traceback.print_exc()
 
     def _take_unwritten(self, written: set[object]) -> dict[object, Callable[[], object]]:
+        """Take the writers that have not written in this round."""
         with self._lock:
             return {
                 owner: self._writers.pop(owner)
@@ -67,7 +71,7 @@ class LateRows:
             }
 
     def _busy(self) -> bool:
-        """Another thread is settling: its rows are not there yet."""
+        """Return whether another thread is settling: its rows are not there yet."""
         if self._settling.acquire(blocking=False):
             self._settling.release()
             return False

@@ -1,3 +1,1 @@
-"""Firestore in native mode: databases, documents that are written and read by their names, and
-their time to live.
-"""
+"""Firestore in native mode: databases, documents by their names, and their time to live."""

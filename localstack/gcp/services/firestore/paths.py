@@ -6,8 +6,8 @@ import re
 
 import msgspec
 
-from ...core.registry import GcpError
-from ...core.resources.validation import invalid
+from ...core.errors import invalid
+from .errors import bad_field_path
 
 _DATABASE = re.compile(r"projects/[^/]+/databases/[^/]+")
 _FIELD = re.compile(r"(projects/[^/]+/databases/[^/]+)/collectionGroups/([^/]+)/fields/(.+)")
@@ -22,7 +22,7 @@ ANY_FIELD = "*"
 
 
 class FieldName(msgspec.Struct, frozen=True, kw_only=True):
-    """projects/P/databases/D/collectionGroups/C/fields/F."""
+    """The name of a field's settings: projects/P/databases/D/collectionGroups/C/fields/F."""
 
     database: str
     collection: str
@@ -30,6 +30,7 @@ class FieldName(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_database(name: str) -> str:
+    """Return a database's name if it is one; GcpError INVALID_ARGUMENT."""
     if not _DATABASE.fullmatch(name):
         raise invalid(
             f'Database name "{name}" is not projects/{{project_id}}/databases/{{database_id}}.'
@@ -38,9 +39,10 @@ def check_database(name: str) -> str:
 
 
 def split(name: str) -> tuple[str, str]:
-    """The database of a document's name, and the path below `documents`.
+    """Return the database in a document's name, and the path below `documents`.
 
-    GcpError: it is no document's.
+    Raises:
+        GcpError: It is no document's name.
     """
     database, _, path = name.partition("/documents/")
     segments = path.split("/")
@@ -63,11 +65,12 @@ def _check_id(segment: str, *, kind: str) -> None:
 
 
 def collection_of(path: str) -> str:
-    """The id of the collection that a document is in."""
+    """Return the id of the collection that a document is in."""
     return path.split("/")[-2]
 
 
 def check_field(name: str) -> None:
+    """Raise INVALID_ARGUMENT for a field's name that Firestore does not accept."""
     if not name:
         raise invalid("The property name is the empty string.")
     if _RESERVED.fullmatch(name):
@@ -77,7 +80,7 @@ def check_field(name: str) -> None:
 
 
 def field_path(text: str) -> tuple[str, ...]:
-    """The names in a path: a.`b.c` is a, b.c."""
+    """Return the names in a path: a.`b.c` is a, b.c."""
     names: list[str] = []
     end = 0
     while (segment := _SEGMENT.match(text, end)) is not None:
@@ -88,21 +91,14 @@ def field_path(text: str) -> tuple[str, ...]:
         if text[segment.end() : end] != ".":
             break
     if not names or end <= len(text):
-        raise _no_path(text)
+        raise bad_field_path(text)
     for name in names:
         check_field(name)
     return tuple(names)
 
 
-def _no_path(text: str) -> GcpError:
-    return invalid(
-        f'Invalid property path "{text}". Unquoted property names must match regex '
-        "([a-zA-Z_][a-zA-Z_0-9]*), and quoted property names must"
-        r" match regex (`(?:[^`\\]|(?:\\.))+`)"
-    )
-
-
 def field_name(name: str) -> FieldName:
+    """Return the parts of the name of a field's settings."""
     match = _FIELD.fullmatch(name)
     if match is None:
         raise invalid(

@@ -1,4 +1,4 @@
-"""What Firestore holds: databases, with their documents and the settings of their fields."""
+"""The state of Firestore: databases, with their documents and the settings of their fields."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ...core.projects import by_id
-from ...core.registry import Call, GcpError
-from ...core.resources.validation import invalid
+from ...core.call import Call
+from ...core.errors import invalid
+from ...core.projects import with_project_id
 from . import paths, values, writes
+from .errors import no_database
 
 _MOST_TRANSFORMS = 500  # of one document in a commit (firebase.google.com/docs/firestore/quotas)
 
 
 class Database:
-    """Its documents vanish as soon as the clock has passed what their TTL field says; Google's take
-    up to a day.
+    """One database.
+
+    Its documents vanish as soon as the clock has passed what their TTL field says; Google's take up
+    to a day.
     """
 
     def __init__(self, message: Any) -> None:
@@ -30,25 +33,26 @@ class Database:
         self._lock = threading.Lock()
 
     def get(self, path: str, now: datetime) -> Any | None:
-        """Nobody changes what this gives."""
+        """Return a document, or None. The caller must not change it."""
         with self._lock:
             return self._living(path, now)
 
     def commit(self, listed: Sequence[Any], now: datetime) -> list[Any]:
-        """All writes in their order, or none; their results."""
+        """Apply all writes in their order, or none; return their results."""
         by_path = [(paths.split(writes.name_of(write))[1], write) for write in listed]
         _check_transforms(by_path)
         with self._lock:
             changed: dict[str, Any | None] = {}
             results = []
             for path, write in by_path:
-                before = changed[path] if path in changed else self._living(path, now)
-                changed[path], result = writes.apply_write(before, write, now)
+                document = changed[path] if path in changed else self._living(path, now)
+                changed[path], result = writes.apply_write(document, write, now)
                 results.append(result)
             self._keep(changed)
         return results
 
     def _keep(self, changed: dict[str, Any | None]) -> None:
+        """Store changed documents; None stands for a deleted one."""
         for path, document in changed.items():
             if document is None:
                 self._documents.pop(path, None)
@@ -56,6 +60,7 @@ class Database:
                 self._documents[path] = document
 
     def _living(self, path: str, now: datetime) -> Any | None:
+        """Return a document, unless its time to live is over, or None."""
         document = self._documents.get(path)
         if document is None:
             return None
@@ -71,7 +76,7 @@ class Database:
 
 
 class Firestore:
-    """One a stack."""
+    """The databases of one stack."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -79,15 +84,20 @@ class Firestore:
         self.creating: set[str] = set()  # names that are taken, of databases that are not there yet
 
     def database(self, call: Call, name: str) -> Database:
-        """The database of a resource's name. GcpError NOT_FOUND."""
-        database = self.databases.get(by_id(call, paths.check_database(name)))
+        """Return the database in a resource's name.
+
+        Raises:
+            GcpError: NOT_FOUND.
+        """
+        database = self.databases.get(with_project_id(call, paths.check_database(name)))
         if database is None:
-            raise _absent(name)
+            raise no_database(name)
         return database
 
 
 def _is_expired(document: Any, field: Any, path: Sequence[str], now: datetime) -> bool:
-    value = values.at(document.fields, path) if field.HasField("ttl_config") else None
+    """Return whether a document's time to live is over."""
+    value = values.value_at(document.fields, path) if field.HasField("ttl_config") else None
     if value is None or value.WhichOneof("value_type") != "timestamp_value":
         return False
     ends: datetime = (
@@ -98,6 +108,7 @@ def _is_expired(document: Any, field: Any, path: Sequence[str], now: datetime) -
 
 
 def _check_transforms(by_path: Sequence[tuple[str, Any]]) -> None:
+    """Raise INVALID_ARGUMENT if a commit has too many transforms of one document."""
     counts: Counter[str] = Counter()
     for path, write in by_path:
         counts[path] += len(write.update_transforms) + len(write.transform.field_transforms)
@@ -105,13 +116,3 @@ def _check_transforms(by_path: Sequence[tuple[str, Any]]) -> None:
         raise invalid(
             f"A document takes at most {_MOST_TRANSFORMS} field transformations in a commit."
         )
-
-
-def _absent(name: str) -> GcpError:
-    _, project, _, database = name.split("/")
-    return GcpError(
-        "NOT_FOUND",
-        f"The database {database} does not exist for project {project} Please visit"
-        f" https://console.cloud.google.com/datastore/setup?project={project} to add a Cloud "
-        "Datastore or Cloud Firestore database. ",
-    )

@@ -1,8 +1,6 @@
-"""Values and maps of them: what may be stored, how large it is, what stands at a path, numbers.
+"""Values and maps of them: their limits, their sizes, paths into them, numbers. Pure.
 
-Pure; messages of google.firestore.v1.
-
-Sizes: firebase.google.com/docs/firestore/storage-size.
+They are messages of google.firestore.v1. Sizes: firebase.google.com/docs/firestore/storage-size.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from typing import Any
 
 from google.cloud.firestore_v1 import types
 
-from ...core.resources.validation import invalid
+from ...core.errors import invalid
 from . import paths
 
 Value = types.Value.pb()
@@ -31,13 +29,14 @@ Fields = MutableMapping[str, Any]
 
 
 def check(fields: Fields, depth: int = 1) -> None:
-    """GcpError for what no document holds."""
+    """Raise INVALID_ARGUMENT for values that no document holds."""
     for name, value in fields.items():
         paths.check_field(name)
         _check_value(name, value, depth)
 
 
 def _check_value(name: str, value: Any, depth: int) -> None:
+    """Raise INVALID_ARGUMENT for a value that no document holds."""
     kind = value.WhichOneof("value_type")
     if kind is None or kind in _UNWRITTEN:
         raise invalid(f'Property "{name}" has no value that a document can hold.')
@@ -58,7 +57,7 @@ def _check_value(name: str, value: Any, depth: int) -> None:
 
 
 def size(path: str, fields: Fields) -> int:
-    """Bytes of a document: its name's, those of its fields, and 32."""
+    """Return the bytes of a document: those of its name and its fields, and 32."""
     return (
         sum(len(segment.encode()) + 1 for segment in path.split("/"))
         + 16
@@ -68,10 +67,12 @@ def size(path: str, fields: Fields) -> int:
 
 
 def _size_of_map(fields: Fields) -> int:
+    """Return the bytes of a map's names and values."""
     return sum(len(name.encode()) + 1 + _size(value) for name, value in fields.items())
 
 
 def _size(value: Any) -> int:
+    """Return the bytes of a value."""
     kind = value.WhichOneof("value_type")
     if kind in ("string_value", "reference_value"):
         return len(getattr(value, kind).encode()) + 1
@@ -84,8 +85,8 @@ def _size(value: Any) -> int:
     return _BYTES.get(kind, 8)
 
 
-def at(fields: Fields, path: Sequence[str]) -> Any | None:
-    """The value at a path; None: there is none."""
+def value_at(fields: Fields, path: Sequence[str]) -> Any | None:
+    """Return the value at a path, or None."""
     *above, last = path
     for name in above:
         if name not in fields or fields[name].WhichOneof("value_type") != "map_value":
@@ -94,8 +95,8 @@ def at(fields: Fields, path: Sequence[str]) -> Any | None:
     return fields.get(last, None)
 
 
-def put(fields: Fields, path: Sequence[str], value: Any | None) -> None:
-    """Write a value at a path, with the maps above it; None: take it out."""
+def put_value(fields: Fields, path: Sequence[str], value: Any | None) -> None:
+    """Write a value at a path, with the maps above it; None removes it."""
     *above, last = path
     for name in above:
         if name not in fields or fields[name].WhichOneof("value_type") != "map_value":
@@ -110,27 +111,27 @@ def put(fields: Fields, path: Sequence[str], value: Any | None) -> None:
 
 
 def copy_masked(fields: Fields, mask: Iterable[Sequence[str]], into: Fields) -> None:
-    """Copy what a mask names."""
+    """Copy the fields that a mask names."""
     for path in mask:
-        if (value := at(fields, path)) is not None:
-            put(into, path, value)
+        if (value := value_at(fields, path)) is not None:
+            put_value(into, path, value)
 
 
 def number(value: Any | None) -> float | int | None:
-    """Of an integer or a double; None: it is neither."""
+    """Return the number of an integer or a double, else None."""
     kind = None if value is None else value.WhichOneof("value_type")
     return getattr(value, kind) if kind in ("integer_value", "double_value") else None
 
 
-def of_number(amount: float) -> Any:
-    """An integer beyond 64 bits is the largest of its sign."""
+def number_value(amount: float) -> Any:
+    """Return a number as a value. An integer beyond 64 bits becomes the largest of its sign."""
     if isinstance(amount, int):
         return Value(integer_value=max(_LEAST, min(_MOST, amount)))
     return Value(double_value=amount)
 
 
-def same(left: Any, right: Any) -> bool:
-    """As arrays compare: 3 and 3.0 are equal, and so are two NaN."""
+def are_equal(left: Any, right: Any) -> bool:
+    """Return whether two values are equal as arrays compare them: 3 and 3.0 are, and two NaN."""
     numbers = [amount for amount in (number(left), number(right)) if amount is not None]
     if len(numbers) == 2:
         return numbers[0] == numbers[1] or all(map(math.isnan, numbers))

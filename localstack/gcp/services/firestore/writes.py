@@ -1,6 +1,6 @@
-"""One write to one document: precondition, update by mask, transforms.
+"""One write to one document: precondition, update by mask, transforms. Pure.
 
-Pure: a new document comes out, the old one stays as it is.
+It returns a new document, and leaves the old one as it is.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from typing import Any
 
 from google.cloud.firestore_v1 import types
 
-from ...core.registry import GcpError
-from ...core.resources.validation import invalid
+from ...core.errors import GcpError, invalid
 from . import paths, values
 
 Document = types.Document.pb()
@@ -22,7 +21,7 @@ _REQUEST_TIME = types.DocumentTransform.FieldTransform.ServerValue.REQUEST_TIME
 
 
 def name_of(write: Any) -> str:
-    """The document that a write is about."""
+    """Return the name of the document that a write is about."""
     name: str = {
         "update": write.update.name,
         "delete": write.delete,
@@ -31,17 +30,18 @@ def name_of(write: Any) -> str:
     return name
 
 
-def apply_write(before: Any | None, write: Any, now: datetime) -> tuple[Any | None, Any]:
-    """The document after a write (None: there is none), and the write's result.
+def apply_write(document: Any | None, write: Any, now: datetime) -> tuple[Any | None, Any]:
+    """Return the document after a write (None: it does not exist), and the write's result.
 
-    GcpError: it is refused, and nothing has changed.
+    Raises:
+        GcpError: The write is refused, and nothing has changed.
     """
-    _check_condition(before, write)
+    _check_condition(document, write)
     if write.WhichOneof("operation") == "delete":
         return None, WriteResult()
     after = Document(name=name_of(write))
-    if before is not None:
-        after.CopyFrom(before)
+    if document is not None:
+        after.CopyFrom(document)
     if write.WhichOneof("operation") == "update":
         _update(after, write)
     transforms = [*write.update_transforms, *write.transform.field_transforms]
@@ -49,22 +49,27 @@ def apply_write(before: Any | None, write: Any, now: datetime) -> tuple[Any | No
         transform_results=[_transform(after, transform, now) for transform in transforms]
     )
     _check(after)
-    _stamp(before, after, now)
+    _stamp(document, after, now)
     result.update_time.CopyFrom(after.update_time)
     return after, result
 
 
-def _check_condition(before: Any | None, write: Any) -> None:
+def _check_condition(document: Any | None, write: Any) -> None:
+    """Raise unless a write's precondition holds for the document."""
     condition = write.current_document
     kind = condition.WhichOneof("condition_type")
     if kind is None:
         return
-    if before is None and (kind == "update_time" or condition.exists):
+    if document is None and (kind == "update_time" or condition.exists):
         raise GcpError("NOT_FOUND", f"No document to update: {name_of(write)}")
-    if before is not None and kind == "exists" and not condition.exists:
+    if document is not None and kind == "exists" and not condition.exists:
         raise GcpError("ALREADY_EXISTS", f"Document already exists: {name_of(write)}")
-    if before is not None and kind == "update_time" and condition.update_time != before.update_time:
-        stored, base = before.update_time.ToMicroseconds(), condition.update_time.ToMicroseconds()
+    if (
+        document is not None
+        and kind == "update_time"
+        and condition.update_time != document.update_time
+    ):
+        stored, base = document.update_time.ToMicroseconds(), condition.update_time.ToMicroseconds()
         raise GcpError(
             "FAILED_PRECONDITION",
             f"the stored version ({stored}) does not match the required base version ({base})",
@@ -72,32 +77,34 @@ def _check_condition(before: Any | None, write: Any) -> None:
 
 
 def _update(document: Any, write: Any) -> None:
+    """Apply a write's fields to a document, by its mask."""
     if not write.HasField("update_mask"):
         document.fields.clear()
         document.MergeFrom(Document(fields=write.update.fields))
         return
     for path in map(paths.field_path, write.update_mask.field_paths):
-        values.put(document.fields, path, values.at(write.update.fields, path))
+        values.put_value(document.fields, path, values.value_at(write.update.fields, path))
 
 
 def _transform(document: Any, transform: Any, now: datetime) -> Any:
-    """Do it, and give what it results in."""
+    """Apply a transform to a document, and return the transform's result."""
     path = paths.field_path(transform.field_path)
-    current = values.at(document.fields, path)
+    current = values.value_at(document.fields, path)
     kind = transform.WhichOneof("transform_type")
     if kind in ("append_missing_elements", "remove_all_from_array"):
-        values.put(document.fields, path, _array(current, kind, transform))
+        values.put_value(document.fields, path, _array(current, kind, transform))
         return values.Value(null_value=0)
     value = (
         _moment(transform, now)
         if kind == "set_to_server_value"
         else _numeric_transform(current, kind, transform)
     )
-    values.put(document.fields, path, value)
+    values.put_value(document.fields, path, value)
     return value
 
 
 def _moment(transform: Any, now: datetime) -> Any:
+    """Return the value of a server timestamp."""
     if transform.set_to_server_value != _REQUEST_TIME:
         raise invalid("A server value must be REQUEST_TIME.")
     value = values.Value()
@@ -106,6 +113,7 @@ def _moment(transform: Any, now: datetime) -> Any:
 
 
 def _numeric_transform(current: Any | None, kind: str | None, transform: Any) -> Any:
+    """Return a number after increment, minimum or maximum."""
     if kind not in ("increment", "maximum", "minimum"):
         raise invalid(f"The transform of {transform.field_path} says nothing to do.")
     operand = getattr(transform, kind)
@@ -115,21 +123,24 @@ def _numeric_transform(current: Any | None, kind: str | None, transform: Any) ->
     if old is None:
         return operand
     if kind == "increment":
-        return values.of_number(old + amount)
+        return values.number_value(old + amount)
     if math.isnan(old) or math.isnan(amount):
-        return values.of_number(math.nan)
+        return values.number_value(math.nan)
     larger = amount > old if kind == "maximum" else amount < old
     return operand if larger else current
 
 
 def _array(current: Any | None, kind: str, transform: Any) -> Any:
+    """Return an array after elements were appended or removed."""
     items = [] if current is None else list(current.array_value.values)
     named = getattr(transform, kind).values
     if kind == "remove_all_from_array":
-        items = [item for item in items if not any(values.same(item, other) for other in named)]
+        items = [
+            item for item in items if not any(values.are_equal(item, other) for other in named)
+        ]
     else:
         for item in named:
-            if not any(values.same(item, other) for other in items):
+            if not any(values.are_equal(item, other) for other in items):
                 items.append(item)
     array = values.Value(array_value=types.ArrayValue.pb()(values=items))
     array.array_value.SetInParent()
@@ -137,6 +148,7 @@ def _array(current: Any | None, kind: str, transform: Any) -> Any:
 
 
 def _check(document: Any) -> None:
+    """Raise INVALID_ARGUMENT for a document that is too large or not valid."""
     values.check(document.fields)
     _, path = paths.split(document.name)
     size = values.size(path, document.fields)
@@ -148,15 +160,17 @@ def _check(document: Any) -> None:
         )
 
 
-def _stamp(before: Any | None, after: Any, now: datetime) -> None:
-    """A document that a write leaves as it was keeps its time; else times grow by a microsecond at
-    least.
+def _stamp(document: Any | None, after: Any, now: datetime) -> None:
+    """Set the document's times after a write.
+
+    A document that the write leaves unchanged keeps its time; else the time grows by a microsecond
+    at least.
     """
-    if before is None:
+    if document is None:
         after.create_time.FromDatetime(now)
         after.update_time.CopyFrom(after.create_time)
-    elif before != after:
+    elif document != after:
         after.update_time.FromDatetime(now)
         after.update_time.FromMicroseconds(
-            max(after.update_time.ToMicroseconds(), before.update_time.ToMicroseconds() + 1)
+            max(after.update_time.ToMicroseconds(), document.update_time.ToMicroseconds() + 1)
         )

@@ -1,4 +1,4 @@
-"""Logging's query language:
+"""The query language of Cloud Logging.
 
 AIP-160 over an entry's fields, with severities by their levels, comments and log_id.
 """
@@ -21,8 +21,12 @@ _LEVELS = {name: float(number) for name, number in log_severity_pb2.LogSeverity.
 
 
 def matching(entries: Sequence[Any], text: str) -> list[Any]:
-    """The entries that fit the filter. FilterError."""
-    text = prepared(text)
+    """Return the entries that fit a filter.
+
+    Raises:
+        FilterError: The text is no filter.
+    """
+    text = normalized(text)
     if not text.strip():
         return list(entries)
     return [entry for entry in entries if filters.matches(text, Lookup(entry), anywhere=contains)]
@@ -41,7 +45,7 @@ class Severity(str):
 
 
 class Lookup:
-    """What a filter's field names mean in an entry."""
+    """The values of a filter's field names in an entry."""
 
     def __init__(self, entry: Any) -> None:
         self.entry = entry
@@ -62,20 +66,20 @@ class Lookup:
 
 
 def contains(lookup: Any, text: str) -> bool:
-    """Whether any field of the entry has the text in it."""
+    """Return whether any field of the entry contains the text."""
     return (
         text.lower()
         in json_format.MessageToJson(lookup.entry, indent=None, ensure_ascii=False).lower()
     )
 
 
-def prepared(text: str) -> str:
-    """Without comments, and `log_id("x")` as a comparison."""
+def normalized(text: str) -> str:
+    """Return a filter without comments, and with `log_id("x")` as a comparison."""
     return _LOG_ID.sub(r"log_id=\1", _COMMENT.sub(lambda match: match[1] or " ", text))
 
 
 def _member(value: Any, path: str) -> Any:
-    """What a dotted path leads to; a key may have dots itself."""
+    """Return the value at a dotted path; a key may contain dots itself."""
     if not path:
         return value
     if not isinstance(value, dict):
@@ -89,6 +93,7 @@ def _member(value: Any, path: str) -> Any:
 
 
 def _level(text: str) -> float:
+    """Return the level of a severity's name or number."""
     level = _LEVELS.get(text.upper())
     if level is not None:
         return level

@@ -1,4 +1,4 @@
-"""The entries of a stack."""
+"""The log entries of a stack."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import Any
 
 from google.cloud.logging_v2.types import LogEntry as _LogEntry
 
+from ...core.errors import GcpError
+
 LogEntry = _LogEntry.pb()
 _MOST = 200_000  # entries; the oldest go
 
 
 class Entries:
-    """One a stack, in the order of their times."""
+    """The entries of one stack, in the order of their times."""
 
     def __init__(self) -> None:
         self._entries: list[Any] = []
@@ -22,7 +24,7 @@ class Entries:
         self._lock = threading.Lock()
 
     def add(self, entries: Iterable[Any]) -> None:
-        """An entry with the log, the time and the insert id of one that is there is the same one."""
+        """Add entries, unless one with the same log, time and insert id exists."""
         with self._lock:
             for entry in entries:
                 key = _key(entry)
@@ -35,24 +37,51 @@ class Entries:
                 del self._entries[:excess]
 
     def below(self, parents: Sequence[str]) -> list[Any]:
-        """Those of the logs of these projects."""
+        """Return the entries of these projects' logs."""
         prefixes = tuple(f"{parent}/logs/" for parent in parents)
         with self._lock:
             return [entry for entry in self._entries if entry.log_name.startswith(prefixes)]
 
     def delete(self, log_name: str) -> int:
-        """How many entries went."""
+        """Delete a log, and return how many entries it had."""
         with self._lock:
-            before = len(self._entries)
+            count = len(self._entries)
             self._entries = [entry for entry in self._entries if entry.log_name != log_name]
             self._ids = {_key(entry) for entry in self._entries}
-            return before - len(self._entries)
+            return count - len(self._entries)
 
 
 def _time(entry: Any) -> int:
+    """Return an entry's time in nanoseconds since 1970."""
     nanoseconds: int = entry.timestamp.ToNanoseconds()
     return nanoseconds
 
 
 def _key(entry: Any) -> tuple[str, int, str]:
+    """Return what makes an entry the same as another one: log, time and insert id."""
     return entry.log_name, _time(entry), entry.insert_id
+
+
+class Exports:
+    """The sinks and metrics of one stack, by their full names."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, Any] = {}
+        self.lock = threading.RLock()
+
+    def get(self, name: str) -> Any:
+        message = self.messages.get(name)
+        if message is None:
+            kind, _, identifier = name.rpartition("/")
+            raise GcpError(
+                "NOT_FOUND",
+                f"{kind.rpartition('/')[2].capitalize()[:-1]} {identifier} does not exist",
+            )
+        return message
+
+    def below(self, parent: str, collection: str) -> list[Any]:
+        return [
+            message
+            for name, message in sorted(self.messages.items())
+            if name.startswith(f"{parent}/{collection}/")
+        ]

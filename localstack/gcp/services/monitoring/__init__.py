@@ -1,3 +1,1 @@
-"""Cloud Monitoring: the time series of online prediction by deployed model, what clients write
-themselves, aligners and reducers.
-"""
+"""Cloud Monitoring: metrics of online prediction, clients' own metrics, aligners and reducers."""

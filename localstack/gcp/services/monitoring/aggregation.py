@@ -1,6 +1,6 @@
-"""Time series in windows (aligners), and several of them as one (reducers). Pure.
+"""Aligners, which put time series into windows, and reducers, which merge several. Pure.
 
-Source: google.monitoring.v3 Aggregation. A window without a point has none: nothing is
+Source: google.monitoring.v3 Aggregation. A window without a point has no value: nothing is
 interpolated.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from . import distributions as histograms
+from . import distributions
 from .distributions import Histogram
 
 Kind = Literal["GAUGE", "DELTA", "CUMULATIVE"]
@@ -33,7 +33,10 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """`labels`: by the names that a filter has for them, such as metric.labels.response_code."""
+    """One time series.
+
+    `labels`: by the names that a filter has for them, such as metric.labels.response_code.
+    """
 
     type: str
     labels: Mapping[str, str]
@@ -73,7 +76,11 @@ _SHARES = {
 
 
 def align(series: Series, aligner: str, period: timedelta, end: datetime) -> Series:
-    """`aligner` as ALIGN_DELTA; windows of `period` back from `end`. BadAggregation."""
+    """Return a series in windows of `period` back from `end`, by an aligner such as ALIGN_DELTA.
+
+    Raises:
+        BadAggregation: The metric does not take the aligner.
+    """
     if aligner == "ALIGN_NONE":
         return series
     name = aligner.removeprefix("ALIGN_")
@@ -93,7 +100,11 @@ def align(series: Series, aligner: str, period: timedelta, end: datetime) -> Ser
 
 
 def reduce(series: Sequence[Series], reducer: str, group_by: Iterable[str]) -> list[Series]:
-    """`reducer` as REDUCE_SUM, over aligned series of the same groups. BadAggregation."""
+    """Merge aligned series of the same groups by a reducer such as REDUCE_SUM.
+
+    Raises:
+        BadAggregation: The metric does not take the reducer.
+    """
     if reducer == "REDUCE_NONE":
         return list(series)
     name = reducer.removeprefix("REDUCE_")
@@ -108,15 +119,16 @@ def reduce(series: Sequence[Series], reducer: str, group_by: Iterable[str]) -> l
 
 
 def _reduction(members: Sequence[Series], name: str, labels: Mapping[str, str]) -> Series:
+    """Return several series of a group as one, by a reducer."""
     first = members[0]
-    at: dict[datetime, list[Point]] = defaultdict(list)
+    by_end: dict[datetime, list[Point]] = defaultdict(list)
     for member in members:
         for point in member.points:
-            at[point.end].append(point)
+            by_end[point.end].append(point)
     value_type, compute = _reducer(first, name, f"REDUCE_{name}")
     points = [
-        Point(at[end][0].start, end, compute([point.value for point in at[end]]))
-        for end in sorted(at)
+        Point(by_end[end][0].start, end, compute([point.value for point in by_end[end]]))
+        for end in sorted(by_end)
     ]
     common = {field: value for field, value in labels.items() if value}
     return msgspec.structs.replace(
@@ -127,6 +139,7 @@ def _reduction(members: Sequence[Series], name: str, labels: Mapping[str, str]) 
 def _aligner(
     series: Series, name: str, period: timedelta
 ) -> tuple[Kind, ValueType, Callable[[list[Value]], Value]]:
+    """Return the kind, the value type and the function of an aligner for a series."""
     if name in ("DELTA", "RATE") and series.kind == "GAUGE":
         raise BadAggregation(f"ALIGN_{name} is not valid for a GAUGE metric: {series.type}")
     if name == "RATE":
@@ -146,22 +159,22 @@ def _aligner(
 
 
 def _reducer(
-    series: Series, name: str, asked: str
+    series: Series, name: str, function_name: str
 ) -> tuple[ValueType, Callable[[list[Value]], Value]]:
-    """The type and the function of what makes one value of several."""
+    """Return the value type and the function by which a reducer or an aligner merges values."""
     if name in _SHARES:
-        return "DOUBLE", _percentile(series, _SHARES[name], asked)
+        return "DOUBLE", _percentile(series, _SHARES[name], function_name)
     if (
         name in ("SUM", "MEAN")
         and series.value_type == "DISTRIBUTION"
-        and (name == "SUM" or asked.startswith("REDUCE"))
+        and (name == "SUM" or function_name.startswith("REDUCE"))
     ):
-        return "DISTRIBUTION", lambda values: histograms.merged(
+        return "DISTRIBUTION", lambda values: distributions.merged(
             value for value in values if isinstance(value, Histogram)
         )
     if name not in _FUNCTIONS:
-        raise BadAggregation(f"{asked} is not supported by the offline GCP yet")
-    _numeric(series, asked)
+        raise BadAggregation(f"{function_name} is not supported by the offline GCP yet")
+    _numeric(series, function_name)
     function = _FUNCTIONS[name]
     value_type: ValueType = (
         "INT64"
@@ -173,16 +186,17 @@ def _reducer(
     return value_type, function  # type: ignore[return-value]  # of numbers, as checked
 
 
-def _percentile(series: Series, share: float, asked: str) -> Callable[[list[Value]], Value]:
+def _percentile(series: Series, share: float, function_name: str) -> Callable[[list[Value]], Value]:
+    """Return the function that computes a percentile of a window's distributions."""
     if series.value_type == "DISTRIBUTION":
-        return lambda values: histograms.percentile(
-            histograms.merged(v for v in values if isinstance(v, Histogram)), share
+        return lambda values: distributions.percentile(
+            distributions.merged(v for v in values if isinstance(v, Histogram)), share
         )
-    if asked.startswith("ALIGN"):
+    if function_name.startswith("ALIGN"):
         raise BadAggregation(
-            f"{asked} is valid for distributions only: {series.type} is {series.value_type}"
+            f"{function_name} is valid for distributions only: {series.type} is {series.value_type}"
         )
-    _numeric(series, asked)
+    _numeric(series, function_name)
 
     def of_numbers(values: list[Value]) -> Value:
         numbers = sorted(float(value) for value in values if isinstance(value, int | float))
@@ -191,8 +205,9 @@ def _percentile(series: Series, share: float, asked: str) -> Callable[[list[Valu
     return of_numbers
 
 
-def _numeric(series: Series, asked: str) -> None:
+def _numeric(series: Series, function_name: str) -> None:
+    """Raise BadAggregation unless a series has numbers."""
     if series.value_type not in _NUMERIC:
         raise BadAggregation(
-            f"{asked} is valid for numbers only: {series.type} is {series.value_type}"
+            f"{function_name} is valid for numbers only: {series.type} is {series.value_type}"
         )

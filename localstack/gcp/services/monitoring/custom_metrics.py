@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime
 from typing import Any, cast
 
 from google.api import metric_pb2
 
-from ...core.registry import Call, GcpError
-from ...core.resources.validation import invalid
-from . import distributions as histograms
+from ...core.call import Call
+from ...core.errors import GcpError, invalid
+from . import distributions
 from .aggregation import Point, Series, Value
 from .descriptors import RESOURCES
+from .records import Custom
 
 _OWN = ("custom.googleapis.com/", "external.googleapis.com/", "workload.googleapis.com/")
 _KINDS = metric_pb2.MetricDescriptor.MetricKind
@@ -26,16 +26,8 @@ _OF_VALUE = {
 }
 
 
-class Custom:
-    """The store. By project: descriptors by type, series by type and labels."""
-
-    def __init__(self) -> None:
-        self.descriptors: dict[str, dict[str, Any]] = {}
-        self.series: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], Series]] = {}
-        self.lock = threading.RLock()
-
-
 def check_type(name: str) -> None:
+    """Raise INVALID_ARGUMENT for a metric's type that clients cannot write."""
     if not name.startswith(_OWN):
         raise invalid(
             f"metric.type {name!r}: clients write metrics that begin with {', '.join(_OWN)}."
@@ -43,9 +35,10 @@ def check_type(name: str) -> None:
 
 
 def write(call: Call, project: str, message: Any) -> None:
-    """One TimeSeries of one point.
+    """Add one TimeSeries of one point.
 
-    INVALID_ARGUMENT: what it cannot be, or older than what is there.
+    Raises:
+        GcpError: INVALID_ARGUMENT, it is not valid, or older than the last point.
     """
     check_type(message.metric.type)
     if len(message.points) != 1:
@@ -65,8 +58,8 @@ def write(call: Call, project: str, message: Any) -> None:
         labels = labels_of(message)
         key = (message.metric.type, tuple(sorted(labels.items())))
         series = store.series.setdefault(project, {})
-        before = series.get(key)
-        if before is not None and before.points[-1].end >= point.end:
+        previous = series.get(key)
+        if previous is not None and previous.points[-1].end >= point.end:
             raise invalid(
                 "Points must be written in order. One or more of the points specified had an "
                 "older end time than the most recent point."
@@ -76,12 +69,13 @@ def write(call: Call, project: str, message: Any) -> None:
             labels=labels,
             kind=cast("Any", _KINDS.Name(descriptor.metric_kind)),
             value_type=cast("Any", _TYPES.Name(descriptor.value_type)),
-            points=(*(before.points if before else ()), point),
+            points=(*(previous.points if previous else ()), point),
             unit=descriptor.unit,
         )
 
 
 def labels_of(message: Any) -> dict[str, str]:
+    """Return the labels of a time series by the names that filters have for them."""
     return {
         **{f"metric.labels.{key}": value for key, value in message.metric.labels.items()},
         **{f"resource.labels.{key}": value for key, value in message.resource.labels.items()},
@@ -90,7 +84,7 @@ def labels_of(message: Any) -> dict[str, str]:
 
 
 def _inferred_descriptor(project: str, message: Any) -> Any:
-    """The descriptor that a first point makes."""
+    """Return the descriptor that a first point implies."""
     kind = message.metric_kind or _KINDS.GAUGE
     value_type: Any = message.value_type or _TYPES.Value(
         _OF_VALUE[message.points[0].value.WhichOneof("value")]
@@ -109,6 +103,7 @@ def _inferred_descriptor(project: str, message: Any) -> Any:
 
 
 def _point(message: Any, descriptor: Any) -> Point:
+    """Return the point of a time series, in the type of its descriptor."""
     member = message.value.WhichOneof("value")
     expected = _TYPES.Name(descriptor.value_type)
     if member is None or _OF_VALUE[member] != expected:
@@ -127,17 +122,22 @@ def _point(message: Any, descriptor: Any) -> Point:
             f"metric: {start} to {end}."
         )
     raw = getattr(message.value, member)
-    value: Value = histograms.of_message(raw) if member == "distribution_value" else raw
+    value: Value = distributions.of_message(raw) if member == "distribution_value" else raw
     return Point(start, end, value)
 
 
 def moment(timestamp: Any) -> datetime:
+    """Return a protobuf timestamp as a datetime."""
     result: datetime = timestamp.ToDatetime(tzinfo=UTC)
     return result
 
 
 def descriptor(call: Call, project: str, name: str) -> Any:
-    """The descriptor of a custom metric. GcpError NOT_FOUND."""
+    """Return the descriptor of a custom metric.
+
+    Raises:
+        GcpError: NOT_FOUND.
+    """
     descriptor = call.store(Custom).descriptors.get(project, {}).get(name)
     if descriptor is None:
         raise GcpError("NOT_FOUND", f"Could not find descriptor for metric '{name}'.")

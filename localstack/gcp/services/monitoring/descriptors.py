@@ -1,4 +1,4 @@
-"""What metrics there are: those of Vertex AI's online prediction, and clients' own."""
+"""Descriptors of metrics: those of Vertex AI's online prediction, and clients' own."""
 
 from __future__ import annotations
 
@@ -52,11 +52,12 @@ RESOURCES: Mapping[str, tuple[str, ...]] = {
 
 
 def online(project: str) -> list[Any]:
-    """google.api.MetricDescriptor of each."""
+    """Return the MetricDescriptor of each metric of online prediction."""
     return [descriptor(project, name, metric) for name, metric in ONLINE.items()]
 
 
 def descriptor(project: str, name: str, metric: Metric) -> Any:
+    """Return a metric's MetricDescriptor."""
     message: Any = metric_pb2.MetricDescriptor
     result = message(
         name=f"projects/{project}/metricDescriptors/{name}",
@@ -77,6 +78,7 @@ def descriptor(project: str, name: str, metric: Metric) -> Any:
 
 
 def resource(project: str, name: str) -> Any:
+    """Return a MonitoredResourceDescriptor."""
     return monitored_resource_pb2.MonitoredResourceDescriptor(
         name=f"projects/{project}/monitoredResourceDescriptors/{name}",
         type=name,

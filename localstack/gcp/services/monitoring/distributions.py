@@ -1,6 +1,4 @@
-"""Distributions: counts between bounds, as Cloud Monitoring keeps them, merged, and read by
-percentile. Pure.
-"""
+"""Distributions: counts between bounds as Cloud Monitoring has them. Pure."""
 
 from __future__ import annotations
 
@@ -19,8 +17,10 @@ GROWTH, SCALE, FINITE = (
 
 
 class Histogram(msgspec.Struct, frozen=True, kw_only=True):
-    """`counts` has one entry more than `bounds`: what is below the first, between each two, and
-    from the last on.
+    """A histogram.
+
+    `counts` has one entry more than `bounds`: below the first, between each two, and from the last
+    on.
     """
 
     bounds: tuple[float, ...]
@@ -36,6 +36,7 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
 def exponential(
     growth: float = GROWTH, scale: float = SCALE, finite: int = FINITE
 ) -> tuple[float, ...]:
+    """Return the bounds of exponential buckets."""
     return tuple(scale * growth**place for place in range(finite + 1))
 
 
@@ -43,6 +44,7 @@ LATENCIES = exponential()
 
 
 def of_values(values: Sequence[float], bounds: tuple[float, ...] = LATENCIES) -> Histogram:
+    """Return the histogram of values."""
     counts = [0] * (len(bounds) + 1)
     for value in values:
         counts[bisect_right(bounds, value)] += 1
@@ -56,7 +58,11 @@ def of_values(values: Sequence[float], bounds: tuple[float, ...] = LATENCIES) ->
 
 
 def merged(histograms: Iterable[Histogram]) -> Histogram:
-    """All of the same bounds. ValueError: of others, or none."""
+    """Return the sum of histograms.
+
+    Raises:
+        ValueError: There are none, or their bounds differ.
+    """
     first, *rest = histograms
     for other in rest:
         first = _merge(first, other)
@@ -64,7 +70,7 @@ def merged(histograms: Iterable[Histogram]) -> Histogram:
 
 
 def percentile(histogram: Histogram, share: float) -> float:
-    """Between the bounds of the bucket in which it lies, in proportion."""
+    """Return the value below which a share lies, interpolated within its bucket."""
     left = share * histogram.count
     for place, count in enumerate(histogram.counts):
         if count and left <= count:
@@ -76,7 +82,7 @@ def percentile(histogram: Histogram, share: float) -> float:
 
 
 def message(histogram: Histogram) -> Any:
-    """As the API has it; empty buckets at the end are left out."""
+    """Return a histogram as the API has it; empty buckets at the end are left out."""
     counts = list(histogram.counts)
     while counts and not counts[-1]:
         counts.pop()
@@ -95,6 +101,7 @@ def message(histogram: Histogram) -> Any:
 
 
 def of_message(distribution: Any) -> Histogram:
+    """Return the histogram of a Distribution."""
     options = distribution.bucket_options
     kind = options.WhichOneof("options")
     if kind == "exponential_buckets":
@@ -117,6 +124,7 @@ def of_message(distribution: Any) -> Histogram:
 
 
 def _merge(left: Histogram, right: Histogram) -> Histogram:
+    """Return the sum of two histograms of equal bounds."""
     if left.bounds != right.bounds:
         raise ValueError("distributions of different buckets are not merged here")
     count = left.count + right.count

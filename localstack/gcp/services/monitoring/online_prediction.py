@@ -1,52 +1,25 @@
-"""What happened at each deployed model, minute by minute: what
-aiplatform.googleapis.com/prediction/online/... is made of.
+"""The requests to each deployed model, minute by minute.
+
+The metrics aiplatform.googleapis.com/prediction/online/... are made of them.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import msgspec
-
-from ...core.registry import Call
+from ...core.call import Call
 from .aggregation import Point, Series, Value
 from .descriptors import ONLINE, PREFIX, RESOURCE
 from .distributions import of_values
+from .records import Minute, Online
 
 DELAY = "ISTHMUS_STACK_METRIC_SECONDS"
 
 
-class Minute(msgspec.Struct):
-    """Lists that calls append to without a lock: one entry a call."""
-
-    statuses: list[int]
-    milliseconds: list[float]
-    predictions: list[int]
-
-
-class Online:
-    """The store. Key: (endpoint's name, DeployedModel's id); then the minute since 1970."""
-
-    def __init__(self) -> None:
-        self.of: dict[tuple[str, str], dict[int, Minute]] = {}
-        self._lock = threading.Lock()
-
-    def minute(self, endpoint: str, deployed: str, number: int) -> Minute:
-        minutes = self.of.get((endpoint, deployed))
-        minute = minutes.get(number) if minutes is not None else None
-        if minute is not None:
-            return minute
-        with self._lock:
-            return self.of.setdefault((endpoint, deployed), {}).setdefault(
-                number, Minute([], [], [])
-            )
-
-
-def record(
+def record_request(
     call: Call,
     endpoint: str,
     deployed: str,
@@ -54,32 +27,43 @@ def record(
     status: int,
     milliseconds: float,
     predictions: int,
-    at: datetime | None = None,
+    received_at: datetime | None = None,
 ) -> None:
-    """One request: the HTTP status it was answered with, how long it took, and how many instances
-    were predicted.
+    """Record one request.
+
+    Args:
+        call: The call.
+        endpoint: The endpoint's name.
+        deployed: The DeployedModel's id.
+        status: The HTTP status of the answer.
+        milliseconds: How long it took.
+        predictions: How many instances were predicted.
+        received_at: When it came; without it, now.
     """
-    moment = at if at is not None else call.clock.now()
+    moment = received_at if received_at is not None else call.clock.now()
     minute = call.store(Online).minute(endpoint, deployed, int(moment.timestamp()) // 60)
     minute.statuses.append(status)
     minute.milliseconds.append(milliseconds)
     minute.predictions.append(predictions if status == 200 else 0)
 
 
-def delay(call: Call) -> float:
-    """Seconds after a minute's end until it is seen. 0: each is, the running one too."""
+def visibility_delay(call: Call) -> float:
+    """Return how many seconds after its end a minute becomes visible.
+
+    0: at once, and the running one too.
+    """
     set_to = os.environ.get(DELAY)
     if set_to is not None:
         return float(set_to)
     return 0.0 if call.clock.mode == "instant" else 300.0
 
 
-def series(call: Call, project: str, name: str) -> Iterator[Series]:
-    """Every series of a metric that is to be seen, of a project's number.
+def visible_series(call: Call, project: str, name: str) -> Iterator[Series]:
+    """Yield every visible series of a metric, in a project given by its number.
 
     A minute without a request has no point.
     """
-    late = delay(call)
+    late = visibility_delay(call)
     visible = call.clock.now() - timedelta(seconds=late) if late else None
     for (endpoint, deployed), minutes in list(call.store(Online).of.items()):
         _, owner, _, location, _, endpoint_id = endpoint.split("/")
@@ -112,7 +96,7 @@ def series(call: Call, project: str, name: str) -> Iterator[Series]:
 
 
 def _values(metric: str, minute: Minute) -> Iterator[tuple[tuple[tuple[str, str], ...], Value]]:
-    """(labels beside the DeployedModel's id, value) of one minute."""
+    """Yield the labels (but for the DeployedModel's id) and values of one minute."""
     statuses = list(minute.statuses)
     if metric == "response_count":
         for status, count in sorted(Counter(statuses).items()):

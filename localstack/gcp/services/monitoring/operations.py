@@ -1,4 +1,4 @@
-"""MetricService: time series read and written, descriptors."""
+"""MetricService: time series written and read, descriptors."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ from google.cloud.monitoring_v3.types import (
 )
 from google.protobuf import empty_pb2
 
+from ...core.call import Call
+from ...core.errors import GcpError, invalid
 from ...core.projects import canonical, number_of
-from ...core.registry import Call, GcpError, handles
+from ...core.registry import handles
 from ...core.resources.filters import FilterError, matches
 from ...core.resources.store import page
-from ...core.resources.validation import invalid
-from . import custom_metrics as custom
-from . import descriptors
-from . import distributions as histograms
-from . import online_prediction as online
+from . import custom_metrics, descriptors, distributions, online_prediction
 from .aggregation import BadAggregation, Point, Series, align, reduce
 from .distributions import Histogram
+from .records import Custom
 
 TimeSeriesPb = TimeSeries.pb()
 _TYPE = re.compile(r"metric\.type\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s()]+)")
@@ -55,23 +54,23 @@ def list_time_series(call: Call, request: Any) -> Any:
         raise invalid('The filter must name one metric: metric.type = "...".')
     if not request.interval.HasField("end_time"):
         raise invalid("interval.end_time is required.")
-    end = custom.moment(request.interval.end_time)
+    end = custom_metrics.moment(request.interval.end_time)
     start = (
-        custom.moment(request.interval.start_time)
+        custom_metrics.moment(request.interval.start_time)
         if request.interval.HasField("start_time")
         else end
     )
     if start > end:
         raise invalid(f"interval: the start, {start}, is after the end, {end}.")
     series = [
-        one for one in _all(call, project, request.filter) if _fits(request.filter, project, one)
+        line for line in _all(call, project, request.filter) if _fits(request.filter, project, line)
     ]
-    series = [_within(one, start, end) for one in series]
-    aggregated = [one for one in series if one.points]
+    series = [_within(line, start, end) for line in series]
+    aggregated = [line for line in series if line.points]
     for aggregation in (request.aggregation, request.secondary_aggregation):
         aggregated = _aggregate(aggregated, aggregation, end)
     rows, token = page(
-        [_message(one, headers=request.view == _HEADERS) for one in aggregated],
+        [_message(line, headers=request.view == _HEADERS) for line in aggregated],
         request,
         size=100_000,
         most=100_000,
@@ -83,14 +82,14 @@ def list_time_series(call: Call, request: Any) -> Any:
 
 @handles(f"{_METHOD}CreateTimeSeries")
 def create_time_series(call: Call, request: Any) -> Any:
-    """What is right is written, and then the first that is wrong is told of."""
+    """Write all time series that are valid, and report the first that is not."""
     project = _project(request.name)
     if not request.time_series:
         raise invalid("time_series is required.")
     failures = []
     for message in request.time_series:
         try:
-            custom.write(call, project, message)
+            custom_metrics.write(call, project, message)
         except GcpError as error:
             failures.append(error)
     if failures:
@@ -106,7 +105,7 @@ def list_metric_descriptors(call: Call, request: Any) -> Any:
     project = _project(request.name)
     everything = [
         *descriptors.online(project),
-        *call.store(custom.Custom).descriptors.get(project, {}).values(),
+        *call.store(Custom).descriptors.get(project, {}).values(),
     ]
     rows, token = page(
         [
@@ -124,30 +123,30 @@ def get_metric_descriptor(call: Call, request: Any) -> Any:
     project, name = _project(request.name), request.name.partition("/metricDescriptors/")[2]
     if name in descriptors.ONLINE:
         return descriptors.descriptor(project, name, descriptors.ONLINE[name])
-    return custom.descriptor(call, project, name)
+    return custom_metrics.descriptor(call, project, name)
 
 
 @handles(f"{_METHOD}CreateMetricDescriptor")
 def create_metric_descriptor(call: Call, request: Any) -> Any:
-    project, wanted = _project(request.name), request.metric_descriptor
-    custom.check_type(wanted.type)
-    if not wanted.metric_kind or not wanted.value_type:
+    project, requested = _project(request.name), request.metric_descriptor
+    custom_metrics.check_type(requested.type)
+    if not requested.metric_kind or not requested.value_type:
         raise invalid("metric_descriptor.metric_kind and value_type are required.")
     descriptor = metric_pb2.MetricDescriptor()
-    descriptor.CopyFrom(wanted)
-    descriptor.name = f"projects/{project}/metricDescriptors/{wanted.type}"
-    store = call.store(custom.Custom)
+    descriptor.CopyFrom(requested)
+    descriptor.name = f"projects/{project}/metricDescriptors/{requested.type}"
+    store = call.store(Custom)
     with store.lock:
-        store.descriptors.setdefault(project, {})[wanted.type] = descriptor
+        store.descriptors.setdefault(project, {})[requested.type] = descriptor
     return descriptor
 
 
 @handles(f"{_METHOD}DeleteMetricDescriptor")
 def delete_metric_descriptor(call: Call, request: Any) -> Any:
     project, name = _project(request.name), request.name.partition("/metricDescriptors/")[2]
-    store = call.store(custom.Custom)
+    store = call.store(Custom)
     with store.lock:
-        custom.descriptor(call, project, name)
+        custom_metrics.descriptor(call, project, name)
         del store.descriptors[project][name]
         series = store.series.get(project, {})
         for key in [key for key in series if key[0] == name]:
@@ -158,10 +157,10 @@ def delete_metric_descriptor(call: Call, request: Any) -> Any:
 @handles(f"{_METHOD}ListMonitoredResourceDescriptors")
 def list_monitored_resource_descriptors(call: Call, request: Any) -> Any:  # noqa: ARG001  a handler's
     project = _project(request.name)
-    wanted = [
+    names = [
         name for name in descriptors.RESOURCES if _matches(request.filter, {"resource.type": name})
     ]
-    rows, token = page([descriptors.resource(project, name) for name in wanted], request)
+    rows, token = page([descriptors.resource(project, name) for name in names], request)
     return ListMonitoredResourceDescriptorsResponse.pb()(
         resource_descriptors=rows, next_page_token=token
     )
@@ -179,6 +178,7 @@ def get_monitored_resource_descriptor(call: Call, request: Any) -> Any:  # noqa:
 
 
 def _project(name: str) -> str:
+    """Return the project in a name, as it is written there."""
     match = re.match(r"projects/([^/]+)", name)
     if match is None:
         raise invalid(f"{name!r} does not begin with projects/PROJECT.")
@@ -186,21 +186,23 @@ def _project(name: str) -> str:
 
 
 def _all(call: Call, project: str, text: str) -> Iterator[Series]:
-    """Of every metric that a filter may mean."""
+    """Yield the series of every metric that a filter may mean."""
     canonical(call, f"projects/{project}")
     named = _TYPE.search(text)
-    wanted = named[1].strip("\"'") if named is not None else None
+    metric = named[1].strip("\"'") if named is not None else None
     for name in descriptors.ONLINE:
-        if wanted in (None, name):
-            yield from online.series(call, number_of(project), name)
-    yield from list(call.store(custom.Custom).series.get(project, {}).values())
+        if metric in (None, name):
+            yield from online_prediction.visible_series(call, number_of(project), name)
+    yield from list(call.store(Custom).series.get(project, {}).values())
 
 
 def _fits(text: str, project: str, series: Series) -> bool:
+    """Return whether a series fits a filter."""
     return _matches(text, {**series.labels, "metric.type": series.type, "project": project})
 
 
 def _matches(text: str, values: Mapping[str, str]) -> bool:
+    """Return whether values fit a filter."""
     try:
         return matches(
             text, lambda path: values.get(path.replace(".label.", ".labels.")), functions=_FUNCTIONS
@@ -210,7 +212,7 @@ def _matches(text: str, values: Mapping[str, str]) -> bool:
 
 
 def _within(series: Series, start: datetime, end: datetime) -> Series:
-    """The points that end in (start, end]; in a moment, those at it."""
+    """Return a series with the points that end in (start, end]; if both are equal, those at it."""
     points = tuple(
         point for point in series.points if start < point.end <= end or point.end == start == end
     )
@@ -225,6 +227,7 @@ def _within(series: Series, start: datetime, end: datetime) -> Series:
 
 
 def _aggregate(series: Sequence[Series], aggregation: Any, end: datetime) -> list[Series]:
+    """Return series after a request's aligner and reducer."""
     aligner = Aggregation.Aligner(aggregation.per_series_aligner).name
     reducer = Aggregation.Reducer(aggregation.cross_series_reducer).name
     if aligner == "ALIGN_NONE":
@@ -239,7 +242,7 @@ def _aggregate(series: Sequence[Series], aggregation: Any, end: datetime) -> lis
         )
     try:
         return reduce(
-            [align(one, aligner, period, end) for one in series],
+            [align(line, aligner, period, end) for line in series],
             reducer,
             aggregation.group_by_fields,
         )
@@ -248,7 +251,7 @@ def _aggregate(series: Sequence[Series], aggregation: Any, end: datetime) -> lis
 
 
 def _message(series: Series, *, headers: bool) -> Any:
-    """Points newest first, as the API has them."""
+    """Return a series as the API has it, the newest point first."""
     labels = series.labels
     message = TimeSeriesPb(
         metric=metric_pb2.Metric(type=series.type, labels=dict(_below("metric.labels.", labels))),
@@ -265,16 +268,18 @@ def _message(series: Series, *, headers: bool) -> Any:
 
 
 def _below(prefix: str, labels: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    """Yield the labels whose names begin with a prefix, without it."""
     return (
         (key.removeprefix(prefix), value) for key, value in labels.items() if key.startswith(prefix)
     )
 
 
 def _add(message: Any, series: Series, point: Point) -> None:
+    """Add a point to a TimeSeries."""
     added = message.points.add()
     added.interval.start_time.FromDatetime(point.start)
     added.interval.end_time.FromDatetime(point.end)
     if isinstance(point.value, Histogram):
-        added.value.distribution_value.CopyFrom(histograms.message(point.value))
+        added.value.distribution_value.CopyFrom(distributions.message(point.value))
     else:
         setattr(added.value, f"{series.value_type.lower()}_value", point.value)

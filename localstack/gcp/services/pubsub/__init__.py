@@ -1,3 +1,1 @@
-"""Pub/Sub: topics, subscriptions with their backlogs, pulls by request and by stream, and
-subscriptions that write into BigQuery.
-"""
+"""Pub/Sub: topics, subscriptions with backlogs, pulls, streams, and writes into BigQuery."""

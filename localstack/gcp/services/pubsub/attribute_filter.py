@@ -1,9 +1,9 @@
-"""The filter of a subscription: which messages it takes, by their attributes [docs:
-pubsub/docs/subscription-message-filter].
+"""The filter of a subscription, which chooses messages by their attributes.
 
-    attributes:key    attributes.key = "v"    attributes.key != "v"    hasPrefix(attributes.key,
-    "v")
-    NOT f    -f    f AND g    f OR g    (f)
+Source: pubsub/docs/subscription-message-filter.
+
+    attributes:key    attributes.key = "v"    attributes.key != "v"
+    hasPrefix(attributes.key, "v")    NOT f    -f    f AND g    f OR g    (f)
 
 AND and OR are not mixed without parentheses.
 """
@@ -23,11 +23,15 @@ _TOKEN = re.compile(
 
 
 class FilterError(ValueError):
-    """What is wrong with a filter, in words."""
+    """A filter that is not valid; the message says why."""
 
 
 def parse(text: str) -> Predicate:
-    """A filter as a function of a message's attributes. FilterError for what is no filter."""
+    """Return a filter as a function of a message's attributes.
+
+    Raises:
+        FilterError: The text is no filter.
+    """
     if len(text.encode()) > _LONGEST:
         raise FilterError(f"the filter is longer than {_LONGEST} bytes")
     parser = _Parser(_tokens(text))
@@ -38,6 +42,7 @@ def parse(text: str) -> Predicate:
 
 
 def _tokens(text: str) -> list[str]:
+    """Return a filter's tokens; FilterError for a text that has others."""
     tokens, place = [], 0
     text = text.rstrip()
     while place < len(text):
@@ -54,6 +59,7 @@ class _Parser:
         self.tokens = tokens
 
     def expression(self) -> Predicate:
+        """Parse terms between AND or between OR."""
         terms = [self.term()]
         word = self.tokens[0] if self.tokens and self.tokens[0] in ("AND", "OR") else ""
         while self.tokens and self.tokens[0] == word:
@@ -66,6 +72,7 @@ class _Parser:
         return lambda attributes: all(term(attributes) for term in terms)
 
     def term(self) -> Predicate:
+        """Parse a comparison, a negated term, or an expression in parentheses."""
         if self.tokens[:1] in (["NOT"], ["-"]):
             self.tokens.pop(0)
             inner = self.term()
@@ -133,4 +140,5 @@ class _Parser:
 
 
 def _unquoted(token: str) -> str:
+    """Return a string token without its quotes."""
     return re.sub(r"\\(.)", r"\1", token[1:-1])

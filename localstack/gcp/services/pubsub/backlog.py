@@ -1,9 +1,8 @@
-"""What a subscription still has to deliver: messages that wait, that are out on a lease, that wait
-for their backoff.
+"""The backlog of a subscription: messages that wait, that are leased, or that are in backoff.
 
 A message is redelivered when it is nacked (a deadline of 0) or its lease ends. With ordering, the
-messages of a key go out one pull (or one stream) at a time, and when one comes back all later ones
-of its key come back with it. Times are the stack's clock's.
+messages of a key go out to one pull (or one stream) at a time, and when one comes back all later
+ones of its key come back with it. Times are those of the stack's clock.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from ....core.clock import Clock, Timer
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """What a subscription says about delivery. Seconds."""
+    """The delivery rules of a subscription. Seconds."""
 
     ack_deadline: float
     retention: float
@@ -56,10 +55,10 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class Backlog:
-    """Thread-safe.
+    """The messages of one subscription; thread-safe.
 
-    `dead(message, attempts)` is called, without a lock, for what failed too often; it says whether
-    somebody took it.
+    `dead(message, attempts)` is called, without a lock, for what failed too often; it returns
+    whether somebody took it.
     """
 
     def __init__(self, clock: Clock, rules: Rules, dead: Callable[[Any, int], bool]) -> None:
@@ -82,6 +81,7 @@ class Backlog:
         self._timer: Timer | None = None
 
     def add(self, messages: Iterable[Any]) -> None:
+        """Append messages."""
         with self.changed:
             for message in messages:
                 number = next(self._numbers)
@@ -96,9 +96,9 @@ class Backlog:
         deadline: float | None = None,
         most_bytes: int | None = None,
     ) -> list[Delivery]:
-        """Lease up to `most` messages that are ready, up to `most_bytes` of them but for the first.
+        """Lease up to `most` messages that are ready; none ready: an empty list.
 
-        None ready: an empty list.
+        They have up to `most_bytes` together, but for the first.
         """
         with self._change(quiet=True):
             entries: list[Entry] = []
@@ -123,19 +123,23 @@ class Backlog:
             ]
 
     def wait(self, changes: int, timeout: float) -> None:
-        """Until something may have become ready since `changes` was read, or `timeout` real
-        seconds.
+        """Wait until something may have become ready since `changes` was read.
+
+        Return after `timeout` real seconds at the latest.
         """
         with self.changed:
             self.changed.wait_for(lambda: self.closed or self.changes != changes, timeout)
 
     def wake(self) -> None:
-        """Whoever waits looks again."""
+        """Let whoever waits look again."""
         with self.changed:
             self._tell()
 
     def acknowledge(self, ack_ids: Iterable[str]) -> list[str]:
-        """The ids whose lease is over, or never was: what they name may be delivered again."""
+        """Acknowledge messages, and return the ids that name no current lease.
+
+        What those name may be delivered again.
+        """
         with self._change():
             invalid = []
             for ack_id in ack_ids:
@@ -149,7 +153,7 @@ class Backlog:
             return invalid
 
     def modify(self, ack_ids: Iterable[str], seconds: float) -> list[str]:
-        """Leases end `seconds` from now; 0: nack. The ids whose lease is over."""
+        """Let leases end in `seconds`, 0: nack; return the ids that name no current lease."""
         with self._change():
             invalid = []
             for ack_id in ack_ids:
@@ -164,8 +168,9 @@ class Backlog:
             return invalid
 
     def reject(self, ack_ids: Iterable[str]) -> None:
-        """They can never be delivered: to the dead letter topic without further attempts; where
-        there is none, they come again.
+        """Give up on messages that can never be delivered: send them to the dead letter topic.
+
+        Where there is none, they are delivered again.
         """
         with self._change(quiet=True):
             for ack_id in ack_ids:
@@ -175,18 +180,18 @@ class Backlog:
                     self._fail(entry)
 
     def outstanding(self, holder: object) -> tuple[int, int]:
-        """Messages and bytes that somebody has."""
+        """Return how many messages and bytes a holder has leased."""
         with self.changed:
             entries = [entry for entry in self._leases.values() if entry.holder is holder]
             return len(entries), sum(entry.size for entry in entries)
 
     def unacknowledged(self) -> list[Any]:
-        """Every message that is not acknowledged, in their order."""
+        """Return every message that is not acknowledged, in their order."""
         with self.changed:
             return [entry.message for entry in self._entries()]
 
     def retained(self) -> list[Any]:
-        """The acknowledged ones that are retained, too."""
+        """Return the unacknowledged messages and the acknowledged ones that are retained."""
         with self.changed:
             return [
                 entry.message
@@ -196,7 +201,7 @@ class Backlog:
             ]
 
     def replace(self, messages: Iterable[Any]) -> None:
-        """Begin again with these (Seek): every lease is over."""
+        """Begin again with these messages (Seek): every lease is over."""
         with self.changed:
             self._ready, self._later, self._ends = [], [], []
             self._leases.clear()
@@ -205,10 +210,12 @@ class Backlog:
             self.add(messages)
 
     def change(self, rules: Rules) -> None:
+        """Follow other rules from now on."""
         with self.changed:
             self.rules = rules
 
     def close(self) -> None:
+        """End every wait, and stop the timer."""
         with self.changed:
             self.closed = True
             if self._timer is not None:
@@ -217,8 +224,9 @@ class Backlog:
 
     @contextmanager
     def _change(self, *, quiet: bool = False) -> Iterator[None]:
-        """What time has brought comes first; then who waits is told (`quiet`: of what time has
-        brought), and dead letters are sent.
+        """Guard a change: first settle what time has brought, then notify who waits.
+
+        Dead letters are sent at its end. `quiet`: notify only of what time has brought.
         """
         with self.changed:
             news = self._settle()
@@ -234,14 +242,17 @@ class Backlog:
                     self._tell()
 
     def _tell(self) -> None:
+        """Wake whoever waits."""
         self.changes += 1
         self.changed.notify_all()
 
     def _entries(self) -> list[Entry]:
+        """Return all unacknowledged entries in their order."""
         waiting = [entry for _, entry in self._ready] + [entry for _, _, entry in self._later]
         return sorted([*waiting, *self._leases.values()], key=lambda entry: entry.number)
 
     def _may_go(self, entry: Entry, holder: object, blocked: set[str]) -> bool:
+        """Return whether a ready entry may be leased to a holder, given the blocked keys."""
         key = entry.message.ordering_key
         if not (self.rules.ordered and key):
             return True
@@ -249,6 +260,7 @@ class Backlog:
         return key not in blocked and (not lane or next(iter(lane.values())).holder is holder)
 
     def _lease(self, entry: Entry, holder: object, deadline: float) -> Delivery:
+        """Lease an entry to a holder until its deadline."""
         entry.ack_id = f"{entry.number}-{next(self._numbers)}"
         entry.holder, entry.until = holder, self._clock.now() + timedelta(seconds=deadline)
         self._leases[entry.ack_id] = entry
@@ -262,7 +274,7 @@ class Backlog:
         )
 
     def _take_back(self, entry: Entry) -> None:
-        """It is no longer out."""
+        """End an entry's lease."""
         self._leases.pop(entry.ack_id, None)
         entry.ack_id, entry.holder, entry.until = "", None, None
         lane = self._lanes.get(entry.message.ordering_key)
@@ -272,8 +284,9 @@ class Backlog:
                 del self._lanes[entry.message.ordering_key]
 
     def _fail(self, entry: Entry) -> None:
-        """A nack, or the end of a lease: it comes again, and with it what was sent after it under
-        its key.
+        """Note a nack or the end of a lease: the message is delivered again.
+
+        With ordering, so is what was sent after it under its key.
         """
         lane = self._lanes.get(entry.message.ordering_key)
         again = [
@@ -291,15 +304,16 @@ class Backlog:
             heapq.heappush(self._later, (due, other.number, other))
 
     def _backoff(self, failures: int) -> float:
+        """Return how many seconds a message waits after so many failures."""
         if self.rules.backoff is None:
             return 0.0
         least, most = self.rules.backoff
         return min(least * 2.0 ** min(failures - 1, 30), most)
 
     def _settle(self) -> bool:
-        """Whether something became ready."""
+        """Apply what time has brought; return whether something became ready."""
         now = self._clock.now()
-        before = len(self._ready)
+        ready = len(self._ready)
         while self._ends and self._ends[0][0] <= now:
             end, ack_id = heapq.heappop(self._ends)
             entry = self._leases.get(ack_id)
@@ -311,17 +325,18 @@ class Backlog:
             heapq.heappop(self._ready)
         while self._acked and _publish_time(self._acked[0]) < oldest:
             self._acked.popleft()
-        return len(self._ready) > before
+        return len(self._ready) > ready
 
     def _release(self, now: datetime) -> None:
-        """What was in backoff is ready."""
+        """Make ready what was in backoff until now."""
         while self._later and self._later[0][0] <= now:
             _, number, entry = heapq.heappop(self._later)
             heapq.heappush(self._ready, (number, entry))
 
     def _set_timer(self) -> None:
-        """Wake up at the next end of a lease or of a backoff: somebody may be waiting, or a dead
-        letter be due.
+        """Set a timer for the next end of a lease or of a backoff.
+
+        Somebody may be waiting, or a dead letter be due.
         """
         self._release(self._clock.now())
         times = [heap[0][0] for heap in (self._ends, self._later) if heap]
@@ -337,6 +352,7 @@ class Backlog:
         )
 
     def _wake(self) -> None:
+        """Settle what time has brought; called by the timer."""
         with self._change():
             pass
 

@@ -1,9 +1,8 @@
-"""Subscriptions that write what they get into a table of BigQuery, in batches, before somebody
-reads it.
+"""Subscriptions that write their messages into a table of BigQuery, before somebody reads it.
 
 With use_table_schema a message is a JSON object of the table's columns; without it, the column
-`data` gets the message as it is. What does not fit goes to the dead letter topic, or is tried again
-[docs: pubsub/docs/bigquery].
+`data` receives the message as it is. What does not fit goes to the dead letter topic, or is tried
+again [docs: pubsub/docs/bigquery].
 """
 
 from __future__ import annotations
@@ -16,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from google.pubsub_v1 import types
 
-from ...core.registry import Call, GcpError
-from ..bigquery.pending_rows import LateRows
+from ...core.call import Call
+from ...core.errors import GcpError
+from ..bigquery.pending_rows import PendingRows
 from .backlog import Delivery
 
 if TYPE_CHECKING:
@@ -29,12 +29,13 @@ _LEASE = 600.0  # seconds: longer than a busy machine writes; what broke comes a
 _METADATA = ("subscription_name", "message_id", "publish_time", "attributes")
 
 
-def check(call: Call, subscription: Any) -> None:
-    """Complete the bigquery_config.
+def complete_config(call: Call, subscription: Any) -> None:
+    """Complete the bigquery_config of a subscription.
 
-    GcpError for what is not supported, or a table that is not there or lacks what is written.
+    Raises:
+        GcpError: Something in it is not supported, or the table does not exist or lacks a column.
     """
-    from ..bigquery.operations import in_process as access
+    from ..bigquery.operations import in_process
 
     config = subscription.bigquery_config
     if config.use_topic_schema:
@@ -49,7 +50,7 @@ def check(call: Call, subscription: Any) -> None:
             "INVALID_ARGUMENT",
             f"bigquery_config.table {config.table!r} is not project.dataset.table.",
         )
-    columns = {field.name for field in access.table_schema(call, config.table)}
+    columns = {field.name for field in in_process.table_schema(call, config.table)}
     needed = [
         *(() if config.use_table_schema else ("data",)),
         *(_METADATA if config.write_metadata else ()),
@@ -63,13 +64,13 @@ def check(call: Call, subscription: Any) -> None:
     config.state = types.BigQueryConfig.State.ACTIVE
 
 
-def attach(call: Call, subscription: Subscription) -> None:
-    """Write from now on what the subscription gets."""
+def start_writing(call: Call, subscription: Subscription) -> None:
+    """Write the messages of a subscription from now on."""
     context = call.without_request()
-    late, timed = context.store(LateRows), threading.Event()
+    late, timed = context.store(PendingRows), threading.Event()
 
     def noted() -> None:
-        late.note(subscription, lambda: write(context, subscription))
+        late.note(subscription, lambda: write_waiting(context, subscription))
         if (
             not timed.is_set()
         ):  # what is tried again waits for a reader, and must not keep what comes from its time
@@ -83,8 +84,8 @@ def attach(call: Call, subscription: Subscription) -> None:
     subscription.on_messages = noted
 
 
-def write(call: Call, subscription: Subscription) -> None:
-    """Append what waits, and acknowledge it."""
+def write_waiting(call: Call, subscription: Subscription) -> None:
+    """Append the waiting messages to the table, and acknowledge them."""
     backlog = subscription.backlog
     deliveries: list[Delivery] = []
     try:
@@ -101,11 +102,11 @@ def write(call: Call, subscription: Subscription) -> None:
 
 def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) -> None:
     from ..bigquery.data import decode
-    from ..bigquery.operations import in_process as access
+    from ..bigquery.operations import in_process
 
     backlog, config = subscription.backlog, subscription.message.bigquery_config
     try:
-        fields = access.table_schema(call, config.table)
+        fields = in_process.table_schema(call, config.table)
     except GcpError:  # the table is gone: they wait until it is there again
         config.state = types.BigQueryConfig.State.NOT_FOUND
         return
@@ -117,7 +118,7 @@ def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) 
         try:
             decode.record(row, fields, ignore_unknown=config.drop_unknown_fields)
             rows[delivery.ack_id] = row
-        except decode.Wrong:
+        except decode.WrongValue:
             unfit.append(delivery.ack_id)
     backlog.reject(unfit)
     for ack_id in backlog.modify(
@@ -125,19 +126,19 @@ def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) 
     ):  # what follows an unfit one under its ordering key comes again, after it
         del rows[ack_id]
     with suppress(GcpError):  # the table has changed meanwhile
-        access.append_rows(
+        in_process.append_rows(
             call, config.table, list(rows.values()), ignore_unknown=config.drop_unknown_fields
         )
         backlog.acknowledge(rows)
 
 
 def _try_again(call: Call, subscription: Subscription) -> None:
-    """When somebody reads next."""
-    call.store(LateRows).note(subscription, lambda: write(call, subscription))
+    """Write again when somebody reads next."""
+    call.store(PendingRows).note(subscription, lambda: write_waiting(call, subscription))
 
 
 def _row(subscription: Any, message: Any) -> Any:
-    """The columns of a message; what is no JSON object is for the table to refuse."""
+    """Return the columns of a message; the table refuses what is no JSON object."""
     config = subscription.bigquery_config
     row: dict[str, Any] = {}
     if config.use_table_schema:

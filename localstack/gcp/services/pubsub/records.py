@@ -1,6 +1,4 @@
-"""What Pub/Sub holds: topics, their subscriptions and snapshots, and how a message gets from one to
-the other.
-"""
+"""The state of Pub/Sub: topics, subscriptions and snapshots, and the way of a message."""
 
 from __future__ import annotations
 
@@ -12,10 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ...core.projects import by_id
-from ...core.registry import Call, GcpError
+from ...core.call import Call
+from ...core.errors import GcpError
+from ...core.projects import with_project_id
 from .attribute_filter import Predicate
 from .backlog import Backlog
+from .errors import not_found
 
 DELETED_TOPIC = "_deleted-topic_"
 _NAME = re.compile(r"projects/[^/]+/(topics|subscriptions|snapshots)/([A-Za-z][\w.~+%-]{2,254})")
@@ -48,7 +48,7 @@ class Snapshot:
 
 
 class Hub:
-    """One a stack, by names with the project's id."""
+    """The topics and subscriptions of one stack, by names with the project's id."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -58,19 +58,22 @@ class Hub:
         self._ids = itertools.count(_FIRST_ID)
 
     def topic(self, call: Call, name: str) -> Topic:
-        topic = self.topics.get(by_id(call, name))
+        """Return the topic of that name; GcpError NOT_FOUND."""
+        topic = self.topics.get(with_project_id(call, name))
         if topic is None:
             raise not_found(name)
         return topic
 
     def subscription(self, call: Call, name: str) -> Subscription:
-        subscription = self.subscriptions.get(by_id(call, name))
+        """Return the subscription of that name; GcpError NOT_FOUND."""
+        subscription = self.subscriptions.get(with_project_id(call, name))
         if subscription is None:
             raise not_found(name)
         return subscription
 
     def snapshot(self, call: Call, name: str) -> Snapshot:
-        snapshot = self.snapshots.get(by_id(call, name))
+        """Return the snapshot of that name; GcpError NOT_FOUND."""
+        snapshot = self.snapshots.get(with_project_id(call, name))
         if snapshot is None:
             raise not_found(name)
         return snapshot
@@ -78,7 +81,7 @@ class Hub:
     def publish(
         self, topic: Topic, messages: Sequence[Any], now: datetime, *, copies: int = 1
     ) -> list[str]:
-        """Give every subscription its messages; their ids.
+        """Give every subscription of a topic its messages, and return their ids.
 
         `copies`: how often each is delivered.
         """
@@ -103,23 +106,17 @@ class Hub:
 
 
 def published_at(message: Any) -> datetime:
+    """Return when a message was published."""
     moment: datetime = message.publish_time.ToDatetime(tzinfo=UTC)
     return moment
 
 
-def not_found(name: str) -> GcpError:
-    return GcpError("NOT_FOUND", f"Resource not found (resource={name.rpartition('/')[2]}).")
-
-
-def already_exists(name: str) -> GcpError:
-    return GcpError(
-        "ALREADY_EXISTS",
-        f"Resource already exists in the project (resource={name.rpartition('/')[2]}).",
-    )
-
-
 def new_name(call: Call, name: str, collection: str) -> str:
-    """The name with the project's id. GcpError for what is no name of that collection."""
+    """Return the name of a new resource with the project's id.
+
+    Raises:
+        GcpError: It is no name of that collection.
+    """
     match = _NAME.fullmatch(name)
     if match is None or match[1] != collection or match[2].lower().startswith("goog"):
         raise GcpError(
@@ -128,10 +125,11 @@ def new_name(call: Call, name: str, collection: str) -> str:
             f"projects/PROJECT/{collection}/ID; an ID has 3 to 255 letters, digits and"
             " . _ ~ + % -, begins with a letter, and not with goog.",
         )
-    return by_id(call, name)
+    return with_project_id(call, name)
 
 
 def check_duration(field: str, duration: Any, least: timedelta, most: timedelta) -> None:
+    """Raise INVALID_ARGUMENT for a duration outside of its limits."""
     if not least <= duration.ToTimedelta() <= most:
         raise GcpError(
             "INVALID_ARGUMENT",
@@ -139,10 +137,11 @@ def check_duration(field: str, duration: Any, least: timedelta, most: timedelta)
         )
 
 
-def overwrite(source: Any, target: Any, mask: Any, fixed: Sequence[str]) -> None:
-    """Make the fields of `mask` what they are in `source`.
+def overwrite_masked(source: Any, target: Any, mask: Any, fixed: Sequence[str]) -> None:
+    """Copy the fields that a mask names from `source` to `target`.
 
-    GcpError for an empty mask, a field that is not there, or a fixed one.
+    Raises:
+        GcpError: The mask is empty, or names a field that does not exist or is fixed.
     """
     if not mask.paths:
         raise GcpError(

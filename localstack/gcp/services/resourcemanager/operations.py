@@ -1,4 +1,4 @@
-"""Projects: every project that somebody has named is there."""
+"""Resource Manager's projects: every project that a request has named exists."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import Any
 
 from google.cloud.resourcemanager_v3 import types
 
-from ...core.policy import resource_policies as iam
+from ...core.call import Call
+from ...core.environment import PROJECT
+from ...core.errors import GcpError
+from ...core.policy import resource_policies
 from ...core.projects import Projects, number_of
-from ...core.registry import Call, GcpError, handles
+from ...core.registry import handles
 from ...core.resources.filters import FilterError, Lookup, matches, of_message
 from ...core.resources.store import page
-from ...environment import PROJECT
 
 _SERVICE = "google.cloud.resourcemanager.v3.Projects"
 _QUERY = {
@@ -29,7 +31,7 @@ def get_project(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.SearchProjects")
 def search_projects(call: Call, request: Any) -> Any:
-    projects = [_project(project) for project in sorted({PROJECT, *call.store(Projects).known()})]
+    projects = [_project(project) for project in sorted({PROJECT, *call.store(Projects).ids()})]
     try:
         fitting = [project for project in projects if matches(request.query, _lookup(project))]
     except FilterError as error:
@@ -40,24 +42,27 @@ def search_projects(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetIamPolicy")
 def get_iam_policy(call: Call, request: Any) -> Any:
-    return iam.get_policy(call, f"projects/{_id(call, request.resource)}")
+    return resource_policies.get_policy(call, f"projects/{_id(call, request.resource)}")
 
 
 @handles(f"{_SERVICE}.SetIamPolicy")
 def set_iam_policy(call: Call, request: Any) -> Any:
-    return iam.set_policy(call, f"projects/{_id(call, request.resource)}", request.policy)
+    return resource_policies.set_policy(
+        call, f"projects/{_id(call, request.resource)}", request.policy
+    )
 
 
 @handles(f"{_SERVICE}.TestIamPermissions")
 def test_iam_permissions(call: Call, request: Any) -> Any:
     _id(call, request.resource)
-    return iam.test_permissions(request.permissions)
+    return resource_policies.test_permissions(request.permissions)
 
 
 def _id(call: Call, name: str) -> str:
-    """The project's id.
+    """Return a project's id.
 
-    GcpError PERMISSION_DENIED, as Google says it, for a number that is nobody's.
+    Raises:
+        GcpError: PERMISSION_DENIED, as Google words it, for an unknown number.
     """
     prefix, _, project = name.partition("/")
     if prefix != "projects" or not project or "/" in project:
@@ -65,16 +70,19 @@ def _id(call: Call, name: str) -> str:
     if not project.isdecimal():
         call.store(Projects).note(project)
         return project
-    known: str = PROJECT if project == number_of(PROJECT) else call.store(Projects).id_of(project)
-    if known.isdecimal():
+    project_id: str = (
+        PROJECT if project == number_of(PROJECT) else call.store(Projects).id_of(project)
+    )
+    if project_id.isdecimal():
         raise GcpError(
             "PERMISSION_DENIED",
             f"The caller does not have permission to get {name}, or it does not exist.",
         )
-    return known
+    return project_id
 
 
 def _project(project: str) -> Any:
+    """Return a project as the API shows it."""
     return types.Project.pb()(
         name=f"projects/{number_of(project)}",
         project_id=project,
@@ -84,6 +92,7 @@ def _project(project: str) -> Any:
 
 
 def _lookup(project: Any) -> Lookup:
+    """Return the lookup for a search's query over a project."""
     fields = of_message(project)
 
     def lookup(path: str) -> object:

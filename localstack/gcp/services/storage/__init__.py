@@ -1,3 +1,4 @@
-"""Cloud Storage: its JSON API, and of the XML API what the SDK's parallel uploads and downloads
-speak. Objects are files.
+"""Cloud Storage: its JSON API, and part of the XML API. Objects are files.
+
+Of the XML API, it is what the SDK's parallel uploads and downloads use.
 """

@@ -1,6 +1,6 @@
-"""Access control lists: of buckets, of objects, and what new objects get.
+"""Access control lists of buckets, of objects, and the defaults of new objects.
 
-They are kept and shown; nobody is refused by them.
+They are stored and shown; nobody is refused by them.
 """
 
 from __future__ import annotations
@@ -8,15 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ...core.environment import ACCOUNT
+from ...core.errors import GcpError
 from ...core.projects import number_of
-from ...core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
-from ...environment import ACCOUNT
-from .field_types import ENTRY
-from .field_types import checked as checked_shape
-from .preconditions import invalid, number
-from .records import Bucket, Version
-from .representations import access_control
-from .requests import conditions_of, store_of
+from .errors import invalid, public_access_refusal
+from .records import Bucket
 
 Entries = list[dict[str, str]]
 PUBLIC = frozenset({"allUsers", "allAuthenticatedUsers"})
@@ -24,27 +20,37 @@ _ROLES = ("OWNER", "WRITER", "READER")
 
 
 def project_private(project: str) -> Entries:
+    """Return the ACL that gives a project's owners, editors and viewers their rights."""
     names = (("owners", "OWNER"), ("editors", "OWNER"), ("viewers", "READER"))
-    return [_entry(f"project-{team}-{number_of(project)}", role) for team, role in names]
+    return [new_entry(f"project-{team}-{number_of(project)}", role) for team, role in names]
 
 
 def predefined_acl(name: str, project: str, *, owner: bool) -> Entries:
-    """A predefined ACL. `owner`: of an object, whose creator owns it. GcpError for another name."""
+    """Return a predefined ACL.
+
+    `owner`: whether it is an object's, whose creator owns it.
+
+    Raises:
+        GcpError: There is no such ACL.
+    """
     own = (
-        [_entry(f"user-{ACCOUNT}", "OWNER")]
+        [new_entry(f"user-{ACCOUNT}", "OWNER")]
         if owner
-        else [_entry(f"project-owners-{number_of(project)}", "OWNER")]
+        else [new_entry(f"project-owners-{number_of(project)}", "OWNER")]
     )
     lists: Mapping[str, Callable[[], Entries]] = {
         "private": lambda: own,
         "projectPrivate": lambda: project_private(project) + (own if owner else []),
-        "publicRead": lambda: [*own, _entry("allUsers", "READER")],
-        "publicReadWrite": lambda: [*own, _entry("allUsers", "WRITER")],
-        "authenticatedRead": lambda: [*own, _entry("allAuthenticatedUsers", "READER")],
-        "bucketOwnerRead": lambda: [*own, _entry(f"project-owners-{number_of(project)}", "READER")],
+        "publicRead": lambda: [*own, new_entry("allUsers", "READER")],
+        "publicReadWrite": lambda: [*own, new_entry("allUsers", "WRITER")],
+        "authenticatedRead": lambda: [*own, new_entry("allAuthenticatedUsers", "READER")],
+        "bucketOwnerRead": lambda: [
+            *own,
+            new_entry(f"project-owners-{number_of(project)}", "READER"),
+        ],
         "bucketOwnerFullControl": lambda: [
             *own,
-            _entry(f"project-owners-{number_of(project)}", "OWNER"),
+            new_entry(f"project-owners-{number_of(project)}", "OWNER"),
         ],
     }
     if name not in lists:
@@ -53,38 +59,41 @@ def predefined_acl(name: str, project: str, *, owner: bool) -> Entries:
 
 
 def of_new_object(bucket: Bucket, name: str | None, entries: Any) -> Entries:
+    """Return a new object's ACL: predefined, as sent, or the bucket's default."""
     if name:
-        return private(bucket, predefined_acl(name, bucket.project, owner=True))
+        return refuse_public(bucket, predefined_acl(name, bucket.project, owner=True))
     if entries:
-        return private(bucket, checked(entries))
-    return [*(dict(entry) for entry in bucket.default_acl), _entry(f"user-{ACCOUNT}", "OWNER")]
+        return refuse_public(bucket, checked(entries))
+    return [*(dict(entry) for entry in bucket.default_acl), new_entry(f"user-{ACCOUNT}", "OWNER")]
 
 
 def checked(entries: Any) -> Entries:
-    """As a request brings them. GcpError for a role that there is not."""
+    """Return the entries that a request has.
+
+    Raises:
+        GcpError: An entry has an unknown role.
+    """
     if not isinstance(entries, Sequence):
         raise invalid("Invalid argument: acl is no list")
-    return [_entry(str(entry.get("entity", "")), str(entry.get("role", ""))) for entry in entries]
+    return [
+        new_entry(str(entry.get("entity", "")), str(entry.get("role", ""))) for entry in entries
+    ]
 
 
-def private(bucket: Bucket, entries: Entries) -> Entries:
-    """The same. GcpError where the bucket prevents public access and they would give it."""
+def refuse_public(bucket: Bucket, entries: Entries) -> Entries:
+    """Return the entries as they are.
+
+    Raises:
+        GcpError: They would give public access, which the bucket prevents.
+    """
     access = (bucket.fields.get("iamConfiguration") or {}).get("publicAccessPrevention")
     if access == "enforced" and any(entry["entity"] in PUBLIC for entry in entries):
         raise public_access_refusal()
     return entries
 
 
-def public_access_refusal() -> GcpError:
-    text = (
-        "The member bindings allUsers and allAuthenticatedUsers are not allowed since public "
-        "access prevention is enforced."
-    )
-    return GcpError("FAILED_PRECONDITION", text, reason="conditionNotMet", http=412)
-
-
-def legacy(bucket: Bucket) -> None:
-    """GcpError where uniform bucket-level access has taken the ACLs' place."""
+def require_acls(bucket: Bucket) -> None:
+    """Raise if uniform bucket-level access has replaced the bucket's ACLs."""
     if bucket.uniform:
         text = (
             "Cannot use ACL API to update or read ACLs when uniform bucket-level access is enabled."
@@ -97,107 +106,8 @@ def legacy(bucket: Bucket) -> None:
         )
 
 
-def _entry(entity: str, role: str) -> dict[str, str]:
+def new_entry(entity: str, role: str) -> dict[str, str]:
+    """Return an ACL's entry; GcpError for an unknown role."""
     if not entity or role.upper() not in _ROLES:
         raise invalid(f"Invalid argument: access control {entity!r} {role!r}")
     return {"entity": entity, "role": role.upper()}
-
-
-class _List:
-    """One list, and whose it is."""
-
-    def __init__(self, call: Call, request: HttpRequest, kind: str) -> None:
-        store = store_of(call)
-        self.bucket = store.bucket(request.params["bucket"])
-        legacy(self.bucket)
-        self.owner: Bucket | Version = self.bucket
-        self.kind = (
-            "storage#bucketAccessControl" if kind == "acl" else "storage#objectAccessControl"
-        )
-        self.name = self.bucket.name
-        self._attribute = kind
-        if "object" in request.params:
-            generation = number(request.query, "generation")
-            self.owner = store.version(
-                self.bucket.name, request.params["object"], generation, conditions_of(request)
-            )
-            self.name = f"{self.bucket.name}/{self.owner.name}/{self.owner.generation}"
-            self.kind = "storage#objectAccessControl"
-        self._call = call
-
-    @property
-    def entries(self) -> Entries:
-        entries: Entries = getattr(self.owner, self._attribute)
-        return entries
-
-    def entry(self, entity: str) -> dict[str, str]:
-        for entry in self.entries:
-            if entry["entity"] == entity:
-                return entry
-        raise GcpError("NOT_FOUND", f"No such access control: {entity}", reason="notFound")
-
-    def replace(self, entity: str, entry: dict[str, str] | None) -> None:
-        others = [other for other in self.entries if other["entity"] != entity]
-        setattr(
-            self.owner,
-            self._attribute,
-            others if entry is None else private(self.bucket, [*others, entry]),
-        )
-        self.owner.metageneration += 1
-        self.owner.updated = self._call.clock.now()
-
-    def shown(self, entry: Mapping[str, str]) -> dict[str, Any]:
-        return access_control(entry, self.name, self.kind)
-
-
-def _routes(kind: str, operations: str, template: str) -> None:
-    """The five methods of one kind of list."""
-
-    @route(f"storage.{operations}.list", "GET", template, executes=False)
-    def list_entries(call: Call, request: HttpRequest) -> dict[str, Any]:
-        entries = _List(call, request, kind)
-        return {
-            "kind": f"{entries.kind}s",
-            "items": [entries.shown(entry) for entry in entries.entries],
-        }
-
-    @route(f"storage.{operations}.insert", "POST", template, executes=False)
-    def insert(call: Call, request: HttpRequest) -> dict[str, Any]:
-        body = checked_shape(request.json(), ENTRY)
-        with store_of(call).lock:
-            entries = _List(call, request, kind)
-            entry = _entry(str(body.get("entity", "")), str(body.get("role", "")))
-            entries.replace(entry["entity"], entry)
-        return entries.shown(entry)
-
-    @route(f"storage.{operations}.get", "GET", f"{template}/{{entity}}", executes=False)
-    def get(call: Call, request: HttpRequest) -> dict[str, Any]:
-        entries = _List(call, request, kind)
-        return entries.shown(entries.entry(request.params["entity"]))
-
-    def change(call: Call, request: HttpRequest) -> dict[str, Any]:
-        with store_of(call).lock:
-            entries = _List(call, request, kind)
-            entry = entries.entry(request.params["entity"])
-            entry = _entry(
-                entry["entity"],
-                str(checked_shape(request.json(), ENTRY).get("role") or entry["role"]),
-            )
-            entries.replace(entry["entity"], entry)
-        return entries.shown(entry)
-
-    route(f"storage.{operations}.update", "PUT", f"{template}/{{entity}}", executes=False)(change)
-    route(f"storage.{operations}.patch", "PATCH", f"{template}/{{entity}}", executes=False)(change)
-
-    @route(f"storage.{operations}.delete", "DELETE", f"{template}/{{entity}}", executes=False)
-    def delete(call: Call, request: HttpRequest) -> HttpAnswer:
-        with store_of(call).lock:
-            entries = _List(call, request, kind)
-            entries.entry(request.params["entity"])
-            entries.replace(request.params["entity"], None)
-        return HttpAnswer(status=204)
-
-
-_routes("acl", "bucketAccessControls", "/storage/v1/b/{bucket}/acl")
-_routes("default_acl", "defaultObjectAccessControls", "/storage/v1/b/{bucket}/defaultObjectAcl")
-_routes("acl", "objectAccessControls", "/storage/v1/b/{bucket}/o/{object}/acl")

@@ -18,13 +18,13 @@ from typing import Any
 import google_crc32c
 import msgspec
 
-from .preconditions import invalid
+from .errors import invalid
 
 _PART = 1 << 20  # bytes read at once
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole object's bytes."""
+    """The whole content of an object."""
 
     path: Path
     size: int
@@ -32,17 +32,18 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     crc32c: str
 
     def copied(self) -> Content:
-        """The same bytes under a name of their own, without copying them."""
+        """Return the same bytes under another name, without copying them."""
         path = self.path.with_name(uuid.uuid4().hex)
         os.link(self.path, path)
         return msgspec.structs.replace(self, path=path)
 
     def remove(self) -> None:
+        """Delete the bytes."""
         self.path.unlink(missing_ok=True)
 
 
 class Writer:
-    """Takes an object's bytes as they come."""
+    """A sink for an object's bytes as they arrive."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / uuid.uuid4().hex
@@ -52,6 +53,7 @@ class Writer:
         self._crc32c: Any = google_crc32c.Checksum()
 
     def write(self, data: bytes | memoryview) -> None:
+        """Append bytes."""
         self._file.write(data)
         self._md5.update(data)
         for start in range(
@@ -61,12 +63,14 @@ class Writer:
         self.size += len(data)
 
     def finish(self, *, composed: bool = False) -> Content:
+        """Close the file, and return the whole content."""
         self._file.close()
         md5 = None if composed else base64.b64encode(self._md5.digest()).decode()
         crc32c = base64.b64encode(self._crc32c.digest()).decode()
         return Content(path=self.path, size=self.size, md5=md5, crc32c=crc32c)
 
     def discard(self) -> None:
+        """Delete what was written."""
         self._file.close()
         self.path.unlink(missing_ok=True)
 
@@ -74,6 +78,7 @@ class Writer:
 def write_content(
     folder: Path, parts: Iterable[bytes | memoryview], *, composed: bool = False
 ) -> Content:
+    """Write the parts into a new file, and return it as content."""
     writer = Writer(folder)
     try:
         for part in parts:
@@ -85,15 +90,16 @@ def write_content(
 
 
 def parts(content: Content, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-    """The bytes from `start` to before `stop`.
+    """Return an iterator of the bytes from `start` to before `stop`.
 
-    The file is opened now: whoever reads it does not mind that it is deleted.
+    The file is opened at once, so that it may be deleted while it is read.
     """
     file = content.path.open("rb")
     return _parts(file, start, content.size if stop is None else stop)
 
 
 def _parts(file: Any, start: int, stop: int) -> Iterator[bytes]:
+    """Yield a file's bytes from `start` to before `stop`, and close it."""
     with file:
         file.seek(start)
         while start < stop and (data := file.read(min(_PART, stop - start))):
@@ -102,41 +108,45 @@ def _parts(file: Any, start: int, stop: int) -> Iterator[bytes]:
 
 
 def decompressed(content: Content) -> Iterator[bytes]:
-    """What was stored with gzip, as whoever does not know gzip is given it."""
+    """Yield the bytes of content that is stored with gzip, decompressed.
+
+    A client that does not accept gzip receives them.
+    """
     inflate = zlib.decompressobj(wbits=31)
     for part in parts(content):
         yield inflate.decompress(part)
     yield inflate.flush()
 
 
-def check(content: Content, told: Mapping[str, Any]) -> None:
-    """Whether the checksums that came with the bytes are theirs:
-
-    `md5Hash` and `crc32c`. GcpError.
-    """
+def check_checksums(content: Content, checksums: Mapping[str, Any]) -> None:
+    """Raise unless the checksums that came with the bytes, `md5Hash` and `crc32c`, are theirs."""
     for name, words, actual in (
         ("md5Hash", "MD5 hash", content.md5),
         ("crc32c", "CRC32C", content.crc32c),
     ):
-        expected = told.get(name)
+        expected = checksums.get(name)
         if expected and expected != actual:
             raise invalid(
                 f'Provided {words} "{expected}" doesn\'t match calculated {words} "{actual}".'
             )
 
 
-def told_by_header(header: str) -> dict[str, str]:
-    """X-Goog-Hash: crc32c=...,md5=... What is not canonical base64 is passed over, as by Google."""
-    told = {}
+def checksums_in_header(header: str) -> dict[str, str]:
+    """Return the checksums in X-Goog-Hash: crc32c=...,md5=...
+
+    What is not canonical base64 is ignored, as by Google.
+    """
+    checksums = {}
     for entry in header.split(","):
         name, _, value = entry.strip().partition("=")
         key = {"crc32c": "crc32c", "md5": "md5Hash"}.get(name)
         if key and _canonical(value):
-            told[key] = value
-    return told
+            checksums[key] = value
+    return checksums
 
 
 def _canonical(text: str) -> bool:
+    """Return whether a text is canonical base64."""
     try:
         return base64.b64encode(base64.b64decode(text, validate=True)).decode() == text
     except (binascii.Error, ValueError):

@@ -1,6 +1,6 @@
-"""Of which types the fields of buckets and objects are.
+"""The types of the fields of buckets and objects. Pure.
 
-What is not listed is taken as it comes. Pure.
+A field that is not listed may have any type.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from .preconditions import invalid
+from .errors import invalid
 
 
 class Whole:
-    """A whole number, which JSON writes as a text, too."""
+    """A whole number, which JSON may also write as a text."""
 
 
 class Time:
@@ -117,7 +117,11 @@ _LABELS = 64
 
 
 def checked(body: dict[str, Any], shape: Mapping[str, Shape]) -> dict[str, Any]:
-    """The body. GcpError for a value of another type; null fits everywhere."""
+    """Return the body, if its values have the right types; null fits everywhere.
+
+    Raises:
+        GcpError: A value has another type.
+    """
     _check(body, shape, "")
     if shape is BUCKET:
         _check_labels(body.get("labels") or {})
@@ -125,6 +129,7 @@ def checked(body: dict[str, Any], shape: Mapping[str, Shape]) -> dict[str, Any]:
 
 
 def _check(value: Any, shape: Shape, path: str) -> None:
+    """Raise if a value has another type than its field."""
     if value is None or shape is object:
         return
     if isinstance(shape, Mapping):
@@ -146,6 +151,7 @@ def _check(value: Any, shape: Shape, path: str) -> None:
 
 
 def _fits(value: Any, shape: Shape) -> bool:
+    """Return whether a value has a type."""
     if shape is Whole:
         return not isinstance(value, bool) and (
             isinstance(value, int)
@@ -157,6 +163,7 @@ def _fits(value: Any, shape: Shape) -> bool:
 
 
 def _is_time(text: str) -> bool:
+    """Return whether a text is an RFC 3339 time."""
     try:
         return datetime.fromisoformat(text).tzinfo is not None
     except ValueError:
@@ -164,7 +171,7 @@ def _is_time(text: str) -> bool:
 
 
 def _check_labels(labels: Mapping[str, str | None]) -> None:
-    """Small letters, digits, - and _; a key begins with a letter."""
+    """Raise unless labels consist of small letters, digits, - and _; a key begins with a letter."""
     for key, value in labels.items():
         if not key[:1].isalpha() or not _LABEL.fullmatch(key) or not _LABEL.fullmatch(value or ""):
             raise invalid(f"Invalid argument: label {key!r}: {value!r}")
@@ -173,4 +180,5 @@ def _check_labels(labels: Mapping[str, str | None]) -> None:
 
 
 def _wrong(path: str, value: Any) -> Exception:
+    """Return the error for a value of another type."""
     return invalid(f"Invalid value for field {path}: {value!r:.100}", path)

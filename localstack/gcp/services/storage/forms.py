@@ -1,4 +1,4 @@
-"""Objects that come by an HTML form whose policy was signed (POST policy documents, V4)."""
+"""Objects posted by an HTML form with a signed policy (POST policy documents, V4)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from email.parser import BytesParser
 from email.policy import HTTP
 from typing import Any, cast
 
-from ...core.registry import Call, GcpError, HttpAnswer, HttpRequest
+from ...core.call import Call
+from ...core.errors import GcpError
+from ...core.http_messages import HttpAnswer, HttpRequest
 from .content import write_content
 from .signing import verify_form
-from .uploads import New
+from .uploads import NewObject
 
 _OWN = frozenset(
     {
@@ -25,9 +27,10 @@ _FREE = frozenset({"policy", "file", "x-goog-signature"})  # of which a policy s
 
 
 def post(call: Call, request: HttpRequest) -> HttpAnswer:
-    """204, or what success_action_status says.
+    """Store the form's file, and answer 204, or what success_action_status says.
 
-    GcpError: the policy is not ours or does not allow these fields.
+    Raises:
+        GcpError: The policy is not signed by the stack, or does not allow these fields.
     """
     fields, data = _parsed(request)
     for name in fields:
@@ -48,13 +51,13 @@ def post(call: Call, request: HttpRequest) -> HttpAnswer:
     }
     if metadata:
         body["metadata"] = metadata
-    new = New(call, request, body, content_type=fields.get("content-type"))
+    new = NewObject(call, request, body, content_type=fields.get("content-type"))
     new.finish(call, write_content(new.store.folder(call), [data]), {})
     return HttpAnswer(status=int(fields.get("success_action_status", "204")))
 
 
 def _parsed(request: HttpRequest) -> tuple[dict[str, str], bytes]:
-    """The fields, by names in small letters, and the file."""
+    """Return the form's fields, by names in small letters, and the file."""
     head = f"Content-Type: {request.headers.get('content-type', '')}\r\n\r\n".encode()
     message = BytesParser(policy=HTTP).parsebytes(head + request.body)
     fields: dict[str, str] = {}
@@ -76,7 +79,7 @@ def _parsed(request: HttpRequest) -> tuple[dict[str, str], bytes]:
 
 
 def _allow(conditions: list[Any], fields: dict[str, str], size: int) -> None:
-    """GcpError when a condition does not hold, or a field has none."""
+    """Raise if a condition does not hold, or a field has none."""
     named = set()
     for condition in conditions:
         if isinstance(condition, dict):
@@ -89,8 +92,8 @@ def _allow(conditions: list[Any], fields: dict[str, str], size: int) -> None:
             rules = [(str(condition[0]), str(condition[1]).removeprefix("$"), condition[2])]
         for kind, name, value in rules:
             named.add(name.lower())
-            told = fields.get(name.lower(), "")
-            if not (told == value if kind == "eq" else told.startswith(value)):
+            sent = fields.get(name.lower(), "")
+            if not (sent == value if kind == "eq" else sent.startswith(value)):
                 raise _refusal(condition)
     for name, value in fields.items():
         if name not in named | _FREE and not name.startswith("x-ignore-"):
@@ -98,6 +101,7 @@ def _allow(conditions: list[Any], fields: dict[str, str], size: int) -> None:
 
 
 def _refusal(condition: Any) -> GcpError:
+    """Return the error for a condition that does not hold."""
     return GcpError(
         "INVALID_ARGUMENT",
         f"The policy document does not allow this: {condition}",

@@ -1,4 +1,4 @@
-"""Which objects a listing shows, in which order, and where its pages end. Pure."""
+"""Listings: which objects they show, in which order, and where their pages end. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from .preconditions import invalid
+from .errors import invalid
 
 _MOST = 1000  # of a page
 
@@ -46,43 +46,46 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
         return [entry.name for entry in self.entries if not entry.generation]
 
 
-def page(versions: Iterable[tuple[str, int]], asked: ListQuery) -> Page:
-    """`versions`: names and generations in order."""
-    after = _decoded(asked.token)
+def page(versions: Iterable[tuple[str, int]], query: ListQuery) -> Page:
+    """Return a page of `versions`: names and generations in order."""
+    after = _decoded(query.token)
     entries: list[Listed] = []
-    for entry in _entries(versions, asked):
+    for entry in _entries(versions, query):
         if after is not None and entry <= after:
             continue
-        if len(entries) == max(1, min(asked.most, _MOST)):
+        if len(entries) == max(1, min(query.most, _MOST)):
             return Page(entries=entries, token=_encoded(entries[-1]))
         entries.append(entry)
     return Page(entries=entries, token=None)
 
 
-def _entries(versions: Iterable[tuple[str, int]], asked: ListQuery) -> Iterator[Listed]:
-    pattern = glob(asked.glob) if asked.glob else None
+def _entries(versions: Iterable[tuple[str, int]], query: ListQuery) -> Iterator[Listed]:
+    """Yield the objects and prefixes that a query shows, in order."""
+    pattern = glob(query.glob) if query.glob else None
     folded = ""
     for name, generation in versions:
-        if not name.startswith(asked.prefix) or (pattern and not pattern.fullmatch(name)):
+        if not name.startswith(query.prefix) or (pattern and not pattern.fullmatch(name)):
             continue
-        whole, end = name, len(asked.prefix)
-        if asked.delimiter and (end := name.find(asked.delimiter, len(asked.prefix))) >= 0:
-            whole = name[: end + len(asked.delimiter)]
-        if name < asked.start or (asked.end and name >= asked.end):
+        whole, end = name, len(query.prefix)
+        if query.delimiter and (end := name.find(query.delimiter, len(query.prefix))) >= 0:
+            whole = name[: end + len(query.delimiter)]
+        if name < query.start or (query.end and name >= query.end):
             continue
-        is_prefix = bool(asked.delimiter) and end >= 0
+        is_prefix = bool(query.delimiter) and end >= 0
         if is_prefix and whole != folded:
             folded = whole
             yield Listed(whole, 0)
-        if not is_prefix or (asked.trailing and whole == name):
+        if not is_prefix or (query.trailing and whole == name):
             yield Listed(name, generation)
 
 
 def _encoded(entry: Listed) -> str:
+    """Return the page token that continues behind an entry."""
     return base64.urlsafe_b64encode(msgspec.json.encode(entry)).decode()
 
 
 def _decoded(token: str) -> Listed | None:
+    """Return the entry behind which a page token continues; None for no token."""
     if not token:
         return None
     try:
@@ -92,7 +95,10 @@ def _decoded(token: str) -> Listed | None:
 
 
 def glob(pattern: str) -> re.Pattern[str]:
-    """matchGlob: `*` and `?` stop at a slash, `**` does not, [a-z] [!a-z] {one,other}."""
+    """Return a matchGlob as a pattern.
+
+    `*` and `?` stop at a slash, `**` does not; [a-z] [!a-z] {one,other}.
+    """
     words: list[str] = []
     place, depth = 0, 0
     while place < len(pattern):
@@ -105,11 +111,9 @@ def glob(pattern: str) -> re.Pattern[str]:
             place += 1
         elif letter == "[" and (close := pattern.find("]", place + 2)) > 0:
             inside = pattern[place + 1 : close]
-            words.append(
-                f"[{'^' + re.escape(inside[1:]) if inside[0] in '!^' else re.escape(inside)}]".replace(
-                    r"\-", "-"
-                )
-            )
+            negated = inside[0] in "!^"
+            letters = re.escape(inside[1:] if negated else inside).replace(r"\-", "-")
+            words.append(f"[{'^' if negated else ''}{letters}]")
             place = close
         elif letter == "{":
             words.append("(?:")

@@ -1,12 +1,13 @@
-"""The bytes of an object as an answer: whole or a range, as they are stored or without their gzip."""
+"""An object's bytes as an answer: whole or a range, as stored or without their gzip."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-from ...core.registry import GcpError, HttpAnswer, HttpRequest
-from ...core.rpc.transcoding import refusal
+from ...core.errors import GcpError
+from ...core.http_messages import HttpAnswer, HttpRequest
+from ...core.rpc.transcoding import error_answer
 from .content import decompressed, parts
 from .records import Version
 from .requests import check_key, key_of
@@ -17,6 +18,7 @@ _SMALL = 4 << 20  # bytes that are answered at once; more are sent in parts
 
 
 def answer(version: Version, request: HttpRequest) -> HttpAnswer:
+    """Return an object's bytes as an answer to a request: whole, or the range that it asks for."""
     check_key(version, key_of(request.headers))
     headers = list(_headers(version))
     size = version.content.size
@@ -41,11 +43,13 @@ def answer(version: Version, request: HttpRequest) -> HttpAnswer:
 
 
 def _body(version: Version, start: int, stop: int) -> bytes | Iterable[bytes]:
+    """Return the bytes of a range: at once if they are few, else in parts."""
     data = parts(version.content, start, stop)
     return b"".join(data) if stop - start <= _SMALL else data
 
 
 def _headers(version: Version) -> Iterable[tuple[str, str]]:
+    """Yield the headers that describe an object."""
     content, fields = version.content, version.fields
     yield "Content-Type", str(fields.get("contentType") or "application/octet-stream")
     yield "ETag", version.etag
@@ -71,7 +75,7 @@ def _headers(version: Version) -> Iterable[tuple[str, str]]:
 
 
 def _span(header: str, size: int) -> tuple[int, int] | None:
-    """From where to before where; None: all of it."""
+    """Return the first byte of a range and the one behind it, or None for the whole object."""
     match = _RANGE.fullmatch(header.strip())
     if match is None or not any(match.groups()):
         return None
@@ -83,8 +87,9 @@ def _span(header: str, size: int) -> tuple[int, int] | None:
 
 
 def _unsatisfiable(header: str, size: int) -> HttpAnswer:
+    """Return the answer 416 to a range outside of the object."""
     text = f"The requested range cannot be satisfied: {header} of {size} bytes."
-    answer = refusal(
+    answer = error_answer(
         GcpError("OUT_OF_RANGE", text, reason="requestedRangeNotSatisfiable", http=416)
     )
     return HttpAnswer(

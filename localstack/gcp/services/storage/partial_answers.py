@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .preconditions import invalid
+from .errors import invalid
 
 Tree = dict[str, "Tree"]  # an empty one: all that is below
 _TOKEN = re.compile(r"[^,()/]+|[,()/]")
 
 
 def selected(answer: dict[str, Any], fields: str | None) -> dict[str, Any]:
-    """What the fields name of an answer. GcpError for a text that is none."""
+    """Return the part of an answer that `fields` names.
+
+    Raises:
+        GcpError: The text is no list of fields.
+    """
     if not fields:
         return answer
     tokens = _TOKEN.findall(fields.replace(" ", ""))
@@ -24,7 +28,7 @@ def selected(answer: dict[str, Any], fields: str | None) -> dict[str, Any]:
 
 
 def _fields(tokens: list[str]) -> Tree:
-    """Reads up to a closing parenthesis or the end."""
+    """Return the tree of fields up to a closing parenthesis or the end."""
     tree: Tree = {}
     while tokens and tokens[0] not in ",()/":
         below = tree.setdefault(tokens.pop(0), {})
@@ -43,6 +47,7 @@ def _fields(tokens: list[str]) -> Tree:
 
 
 def _chosen(value: Any, tree: Tree) -> Any:
+    """Return the part of a JSON value that a tree of fields names."""
     if not tree:
         return value
     if isinstance(value, list):

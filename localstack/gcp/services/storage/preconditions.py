@@ -1,22 +1,20 @@
-"""Preconditions on generation, metageneration and etag.
+"""Preconditions on generation, metageneration and etag. Pure.
 
-Pure. An object that is absent has generation 0.
+An object that does not exist has generation 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
-from ...core.registry import GcpError
-
-FAILED = "At least one of the pre-conditions you specified did not hold."
+from .errors import invalid, precondition_failed
 
 
 class Dated(Protocol):
-    """What preconditions are about: a bucket or a version of an object."""
+    """A bucket or a version of an object, which preconditions are about."""
 
     generation: int
     metageneration: int
@@ -26,7 +24,7 @@ class Dated(Protocol):
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
-    """What must hold. None: nothing was asked."""
+    """The preconditions of one request; None: not asked for."""
 
     generation: int | None = None
     not_generation: int | None = None
@@ -36,17 +34,22 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     not_etag: str | None = None
 
     def require(self, dated: Dated | None) -> None:
-        """Before a write. GcpError 412."""
+        """Raise 412 unless the preconditions of a write hold."""
         if not (self._matches(dated) and self._differs(dated)):
-            raise _not_met()
+            raise precondition_failed()
 
-    def modified(self, dated: Dated | None) -> bool:
-        """Before a read: False is 304, of which there is no body. GcpError 412."""
+    def is_modified(self, dated: Dated | None) -> bool:
+        """Return whether a read has something new; False is a 304, without a body.
+
+        Raises:
+            GcpError: 412, a precondition does not hold.
+        """
         if not self._matches(dated):
-            raise _not_met()
+            raise precondition_failed()
         return self._differs(dated)
 
     def _matches(self, dated: Dated | None) -> bool:
+        """Return whether what must be equal is."""
         return (
             _fits(self.generation, 0 if dated is None else dated.generation)
             and _fits(self.metageneration, None if dated is None else dated.metageneration)
@@ -54,6 +57,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _differs(self, dated: Dated | None) -> bool:
+        """Return whether what must differ does."""
         if dated is None:
             return self.not_generation != 0
         return (
@@ -69,9 +73,10 @@ NONE = Conditions()
 def parse_conditions(
     query: Mapping[str, str], headers: Mapping[str, str] | None = None, *, source: bool = False
 ) -> Conditions:
-    """Of a request: ifGenerationMatch and so on; `source`: ifSourceGenerationMatch.
+    """Return the preconditions of a request: ifGenerationMatch and so on.
 
-    If-Match and If-None-Match hold etags.
+    `source`: those of a copy's source, ifSourceGenerationMatch and so on. If-Match and
+    If-None-Match hold etags.
     """
     start = "ifSource" if source else "if"
     headers = headers or {}
@@ -86,7 +91,7 @@ def parse_conditions(
 
 
 def of_xml(headers: Mapping[str, str]) -> Conditions:
-    """The XML API asks by headers."""
+    """Return the preconditions that a request of the XML API has in its headers."""
     names = {
         "ifGenerationMatch": "x-goog-if-generation-match",
         "ifMetagenerationMatch": "x-goog-if-metageneration-match",
@@ -97,7 +102,11 @@ def of_xml(headers: Mapping[str, str]) -> Conditions:
 
 
 def number(query: Mapping[str, str], name: str) -> int | None:
-    """A parameter that is a whole number. GcpError for another one."""
+    """Return a parameter that is a whole number, or None.
+
+    Raises:
+        GcpError: It is something else.
+    """
     text = query.get(name)
     if text is None or text == "":
         return None
@@ -107,27 +116,11 @@ def number(query: Mapping[str, str], name: str) -> int | None:
         raise invalid(f"Invalid value for {name}: {text!r}", name) from error
 
 
-def invalid(message: str, parameter: str | None = None) -> GcpError:
-    place: dict[str, Any] = (
-        {"locationType": "parameter", "location": parameter} if parameter else {}
-    )
-    return GcpError("INVALID_ARGUMENT", message, reason="invalid", **place)
-
-
-def _fits(wanted: object, actual: object) -> bool:
-    return wanted is None or wanted == actual
+def _fits(expected: object, actual: object) -> bool:
+    """Return whether a value is the expected one; None expects nothing."""
+    return expected is None or expected == actual
 
 
 def _etag(header: str | None) -> str | None:
+    """Return the etag in a header without its quotes, or None."""
     return None if header is None or header == "*" else header.strip('"')
-
-
-def _not_met() -> GcpError:
-    return GcpError(
-        "FAILED_PRECONDITION",
-        FAILED,
-        reason="conditionNotMet",
-        http=412,
-        locationType="header",
-        location="If-Match",
-    )

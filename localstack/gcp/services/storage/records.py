@@ -1,4 +1,4 @@
-"""Buckets, and the versions of their objects."""
+"""The state of Cloud Storage: buckets, and the versions of their objects."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from typing import Any
 
 import msgspec
 
-from ...core.registry import Call, GcpError
+from ...core.call import Call
+from ...core.errors import GcpError
 from .content import Content
-from .preconditions import NONE, Conditions, invalid
+from .errors import invalid, no_object
+from .preconditions import NONE, Conditions
 
 SOFT_DELETE = 604800  # seconds: what a bucket has that says nothing
 SOFT_BYTES = 1 << 30  # of a bucket's softly deleted objects: this disk is smaller than Google's
@@ -25,7 +27,10 @@ _LONGEST = 1024  # bytes of an object's name
 
 
 class Version(msgspec.Struct, kw_only=True):
-    """One generation of an object. What users say of it is in `fields`, in the API's own words."""
+    """One generation of an object.
+
+    What users say of it is in `fields`, in the API's own words.
+    """
 
     bucket: str
     name: str
@@ -52,7 +57,7 @@ class Version(msgspec.Struct, kw_only=True):
         return etag(self.generation, self.metageneration)
 
     def hold(self) -> str | None:
-        """The hold that the object is under."""
+        """Return the hold that the object is under, if any."""
         names = {"eventBasedHold": "Event-Based", "temporaryHold": "Temporary"}
         return next((words for key, words in names.items() if self.fields.get(key)), None)
 
@@ -84,7 +89,7 @@ class Bucket(msgspec.Struct, kw_only=True):
 
     @property
     def uniform(self) -> bool:
-        """Uniform bucket-level access: there are no ACLs."""
+        """Whether uniform bucket-level access is on: there are no ACLs."""
         return bool(
             ((self.fields.get("iamConfiguration") or {}).get("uniformBucketLevelAccess") or {}).get(
                 "enabled"
@@ -103,15 +108,17 @@ class Bucket(msgspec.Struct, kw_only=True):
 
     @property
     def retention(self) -> timedelta | None:
+        """Return how long the bucket's retention policy keeps objects, or None."""
         period = (self.fields.get("retentionPolicy") or {}).get("retentionPeriod")
         return None if period is None else timedelta(seconds=int(period))
 
     def live(self, name: str) -> Version | None:
+        """Return the live version of an object, or None."""
         versions = self.versions.get(name)
         return versions[-1] if versions and versions[-1].replaced is None else None
 
     def version(self, name: str, generation: int | None) -> Version | None:
-        """The live one, or that of a generation."""
+        """Return the live version of an object, or that of a generation; None if there is none."""
         if generation is None:
             return self.live(name)
         return next(
@@ -123,10 +130,10 @@ class Bucket(msgspec.Struct, kw_only=True):
             None,
         )
 
-    def bury(self, version: Version, now: datetime) -> None:
-        """Delete it softly.
+    def delete_softly(self, version: Version, now: datetime) -> None:
+        """Delete a version softly.
 
-        Those whose time is over go for good, and the oldest where there are too many bytes.
+        Versions whose time is over are lost, and the oldest ones if there are too many bytes.
         """
         version.soft_deleted = now
         self.soft.append(version)
@@ -136,18 +143,19 @@ class Bucket(msgspec.Struct, kw_only=True):
             size -= oldest.content.size
             oldest.content.remove()
 
-    def buried(self, now: datetime) -> list[Version]:
-        """What was deleted softly and can be restored, in the order of names and generations."""
+    def restorable(self, now: datetime) -> list[Version]:
+        """Return the softly deleted versions that can be restored, by names and generations."""
         return sorted(
             (v for v in self.soft if not self._over(v, now)),
             key=lambda version: (version.name, version.generation),
         )
 
     def _over(self, version: Version, now: datetime) -> bool:
+        """Return whether a softly deleted version's time is over."""
         return version.soft_deleted is not None and version.soft_deleted + self.soft_delete <= now
 
     def listed(self, *, all_versions: bool = False) -> Iterator[Version]:
-        """In the order of names and generations."""
+        """Yield versions in the order of names and generations."""
         for name in sorted(
             self.versions
         ):  # code points are in the order of UTF-8, which is Google's
@@ -157,7 +165,10 @@ class Bucket(msgspec.Struct, kw_only=True):
 
 
 class Store:
-    """All buckets of a stack. `lock` guards every change; bytes are written before it is taken."""
+    """All buckets of a stack.
+
+    `lock` guards every change; bytes are written before it is taken.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -168,7 +179,7 @@ class Store:
         self._generation = 0
 
     def folder(self, call: Call) -> Path:
-        """Where the bytes are; it goes with the store."""
+        """Return the folder of the objects' bytes; it goes with the store."""
         with self.lock:
             if self._folder is None:
                 folder = Path(tempfile.mkdtemp(prefix="storage-", dir=call.home))
@@ -177,13 +188,17 @@ class Store:
             return self._folder
 
     def next_generation(self, now: datetime) -> int:
-        """Microseconds, and never the same twice."""
+        """Return a new generation: the time in microseconds, and never the same twice."""
         with self.lock:
             self._generation = max(self._generation + 1, int(now.timestamp() * 1_000_000))
             return self._generation
 
     def bucket(self, name: str) -> Bucket:
-        """The bucket of that name. GcpError when there is none."""
+        """Return the bucket of that name.
+
+        Raises:
+            GcpError: There is none.
+        """
         bucket = self.buckets.get(name)
         if bucket is None:
             raise GcpError("NOT_FOUND", "The specified bucket does not exist.", reason="notFound")
@@ -192,7 +207,11 @@ class Store:
     def version(
         self, bucket: str, name: str, generation: int | None = None, conditions: Conditions = NONE
     ) -> Version:
-        """What a change is about. GcpError 404, 412."""
+        """Return the version that a change is about.
+
+        Raises:
+            GcpError: 404, there is none; 412, a precondition does not hold.
+        """
         version = self.bucket(bucket).version(name, generation)
         conditions.require(version)
         if version is None:
@@ -200,7 +219,11 @@ class Store:
         return version
 
     def put(self, version: Version, conditions: Conditions) -> None:
-        """Make a version the live one. GcpError 412, or 403 where what is there must stay."""
+        """Make a version the live one.
+
+        Raises:
+            GcpError: 412, a precondition does not hold; 403, the present version must stay.
+        """
         with self.lock:
             bucket = self.bucket(version.bucket)
             live = bucket.live(version.name)
@@ -220,9 +243,13 @@ class Store:
         conditions: Conditions,
         now: datetime,
     ) -> Version:
-        """Without a generation the live version is replaced by nothing; with one that version goes.
+        """Delete a version, and return it.
 
-        GcpError.
+        Without a generation it is the live version, which may stay as a noncurrent one; with a
+        generation that version is lost.
+
+        Raises:
+            GcpError: There is none, a precondition does not hold, or it must stay.
         """
         with self.lock:
             version = self.version(bucket_name, name, generation, conditions)
@@ -234,24 +261,27 @@ class Store:
             return version
 
     def _retire(self, bucket: Bucket, version: Version, now: datetime) -> None:
+        """Make the live version a noncurrent one, or remove it."""
         if bucket.versioned:
-            may_go(version, now)
+            check_deletable(version, now)
             version.replaced = now
         else:
             self._remove(bucket, version, now)
 
     def _remove(self, bucket: Bucket, version: Version, now: datetime) -> None:
-        may_go(version, now)
+        """Delete a version, softly if the bucket has it so."""
+        check_deletable(version, now)
         bucket.versions[version.name].remove(version)
         if not bucket.versions[version.name]:
             del bucket.versions[version.name]
         if bucket.soft_delete:
-            bucket.bury(version, now)
+            bucket.delete_softly(version, now)
         else:
             version.content.remove()
 
 
 def check_bucket_name(name: str) -> None:
+    """Raise INVALID_ARGUMENT for a name that no bucket has."""
     if (
         not _BUCKET.fullmatch(name)
         or max(map(len, name.split("."))) > 63
@@ -262,6 +292,7 @@ def check_bucket_name(name: str) -> None:
 
 
 def check_object_name(name: str) -> None:
+    """Raise INVALID_ARGUMENT for a name that no object has."""
     if not name:
         raise GcpError(
             "INVALID_ARGUMENT",
@@ -274,18 +305,15 @@ def check_object_name(name: str) -> None:
         raise invalid(f"Disallowed object name: '{name}'")
 
 
-def no_object(bucket: str, name: str) -> GcpError:
-    return GcpError("NOT_FOUND", f"No such object: {bucket}/{name}", reason="notFound")
-
-
 def etag(generation: int, metageneration: int) -> str:
-    """As Google's: both numbers as a protobuf message, in base64."""
+    """Return an etag as Google's: both numbers as a protobuf message, in base64."""
     return base64.b64encode(
         b"\x08" + _varint(generation) + b"\x10" + _varint(metageneration)
     ).decode()
 
 
 def _varint(number: int) -> bytes:
+    """Return a number as protobuf's varint."""
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)
@@ -294,8 +322,8 @@ def _varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-def may_go(version: Version, now: datetime) -> None:
-    """GcpError when a hold or a retention keeps the object."""
+def check_deletable(version: Version, now: datetime) -> None:
+    """Raise if a hold or a retention keeps the object."""
     what = f"Object '{version.bucket}/{version.name}'"
     if hold := version.hold():
         text = (

@@ -1,4 +1,4 @@
-"""Buckets and objects as the JSON API writes them, and what of a request's JSON is kept. Pure."""
+"""Buckets and objects as the JSON API writes them, and requests' JSON as it is stored. Pure."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+from ...core.errors import GcpError
 from ...core.projects import number_of
-from ...core.registry import GcpError
-from .preconditions import invalid
+from .errors import invalid
 from .records import SOFT_DELETE, Bucket, Version
 
 # what the server says: it is not taken from a request
 _OBJECT_OWN = frozenset(
     {
-        "kind", "id", "selfLink", "mediaLink", "name", "bucket", "generation", "metageneration", "timeCreated", "updated", "timeDeleted",
-        "timeFinalized", "timeStorageClassUpdated", "size", "md5Hash", "crc32c", "etag", "owner", "acl", "componentCount", "storageClass",
-        "retentionExpirationTime", "customerEncryption", "kmsKeyName", "softDeleteTime", "hardDeleteTime",
+        "kind", "id", "selfLink", "mediaLink", "name", "bucket", "generation", "metageneration",
+        "timeCreated", "updated", "timeDeleted", "timeFinalized", "timeStorageClassUpdated", "size",
+        "md5Hash", "crc32c", "etag", "owner", "acl", "componentCount", "storageClass",
+        "retentionExpirationTime", "customerEncryption", "kmsKeyName", "softDeleteTime",
+        "hardDeleteTime",
     }
 )  # fmt: skip
 _BUCKET_OWN = frozenset(
     {
-        "kind", "id", "selfLink", "name", "projectNumber", "generation", "metageneration", "timeCreated", "updated", "etag", "owner", "acl",
-        "defaultObjectAcl", "locationType", "softDeleteTime", "hardDeleteTime", "objectRetention",
+        "kind", "id", "selfLink", "name", "projectNumber", "generation", "metageneration",
+        "timeCreated", "updated", "etag", "owner", "acl", "defaultObjectAcl", "locationType",
+        "softDeleteTime", "hardDeleteTime", "objectRetention",
     }
 )  # fmt: skip
 _MULTI = frozenset({"US", "EU", "ASIA"})
@@ -43,32 +46,36 @@ _DUAL_PARTS = 2
 
 
 def object_fields(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of an object that a request may set."""
     return without_nulls({key: value for key, value in body.items() if key not in _OBJECT_OWN})
 
 
 def bucket_fields(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a bucket that a request may set."""
     return without_nulls({key: value for key, value in body.items() if key not in _BUCKET_OWN})
 
 
-def merged(old: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON merge patch (RFC 7396): null takes a member away."""
+def merge_patched(old: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a JSON object after a merge patch (RFC 7396): null removes a member."""
     result = dict(old)
     for key, value in patch.items():
         if value is None:
             result.pop(key, None)
         elif isinstance(value, Mapping):
             below = result.get(key)
-            result[key] = merged(below if isinstance(below, Mapping) else {}, value)
+            result[key] = merge_patched(below if isinstance(below, Mapping) else {}, value)
         else:
             result[key] = value
     return result
 
 
 def without_nulls(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return merged({}, fields)
+    """Return a JSON object without its nulls, at any depth."""
+    return merge_patched({}, fields)
 
 
 def storage_class(name: Any) -> str:
+    """Return a storage class; GcpError for an unknown one."""
     if name not in CLASSES:
         raise invalid(f"Invalid argument: storage class {name!r}")
     return str(name)
@@ -77,7 +84,10 @@ def storage_class(name: Any) -> str:
 def object_resource(
     version: Version, bucket: Bucket, base: str, *, full: bool = False, owner: str = ""
 ) -> dict[str, Any]:
-    """`base`: the URL under which the caller reaches the stack; `full`: with its ACL and owner."""
+    """Return an object as the JSON API writes it.
+
+    `base`: the URL under which the caller reaches the stack; `full`: with its ACL and owner.
+    """
     path = f"/b/{quote(version.bucket, safe='')}/o/{quote(version.name, safe='')}"
     resource: dict[str, Any] = {
         "kind": "storage#object",
@@ -117,6 +127,7 @@ def object_resource(
 
 
 def _times(version: Version, bucket: Bucket) -> dict[str, Any]:
+    """Return an object's times as the API writes them."""
     times: dict[str, Any] = {}
     if version.replaced is not None:
         times["timeDeleted"] = timestamp(version.replaced)
@@ -129,6 +140,7 @@ def _times(version: Version, bucket: Bucket) -> dict[str, Any]:
 
 
 def _encryption(version: Version) -> dict[str, Any]:
+    """Return how an object is encrypted as the API writes it."""
     if version.key_sha256 is not None:
         return {
             "customerEncryption": {"encryptionAlgorithm": "AES256", "keySha256": version.key_sha256}
@@ -137,6 +149,7 @@ def _encryption(version: Version) -> dict[str, Any]:
 
 
 def bucket_resource(bucket: Bucket, base: str, *, full: bool = False) -> dict[str, Any]:
+    """Return a bucket as the JSON API writes it; `full`: with its ACLs and owner."""
     fields = bucket.fields
     resource: dict[str, Any] = {
         "kind": "storage#bucket",
@@ -169,6 +182,7 @@ def bucket_resource(bucket: Bucket, base: str, *, full: bool = False) -> dict[st
 
 
 def location_type(fields: Mapping[str, Any]) -> str:
+    """Return the type of a bucket's location: region, dual-region or multi-region."""
     if (
         fields["location"] in _DUAL
         or len((fields.get("customPlacementConfig") or {}).get("dataLocations") or ())
@@ -179,13 +193,14 @@ def location_type(fields: Mapping[str, Any]) -> str:
 
 
 def with_server_fields(
-    fields: dict[str, Any], before: Mapping[str, Any], now: datetime
+    fields: dict[str, Any], previous: Mapping[str, Any], now: datetime
 ) -> dict[str, Any]:
-    """A bucket's fields after a write: what the server adds to them.
+    """Return a bucket's fields after a write, with those that the server adds.
 
-    GcpError for what may not be changed.
+    Raises:
+        GcpError: A field that may not be changed was.
     """
-    fields["location"] = str(fields.get("location") or before.get("location") or "US").upper()
+    fields["location"] = str(fields.get("location") or previous.get("location") or "US").upper()
     fields["storageClass"] = storage_class(fields.get("storageClass") or "STANDARD")
     access = fields.setdefault("iamConfiguration", {})
     uniform = access.setdefault("uniformBucketLevelAccess", {"enabled": False})
@@ -203,9 +218,9 @@ def with_server_fields(
     if location_type(fields) != "region":
         fields.setdefault("rpo", "DEFAULT")
     fields.setdefault("softDeletePolicy", {"retentionDurationSeconds": str(SOFT_DELETE)})
-    _set_since(fields, before, "softDeletePolicy", "retentionDurationSeconds", now)
-    _retention(fields, before, now)
-    _autoclass(fields, before, now)
+    _set_since(fields, previous, "softDeletePolicy", "retentionDurationSeconds", now)
+    _retention(fields, previous, now)
+    _autoclass(fields, previous, now)
     _enforcement(fields, now)
     if not fields.get("encryption", True):
         del fields["encryption"]
@@ -213,19 +228,20 @@ def with_server_fields(
 
 
 def _set_since(
-    fields: dict[str, Any], before: Mapping[str, Any], name: str, key: str, now: datetime
+    fields: dict[str, Any], previous: Mapping[str, Any], name: str, key: str, now: datetime
 ) -> None:
-    """The moment since which a policy holds."""
+    """Set the time since which a policy holds."""
     policy = fields.get(name)
     if policy and (
-        str(policy.get(key)) != str((before.get(name) or {}).get(key))
+        str(policy.get(key)) != str((previous.get(name) or {}).get(key))
         or "effectiveTime" not in policy
     ):
         fields[name] = {**policy, key: str(policy.get(key)), "effectiveTime": timestamp(now)}
 
 
-def _retention(fields: dict[str, Any], before: Mapping[str, Any], now: datetime) -> None:
-    old, policy = before.get("retentionPolicy") or {}, fields.get("retentionPolicy")
+def _retention(fields: dict[str, Any], previous: Mapping[str, Any], now: datetime) -> None:
+    """Set the retention policy's effective time; GcpError if a locked policy changes."""
+    old, policy = previous.get("retentionPolicy") or {}, fields.get("retentionPolicy")
     if old.get("isLocked") and int((policy or {}).get("retentionPeriod", 0)) < int(
         old["retentionPeriod"]
     ):
@@ -233,11 +249,12 @@ def _retention(fields: dict[str, Any], before: Mapping[str, Any], now: datetime)
         raise GcpError("PERMISSION_DENIED", text, reason="forbidden")
     if not policy:
         fields.pop("retentionPolicy", None)
-    _set_since(fields, before, "retentionPolicy", "retentionPeriod", now)
+    _set_since(fields, previous, "retentionPolicy", "retentionPeriod", now)
 
 
-def _autoclass(fields: dict[str, Any], before: Mapping[str, Any], now: datetime) -> None:
-    chosen, old = fields.get("autoclass"), before.get("autoclass") or {}
+def _autoclass(fields: dict[str, Any], previous: Mapping[str, Any], now: datetime) -> None:
+    """Set the times of autoclass's fields."""
+    chosen, old = fields.get("autoclass"), previous.get("autoclass") or {}
     if not chosen:
         return
     if bool(chosen.get("enabled")) != bool(old.get("enabled")) or "toggleTime" not in chosen:
@@ -249,6 +266,7 @@ def _autoclass(fields: dict[str, Any], before: Mapping[str, Any], now: datetime)
 
 
 def _enforcement(fields: dict[str, Any], now: datetime) -> None:
+    """Set the times of the encryption enforcement's fields."""
     for name, rule in (fields.get("encryption") or {}).items():
         if name.endswith("EnforcementConfig"):
             if rule.get("restrictionMode") == "FullyRestricted":
@@ -258,6 +276,7 @@ def _enforcement(fields: dict[str, Any], now: datetime) -> None:
 
 
 def access_control(entry: Mapping[str, str], owner: str, kind: str) -> dict[str, Any]:
+    """Return an ACL's entry as the JSON API writes it."""
     return {
         "kind": kind,
         "id": f"{owner}/{entry['entity']}",
@@ -268,4 +287,5 @@ def access_control(entry: Mapping[str, str], owner: str, kind: str) -> dict[str,
 
 
 def timestamp(moment: datetime) -> str:
+    """Return a time as the JSON API writes it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -1,4 +1,4 @@
-"""What all handlers of Storage read from a request."""
+"""Requests as all handlers of Storage read them."""
 
 from __future__ import annotations
 
@@ -8,52 +8,60 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from ...core.registry import Call, GcpError, HttpRequest
-from ...environment import ACCOUNT
+from ...core.call import Call
+from ...core.environment import ACCOUNT
+from ...core.http_messages import HttpRequest
+from .errors import bad_key
 from .preconditions import Conditions, parse_conditions
 from .records import Bucket, Store, Version
 from .representations import bucket_resource, object_resource
 
 
 def store_of(call: Call) -> Store:
+    """Return the stack's buckets."""
     return call.store(Store)
 
 
 def base_of(request: HttpRequest) -> str:
-    """The URL under which this caller reaches the stack: links in answers must lead there, too."""
+    """Return the URL under which this caller reaches the stack: links in answers lead there."""
     host = request.headers.get("host", "storage.googleapis.com")
     return f"https://{host}" if request.host.endswith(".googleapis.com") else f"http://{host}"
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:
+    """Return whether a query parameter is true."""
     return query.get(name, "").lower() == "true"
 
 
 def full(request: HttpRequest) -> bool:
+    """Return whether a request asks for ACLs and owners (projection=full)."""
     return request.query.get("projection", "").lower() == "full"
 
 
 def conditions_of(request: HttpRequest, *, source: bool = False) -> Conditions:
+    """Return the preconditions of a request; `source`: of a copy's source."""
     return parse_conditions(request.query, None if source else request.headers, source=source)
 
 
 def object_answer(
     bucket: Bucket, version: Version, request: HttpRequest, *, acl: bool | None = None
 ) -> dict[str, Any]:
-    """An object as this caller is answered."""
+    """Return an object as this caller is answered."""
     return object_resource(
         version, bucket, base_of(request), full=full(request) if acl is None else acl, owner=ACCOUNT
     )
 
 
 def bucket_answer(bucket: Bucket, request: HttpRequest) -> dict[str, Any]:
+    """Return a bucket as this caller is answered."""
     return bucket_resource(bucket, base_of(request), full=full(request))
 
 
 def key_of(headers: Mapping[str, str], *, source: bool = False) -> str | None:
-    """The SHA-256 of the key that the customer encrypts with, in base64; None: no key.
+    """Return the SHA-256 of the customer's key in base64, or None for no key.
 
-    GcpError for one that is none.
+    Raises:
+        GcpError: The key is not valid.
     """
     start = "x-goog-copy-source-encryption" if source else "x-goog-encryption"
     if f"{start}-key" not in headers:
@@ -64,12 +72,12 @@ def key_of(headers: Mapping[str, str], *, source: bool = False) -> str | None:
         key = b""
     digest = base64.b64encode(hashlib.sha256(key).digest()).decode()
     if len(key) != 32 or headers.get(f"{start}-algorithm") != "AES256":
-        raise _bad_key(
+        raise bad_key(
             "customerEncryptionKeyFormatIsInvalid",
             "Missing an encryption key, or it is not base64 encoded.",
         )
     if headers.get(f"{start}-key-sha256", digest) != digest:
-        raise _bad_key(
+        raise bad_key(
             "customerEncryptionKeySha256IsInvalid",
             "The SHA256 hash of the encryption key does not match it.",
         )
@@ -77,20 +85,16 @@ def key_of(headers: Mapping[str, str], *, source: bool = False) -> str | None:
 
 
 def check_key(version: Version, key: str | None) -> None:
-    """Before bytes are given. GcpError when the customer's key is needed and is not this one."""
+    """Raise if an object needs the customer's key and this is not it; before bytes are read."""
     if version.key_sha256 is None and key is not None:
-        raise _bad_key(
+        raise bad_key(
             "resourceNotEncryptedWithCustomerEncryptionKey",
             "The target object is not encrypted by a customer-supplied key.",
         )
     if version.key_sha256 is not None and key is None:
         text = "The target object is encrypted by a customer-supplied encryption key."
-        raise _bad_key("resourceIsEncryptedWithCustomerEncryptionKey", text)
+        raise bad_key("resourceIsEncryptedWithCustomerEncryptionKey", text)
     if version.key_sha256 != key:
-        raise _bad_key(
+        raise bad_key(
             "customerEncryptionKeyIsIncorrect", "The provided encryption key is incorrect."
         )
-
-
-def _bad_key(reason: str, text: str) -> GcpError:
-    return GcpError("INVALID_ARGUMENT", text, reason=reason)

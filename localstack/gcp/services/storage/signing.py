@@ -1,7 +1,7 @@
-"""Signed URLs and signed forms (V4 and V2): signed with the key of the stack's own account, for as
-long as they say.
+"""Signed URLs and signed forms (V4 and V2).
 
-What is signed follows Google's "Canonical requests", "Signatures" and "V2 signing process".
+They are signed with the key of the stack's own account, and last as long as they say. What is
+signed follows Google's "Canonical requests", "Signatures" and "V2 signing process".
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from ...core.registry import Call, GcpError, HttpRequest
-from ...environment import ACCOUNT
+from ...core.call import Call
+from ...core.environment import ACCOUNT
+from ...core.errors import GcpError
+from ...core.http_messages import HttpRequest
 
 _LONGEST = 604800  # seconds that a V4 signature may hold
 _ALGORITHM = "GOOG4-RSA-SHA256"
@@ -36,9 +38,10 @@ _OWN_V2 = frozenset(
 
 
 def verify(call: Call, request: HttpRequest) -> None:
-    """Nothing for a request that carries no signature.
+    """Raise unless a request's signature is valid, if it has one.
 
-    GcpError: it is not ours, not of this request, or its time is over.
+    Raises:
+        GcpError: It is not the account's, not of this request, or expired.
     """
     if "X-Goog-Signature" in request.query_lists:
         _verify_v4(call, request)
@@ -126,7 +129,11 @@ def _verify_v2(call: Call, request: HttpRequest) -> None:
 
 
 def verify_form(call: Call, fields: dict[str, str]) -> dict[str, Any]:
-    """The policy of a form that is posted. GcpError."""
+    """Return the policy of a posted form.
+
+    Raises:
+        GcpError: Its signature is not valid.
+    """
     email = fields.get("x-goog-credential", "").partition("/")[0]
     if fields.get("x-goog-algorithm") != _ALGORITHM:
         raise _malformed_error(f"x-goog-algorithm must be {_ALGORITHM}.")
@@ -145,6 +152,7 @@ def verify_form(call: Call, fields: dict[str, str]) -> dict[str, Any]:
 
 
 def _check_account(email: str) -> None:
+    """Raise unless a signature names the stack's account."""
     if email != ACCOUNT:
         raise GcpError(
             "PERMISSION_DENIED",
@@ -154,6 +162,7 @@ def _check_account(email: str) -> None:
 
 
 def _check(call: Call, signed: str, signature: bytes) -> None:
+    """Raise unless the account's key made a signature."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric import padding
     from cryptography.hazmat.primitives.hashes import SHA256
@@ -175,6 +184,7 @@ def _check(call: Call, signed: str, signature: bytes) -> None:
 
 @cache
 def _public_key(account: Path) -> Any:
+    """Return the public key of an account's file; cached."""
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     private = msgspec.json.decode(account.read_bytes())["private_key"]
@@ -182,6 +192,7 @@ def _public_key(account: Path) -> Any:
 
 
 def _moment(text: str) -> datetime:
+    """Return the time in a V4 signature."""
     try:
         return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError as error:
@@ -189,6 +200,7 @@ def _moment(text: str) -> datetime:
 
 
 def _bytes_of_hex(text: str) -> bytes:
+    """Return the bytes of a hexadecimal text; no bytes if it is none."""
     try:
         return bytes.fromhex(text)
     except ValueError:
@@ -196,6 +208,7 @@ def _bytes_of_hex(text: str) -> bytes:
 
 
 def _malformed_error(text: str) -> GcpError:
+    """Return the error for a signature that cannot be read."""
     return GcpError(
         "INVALID_ARGUMENT", f"Invalid argument. {text}", reason="AuthenticationRequired"
     )

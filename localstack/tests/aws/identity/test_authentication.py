@@ -285,7 +285,7 @@ def test_a_request_that_was_signed_a_quarter_of_an_hour_away_is_refused(example_
     asked = signed(
         example_stack.url,
         "sagemaker",
-        at=at,
+        signed_at=at,
         target="SageMaker.ListEndpoints",
         body=b"{}",
         headers=headers,
@@ -298,7 +298,9 @@ def test_a_request_that_was_signed_a_quarter_of_an_hour_away_is_refused(example_
 def test_a_signed_request_may_have_any_host_and_no_web_page_may_ask(example_stack):
     target = {"target": "SageMaker.ListEndpoints", "body": b"{}"}
     headers = {"Content-Type": "application/x-amz-json-1.1", "Host": "aws-stack:4599"}
-    asked = signed(example_stack.url, "sagemaker", at=datetime.now(UTC), headers=headers, **target)
+    asked = signed(
+        example_stack.url, "sagemaker", signed_at=datetime.now(UTC), headers=headers, **target
+    )
     root = f"{example_stack.url}/"
     assert fetched(root, method="POST", data=b"{}", headers=asked)[0] == 200
     assert fetched(root, method="POST", data=b"{}", headers=asked | {"Host": "other"})[0] == 400
@@ -323,7 +325,7 @@ def test_another_body_than_the_signed_one_is_refused(example_stack):
     asked = signed(
         example_stack.url,
         "sagemaker",
-        at=datetime.now(UTC),
+        signed_at=datetime.now(UTC),
         target="SageMaker.ListEndpoints",
         body=b"{}",
         headers=headers,
@@ -393,7 +395,7 @@ def test_an_object_that_everybody_may_read_is_read_without_a_key(client, example
 
 
 def test_who_steers_the_stack_needs_its_secret_for_all_but_its_health(example_stack):
-    secret = stack_keys.of(example_stack.url).control
+    secret = stack_keys.keys_of(example_stack.url).control
     assert fetched(f"{example_stack.url}/_stack/health")[0] == 200
     assert secret.encode() not in fetched(f"{example_stack.url}/_stack/health")[1]
     for route in (
@@ -427,7 +429,7 @@ def test_the_keys_are_in_a_file_for_their_user_alone_and_in_no_log(example_stack
     path = Path(example_stack.health()["keys"])
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    mine = stack_keys.of(example_stack.url)
+    mine = stack_keys.keys_of(example_stack.url)
     log = example_process.log.read_text()
     assert mine.control not in log
     assert mine.pair.secret_key not in log
@@ -436,16 +438,16 @@ def test_the_keys_are_in_a_file_for_their_user_alone_and_in_no_log(example_stack
 def test_keys_are_those_of_the_stack_that_is_asked_and_of_nobody_elses_file(
     example_stack, tmp_path, monkeypatch
 ):
-    here = stack_keys.of(example_stack.url)
-    assert stack_keys.of(example_stack.url.replace("127.0.0.1", "localhost")) == here
+    here = stack_keys.keys_of(example_stack.url)
+    assert stack_keys.keys_of(example_stack.url.replace("127.0.0.1", "localhost")) == here
     other = stack_keys.write(tmp_path, stack_keys.make("http://127.0.0.1:1", None))
     monkeypatch.setattr(
-        stack_keys, "_own", lambda _: other.read_bytes()
+        stack_keys, "_read_own_file", lambda _: other.read_bytes()
     )  # what a server names that wants another stack's secret
-    assert stack_keys.of(example_stack.url) is None
+    assert stack_keys.keys_of(example_stack.url) is None
     monkeypatch.undo()
     monkeypatch.setattr(os, "getuid", lambda: 4711)
-    assert stack_keys.of(example_stack.url) is None
+    assert stack_keys.keys_of(example_stack.url) is None
 
 
 @pytest.fixture
@@ -492,10 +494,10 @@ def test_a_connection_that_its_client_has_closed_is_nobodys():
 @pytest.mark.slow
 def test_an_open_stack_takes_any_key_and_a_home_keeps_its_pair(tmp_path):
     with start_aws(home=tmp_path / "home") as first:
-        pair = stack_keys.of(first.url).pair
+        pair = stack_keys.keys_of(first.url).pair
         assert stat.S_IMODE((tmp_path / "home" / "keys.json").stat().st_mode) == 0o600
     with start_aws(home=tmp_path / "home", any_key=True) as second:
-        assert stack_keys.of(second.url).pair == pair
+        assert stack_keys.keys_of(second.url).pair == pair
         made = boto3.client(
             "s3",
             endpoint_url=second.url,

@@ -17,7 +17,7 @@ DEEP = b'{"a":' * 20_000
 
 def sent(url, service, *, method="POST", path="/", **more):
     body = more.get("body", b"")
-    headers = signed(url, service, at=datetime.now(UTC), method=method, path=path, **more)
+    headers = signed(url, service, signed_at=datetime.now(UTC), method=method, path=path, **more)
     return fetched(f"{url}{path}", method=method, data=body, headers=headers)
 
 

@@ -22,10 +22,10 @@ from google.oauth2 import service_account
 
 from isthmus_stack.core.http import peers
 from isthmus_stack.core.state import Stack
-from isthmus_stack.gcp import environment
+from isthmus_stack.gcp.core.environment import ACCOUNT
+from isthmus_stack.gcp.core.http_messages import HttpRequest
 from isthmus_stack.gcp.core.identity.callers import Callers, peer_of
 from isthmus_stack.gcp.core.identity.keys import Keys
-from isthmus_stack.gcp.core.registry import HttpRequest
 
 from ..conftest import PARENT, PROJECT
 
@@ -204,7 +204,7 @@ def form(assertion, grant="urn:ietf:params:oauth:grant-type:jwt-bearer"):
 
 def assertion(keys, **claims):
     signer = google.auth.crypt.RSASigner.from_service_account_file(keys.account)
-    return google.auth.jwt.encode(signer, {"iss": environment.ACCOUNT, **claims}).decode()
+    return google.auth.jwt.encode(signer, {"iss": ACCOUNT, **claims}).decode()
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_the_doors_own_connection_to_grpc_does_not_pass_for_its_unknown_client(
 
     monkeypatch.setattr(peers, "_owner", lambda *_: os.getuid())
     assert callers.is_own(("127.0.0.1", 40000), 1)
-    way = callers.way_to_grpc(False)(Transport())
+    way = callers.grpc_pipe(False)(Transport())
     way.connection_made(Transport())
     assert not callers.is_own(("127.0.0.1", 40000), 1)
     way.connection_lost(None)

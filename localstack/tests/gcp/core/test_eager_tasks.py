@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from isthmus_stack.gcp.core.server.eager_tasks import begin
+from isthmus_stack.gcp.core.server.eager_tasks import start_eagerly
 from isthmus_stack.serving.async_connections import AsyncConnections
 from isthmus_stack.serving.connections import TimedOut
 
@@ -23,7 +23,7 @@ def test_a_coroutine_that_is_begun_runs_to_its_first_wait_at_once_and_to_its_end
                 await failing
             over.set()
 
-        held = begin(work())
+        held = start_eagerly(work())
         assert seen == ["first"]
         failing.set_exception(KeyError("x"))
         await asyncio.wait_for(over.wait(), 60)

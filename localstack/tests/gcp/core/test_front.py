@@ -14,7 +14,8 @@ from google.longrunning import operations_pb2
 from google.protobuf import duration_pb2
 
 from isthmus_stack.core import keys
-from isthmus_stack.gcp.core.rpc import methods as table
+from isthmus_stack.gcp.composition import CATALOG
+from isthmus_stack.gcp.core.rpc.methods import http_rule_for, methods_of_api
 from isthmus_stack.run import start
 
 from ..conftest import PARENT
@@ -31,20 +32,22 @@ def ask(gcp, method, path, headers=None, body=None):
 
 def test_the_table_knows_every_rpc_and_its_classes():
     """What watches the private names of Google's packages."""
-    method = table.method_of("/google.cloud.aiplatform.v1.EndpointService/DeployModel")
+    method = CATALOG.method_of(
+        "/google.cloud.aiplatform.v1.EndpointService/DeployModel", CATALOG.default
+    )
     assert method.request.DESCRIPTOR.full_name == "google.cloud.aiplatform.v1.DeployModelRequest"
     assert method.answer.DESCRIPTOR.full_name == "google.longrunning.Operation"
-    counts = {api.service: len(table.methods(api)) for api in table.APIS if api.module}
+    counts = {api.service: len(methods_of_api(api)) for api in CATALOG.apis if api.module}
     assert counts["aiplatform"] > 300
     assert min(counts.values()) >= 5
-    pull = table.method_of("/google.pubsub.v1.Subscriber/StreamingPull")
+    pull = CATALOG.method_of("/google.pubsub.v1.Subscriber/StreamingPull", CATALOG.default)
     assert (pull.client_streams, pull.server_streams) == (True, True)
     assert (
-        table.rule_for(table.APIS[0], "POST", f"/v1/{PARENT}/endpoints/7:predict")[0].operation
+        http_rule_for(CATALOG.default, "POST", f"/v1/{PARENT}/endpoints/7:predict")[0].operation
         == "PredictionService.Predict"
     )
     assert (
-        table.rule_for(table.APIS[0], "GET", f"/v1/{PARENT}/models/ranker@2")[0].operation
+        http_rule_for(CATALOG.default, "GET", f"/v1/{PARENT}/models/ranker@2")[0].operation
         == "ModelService.GetModel"
     )
 
@@ -59,7 +62,7 @@ def test_what_nobody_answers_is_named_at_once_over_both_transports(vertex):
 
 
 def test_who_steers_the_stack_needs_its_secret_for_all_but_who_it_is(gcp):
-    secret = {"Authorization": f"Bearer {keys.of(gcp.url).control}"}
+    secret = {"Authorization": f"Bearer {keys.keys_of(gcp.url).control}"}
     for method, path in (("POST", "/_stack/reset"), ("GET", "/_stack/calls")):
         assert ask(gcp, method, path)[0] == 403
         assert ask(gcp, method, path, headers={"Authorization": "Bearer guess"})[0] == 403

@@ -15,7 +15,7 @@ POST = b"POST /v1/x?a=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n
 
 
 def test_a_head_that_has_been_read_says_the_same_again_and_leaves_the_body():
-    head, body = heads.beginning(POST + b"{}")
+    head, body = heads.read_head(POST + b"{}")
     assert (head.method, head.host, head.path, head.query_lists) == (
         "POST",
         "localhost",
@@ -29,10 +29,10 @@ def test_a_head_that_has_been_read_says_the_same_again_and_leaves_the_body():
         True,
         b"{}",
     )
-    assert heads.beginning(POST)[0] is head
-    assert not heads.beginning(POST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))[0].keep
-    assert not heads.beginning(POST.replace(b"localhost", b"other.example"))[0].programs
-    assert not heads.beginning(POST.replace(b"\r\n\r\n", b"\r\nOrigin: http://localhost\r\n\r\n"))[
+    assert heads.read_head(POST)[0] is head
+    assert not heads.read_head(POST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))[0].keep
+    assert not heads.read_head(POST.replace(b"localhost", b"other.example"))[0].programs
+    assert not heads.read_head(POST.replace(b"\r\n\r\n", b"\r\nOrigin: http://localhost\r\n\r\n"))[
         0
     ].programs
 
@@ -53,7 +53,7 @@ def test_a_head_that_has_been_read_says_the_same_again_and_leaves_the_body():
     ],
 )
 def test_a_head_that_says_more_than_the_size_of_a_small_body_is_parsed(data):
-    assert heads.beginning(data) is None
+    assert heads.read_head(data) is None
 
 
 def test_an_answer_of_a_known_head_is_whole_only_with_its_whole_body():

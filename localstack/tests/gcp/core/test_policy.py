@@ -5,13 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus_stack.gcp.core.policy.permissions import of_call
-from isthmus_stack.gcp.core.policy.roles import ROLES, smallest
-from isthmus_stack.gcp.core.policy.usage import Used
-from isthmus_stack.gcp.core.registry import HttpRequest
-from isthmus_stack.gcp.core.rpc import methods as table
+from isthmus_stack.gcp.composition import CATALOG
+from isthmus_stack.gcp.core.http_messages import HttpRequest
+from isthmus_stack.gcp.core.policy.permissions import permissions_of
+from isthmus_stack.gcp.core.policy.roles import ROLES, smallest_roles
+from isthmus_stack.gcp.core.policy.usage import UsedPermissions
+from isthmus_stack.gcp.core.rpc.methods import methods_of_api
 
 KNOWN = sorted(frozenset().union(*(role.permissions for role in ROLES.values())))
+
+
+def of_call(service, operation, request=None):
+    return permissions_of(CATALOG.by_service[service], operation, request)
 
 
 def job(**configuration):
@@ -106,7 +111,7 @@ def test_every_rpc_of_the_transports_has_a_name_and_no_permission_is_misspelt():
     )
     methods = [
         method.operation
-        for method in table.methods(table.APIS[0])
+        for method in methods_of_api(CATALOG.default)
         if method.operation.partition(".")[0] in called
     ]
     ours = [
@@ -125,7 +130,7 @@ def test_every_rpc_of_the_transports_has_a_name_and_no_permission_is_misspelt():
 
 @given(needed=st.sets(st.sampled_from(KNOWN), min_size=1, max_size=6))
 def test_the_roles_cover_what_is_needed_and_none_of_them_is_idle(needed):
-    roles, unknown = smallest(needed)
+    roles, unknown = smallest_roles(needed)
     assert unknown == frozenset()
     assert needed <= frozenset().union(*(ROLES[name].permissions for name in roles))
     for name in roles:
@@ -134,7 +139,7 @@ def test_the_roles_cover_what_is_needed_and_none_of_them_is_idle(needed):
 
 
 def test_few_rights_are_preferred_to_few_roles():
-    roles, unknown = smallest(
+    roles, unknown = smallest_roles(
         ["bigquery.jobs.create", "bigquery.tables.getData", "made.up.permission"]
     )
     assert roles == ("roles/bigquery.jobUser", "roles/bigquery.dataViewer")
@@ -144,9 +149,9 @@ def test_few_rights_are_preferred_to_few_roles():
 def test_a_policy_has_a_custom_role_that_gcloud_takes():
     import yaml
 
-    used = Used()
-    used.note("storage", "storage.objects.get", None)
-    used.note("storage", "storage.objects.get", None)
+    used = UsedPermissions()
+    used.note(CATALOG.by_service["storage"], "storage.objects.get", None)
+    used.note(CATALOG.by_service["storage"], "storage.objects.get", None)
     policy = used.policy()
     assert (
         yaml.safe_load(policy["custom_role"])["includedPermissions"]

@@ -14,7 +14,7 @@ from isthmus.adapters import targets
 from isthmus.adapters.common import price_list
 from isthmus.adapters.common.price_list import from_cache
 from isthmus.adapters.sagemaker.resources import prices
-from isthmus.adapters.sagemaker.session import of
+from isthmus.adapters.sagemaker.session import aws_of
 from isthmus.endpoints.port import VariantSpec
 from isthmus.target import Profile
 
@@ -91,7 +91,7 @@ class Account:
             name="production", adapter="sagemaker", project="shop", options=options
         )
         self.target = targets.load(self.profile, clock=lambda: self.now)
-        self.amazon = Amazon(of(self.target))
+        self.amazon = Amazon(aws_of(self.target))
 
     def estimate(self, machine="ml.m5.large"):
         return targets.estimate(

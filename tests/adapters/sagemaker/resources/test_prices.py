@@ -14,7 +14,7 @@ from isthmus.target import Profile
 
 
 def listed(region):
-    return prices.of(profile(region=region))
+    return prices.current(profile(region=region))
 
 
 def profile(adapter="sagemaker", **options):

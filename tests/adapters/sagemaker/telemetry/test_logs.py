@@ -5,7 +5,7 @@ import time
 import pytest
 
 from isthmus.adapters import targets
-from isthmus.adapters.sagemaker.session import of
+from isthmus.adapters.sagemaker.session import aws_of
 from isthmus.adapters.sagemaker.telemetry.logs import place
 from isthmus.errors import Invalid, NotFound
 from isthmus.target import Profile
@@ -79,7 +79,7 @@ def test_a_jobs_log_is_found_by_its_name_or_its_arn():
         "bucket": "s3://b",
         "region": "us-east-1",
     }  # nothing listens: nothing is asked
-    aws = of(
+    aws = aws_of(
         targets.load(
             Profile(name="sagemaker", adapter="sagemaker", project="my_shop", options=options)
         )

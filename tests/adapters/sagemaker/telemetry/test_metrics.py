@@ -10,7 +10,7 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from isthmus.adapters import targets
-from isthmus.adapters.sagemaker.session import of
+from isthmus.adapters.sagemaker.session import aws_of
 from isthmus.endpoints.port import Window
 from isthmus.errors import NotSettled, Unavailable
 from isthmus.target import Profile
@@ -52,7 +52,7 @@ def source(target):
 
 @pytest.fixture
 def cloudwatch(target, source):
-    stubber = Stubber(of(target).client("cloudwatch"))
+    stubber = Stubber(aws_of(target).client("cloudwatch"))
     with stubber:
         yield stubber
         stubber.assert_no_pending_responses()
@@ -63,7 +63,7 @@ def described(target):
     """An endpoint with one variant, made a day before the window unless it is said otherwise."""
 
     def describe(created=START - timedelta(days=1)):
-        stubber = Stubber(of(target).client("sagemaker"))
+        stubber = Stubber(aws_of(target).client("sagemaker"))
         stubber.add_response(
             "describe_endpoint",
             {

@@ -16,7 +16,7 @@ from isthmus.adapters.vertex import operations
 from isthmus.adapters.vertex.endpoints import adoption, labels
 from isthmus.adapters.vertex.pipelines.registry import HEALTH, PREDICT
 from isthmus.adapters.vertex.resources import deletion
-from isthmus.adapters.vertex.session import of
+from isthmus.adapters.vertex.session import session_of
 from isthmus.endpoints.deploy.adoption import adopt, describe
 from isthmus.endpoints.port import VariantSpec, Window
 from isthmus.endpoints.traffic.convergence import variants_ready
@@ -53,7 +53,7 @@ def standing(sdk, target, tmp_path):
     """Two models of folders behind one endpoint that has no name of ours, 3 to 1; the second is
     autoscaled.
     """
-    bucket = of(target).storage.create_bucket("theirs")
+    bucket = session_of(target).storage.create_bucket("theirs")
     endpoint = sdk.Endpoint.create(
         display_name="Prod AB", labels=THEIRS, description="The ranking of the shop"
     )
@@ -122,7 +122,7 @@ def write_a_line(target, endpoint, number):
         labels={"deployed_model_id": number},
         text_payload="of theirs",
     )
-    of(target).logging.write_log_entries(entries=[line])
+    session_of(target).logging.write_log_entries(entries=[line])
 
 
 def test_a_standing_endpoint_is_taken_over_and_nothing_but_its_labels_changes(
@@ -244,7 +244,7 @@ def test_a_standing_endpoint_is_taken_over_and_nothing_but_its_labels_changes(
             "model"
         ]  # destroy keeps the registry
         project.target.inventory.delete(there)  # as where a list comes late
-        assert deletion.endpoint_cost(of(project.target), "prod_ab") == there.hourly_cost
+        assert deletion.endpoint_cost(session_of(project.target), "prod_ab") == there.hourly_cost
     assert as_it_is(standing) == before | {"traffic_split": as_it_is(standing)["traffic_split"]}
     assert split(standing) == {"Old-1": 70, "new": 30}
     assert not {"EndpointService.UndeployModel", "EndpointService.DeleteEndpoint"} & {
@@ -338,7 +338,7 @@ def test_what_changed_since_it_was_looked_at_is_not_adopted_and_what_is_deployed
             describe(project, standing.name, name="other")
     first, second = now(standing).deployed_models
     standing.update(traffic_split={first.id: 0, second.id: 100})
-    session = of(target)
+    session = session_of(target)
     undeploying = session.endpoints.undeploy_model(
         endpoint=standing.resource_name, deployed_model_id=first.id
     )

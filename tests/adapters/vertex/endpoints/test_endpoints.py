@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from isthmus.adapters import targets
-from isthmus.adapters.vertex.endpoints import deployed_models as deployed
+from isthmus.adapters.vertex.endpoints import deployed_models
 from isthmus.adapters.vertex.resources import deletion
-from isthmus.adapters.vertex.session import CONTROL, of
+from isthmus.adapters.vertex.session import CONTROL, session_of
 from isthmus.endpoints.port import VariantSpec
 from isthmus.endpoints.traffic.convergence import variants_ready
 from isthmus.errors import Busy, Conflict, Invalid, IsthmusError, OutcomeUnknown, Unsupported
@@ -43,7 +43,7 @@ def ready(target, tmp_path, one):
 
 
 def google(target, name="ranker"):
-    session = of(target)
+    session = session_of(target)
     return session.endpoints.get_endpoint(name=f"{session.parent}/endpoints/conf-{name}")
 
 
@@ -57,18 +57,22 @@ def google(target, name="ranker"):
     ],
 )
 def test_a_variant_is_read_back_from_its_display_name_and_has_an_id_of_ten_digits(spec):
-    assert deployed.spec_of(deployed.display_name(spec)) == spec
-    assert deployed.number(spec).isdigit()
-    assert len(deployed.number(spec)) == 10
-    assert deployed.number(msgspec.structs.replace(spec, instances=(2, 3))) == deployed.number(spec)
-    assert deployed.number(msgspec.structs.replace(spec, version=4)) != deployed.number(spec)
+    assert deployed_models.spec_of(deployed_models.display_name(spec)) == spec
+    assert deployed_models.number(spec).isdigit()
+    assert len(deployed_models.number(spec)) == 10
+    assert deployed_models.number(
+        msgspec.structs.replace(spec, instances=(2, 3))
+    ) == deployed_models.number(spec)
+    assert deployed_models.number(
+        msgspec.structs.replace(spec, version=4)
+    ) != deployed_models.number(spec)
 
 
 def test_an_endpoint_that_takes_one_operation_at_a_time_comes_up_and_goes_all_the_same(
     target, one, tmp_path, monkeypatch
 ):
     """Deploying two at once is not forbidden by the documentation, nor promised by it."""
-    session = of(target)
+    session = session_of(target)
     control = session.client("endpoints", retrying=False, within=CONTROL)
     sent = []
 
@@ -100,7 +104,7 @@ def test_an_endpoint_that_takes_one_operation_at_a_time_comes_up_and_goes_all_th
 
 
 def test_what_somebody_else_deployed_is_no_variant_of_ours():
-    assert deployed.spec_of("my model") is None
+    assert deployed_models.spec_of("my model") is None
 
 
 def test_a_split_is_whole_percents_and_half_a_percent_is_refused_with_its_neighbours(target, ready):
@@ -307,7 +311,7 @@ def test_a_token_is_of_the_endpoint_and_of_each_model_as_it_was_deployed():
         )
         made_at = datetime.fromtimestamp(made, UTC)
         labels = {"isthmus_shift": shift, "team": f"{opaque}"}
-        return deployed.token(
+        return deployed_models.token(
             Endpoint(
                 create_time=made_at,
                 deployed_models=[model],
@@ -335,7 +339,7 @@ def test_a_token_is_of_the_endpoint_and_of_each_model_as_it_was_deployed():
 def test_an_endpoint_of_somebody_else_is_foreign(target, one):
     from google.cloud import aiplatform_v1 as ai
 
-    session = of(target)
+    session = session_of(target)
     request = ai.CreateEndpointRequest(
         parent=session.parent,
         endpoint=ai.Endpoint(display_name="theirs"),

@@ -8,10 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from isthmus.adapters import targets
-from isthmus.adapters.vertex.endpoints import deployed_models as deployed
+from isthmus.adapters.vertex.endpoints import deployed_models
 from isthmus.adapters.vertex.names import dashed, endpoint_id, is_of_variant
 from isthmus.adapters.vertex.resources import prices
-from isthmus.adapters.vertex.session import of
+from isthmus.adapters.vertex.session import session_of
 from isthmus.endpoints.traffic.convergence import variants_ready
 from isthmus.errors import Busy, Conflict, IsthmusError, ModelError, NotFound
 from isthmus.tests.conformance.toy_models import endpoint, register, settled, until, variant
@@ -37,7 +37,7 @@ def ready(target, one, two):
 
 
 def ids(target):
-    session = of(target)
+    session = session_of(target)
     return sorted(
         item.name.rpartition("/")[2]
         for item in session.endpoints.list_endpoints(parent=session.parent)
@@ -98,11 +98,13 @@ def test_a_version_is_replaced_without_a_gap_also_under_its_traffic(target, read
     until(step)
     assert set(answers) == {(3.0,)}
     (model,) = (
-        of(target)
-        .endpoints.get_endpoint(name=f"{of(target).parent}/endpoints/conf-ranker--challenger")
+        session_of(target)
+        .endpoints.get_endpoint(
+            name=f"{session_of(target).parent}/endpoints/conf-ranker--challenger"
+        )
         .deployed_models
     )
-    assert model.id == deployed.number(again.variants[1])
+    assert model.id == deployed_models.number(again.variants[1])
 
 
 def test_a_lost_deployment_is_told_by_its_variant_and_the_next_apply_tries_again(

@@ -10,7 +10,7 @@ import pytest
 
 from isthmus.adapters import targets
 from isthmus.adapters.vertex import operations
-from isthmus.adapters.vertex.session import of
+from isthmus.adapters.vertex.session import session_of
 from isthmus.errors import Invalid, OutcomeUnknown, Unavailable
 
 UPLOAD = "ModelService.UploadModel"
@@ -108,7 +108,7 @@ def test_a_folder_that_is_not_there_is_refused_in_the_services_words(target):
 def test_an_approval_keeps_the_labels_by_which_a_model_is_found(target):
     register(target, "d1")
     target.registry.set_approval("ranker", 1, "approved", "looked at the report")
-    session = of(target)
+    session = session_of(target)
     (version,) = session.models.list_model_versions(name=f"{session.parent}/models/conf-ranker")
     assert dict(version.labels) == {
         "isthmus_project": "conf",

@@ -39,7 +39,7 @@ def _no_patience(monkeypatch):
 
 
 def everything(target):
-    vertex = session.of(target)
+    vertex = session.session_of(target)
     target.warehouse.apply(
         TableSpec(
             name="items",

@@ -43,7 +43,7 @@ def test_an_estimate_counts_the_fewest_replicas_by_machine_and_says_how_old_the_
     [("asia-northeast1", "n1-standard-2"), ("us-central1", "a3-megagpu-8g")],
 )
 def test_a_price_that_is_not_in_the_table_is_unknown_and_so_is_every_sum_with_it(location, machine):
-    assert prices.hourly(prices.of(profile(location=location)), machine, 1) is None
+    assert prices.hourly(prices.current(profile(location=location)), machine, 1) is None
     both = [variant("champion", machine=machine), variant("challenger", machine="n1-standard-2")]
     assert prices.estimate(profile(location=location), both).hourly_cost is None
 

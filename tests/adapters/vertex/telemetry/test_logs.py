@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from isthmus.adapters.vertex.session import of
+from isthmus.adapters.vertex.session import session_of
 from isthmus.errors import Invalid, NotFound
 
 ENDPOINT = {
@@ -35,7 +35,7 @@ def put(target):
             )
             for number, message in enumerate(messages)
         ]
-        of(target).logging.write_log_entries(entries=entries)
+        session_of(target).logging.write_log_entries(entries=entries)
         return moment
 
     return write

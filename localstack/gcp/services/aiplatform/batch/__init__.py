@@ -1,1 +1,1 @@
-"""Vertex AI's batch prediction: a model's own server answers for the rows of files or of a table."""
+"""Vertex AI's batch prediction: a model's own server predicts for the rows of files or a table."""

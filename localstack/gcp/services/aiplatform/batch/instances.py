@@ -1,4 +1,4 @@
-"""What a job reads: an item a line or a row, and what of it the model is sent.
+"""The instances of a batch prediction: one for each line or row, and what the model is sent of it.
 
 Source: "Get batch predictions from a custom trained model", BatchPredictionJob.InstanceConfig.
 """
@@ -15,15 +15,16 @@ from typing import Any
 
 import msgspec
 
-from ....core.registry import Call, GcpError
+from ....core.call import Call
+from ....core.errors import GcpError
 from ...bigquery.operations import in_process as bigquery
-from ...storage import access as storage
+from ...storage import in_process as storage
 
 _ROWS = 1000  # of a table that are Python's objects at once
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """One instance. `columns`: what a table says of it, beside the prediction."""
+    """One instance. `columns`: its columns in an output table, besides the prediction."""
 
     sent: Any  # to the model
     shown: Mapping[str, Any]  # in a JSON line of the output: `instance`, or `key`
@@ -32,11 +33,15 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _UnfitError(ValueError):
-    """An instance that is not as the job's configuration has it."""
+    """An instance that does not fit the job's configuration."""
 
 
 def items(call: Call, job: Any) -> Iterator[Item]:
-    """All of a job's, in their order. GcpError: a file or a table that is not there."""
+    """Yield all instances of a job in their order.
+
+    Raises:
+        GcpError: A file or a table does not exist.
+    """
     source, config = job.input_config, job.instance_config
     if source.instances_format == "bigquery":
         yield from _of_table(call, source.bigquery_source.input_uri, config)
@@ -47,7 +52,7 @@ def items(call: Call, job: Any) -> Iterator[Item]:
 
 
 def _files(call: Call, uris: Any) -> list[str]:
-    """Every object that the URIs name; * stands for any characters."""
+    """Return the names of every object that the URIs match; * stands for any characters."""
     names: list[str] = []
     for uri in uris:
         present = storage.uris_below(call, uri.partition("*")[0])
@@ -63,6 +68,7 @@ def _files(call: Call, uris: Any) -> list[str]:
 
 
 def _of_lines(text: str, config: Any) -> Iterator[Item]:
+    """Yield the instances of a file of JSON lines."""
     for line in filter(str.strip, text.split("\n")):
         try:
             yield _of_json(msgspec.json.decode(line), line.strip(), config)
@@ -73,12 +79,13 @@ def _of_lines(text: str, config: Any) -> Iterator[Item]:
 
 
 def _of_json(value: Any, line: str, config: Any) -> Item:
+    """Return the instance of one JSON line."""
     columns = {"instance": line}
     if isinstance(value, dict):
         return _of_object(
             value, config, array=config.instance_type == "array", columns=columns, shown=value
         )
-    if chooses(config) or config.instance_type == "object":
+    if chooses_fields(config) or config.instance_type == "object":
         raise _UnfitError("the instance is not a JSON object")
     if config.instance_type == "array" and not isinstance(value, list):
         raise _UnfitError("the instance is not a JSON array")
@@ -86,7 +93,7 @@ def _of_json(value: Any, line: str, config: Any) -> Item:
 
 
 def _of_csv(text: str, config: Any) -> Iterator[Item]:
-    """A cell without quotes is a number, and none holds a line's end."""
+    """Yield the instances of a CSV file: unquoted cells are numbers, no cell has a line break."""
     lines = [line for line in text.splitlines() if line.strip()]
     header = next(csv.reader(lines[:1]), [])
     for line in lines[1:]:
@@ -99,11 +106,12 @@ def _of_csv(text: str, config: Any) -> Iterator[Item]:
 
 
 def _of_table(call: Call, uri: str, config: Any) -> Iterator[Item]:
-    table = bigquery.parts(uri)
+    """Yield the instances of a BigQuery table."""
+    table = bigquery.table_parts(uri)
     rows = bigquery.query(call, table[0], f"SELECT * FROM `{'.'.join(table)}`")
     for batch in rows.to_batches(max_chunksize=_ROWS):
         for values in batch.to_pylist():
-            row = {name: plain(value) for name, value in values.items()}
+            row = {name: json_value(value) for name, value in values.items()}
             try:
                 yield _of_object(
                     row, config, array=config.instance_type != "object", columns=row, shown=row
@@ -115,7 +123,10 @@ def _of_table(call: Call, uri: str, config: Any) -> Iterator[Item]:
 def _of_object(
     value: Mapping[str, Any], config: Any, *, array: bool, columns: Mapping[str, Any], shown: Any
 ) -> Item:
-    """With a key the output has it instead of the instance."""
+    """Return the instance of named values, with the fields that the configuration chooses.
+
+    If the configuration has a key field, the output has its value instead of the instance.
+    """
     if missing := [
         name
         for name in (*config.included_fields, *filter(None, [config.key_field]))
@@ -131,23 +142,25 @@ def _of_object(
     return Item(sent=sent, shown={"instance": shown}, columns=columns)
 
 
-def chooses(config: Any) -> bool:
-    """Whether a job's configuration names fields of an instance."""
+def chooses_fields(config: Any) -> bool:
+    """Return whether a job's configuration chooses fields of an instance."""
     return bool(config.included_fields or config.excluded_fields or config.key_field)
 
 
 def _unreadable(line: str, why: str) -> Item:
+    """Return an instance that cannot be sent, with the reason."""
     return Item(sent=None, shown={"instance": line}, columns={"instance": line}, wrong=why)
 
 
-def plain(value: Any) -> Any:
-    """A value of BigQuery's as JSON, as its own exports write it: decimals and times are texts,
-    bytes base64.
+def json_value(value: Any) -> Any:
+    """Return a BigQuery value as JSON, as BigQuery's own exports write it.
+
+    Decimals and times become texts, bytes base64.
     """
     if isinstance(value, dict):
-        return {name: plain(member) for name, member in value.items()}
+        return {name: json_value(member) for name, member in value.items()}
     if isinstance(value, list):
-        return [plain(member) for member in value]
+        return [json_value(member) for member in value]
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, bytes):

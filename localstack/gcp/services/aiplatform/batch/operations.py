@@ -1,4 +1,4 @@
-"""JobService: batch predictions made, shown, listed, cancelled, deleted."""
+"""JobService's batch prediction jobs: create, get, list, cancel, delete."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from google.cloud.aiplatform_v1.types import BatchPredictionJob, JobState, Model
 from google.cloud.aiplatform_v1.types.job_service import ListBatchPredictionJobsResponse
 from google.protobuf import empty_pb2
 
+from ....core.call import Call
+from ....core.errors import GcpError, invalid
 from ....core.projects import canonical
-from ....core.registry import Call, GcpError, handles
+from ....core.registry import handles
 from ....core.resources import operations
 from ....core.resources.listing import page_of
-from ....core.resources.standard_methods import revise
+from ....core.resources.standard_methods import change_if_present
 from ....core.resources.store import Resources
-from ....core.resources.validation import check_display_name, check_labels, invalid
+from ....core.resources.validation import check_display_name, check_labels
 from ..models import records as models
-from .instances import chooses
-from .runs import Batches, Work
+from .instances import chooses_fields
+from .records import Batches
+from .runs import Work
 
 _SERVICE = "google.cloud.aiplatform.v1.JobService"
 _FILTERS = ("display_name", "model_display_name", "state", "create_time", "update_time", "labels")
@@ -55,6 +58,7 @@ def create_batch_prediction_job(call: Call, request: Any) -> Any:
 
 
 def _check_formats(job: Any) -> None:
+    """Raise INVALID_ARGUMENT unless a job's formats fit its input and its output."""
     source, destination = job.input_config, job.output_config
     _check_format(
         source.instances_format,
@@ -83,19 +87,21 @@ def _check_formats(job: Any) -> None:
 
 
 def _check_format(
-    name: str, place: str | None, known: dict[str, str], where: str, field: str
+    name: str, place: str | None, places: dict[str, str], where: str, field: str
 ) -> None:
+    """Raise INVALID_ARGUMENT unless a format is known and its place is the one it needs."""
     if name in _OF_GOOGLE:
         raise _not_yet(f"{where}.{field} {name}")
-    if name not in known:
+    if name not in places:
         raise invalid(
-            f"batch_prediction_job.{where}.{field}: {name!r} is none of {', '.join(known)}."
+            f"batch_prediction_job.{where}.{field}: {name!r} is none of {', '.join(places)}."
         )
-    if place != known[name]:
-        raise invalid(f"batch_prediction_job.{where}: the format {name} needs {known[name]}.")
+    if place != places[name]:
+        raise invalid(f"batch_prediction_job.{where}: the format {name} needs {places[name]}.")
 
 
 def _check_instances(job: Any) -> None:
+    """Raise INVALID_ARGUMENT for an instance_config that cannot be followed."""
     config = job.instance_config
     if job.generate_explanation:
         raise GcpError(
@@ -121,7 +127,7 @@ def _check_instances(job: Any) -> None:
     if (
         job.input_config.instances_format == "jsonl"
         and config.instance_type == "array"
-        and chooses(config)
+        and chooses_fields(config)
         and not config.included_fields
     ):
         raise invalid("instance_config: included_fields must say the order of an array's fields.")
@@ -133,13 +139,17 @@ def _check_instances(job: Any) -> None:
 
 
 def _model(call: Call, job: Any) -> Any:
-    """Of the registry, or as the job brings it. GcpError."""
+    """Return the job's model: a registered version, or the one that the job itself describes.
+
+    Raises:
+        GcpError: There is no such model, or it cannot predict.
+    """
     if bool(job.model) == job.HasField("unmanaged_container_model"):
         raise invalid(
             "batch_prediction_job: exactly one of model and unmanaged_container_model must be set."
         )
     if job.model:
-        model = models.find(call, job.model)
+        model = models.version_by_name(call, job.model)
     else:
         own = job.unmanaged_container_model
         model = Model.pb()(artifact_uri=own.artifact_uri, container_spec=own.container_spec)
@@ -152,6 +162,7 @@ def _model(call: Call, job: Any) -> Any:
 
 
 def _not_yet(what: str) -> GcpError:
+    """Return the error for a part of a request that is not supported."""
     return GcpError(
         "UNIMPLEMENTED",
         f"{what}: not supported by the offline GCP's batch prediction yet",
@@ -187,7 +198,7 @@ def cancel_batch_prediction_job(call: Call, request: Any) -> Any:
             job.state = int(JobState.JOB_STATE_CANCELLING)
 
     call.store(Batches).works[job.name].cancel()
-    revise(call, job.name, cancel)
+    change_if_present(call, job.name, cancel)
     return empty_pb2.Empty()
 
 
@@ -206,5 +217,6 @@ def delete_batch_prediction_job(call: Call, request: Any) -> Any:
 
 
 def _state(job: Any) -> str:
+    """Return the name of a job's state."""
     name: str = JobState(job.state).name
     return name

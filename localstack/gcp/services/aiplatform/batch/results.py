@@ -1,8 +1,8 @@
-"""Where a job's predictions go: files in Cloud Storage, or tables of BigQuery.
+"""The results of a batch prediction: files in Cloud Storage, or tables of BigQuery.
 
-Google documents the names of the folder and the tables, and the columns of models with schemata. Of
-a custom container, it is a guess that `prediction` and the `instance` of a line are texts of JSON
-in a table.
+Google documents the names of the folder and the tables, and the columns of models with schemata.
+For a custom container it is a guess that `prediction` and the `instance` of a line are texts of
+JSON in a table.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 import msgspec
 from google.cloud.aiplatform_v1.types import BatchPredictionJob
 
-from ....core.registry import Call
+from ....core.call import Call
 from ...bigquery.data.types import Field
 from ...bigquery.operations import in_process as bigquery
-from ...storage import access as storage
+from ...storage import in_process as storage
 from .instances import Item
 
 OutputInfoPb = BatchPredictionJob.OutputInfo.pb()
@@ -35,17 +35,14 @@ _ERRORS = Field(
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """Why an instance has no prediction, as google.rpc.Status says it."""
+    """The reason why an instance has no prediction, as google.rpc.Status has it."""
 
     code: int
     message: str
 
 
 class Results(ABC):
-    """Predictions and failures as they come; `close` when all are there.
-
-    `info`: the job's output_info.
-    """
+    """A sink of predictions and failures; `close` ends it. `info`: the job's output_info."""
 
     info: Any
 
@@ -60,21 +57,25 @@ class Results(ABC):
 
 
 def results(call: Call, job: Any, display_name: str, folder: Path) -> Results:
-    """Where this job's go. GcpError: a bucket or a project's dataset that is not there."""
+    """Return the sink for a job's results.
+
+    Raises:
+        GcpError: The bucket or the project's dataset does not exist.
+    """
     now = call.clock.now()
-    at = now.strftime("%Y_%m_%dT%H_%M_%S_") + f"{now.microsecond // 1000:03}Z"
+    timestamp = now.strftime("%Y_%m_%dT%H_%M_%S_") + f"{now.microsecond // 1000:03}Z"
     config = job.output_config
     if config.predictions_format == "bigquery":
-        return _Tables(call, job, display_name, at)
+        return _Tables(call, job, display_name, timestamp)
     prefix = config.gcs_destination.output_uri_prefix.rstrip("/")
-    directory = f"{prefix}/prediction-{display_name}-{at}"
+    directory = f"{prefix}/prediction-{display_name}-{timestamp}"
     storage.uris_below(call, f"{prefix}/")  # the bucket is there
     kind = _Csv if config.predictions_format == "csv" else _Lines
     return kind(call, directory, folder)
 
 
 class _Files(Results):
-    """Written here, and uploaded at the end."""
+    """Results that are written to local files, and uploaded at the end."""
 
     ending = ""
 
@@ -89,6 +90,7 @@ class _Files(Results):
         )
 
     def close(self) -> None:
+        """Upload the files."""
         self._results.close()
         self._errors.close()
         storage.upload(self._call, self._folder, self.info.gcs_output_directory)
@@ -126,6 +128,7 @@ class _Csv(_Files):
             )
 
     def _row(self, file: Any, row: Mapping[str, Any]) -> None:
+        """Write a row, and before the first one the header."""
         writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
         if file not in self._headed:
             self._headed.add(file)
@@ -134,13 +137,15 @@ class _Csv(_Files):
 
 
 class _Tables(Results):
-    def __init__(self, call: Call, job: Any, display_name: str, at: str) -> None:
+    def __init__(self, call: Call, job: Any, display_name: str, timestamp: str) -> None:
         self._call = call
         project, dataset, table = _place(
-            job.output_config.bigquery_destination.output_uri, display_name, at
+            job.output_config.bigquery_destination.output_uri, display_name, timestamp
         )
-        self._predictions = f"{project}.{dataset}.{table or f'predictions_{at}'}"
-        self._errors = f"{project}.{dataset}.{f'{table}_errors' if table else f'errors_{at}'}"
+        self._predictions = f"{project}.{dataset}.{table or f'predictions_{timestamp}'}"
+        self._errors = (
+            f"{project}.{dataset}.{f'{table}_errors' if table else f'errors_{timestamp}'}"
+        )
         columns = _columns(call, job)
         bigquery.create_table(call, self._predictions, [*columns, _PREDICTION])
         bigquery.create_table(call, self._errors, [*columns, _ERRORS])
@@ -164,16 +169,17 @@ class _Tables(Results):
         )  # a line that cannot be read has no key
 
     def close(self) -> None:
-        """Each batch was written as it came."""
+        """Do nothing: each batch was written as it came."""
 
 
-def _place(uri: str, display_name: str, at: str) -> tuple[str, str, str]:
+def _place(uri: str, display_name: str, timestamp: str) -> tuple[str, str, str]:
+    """Return the project, the dataset and the table of an output URI, with defaults filled in."""
     project, dataset, table = (*uri.removeprefix("bq://").split("."), "", "")[:3]
-    return project, dataset or re.sub(r"\W", "_", f"prediction_{display_name}_{at}"), table
+    return project, dataset or re.sub(r"\W", "_", f"prediction_{display_name}_{timestamp}"), table
 
 
 def _columns(call: Call, job: Any) -> list[Field]:
-    """What an output table says of an instance."""
+    """Return the columns that an output table has for an instance."""
     if job.input_config.instances_format != "bigquery":
         return [Field(name="key" if job.instance_config.key_field else "instance", type="STRING")]
     fields = bigquery.table_schema(call, job.input_config.bigquery_source.input_uri)
@@ -187,8 +193,10 @@ def _columns(call: Call, job: Any) -> list[Field]:
 
 
 def _line(value: Mapping[str, Any]) -> str:
+    """Return a value as a JSON line."""
     return f"{_text(value)}\n"
 
 
 def _text(value: Any) -> str:
+    """Return a value as JSON text."""
     return _encode(value).decode()

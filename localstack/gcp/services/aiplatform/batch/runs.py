@@ -1,6 +1,4 @@
-"""A batch prediction's life: a server of the model, its batches one after the other, where the
-answers go.
-"""
+"""The run of a batch prediction job: a model server, batches one after the other, results."""
 
 from __future__ import annotations
 
@@ -24,9 +22,10 @@ from google.rpc.code_pb2 import (
 
 from .....serving.connections import Answer, NotReached, TimedOut
 from .....serving.model_server import ModelServer
-from ....core.registry import Call, GcpError
-from ....core.resources.standard_methods import revise
-from ..endpoints import model_servers as serving
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.resources.standard_methods import change_if_present
+from ..endpoints import model_servers
 from .instances import Item, items
 from .results import Failure, Results, results
 
@@ -46,15 +45,8 @@ class _Predictions(msgspec.Struct):
 _predictions = msgspec.json.Decoder(_Predictions)
 
 
-class Batches:
-    """One a stack: the jobs' works by name, to end one."""
-
-    def __init__(self) -> None:
-        self.works: dict[str, Work] = {}
-
-
 class Work:
-    """One job's life. `model`: the version that predicts."""
+    """The run of one job. `model`: the version that predicts."""
 
     def __init__(self, call: Call, job: Any, model: Any) -> None:
         self._call = call
@@ -67,6 +59,7 @@ class Work:
         self._last: Failure | None = None
 
     def run(self) -> None:
+        """Run the job to its end, and store how it ended."""
         try:
             self._begin()
             self._work()
@@ -87,12 +80,14 @@ class Work:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def cancel(self) -> None:
-        """It ends soon, whatever its server is at."""
+        """Stop the job soon, whatever its server is doing."""
         self._stop.set()
         if self._server is not None:
             self._server.kill()
 
     def _begin(self) -> None:
+        """Show the job as running."""
+
         def begun(job: Any) -> None:
             if not self._stop.is_set():
                 job.state = int(JobState.JOB_STATE_RUNNING)
@@ -101,7 +96,11 @@ class Work:
         self._change(begun)
 
     def _work(self) -> None:
-        """GcpError: the server does not come up, or ends; an input or an output is not there."""
+        """Start a server, and let it predict for every instance.
+
+        Raises:
+            GcpError: The server does not start, or exits; or an input or output does not exist.
+        """
         server = self._server = self._new_server()
         try:
             if not self._stop.is_set():
@@ -111,6 +110,7 @@ class Work:
             server.kill()
 
     def _new_server(self) -> ModelServer:
+        """Return a model server for this job, not started yet."""
         number = self._job.name.rpartition("/")[2]
         deployed = DeployedModel.pb()(
             id=number, disable_container_logging=self._job.disable_container_logging
@@ -119,12 +119,13 @@ class Work:
             self._job.dedicated_resources.machine_spec
         )
         place = f"{self._job.name.rpartition('/batchPredictionJobs/')[0]}/endpoints/{number}"
-        return serving.model_server(self._call, place, deployed, self._model)
+        return model_servers.model_server(self._call, place, deployed, self._model)
 
     def _start(self, server: ModelServer) -> None:
+        """Start the server, and wait until it is healthy."""
         problem = server.start(
-            lambda folder: serving.fill(self._call, self._model, folder),
-            serving.patience(self._model),
+            lambda folder: model_servers.copy_model_files(self._call, self._model, folder),
+            model_servers.start_timeout(self._model),
         )
         if problem is not None:
             raise GcpError(
@@ -132,6 +133,7 @@ class Work:
             )
 
     def _predict(self, server: ModelServer) -> None:
+        """Let the server predict for all instances, batch by batch."""
         output = results(self._call, self._job, self._model.display_name or "model", self._folder)
         self._change(lambda job: job.output_info.CopyFrom(output.info))
         size = self._job.manual_batch_tuning_parameters.batch_size or _BATCH
@@ -143,6 +145,7 @@ class Work:
         output.close()
 
     def _ask(self, server: ModelServer, batch: Sequence[Item], output: Results) -> None:
+        """Let the server predict for one batch."""
         for item in batch:
             if item.wrong:
                 self._fail([item], Failure(INVALID_ARGUMENT, item.wrong), output)
@@ -160,7 +163,11 @@ class Work:
             self._counts["successful_count"] += len(good)
 
     def _answer(self, server: ModelServer, sent: Sequence[Any]) -> list[Any] | Failure:
-        """The predictions. GcpError: its process has ended, and with it the job."""
+        """Return the server's predictions for one batch, or the failure of the whole batch.
+
+        Raises:
+            GcpError: The server's process has exited, which ends the job.
+        """
         body: dict[str, Any] = {"instances": sent}
         if self._job.HasField("model_parameters"):
             body["parameters"] = json_format.MessageToDict(self._job.model_parameters)
@@ -174,11 +181,13 @@ class Work:
             return Failure(UNAVAILABLE, f"The model server does not answer: {error}")
 
     def _fail(self, batch: Sequence[Item], failure: Failure, output: Results) -> None:
+        """Record that a batch has no predictions."""
         output.fail(batch, failure)
         self._counts["failed_count"] += len(batch)
         self._last = failure
 
     def _verdict(self) -> tuple[JobState, int, str]:
+        """Return how the job ended: state, error code and message."""
         if self._stop.is_set():
             return _CANCELLED_END
         if self._last is not None and not self._counts["successful_count"]:
@@ -190,6 +199,8 @@ class Work:
         return JobState.JOB_STATE_SUCCEEDED, 0, ""
 
     def _end(self, state: JobState, code: int = 0, message: str = "") -> None:
+        """Store the job's end."""
+
         def ended(job: Any) -> None:
             job.state = int(state)
             job.end_time.CopyFrom(self._call.now_pb())
@@ -202,7 +213,8 @@ class Work:
             self._change(ended)
 
     def _change(self, change: Callable[[Any], None]) -> None:
-        revise(self._call, self._job.name, change)
+        """Change the stored job."""
+        change_if_present(self._call, self._job.name, change)
 
 
 _CANCELLED_END = (
@@ -213,7 +225,10 @@ _CANCELLED_END = (
 
 
 def _exit_code(server: ModelServer) -> int | None:
-    """None: it lives. A process that ends closes its connections before it has a code."""
+    """Return a server's exit code, or None if it still runs after some seconds.
+
+    A process that exits closes its connections before it has a code.
+    """
     until = time.monotonic() + _EXIT
     while server.ended is None and time.monotonic() < until:
         time.sleep(0.01)
@@ -221,6 +236,7 @@ def _exit_code(server: ModelServer) -> int | None:
 
 
 def _read(answer: Answer) -> list[Any] | Failure:
+    """Return the predictions in a server's answer, or why there are none."""
     if answer.status != 200:
         return Failure(
             INVALID_ARGUMENT if answer.status < 500 else INTERNAL,

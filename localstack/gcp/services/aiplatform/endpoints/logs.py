@@ -1,12 +1,12 @@
-"""A container's output in Cloud Logging: resource aiplatform.googleapis.com/Endpoint."""
+"""A model container's output in Cloud Logging: resource aiplatform.googleapis.com/Endpoint."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from .....serving.log_lines import Lines
-from ....core.registry import Call
-from ...logging import access
+from ....core.call import Call
+from ...logging import in_process
 from .records import location_of
 
 LOG = "aiplatform.googleapis.com/prediction_container"
@@ -14,7 +14,7 @@ RESOURCE = "aiplatform.googleapis.com/Endpoint"
 
 
 class EndpointLog(Lines):
-    """The lines of one deployed model; with disable_container_logging they stay here."""
+    """The lines of one deployed model; with disable_container_logging they stay in this process."""
 
     def __init__(self, call: Call, endpoint: str, deployed: Any) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class EndpointLog(Lines):
     def flush(self) -> None:
         lines, self._waiting = self._waiting, []
         if lines:
-            access.write(
+            in_process.write(
                 self._call,
                 f"projects/{self._project}/logs/{LOG.replace('/', '%2F')}",
                 RESOURCE,

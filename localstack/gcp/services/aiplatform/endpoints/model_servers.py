@@ -1,4 +1,4 @@
-"""Vertex AI's contract with the container of a model, and the server that keeps it.
+"""Model servers as Vertex AI runs them: its contract with the container of a model.
 
 Source: Vertex AI, "Custom container requirements for prediction"; ModelContainerSpec.
 """
@@ -13,8 +13,9 @@ from typing import Any
 
 from .....core.images import command_of
 from .....serving.model_server import Contract, ModelServer, Program
-from ....core.registry import Call, GcpError
-from ...storage import access
+from ....core.call import Call
+from ....core.errors import GcpError
+from ...storage import in_process
 from .logs import EndpointLog
 from .timing import HEALTH
 
@@ -24,18 +25,19 @@ _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][\w.-]*)\)")
 
 
 def model_server(call: Call, endpoint: str, deployed: Any, model: Any) -> ModelServer:
-    """The server of a DeployedModel, not started yet.
+    """Return the server of a DeployedModel, not started yet.
 
-    GcpError FAILED_PRECONDITION: no command is known for its image.
+    Raises:
+        GcpError: FAILED_PRECONDITION, no command is known for its image.
     """
     spec = model.container_spec
     variables = vertex_variables(endpoint, deployed, model)
-    own = expanded({variable.name: variable.value for variable in spec.env}, variables)
-    known = {**variables, **own}
+    own = expand_in_order({variable.name: variable.value for variable in spec.env}, variables)
+    environment = {**variables, **own}
     entry = list(spec.command) or command_of(call.images, spec.image_uri)
     if entry is None:
         raise GcpError("FAILED_PRECONDITION", _unmapped_message(spec.image_uri))
-    words = [expand(word, known) for word in (*entry, *spec.args)]
+    words = [expand_variables(word, environment) for word in (*entry, *spec.args)]
     context = call.without_request()
     return ModelServer(
         call.state,
@@ -52,9 +54,10 @@ def model_server(call: Call, endpoint: str, deployed: Any, model: Any) -> ModelS
     )
 
 
-def patience(model: Any) -> float:
-    """Real seconds in which the container must be healthy: the model's deployment_timeout, if that
-    is less than the stack's own.
+def start_timeout(model: Any) -> float:
+    """Return how many real seconds the container has to become healthy.
+
+    It is the model's deployment_timeout, unless the stack's own limit is shorter.
     """
     spec = model.container_spec
     own = (
@@ -65,20 +68,24 @@ def patience(model: Any) -> float:
     return min(own, HEALTH) or HEALTH
 
 
-def fill(call: Call, model: Any, folder: Path) -> None:
-    """The model's files. GcpError when its folder is not there any more."""
+def copy_model_files(call: Call, model: Any, folder: Path) -> None:
+    """Bring a model's files into a folder.
+
+    Raises:
+        GcpError: The model's folder in Cloud Storage no longer exists.
+    """
     if not model.artifact_uri:
         return
     prefix = f"{model.artifact_uri.rstrip('/')}/"
-    if not access.uris_below(call, prefix):
+    if not in_process.uris_below(call, prefix):
         raise GcpError(
             "FAILED_PRECONDITION", f'There are no files under "{model.artifact_uri}" to copy.'
         )
-    access.download(call, prefix, folder)
+    in_process.download(call, prefix, folder)
 
 
 def vertex_variables(endpoint: str, deployed: Any, model: Any) -> dict[str, str]:
-    """The variables that Vertex AI sets."""
+    """Return the variables that Vertex AI sets in the container of a deployed model."""
     spec = model.container_spec
     name = endpoint.rpartition("/")[2]
     usual = f"/v1/endpoints/{name}/deployedModels/{deployed.id}"
@@ -101,22 +108,26 @@ def vertex_variables(endpoint: str, deployed: Any, model: Any) -> dict[str, str]
     }
 
 
-def expand(word: str, known: Mapping[str, str]) -> str:
-    """$(NAME) as in Kubernetes: a name that is not known stays as it is, and $$ is a dollar."""
+def expand_variables(word: str, environment: Mapping[str, str]) -> str:
+    """Replace $(NAME) in a word as Kubernetes does.
+
+    An unknown name stays as it is, and $$ is a dollar.
+    """
     return _REFERENCE.sub(
-        lambda match: "$" if match[1] is None else known.get(match[1], match[0]), word
+        lambda match: "$" if match[1] is None else environment.get(match[1], match[0]), word
     )
 
 
-def expanded(variables: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
-    """Later variables see the earlier ones."""
+def expand_in_order(variables: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Return variables whose values may refer to the variables before them."""
     values: dict[str, str] = {}
     for name, value in variables.items():
-        values[name] = expand(value, {**known, **values})
+        values[name] = expand_variables(value, {**environment, **values})
     return values
 
 
 def _accelerator(machine: Any) -> str:
+    """Return the accelerator's name as a container's variable has it."""
     name: str = (
         machine.DESCRIPTOR.fields_by_name["accelerator_type"]
         .enum_type.values_by_number[machine.accelerator_type]
@@ -126,6 +137,7 @@ def _accelerator(machine: Any) -> str:
 
 
 def _unmapped_message(image: str) -> str:
+    """Return why a model of this image cannot be served."""
     return (
         f"Failed to pull image {image}: the local stack does not pull images, and no command "
         f"is mapped to '{image}': start it with "

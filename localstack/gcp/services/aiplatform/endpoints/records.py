@@ -1,4 +1,4 @@
-"""What the stack keeps of endpoints."""
+"""The state of endpoints: their messages, their servers, and the routing of their traffic."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from google.cloud.aiplatform_v1.types import Endpoint
 from .....serving.async_connections import AsyncConnections
 from .....serving.model_server import ModelServer
 from .....serving.weights import Choice, choice
+from ....core.call import Call
+from ....core.errors import GcpError, invalid
 from ....core.projects import canonical
-from ....core.registry import Call, GcpError
-from ....core.resources import etags
-from ....core.resources.validation import invalid
+from .. import etags
 
 EndpointPb = Endpoint.pb()
 _NAME = re.compile(r"(projects/[^/]+/locations/[^/]+)/endpoints/([^/]+)")
@@ -32,7 +32,7 @@ class Server:
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one request may go."""
+    """A deployed model to which a request may go."""
 
     id: str  # of the DeployedModel
     model: str
@@ -43,7 +43,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Routing(msgspec.Struct, frozen=True, kw_only=True):
-    """A snapshot: requests under way keep theirs while the next one is put in its place."""
+    """A snapshot of an endpoint's traffic.
+
+    A request under way keeps its snapshot while another one takes its place.
+    """
 
     endpoint: str
     display_name: str
@@ -54,7 +57,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hosted:
-    """One endpoint. Whoever reads, decides and writes holds the lock."""
+    """One endpoint. Hold its lock to read, decide and write."""
 
     def __init__(self, message: Any) -> None:
         self.message = message
@@ -75,22 +78,23 @@ class Hosted:
 
     @property
     def revision(self) -> str:
-        """The state that its etags are of, in words of the stack: each change makes another one."""
+        """The name of the current state for etags: each change makes another one."""
         return f"{self.name} {self.message.create_time.ToJsonString()} {self.changes}"
 
-    def changed(self, call: Call) -> None:
-        """Give it another revision, the time, and its routing anew, after a change."""
+    def note_change(self, call: Call) -> None:
+        """Give the endpoint a new revision, update time and routing after a change."""
         self.changes += 1
         self.message.update_time.CopyFrom(call.now_pb())
         self.routing = self._routing()
 
     def deployed(self, number: str) -> Any | None:
-        """The DeployedModel of an id."""
+        """Return the DeployedModel of an id, or None."""
         return next(
             (deployed for deployed in self.message.deployed_models if deployed.id == number), None
         )
 
     def _routing(self) -> Routing:
+        """Return the routing that follows from the endpoint's message and targets."""
         message = self.message
         config = message.predict_request_response_logging_config
         return Routing(
@@ -111,7 +115,7 @@ _SHARED_BYTES = 1_500_000
 
 
 class Endpoints:
-    """The store: by name."""
+    """The endpoints of one stack, by name."""
 
     def __init__(self) -> None:
         self.by_name: dict[str, Hosted] = {}
@@ -119,16 +123,21 @@ class Endpoints:
 
 
 def location_of(name: str) -> str:
+    """Return the location in a resource's name."""
     return name.split("/")[3]
 
 
-def must(call: Call, name: str) -> Hosted:
-    """The endpoint of that name. GcpError: no name of an endpoint, or no such endpoint."""
+def require_endpoint(call: Call, name: str) -> Hosted:
+    """Return the endpoint of that name.
+
+    Raises:
+        GcpError: The name is not an endpoint's, or there is no such endpoint.
+    """
     by_name = call.store(Endpoints).by_name
     if (
-        known := by_name.get(name)
+        hosted_as_named := by_name.get(name)
     ) is not None:  # as we wrote it ourselves: what a prediction asks with
-        return known
+        return hosted_as_named
     full = canonical(call, name)
     if not _NAME.fullmatch(full):
         raise invalid(
@@ -140,8 +149,11 @@ def must(call: Call, name: str) -> Hosted:
     return hosted
 
 
-def hide(call: Call, hosted: Hosted) -> None:
-    """Before a change: let readers see what is now for a while, if that fault is asked for."""
+def show_former_state(call: Call, hosted: Hosted) -> None:
+    """Let readers see the present state for a while, if the fault eventual-consistency is set.
+
+    Call it before a change.
+    """
     fault = call.fault("eventual-consistency", hosted.name.rpartition("/")[2])
     if fault is not None:
         with hosted.lock:
@@ -149,22 +161,21 @@ def hide(call: Call, hosted: Hosted) -> None:
             hosted.stale = until, _copy(hosted.message), hosted.revision
 
 
-def visible(call: Call, hosted: Hosted) -> Any:
-    """A copy, as GetEndpoint and ListEndpoints answer it."""
+def visible_copy(call: Call, hosted: Hosted) -> Any:
+    """Return a copy of an endpoint as GetEndpoint and ListEndpoints show it."""
     if hosted.stale is not None and call.clock.now() < hosted.stale[0]:
         return _read(call, *hosted.stale[1:])
-    return snapshot(call, hosted)
+    return current_copy(call, hosted)
 
 
-def snapshot(call: Call, hosted: Hosted) -> Any:
-    """Return a copy of it as it is now."""
+def current_copy(call: Call, hosted: Hosted) -> Any:
+    """Return a copy of an endpoint as it is now."""
     with hosted.lock:
         return _read(call, hosted.message, hosted.revision)
 
 
 def _read(call: Call, message: Any, revision: str) -> Any:
-    """Return one read: its etag is new, and each model's status was looked at just now, though
-    nothing has changed.
+    """Return one read of an endpoint: with a new etag and new times of its models' statuses.
 
     Recorded of the real service: see etags.py.
     """
@@ -183,12 +194,13 @@ def _copy(message: Any) -> Any:
 
 
 def check_split(
-    split: Mapping[str, int], known: Mapping[str, Any] | set[str], *, endpoint: str
+    split: Mapping[str, int], deployed: Mapping[str, Any] | set[str], *, endpoint: str
 ) -> None:
-    """INVALID_ARGUMENT: not of models that are deployed there, or not whole percents that sum to
-    100. An empty one takes no traffic.
+    """Raise INVALID_ARGUMENT unless a split has whole percents of known models that sum to 100.
+
+    An empty one takes no traffic.
     """
-    if unknown := sorted(set(split) - set(known)):
+    if unknown := sorted(set(split) - set(deployed)):
         raise invalid(f"traffic_split: {', '.join(unknown)}: no such DeployedModel in {endpoint}.")
     if wrong := {key: percent for key, percent in split.items() if not 0 <= percent <= 100}:
         raise invalid(f"traffic_split: {wrong}: a percentage is between 0 and 100.")

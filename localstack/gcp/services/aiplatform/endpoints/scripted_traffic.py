@@ -1,17 +1,20 @@
-"""Traffic that nobody sent, in the metrics of deployed models that are there."""
+"""Scripted traffic: metrics of deployed models for requests that nobody sent."""
 
 from __future__ import annotations
 
-from .....minutes import Minutes
-from ....core.registry import Call
-from ...monitoring import online_prediction as online
+from .....core.minutes import Minutes
+from ....core.call import Call
+from ...monitoring import online_prediction
 from .records import Endpoints, Hosted
 
 
-def add(call: Call, scripted: Minutes) -> None:
-    """`endpoint`: its name or its id; a minute's `variant`: a DeployedModel's id.
+def add_scripted_minutes(call: Call, scripted: Minutes) -> None:
+    """Add scripted minutes to an endpoint's metrics.
 
-    ValueError, before anything is added: there is none.
+    `endpoint` is a name or an id; a minute's `variant` is a DeployedModel's id.
+
+    Raises:
+        ValueError: There is no such endpoint or model; nothing was added.
     """
     hosted = _endpoint(call, scripted.endpoint)
     if unknown := sorted({minute.variant for minute in scripted.minutes} - set(hosted.targets)):
@@ -21,18 +24,19 @@ def add(call: Call, scripted: Minutes) -> None:
         )
     for minute in scripted.minutes:
         for status, latency in minute.answers:
-            online.record(
+            online_prediction.record_request(
                 call,
                 hosted.name,
                 minute.variant,
                 status=status,
                 milliseconds=latency,
                 predictions=1,
-                at=minute.start,
+                received_at=minute.start,
             )
 
 
 def _endpoint(call: Call, name: str) -> Hosted:
+    """Return the endpoint of a name or an id; ValueError if there is none."""
     number = name.rpartition("/")[2]
     for hosted in call.store(Endpoints).by_name.values():
         if hosted.name.rpartition("/")[2] == number:

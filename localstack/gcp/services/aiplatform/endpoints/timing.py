@@ -1,10 +1,10 @@
-"""How long things take, on the stack's clock."""
+"""How long changes of endpoints take on the stack's clock."""
 
 from __future__ import annotations
 
 import os
 
-from ....core.registry import Call
+from ....core.call import Call
 
 ENDPOINT = "ISTHMUS_STACK_ENDPOINT_SECONDS"
 HEALTH = (
@@ -13,8 +13,9 @@ HEALTH = (
 
 
 def seconds(call: Call) -> float:
-    """What deploying or undeploying a model, or changing its replicas, takes beside the work;
-    nothing on the instant clock.
+    """Return how long a deployment takes besides its work; 0 on the instant clock.
+
+    The same goes for undeploying a model and for changing its replicas.
     """
     set_to = os.environ.get(ENDPOINT)
     if set_to is not None:

@@ -1,3 +1,1 @@
-"""Vertex AI Feature Store: groups and features (registry), online stores, feature views, their
-syncs from BigQuery, and reads by key.
-"""
+"""Vertex AI Feature Store: groups, features, online stores, views, syncs, and reads by key."""

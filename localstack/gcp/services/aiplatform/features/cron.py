@@ -1,8 +1,7 @@
-"""When a cron schedule is due, as FeatureView.SyncConfig writes it: five fields, with `TZ=Zone` or
-`CRON_TZ=Zone` before them.
+"""Cron schedules as FeatureView.SyncConfig writes them.
 
-A day is due where day of month and day of week both fit; where both are restricted, where either
-does (crontab(5)).
+Five fields, with `TZ=Zone` or `CRON_TZ=Zone` before them. A day is due if day of month and day of
+week both fit; if both are restricted, one of them is enough (crontab(5)).
 """
 
 from __future__ import annotations
@@ -29,7 +28,11 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse(text: str) -> Schedule:
-    """When a sync runs, by its cron text. ValueError says what is wrong with `text`."""
+    """Return the schedule that a cron text describes.
+
+    Raises:
+        ValueError: What is wrong with the text.
+    """
     prefix = _ZONE.match(text)
     zone = prefix[1] if prefix else "UTC"
     try:
@@ -55,7 +58,7 @@ def parse(text: str) -> Schedule:
 
 
 def next_time(schedule: Schedule, after: datetime) -> datetime | None:
-    """The first due minute later than `after`, in UTC; None: there is none (30 February)."""
+    """Return the first due minute later than `after`, in UTC; None for a 30 February."""
     zone = ZoneInfo(schedule.zone)
     return cron.first_time(
         lambda day: _due(schedule, day), schedule.hours, schedule.minutes, zone, after
@@ -63,6 +66,7 @@ def next_time(schedule: Schedule, after: datetime) -> datetime | None:
 
 
 def _due(schedule: Schedule, day: date) -> bool:
+    """Return whether a schedule is due on a day."""
     if day.month not in schedule.months:
         return False
     by_day, by_weekday = day.day in schedule.days, day.isoweekday() % 7 in schedule.weekdays

@@ -1,6 +1,4 @@
-"""Where a feature view's rows come from: a table or view of BigQuery, directly or by feature
-groups.
-"""
+"""The sources of feature views: tables or views of BigQuery, directly or by feature groups."""
 
 from __future__ import annotations
 
@@ -10,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ....core.projects import by_id
-from ....core.registry import Call, GcpError
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.projects import with_project_id
 from ....core.resources.store import Resources
 from . import values
 from .kinds import FEATURE, GROUP
@@ -37,9 +36,10 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def group_source(call: Call, group: Any, features: Sequence[Any] = ()) -> Source:
-    """A feature group's table, keys and time.
+    """Return a feature group's table, keys and time column.
 
-    GcpError for a source that is not there, or lacks a column that the group names.
+    Raises:
+        GcpError: The source does not exist, or lacks a column that the group names.
     """
     big_query = group.big_query
     uri = big_query.big_query_source.input_uri
@@ -66,9 +66,10 @@ def group_source(call: Call, group: Any, features: Sequence[Any] = ()) -> Source
 
 
 def view_sources(call: Call, view: Any, name: str) -> list[Source]:
-    """The sources of a feature view, whose full name is `name`.
+    """Return the sources of a feature view, whose full name is `name`.
 
-    GcpError for what is not there, or not supported.
+    Raises:
+        GcpError: A source does not exist, or is of a kind that is not supported.
     """
     kind = view.WhichOneof("source")
     if kind == "big_query_source":
@@ -119,14 +120,19 @@ def view_sources(call: Call, view: Any, name: str) -> list[Source]:
 
 
 def read(call: Call, view: Any) -> dict[values.Key, bytes]:
-    """Every entity of the view, as it is now. SourceError, or BigQuery's own GcpError."""
-    from ...bigquery.operations import in_process as access
+    """Return every entity of a view as it is now, ready to be served.
+
+    Raises:
+        SourceError: The rows cannot be served.
+        GcpError: BigQuery's own error.
+    """
+    from ...bigquery.operations import in_process
 
     sources = view_sources(call, view, view.name)
-    project = by_id(call, view.name).split("/")[1]
+    project = with_project_id(call, view.name).split("/")[1]
     if sources[0].features is None:
         return values.rows(
-            access.query(call, project, f"SELECT * FROM `{sources[0].table}`"),
+            in_process.query(call, project, f"SELECT * FROM `{sources[0].table}`"),
             sources[0].id_columns,
         )
     parts = [_part(call, project, source, place) for place, source in enumerate(sources)]
@@ -141,17 +147,21 @@ def read(call: Call, view: Any) -> dict[values.Key, bytes]:
 
 
 def _part(call: Call, project: str, source: Source, place: int) -> pa.Table:
-    """One group's rows, an entity once: the ID columns, the features by their names, and last,
-    where the source has one, the time of the
-    row as `_TIMESTAMP/<place>`, in BigQuery's Arrow types. GcpError: the query fails. SourceError:
-    see values.latest.
+    """Return one source's rows, one for each entity, in BigQuery's Arrow types.
+
+    The columns: the entity's IDs, the features by their names, and last, if the source has one, the
+    row's time as `_TIMESTAMP/<place>`.
+
+    Raises:
+        GcpError: The query fails.
+        SourceError: The rows cannot be served; see values.latest.
     """
     import pyarrow as pa
 
-    from ...bigquery.operations import in_process as access
+    from ...bigquery.operations import in_process
 
     features = source.features or {}
-    wanted = list(
+    selected = list(
         dict.fromkeys(
             [
                 *source.id_columns,
@@ -160,8 +170,8 @@ def _part(call: Call, project: str, source: Source, place: int) -> pa.Table:
             ]
         )
     )
-    table = access.query(
-        call, project, f"SELECT {', '.join(f'`{name}`' for name in wanted)} FROM `{source.table}`"
+    table = in_process.query(
+        call, project, f"SELECT {', '.join(f'`{name}`' for name in selected)} FROM `{source.table}`"
     )
     if source.timestamp:
         table = values.latest(table, source.id_columns, source.timestamp, dense=source.dense)
@@ -173,7 +183,7 @@ def _part(call: Call, project: str, source: Source, place: int) -> pa.Table:
 
 
 def _with_timestamp(table: pa.Table, times: Sequence[str]) -> pa.Table:
-    """The table with one column in the place of `times`, last: the latest of them, in their type."""
+    """Return a table with the latest of the columns `times` as its last column in their place."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -185,7 +195,8 @@ def _with_timestamp(table: pa.Table, times: Sequence[str]) -> pa.Table:
 
 
 def _table(call: Call, uri: str) -> tuple[str, Collection[str]]:
-    from ...bigquery.operations import in_process as access
+    """Return the project.dataset.table of a bq:// URI, and the table's columns."""
+    from ...bigquery.operations import in_process
 
     match = _URI.fullmatch(uri)
     if match is None:
@@ -193,10 +204,11 @@ def _table(call: Call, uri: str) -> tuple[str, Collection[str]]:
             "INVALID_ARGUMENT", f"The BigQuery source {uri!r} is not bq://project.dataset.table."
         )
     table = ".".join(match.groups())
-    return table, [field.name for field in access.table_schema(call, table)]
+    return table, [field.name for field in in_process.table_schema(call, table)]
 
 
 def _check_columns(uri: str, columns: Collection[str], needed: Sequence[str]) -> None:
+    """Raise INVALID_ARGUMENT if a source lacks a column."""
     for name in needed:
         if name not in columns:
             raise GcpError(

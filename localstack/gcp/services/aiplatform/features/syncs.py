@@ -1,76 +1,36 @@
-"""Syncs of feature views: by hand, by cron and continuous, one at a time; what the last good one
-read is what is served.
+"""Syncs of feature views: by hand, by cron and continuous, one at a time.
+
+A view serves what its last successful sync read.
 """
 
 from __future__ import annotations
 
 import contextlib
-import threading
 import traceback
-from collections.abc import Mapping
 from typing import Any
 
 from google.cloud.aiplatform_v1.types import FeatureViewSync
-from google.cloud.aiplatform_v1.types import feature_online_store_admin_service as admin
 
-from .....core.clock import Timer
-from ....core.registry import Call, GcpError, handles
-from ....core.resources import standard_methods as standard
+from ....core.call import Call
+from ....core.errors import GcpError
 from ....core.resources.store import Resources
 from . import cron
-from .kinds import SYNC, VIEW
+from .kinds import SYNC
+from .records import Served
 from .sources import read
-from .values import Key, SourceError
+from .values import SourceError
 
-_SERVICE = "google.cloud.aiplatform.v1.FeatureOnlineStoreAdminService"
 _SECONDS = 5.0  # from the request of a sync to its end; a real one takes minutes
 _CONTINUOUS = 60.0  # seconds between two looks of a continuous sync
 _INVALID_ARGUMENT, _INTERNAL = 3, 13  # of google.rpc.Code
 
 
-class Served:
-    """What every feature view serves, and its syncs on the clock.
-
-    A snapshot is replaced as a whole, so that readers need no lock.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.snapshots: dict[
-            str, Mapping[Key, bytes]
-        ] = {}  # by the view's name with the project's number
-        self.running: set[str] = set()
-        self.timers: dict[str, Timer] = {}
-        self.versions: dict[str, int] = {}  # of BigQuery, which a continuous sync has seen last
-
-
-@handles(f"{_SERVICE}.SyncFeatureView")
-def sync_feature_view(call: Call, request: Any) -> Any:
-    view = standard.get(call, VIEW, request.feature_view)
-    if view.sync_config.continuous:
-        raise GcpError(
-            "FAILED_PRECONDITION",
-            f"The FeatureView {view.name} syncs continuously: it cannot be synced by hand.",
-        )
-    return admin.SyncFeatureViewResponse.pb()(feature_view_sync=start(call, view))
-
-
-@handles(f"{_SERVICE}.GetFeatureViewSync")
-def get_feature_view_sync(call: Call, request: Any) -> Any:
-    return standard.get(call, SYNC, request.name)
-
-
-@handles(f"{_SERVICE}.ListFeatureViewSyncs")
-def list_feature_view_syncs(call: Call, request: Any) -> Any:
-    """The newest first."""
-    view = standard.get(call, VIEW, request.parent)
-    syncs = call.store(Resources).below(view.name, SYNC.collection)
-    listed, token = standard.select(syncs[::-1], request, size=1000)
-    return admin.ListFeatureViewSyncsResponse.pb()(feature_view_syncs=listed, next_page_token=token)
-
-
 def start(call: Call, view: Any) -> str:
-    """Begin a sync; its name. GcpError FAILED_PRECONDITION while another one runs."""
+    """Begin a sync of a view, and return its name.
+
+    Raises:
+        GcpError: FAILED_PRECONDITION, another sync is running.
+    """
     served = call.store(Served)
     with served.lock:
         if view.name in served.running:
@@ -86,7 +46,7 @@ def start(call: Call, view: Any) -> str:
 
 
 def schedule(call: Call, view: Any) -> None:
-    """Set the view's timer as its sync_config says."""
+    """Set a view's timer as its sync_config asks."""
     served = call.store(Served)
     context = call.without_request()
     if timer := served.timers.pop(view.name, None):
@@ -95,14 +55,14 @@ def schedule(call: Call, view: Any) -> None:
         name = _new_sync(call, view.name)
         _run(context, name, view.name)
         served.timers[view.name] = call.clock.call_every(
-            _CONTINUOUS, lambda: _follow(context, name, view.name)
+            _CONTINUOUS, lambda: _sync_if_changed(context, name, view.name)
         )
     elif view.sync_config.cron:
         _await_next(context, view.name, view.sync_config.cron)
 
 
-def forget(call: Call, view: str) -> None:
-    """Its timer, its syncs, its rows."""
+def drop_view(call: Call, view: str) -> None:
+    """Drop a view's timer, syncs and rows."""
     served = call.store(Served)
     resources = call.store(Resources)
     if timer := served.timers.pop(view, None):
@@ -113,6 +73,7 @@ def forget(call: Call, view: str) -> None:
 
 
 def _await_next(call: Call, view: str, text: str) -> None:
+    """Set a timer for a view's next sync by its cron text."""
     now = call.clock.now()
     due = cron.next_time(cron.parse(text), now)
     if due is None:
@@ -130,6 +91,7 @@ def _await_next(call: Call, view: str, text: str) -> None:
 
 
 def _new_sync(call: Call, view: str) -> str:
+    """Store a new sync of a view that begins now, and return its name."""
     name = f"{view}/{SYNC.collection}/{call.new_id()}"
     sync = FeatureViewSync.pb()(name=name, create_time=call.now_pb())
     sync.run_time.start_time.CopyFrom(call.now_pb())
@@ -137,23 +99,22 @@ def _new_sync(call: Call, view: str) -> str:
     return name
 
 
-def _follow(call: Call, name: str, view: str) -> None:
-    """The next look of a continuous sync.
+def _sync_if_changed(call: Call, name: str, view: str) -> None:
+    """Sync a continuous view once more.
 
-    The instant clock's come four times a second, so they pass over what has not changed.
+    On the instant clock it is called four times a second, so it skips a source that has not
+    changed.
     """
-    from ...bigquery.operations import in_process as access
+    from ...bigquery.operations import in_process
 
-    versions, version = call.store(Served).versions, access.version(call)
+    versions, version = call.store(Served).versions, in_process.content_version(call)
     if call.clock.mode != "instant" or versions.get(view) != version:
         versions[view] = version
         _run(call, name, view)
 
 
 def _run(call: Call, name: str, view: str) -> None:
-    """Read the source, and serve what it held; a source that cannot be served leaves what was
-    served.
-    """
+    """Read a view's source and serve the rows; if they cannot be served, keep the former ones."""
     served = call.store(Served)
     resources = call.store(Resources)
     sync, current = resources.find(name), resources.find(view)

@@ -1,12 +1,11 @@
-"""What BigQuery's rows become in an online store: one ready answer an entity.
+"""BigQuery's rows as an online store's answers: one for each entity, ready to be sent.
 
 A key is the tuple of the entity's ID columns as text. An answer is the bytes of a
 FetchFeatureValuesResponse with `key_values`.
 
 BigQuery -> FeatureValue: BOOL, INT64, FLOAT64, STRING, BYTES, TIMESTAMP (INT64: microseconds since
-1970) and arrays of the first four. A
-null has a name and no value. What Vertex AI makes of other types is not known here: their sync
-fails, naming the column.
+1970) and arrays of the first four. A null has a name and no value. What Vertex AI makes of other
+types is not known: their sync fails, naming the column.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _LONGEST_KEY = 4096  # bytes of one ID column [docs: prepare-data-source]
 
 
 class SourceError(Exception):
-    """The source cannot be served: a sync ends with this."""
+    """The source cannot be served: a sync fails with this message."""
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,10 +37,17 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 def rows(
     table: pa.Table, id_columns: Sequence[str], features: Mapping[str, str] | None = None
 ) -> dict[Key, bytes]:
-    """Every entity of `table`. `features`: name -> column; None: all columns that are no ID.
+    """Return the answer for every entity of a table, by the entity's key.
 
-    SourceError: an ID column that is missing, null or too long, an entity that comes twice, a type
-    that cannot be served.
+    Args:
+        table: The rows.
+        id_columns: The columns that make the key.
+        features: The column of each feature, by the feature's name. None: all columns that are no
+            ID.
+
+    Raises:
+        SourceError: An ID column is missing, null or too long, an entity comes twice, or a type
+            cannot be served.
     """
     names = (
         features
@@ -67,8 +73,8 @@ def rows(
     return entities
 
 
-def as_struct(row: bytes) -> Any:
-    """The answer in the other format, PROTO_STRUCT."""
+def struct_answer(row: bytes) -> Any:
+    """Return an answer in the other format, PROTO_STRUCT."""
     pairs = Response.FromString(row).key_values.features
     response = Response()
     response.proto_struct.SetInParent()
@@ -77,6 +83,7 @@ def as_struct(row: bytes) -> Any:
 
 
 def _json(value: Any) -> Any:
+    """Return a feature's value as JSON."""
     field = value.WhichOneof("value")
     if field is None:
         return None
@@ -87,7 +94,7 @@ def _json(value: Any) -> Any:
 
 
 def keys(table: pa.Table, id_columns: Sequence[str]) -> list[Key]:
-    """The key of each row."""
+    """Return the key of each row."""
     import pyarrow as pa
 
     parts = []
@@ -112,9 +119,12 @@ def keys(table: pa.Table, id_columns: Sequence[str]) -> list[Key]:
 
 
 def latest(table: pa.Table, id_columns: Sequence[str], timestamp: str, *, dense: bool) -> pa.Table:
-    """The same columns and types, one row an entity: the latest by `timestamp`; where it is not
-    `dense`, each column's latest value that is not null. SourceError when the source lacks the
-    column `timestamp`.
+    """Return the latest row of each entity by the column `timestamp`.
+
+    If the source is not `dense`, take each column's latest value that is not null.
+
+    Raises:
+        SourceError: The source has no column `timestamp`.
     """
     import pyarrow as pa
 
@@ -142,6 +152,7 @@ def latest(table: pa.Table, id_columns: Sequence[str], timestamp: str, *, dense:
 
 
 def _column(table: pa.Table, name: str) -> Column:
+    """Return how a table's column becomes feature values."""
     import pyarrow as pa
 
     if name not in table.column_names:
@@ -163,6 +174,7 @@ def _column(table: pa.Table, name: str) -> Column:
 
 
 def _scalar(kind: pa.DataType) -> Column | None:
+    """Return how a type's values become feature values, or None if it cannot be served."""
     from pyarrow import types
 
     if types.is_timestamp(kind) and kind.tz is not None:
@@ -180,6 +192,7 @@ def _scalar(kind: pa.DataType) -> Column | None:
 
 
 def _values(table: pa.Table, name: str, column: Column) -> list[Any]:
+    """Return a column's values, converted for serving."""
     import pyarrow as pa
 
     data = table.column(name)
@@ -195,9 +208,13 @@ def _values(table: pa.Table, name: str, column: Column) -> list[Any]:
 
 
 def joined(tables: Iterable[tuple[pa.Table, Sequence[str]]]) -> pa.Table:
-    """All the sources' columns by their keys, an entity that any of them has; the ID columns of the
-    first name the result's, what a source lacks is null. SourceError for keys of another number of
-    columns.
+    """Return all the sources' columns, joined by their keys.
+
+    Every entity of any source has a row; what a source lacks is null. The ID columns are named as
+    in the first source.
+
+    Raises:
+        SourceError: The sources have keys of different lengths.
     """
     pairs = list(tables)
     table, id_columns = pairs[0]

@@ -1,1 +1,1 @@
-"""CustomJobs: the containers of Vertex AI Training as processes of this machine."""
+"""Vertex AI Training: custom jobs whose containers are processes of this machine."""

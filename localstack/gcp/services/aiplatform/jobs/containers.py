@@ -1,6 +1,4 @@
-"""A container of Vertex AI as a process of this machine: its folder, /gcs, its Python, its
-variables and its command.
-"""
+"""A job's container as a process: its folder, /gcs, its Python, its variables, its command."""
 
 from __future__ import annotations
 
@@ -15,9 +13,8 @@ import msgspec
 
 from .....jobs import container as containers
 from .....jobs.container import Container
-from ....core.registry import Call
-from . import gcs_mount as gcs
-from . import gcs_shim, pip_shim
+from ....core.call import Call
+from . import gcs_mount, gcs_shim, pip_shim
 
 _OWN_NETWORK = (
     "HTTP_PROXY",
@@ -31,7 +28,7 @@ _OWN_NETWORK = (
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
-    """What a container runs. `command` empty: what its image starts by itself."""
+    """The program of a container. An empty `command` means the image's own."""
 
     image: str
     own: Sequence[str]  # the image's own command here
@@ -41,37 +38,39 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> tuple[str, ...]:
+        """The texts in which a program may name objects."""
         return (*self.command, *self.args, *self.env.values())
 
 
-def make(folder: Path, mounted: Path) -> Container:
-    """The container's folders. `mounted` is its /gcs, which the replicas of a job share."""
+def make_folders(folder: Path, mounted: Path) -> Container:
+    """Make a container's folders. `mounted` is its /gcs, which the replicas of a job share."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / Path(gcs.MOUNT).name).symlink_to(mounted, target_is_directory=True)
-    container = containers.make(folder, gcs.MOUNT)
+    (folder / Path(gcs_mount.MOUNT).name).symlink_to(mounted, target_is_directory=True)
+    container = containers.make(folder, gcs_mount.MOUNT)
     _put_pip(container)
     if not container.mounted:
         (container.folder / "site" / "sitecustomize.py").write_text(_running(gcs_shim.__file__))
     return container
 
 
-def remarks(container: Container) -> list[str]:
-    """What differs from Vertex AI, for the job's log."""
+def differences(container: Container) -> list[str]:
+    """Return what differs from Vertex AI, for the job's log."""
     if container.mounted:
         return []
     words = (
-        f"{gcs.MOUNT}/ in command, arguments and variables was replaced by {container.root}/, "
-        "where kfp's artifacts are, too"
+        f"{gcs_mount.MOUNT}/ in command, arguments and variables was replaced by "
+        f"{container.root}/, where kfp's artifacts are, too"
     )
     return [
         (
             "[local stack] a private mount namespace is not permitted here: there is no "
-            f"{gcs.MOUNT}. {words}"
+            f"{gcs_mount.MOUNT}. {words}"
         )
     ]
 
 
 def command(container: Container, program: Program) -> list[str]:
+    """Return the command line that starts a program in a container."""
     entrypoint = list(program.command) or list(program.own)
     return containers.command(container, entrypoint, list(program.args))
 
@@ -79,8 +78,10 @@ def command(container: Container, program: Program) -> list[str]:
 def environment(
     call: Call, container: Container, program: Program, contract: Mapping[str, str]
 ) -> dict[str, str]:
-    """The stack's doors, the contract's variables, the container's own, and a `pip` that leaves the
-    stack's environment alone.
+    """Return a container's variables.
+
+    They are the stack's doors, the contract's, the container's own, and those for a `pip` that
+    leaves the stack's environment alone.
     """
     env = containers.environment(container, call.env, {**contract, **program.env})
     site = container.folder / "site"
@@ -95,8 +96,9 @@ def environment(
 
 
 def _put_pip(container: Container) -> None:
-    """`pip` as a module and as a command: an environment made by uv has none, and a container's
-    must not change the stack's.
+    """Put `pip` into the container as a module and as a command.
+
+    An environment made by uv has none, and a container's must not change the stack's.
     """
     package = container.folder / "site" / "pip"
     package.mkdir(parents=True)
@@ -118,13 +120,14 @@ def _put_pip(container: Container) -> None:
 
 
 def _running(path: str) -> str:
-    """A module that does what the one at `path` does."""
+    """Return the code of a module that runs the file at `path`."""
     return f"from runpy import run_path\n\nrun_path({path!r}, run_name='__main__')\n"
 
 
 def _package_cache() -> Path:
-    """Packages that containers asked for, a folder for each set of requirements: in the user's
-    cache, for the next stack, too.
+    """Return the folder of packages that containers asked for, by set of requirements.
+
+    It is in the user's cache, so that the next stack finds it, too.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "isthmus" / "packages"

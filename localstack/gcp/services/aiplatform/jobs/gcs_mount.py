@@ -1,13 +1,13 @@
-"""What of Cloud Storage lies at /gcs in a container: what its words name before it starts; what it
-wrote goes up when it has ended.
+"""The part of Cloud Storage that a container finds at /gcs, and what it writes there.
 
 Vertex AI mounts every bucket (Cloud Storage FUSE). Here a container has the objects that its
 command, its arguments, its variables or its parameters name, as gs://bucket/... or /gcs/bucket/...,
-and all of a bucket that is named alone.
+and all of a bucket that is named alone. They are copied before it starts; what it wrote is uploaded
+once it has ended.
 
-A name that no file can have is left out, as by Cloud Storage FUSE from 3.6 on, and told: `a//b`,
-`a/../b`, a segment of more than 255 bytes (which FUSE takes and a disk does not), a file beside a
-folder of its name (which FUSE shows under another name).
+A name that no file can have is left out, as by Cloud Storage FUSE from 3.6 on, and reported:
+`a//b`, `a/../b`, a segment of more than 255 bytes (which FUSE takes and a disk does not), a file
+beside a folder of its name (which FUSE shows under another name).
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from .....core.downloads import Refused, arrive
-from ....core.registry import Call, GcpError
-from ...storage import access
+from ....core.call import Call
+from ....core.errors import GcpError
+from ...storage import in_process
 
 MOUNT = "/gcs"
 _NAMED = re.compile(r"(?:gs://|/gcs/)([a-z0-9][a-z0-9._-]+)(?:/([^\s\"'\\,;*?\[\]{}<>|&)]*))?")
@@ -27,9 +28,10 @@ _NAMED = re.compile(r"(?:gs://|/gcs/)([a-z0-9][a-z0-9._-]+)(?:/([^\s\"'\\,;*?\[\
 State = Mapping[str, tuple[int, int]]  # path below /gcs -> size and time of its last change
 
 
-def mounts(words: Iterable[str]) -> list[tuple[str, str]]:
-    """Bucket and the beginning of object names, of every place that the words name; the shortest
-    where one holds another.
+def named_places(words: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the bucket and the prefix of object names for each place that the words name.
+
+    Where one place contains another, only the containing one is returned.
     """
     places = sorted(
         {(match[1], match[2] or "") for word in words for match in _NAMED.finditer(word)}
@@ -41,15 +43,16 @@ def mounts(words: Iterable[str]) -> list[tuple[str, str]]:
     return shortest
 
 
-def fill(call: Call, folder: Path, words: Iterable[str]) -> tuple[State, list[str]]:
-    """Bring what the words name into the folder; what no file can be is told.
+def copy_named_objects(call: Call, folder: Path, words: Iterable[str]) -> tuple[State, list[str]]:
+    """Copy the objects that the words name into the folder; return its state, and remarks.
 
-    A bucket that is not there stays absent, as under /gcs.
+    A remark tells of a name that no file can have. A bucket that does not exist is absent, as under
+    /gcs.
     """
     left_out: list[str] = []
-    for bucket, prefix in mounts(words):
+    for bucket, prefix in named_places(words):
         try:
-            uris = access.uris_below(call, f"gs://{bucket}/{prefix}")
+            uris = in_process.uris_below(call, f"gs://{bucket}/{prefix}")
         except GcpError:
             continue
         (folder / bucket).mkdir(parents=True, exist_ok=True)
@@ -61,13 +64,14 @@ def fill(call: Call, folder: Path, words: Iterable[str]) -> tuple[State, list[st
                 if "//" in uri[5:] or uri in folders:
                     left_out.append(uri)
                 elif not placeholder and not path.exists():
-                    path.write_bytes(access.read(call, uri))
+                    path.write_bytes(in_process.read(call, uri))
             except (Refused, OSError):
                 left_out.append(uri)
     return state(folder), left_out
 
 
 def state(folder: Path) -> State:
+    """Return the files of a folder with what tells whether they have changed."""
     return {
         str(path.relative_to(folder)): (entry.st_size, entry.st_mtime_ns)
         for path in sorted(folder.rglob("*"))
@@ -75,15 +79,19 @@ def state(folder: Path) -> State:
     }
 
 
-def keep(call: Call, folder: Path, before: State) -> None:
-    """Write back every file that is new or was changed. GcpError where its bucket is not there."""
+def upload_changes(call: Call, folder: Path, previous_state: State) -> None:
+    """Upload every file that is new or changed since `before`.
+
+    Raises:
+        GcpError: A file's bucket does not exist.
+    """
     for name, entry in state(folder).items():
-        if before.get(name) != entry:
-            access.write(call, f"gs://{name}", (folder / name).read_bytes())
+        if previous_state.get(name) != entry:
+            in_process.write(call, f"gs://{name}", (folder / name).read_bytes())
 
 
 def words_of(*values: Any) -> list[str]:
-    """Every string within JSON values."""
+    """Return every string within JSON values."""
     words: list[str] = []
     for value in values:
         if isinstance(value, str):

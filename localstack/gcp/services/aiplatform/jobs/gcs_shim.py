@@ -1,7 +1,6 @@
-"""Where no mount of /gcs is permitted: kfp's artifacts are then where the container has its
-objects.
+"""Let kfp find its artifacts where the container has its objects, if /gcs cannot be mounted.
 
-It stands alone: it is run by its path, as the `sitecustomize` of a container.
+This file stands alone: it is run by its path, as the `sitecustomize` of a container.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _MODULE = "kfp.dsl.types.artifact_types"
 
 
 class _Moved(Loader):
-    """The module as it is, but for the folder in which it looks for gs://."""
+    """A loader that gives kfp's module of artifacts another folder for gs://."""
 
     def __init__(self, loader: Loader) -> None:
         self.loader = loader

@@ -1,6 +1,4 @@
-"""What an image is here: a mapped command, or one of those that hold nothing but a shell or a
-Python. Pure.
-"""
+"""Images as commands: mapped by the user, or bare ones with a shell or a Python. Pure."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ _TRAINING = re.compile(
 
 
 def own_command(images: Mapping[str, str], image: str) -> list[str] | None:
-    """What the image starts when it is given no command; None: the local stack has nothing for this
-    image.
-    """
+    """Return the command that an image starts by itself, or None for an unknown image."""
     mapped = command_of(images, image)
     if mapped is not None:
         return mapped
@@ -43,12 +39,12 @@ def own_command(images: Mapping[str, str], image: str) -> list[str] | None:
 
 
 def is_training(image: str) -> bool:
-    """Whether it is one of Google's prebuilt images for training."""
+    """Return whether an image is one of Google's prebuilt images for training."""
     return _TRAINING.fullmatch(image) is not None
 
 
 def unmapped_message(image: str) -> str:
-    """Why a container of this image cannot run."""
+    """Return why a container of this image cannot run."""
     return (
         f"the local stack does not pull images, and no command is mapped to '{image}'. Start "
         f"it with --image {names_of(image)[-1]}=COMMAND "

@@ -1,12 +1,12 @@
-"""A replica's lines in Cloud Logging: log `workerpool0-0`, resource `ml_job`."""
+"""A replica's output in Cloud Logging: log `workerpool0-0`, resource `ml_job`."""
 
 from __future__ import annotations
 
 import time
 
-from ....core.projects import by_id
-from ....core.registry import Call
-from ...logging import access
+from ....core.call import Call
+from ....core.projects import with_project_id
+from ...logging import in_process
 
 _EVERY = 0.5  # seconds between two deliveries
 
@@ -16,11 +16,11 @@ class Lines:
         self._call = call
         self._waiting: list[str] = []
         self._next = 0.0
-        self._log = f"{'/'.join(by_id(call, job).split('/')[:2])}/logs/{replica}"
+        self._log = f"{'/'.join(with_project_id(call, job).split('/')[:2])}/logs/{replica}"
         self._labels = {
             "job_id": job.rpartition("/")[2],
             "task_name": replica,
-            "project_id": by_id(call, job).split("/")[1],
+            "project_id": with_project_id(call, job).split("/")[1],
         }
 
     def write(self, line: str) -> None:
@@ -34,4 +34,4 @@ class Lines:
         self._next = time.monotonic() + _EVERY
         lines, self._waiting = self._waiting, []
         if lines:
-            access.write(self._call, self._log, "ml_job", self._labels, lines)
+            in_process.write(self._call, self._log, "ml_job", self._labels, lines)

@@ -1,4 +1,4 @@
-"""A python_package_spec as a program: its packages installed by pip, then its module."""
+"""A python_package_spec as a program: pip installs its packages, then its module runs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from .....core.downloads import Refused, arrive
-from ....core.registry import Call, GcpError
-from ...storage import access
+from ....core.call import Call
+from ....core.errors import GcpError
+from ...storage import in_process
 from .containers import Program
 
 _SCRIPT = (
@@ -17,9 +18,10 @@ _SCRIPT = (
 
 
 def python_program(call: Call, spec: Any, own: list[str], folder: Path) -> Program:
-    """The program of a job's Python packages, which are brought into `folder`.
+    """Return the program of a job's Python packages, which are copied into `folder`.
 
-    GcpError where a package is not in its bucket.
+    Raises:
+        GcpError: A package is not in its bucket.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = []
@@ -30,7 +32,7 @@ def python_program(call: Call, spec: Any, own: list[str], folder: Path) -> Progr
             raise GcpError(
                 "INVALID_ARGUMENT", f"{uri!r} cannot be a file: {error}", reason="invalid"
             ) from error
-        file.write_bytes(access.read(call, uri))
+        file.write_bytes(in_process.read(call, uri))
         files.append(str(file))
     env = {variable.name: variable.value for variable in spec.env}
     return Program(

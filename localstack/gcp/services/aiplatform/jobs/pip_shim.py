@@ -1,10 +1,10 @@
-"""`pip` inside the stack's containers.
+"""The `pip` inside the stack's containers.
 
-It stands alone: it is run by its path, in a container's own process.
+This file stands alone: it is run by its path, in a container's own process.
 
-What is asked for and installed beside the stack is met; kfp is, whatever its version. The rest goes
-into a folder for that set of requirements, which is kept, and from there into this container's own
-folder of packages. The stack's environment is never changed.
+A requirement that is installed beside the stack is satisfied; kfp is, whatever its version. The
+rest is installed into a folder for that set of requirements, which is kept, and linked from there
+into this container's own folder of packages. The stack's environment is never changed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ import tempfile
 from pathlib import Path
 
 WITH_VALUE = {
-    "-i", "--index-url", "--extra-index-url", "--trusted-host", "-f", "--find-links", "-c", "--constraint", "--timeout", "--retries",
-    "--progress-bar", "--only-binary", "--no-binary", "--root-user-action",
+    "-i", "--index-url", "--extra-index-url", "--trusted-host", "-f", "--find-links", "-c",
+    "--constraint", "--timeout", "--retries", "--progress-bar", "--only-binary", "--no-binary",
+    "--root-user-action",
 }  # fmt: skip
 FORWARDED = {
     "-i",
@@ -42,6 +43,7 @@ SAY = "[local stack] pip:"
 
 
 def main(arguments: list[str]) -> int:
+    """Do what `pip` does with these arguments; return its exit code."""
     if arguments[:1] in (["--version"], ["-V"]):
         print(f"pip 26.0 from the local stack (python {sys.version_info[0]}.{sys.version_info[1]})")
         return 0
@@ -61,8 +63,9 @@ def main(arguments: list[str]) -> int:
 
 
 def join_stack() -> None:
-    """A virtual environment that a container makes for itself sees what is installed beside the
-    stack, as it would see its image's.
+    """Let a virtual environment that a container made see the packages beside the stack.
+
+    It would see those of its image in the same way.
     """
     stack, own = os.environ["ISTHMUS_PIP_STACK"], sysconfig.get_path("purelib")
     if Path(own) != Path(stack):
@@ -71,7 +74,7 @@ def join_stack() -> None:
 
 
 def read(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """The requirements, those of -r files included, and the options that an installer gets."""
+    """Return the requirements, those of -r files included, and the installer's options."""
     requirements: list[str] = []
     options: list[str] = []
     words = list(arguments)
@@ -93,6 +96,7 @@ def read(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def install(requirements: list[str], options: list[str]) -> int:
+    """Install what is not installed yet; return an exit code."""
     files = [text for text in requirements if is_file(text)]
     missing = [text for text in requirements if not is_file(text) and not is_satisfied(text)]
     if any(name_of(text) == "kfp" for text in missing):
@@ -112,19 +116,21 @@ def install(requirements: list[str], options: list[str]) -> int:
 
 
 def is_file(text: str) -> bool:
+    """Return whether a requirement is a path or a URL."""
     return (
         "://" in text or text.startswith((".", "/")) or text.endswith((".whl", ".tar.gz", ".zip"))
     )
 
 
 def name_of(text: str) -> str:
+    """Return the name of a requirement's package."""
     from packaging.requirements import Requirement
 
     return Requirement(text).name.lower().replace("_", "-")
 
 
 def is_satisfied(text: str) -> bool:
-    """Whether it need not be installed, and said so."""
+    """Return whether a requirement need not be installed, and print so."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
@@ -149,7 +155,7 @@ def is_satisfied(text: str) -> bool:
 
 
 def fetch(requirements: list[str], options: list[str]) -> int:
-    """Install a set once, and link it into this container's folder of packages."""
+    """Install a set of requirements once, and link it into this container's folder of packages."""
     text = json.dumps([sorted(requirements), options, sys.version])
     if any(is_file(word) and Path(word).is_file() for word in requirements):
         text += "".join(
@@ -179,8 +185,9 @@ def fetch(requirements: list[str], options: list[str]) -> int:
 
 
 def build_archive(file: str, folder: Path) -> bool:
-    """Whether it is a source archive with a setup.py alone, as Google's SDK makes one of a script:
-    that is built without the network.
+    """Build a source archive that has only a setup.py, offline; return whether it is one.
+
+    Google's SDK makes such an archive of a script.
     """
     if (
         not file.endswith(".tar.gz")
@@ -210,7 +217,7 @@ def build_archive(file: str, folder: Path) -> bool:
 
 
 def download(requirements: list[str], options: list[str], folder: Path) -> int:
-    """The installer's exit code."""
+    """Install requirements into a folder; return the installer's exit code."""
     command = installer(folder)
     if command is None:
         return refuse(
@@ -222,13 +229,14 @@ def download(requirements: list[str], options: list[str], folder: Path) -> int:
 
 
 def needs_of_newest() -> list[str]:
-    """What the package that was installed last requires."""
+    """Return the requirements of the package that was installed last."""
     site = Path(os.environ["ISTHMUS_PIP_SITE"])
     newest = max(site.glob("*.*-info"), key=lambda path: path.stat().st_mtime, default=None)
     return importlib.metadata.PathDistribution(newest).requires or [] if newest else []
 
 
 def installer(folder: Path) -> list[str] | None:
+    """Return the command that installs into a folder, or None if there is none."""
     isolated = [sys.executable, "-I", "-m"]
     if (
         subprocess.run([*isolated, "pip", "--version"], capture_output=True, check=False).returncode
@@ -267,7 +275,7 @@ def installer(folder: Path) -> list[str] | None:
 
 
 def environment() -> dict[str, str]:
-    """The stack's own way to the network: a container's leads to the stack."""
+    """Return the stack's own variables for the network: a container's lead to the stack."""
     own = json.loads(Path(os.environ["ISTHMUS_PIP_ENVIRONMENT"]).read_text())
     basic = {
         name: value
@@ -278,6 +286,7 @@ def environment() -> dict[str, str]:
 
 
 def refuse(words: str) -> int:
+    """Print why `pip` does not do what was asked for, and return an exit code."""
     print(f"{SAY} {words}", file=sys.stderr, flush=True)
     return 1
 

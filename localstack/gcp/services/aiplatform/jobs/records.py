@@ -1,4 +1,4 @@
-"""CustomJobs that run, and what is known of one beyond its message."""
+"""The state of running custom jobs and training pipelines, besides their messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _AT_ONCE = 16  # containers that run at the same time; the others are PENDING
 
 
 class Running:
-    """One job's life: how to end it, when it has ended, and its last lines."""
+    """One running job: how to end it, when it has ended, and its last lines."""
 
     def __init__(self) -> None:
         self.stop = threading.Event()
@@ -19,14 +19,14 @@ class Running:
 
 
 class Trainings:
-    """TrainingPipelines that run. One a stack, as Jobs is."""
+    """The running training pipelines of one stack."""
 
     def __init__(self) -> None:
         self.running: dict[str, Running] = {}
 
 
 class Jobs:
-    """One a stack. The messages are in Resources."""
+    """The running custom jobs of one stack. Their messages are in Resources."""
 
     def __init__(self) -> None:
         self.running: dict[str, Running] = {}

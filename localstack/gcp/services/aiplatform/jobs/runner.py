@@ -1,4 +1,4 @@
-"""A CustomJob's life: its replicas as processes, its lines in Cloud Logging, its end with a reason."""
+"""The run of a custom job: replicas as processes, lines in Cloud Logging, an end with a reason."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from google.rpc.code_pb2 import DEADLINE_EXCEEDED, FAILED_PRECONDITION, INTERNAL
 
 from .....core.http.ports import free_port
 from .....jobs.process import Ended, run
-from ....core.registry import Call, GcpError
-from ....core.resources.standard_methods import revise
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.resources.standard_methods import change_if_present
 from ....core.resources.store import Resources
-from . import containers
-from . import gcs_mount as gcs
+from . import containers, gcs_mount
 from . import variables as contract
 from .containers import Program
 from .images import is_training, own_command, unmapped_message
@@ -31,22 +31,25 @@ _WEEK = 7 * 86_400  # Scheduling.timeout's default
 
 
 class JobFailed(Exception):
-    """The job ends in JOB_STATE_FAILED with this code (google.rpc) and these words."""
+    """The job ends in JOB_STATE_FAILED with this code (google.rpc) and this message."""
 
     def __init__(self, message: str, code: int = FAILED_PRECONDITION) -> None:
         super().__init__(message)
         self.code = code
 
 
-def start(
+def run_in_background(
     call: Call, job: Any, *, words: tuple[str, ...] = (), folders: tuple[str, ...] = ()
 ) -> Running:
-    """Keep a CustomJob and run it in the background.
+    """Store a custom job, and run it in the background.
 
-    Its `done` is set once its final state is kept.
+    The result's `done` is set once the job's final state is stored.
 
-    `words`: more text in which objects may be named that are to be under /gcs. `folders`: paths
-    under /gcs that are there from the start.
+    Args:
+        call: The call that asks for it.
+        job: The job's message.
+        words: More text that names objects which are to be under /gcs.
+        folders: Paths under /gcs that exist from the start.
     """
     running = call.store(Jobs).running[job.name] = Running()
     call.store(Resources).add(job.name, job)
@@ -55,19 +58,19 @@ def start(
 
 
 class _Work:
-    """One job's life."""
+    """The run of one job."""
 
     def __init__(
         self,
         call: Call,
         name: str,
         running: Running,
-        before: tuple[tuple[str, ...], tuple[str, ...]],
+        mounted_places: tuple[tuple[str, ...], tuple[str, ...]],
     ) -> None:
         self.call = call
         self.name = name
         self.running = running
-        self.words, self.folders = before
+        self.words, self.folders = mounted_places
         self.id = name.rpartition("/")[2]
         self.folder = call.home / "jobs" / self.id
         self.mounted = self.folder / "mounted"
@@ -77,6 +80,7 @@ class _Work:
         self.left_out: list[str] = []
 
     def run(self) -> None:
+        """Run the job to its end, and store how it ended."""
         try:
             with self.call.store(Jobs).places:
                 self._end(self._run())
@@ -94,24 +98,27 @@ class _Work:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _end(self, state: JobState, code: int = 0, message: str = "") -> None:
+        """Store the job's end."""
+
         def ended(job: Any) -> None:
             job.state = int(state)
             job.end_time.CopyFrom(self.call.now_pb())
             if message:
                 job.error.code, job.error.message = code, message
 
-        revise(self.call, self.name, ended)
+        change_if_present(self.call, self.name, ended)
 
     def _run(self) -> JobState:
+        """Copy objects in, run the replicas, upload their changes; return the job's state."""
         if self.running.stop.is_set():
             return JobState.JOB_STATE_CANCELLED
         self.mounted.mkdir(parents=True)
         programs = [
-            self._program(pool, self.folder / f"pool{at}")
-            for at, pool in enumerate(self.spec.worker_pool_specs)
+            self._program(pool, self.folder / f"pool{index}")
+            for index, pool in enumerate(self.spec.worker_pool_specs)
         ]
         words = [*self.words, *(word for program in programs for word in program.words)]
-        before, self.left_out = gcs.fill(self.call, self.mounted, words)
+        mount_state, self.left_out = gcs_mount.copy_named_objects(self.call, self.mounted, words)
         for path in self.folders:
             (self.mounted / path).mkdir(parents=True, exist_ok=True)
 
@@ -120,14 +127,15 @@ class _Work:
                 job.state = int(JobState.JOB_STATE_RUNNING)
             job.start_time.CopyFrom(self.call.now_pb())
 
-        revise(self.call, self.name, begun)
+        change_if_present(self.call, self.name, begun)
         try:
             return self._replicas(programs)
         finally:
             if not self.call.stopping.is_set():
-                gcs.keep(self.call, self.mounted, before)
+                gcs_mount.upload_changes(self.call, self.mounted, mount_state)
 
     def _program(self, pool: Any, folder: Path) -> Program:
+        """Return the program of a worker pool."""
         package = pool.WhichOneof("task") == "python_package_spec"
         image = (
             pool.python_package_spec.executor_image_uri
@@ -146,9 +154,9 @@ class _Work:
         )
 
     def _replicas(self, programs: list[Program]) -> JobState:
-        """Run all replicas side by side.
+        """Run all replicas side by side, and return the job's final state.
 
-        The job is over with its chief, or with the first that fails.
+        The job ends with its chief, or with the first replica that fails.
         """
         pools = [max(pool.replica_count, 1) for pool in self.spec.worker_pool_specs]
         replicas = [
@@ -173,6 +181,7 @@ class _Work:
         return self._verdict()
 
     def _verdict(self) -> JobState:
+        """Return the job's state after its replicas, or raise JobFailed."""
         if self.running.stop.is_set() and any(
             ended.why == "stopped" for ended in self.ends.values()
         ):
@@ -191,11 +200,12 @@ class _Work:
         return JobState.JOB_STATE_SUCCEEDED
 
     def _replica(self, program: Program, replicas: list[Replica], replica: Replica) -> Ended:
+        """Run one replica, and return how it ended."""
         call = self.call
-        container = containers.make(self.folder / replica.name, self.mounted)
+        container = containers.make_folders(self.folder / replica.name, self.mounted)
         lines = Lines(call, self.name, replica.name)
         for remark in (
-            *containers.remarks(container),
+            *containers.differences(container),
             *_on_images(program),
             *map(_on_name, self.left_out),
         ):
@@ -227,13 +237,14 @@ class _Work:
 
 
 class _Either(threading.Event):
-    """Set when one of two is."""
+    """An event that is set when one of two others is."""
 
     def __init__(self, *events: threading.Event) -> None:
         super().__init__()
         self._events = events
 
     def is_set(self) -> bool:
+        """Return whether one of the two is set."""
         return any(event.is_set() for event in self._events)
 
 
@@ -249,4 +260,4 @@ def _on_images(program: Program) -> list[str]:
 
 
 def _on_name(uri: str) -> str:
-    return f"[local stack] {uri} is not under {gcs.MOUNT}: no file can have its name here"
+    return f"[local stack] {uri} is not under {gcs_mount.MOUNT}: no file can have its name here"

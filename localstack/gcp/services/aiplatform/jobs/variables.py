@@ -1,4 +1,4 @@
-"""What Vertex AI promises a training container: its variables.
+"""The variables that Vertex AI promises a training container.
 
 Source: Vertex AI, "Code requirements for custom training" and "Distributed training";
 CustomJobSpec's docstrings.
@@ -32,8 +32,14 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
 def variables(
     job: str, base_output: str, replicas: Sequence[Replica], mine: Replica, project: str
 ) -> dict[str, str]:
-    """`job`: the id; `base_output`: its base_output_directory, empty for none; `project`: the
-    number.
+    """Return the variables of one replica.
+
+    Args:
+        job: The job's id.
+        base_output: Its base_output_directory, empty for none.
+        replicas: All replicas of the job.
+        mine: The replica in question.
+        project: The project's number.
     """
     contract = {
         "CLOUD_ML_JOB_ID": job,
@@ -51,6 +57,7 @@ def variables(
 
 
 def _cluster(replicas: Sequence[Replica], mine: Replica) -> dict[str, Any]:
+    """Return CLUSTER_SPEC for one replica."""
     cluster: dict[str, list[str]] = {}
     for replica in replicas:
         cluster.setdefault(f"workerpool{replica.pool}", []).append(f"127.0.0.1:{replica.port}")

@@ -1,3 +1,4 @@
-"""Vertex ML Metadata and TensorBoard, as Vertex AI Experiments use them: contexts, executions,
-artifacts, lineage; runs' time series.
+"""Vertex ML Metadata and TensorBoard: contexts, executions, artifacts, lineage, time series.
+
+What Vertex AI Experiments use of them.
 """

@@ -1,12 +1,13 @@
-"""Filters of ML Metadata: AIP-160 with in_context("..."), and lists of parent contexts."""
+"""Filters of ML Metadata: AIP-160 with in_context("..."), and with parent contexts."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+from ....core.call import Call
+from ....core.errors import GcpError
 from ....core.projects import canonical
-from ....core.registry import Call, GcpError
 from ....core.resources import filters
 from ....core.resources.store import page
 from .records import Lineage
@@ -17,7 +18,10 @@ _QUOTED = re.compile(r"""["']([^"']*)["']""")
 
 
 def select(call: Call, nodes: list[Any], request: Any) -> tuple[list[Any], str]:
-    """The page that `request` (filter, order_by, page_size, page_token) wants of `nodes`."""
+    """Return the page of `nodes` that a request asks for, and the next page's token.
+
+    The request has filter, order_by, page_size and page_token.
+    """
     fitting = matching(call, nodes, request.filter)
     if "order_by" in request.DESCRIPTOR.fields_by_name and request.order_by:
         try:
@@ -28,7 +32,11 @@ def select(call: Call, nodes: list[Any], request: Any) -> tuple[list[Any], str]:
 
 
 def matching(call: Call, nodes: list[Any], text: str) -> list[Any]:
-    """Those that fit the filter. GcpError INVALID_ARGUMENT."""
+    """Return the nodes that fit a filter.
+
+    Raises:
+        GcpError: INVALID_ARGUMENT.
+    """
     if not text:
         return nodes
     prepared = _prepared(call, text)
@@ -40,7 +48,7 @@ def matching(call: Call, nodes: list[Any], text: str) -> list[Any]:
 
 
 def _prepared(call: Call, text: str) -> str:
-    """Calls of in_context as comparisons, and contexts by the names that are stored."""
+    """Return a filter with in_context as a comparison, and contexts by their stored names."""
     text = _IN_CONTEXT.sub(lambda match: f'in_context:"{canonical(call, match[1])}"', text)
     return _CONTEXTS.sub(
         lambda match: (
@@ -55,5 +63,6 @@ def _prepared(call: Call, text: str) -> str:
 
 
 def _lookup(lineage: Lineage, node: Any) -> filters.Lookup:
+    """Return the lookup for filters over a node, with its contexts."""
     fields = filters.of_message(node)
     return lambda path: lineage.contexts_of(node.name) if path == "in_context" else fields(path)

@@ -1,16 +1,14 @@
-"""What belongs together in ML Metadata: the members of contexts, and the events between executions
-and artifacts.
-"""
+"""The links of ML Metadata: members of contexts, and events between executions and artifacts."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 
 class Lineage:
-    """One a stack. Names have the project's number."""
+    """The links of one stack. Names have the project's number."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -18,6 +16,7 @@ class Lineage:
         self._events: dict[str, list[Any]] = {}  # an execution -> google.cloud.aiplatform.v1.Event
 
     def add_members(self, context: str, nodes: Iterable[str]) -> None:
+        """Add nodes to a context."""
         with self.lock:
             self._members.setdefault(context, {}).update(dict.fromkeys(nodes))
 
@@ -26,17 +25,19 @@ class Lineage:
             return list(self._members.get(context, ()))
 
     def contexts_of(self, node: str) -> list[str]:
+        """Return the contexts that a node belongs to."""
         with self.lock:
             return [context for context, nodes in self._members.items() if node in nodes]
 
     def add_events(self, execution: str, events: Iterable[Any]) -> None:
+        """Add events to an execution."""
         with self.lock:
             self._events.setdefault(execution, []).extend(events)
 
     def events(
         self, *, executions: Collection[str] | None = None, artifacts: Collection[str] | None = None
     ) -> list[Any]:
-        """The events of these executions, and of these artifacts; None: of all."""
+        """Return the events of these executions and these artifacts; None stands for all."""
         with self.lock:
             return [
                 event
@@ -47,7 +48,7 @@ class Lineage:
             ]
 
     def forget(self, node: str) -> None:
-        """A node that is deleted."""
+        """Drop the links of a node that is deleted."""
         with self.lock:
             self._members.pop(node, None)
             self._events.pop(node, None)
@@ -55,3 +56,26 @@ class Lineage:
                 nodes.pop(node, None)
             for execution, events in self._events.items():
                 self._events[execution] = [event for event in events if event.artifact != node]
+
+
+class Points:
+    """The points of one stack's time series, by name; a step has one point, the last written."""
+
+    def __init__(self) -> None:
+        self._points: dict[str, dict[int, Any]] = {}
+        self._lock = threading.Lock()
+
+    def add(self, series: str, points: Sequence[Any]) -> list[Any]:
+        """Add points to a series, and return all of its points by step."""
+        with self._lock:
+            steps = self._points.setdefault(series, {})
+            steps.update({point.step: point for point in points})
+            return [steps[step] for step in sorted(steps)]
+
+    def get(self, series: str) -> list[Any]:
+        return self.add(series, ())
+
+    def forget(self, series: str) -> None:
+        """Drop a series with its points."""
+        with self._lock:
+            self._points.pop(series, None)

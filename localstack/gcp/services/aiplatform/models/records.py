@@ -1,4 +1,4 @@
-"""What the stack keeps of models."""
+"""The state of the model registry: models, their versions, their aliases."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 from google.cloud.aiplatform_v1.types import DeployedModelRef, Model
 
+from ....core.call import Call
+from ....core.errors import GcpError, invalid
 from ....core.projects import canonical
-from ....core.registry import Call, GcpError
-from ....core.resources import etags
-from ....core.resources.validation import invalid
+from .. import etags
 
 ModelPb = Model.pb()
 DEFAULT = "default"
@@ -32,7 +32,7 @@ class Name(msgspec.Struct, frozen=True):
 
 
 class Version:
-    """What was uploaded, and when."""
+    """One version: what was uploaded, and when."""
 
     def __init__(self, number: int, content: Any) -> None:
         self.number = number
@@ -54,14 +54,12 @@ class Registered:
 
     @property
     def revision(self) -> str:
-        """The state that its etags are of, in words of the stack: each change of it or of a version
-        makes another one.
-        """
+        """The name of the current state for etags; any change gives another one."""
         return f"{self.name} {self.changes}"
 
 
 class Models:
-    """The store: by name. Whoever reads, decides and writes holds the lock."""
+    """The models of one stack by name. Hold the lock to read, decide and write."""
 
     def __init__(self) -> None:
         self.by_name: dict[str, Registered] = {}
@@ -69,6 +67,7 @@ class Models:
 
 
 def parse(call: Call, name: str) -> Name:
+    """Return the parts of a model's name, which may end in @VERSION; GcpError if it is none."""
     match = _NAME.fullmatch(canonical(call, name))
     if match is None:
         raise invalid(
@@ -79,7 +78,11 @@ def parse(call: Call, name: str) -> Name:
 
 
 def registered_model(call: Call, name: Name) -> Registered:
-    """The model of that name, with its versions. GcpError NOT_FOUND."""
+    """Return the model of that name, with its versions.
+
+    Raises:
+        GcpError: NOT_FOUND.
+    """
     model = call.store(Models).by_name.get(name.model)
     if model is None:
         raise GcpError("NOT_FOUND", f"The Model does not exist: {name.model}")
@@ -87,16 +90,21 @@ def registered_model(call: Call, name: Name) -> Registered:
 
 
 def version_of(model: Registered, version: str) -> Version:
-    """By number or alias; "": the default one. GcpError NOT_FOUND."""
+    """Return a model's version by number or alias; "" is the default version.
+
+    Raises:
+        GcpError: NOT_FOUND.
+    """
     number = int(version) if version.isdecimal() else model.aliases.get(version or DEFAULT)
     if number not in model.versions:
         raise GcpError("NOT_FOUND", f"The Model does not exist: {model.name}@{version or DEFAULT}")
     return model.versions[number]
 
 
-def find(call: Call, name: str) -> Any:
-    """The version that a name leads to, as GetModel answers it: named with its number if it was
-    asked for by one or by an alias.
+def version_by_name(call: Call, name: str) -> Any:
+    """Return the version that a name means, as GetModel answers it.
+
+    Its name has the version's number if it was asked for by a number or an alias.
     """
     parsed = parse(call, name)
     with call.store(Models).lock:
@@ -107,7 +115,7 @@ def find(call: Call, name: str) -> Any:
 
 
 def version_message(model: Registered, version: Version, *, versioned: bool = False) -> Any:
-    """A version as the API answers it; `versioned`: with its number in the name."""
+    """Return a version as the API answers it; `versioned`: with its number in the name."""
     message = ModelPb()
     message.CopyFrom(version.content)
     for field in _MODEL_FIELDS:
@@ -129,8 +137,8 @@ def version_message(model: Registered, version: Version, *, versioned: bool = Fa
     return message
 
 
-def touch(call: Call, model: Registered, version: Version | None = None) -> None:
-    """It has changed now."""
+def note_change(call: Call, model: Registered, version: Version | None = None) -> None:
+    """Set the update time and a new revision of a model, and of one of its versions."""
     model.changes += 1
     model.shared.update_time.CopyFrom(call.now_pb())
     if version is not None:
@@ -138,13 +146,17 @@ def touch(call: Call, model: Registered, version: Version | None = None) -> None
 
 
 def note_deployed(call: Call, name: str, endpoint: str, deployed: str) -> None:
-    """A version is served now: it cannot be deleted. `name` ends in @NUMBER."""
+    """Note that a version is being served, so that it cannot be deleted.
+
+    `name` ends in @NUMBER.
+    """
     parsed = parse(call, name)
     with call.store(Models).lock:
         registered_model(call, parsed).deployed[endpoint, deployed] = int(parsed.version)
 
 
 def note_undeployed(call: Call, endpoint: str, deployed: str) -> None:
+    """Note that a version is served no more."""
     store = call.store(Models)
     with store.lock:
         for model in store.by_name.values():

@@ -1,4 +1,1 @@
-"""Vertex AI Pipelines:
-
-Kubeflow's intermediate representation, executed as processes of this machine.
-"""
+"""Vertex AI Pipelines: Kubeflow's intermediate representation, run as processes of this machine."""

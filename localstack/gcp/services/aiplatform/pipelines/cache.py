@@ -1,5 +1,6 @@
-"""Results that need not be computed again: the same container, parameters and artifacts in a
-pipeline of the same name.
+"""Results of tasks that need not run again.
+
+A result is reused for the same container, parameters and artifacts in a pipeline of the same name.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from typing import Any
 
 import msgspec
 
-from ....core.registry import Call
+from ....core.call import Call
 from .records import Inputs, Outcome, Pipelines, Run
 from .specification.spec import Component
 
 
 def fingerprint(run: Run, executor: Any, component: Component, arguments: Inputs) -> str:
-    """Of what Vertex AI compares: the task's interface and its container.
+    """Return a hash of what Vertex AI compares: the task's interface and its container.
 
     Artifacts count by their names, not by their contents.
     """
@@ -37,12 +38,14 @@ def fingerprint(run: Run, executor: Any, component: Component, arguments: Inputs
 
 
 def hit(call: Call, fingerprint: str) -> Outcome | None:
+    """Return the stored outcome of a fingerprint, or None."""
     store = call.store(Pipelines)
     with store.lock:
         return store.results.get(fingerprint)
 
 
 def keep(call: Call, fingerprint: str, outcome: Outcome) -> None:
+    """Store the outcome of a fingerprint."""
     store = call.store(Pipelines)
     with store.lock:
         store.results[fingerprint] = outcome

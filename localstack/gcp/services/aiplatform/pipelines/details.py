@@ -1,4 +1,4 @@
-"""A pipeline job as the API shows it: PipelineJob with its job_detail."""
+"""Pipeline jobs as the API shows them: PipelineJob with its job_detail."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ ExecutionPb, ContextPb, ArtifactPb = Execution.pb(), Context.pb(), ArtifactType.
 
 
 def job_message(run: Run, contexts: Sequence[Any] = (), *, tasks: bool = True) -> Any:
-    """The job as GetPipelineJob answers it.
+    """Return a job as GetPipelineJob answers it.
 
-    `contexts`: the pipeline's and the run's, once they are there. A list has no tasks.
+    `contexts`: the pipeline's and the run's, once they exist. A list shows no tasks.
     """
     job = PipelineJobPb()
     with run.lock:
@@ -46,10 +46,10 @@ def job_message(run: Run, contexts: Sequence[Any] = (), *, tasks: bool = True) -
     return job
 
 
-def part(job: Any, paths: Sequence[str]) -> Any:
-    """Of a job what a read mask names.
+def masked_job(job: Any, paths: Sequence[str]) -> Any:
+    """Return the part of a job that a read mask names.
 
-    Within the spec, a Struct, a path is in snake_case, too: pipeline_spec.pipeline_info.
+    Within the spec, which is a Struct, a path is in snake_case, too: pipeline_spec.pipeline_info.
     """
     inside = [path.split(".", 1)[1] for path in paths if path.startswith("pipeline_spec.")]
     result = PipelineJobPb()
@@ -64,6 +64,7 @@ def part(job: Any, paths: Sequence[str]) -> Any:
 
 
 def _detail(run: Run, contexts: Sequence[Any]) -> Any:
+    """Return the job_detail of a run."""
     detail = DetailPb()
     if contexts:
         detail.pipeline_context.CopyFrom(contexts[0])
@@ -73,6 +74,7 @@ def _detail(run: Run, contexts: Sequence[Any]) -> Any:
 
 
 def context(run: Run, name: str, schema: str) -> Any:
+    """Return a context of ML Metadata, as job_detail shows it."""
     message = ContextPb(
         name=f"{run.store}/contexts/{name}",
         display_name=name,
@@ -85,6 +87,7 @@ def context(run: Run, name: str, schema: str) -> Any:
 
 
 def _task(run: Run, row: TaskRun) -> Any:
+    """Return a task's row as task_details shows it."""
     task = TaskPb(
         task_id=row.id,
         parent_task_id=row.parent,
@@ -118,6 +121,7 @@ def _task(run: Run, row: TaskRun) -> Any:
 
 
 def execution(row: TaskRun) -> Any:
+    """Return a task's execution of ML Metadata."""
     message = ExecutionPb(
         name=row.execution,
         display_name=row.name,
@@ -137,7 +141,7 @@ def execution(row: TaskRun) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """The metadata store keeps numbers and strings; all else is JSON in a string."""
+    """Return a value as metadata: a number or a string, and anything else as JSON in a string."""
     return (
         value
         if isinstance(value, (int, float, str)) and not isinstance(value, bool)
@@ -146,6 +150,7 @@ def _plain(value: Any) -> Any:
 
 
 def artifact_message(run: Run, artifact: Artifact) -> Any:
+    """Return an artifact of ML Metadata."""
     message = ArtifactPb(
         name=artifact.name,
         display_name=artifact.key,
@@ -160,5 +165,6 @@ def artifact_message(run: Run, artifact: Artifact) -> Any:
 
 
 def stamp(run: Run, field: str, moment: datetime) -> None:
+    """Set a time of the job's message."""
     getattr(run.message, field).FromDatetime(moment)
     run.message.update_time.FromDatetime(moment)

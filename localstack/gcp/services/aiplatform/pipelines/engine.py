@@ -1,4 +1,4 @@
-"""Run a pipeline: every task that may start does, in a thread of its own, until none is left.
+"""The engine: start each task of a pipeline as soon as it may run, in a thread of its own.
 
 A task may be a DAG or a loop itself.
 """
@@ -12,14 +12,15 @@ from typing import Any
 
 from google.rpc.code_pb2 import CANCELLED, FAILED_PRECONDITION, INTERNAL, INVALID_ARGUMENT
 
-from ....core.registry import Call, GcpError
+from ....core.call import Call
+from ....core.errors import GcpError
 from . import inputs, tasks, tracking
-from .inputs import Around, BadInput, MissingInput
+from .inputs import BadInput, MissingInput, Surroundings
 from .records import Inputs, Outcome, Run, TaskRun
 from .specification import expressions
 from .specification.placeholders import BadPlaceholder
 from .specification.spec import Component, Task
-from .specification.validation import needs
+from .specification.validation import upstream_tasks
 
 NOT_TRIGGERED = Outcome(state="NOT_TRIGGERED")
 _UNLISTED = Outcome(state="")  # it never will start, and nobody is told
@@ -27,10 +28,13 @@ _ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELLED", "NOT_TRIGGERED", "")
 
 
 def run(call: Call, pipeline_run: Run) -> Outcome:
-    """The whole of a pipeline's life; its outcome. A reset leaves it where it is."""
+    """Run a pipeline from beginning to end, and return its outcome.
+
+    A reset of the stack leaves it where it is.
+    """
     root = tasks.new_task(call, pipeline_run, parent=None, name=pipeline_run.id, path=())
     root.kind = "system.Run"
-    tracking.begin(call, pipeline_run)
+    tracking.record_run(call, pipeline_run)
     arguments = pipeline_run.arguments
     tasks.begin(call, pipeline_run, root, arguments)
     outcome = _Dag(call, pipeline_run, pipeline_run.pipeline.root, arguments, (root, ())).run()
@@ -39,7 +43,7 @@ def run(call: Call, pipeline_run: Run) -> Outcome:
 
 
 class _Dag:
-    """The tasks of one DAG. Their threads tell of their ends through a queue."""
+    """The tasks of one DAG. Their threads report their ends through a queue."""
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class _Dag:
         self.events: queue.SimpleQueue[tuple[str, Outcome] | None] = queue.SimpleQueue()
 
     def run(self) -> Outcome:
+        """Run the DAG's tasks, and return its outcome."""
         self.call.on_stop(lambda: self.events.put(None))
         waiting = dict(self.dag.tasks)
         running: set[str] = set()
@@ -74,7 +79,10 @@ class _Dag:
             self.outcomes[key] = outcome
 
     def _start_all(self, waiting: dict[str, Task], running: set[str]) -> None:
-        """Start what may start; mark what never will, which may decide over others."""
+        """Start the tasks that may start, and mark those that never will.
+
+        Marking one may decide over others.
+        """
         changed = True
         while changed:
             changed = False
@@ -91,7 +99,8 @@ class _Dag:
                     self.outcomes[key] = self._never(task)
 
     def _verdict(self, task: Task) -> str:
-        producers = [self.outcomes.get(name) for name in needs(task)]
+        """Return whether a task starts, waits, or never will: by the tasks before it."""
+        producers = [self.outcomes.get(name) for name in upstream_tasks(task)]
         if any(outcome is None or outcome.state not in _ENDED for outcome in producers):
             return "wait"
         if self.pipeline_run.stop.is_set():
@@ -107,6 +116,7 @@ class _Dag:
         )
 
     def _never(self, task: Task) -> Outcome:
+        """Return the outcome of a task that never starts."""
         if self.pipeline_run.stop.is_set() or (
             self.pipeline_run.failed.is_set() and self.pipeline_run.fail_fast
         ):
@@ -115,17 +125,19 @@ class _Dag:
         return NOT_TRIGGERED
 
     def _row(self, task: Task, suffix: str = "", parent: TaskRun | None = None) -> TaskRun:
+        """Add a row to task_details for a task."""
         name = (task.task_info.name if task.task_info else task.component) + suffix
         return tasks.new_task(
             self.call, self.pipeline_run, parent=parent or self.parent, name=name, path=self.path
         )
 
     def _task(self, key: str, task: Task) -> None:
+        """Run a task in its thread, and report its end."""
         row = self._row(task)
         self.events.put((key, self._run_guarded(row, lambda: self._outcome(key, task, row))))
 
     def _run_guarded(self, row: TaskRun, work: Callable[[], Outcome]) -> Outcome:
-        """What `work` gives, or how it failed; kept in the row."""
+        """Run `work`, and store its outcome, or its failure, in the task's row."""
         try:
             outcome = work()
         except (MissingInput, BadInput, BadPlaceholder, expressions.BadExpression) as error:
@@ -145,16 +157,19 @@ class _Dag:
         return outcome
 
     def _outcome(self, key: str, task: Task, row: TaskRun) -> Outcome:
+        """Run a task if its trigger's condition holds, and return its outcome."""
         component = self.pipeline_run.pipeline.component_of(task)
         names = tasks.names(self.pipeline_run, row)
         final = {
             name: tasks.final_status(self.pipeline_run, name, outcome)
             for name, outcome in self.outcomes.items()
         }
-        arguments = inputs.of_task(
+        arguments = inputs.task_inputs(
             task,
             component,
-            Around(arguments=self.arguments, siblings=self.outcomes, final=final, names=names),
+            Surroundings(
+                arguments=self.arguments, siblings=self.outcomes, final=final, names=names
+            ),
         )
         if task.trigger_policy.condition:
             scope = {
@@ -169,6 +184,7 @@ class _Dag:
         return self._once(key, task, row, arguments)
 
     def _once(self, key: str, task: Task, row: TaskRun, arguments: Inputs) -> Outcome:
+        """Run a task once: a DAG, or one that executes."""
         component = self.pipeline_run.pipeline.component_of(task)
         if component.dag is None:
             return tasks.Execution(
@@ -186,7 +202,7 @@ class _Dag:
         ).run()
 
     def _loop(self, key: str, task: Task, row: TaskRun, arguments: Inputs) -> Outcome:
-        """Its iterations side by side, as many at once as its policy says."""
+        """Run a loop's iterations side by side, as many at once as its policy allows."""
         row.kind = "system.DagExecution"
         tasks.begin(self.call, self.pipeline_run, row, arguments)
         component = self.pipeline_run.pipeline.component_of(task)
@@ -194,12 +210,12 @@ class _Dag:
         assert iterator is not None  # noqa: S101  who calls has looked
         items = list(inputs.items_of(iterator, arguments, tasks.names(self.pipeline_run, row)))
 
-        def iterate(at: int, item: Any) -> Outcome:
-            iteration = self._row(task, f"-{at}", row)
+        def iterate(index: int, item: Any) -> Outcome:
+            iteration = self._row(task, f"-{index}", row)
 
             def once() -> Outcome:
                 return self._once(
-                    f"{key}-{at}",
+                    f"{key}-{index}",
                     task,
                     iteration,
                     inputs.with_item(task, component, arguments, item),
@@ -212,8 +228,12 @@ class _Dag:
         )
         if outcomes is None:
             return Outcome(state="CANCELLED", code=CANCELLED)
-        parameters, artifacts = inputs.collect([outcomes[at] for at in sorted(outcomes)])
-        failed = [f"{row.name}-{at}" for at in sorted(outcomes) if outcomes[at].state == "FAILED"]
+        parameters, artifacts = inputs.collect_outputs(
+            [outcomes[index] for index in sorted(outcomes)]
+        )
+        failed = [
+            f"{row.name}-{index}" for index in sorted(outcomes) if outcomes[index].state == "FAILED"
+        ]
         declared = component.output_definitions
         parameters = {**{name: [] for name in declared.parameters}, **parameters}
         artifacts = {**{name: [] for name in declared.artifacts}, **artifacts}
@@ -222,8 +242,9 @@ class _Dag:
     def _side_by_side(
         self, iterate: Callable[[int, Any], Outcome], items: Sequence[Any], limit: int
     ) -> dict[int, Outcome] | None:
-        """The outcomes of those that were begun before the run was stopped, by their place; None
-        when the stack stops.
+        """Run `iterate` for each item, at most `limit` at once; return the outcomes by position.
+
+        Iterations that had not begun when the run was stopped are missing. None: the stack stops.
         """
         ends: queue.SimpleQueue[tuple[int, Outcome] | None] = queue.SimpleQueue()
         self.call.on_stop(lambda: ends.put(None))
@@ -233,7 +254,9 @@ class _Dag:
         while waiting or running:
             while waiting and running < limit and not self.pipeline_run.stop.is_set():
                 running += 1
-                self.call.spawn(lambda at, item: ends.put((at, iterate(at, item))), *waiting.pop())
+                self.call.spawn(
+                    lambda index, item: ends.put((index, iterate(index, item))), *waiting.pop()
+                )
             if not running:
                 break
             end = ends.get()
@@ -244,6 +267,7 @@ class _Dag:
         return outcomes
 
     def _conclude(self) -> Outcome:
+        """Return the DAG's outcome after its tasks have ended."""
         failed = [key for key, outcome in self.outcomes.items() if outcome.state == "FAILED"]
         parameters, artifacts = inputs.outputs_of(self.dag, self.outcomes)
         return _verdict(self.pipeline_run, failed, parameters, artifacts)
@@ -252,6 +276,7 @@ class _Dag:
 def _verdict(
     run: Run, failed: list[str], parameters: dict[str, Any], artifacts: dict[str, Any]
 ) -> Outcome:
+    """Return the outcome of a DAG with these failed tasks and outputs."""
     if run.stop.is_set():
         return Outcome(state="CANCELLED", code=CANCELLED, message="The pipeline job was cancelled.")
     if failed:
@@ -270,7 +295,7 @@ def _verdict(
 
 
 def _condition_artifacts(arguments: Inputs) -> Mapping[str, list[dict[str, Any]]]:
-    """Artifacts as a condition may read them."""
+    """Return artifacts as a condition may read them."""
     return {
         name: [{**artifact.runtime(), "properties": artifact.metadata} for artifact in artifacts]
         for name, artifacts in arguments.artifacts.items()

@@ -1,4 +1,4 @@
-"""What goes into a task, from its DAG's own arguments and what its siblings gave. Pure."""
+"""The inputs of a task, from its DAG's own inputs and its siblings' outputs. Pure."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _MISSING: Any = msgspec.UNSET
 
 
 class MissingInput(Exception):
-    """An input that the task needs and nobody gave."""
+    """An input that the task needs and nothing provides."""
 
 
 class BadInput(Exception):
-    """An input that is not what its declaration says."""
+    """An input that does not fit its declaration."""
 
 
-class Around(msgspec.Struct, frozen=True, kw_only=True):
-    """What a task may take its inputs from."""
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """A task's surroundings, from which it may take its inputs."""
 
     arguments: Inputs  # the DAG's own
     siblings: Mapping[str, Outcome]
@@ -43,8 +43,13 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     names: Names
 
 
-def of_task(task: Task, component: Component, around: Around) -> Inputs:
-    """MissingInput, BadInput."""
+def task_inputs(task: Task, component: Component, around: Surroundings) -> Inputs:
+    """Return a task's inputs.
+
+    Raises:
+        MissingInput: Nothing provides an input that the task needs.
+        BadInput: An input does not fit its declaration.
+    """
     parameters: dict[str, Any] = {}
     declared = component.input_definitions
     for name, source in task.inputs.parameters.items():
@@ -71,7 +76,7 @@ def of_task(task: Task, component: Component, around: Around) -> Inputs:
 
 
 def _complete(name: str, declaration: ParameterInput, parameters: dict[str, Any]) -> None:
-    """The default where there is no value; the value in its type."""
+    """Put a parameter's default in if it has no value, and convert the value to its type."""
     if name not in parameters and declaration.default_value is not msgspec.UNSET:
         parameters[name] = declaration.default_value
     if name not in parameters:
@@ -85,7 +90,11 @@ def _complete(name: str, declaration: ParameterInput, parameters: dict[str, Any]
 
 
 def items_of(iterator: Iterator, inputs: Inputs, names: Names) -> list[Any]:
-    """What a loop runs over: values, or artifacts. BadInput where it is no list."""
+    """Return the items of a loop: values, or artifacts.
+
+    Raises:
+        BadInput: The loop's input is no list.
+    """
     items = iterator.items
     if items.input_artifact is not None:
         return list(inputs.artifacts.get(items.input_artifact, ()))
@@ -105,7 +114,7 @@ def items_of(iterator: Iterator, inputs: Inputs, names: Names) -> list[Any]:
 
 
 def with_item(task: Task, component: Component, inputs: Inputs, item: Any) -> Inputs:
-    """The inputs of one iteration."""
+    """Return the inputs of one iteration."""
     if task.artifact_iterator is not None:
         return msgspec.structs.replace(
             inputs, artifacts={**inputs.artifacts, task.artifact_iterator.item_input: [item]}
@@ -122,8 +131,9 @@ def with_item(task: Task, component: Component, inputs: Inputs, item: Any) -> In
 def outputs_of(
     dag: Dag, siblings: Mapping[str, Outcome]
 ) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
-    """What comes out of a DAG. Of several selectors (OneOf) the first that has something; what has
-    nothing is not there.
+    """Return a DAG's outputs: parameters and artifacts.
+
+    Of several selectors (OneOf) the first with a value counts; an output without a value is absent.
     """
     parameters: dict[str, Any] = {}
     artifacts: dict[str, list[Artifact]] = {}
@@ -142,8 +152,10 @@ def outputs_of(
     return parameters, artifacts
 
 
-def collect(outcomes: list[Outcome]) -> tuple[dict[str, list[Any]], dict[str, list[Artifact]]]:
-    """What comes out of a loop: each output of its iterations as a list, in their order."""
+def collect_outputs(
+    outcomes: list[Outcome],
+) -> tuple[dict[str, list[Any]], dict[str, list[Artifact]]]:
+    """Return a loop's outputs: for each output, the values of its iterations in their order."""
     parameters: dict[str, list[Any]] = {}
     artifacts: dict[str, list[Artifact]] = {}
     for outcome in outcomes:
@@ -154,7 +166,8 @@ def collect(outcomes: list[Outcome]) -> tuple[dict[str, list[Any]], dict[str, li
     return parameters, artifacts
 
 
-def _parameter(source: ParameterSource, around: Around) -> Any:
+def _parameter(source: ParameterSource, around: Surroundings) -> Any:
+    """Return the value of a task's parameter."""
     if source.component_input_parameter is not None:
         return around.arguments.parameters.get(source.component_input_parameter, _MISSING)
     if source.task_output_parameter is not None:
@@ -169,7 +182,8 @@ def _parameter(source: ParameterSource, around: Around) -> Any:
     return source.runtime_value.constant if source.runtime_value is not None else _MISSING
 
 
-def _artifact(source: ArtifactSource, around: Around) -> list[Artifact] | None:
+def _artifact(source: ArtifactSource, around: Surroundings) -> list[Artifact] | None:
+    """Return the artifacts of a task's input, or None if an optional one is absent."""
     if source.component_input_artifact is not None:
         return around.arguments.artifacts.get(source.component_input_artifact)
     if source.task_output_artifact is None:
@@ -181,8 +195,9 @@ def _artifact(source: ArtifactSource, around: Around) -> list[Artifact] | None:
 
 
 def _resolve_constants(task: Task, parameters: dict[str, Any], names: Names) -> None:
-    """A constant may hold the task's other parameters: that is how an f-string over an output is
-    compiled.
+    """Resolve the placeholders in constants, which may refer to the task's other parameters.
+
+    That is how an f-string over an output is compiled.
     """
     scope = {"inputs": {"parameterValues": parameters}, "outputs": {}}
     for name, source in task.inputs.parameters.items():

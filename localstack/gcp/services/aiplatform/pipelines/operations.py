@@ -1,4 +1,4 @@
-"""PipelineService: pipeline jobs made, shown, listed, cancelled, deleted."""
+"""PipelineService's pipeline jobs: create, get, list, cancel, delete."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from google.cloud.aiplatform_v1.types.pipeline_service import (
 from google.protobuf import empty_pb2, json_format
 from google.rpc.code_pb2 import CANCELLED, INTERNAL
 
+from ....core.call import Call
+from ....core.errors import GcpError
 from ....core.projects import canonical
-from ....core.registry import Call, GcpError, handles
+from ....core.registry import handles
 from ....core.resources import operations
 from ....core.resources.listing import last_segment, page_of
 from ....core.resources.validation import check_display_name, check_labels
 from . import details, engine, tracking
 from .records import Artifact, Inputs, Outcome, Pipelines, Run
-from .specification import validation as reading
+from .specification import validation
 from .specification.spec import SCHEMA, Pipeline
 from .specification.validation import BadSpec
 
@@ -92,6 +94,7 @@ def create_pipeline_job(call: Call, request: Any) -> Any:
 
 
 def _read(call: Call, message: Any, parent: str) -> tuple[Pipeline, Inputs]:
+    """Return the pipeline in a job's message, and the inputs of its root."""
     config = message.runtime_config
     if message.template_uri and not message.pipeline_spec.fields:
         raise BadSpec(
@@ -106,12 +109,12 @@ def _read(call: Call, message: Any, parent: str) -> tuple[Pipeline, Inputs]:
         raise BadSpec(
             f"runtime_config.parameters: pipelines of schema {SCHEMA} take parameter_values."
         )
-    pipeline = reading.read(json_format.MessageToDict(message.pipeline_spec))
+    pipeline = validation.read(json_format.MessageToDict(message.pipeline_spec))
     arguments = {
         name: json_format.MessageToDict(value) for name, value in config.parameter_values.items()
     }
     return pipeline, Inputs(
-        parameters=reading.parameters(pipeline, reading.whole(arguments)),
+        parameters=validation.parameters(pipeline, validation.with_whole_numbers(arguments)),
         artifacts=_artifacts(call, pipeline, config, parent),
     )
 
@@ -119,7 +122,7 @@ def _read(call: Call, message: Any, parent: str) -> tuple[Pipeline, Inputs]:
 def _artifacts(
     call: Call, pipeline: Pipeline, config: Any, parent: str
 ) -> dict[str, list[Artifact]]:
-    """The artifacts that the pipeline as a whole takes, from the location's metadata store."""
+    """Return the artifacts that the pipeline as a whole takes, from its location's store."""
     declared = pipeline.root.input_definitions.artifacts
     artifacts: dict[str, list[Artifact]] = {}
     for name, chosen in config.input_artifacts.items():
@@ -146,7 +149,7 @@ def _artifacts(
 
 
 def _work(call: Call, run: Run) -> None:
-    """The job's life, up to its final state."""
+    """Run a job up to its final state."""
     with run.lock:
         if not run.stop.is_set():
             run.message.state = int(PipelineState.PIPELINE_STATE_RUNNING)
@@ -172,6 +175,7 @@ def _work(call: Call, run: Run) -> None:
 
 
 def _words(run: Run, message: str) -> str:
+    """Return a failed run's error message with its project and id."""
     project = run.name.split("/")[1]
     if run.stop.is_set():
         return message
@@ -182,6 +186,7 @@ def _words(run: Run, message: str) -> str:
 
 
 def _run_of(call: Call, name: str) -> Run:
+    """Return the run of that name; GcpError NOT_FOUND."""
     name = canonical(call, name)
     run = call.store(Pipelines).runs.get(name)
     if run is None:
@@ -190,6 +195,7 @@ def _run_of(call: Call, name: str) -> Run:
 
 
 def _job_answer(call: Call, run: Run) -> Any:
+    """Return a run as GetPipelineJob answers it."""
     return details.job_message(run, tracking.contexts(call, run))
 
 
@@ -218,11 +224,12 @@ def list_pipeline_jobs(call: Call, request: Any) -> Any:
         more=more,
         orders=("create_time", "update_time", "end_time", "start_time"),
     )
-    answer = [details.part(message, mask) for message in page] if mask else page
+    answer = [details.masked_job(message, mask) for message in page] if mask else page
     return ListPipelineJobsResponse.pb()(pipeline_jobs=answer, next_page_token=token)
 
 
 def _pipeline_name(message: Any) -> object:
+    """Return the pipeline's name in a job, for filters."""
     return message.pipeline_spec["pipelineInfo"]["name"]
 
 
@@ -241,6 +248,7 @@ def cancel_pipeline_job(call: Call, request: Any) -> Any:
 
 
 def _cancel(call: Call, run: Run) -> None:
+    """Ask a run to stop, and show it as being cancelled."""
     run.message.state = int(PipelineState.PIPELINE_STATE_CANCELLING)
     run.message.update_time.CopyFrom(call.now_pb())
     run.message.error.code, run.message.error.message = CANCELLED, "The pipeline job was cancelled."
@@ -256,6 +264,7 @@ def delete_pipeline_job(call: Call, request: Any) -> Any:
 
 
 def _check_ended(runs: list[Run]) -> None:
+    """Raise FAILED_PRECONDITION if a run has not ended."""
     for run in runs:
         if run.message.state not in _ENDED:
             state = PipelineState(run.message.state).name
@@ -268,7 +277,7 @@ def _check_ended(runs: list[Run]) -> None:
 
 @handles(f"{_SERVICE}.BatchCancelPipelineJobs")
 def batch_cancel_pipeline_jobs(call: Call, request: Any) -> Any:
-    """Those that have ended are left as they are."""
+    """Cancel several jobs; those that have ended stay as they are."""
     parent = canonical(call, request.parent)
     runs = [_run_of(call, name) for name in _batch(request)]
     for run in runs:
@@ -288,7 +297,7 @@ def batch_cancel_pipeline_jobs(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.BatchDeletePipelineJobs")
 def batch_delete_pipeline_jobs(call: Call, request: Any) -> Any:
-    """All of them, or none."""
+    """Delete several jobs: all of them, or none."""
     parent = canonical(call, request.parent)
     runs = [_run_of(call, name) for name in _batch(request)]
     _check_ended(runs)
@@ -301,6 +310,7 @@ def batch_delete_pipeline_jobs(call: Call, request: Any) -> Any:
 
 
 def _batch(request: Any) -> list[str]:
+    """Return the names in a batch request, 1 to 32 of them."""
     if not 1 <= len(request.names) <= 32:
         raise GcpError(
             "INVALID_ARGUMENT", f"names: a batch has 1 to 32 names, not {len(request.names)}."

@@ -1,4 +1,4 @@
-"""A pipeline job while it runs and after: its tasks, what went into them and what came out."""
+"""The state of a pipeline job during and after its run: its tasks, their inputs and outcomes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Mapping[str, Any] = {}
 
     def runtime(self) -> dict[str, Any]:
-        """As it is in an executor's input."""
+        """Return the artifact as it is in an executor's input."""
         kind = {
             name: value
             for name, value in (
@@ -36,14 +36,14 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes into a task or a DAG."""
+    """The inputs of a task or a DAG."""
 
     parameters: dict[str, Any] = {}
     artifacts: dict[str, list[Artifact]] = {}
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a task ended, and what came out of it."""
+    """The end of a task: its state and its outputs."""
 
     state: str  # a name of PipelineTaskDetail.State
     parameters: dict[str, Any] = {}
@@ -57,7 +57,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskRun(msgspec.Struct, kw_only=True, eq=False):
-    """A row of task_details. `run.lock` guards it."""
+    """One run of a task: a row of task_details. `run.lock` guards it."""
 
     id: int
     parent: int
@@ -104,7 +104,7 @@ class Run:
 
     @property
     def location(self) -> str:
-        """In whose place it is: projects/NUMBER/locations/LOCATION."""
+        """The job's location: projects/NUMBER/locations/LOCATION."""
         return self.name.rpartition("/pipelineJobs/")[0]
 
     @property
@@ -112,12 +112,15 @@ class Run:
         return f"{self.location}/metadataStores/default"
 
     def task_root(self, task: TaskRun) -> str:
-        """Where a task's outputs go, as Vertex AI names it: root/PROJECT_NUMBER/JOB/TASK_ID/."""
+        """Return the place of a task's outputs as Vertex AI names it: root/NUMBER/JOB/TASK_ID/.
+
+        NUMBER is the project's.
+        """
         return f"{self.root}/{self.name.split('/')[1]}/{self.id}/{task.folder}"
 
 
 class Pipelines:
-    """One a stack: jobs by name, and results by fingerprint."""
+    """The pipeline jobs of one stack by name, and cached results by fingerprint."""
 
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
@@ -127,5 +130,5 @@ class Pipelines:
 
 
 def new_task_id() -> int:
-    """A signed 64-bit number, as Vertex AI's are."""
+    """Return a signed 64-bit number, as Vertex AI's task ids are."""
     return secrets.randbits(63) - (1 << 62)

@@ -1,4 +1,4 @@
-"""An executor's input, and its outputs: files of its own, and executor_output.json."""
+"""An executor's input and outputs: its own files, and executor_output.json."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 from google.rpc.code_pb2 import FAILED_PRECONDITION
 
-from ....core.registry import Call
-from ...storage import access
+from ....core.call import Call
+from ...storage import in_process
 from .records import Artifact, Inputs, Outcome, Run
 from .specification.placeholders import local_path
 from .specification.spec import Component, Kind
@@ -21,11 +21,11 @@ _OUTPUT = "executor_output.json"
 
 
 class BadResult(Exception):
-    """What a container left behind is not what its component promises."""
+    """A container's outputs do not fit what its component declares."""
 
 
 def output_artifacts(call: Call, run: Run, component: Component, root: str) -> dict[str, Artifact]:
-    """The artifacts that a task is to make, by the names of its outputs."""
+    """Return the artifacts that a task is to make, by the names of its outputs."""
     return {
         key: Artifact(
             name=f"{run.store}/artifacts/{call.new_id()}",
@@ -41,7 +41,7 @@ def output_artifacts(call: Call, run: Run, component: Component, root: str) -> d
 def executor_input(
     component: Component, arguments: Inputs, artifacts: Mapping[str, Artifact], root: str
 ) -> dict[str, Any]:
-    """The ExecutorInput as JSON: what `{{$}}` is."""
+    """Return the ExecutorInput as JSON, which `{{$}}` stands for."""
     inputs: dict[str, Any] = {}
     if arguments.parameters:
         inputs["parameterValues"] = arguments.parameters
@@ -66,21 +66,21 @@ def executor_input(
 
 
 def read(call: Call, component: Component, artifacts: Mapping[str, Artifact], root: str) -> Outcome:
-    """What came out of a container that ended well.
+    """Return the outcome of a container that ended well.
 
-    FAILED where a declared parameter is missing or is of another type.
+    It is FAILED if a declared parameter is missing or of another type.
     """
-    there = set(access.uris_below(call, f"{root}/"))
+    uris = set(in_process.uris_below(call, f"{root}/"))
     try:
         output = (
-            json.loads(access.read(call, f"{root}/{_OUTPUT}"))
-            if f"{root}/{_OUTPUT}" in there
+            json.loads(in_process.read(call, f"{root}/{_OUTPUT}"))
+            if f"{root}/{_OUTPUT}" in uris
             else {}
         )
         parameters = {
             key: typed(output["parameterValues"][key], kind.parameter_type)
             if key in output.get("parameterValues", {})
-            else _from_file(call, f"{root}/{key}", kind.parameter_type, there)
+            else _from_file(call, f"{root}/{key}", kind.parameter_type, uris)
             for key, kind in component.output_definitions.parameters.items()
         }
     except (BadResult, WrongType, ValueError) as error:
@@ -96,21 +96,24 @@ def read(call: Call, component: Component, artifacts: Mapping[str, Artifact], ro
     )
 
 
-def _from_file(call: Call, uri: str, kind: Kind, there: set[str]) -> Any:
+def _from_file(call: Call, uri: str, kind: Kind, uris: set[str]) -> Any:
+    """Return an output parameter's value from the file that the container wrote."""
     key = uri.rpartition("/")[2]
-    if uri not in there:
+    if uri not in uris:
         raise BadResult(
             f"The output parameter {key} was not written: there is no {local_path(uri)}."
         )
     try:
-        return output_value(access.read(call, uri).decode(), kind)
+        return output_value(in_process.read(call, uri).decode(), kind)
     except (WrongType, UnicodeDecodeError) as error:
         raise BadResult(f"output parameter {key}: {error}") from error
 
 
 def _artifact(call: Call, artifact: Artifact, changed: Any) -> Artifact:
-    """What the executor says of its artifact: another uri, metadata, a file elsewhere, which then
-    becomes the artifact's content.
+    """Return an artifact as its executor changed it.
+
+    The executor may give another uri, metadata, or a file elsewhere, which becomes the artifact's
+    content.
     """
     if not changed or not changed.get("artifacts"):
         return artifact
@@ -118,9 +121,9 @@ def _artifact(call: Call, artifact: Artifact, changed: Any) -> Artifact:
     uri = first.get("uri") or artifact.uri
     custom = first.get("custom_path") or first.get("customPath")
     if custom and Path(custom).is_dir():
-        access.upload(call, Path(custom), uri)
+        in_process.upload(call, Path(custom), uri)
     elif custom and Path(custom).is_file():
-        access.write(call, uri, Path(custom).read_bytes())
+        in_process.write(call, uri, Path(custom).read_bytes())
     return msgspec.structs.replace(
         artifact, uri=uri, metadata={**artifact.metadata, **first.get("metadata", {})}
     )

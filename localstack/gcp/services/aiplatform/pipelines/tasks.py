@@ -1,4 +1,4 @@
-"""One task that executes: its row in task_details, its input, its container, its result."""
+"""The execution of one task: its row in task_details, its input, its container, its result."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from google.cloud.aiplatform_v1.types import CustomJob, JobState
 from google.protobuf import json_format
 from google.rpc.code_pb2 import CANCELLED, FAILED_PRECONDITION, UNIMPLEMENTED
 
-from ....core.registry import Call
+from ....core.call import Call
 from ....core.resources.store import Resources
-from ..jobs import gcs_mount as gcs
-from ..jobs import runner
+from ..jobs import gcs_mount, runner
 from . import cache, results, tracking
 from .records import Artifact, Inputs, Outcome, Pipelines, Run, TaskRun, new_task_id
 from .specification import placeholders
@@ -30,7 +29,7 @@ _MACHINE = "e2-standard-4"  # what Vertex AI takes for a container that asks for
 def new_task(
     call: Call, run: Run, *, parent: TaskRun | None, name: str, path: tuple[str, ...]
 ) -> TaskRun:
-    """A new row of task_details."""
+    """Add a row to task_details, and return it."""
     now = call.clock.now()
     row = TaskRun(
         id=new_task_id(),
@@ -47,15 +46,17 @@ def new_task(
 
 
 def begin(call: Call, run: Run, row: TaskRun, arguments: Inputs) -> None:
+    """Show a task as running with these inputs."""
     with run.lock:
         row.inputs = arguments
         row.state = "RUNNING"
         row.started = call.clock.now()
         row.statuses.append((row.started, row.state))
-    tracking.start(call, run, row)
+    tracking.record_start(call, run, row)
 
 
 def finish(call: Call, run: Run, row: TaskRun, outcome: Outcome) -> None:
+    """Store a task's outcome in its row."""
     with run.lock:
         row.outcome = outcome
         row.state = outcome.state
@@ -63,10 +64,11 @@ def finish(call: Call, run: Run, row: TaskRun, outcome: Outcome) -> None:
         if outcome.state != "NOT_TRIGGERED":
             row.started = row.started or row.ended
         row.statuses.append((row.ended, row.state))
-    tracking.keep(call, run, row)
+    tracking.record_end(call, run, row)
 
 
 def names(run: Run, row: TaskRun) -> Names:
+    """Return the values of a task's placeholders such as `{{$.pipeline_task_name}}`."""
     message = run.message
     created = message.create_time.ToJsonString()
     project, location = run.name.split("/")[1], run.name.split("/")[3]
@@ -88,7 +90,7 @@ def names(run: Run, row: TaskRun) -> Names:
 
 
 def final_status(run: Run, task: str, outcome: Outcome) -> dict[str, Any]:
-    """PipelineTaskFinalStatus, as an exit handler gets it."""
+    """Return the PipelineTaskFinalStatus that an exit handler receives."""
     status = {
         "state": outcome.state,
         "pipelineJobUuid": run.uuid,
@@ -104,7 +106,7 @@ def final_status(run: Run, task: str, outcome: Outcome) -> dict[str, Any]:
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
-    """A task that is no DAG, about to run."""
+    """The execution of a task that is no DAG."""
 
     call: Call
     run: Run
@@ -115,9 +117,11 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def names(self) -> Names:
+        """The values of the task's placeholders."""
         return names(self.run, self.row)
 
     def outcome(self) -> Outcome:
+        """Return the task's outcome: cached, imported, or of its container."""
         executor = self.run.pipeline.executor_of(self.component)
         if executor.importer is not None:
             self.row.kind = "system.ImporterExecution"
@@ -131,16 +135,19 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         fingerprint = cache.fingerprint(self.run, executor, self.component, self.arguments)
         if (
             self.task.caching_options.enable_cache
-            and (known := cache.hit(self.call, fingerprint)) is not None
+            and (cached := cache.hit(self.call, fingerprint)) is not None
         ):
-            return msgspec.structs.replace(known, state="SKIPPED")
+            return msgspec.structs.replace(cached, state="SKIPPED")
         outcome = self._with_retries(self.task.retry_policy, executor)
         if outcome.state == "SUCCEEDED":
             cache.keep(self.call, fingerprint, outcome)
         return outcome
 
     def _with_retries(self, retry: Retry, executor: Executor) -> Outcome:
-        """Again after a failure, as often as the policy says, with its pauses on the stack's clock."""
+        """Run the executor, and again after a failure as the policy allows.
+
+        The pauses are on the stack's clock.
+        """
         pause, longest = _seconds(retry.backoff_duration), _seconds(retry.backoff_max_duration)
         for _ in range(retry.max_retry_count):
             outcome = self._run_container(executor)
@@ -152,7 +159,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return self._run_container(executor)
 
     def _let_pass(self, seconds: float) -> bool:
-        """Let the (movable) clock pass; whether the next attempt is still wanted."""
+        """Wait on the stack's clock, and return whether the next attempt is still wanted."""
         if seconds and self.call.clock.mode != "instant":
             due = threading.Event()
             timer = self.call.clock.call_after(timedelta(seconds=seconds), due.set)
@@ -163,7 +170,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return not self.run.stop.is_set()
 
     def _run_container(self, executor: Executor) -> Outcome:
-        """One attempt: a CustomJob with the container, and what it left behind."""
+        """Run the container once as a custom job, and return what it left behind."""
         call, root = self.call, self.run.task_root(self.row)
         expected = results.output_artifacts(call, self.run, self.component, root)
         executor_input = results.executor_input(self.component, self.arguments, expected, root)
@@ -187,8 +194,11 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
                 for uri in (*(a.uri for a in expected.values()), f"{root}/executor_output.json")
             }
         )
-        running = runner.start(
-            call, job, words=tuple(gcs.words_of(executor_input["inputs"])), folders=tuple(folders)
+        running = runner.run_in_background(
+            call,
+            job,
+            words=tuple(gcs_mount.words_of(executor_input["inputs"])),
+            folders=tuple(folders),
         )
         while not running.done.wait(0.05):
             if self.run.stop.is_set():
@@ -207,14 +217,17 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return results.read(call, self.component, expected, root)
 
     def _container_job(self, spec: ContainerSpec, executor_input: Mapping[str, Any]) -> Any:
+        """Return the custom job that runs the container."""
         job = CustomJobPb()
         pool = job.job_spec.worker_pool_specs.add(replica_count=1)
         pool.machine_spec.machine_type = _MACHINE
         pool.container_spec.image_uri = spec.image
         pool.container_spec.command.extend(
-            placeholders.command(spec.command, executor_input, self.names)
+            placeholders.resolve_command(spec.command, executor_input, self.names)
         )
-        pool.container_spec.args.extend(placeholders.command(spec.args, executor_input, self.names))
+        pool.container_spec.args.extend(
+            placeholders.resolve_command(spec.args, executor_input, self.names)
+        )
         for variable in spec.env:
             pool.container_spec.env.add(
                 name=variable.name,
@@ -225,9 +238,9 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return job
 
     def _import_artifact(self, importer: Importer) -> Outcome:
-        """An artifact that is somewhere already.
+        """Return an artifact that exists already.
 
-        It is the one of an earlier import of the same, unless the importer says otherwise.
+        An earlier import of the same artifact is reused, unless the importer says otherwise.
         """
         scope = {"inputs": {"parameterValues": self.arguments.parameters}, "outputs": {}}
         source = importer.artifact_uri
@@ -254,8 +267,10 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _seconds(duration: str) -> float:
+    """Return a duration's seconds, such as "3.5s"."""
     return float(duration.removesuffix("s") or 0)
 
 
 def _folder_of(uri: str) -> str:
+    """Return the folder under /gcs of a gs:// URI."""
     return uri.removeprefix("gs://").rpartition("/")[0]

@@ -1,6 +1,4 @@
-"""A pipeline in Vertex ML Metadata: its contexts, a task's execution, artifacts and the events
-between them.
-"""
+"""Pipelines in Vertex ML Metadata: contexts, executions, artifacts and events."""
 
 from __future__ import annotations
 
@@ -9,23 +7,21 @@ from typing import Any
 from google.cloud.aiplatform_v1.types import Event, MetadataStore
 from google.protobuf import json_format
 
-from ....core.registry import Call
-from ....core.resources import standard_methods as standard
+from ....core.call import Call
+from ....core.resources import standard_methods
 from ....core.resources.store import Resources
 from ..metadata.kinds import ARTIFACT, CONTEXT, EXECUTION, STORE
 from ..metadata.records import Lineage
 from . import details
 from .records import Artifact, Run, TaskRun
 from .specification.spec import ArtifactType
-from .specification.validation import whole
+from .specification.validation import with_whole_numbers
 
 EventPb = Event.pb()
 
 
-def begin(call: Call, run: Run) -> None:
-    """The location's default store, where nobody has made one; the context of the pipeline, and
-    that of this run below it.
-    """
+def record_run(call: Call, run: Run) -> None:
+    """Create the run's context below the pipeline's, and the default store if there is none."""
     with call.store(Resources).lock:
         _once(call, STORE, run.store, MetadataStore.pb()())
         pipeline = _once(
@@ -39,14 +35,14 @@ def begin(call: Call, run: Run) -> None:
         _once(call, CONTEXT, f"{run.store}/contexts/{run.id}", context)
 
 
-def start(call: Call, run: Run, row: TaskRun) -> None:
-    """A task that runs from now on."""
+def record_start(call: Call, run: Run, row: TaskRun) -> None:
+    """Record that a task begins to run."""
     _once(call, EXECUTION, row.execution, details.execution(row))
     call.store(Lineage).add_members(f"{run.store}/contexts/{run.id}", [row.execution])
 
 
-def keep(call: Call, run: Run, row: TaskRun) -> None:
-    """A task that has ended."""
+def record_end(call: Call, run: Run, row: TaskRun) -> None:
+    """Record a task that has ended."""
     if row.started is None:
         return
     resources, lineage = call.store(Resources), call.store(Lineage)
@@ -73,20 +69,21 @@ def keep(call: Call, run: Run, row: TaskRun) -> None:
 
 
 def artifact(call: Call, store: str, identifier: str) -> Artifact | None:
-    """One that is in the store already."""
+    """Return an artifact that is in the store already, or None."""
     message = call.store(Resources).find(f"{store}/artifacts/{identifier}")
     if message is None:
         return None
     kind = ArtifactType(schema_title=message.schema_title, schema_version=message.schema_version)
-    metadata = whole(json_format.MessageToDict(message.metadata))
+    metadata = with_whole_numbers(json_format.MessageToDict(message.metadata))
     return Artifact(
         name=message.name, key=message.display_name, type=kind, uri=message.uri, metadata=metadata
     )
 
 
 def contexts(call: Call, run: Run) -> list[Any]:
-    """The pipeline's and the run's, as they are now: an experiment may have taken the run's for its
-    own. Empty before it runs.
+    """Return the pipeline's context and the run's as they are now.
+
+    An experiment may have taken the run's for its own. Empty before the run.
     """
     names = (f"{run.store}/contexts/{name}" for name in (run.pipeline.pipeline_info.name, run.id))
     messages = [
@@ -95,12 +92,14 @@ def contexts(call: Call, run: Run) -> list[Any]:
     return messages if len(messages) == 2 else []
 
 
-def _once(call: Call, kind: standard.Kind, name: str, message: Any) -> Any:
-    known = call.store(Resources).find(name)
-    return standard.create(call, kind, name, message) if known is None else known
+def _once(call: Call, kind: standard_methods.Kind, name: str, message: Any) -> Any:
+    """Create a node of ML Metadata, or return the one that exists."""
+    stored = call.store(Resources).find(name)
+    return standard_methods.create(call, kind, name, message) if stored is None else stored
 
 
 def _event(call: Call, row: TaskRun, artifact: Artifact, kind: Event.Type) -> Any:
+    """Return the event between a task's execution and an artifact."""
     event = EventPb(artifact=artifact.name, execution=row.execution, type_=int(kind))
     event.event_time.CopyFrom(call.now_pb())
     return event

@@ -1,6 +1,4 @@
-"""One request to a model: the choice by traffic split, the exchange, what is counted of it, and
-what its failure is called.
-"""
+"""One request to a model: the choice by traffic split, the exchange, its metrics, its errors."""
 
 from __future__ import annotations
 
@@ -12,10 +10,10 @@ from typing import Any
 import msgspec
 
 from .....serving.connections import Answer, NotReached, TimedOut
-from ....core.registry import Call, GcpError
-from ....core.resources.validation import invalid
-from ...monitoring import online_prediction as online
-from ..endpoints.records import Routing, Target, must
+from ....core.call import Call
+from ....core.errors import GcpError, invalid
+from ...monitoring import online_prediction
+from ..endpoints.records import Routing, Target, require_endpoint
 
 SHARED_SECONDS, DEDICATED_SECONDS = 60.0, 3600.0  # Choose an endpoint type
 _draw = random.random
@@ -51,7 +49,7 @@ _KEPT_TO_US = {
 
 
 class _Body(msgspec.Struct, forbid_unknown_fields=True):
-    """Of Predict over HTTP."""
+    """The body of Predict over HTTP."""
 
     instances: list[msgspec.Raw]
     parameters: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -64,7 +62,7 @@ class _Predictions(msgspec.Struct):
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that a model has answered, whatever it has answered."""
+    """A request and the model's answer to it, whatever that is."""
 
     routing: Routing
     target: Target
@@ -76,7 +74,11 @@ _predictions = msgspec.json.Decoder(_Predictions)
 
 
 def instances_of(body: bytes) -> int:
-    """How many a body of Predict has. INVALID_ARGUMENT: it is none."""
+    """Return how many instances a body of Predict has.
+
+    Raises:
+        GcpError: INVALID_ARGUMENT, it is no such body.
+    """
     try:
         return len(_body.decode(body).instances)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -84,7 +86,11 @@ def instances_of(body: bytes) -> int:
 
 
 def predictions_of(answer: Answer) -> _Predictions:
-    """The predictions of a model's answer. GcpError: it has none."""
+    """Return the predictions in a model's answer.
+
+    Raises:
+        GcpError: The answer has none.
+    """
     try:
         return _predictions.decode(answer.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -96,10 +102,12 @@ def predictions_of(answer: Answer) -> _Predictions:
 
 
 def routing_of(call: Call, endpoint: str) -> Routing:
-    return must(call, endpoint).routing
+    """Return an endpoint's routing; GcpError if there is no such endpoint."""
+    return require_endpoint(call, endpoint).routing
 
 
 def check_size(routing: Routing, size: int) -> None:
+    """Raise INVALID_ARGUMENT for a request that is too large for its endpoint."""
     if size > routing.max_bytes:
         kind = "dedicated" if routing.dedicated else "shared"
         raise invalid(
@@ -116,12 +124,13 @@ async def forward(
     instances: int,
     size: int | None = None,
 ) -> Exchange:
-    """Ask one model, once.
+    """Send one request to one model. An error that the model answers is an answer.
 
-    GcpError: nobody to ask, too much, no answer; an error that the model answers is an answer.
+    Raises:
+        GcpError: No model takes traffic, the request is too large, or no answer came.
     """
     began = time.perf_counter()
-    routing, target = enter(call, endpoint, size if size is not None else len(body))
+    routing, target = choose_target(call, endpoint, size if size is not None else len(body))
     process = target.server.process
     seconds = DEDICATED_SECONDS if routing.dedicated else SHARED_SECONDS
     try:
@@ -132,13 +141,14 @@ async def forward(
         raise no_answer(call, routing, target, error, began) from error
     finally:
         process.leave()
-    count(call, routing, target, status=answer.status, began=began, instances=instances)
+    record_request(call, routing, target, status=answer.status, began=began, instances=instances)
     return Exchange(routing=routing, target=target, answer=answer)
 
 
-def enter(call: Call, endpoint: str, size: int) -> tuple[Routing, Target]:
-    """A target whose server counts this request as under way: its process must be told when the
-    request leaves.
+def choose_target(call: Call, endpoint: str, size: int) -> tuple[Routing, Target]:
+    """Choose a target, and count this request as under way at its server.
+
+    The server's process must be told when the request leaves.
     """
     while True:
         routing = routing_of(call, endpoint)
@@ -153,11 +163,11 @@ def enter(call: Call, endpoint: str, size: int) -> tuple[Routing, Target]:
             return routing, target
 
 
-def count(
+def record_request(
     call: Call, routing: Routing, target: Target, *, status: int, began: float, instances: int
 ) -> None:
-    """What Cloud Monitoring will say of this request."""
-    online.record(
+    """Add a request to the metrics of Cloud Monitoring."""
+    online_prediction.record_request(
         call,
         routing.endpoint,
         target.id,
@@ -170,9 +180,11 @@ def count(
 def no_answer(
     call: Call, routing: Routing, target: Target, error: TimedOut | NotReached, began: float
 ) -> GcpError:
-    """No answer came."""
+    """Count a request without an answer, and return its error."""
     timed_out = isinstance(error, TimedOut)
-    count(call, routing, target, status=504 if timed_out else 503, began=began, instances=0)
+    record_request(
+        call, routing, target, status=504 if timed_out else 503, began=began, instances=0
+    )
     if timed_out:
         return GcpError(
             "DEADLINE_EXCEEDED", f"The model server of DeployedModel {target.id} gave {error}."
@@ -183,26 +195,15 @@ def no_answer(
     )
 
 
-def model_error(answer: Answer) -> GcpError:
-    """What the model answered instead of predictions: its status, and its body as the message."""
-    usual = "FAILED_PRECONDITION" if 400 <= answer.status < 500 else "INTERNAL"
-    http = (
-        answer.status if answer.status >= 400 else None
-    )  # no client takes 204 or 302 for an error
-    return GcpError(
-        _STATUS.get(answer.status, usual), answer.body.decode("utf-8", "replace"), http=http
-    )
-
-
 def forwarded_headers(headers: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """The headers that go through."""
+    """Return the headers of a request that are passed on to the model."""
     return tuple(
         (name, str(value)) for name, value in headers.items() if name.lower() not in _KEPT_TO_US
     )
 
 
-def of_target(target: Target) -> tuple[tuple[str, str], ...]:
-    """Who has answered, as RawPredict says it."""
+def target_headers(target: Target) -> tuple[tuple[str, str], ...]:
+    """Return the headers with which RawPredict names the model that answered."""
     return (
         ("X-Vertex-AI-Deployed-Model-Id", target.id),
         ("X-Vertex-AI-Model", target.model),

@@ -1,7 +1,8 @@
-"""Request-response logging: a sample of what went in and came out, in a table of BigQuery.
+"""Request-response logging: a sample of requests and answers in a table of BigQuery.
 
 Table `request_response_logging` in dataset `logging_<display name>_<endpoint id>`, unless the
-endpoint names others. No account has been asked for its columns. Rows arrive when somebody reads.
+endpoint names others. Its columns have not been compared with a real account. Rows arrive when
+somebody reads.
 """
 
 from __future__ import annotations
@@ -10,15 +11,16 @@ import random
 import re
 import secrets
 import sys
-import threading
 from typing import Any
 
 import msgspec
 
-from ....core.projects import by_id
-from ....core.registry import Call, GcpError
-from ...bigquery.pending_rows import LateRows
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.projects import with_project_id
+from ...bigquery.pending_rows import PendingRows
 from .forwarding import Exchange
+from .records import Waiting
 
 TABLE = "request_response_logging"
 _draw = random.random
@@ -40,16 +42,8 @@ class _Body(msgspec.Struct):
 _body = msgspec.json.Decoder(_Body)
 
 
-class Waiting:
-    """The store: rows that wait, by table."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, list[dict[str, Any]]] = {}
-        self.lock = threading.Lock()
-
-
 def note(call: Call, exchange: Exchange, body: bytes) -> None:
-    """Keep this exchange, if it is sampled."""
+    """Keep an exchange for the log, if it is sampled."""
     config = exchange.routing.logging
     if config is None or _draw() >= config.sampling_rate or not 200 <= exchange.answer.status < 300:
         return
@@ -62,25 +56,28 @@ def note(call: Call, exchange: Exchange, body: bytes) -> None:
         "request_payload": _parts(body, "instances"),
         "response_payload": _parts(exchange.answer.body, "predictions"),
     }
-    table = _table(by_id(call, endpoint).split("/")[1], exchange.routing)
+    table = _table(with_project_id(call, endpoint).split("/")[1], exchange.routing)
     waiting = call.store(Waiting)
     with waiting.lock:
         waiting.rows.setdefault(table, []).append(row)
     context = call.without_request()
-    call.store(LateRows).note((Waiting, table), lambda: _write(context, waiting, table))
+    call.store(PendingRows).note((Waiting, table), lambda: _write(context, waiting, table))
 
 
 def _write(call: Call, waiting: Waiting, table: str) -> None:
-    """What cannot be written is lost, with a word to stderr: a prediction never fails for its log."""
+    """Write a table's rows. What cannot be written is lost, with a word on stderr.
+
+    A prediction never fails for its log.
+    """
     from ...bigquery.data.types import Field
-    from ...bigquery.operations import in_process as access
+    from ...bigquery.operations import in_process
 
     with waiting.lock:
         rows = waiting.rows.pop(table, [])
     fields = [Field(name=name, type=kind, mode=mode) for name, kind, mode in _COLUMNS]
     try:
-        access.create_table(call, table, fields, partition_by="logging_time")
-        access.append_rows(call, table, rows)
+        in_process.create_table(call, table, fields, partition_by="logging_time")
+        in_process.append_rows(call, table, rows)
     except GcpError as error:
         sys.stderr.write(
             f"request-response logging to {table}: {len(rows)} rows lost: {error.message}\n"
@@ -88,7 +85,7 @@ def _write(call: Call, waiting: Waiting, table: str) -> None:
 
 
 def _table(project: str, routing: Any) -> str:
-    """project.dataset.table that the endpoint's bq:// names, or what it leaves out."""
+    """Return the table, project.dataset.table, of an endpoint's log, with defaults filled in."""
     own = re.sub(
         r"\W", "_", f"logging_{routing.display_name}_{routing.endpoint.rpartition('/')[2]}"
     )
@@ -98,7 +95,7 @@ def _table(project: str, routing: Any) -> str:
 
 
 def _parts(body: bytes, member: str) -> list[str]:
-    """One text an instance or a prediction; a body that has none is a text itself."""
+    """Return one text for each instance or prediction; a body without them is one text."""
     try:
         listed: list[msgspec.Raw] = getattr(_body.decode(body), member)
     except msgspec.MsgspecError:

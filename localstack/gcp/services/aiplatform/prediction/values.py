@@ -1,6 +1,4 @@
-"""google.protobuf.Value to Python's values and back: json_format does the same in more time for
-what models are asked.
-"""
+"""Convert google.protobuf.Value to Python's values and back, faster than json_format does."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ _NULL = struct_pb2.NULL_VALUE
 
 
 def plain(value: Any) -> Any:
-    """A whole number is an int, as protobuf's own JSON writes it."""
+    """Return a Value as Python's value. A whole number is an int, as in protobuf's own JSON."""
     kind = value.WhichOneof("kind")
     if kind == "number_value":
         number = value.number_value
@@ -30,7 +28,7 @@ def plain(value: Any) -> Any:
 
 
 def fill(value: Any, item: Any) -> None:
-    """Put a value of JSON into a Value."""
+    """Put a JSON value into a Value."""
     if isinstance(item, bool):
         value.bool_value = item
     elif isinstance(item, int | float):
@@ -50,5 +48,6 @@ def fill(value: Any, item: Any) -> None:
 
 
 def extend(values: Any, items: Iterable[Any]) -> None:
+    """Append JSON values to a list of Values."""
     for item in items:
         fill(values.add(), item)

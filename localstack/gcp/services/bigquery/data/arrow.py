@@ -1,5 +1,6 @@
-"""Between Arrow as BigQuery shows it and Arrow as DuckDB holds it: they differ in BIGNUMERIC,
-INTERVAL, JSON and arrays that are NULL.
+"""Arrow tables as BigQuery shows them, and as DuckDB holds them.
+
+They differ in BIGNUMERIC, INTERVAL, JSON and arrays that are NULL.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def arrow_type(field: Field) -> pa.DataType:
-    """Of a column's values on their way into DuckDB."""
+    """Return the Arrow type of a column's values on their way into DuckDB."""
     import pyarrow as pa
 
     if field.type == "BIGNUMERIC":
@@ -33,8 +34,10 @@ def arrow_type(field: Field) -> pa.DataType:
 
 
 def table(columns: Mapping[str, Sequence[Any]], fields: Sequence[Field]) -> pa.Table:
-    """The fields' columns in the Arrow types that DuckDB is given, from Python values (decode.py)
-    by column; pyarrow's error for one that does not fit.
+    """Make an Arrow table for DuckDB from Python values by column, as decode.py reads them.
+
+    Raises:
+        pyarrow.ArrowException: A value does not fit its column.
     """
     import pyarrow as pa
 
@@ -45,20 +48,23 @@ def table(columns: Mapping[str, Sequence[Any]], fields: Sequence[Field]) -> pa.T
 
 
 def expression(column: str, field: Field) -> str:
-    """SQL that gives a column the type in which DuckDB holds it; an array is never NULL."""
+    """Return SQL that gives a column the type in which DuckDB holds it; an array is never NULL."""
     cast = f"CAST({column} AS {duckdb_type(field)})"
     return f"coalesce({cast}, [])" if field.repeated else cast
 
 
 def selection(fields: Sequence[Field]) -> str:
+    """Return the list of a SELECT that gives each column its type in DuckDB."""
     return ", ".join(
         f"{expression(quoted(field.name), field)} AS {quoted(field.name)}" for field in fields
     )
 
 
 def read_api_table(rows: pa.Table, fields: Sequence[Field]) -> pa.Table:
-    """DuckDB's columns, by their place, as the Storage Read API shows them: the fields' names, and
-    BigQuery's Arrow types (times in microseconds).
+    """Rename and cast DuckDB's columns to what the Storage Read API shows.
+
+    The columns go by their place. They get the fields' names and BigQuery's Arrow types, with times
+    in microseconds.
     """
     import pyarrow as pa
 
@@ -71,11 +77,12 @@ def read_api_table(rows: pa.Table, fields: Sequence[Field]) -> pa.Table:
 
 
 def _read_api_column(column: Any, field: Field, kind: Any) -> Any:
+    """Cast a column of DuckDB's to what the Storage Read API shows."""
     import pyarrow as pa
 
-    if held_otherwise(field):
+    if differs_in_duckdb(field):
         return pa.chunked_array(
-            [pa.array([_python(value, field) for value in column.to_pylist()], kind)], kind
+            [pa.array([_read_api_value(value, field) for value in column.to_pylist()], kind)], kind
         )
     if isinstance(column.type, pa.ExtensionType):
         storage: Any = column.type.storage_type
@@ -83,20 +90,21 @@ def _read_api_column(column: Any, field: Field, kind: Any) -> Any:
     return column.cast(kind) if column.type != kind else column
 
 
-def held_otherwise(field: Field) -> bool:
-    """Whether DuckDB holds a column in another shape than Arrow shows it."""
-    return field.type in ("BIGNUMERIC", "INTERVAL") or any(map(held_otherwise, field.fields))
+def differs_in_duckdb(field: Field) -> bool:
+    """Return whether DuckDB holds a column in another shape than Arrow shows it."""
+    return field.type in ("BIGNUMERIC", "INTERVAL") or any(map(differs_in_duckdb, field.fields))
 
 
-def _python(value: Any, field: Field, *, member: bool = False) -> Any:
+def _read_api_value(value: Any, field: Field, *, member: bool = False) -> Any:
+    """Return a value of DuckDB's as the Python value from which pyarrow makes BigQuery's."""
     import pyarrow as pa
 
     if value is None:
         return None
     if field.repeated and not member:
-        return [_python(element, field, member=True) for element in value]
+        return [_read_api_value(element, field, member=True) for element in value]
     if field.fields:
-        return {child.name: _python(value[child.name], child) for child in field.fields}
+        return {child.name: _read_api_value(value[child.name], child) for child in field.fields}
     if field.type == "INTERVAL":
         kind: Any = pa.MonthDayNano
         return kind([value["months"], value["days"], value["micros"] * 1000])
@@ -104,7 +112,7 @@ def _python(value: Any, field: Field, *, member: bool = False) -> Any:
 
 
 def bignumeric_keys(column: Any) -> Any:
-    """Decimals, or their text, as DuckDB holds a BIGNUMERIC."""
+    """Convert a column of decimals, or of their text, to the structs that hold a BIGNUMERIC."""
     import pyarrow as pa
 
     kind: Any = pa.struct([("bignumeric", pa.string())])

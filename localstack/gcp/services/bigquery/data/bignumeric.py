@@ -1,7 +1,7 @@
-"""BIGNUMERIC beside DuckDB, whose decimals end at 38 digits: a text that sorts as the number does,
-in a struct that no arithmetic takes.
+"""BIGNUMERIC in DuckDB, whose own decimals end at 38 digits.
 
-The text is the number as an integer of 10^-38, moved above zero, in 78 digits.
+A value is a text that sorts as the number does, in a struct that no arithmetic takes. The text is
+the number as an integer of 10^-38, moved above zero, in 78 digits.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ _DIGITS = 78
 
 
 def key(value: Decimal | str | int) -> str:
-    """`invalid` for what is no number or does not fit.
+    """Return the text that stands for a number; more than 38 decimals are rounded half up.
 
-    More than 38 decimals are rounded half away from zero.
+    Raises:
+        BigQueryError: `invalid`, for what is no number or does not fit.
     """
     with localcontext() as context:
         context.prec, context.rounding = 120, "ROUND_HALF_UP"
@@ -33,6 +34,7 @@ def key(value: Decimal | str | int) -> str:
 
 
 def number(text: str) -> Decimal:
+    """Return the number for which a text stands."""
     with localcontext() as context:
         context.prec = 120
         return Decimal(int(text) - _OFFSET).scaleb(-SCALE)

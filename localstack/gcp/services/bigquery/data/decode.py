@@ -1,6 +1,6 @@
-"""JSON values as clients send them (insertAll, JSON lines, query parameters):
+"""Read the JSON values that clients send: of insertAll, JSON lines and query parameters.
 
-Python values of a column, or what is wrong.
+They become Python values of a column, or a WrongValue says what is wrong.
 """
 
 from __future__ import annotations
@@ -40,8 +40,11 @@ _NUMERIC_MOST = Decimal("99999999999999999999999999999.999999999")
 _INT64 = (-(2**63), 2**63 - 1)
 
 
-class Wrong(ValueError):
-    """A value that does not fit its column: `place` is the column, `words` BigQuery's."""
+class WrongValue(ValueError):
+    """A value that does not fit its column.
+
+    `place` is the column, `words` are BigQuery's.
+    """
 
     def __init__(self, place: str, words: str) -> None:
         super().__init__(f"{words} Field: {place}" if place else words)
@@ -57,15 +60,23 @@ def record(
     place: str = "",
     defaults: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """An object as the members of a struct; names match whatever their case.
+    """Read an object as the members of a struct; names match whatever their case.
 
-    `defaults`: values of what is not there. Wrong.
+    Args:
+        value: The object, as JSON gave it.
+        fields: The struct's members.
+        ignore_unknown: Whether members that are no field are passed over.
+        place: The path of the struct, with a point at its end; empty for a row.
+        defaults: The values of members that are absent.
+
+    Raises:
+        WrongValue: A value does not fit.
     """
     if not isinstance(value, Mapping):
-        raise Wrong(place, "This field is a record.")
+        raise WrongValue(place, "This field is a record.")
     members = {str(name).lower(): member for name, member in value.items()}
     if not ignore_unknown and (extra := members.keys() - {field.name.lower() for field in fields}):
-        raise Wrong(f"{place}{min(extra)}", "no such field: " + f"{place}{min(extra)}.")
+        raise WrongValue(f"{place}{min(extra)}", "no such field: " + f"{place}{min(extra)}.")
     absent = {
         name: default for name, default in (defaults or {}).items() if name.lower() not in members
     }
@@ -79,57 +90,66 @@ def record(
 
 
 def column(value: Any, field: Field, *, ignore_unknown: bool = False, place: str = "") -> Any:
-    """A column's value: a list where it repeats. Wrong."""
-    here = f"{place}{field.name}"
+    """Read a column's value: a list where it repeats.
+
+    Raises:
+        WrongValue: It does not fit.
+    """
+    path = f"{place}{field.name}"
     if field.repeated:
         if value is None:
             return []
         if not isinstance(value, list):
-            raise Wrong(
-                here,
+            raise WrongValue(
+                path,
                 "Array specified for non-repeated field."
                 if not field.repeated
                 else "This field is repeated: an array is needed.",
             )
         if any(member is None for member in value):
-            raise Wrong(here, "Only optional fields can be set to NULL.")
-        return [_element(member, field, here, ignore_unknown=ignore_unknown) for member in value]
+            raise WrongValue(path, "Only optional fields can be set to NULL.")
+        return [_element(member, field, path, ignore_unknown=ignore_unknown) for member in value]
     if value is None:
         if field.mode == "REQUIRED":
-            raise Wrong(here, "Missing required field.")
+            raise WrongValue(path, "Missing required field.")
         return None
     if isinstance(value, list) and field.type != "JSON":
-        raise Wrong(here, "Array specified for non-repeated field.")
-    return _element(value, field, here, ignore_unknown=ignore_unknown)
+        raise WrongValue(path, "Array specified for non-repeated field.")
+    return _element(value, field, path, ignore_unknown=ignore_unknown)
 
 
 def _element(value: Any, field: Field, place: str, *, ignore_unknown: bool) -> Any:
+    """Read one value of a column.
+
+    Raises:
+        WrongValue: It does not fit.
+    """
     if field.type == "RANGE":
         return _range(value, field, place)
     if field.type == "RECORD":
         return record(value, field.fields, ignore_unknown=ignore_unknown, place=f"{place}.")
     try:
         return READERS[field.type](value)
-    except Wrong as error:
-        raise Wrong(place, error.words) from error
+    except WrongValue as error:
+        raise WrongValue(place, error.words) from error
     except BigQueryError as error:
         if error.reason == "notImplemented":
             raise
-        raise Wrong(place, error.message) from error
+        raise WrongValue(place, error.message) from error
     except (ValueError, TypeError, OverflowError, InvalidOperation, binascii.Error) as error:
-        raise Wrong(
+        raise WrongValue(
             place, f"Could not convert value to {field.type.lower()}: {value!r}."
         ) from error
 
 
 def _range(value: Any, field: Field, place: str) -> dict[str, Any]:
-    """[start, end), or an object of the two; UNBOUNDED and NULL are the same."""
+    """Read a RANGE: `[start, end)`, or an object of the two; UNBOUNDED and NULL are the same."""
     if isinstance(value, Mapping):
         ends: tuple[Any, ...] = (value.get("start"), value.get("end"))
     elif isinstance(value, str) and (match := _RANGE.fullmatch(value)) is not None:
         ends = match.groups()
     else:
-        raise Wrong(place, f"Could not convert value to range: {value!r}.")
+        raise WrongValue(place, f"Could not convert value to range: {value!r}.")
     bounds = [
         None if end is None or str(end).upper() in ("UNBOUNDED", "NULL") else end for end in ends
     ]
@@ -140,7 +160,7 @@ def _range(value: Any, field: Field, place: str) -> dict[str, Any]:
 
 
 def interval(value: Any) -> dict[str, int]:
-    """Y-M D H:M:S, or ISO 8601's duration, as months, days and microseconds."""
+    """Read `Y-M D H:M:S`, or a duration of ISO 8601, as months, days and microseconds."""
     words = str(value).strip()
     if match := _DURATION.fullmatch(words):
         parts = [Decimal(part or 0) for part in match.groups()]
@@ -163,6 +183,7 @@ def interval(value: Any) -> dict[str, int]:
 
 
 def integer(value: Any) -> int:
+    """Read an INTEGER: a whole number, also as text or as a float without a fraction."""
     if isinstance(value, bool):
         raise TypeError(value)
     number = (
@@ -183,6 +204,7 @@ def integer(value: Any) -> int:
 
 
 def floating(value: Any) -> float:
+    """Read a FLOAT, also inf and nan."""
     if isinstance(value, bool):
         raise TypeError(value)
     if isinstance(value, str):
@@ -193,6 +215,7 @@ def floating(value: Any) -> float:
 
 
 def boolean(value: Any) -> bool:
+    """Read a BOOLEAN."""
     if isinstance(value, bool):
         return value
     answer = {
@@ -214,6 +237,7 @@ def boolean(value: Any) -> bool:
 
 
 def text(value: Any) -> str:
+    """Read a STRING; numbers and truth values are written as JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -223,7 +247,8 @@ def text(value: Any) -> str:
     raise ValueError(value)
 
 
-def octets(value: Any) -> bytes:
+def bytes_of(value: Any) -> bytes:
+    """Read base64, in either alphabet and with or without padding."""
     if isinstance(value, bytes):
         return value
     words = "".join(str(value).split()).replace("-", "+").replace("_", "/").rstrip("=")
@@ -231,7 +256,7 @@ def octets(value: Any) -> bytes:
 
 
 def numeric(value: Any) -> Decimal:
-    """Rounded half away from zero to nine decimals."""
+    """Read a NUMERIC, rounded half up to nine decimals."""
     with localcontext() as context:
         context.prec = 100
         number = Decimal(str(value) if isinstance(value, float) else value).quantize(
@@ -242,14 +267,16 @@ def numeric(value: Any) -> Decimal:
     return number
 
 
-def day(value: Any) -> date:
+def date_of(value: Any) -> date:
+    """Read a DATE."""
     match = _DATE.fullmatch(str(value).strip())
     if match is None:
         raise ValueError(value)
     return date(*map(int, match.groups()))
 
 
-def clock(value: Any) -> time:
+def time_of(value: Any) -> time:
+    """Read a TIME."""
     match = _TIME.fullmatch(str(value).strip())
     if match is None:
         raise ValueError(value)
@@ -257,14 +284,14 @@ def clock(value: Any) -> time:
     return time(int(hour), int(minute), int(second), int((fraction or "0").ljust(6, "0")[:6]))
 
 
-def civil(value: Any) -> datetime:
-    """A DATETIME."""
+def datetime_of(value: Any) -> datetime:
+    """Read a DATETIME."""
     words = re.split(r"[Tt ]", str(value).strip(), maxsplit=1)
-    return datetime.combine(day(words[0]), clock(words[1]) if len(words) > 1 else time())
+    return datetime.combine(date_of(words[0]), time_of(words[1]) if len(words) > 1 else time())
 
 
-def instant(value: Any) -> datetime:
-    """A TIMESTAMP: text with or without a zone (UTC), or seconds since 1970."""
+def timestamp_of(value: Any) -> datetime:
+    """Read a TIMESTAMP: a text with or without a zone (UTC), or seconds since 1970."""
     if isinstance(value, bool):
         raise TypeError(value)
     if isinstance(value, int | float):
@@ -278,7 +305,7 @@ def instant(value: Any) -> datetime:
         )
     head, rest = words[:10], words[10:]
     zone = _ZONE.search(rest)
-    local = civil(head + (rest[: zone.start()] if zone else rest).rstrip())
+    local = datetime_of(head + (rest[: zone.start()] if zone else rest).rstrip())
     if zone is None or (not zone.group(1) and not zone.group(4)):
         return local.replace(tzinfo=UTC)
     if zone.group(4):
@@ -290,8 +317,8 @@ def instant(value: Any) -> datetime:
     return local.replace(tzinfo=UTC) - (offset if zone.group(1) == "+" else -offset)
 
 
-def document(value: Any) -> str:
-    """JSON: text is parsed as one, as load jobs and insertAll do."""
+def json_text(value: Any) -> str:
+    """Return JSON as text; a text is parsed as JSON first, as load jobs and insertAll do."""
     if isinstance(value, str):
         value = json.loads(value)
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
@@ -305,15 +332,15 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "GEOGRAPHY": lambda value: _FRACTION.sub(
         lambda match: match[0].rstrip("0").rstrip("."), text(value)
     ),
-    "BYTES": octets,
+    "BYTES": bytes_of,
     "NUMERIC": numeric,
     "BIGNUMERIC": lambda value: {
         "bignumeric": key(str(value) if isinstance(value, float) else value)
     },
-    "DATE": day,
-    "DATETIME": civil,
-    "TIME": clock,
-    "TIMESTAMP": instant,
-    "JSON": document,
+    "DATE": date_of,
+    "DATETIME": datetime_of,
+    "TIME": time_of,
+    "TIMESTAMP": timestamp_of,
+    "JSON": json_text,
     "INTERVAL": interval,
 }

@@ -1,4 +1,4 @@
-"""Rows as the REST API answers them: {"f": [{"v": ...}]}, every value as text."""
+"""Write rows as the REST API answers them: `{"f": [{"v": ...}]}`, every value as text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def rows(table: pa.Table, fields: Sequence[Field], timestamps: str = FLOAT) -> list[dict[str, Any]]:
-    """Each row of a table whose columns are those of `fields`, in order."""
+    """Return each row of a table whose columns are those of `fields`, in order."""
     columns = [_cells(table.column(index), field, timestamps) for index, field in enumerate(fields)]
     return (
         [{"f": list(cells)} for cells in zip(*columns, strict=True)]
@@ -36,11 +36,13 @@ def rows(table: pa.Table, fields: Sequence[Field], timestamps: str = FLOAT) -> l
 
 
 def _cells(column: pa.ChunkedArray[Any], field: Field, timestamps: str) -> list[dict[str, Any]]:
+    """Write the values of a column."""
     write = _writer(field, timestamps)
     return [{"v": write(value)} for value in column.to_pylist()]
 
 
 def _writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
+    """Return the function that writes a value of a column."""
     element = _element_writer(field, timestamps)
     if field.repeated:
         return lambda values: [
@@ -50,6 +52,7 @@ def _writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
 
 
 def _element_writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
+    """Return the function that writes one element of a column, which is not NULL."""
     if field.type == "RECORD":
         members = [(child.name, _writer(child, timestamps)) for child in field.fields]
         return lambda value: {"f": [{"v": write(value[name])} for name, write in members]}
@@ -70,13 +73,13 @@ def _element_writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
 
 
 def microseconds(value: datetime) -> int:
-    """Since 1970, exactly."""
+    """Return the microseconds since 1970, exactly."""
     aware = value if value.tzinfo else value.replace(tzinfo=_EPOCH.tzinfo)
     return (aware - _EPOCH) // _MICROSECOND
 
 
 def _seconds(value: datetime) -> str:
-    """Scientific, as Java writes a double: 1.7E9."""
+    """Return seconds since 1970 in scientific notation, as Java writes a double: 1.7E9."""
     return float_text(microseconds(value) / 1e6)
 
 
@@ -85,6 +88,7 @@ def _iso(value: datetime) -> str:
 
 
 def float_text(value: float) -> str:
+    """Return a FLOAT as Java writes a double."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -101,7 +105,7 @@ def float_text(value: float) -> str:
 
 
 def decimal_text(value: Decimal) -> str:
-    """Without an exponent or trailing zeros."""
+    """Return a decimal without an exponent or trailing zeros."""
     text = format(value, "f")
     return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
 
@@ -127,7 +131,7 @@ def _json_text(value: Any) -> str:
 
 
 def interval_text(value: dict[str, int]) -> str:
-    """Y-M D H:M:S."""
+    """Return an INTERVAL as `Y-M D H:M:S`."""
     years, months = divmod(abs(value["months"]), 12)
     seconds, fraction = divmod(abs(value["micros"]), 1_000_000)
     clock = f"{seconds // 3600}:{seconds // 60 % 60}:{seconds % 60}" + (

@@ -1,6 +1,6 @@
-"""GoogleSQL's types and values, between its messages and ours:
+"""Convert GoogleSQL's types and values between its messages and ours.
 
-Field, and Python's values as decode.py reads them.
+Ours are Field, and Python's values as decode.py reads them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from .types import STANDARD, Field, range_field
 
 # TypeKind -> the name that the REST API answers with.
 _KINDS = {
-    2: "INTEGER", 5: "BOOLEAN", 7: "FLOAT", 8: "STRING", 9: "BYTES", 10: "DATE", 19: "TIMESTAMP", 20: "TIME", 21: "DATETIME", 23: "NUMERIC",
-    24: "BIGNUMERIC", 26: "JSON", 27: "INTERVAL", 22: "GEOGRAPHY",
+    2: "INTEGER", 5: "BOOLEAN", 7: "FLOAT", 8: "STRING", 9: "BYTES", 10: "DATE", 19: "TIMESTAMP",
+    20: "TIME", 21: "DATETIME", 23: "NUMERIC", 24: "BIGNUMERIC", 26: "JSON", 27: "INTERVAL",
+    22: "GEOGRAPHY",
 }  # fmt: skip
 _ARRAY, _STRUCT, _RANGE = 16, 17, 29
 _OTHER = {28: "TOKENLIST", 31: "UUID", 4: "UINT64", 1: "INT32", 3: "UINT32", 6: "FLOAT32"}
@@ -26,7 +27,11 @@ _NANO = 1000
 
 
 def field_of(kind: Any, name: str = "") -> Field:
-    """A column of a TypeProto. notImplemented for a type that this stack does not hold."""
+    """Return the column that a TypeProto describes.
+
+    Raises:
+        BigQueryError: `notImplemented`, for a type that this stack does not hold.
+    """
     if kind.type_kind == _ARRAY:
         element = field_of(kind.array_type.element_type, name)
         return Field(name=name, type=element.type, mode="REPEATED", fields=element.fields)
@@ -44,7 +49,7 @@ def field_of(kind: Any, name: str = "") -> Field:
 
 
 def type_text(field: Field) -> str:
-    """A field's type as GoogleSQL writes it."""
+    """Return a field's type as GoogleSQL writes it."""
     name = STANDARD.get(field.type, field.type)
     if field.type == "RECORD":
         name = (
@@ -56,12 +61,12 @@ def type_text(field: Field) -> str:
 
 
 def element_of(field: Field) -> Field:
-    """A value of a repeated field, as a field of its own."""
+    """Return one value of a repeated field, as a field of its own."""
     return Field(name=field.name, type=field.type, fields=field.fields)
 
 
 def python_value(message: Any, field: Field) -> Any:
-    """Of a ValueProto; None is NULL."""
+    """Return the Python value of a ValueProto; None is NULL."""
     which = message.WhichOneof("value")
     if which is None:
         return None
@@ -79,7 +84,7 @@ def python_value(message: Any, field: Field) -> Any:
 
 
 def proto_value(value: Any, field: Field) -> Any:
-    """A ValueProto."""
+    """Return the ValueProto of a Python value."""
     from zetasql.wasi._pb2.zetasql.public.value_pb2 import ValueProto
 
     message = ValueProto()
@@ -116,37 +121,40 @@ def _write_timestamp(message: Any, value: datetime) -> None:
     stamp.nanos = rest * _NANO
 
 
-def _clock(bits: int, micro: int) -> time:
+def _time_of_bits(bits: int, micro: int) -> time:
     return time(bits >> 12 & 0x1F, bits >> 6 & 0x3F, bits & 0x3F, micro)
 
 
 def _time(message: Any) -> time:
-    """hour, minute, second and nanosecond in 5, 6, 6 and 30 bits (zetasql/public/civil_time.h)."""
+    """Read a TIME: hour, minute, second and nanosecond in 5, 6, 6 and 30 bits.
+
+    Source: zetasql/public/civil_time.h.
+    """
     bits = message.time_value
-    return _clock(bits >> 30, (bits & (1 << 30) - 1) // _NANO)
+    return _time_of_bits(bits >> 30, (bits & (1 << 30) - 1) // _NANO)
 
 
 def _write_time(message: Any, value: time) -> None:
-    message.time_value = _clock_bits(value) << 30 | value.microsecond * _NANO
+    message.time_value = _bits_of_time(value) << 30 | value.microsecond * _NANO
 
 
-def _clock_bits(value: time | datetime) -> int:
+def _bits_of_time(value: time | datetime) -> int:
     return value.hour << 12 | value.minute << 6 | value.second
 
 
 def _datetime(message: Any) -> datetime:
     bits = message.datetime_value.bit_field_datetime_seconds
     day = date(bits >> 26, bits >> 22 & 0xF, bits >> 17 & 0x1F)
-    return datetime.combine(day, _clock(bits, message.datetime_value.nanos // _NANO))
+    return datetime.combine(day, _time_of_bits(bits, message.datetime_value.nanos // _NANO))
 
 
 def _write_datetime(message: Any, value: datetime) -> None:
     day = value.year << 26 | value.month << 22 | value.day << 17
-    message.datetime_value.bit_field_datetime_seconds = day | _clock_bits(value)
+    message.datetime_value.bit_field_datetime_seconds = day | _bits_of_time(value)
     message.datetime_value.nanos = value.microsecond * _NANO
 
 
-def _scaled(data: bytes, scale: int) -> Decimal:
+def _decimal_of_bytes(data: bytes, scale: int) -> Decimal:
     from decimal import localcontext
 
     with localcontext() as context:
@@ -154,7 +162,7 @@ def _scaled(data: bytes, scale: int) -> Decimal:
         return Decimal(int.from_bytes(data, "little", signed=True)).scaleb(-scale)
 
 
-def _bytes_of(value: Decimal, scale: int) -> bytes:
+def _bytes_of_decimal(value: Decimal, scale: int) -> bytes:
     from decimal import localcontext
 
     with localcontext() as context:
@@ -164,10 +172,12 @@ def _bytes_of(value: Decimal, scale: int) -> bytes:
 
 
 def _interval(_message: Any) -> Any:
+    """Refuse a literal of INTERVAL, which has no place in a query here."""
     raise not_run("a literal of type INTERVAL outside of date arithmetic")
 
 
 def _geography(_message: Any) -> Any:
+    """Refuse GEOGRAPHY, which has no place in a query here."""
     raise not_run("GEOGRAPHY in a query")
 
 
@@ -181,8 +191,8 @@ _READ: dict[str, Any] = {
     "TIMESTAMP": _timestamp,
     "TIME": _time,
     "DATETIME": _datetime,
-    "NUMERIC": lambda m: _scaled(m.numeric_value, 9),
-    "BIGNUMERIC": lambda m: {"bignumeric": key(_scaled(m.bignumeric_value, SCALE))},
+    "NUMERIC": lambda m: _decimal_of_bytes(m.numeric_value, 9),
+    "BIGNUMERIC": lambda m: {"bignumeric": key(_decimal_of_bytes(m.bignumeric_value, SCALE))},
     "JSON": lambda m: m.json_value,
     "INTERVAL": _interval,
     "GEOGRAPHY": _geography,
@@ -197,9 +207,9 @@ _WRITE: dict[str, Any] = {
     "TIMESTAMP": _write_timestamp,
     "TIME": _write_time,
     "DATETIME": _write_datetime,
-    "NUMERIC": lambda m, v: setattr(m, "numeric_value", _bytes_of(v, 9)),
+    "NUMERIC": lambda m, v: setattr(m, "numeric_value", _bytes_of_decimal(v, 9)),
     "BIGNUMERIC": lambda m, v: setattr(
-        m, "bignumeric_value", _bytes_of(number(v["bignumeric"]), SCALE)
+        m, "bignumeric_value", _bytes_of_decimal(number(v["bignumeric"]), SCALE)
     ),
     "JSON": lambda m, v: setattr(m, "json_value", v),
 }

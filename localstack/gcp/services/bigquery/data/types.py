@@ -63,7 +63,7 @@ _EXTENSION = {
 class Field(msgspec.Struct, frozen=True, kw_only=True):
     """A column.
 
-    `type` as the REST API answers it (INTEGER, RECORD ...); `about`: what else its owner wrote,
+    `type` is what the REST API answers (INTEGER, RECORD ...). `about` is what else its owner wrote,
     such as a description.
     """
 
@@ -75,11 +75,16 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def repeated(self) -> bool:
+        """Whether it is an array."""
         return self.mode == "REPEATED"
 
 
 def from_rest(resource: Mapping[str, Any], within: str = "") -> Field:
-    """A TableFieldSchema. `invalid` by the field's name."""
+    """Return the column of a TableFieldSchema; `within` is the path of the record around it.
+
+    Raises:
+        BigQueryError: `invalid` by the field's name, or `notImplemented`.
+    """
     name = str(resource.get("name", ""))
     place = f"{within}{name}"
     kind = str(resource.get("type", "")).upper()
@@ -113,7 +118,10 @@ def from_rest(resource: Mapping[str, Any], within: str = "") -> Field:
 
 
 def range_field(name: str, element: str, mode: str = "NULLABLE") -> Field:
-    """A RANGE is a pair: `fields` are its start and its end, NULL where it is unbounded."""
+    """Return a column of RANGE, whose `fields` are its start and its end.
+
+    Either is NULL where the range is unbounded.
+    """
     if element not in _RANGES:
         raise invalid(
             f"Invalid value for rangeElementType.type: {element} is not a valid value (field "
@@ -128,21 +136,24 @@ def range_field(name: str, element: str, mode: str = "NULLABLE") -> Field:
 
 
 def schema_from_rest(schema: Mapping[str, Any] | None) -> tuple[Field, ...]:
+    """Return the columns of a TableSchema; None has none."""
     fields = tuple(from_rest(field) for field in (schema or {}).get("fields") or ())
     check_names(fields)
     return fields
 
 
 def check_names(fields: Sequence[Field], place: str = "") -> None:
-    seen: set[str] = set()
+    """Raise `invalid` if two fields of one record have the same name."""
+    earlier_names: set[str] = set()
     for field in fields:
-        if field.name.lower() in seen:
+        if field.name.lower() in earlier_names:
             raise invalid(f"Duplicate field name: {place}{field.name}")
-        seen.add(field.name.lower())
+        earlier_names.add(field.name.lower())
         check_names(field.fields, f"{place}{field.name}.")
 
 
 def to_rest(field: Field) -> dict[str, Any]:
+    """Return a column as a TableFieldSchema."""
     resource: dict[str, Any] = {
         "name": field.name,
         "type": field.type,
@@ -161,21 +172,25 @@ def schema_to_rest(fields: Sequence[Field]) -> dict[str, Any]:
 
 
 def quoted(name: str) -> str:
+    """Return an identifier of SQL in double quotes."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def duckdb_element(field: Field) -> str:
-    """The type of one value of a field, whether it repeats or not."""
+    """Return the DuckDB type of one value of a field, whether it repeats or not."""
     if field.fields:
-        return f"STRUCT({', '.join(f'{quoted(child.name)} {duckdb_type(child)}' for child in field.fields)})"
+        members = (f"{quoted(child.name)} {duckdb_type(child)}" for child in field.fields)
+        return f"STRUCT({', '.join(members)})"
     return DUCKDB[field.type]
 
 
 def duckdb_type(field: Field) -> str:
+    """Return the DuckDB type of a column."""
     return duckdb_element(field) + ("[]" if field.repeated else "")
 
 
 def arrow_element(field: Field) -> pa.DataType:
+    """Return the Arrow type of one value of a field, whether it repeats or not."""
     import pyarrow as pa
 
     if field.fields:
@@ -201,8 +216,9 @@ def arrow_element(field: Field) -> pa.DataType:
 
 
 def arrow_field(field: Field) -> pa.Field[Any]:
-    """As the Storage Read API writes it [docs:
-    bigquery/docs/reference/storage#arrow_schema_details].
+    """Return a column as the Storage Read API writes it in Arrow.
+
+    Source: [docs: bigquery/docs/reference/storage#arrow_schema_details].
     """
     import pyarrow as pa
 
@@ -230,7 +246,7 @@ def arrow_schema(fields: Sequence[Field]) -> pa.Schema:
 
 
 def from_arrow(field: pa.Field[Any]) -> Field:
-    """What BigQuery makes of a Parquet file's column when no schema is given."""
+    """Return the column that BigQuery makes of a Parquet file's when no schema is given."""
     import pyarrow as pa
 
     kind, mode = field.type, "NULLABLE" if field.nullable else "REQUIRED"
@@ -249,6 +265,7 @@ def from_arrow(field: pa.Field[Any]) -> Field:
 
 
 def _arrow_name(kind: pa.DataType, name: str) -> str:
+    """Return the BigQuery type that a column of a Parquet file becomes."""
     import pyarrow as pa
 
     if pa.types.is_timestamp(kind):

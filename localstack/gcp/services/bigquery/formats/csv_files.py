@@ -11,7 +11,7 @@ from typing import Any
 from ..data import decode
 from ..data.types import Field
 from ..errors import BigQueryError, invalid, not_run
-from . import schema_detection as detect
+from . import schema_detection
 from .json_files import table_of, unzipped
 
 _DETECTED = 500  # rows from which a schema is made
@@ -26,10 +26,11 @@ _ENCODINGS = {
 def read(
     content: bytes, schema: tuple[Field, ...] | None, configuration: Mapping[str, Any]
 ) -> tuple[tuple[Field, ...], Any, list[BigQueryError]]:
+    """Read a CSV file: its columns, an Arrow table for DuckDB, and the errors of rows left out."""
     lines = _lines(content, configuration)
-    alone = schema is not None and len(schema) == 1
+    one_column = schema is not None and len(schema) == 1
     lines = [
-        line or [""] for line in lines if line or alone
+        line or [""] for line in lines if line or one_column
     ]  # an empty line is a NULL where there is one column
     skip = int(configuration.get("skipLeadingRows") or 0)
     if schema is None:
@@ -44,7 +45,7 @@ def read(
     for number, line in enumerate(lines, skip + 1):
         try:
             rows.append(_row(line, schema, nulls, configuration))
-        except decode.Wrong as error:
+        except decode.WrongValue as error:
             wrong.append(
                 invalid(
                     f"CSV processing encountered too many errors, giving up. Row {number}: {error}"
@@ -54,6 +55,7 @@ def read(
 
 
 def _lines(content: bytes, configuration: Mapping[str, Any]) -> list[list[str]]:
+    """Split a CSV file into lines of values."""
     encoding = configuration.get("encoding") or "UTF-8"
     if encoding not in _ENCODINGS:
         raise not_run(f"encoding {encoding}")
@@ -75,13 +77,14 @@ def _lines(content: bytes, configuration: Mapping[str, Any]) -> list[list[str]]:
 def _row(
     line: Sequence[str], fields: Sequence[Field], nulls: set[str], configuration: Mapping[str, Any]
 ) -> dict[str, Any]:
+    """Read a line as the columns of a row."""
     if len(line) > len(fields) and not configuration.get("ignoreUnknownValues"):
-        raise decode.Wrong(
+        raise decode.WrongValue(
             "",
             f"Too many values in line. Found {len(line)} column(s) while expected {len(fields)}.",
         )
     if len(line) < len(fields) and not configuration.get("allowJaggedRows"):
-        raise decode.Wrong(
+        raise decode.WrongValue(
             "", f"Too few values in line. Found {len(line)} column(s) while expected {len(fields)}."
         )
     values = [*line, *[None] * (len(fields) - len(line))]
@@ -92,29 +95,34 @@ def _row(
 
 
 def _value(text: str | None, field: Field, nulls: set[str]) -> str | None:
-    """An empty text is one, unless it is the marker of NULL for other types too."""
+    """Return None where a text is a marker of NULL.
+
+    An empty text of a STRING stays one.
+    """
     if text is None or (text in nulls and (text != "" or field.type != "STRING")):
         return None
     return text
 
 
 def _detect_columns(lines: Sequence[Sequence[str]], skip: int) -> tuple[tuple[Field, ...], bool]:
-    """Columns, and whether the first row is their names: it is, where all of it is text and a row
-    below it is not.
+    """Return the columns of a file, and whether its first row holds their names.
+
+    It does where all of it is text and a row below it is not.
     """
     if not lines:
         raise invalid("No schema could be detected: the file is empty")
     first, sample = lines[max(skip - 1, 0)], lines[max(skip, 1) : _DETECTED]
     kinds = [
-        _kind([line[i] for line in sample if len(line) > i and line[i]]) for i in range(len(first))
+        _detected_type([line[i] for line in sample if len(line) > i and line[i]])
+        for i in range(len(first))
     ]
     header = skip > 0 or (
-        all(detect.text_type(word) == "STRING" for word in first)
+        all(schema_detection.text_type(word) == "STRING" for word in first)
         and (any(kind != "STRING" for kind in kinds))
     )
     if not header:
         kinds = [
-            detect.common([kind, detect.text_type(word)]) if word else kind
+            schema_detection.common_type([kind, schema_detection.text_type(word)]) if word else kind
             for kind, word in zip(kinds, first, strict=True)
         ]
     names = [
@@ -126,10 +134,15 @@ def _detect_columns(lines: Sequence[Sequence[str]], skip: int) -> tuple[tuple[Fi
     ), header
 
 
-def _kind(values: Sequence[str]) -> str:
-    return detect.common(map(detect.text_type, values)) if values else "STRING"
+def _detected_type(values: Sequence[str]) -> str:
+    return (
+        schema_detection.common_type(map(schema_detection.text_type, values))
+        if values
+        else "STRING"
+    )
 
 
 def _column_name(word: str, place: int) -> str:
+    """Return the name of a column for a word of the header."""
     name = re.sub(r"\W", "_", word.strip()) or f"field_{place}"
     return f"_{name}" if name[0].isdigit() else name

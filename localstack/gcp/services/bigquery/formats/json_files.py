@@ -1,4 +1,4 @@
-"""Newline-delimited JSON; without a schema, what the first rows look like."""
+"""Read newline-delimited JSON; without a schema, the first rows show the columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from ..data import arrow, decode
 from ..data.types import Field
 from ..errors import BigQueryError, invalid
-from . import schema_detection as detect
+from . import schema_detection
 
 _DETECTED = 500  # rows from which a schema is made [docs: bigquery/docs/schema-detect]
 
@@ -19,9 +19,10 @@ _DETECTED = 500  # rows from which a schema is made [docs: bigquery/docs/schema-
 def read(
     content: bytes, schema: tuple[Field, ...] | None, configuration: Mapping[str, Any]
 ) -> tuple[tuple[Field, ...], Any, list[BigQueryError]]:
+    """Read JSON lines: columns, an Arrow table for DuckDB, and the errors of rows left out."""
     lines = [line for line in unzipped(content).split(b"\n") if line.strip()]
     if schema is None:
-        schema = detect.records(
+        schema = schema_detection.columns_of_objects(
             [_object(line, number) for number, line in enumerate(lines[:_DETECTED], 1)]
         )
     unknown = bool(configuration.get("ignoreUnknownValues"))
@@ -29,7 +30,7 @@ def read(
     for number, line in enumerate(lines, 1):
         try:
             rows.append(decode.record(_object(line, number), schema, ignore_unknown=unknown))
-        except decode.Wrong as error:
+        except decode.WrongValue as error:
             wrong.append(
                 invalid(f"JSON parsing error in row starting at position {number}: {error}")
             )
@@ -39,6 +40,7 @@ def read(
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], fields: Sequence[Field]) -> Any:
+    """Make an Arrow table for DuckDB from rows that decode.py has read."""
     return arrow.table({field.name: [row[field.name] for row in rows] for field in fields}, fields)
 
 
@@ -53,4 +55,5 @@ def _object(line: bytes, number: int) -> Any:
 
 
 def unzipped(content: bytes) -> bytes:
+    """Return the content of a gzip file; other bytes as they are."""
     return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content

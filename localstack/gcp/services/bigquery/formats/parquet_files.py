@@ -1,4 +1,4 @@
-"""Parquet: its columns become the table's; where a schema is given, they are cast to it."""
+"""Read Parquet: its columns become the table's, cast to the schema where one is given."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ _WORDS = "Error while reading data, error message:"
 def read(
     content: bytes, schema: tuple[Field, ...] | None, configuration: Mapping[str, Any]
 ) -> tuple[tuple[Field, ...], Any, list[BigQueryError]]:
+    """Read a Parquet file: its columns, and an Arrow table for DuckDB; no row is left out."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -34,36 +35,39 @@ def read(
             "reads as a record of a record"
         )
     fields = _fields(table, schema, configuration.get("decimalTargetTypes") or ("NUMERIC",))
-    arrays = [_column(table.column(_index(table, field)), field) for field in fields]
+    arrays = [_column(table.column(_column_index(table, field)), field) for field in fields]
     return fields, pa.Table.from_arrays(arrays, names=[field.name for field in fields]), []
 
 
 def _fields(
     table: Any, schema: tuple[Field, ...] | None, decimals: Sequence[str]
 ) -> tuple[Field, ...]:
-    """The file's columns, typed by the schema where there is one.
+    """Return the file's columns, typed by the schema where there is one.
 
-    `decimals`: what a decimal may become.
+    `decimals` are the types that a decimal may become.
     """
     if schema is None:
         return tuple(_decimal(from_arrow(field), decimals) for field in table.schema)
-    known = {field.name.lower(): field for field in schema}
+    by_name = {field.name.lower(): field for field in schema}
     fields = []
     for column in table.schema:
-        field = known.get(column.name.lower())
+        field = by_name.get(column.name.lower())
         fields.append(field if field is not None else from_arrow(column))
-    missing = set(known) - {column.name.lower() for column in table.schema}
+    missing = set(by_name) - {column.name.lower() for column in table.schema}
     for name in sorted(missing):
-        if known[name].mode == "REQUIRED":
+        if by_name[name].mode == "REQUIRED":
             raise invalid(
                 "Provided schema is not compatible with the file: required field "
-                f"{known[name].name} is not in it"
+                f"{by_name[name].name} is not in it"
             )
     return tuple(fields)
 
 
 def _decimal(field: Field, targets: Sequence[str]) -> Field:
-    """The first type among the targets that holds the column [docs: rest/v2/Job#DecimalTargetType]."""
+    """Return a column with the first of the target types that holds it.
+
+    Source: [docs: rest/v2/Job#DecimalTargetType].
+    """
     if field.type not in ("NUMERIC", "BIGNUMERIC"):
         return field
     wide = ("BIGNUMERIC",) if field.type == "BIGNUMERIC" else ("NUMERIC", "BIGNUMERIC")
@@ -76,14 +80,18 @@ def _decimal(field: Field, targets: Sequence[str]) -> Field:
     return msgspec.structs.replace(field, type=kind)
 
 
-def _index(table: Any, field: Field) -> int:
+def _column_index(table: Any, field: Field) -> int:
     return next(
         i for i, name in enumerate(table.column_names) if name.lower() == field.name.lower()
     )
 
 
 def _column(column: Any, field: Field) -> Any:
-    """Invalid where the file's type cannot become the column's."""
+    """Cast a file's column to its field's type.
+
+    Raises:
+        BigQueryError: `invalid`, where the file's type cannot become the column's.
+    """
     import pyarrow as pa
 
     kind = arrow.arrow_type(field)
@@ -94,7 +102,7 @@ def _column(column: Any, field: Field) -> Any:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     read_as = from_arrow(pa.field(field.name, column.type))
-    if (read_as.type, field.type) not in _FITS and read_as.type != field.type:
+    if field.type not in (read_as.type, *_TARGETS.get(read_as.type, ())):
         raise invalid(
             f"{_WORDS} Parquet column '{field.name}' has type {read_as.type} which does not "
             f"match the target type {field.type}"
@@ -114,8 +122,16 @@ def _column(column: Any, field: Field) -> Any:
 
 
 # What a file's column may be read as, beside its own type.
-_FITS = {
-    ("DATETIME", "TIMESTAMP"), ("TIMESTAMP", "DATETIME"), ("BYTES", "STRING"), ("STRING", "BYTES"), ("INTEGER", "FLOAT"),
-    ("INTEGER", "NUMERIC"), ("FLOAT", "NUMERIC"), ("NUMERIC", "BIGNUMERIC"), ("BIGNUMERIC", "NUMERIC"), ("STRING", "RECORD"),
-    *(("STRING", kind) for kind in ("JSON", "DATE", "INTEGER", "FLOAT", "BOOLEAN", "TIMESTAMP", "DATETIME", "TIME", "NUMERIC")),
-}  # fmt: skip
+_TARGETS = {
+    "DATETIME": ("TIMESTAMP",),
+    "TIMESTAMP": ("DATETIME",),
+    "BYTES": ("STRING",),
+    "INTEGER": ("FLOAT", "NUMERIC"),
+    "FLOAT": ("NUMERIC",),
+    "NUMERIC": ("BIGNUMERIC",),
+    "BIGNUMERIC": ("NUMERIC",),
+    "STRING": (
+        *("BYTES", "RECORD", "JSON", "DATE", "INTEGER", "FLOAT"),
+        *("BOOLEAN", "TIMESTAMP", "DATETIME", "TIME", "NUMERIC"),
+    ),
+}

@@ -1,4 +1,4 @@
-"""Schemas by what values look like (autodetect)."""
+"""Detect schemas by what values look like (`autodetect`)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOMENT = re.compile(
 
 
 def text_type(text: str) -> str:
-    """Of one value in a text file."""
+    """Return the type that a value in a text file looks like."""
     words = text.strip()
     if words.lower() in ("true", "false"):
         return "BOOLEAN"
@@ -35,23 +35,23 @@ def text_type(text: str) -> str:
     match = _MOMENT.fullmatch(words)
     if match:
         try:
-            decode.instant(words)
+            decode.timestamp_of(words)
         except ValueError:
             return "STRING"
         return "TIMESTAMP" if match.group(2) else "DATETIME" if "T" in words else "TIMESTAMP"
     return "STRING"
 
 
-def common(kinds: Iterable[str]) -> str:
-    """The narrowest type that holds them all."""
-    seen = set(kinds)
-    if len(seen) == 1:
-        return seen.pop()
-    return "FLOAT" if seen == {"INTEGER", "FLOAT"} else "STRING"
+def common_type(kinds: Iterable[str]) -> str:
+    """Return the narrowest type that holds all of these."""
+    distinct_kinds = set(kinds)
+    if len(distinct_kinds) == 1:
+        return distinct_kinds.pop()
+    return "FLOAT" if distinct_kinds == {"INTEGER", "FLOAT"} else "STRING"
 
 
-def records(rows: Sequence[Any]) -> tuple[Field, ...]:
-    """Of JSON objects, in the order in which their members come first."""
+def columns_of_objects(rows: Sequence[Any]) -> tuple[Field, ...]:
+    """Return the columns of JSON objects, in the order in which their members first come."""
     values: dict[str, list[Any]] = {}
     for row in rows:
         if not isinstance(row, Mapping):
@@ -62,6 +62,7 @@ def records(rows: Sequence[Any]) -> tuple[Field, ...]:
 
 
 def _field(name: str, values: Sequence[Any]) -> Field:
+    """Return the column of a member, by its values."""
     repeated = any(isinstance(value, list) for value in values)
     flat = [
         v
@@ -71,8 +72,10 @@ def _field(name: str, values: Sequence[Any]) -> Field:
     ]
     mode = "REPEATED" if repeated else "NULLABLE"
     if any(isinstance(value, Mapping) for value in flat):
-        return Field(name=name, type="RECORD", mode=mode, fields=records(flat))
-    return Field(name=name, type=common(map(_json_type, flat)) if flat else "STRING", mode=mode)
+        return Field(name=name, type="RECORD", mode=mode, fields=columns_of_objects(flat))
+    return Field(
+        name=name, type=common_type(map(_json_type, flat)) if flat else "STRING", mode=mode
+    )
 
 
 def _json_type(value: Any) -> str:

@@ -1,1 +1,1 @@
-"""What jobs do: query, load, copy, extract."""
+"""The work of jobs: query, load, copy, extract."""

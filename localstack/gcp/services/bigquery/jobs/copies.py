@@ -1,4 +1,4 @@
-"""Copy jobs."""
+"""Copy jobs: tables copied, appended, or noted as a snapshot or a clone."""
 
 from __future__ import annotations
 
@@ -11,47 +11,56 @@ import msgspec
 from ..data.types import Field, quoted
 from ..errors import BigQueryError, invalid
 from ..state.catalog import Table
-from ..state.instance import Place
+from ..state.instance import Instance
 from ..state.jobs import Job, Outcome
-from ..tables import row_writes as writing
-from ..tables import tables
+from ..tables import row_writes, tables
 
 
-def prepare(here: Place, job: Job) -> Callable[[], Outcome]:
+def prepare(instance: Instance, job: Job) -> Callable[[], Outcome]:
+    """Return the work of a copy job.
+
+    Raises:
+        BigQueryError: `invalid`, where its configuration is.
+    """
     configuration = job.configuration["copy"]
     operation = configuration.get("operationType") or "COPY"
     resources = configuration.get("sourceTables") or [configuration.get("sourceTable")]
-    refs = [writing.table_ref(resource, "sourceTable") for resource in resources]
-    target = writing.target_of(configuration, "WRITE_EMPTY")
+    refs = [row_writes.table_ref(resource, "sourceTable") for resource in resources]
+    target = row_writes.target_of(configuration, "WRITE_EMPTY")
 
     def work() -> Outcome:
-        known = [here.catalog.table(ref) for ref in refs]
-        for table in known:
+        source_tables = [instance.catalog.table(ref) for ref in refs]
+        for table in source_tables:
             if table.kind not in ("TABLE", "SNAPSHOT"):
                 raise invalid(f"Cannot copy {table.ref}: it is a {table.kind}")
-            if table.fields != known[0].fields:
+            if table.fields != source_tables[0].fields:
                 raise invalid(
-                    f"Cannot copy {table.ref}: its schema differs from that of {known[0].ref}"
+                    f"Cannot copy {table.ref}: its schema differs from that of "
+                    f"{source_tables[0].ref}"
                 )
 
         def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
             job.running.watch(cursor)
             names = ", ".join(quoted(column.name) for column in columns)
-            for table in known:
+            for table in source_tables:
                 cursor.execute(
                     f"INSERT INTO {name} ({names}) SELECT {names} FROM {tables.relation(table.ref)}"
                 )
 
         layout = {
             k: v
-            for k, v in known[0].written.items()
+            for k, v in source_tables[0].written.items()
             if k in ("timePartitioning", "clustering", "description", "labels")
         }
-        goal = writing.with_layout(target, layout)
-        count = writing.write(here, goal, known[0].fields, fill)
+        goal = row_writes.with_layout(target, layout)
+        count = row_writes.write(instance, goal, source_tables[0].fields, fill)
         if operation in ("SNAPSHOT", "CLONE"):
             _note_base(
-                here, known[0], target, operation, configuration.get("destinationExpirationTime")
+                instance,
+                source_tables[0],
+                target,
+                operation,
+                configuration.get("destinationExpirationTime"),
             )
         return Outcome(rows=count, statistics={"copiedRows": str(count)})
 
@@ -61,7 +70,7 @@ def prepare(here: Place, job: Job) -> Callable[[], Outcome]:
 
 
 def _note_base(
-    here: Place, base: Table, target: writing.Target, operation: str, expires: str | None
+    instance: Instance, base: Table, target: row_writes.Target, operation: str, expires: str | None
 ) -> None:
     """Note what a snapshot or a clone was made of.
 
@@ -75,7 +84,7 @@ def _note_base(
     about = {
         name: {
             "baseTableReference": base.ref.rest(),
-            time: here.now().isoformat().replace("+00:00", "Z"),
+            time: instance.now().isoformat().replace("+00:00", "Z"),
         }
     }
     until = datetime.fromisoformat(expires) if expires else None
@@ -85,4 +94,4 @@ def _note_base(
             table, written={**table.written, **about}, expires=until or table.expires
         )
 
-    here.catalog.change_table(target.ref, change)
+    instance.catalog.change_table(target.ref, change)

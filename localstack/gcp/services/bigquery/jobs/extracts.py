@@ -1,4 +1,4 @@
-"""Extract jobs: a table as files in Storage."""
+"""Extract jobs: a table written as a file in Storage."""
 
 from __future__ import annotations
 
@@ -9,20 +9,24 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from ....core.registry import Call
+from ....core.call import Call
 from ..data import arrow, encode
 from ..data.types import Field
 from ..errors import BigQueryError, invalid, not_run
 from ..state import warehouse
-from ..state.instance import Place
+from ..state.instance import Instance
 from ..state.jobs import Job, Outcome
-from ..tables import row_writes as writing
-from ..tables import tables
+from ..tables import row_writes, tables
 
 
-def prepare(call: Call, here: Place, job: Job) -> Callable[[], Outcome]:
+def prepare(call: Call, instance: Instance, job: Job) -> Callable[[], Outcome]:
+    """Return the work of an extract job.
+
+    Raises:
+        BigQueryError: `required` or `notImplemented`.
+    """
     configuration = job.configuration["extract"]
-    ref = writing.table_ref(configuration.get("sourceTable"), "sourceTable")
+    ref = row_writes.table_ref(configuration.get("sourceTable"), "sourceTable")
     uris = configuration.get("destinationUris") or [configuration.get("destinationUri")]
     form = str(configuration.get("destinationFormat") or "CSV").upper()
     if form not in _FORMATS:
@@ -35,12 +39,12 @@ def prepare(call: Call, here: Place, job: Job) -> Callable[[], Outcome]:
         )
 
     def work() -> Outcome:
-        from ...storage import access
+        from ...storage import in_process
 
-        table = here.catalog.table(ref)
+        table = instance.catalog.table(ref)
         if not table.stored:
             raise invalid(f"Cannot extract {ref}: it is a {table.kind}")
-        with here.warehouse.session() as cursor:
+        with instance.warehouse.session() as cursor:
             job.running.watch(cursor)
             rows = warehouse.read(cursor, tables.relation(ref), table.fields)
         if form == "PARQUET":
@@ -48,12 +52,12 @@ def prepare(call: Call, here: Place, job: Job) -> Callable[[], Outcome]:
         content = _FORMATS[form](rows, table.fields, configuration)
         if configuration.get("compression") == "GZIP" and form != "PARQUET":
             content = gzip.compress(content)
-        access.write(call, str(uris[0]).replace("*", "000000000000"), content)
+        in_process.write(call, str(uris[0]).replace("*", "000000000000"), content)
         return Outcome(
             rows=rows.num_rows,
             statistics={
                 "destinationUriFileCounts": ["1"],
-                "inputBytes": str(tables.measure(here, table)[1]),
+                "inputBytes": str(tables.measure(instance, table)[1]),
             },
         )
 
@@ -76,26 +80,28 @@ def _csv(rows: Any, fields: tuple[Field, ...], configuration: Any) -> bytes:
 
 def _json(rows: Any, fields: tuple[Field, ...], _configuration: Any) -> bytes:
     lines = [
-        json.dumps(_object(row, fields), ensure_ascii=False)
+        json.dumps(_json_object(row, fields), ensure_ascii=False)
         for row in encode.rows(rows, fields, encode.ISO)
     ]
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _object(row: dict[str, Any], fields: tuple[Field, ...]) -> dict[str, Any]:
+def _json_object(row: dict[str, Any], fields: tuple[Field, ...]) -> dict[str, Any]:
     cells = zip(fields, row["f"], strict=True)
-    return {field.name: _member(cell["v"], field) for field, cell in cells if cell["v"] is not None}
+    return {
+        field.name: _json_value(cell["v"], field) for field, cell in cells if cell["v"] is not None
+    }
 
 
-def _member(value: Any, field: Field) -> Any:
+def _json_value(value: Any, field: Field) -> Any:
     if field.repeated:
-        return [_single(member["v"], field) for member in value]
-    return _single(value, field)
+        return [_json_element(member["v"], field) for member in value]
+    return _json_element(value, field)
 
 
-def _single(value: Any, field: Field) -> Any:
+def _json_element(value: Any, field: Field) -> Any:
     if field.type == "RECORD":
-        return _object(value, field.fields)
+        return _json_object(value, field.fields)
     if field.type == "BOOLEAN":
         return value == "true"
     return (

@@ -6,13 +6,14 @@ import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ....core.registry import Call, GcpError
+from ....core.call import Call
+from ....core.errors import GcpError
 from ..data.types import Field, schema_from_rest
 from ..errors import BigQueryError, invalid, not_run
 from ..formats import csv_files, json_files, parquet_files
-from ..state.instance import Place
+from ..state.instance import Instance
 from ..state.jobs import Job, Outcome
-from ..tables import row_writes as writing
+from ..tables import row_writes
 
 # A file's bytes, its columns where they are known, the configuration -> columns, rows for DuckDB,
 # and rows that were left out.
@@ -28,8 +29,14 @@ _READERS: dict[str, Reader] = {
 _ABSENT = ("AVRO", "ORC", "DATASTORE_BACKUP", "GOOGLE_SHEETS", "BIGTABLE")
 
 
-def prepare(call: Call, here: Place, job: Job, upload: bytes | None) -> Callable[[], Outcome]:
-    """What the job does. invalid, where its configuration is."""
+def prepare(
+    call: Call, instance: Instance, job: Job, upload: bytes | None
+) -> Callable[[], Outcome]:
+    """Return the work of a load job.
+
+    Raises:
+        BigQueryError: `invalid`, where its configuration is.
+    """
     configuration = job.configuration["load"]
     form = str(configuration.get("sourceFormat") or "CSV").upper()
     if form in _ABSENT:
@@ -38,23 +45,27 @@ def prepare(call: Call, here: Place, job: Job, upload: bytes | None) -> Callable
         raise invalid(f"Invalid value for sourceFormat: {form}", "sourceFormat")
     if configuration.get("hivePartitioningOptions"):
         raise not_run("hivePartitioningOptions")
-    target = writing.target_of(configuration, "WRITE_APPEND")
+    target = row_writes.target_of(configuration, "WRITE_APPEND")
     schema = schema_from_rest(configuration["schema"]) if configuration.get("schema") else None
     uris = configuration.get("sourceUris") or ()
     if upload is None and not uris:
         raise BigQueryError("required", "Required parameter is missing: sourceUris", "sourceUris")
 
     def work() -> Outcome:
-        writing.check(here, target)
+        row_writes.check(instance, target)
         files = [upload] if upload is not None else list(_files(call, uris))
-        return _load(here, job, target, schema=schema, files=files, reader=_READERS[form])
+        return _load(instance, job, target, schema=schema, files=files, reader=_READERS[form])
 
     return work
 
 
 def _files(call: Call, uris: Sequence[str]) -> list[bytes]:
-    """NotFound for an address at which nothing is."""
-    from ...storage import access
+    """Return the files that addresses in Storage name.
+
+    Raises:
+        BigQueryError: `notFound` for an address at which nothing is.
+    """
+    from ...storage import in_process
 
     contents = []
     for uri in uris:
@@ -67,28 +78,29 @@ def _files(call: Call, uris: Sequence[str]) -> list[bytes]:
             if "*" in uri:
                 names = [
                     name
-                    for name in access.uris_below(call, uri.partition("*")[0])
+                    for name in in_process.uris_below(call, uri.partition("*")[0])
                     if fnmatch.fnmatchcase(name, uri)
                 ]
             if not names:
                 raise BigQueryError("notFound", f"Not found: URI {uri}")
-            contents += [access.read(call, name) for name in names]
+            contents += [in_process.read(call, name) for name in names]
         except GcpError as error:
             raise BigQueryError("notFound", f"Not found: URI {uri}") from error
     return contents
 
 
 def _load(
-    here: Place,
+    instance: Instance,
     job: Job,
-    target: writing.Target,
+    target: row_writes.Target,
     *,
     schema: tuple[Field, ...] | None,
     files: Sequence[bytes],
     reader: Reader,
 ) -> Outcome:
+    """Read the files and write their rows into the target."""
     configuration = job.configuration["load"]
-    current = here.catalog.find(target.ref)
+    current = instance.catalog.find(target.ref)
     if (
         schema is None
         and current is not None
@@ -104,7 +116,7 @@ def _load(
         fields, rows, wrong = reader(content, schema, configuration)
         bad += wrong
         if len(bad) > rest:
-            raise _too_many(bad, rows)
+            raise _too_many_errors(bad, rows)
         parts.append((fields, rows))
         schema = schema or fields
     fields = parts[0][0]
@@ -113,12 +125,12 @@ def _load(
         job.running.watch(cursor)
         for own, rows in parts:
             names = {field.name.lower() for field in own}
-            writing.fill_rows(rows)(
+            row_writes.fill_rows(rows)(
                 cursor, name, [column for column in columns if column.name.lower() in names]
             )
         job.running.check()
 
-    count = writing.write(here, target, fields, fill)
+    count = row_writes.write(instance, target, fields, fill)
     job.warnings = bad
     size = sum(map(len, files))
     statistics = {
@@ -131,7 +143,8 @@ def _load(
     return Outcome(rows=count, statistics=statistics)
 
 
-def _too_many(bad: Sequence[BigQueryError], rows: Any) -> BigQueryError:
+def _too_many_errors(bad: Sequence[BigQueryError], rows: Any) -> BigQueryError:
+    """Return the error for more bad rows than the job allows."""
     words = "Error while reading data, error message: "
     if len(bad) == 1 and not rows.num_rows:
         return invalid(words + bad[0].message)

@@ -1,4 +1,4 @@
-"""A query job: from its statement to rows in a table, or to a table that is changed."""
+"""Query jobs: from a statement to rows in a table, or to a table that is changed."""
 
 from __future__ import annotations
 
@@ -14,28 +14,21 @@ import msgspec
 from ..data import encode
 from ..data.types import Field
 from ..errors import BigQueryError, not_run
-from ..operations import datasets
-from ..sql.analysis import analyzer as analysis
-from ..sql.analysis import partition_filters as partitions
-from ..sql.analysis import sources
+from ..request_values import whole_number_or_none
+from ..sql.analysis import analyzer, partition_filters, sources
 from ..sql.analysis.analyzer import Analysis, Question
 from ..sql.analysis.parameters import read
 from ..sql.analysis.resolved_tree import Node
-from ..sql.execution import reference_evaluation as evaluation
-from ..sql.execution import translation
-from ..sql.language import unchecked_queries as unchecked
-from ..sql.scripts import control_flow as control
-from ..sql.scripts import parsing as scripts
+from ..sql.execution import reference_evaluation, translation
+from ..sql.language import unchecked_queries
+from ..sql.scripts import control_flow, parsing, structure
 from ..sql.scripts import script as scripting
-from ..sql.scripts import structure
 from ..sql.statements import ddl, dml
 from ..state.catalog import TableRef
-from ..state.instance import Place
+from ..state.instance import Instance
 from ..state.job_work import Running
 from ..state.jobs import Job, Outcome
-from ..tables import row_writes as writing
-from ..tables import tables
-from .results import whole_or_none
+from ..tables import datasets, row_writes, tables
 
 _LIFETIME = timedelta(hours=24)  # of a result [docs: bigquery/docs/cached-results]
 _RESULT = "anon"  # begins the name of a table that holds a result
@@ -43,7 +36,10 @@ _MOST_RESULTS = 300  # that are kept
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """`question`: without its parameters, which are read when the job runs."""
+    """The task of a query job.
+
+    `question` is without its parameters, which are read when the job runs.
+    """
 
     question: Question
     configuration: Mapping[str, Any]  # the job's `query`
@@ -51,10 +47,10 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def configuration_of(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The job configuration of a QueryRequest."""
+    """Return the job configuration of a QueryRequest."""
     keys = (
-        "query", "defaultDataset", "useQueryCache", "useLegacySql", "parameterMode", "queryParameters", "maximumBytesBilled",
-        "connectionProperties", "createSession",
+        "query", "defaultDataset", "useQueryCache", "useLegacySql", "parameterMode",
+        "queryParameters", "maximumBytesBilled", "connectionProperties", "createSession",
     )  # fmt: skip
     outer = ("labels", "dryRun", "jobTimeoutMs")
     return {
@@ -64,7 +60,11 @@ def configuration_of(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def spec_of(job: Job, location: str | None = None) -> Spec:
-    """invalid, where the configuration is."""
+    """Return what a job is to do, and complete its configuration.
+
+    Raises:
+        BigQueryError: `invalid`, where the configuration is.
+    """
     configuration = {"priority": "INTERACTIVE", **job.configuration["query"]}
     job.configuration = {**job.configuration, "query": configuration}
     if not str(configuration.get("query") or "").strip():
@@ -90,27 +90,30 @@ def spec_of(job: Job, location: str | None = None) -> Spec:
         project=job.project,
         dataset=dataset,
         location=location,
-        temporary=_session(configuration),
+        temporary=_session_dataset(configuration),
         renames=not configuration.get("destinationTable"),
     )
     if question.temporary is not None:
         job.session = question.temporary.removeprefix(_SESSION)
     if configuration.get("destinationTable"):
-        writing.target_of(configuration, "WRITE_EMPTY")
+        row_writes.target_of(configuration, "WRITE_EMPTY")
     else:
         job.configuration = {
             **job.configuration,
-            "query": {**configuration, **_anonymous(job.project)},
+            "query": {**configuration, **_anonymous_destination(job.project)},
         }
-    most = whole_or_none(configuration.get("maximumBytesBilled"), "maximumBytesBilled")
+    most = whole_number_or_none(configuration.get("maximumBytesBilled"), "maximumBytesBilled")
     return Spec(question=question, configuration=job.configuration["query"], most_billed=most)
 
 
 _SESSION = "_session"
 
 
-def _session(configuration: Mapping[str, Any]) -> str | None:
-    """The hidden dataset of a session's temporary tables: of one that the job makes, or names."""
+def _session_dataset(configuration: Mapping[str, Any]) -> str | None:
+    """Return the hidden dataset of a session's temporary tables.
+
+    The session is one that the job makes, or one that it names.
+    """
     properties = {
         entry.get("key"): entry.get("value")
         for entry in configuration.get("connectionProperties") or ()
@@ -121,7 +124,7 @@ def _session(configuration: Mapping[str, Any]) -> str | None:
 
 
 def _parameters_as_text(value: Any) -> Any:
-    """Parameters as the API gives them back: their values are text."""
+    """Return parameters as the API gives them back: their values are text."""
     if isinstance(value, dict):
         texts = (
             {"value": encode.float_text(value["value"])}
@@ -132,8 +135,8 @@ def _parameters_as_text(value: Any) -> Any:
     return [_parameters_as_text(member) for member in value] if isinstance(value, list) else value
 
 
-def _anonymous(project: str) -> dict[str, Any]:
-    """Where a query's result is kept for a day."""
+def _anonymous_destination(project: str) -> dict[str, Any]:
+    """Return the destination of a query that names none; its result is kept for a day."""
     dataset = "_" + hashlib.blake2b(project.encode(), digest_size=20).hexdigest()
     table = {"projectId": project, "datasetId": dataset, "tableId": f"{_RESULT}{uuid.uuid4().hex}"}
     return {
@@ -143,174 +146,188 @@ def _anonymous(project: str) -> dict[str, Any]:
     }
 
 
-def dry_run(here: Place, spec: Spec) -> Outcome:
-    """What the query would give and read."""
-    if not analysis.available():
-        return Outcome(fields=unchecked.query(here, _question(spec))[1], kind="SELECT")
+def dry_run(instance: Instance, spec: Spec) -> Outcome:
+    """Return what the query would give and read."""
+    if not analyzer.available():
+        return Outcome(fields=unchecked_queries.query(instance, _question(spec))[1], kind="SELECT")
     question = _question(spec)
-    nodes = scripts.statements(question.sql) if scripts.is_script(question.sql) else []
+    nodes = parsing.statements(question.sql) if parsing.is_script(question.sql) else []
     if nodes and not _is_query(nodes):
         structure.check(question, nodes)
         return Outcome(
             kind="SCRIPT"
         )  # of what runs one after the other nothing is known before it ran
-    meaning = analysis.analyze(here, with_functions(here, question, nodes) if nodes else question)
+    meaning = analyzer.analyze(
+        instance, with_functions(instance, question, nodes) if nodes else question
+    )
     fields: Sequence[Field] = ()
     if meaning.statement.kind == "query_stmt":
         fields = [field for _, field in meaning.columns]
     return Outcome(
         fields=tuple(fields),
-        processed=bytes_processed(here, meaning),
-        kind=kind_of(meaning),
+        processed=bytes_processed(instance, meaning),
+        kind=statement_type(meaning),
         statistics=_referenced_tables(meaning),
     )
 
 
 def _question(spec: Spec) -> Question:
+    """Return the question with its parameters.
+
+    Raises:
+        BigQueryError: `invalid`, where one is.
+    """
     parameters = read(
         spec.configuration.get("parameterMode"), spec.configuration.get("queryParameters") or ()
     )
     return msgspec.structs.replace(spec.question, parameters=parameters)
 
 
-def _execute_unchecked(here: Place, spec: Spec, running: Running) -> Outcome:
-    """Without GoogleSQL's analyzer."""
-    sql, fields = unchecked.query(here, _question(spec))
+def _execute_unchecked(instance: Instance, spec: Spec, running: Running) -> Outcome:
+    """Run a query without GoogleSQL's analyzer."""
+    sql, fields = unchecked_queries.query(instance, _question(spec))
 
     def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
         running.watch(cursor)
         with translation.bigquery_errors(running):
-            writing.fill_from(sql)(cursor, name, columns)
+            row_writes.fill_from(sql)(cursor, name, columns)
 
-    target = _target(here, spec)
+    target = _target(instance, spec)
     return Outcome(
         fields=fields,
         table=target.ref,
-        rows=writing.write(here, target, fields, fill),
+        rows=row_writes.write(instance, target, fields, fill),
         kind="SELECT",
     )
 
 
-def _target(here: Place, spec: Spec) -> writing.Target:
-    """Where a query's rows go."""
-    target = writing.target_of(spec.configuration, "WRITE_EMPTY")
+def _target(instance: Instance, spec: Spec) -> row_writes.Target:
+    """Return where a query's rows go, and make its hidden dataset."""
+    target = row_writes.target_of(spec.configuration, "WRITE_EMPTY")
     if target.ref.dataset.startswith("_"):
-        ensure_hidden(here, target.ref.project, target.ref.dataset)
-        target = msgspec.structs.replace(target, expires=here.now() + _LIFETIME)
-        _forget_results(here)
-    writing.check(here, target)
+        ensure_hidden(instance, target.ref.project, target.ref.dataset)
+        target = msgspec.structs.replace(target, expires=instance.now() + _LIFETIME)
+        _forget_results(instance)
+    row_writes.check(instance, target)
     return target
 
 
-def _forget_results(here: Place) -> None:
+def _forget_results(instance: Instance) -> None:
     """Drop the oldest results before their time, where there are many: they are in memory."""
     results = [
         table
-        for table in here.catalog.every_table()
+        for table in instance.catalog.every_table()
         if table.ref.dataset.startswith("_") and table.ref.table.startswith(_RESULT)
     ]
     for table in results[:-_MOST_RESULTS]:
         with contextlib.suppress(BigQueryError):  # another query was faster
-            tables.drop(here, table.ref)
+            tables.drop(instance, table.ref)
 
 
-def run(here: Place, spec: Spec, running: Running) -> Outcome:
-    if not analysis.available():
-        return _execute_unchecked(here, spec, running)
+def run(instance: Instance, spec: Spec, running: Running) -> Outcome:
+    """Run a query job, which is a statement or a script."""
+    if not analyzer.available():
+        return _execute_unchecked(instance, spec, running)
     if spec.question.temporary is not None:
-        _open(here, spec)
+        _open_session(instance, spec)
     question = _question(spec)
-    if not scripts.is_script(question.sql):
-        return _statement(here, spec, question, running)
-    nodes = scripts.statements(question.sql)
+    if not parsing.is_script(question.sql):
+        return _run_statement(instance, spec, question, running)
+    nodes = parsing.statements(question.sql)
     if _is_query(nodes):
-        return _statement(here, spec, with_functions(here, question, nodes), running)
-    return _script(here, spec, nodes, running)
+        return _run_statement(instance, spec, with_functions(instance, question, nodes), running)
+    return _run_script(instance, spec, nodes, running)
 
 
 def _is_query(nodes: Sequence[Node]) -> bool:
-    """Whether it is no script for BigQuery: one statement, behind nothing but functions [docs:
-    multi-statement-queries].
+    """Return whether a text is no script for BigQuery.
+
+    It is one statement, behind nothing but functions [docs: multi-statement-queries].
     """
     if len(nodes) == 1:
-        return nodes[0].kind not in control.OF_SCRIPTS and not scripts.makes_function(nodes[0])
-    return all(map(scripts.makes_function, nodes[:-1])) and nodes[-1].kind == "query_statement"
+        return nodes[0].kind not in control_flow.OF_SCRIPTS and not parsing.makes_function(nodes[0])
+    return all(map(parsing.makes_function, nodes[:-1])) and nodes[-1].kind == "query_statement"
 
 
-def with_functions(here: Place, question: Question, nodes: Sequence[Node]) -> Question:
-    """The last statement, with the functions that those before it make."""
+def with_functions(instance: Instance, question: Question, nodes: Sequence[Node]) -> Question:
+    """Return the last statement, with the functions that those before it make."""
     sql = question.sql
     for node in nodes[:-1]:
         part = msgspec.structs.replace(
             question,
-            sql=scripts.text_of(sql, node),
+            sql=parsing.text_of(sql, node),
             parameters=question.parameters if question.named else (),
         )
-        name, function = scripting.function_definition(here, part)
+        name, function = scripting.function_definition(instance, part)
         question = msgspec.structs.replace(
             question, functions={**question.functions, name: function}
         )
-    return msgspec.structs.replace(question, sql=scripts.text_of(sql, nodes[-1]))
+    return msgspec.structs.replace(question, sql=parsing.text_of(sql, nodes[-1]))
 
 
-def _statement(here: Place, spec: Spec, question: Question, running: Running) -> Outcome:
-    """A single statement."""
-    meaning = analysis.analyze(here, question)
-    partitions.check_filters(meaning)
-    size = bytes_processed(here, meaning)
+def _run_statement(instance: Instance, spec: Spec, question: Question, running: Running) -> Outcome:
+    """Run a single statement, within the bytes that the job may bill."""
+    meaning = analyzer.analyze(instance, question)
+    partition_filters.check_filters(meaning)
+    size = bytes_processed(instance, meaning)
     if spec.most_billed is not None and size > spec.most_billed:
         words = (
             f"Query exceeded limit for bytes billed: {spec.most_billed}. {size} or higher required."
         )
         raise BigQueryError("bytesBilledLimitExceeded", words)
-    outcome = _execute(here, spec, meaning, running)
+    outcome = _execute(instance, spec, meaning, running)
     return msgspec.structs.replace(
         outcome,
         processed=size,
-        kind=kind_of(meaning),
+        kind=statement_type(meaning),
         statistics={**_referenced_tables(meaning), **outcome.statistics},
     )
 
 
-def _open(here: Place, spec: Spec) -> None:
-    """Make the session; or notFound."""
+def _open_session(instance: Instance, spec: Spec) -> None:
+    """Make the job's session, or check that it exists.
+
+    Raises:
+        BigQueryError: `notFound`.
+    """
     project, dataset = spec.question.project, str(spec.question.temporary)
     if spec.configuration.get("createSession"):
-        ensure_hidden(here, project, dataset)
+        ensure_hidden(instance, project, dataset)
         return
     try:
-        here.catalog.dataset(project, dataset)
+        instance.catalog.dataset(project, dataset)
     except BigQueryError as error:
         raise BigQueryError(
             "notFound", f"Not found: Session {dataset.removeprefix(_SESSION)}"
         ) from error
 
 
-def _script(here: Place, spec: Spec, nodes: Sequence[Node], running: Running) -> Outcome:
-    """Its result is the last statement's, also of one that gives no rows [docs:
-    bigquery/docs/multi-statement-queries].
+def _run_script(instance: Instance, spec: Spec, nodes: Sequence[Node], running: Running) -> Outcome:
+    """Run a script, whose result is its last statement's, also of one that gives no rows.
+
+    Source: [docs: bigquery/docs/multi-statement-queries].
     """
     question = _question(spec)
     structure.check(question, nodes)
     structure.check_parameters(question, nodes)
     session = spec.question.temporary
     temporary = session or f"_script{uuid.uuid4().hex}"
-    ensure_hidden(here, spec.question.project, temporary)
+    ensure_hidden(instance, spec.question.project, temporary)
 
     def run_part(question: Question) -> Outcome:
-        configuration = {**spec.configuration, **_anonymous(question.project)}
-        return _statement(
-            here, msgspec.structs.replace(spec, configuration=configuration), question, running
+        configuration = {**spec.configuration, **_anonymous_destination(question.project)}
+        return _run_statement(
+            instance, msgspec.structs.replace(spec, configuration=configuration), question, running
         )
 
     script = scripting.Script(
-        here, msgspec.structs.replace(question, temporary=temporary), nodes, running, run_part
+        instance, msgspec.structs.replace(question, temporary=temporary), nodes, running, run_part
     )
     try:
-        control.execute(script, nodes)
+        control_flow.execute(script, nodes)
     finally:
         if session is None:
-            datasets.remove(here, spec.question.project, temporary, contents=True)
+            datasets.remove(instance, spec.question.project, temporary, contents=True)
     children = script.children
     last = children[-1][1] if children else Outcome()
     size = sum(outcome.processed for _, outcome in children)
@@ -319,36 +336,43 @@ def _script(here: Place, spec: Spec, nodes: Sequence[Node], running: Running) ->
     )
 
 
-def _execute(here: Place, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
+def _execute(instance: Instance, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
+    """Run an analyzed statement: a query, DML or DDL."""
     kind = meaning.statement.kind
     if kind == "query_stmt":
-        return _select(here, spec, meaning, running)
+        return _select(instance, spec, meaning, running)
     if kind in dml.KINDS:
-        return dml.run(here, meaning, running)
+        return dml.run(instance, meaning, running)
     if kind in ddl.KINDS:
-        return ddl.run(here, meaning, running)
+        return ddl.run(instance, meaning, running)
     raise not_run(f"the statement {kind.removesuffix('_stmt').replace('_', ' ').upper()}")
 
 
-def _select(here: Place, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
+def _select(instance: Instance, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
+    """Run a query, and write its rows into the target."""
     fields = tuple(field for _, field in meaning.columns)
-    target = _target(here, spec)
-    rows = evaluation.select(
-        here, meaning, fields, running, lambda fill: writing.write(here, target, fields, fill)
+    target = _target(instance, spec)
+    rows = reference_evaluation.select(
+        instance,
+        meaning,
+        fields,
+        running,
+        lambda fill: row_writes.write(instance, target, fields, fill),
     )
     return Outcome(fields=fields, table=target.ref, rows=rows)
 
 
-def ensure_hidden(here: Place, project: str, dataset: str) -> None:
-    with here.catalog.lock:
+def ensure_hidden(instance: Instance, project: str, dataset: str) -> None:
+    """Make a hidden dataset, if there is none of this name."""
+    with instance.catalog.lock:
         try:
-            here.catalog.dataset(project, dataset)
+            instance.catalog.dataset(project, dataset)
         except BigQueryError:
-            datasets.create(here, project, dataset, {})
+            datasets.create(instance, project, dataset, {})
 
 
-def bytes_processed(here: Place, meaning: Analysis) -> int:
-    """Logical bytes of the columns that a statement reads."""
+def bytes_processed(instance: Instance, meaning: Analysis) -> int:
+    """Return the logical bytes of the columns that a statement reads."""
     if not meaning.sources:
         return 0
     read_columns: dict[TableRef, set[str]] = {}
@@ -362,20 +386,20 @@ def bytes_processed(here: Place, meaning: Analysis) -> int:
                     )
     total = 0
     for ref, names in read_columns.items():
-        _, sizes = tables.sizes_of(here, here.catalog.table(ref))
+        _, sizes = tables.sizes_of(instance, instance.catalog.table(ref))
         total += sum(size for name, size in sizes.items() if name.lower() in names)
     return total
 
 
-def kind_of(meaning: Analysis) -> str:
-    """The statementType of a job."""
+def statement_type(meaning: Analysis) -> str:
+    """Return the statementType of a job."""
     kind = meaning.statement.kind.removesuffix("_stmt")
-    known = {
+    other_names = {
         "query": "SELECT",
         "truncate": "TRUNCATE_TABLE",
         "drop": f"DROP_{meaning.statement.object_type}" if kind == "drop" else "",
     }
-    return known.get(kind) or kind.upper()
+    return other_names.get(kind) or kind.upper()
 
 
 def _referenced_tables(meaning: Analysis) -> dict[str, Any]:

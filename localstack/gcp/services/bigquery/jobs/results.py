@@ -8,13 +8,14 @@ from typing import Any
 
 import msgspec
 
-from ....core.registry import HttpRequest
+from ....core.http_messages import HttpRequest
 from ..data import arrow, encode
 from ..data.types import arrow_schema
 from ..errors import invalid
+from ..request_values import whole_number, whole_number_or_none
 from ..state import warehouse
 from ..state.catalog import TableRef
-from ..state.instance import Place, whole
+from ..state.instance import Instance
 from ..state.jobs import Job, Outcome
 from ..tables import tables
 
@@ -22,24 +23,23 @@ _PAGE = 50_000  # rows at most
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """The page of a result that a request asks for."""
+
     start: int = 0
     limit: int | None = None
 
     @classmethod
-    def of(cls, request: HttpRequest) -> Page:
+    def from_request(cls, request: HttpRequest) -> Page:
+        """Return the page that a request's parameters ask for."""
         token = request.query.get("pageToken") or request.query.get("startIndex") or "0"
         return cls(
-            start=whole(token, "pageToken"),
-            limit=whole_or_none(request.query.get("maxResults"), "maxResults"),
+            start=whole_number(token, "pageToken"),
+            limit=whole_number_or_none(request.query.get("maxResults"), "maxResults"),
         )
 
 
-def whole_or_none(value: Any, name: str) -> int | None:
-    return None if value is None else whole(str(value), name)
-
-
 def timestamps_of(options: Mapping[str, Any]) -> str:
-    """How timestamps are written (DataFormatOptions)."""
+    """Return how timestamps are written (DataFormatOptions)."""
     if str(options.get("useInt64Timestamp", "")).lower() == "true":
         return encode.MICROSECONDS
     form = options.get("timestampOutputFormat") or encode.FLOAT
@@ -53,37 +53,38 @@ def timestamps_of(options: Mapping[str, Any]) -> str:
     return str(form)
 
 
-def rows_page(here: Place, outcome: Outcome, wanted: Page, timestamps: str) -> dict[str, Any]:
-    """rows, totalRows and the next page's token of a query's result."""
+def rows_page(instance: Instance, outcome: Outcome, page: Page, timestamps: str) -> dict[str, Any]:
+    """Return `rows`, `totalRows` and the next page's token of a query's result."""
     if outcome.table is None:
         return {}
-    shown, rest = _part(here, outcome.table, outcome, wanted)
+    shown, rest = _part(instance, outcome.table, outcome, page)
     rows = encode.rows(shown, outcome.fields, timestamps)
     return {"totalRows": str(outcome.rows), **({"rows": rows} if rows else {}), **rest}
 
 
 def _part(
-    here: Place, table: TableRef, outcome: Outcome, wanted: Page
+    instance: Instance, table: TableRef, outcome: Outcome, page: Page
 ) -> tuple[Any, dict[str, Any]]:
-    limit = min(_PAGE, wanted.limit if wanted.limit is not None else _PAGE)
-    with here.warehouse.session() as cursor:
+    """Return the rows of a page, and the next page's token where there is one."""
+    limit = min(_PAGE, page.limit if page.limit is not None else _PAGE)
+    with instance.warehouse.session() as cursor:
         part = warehouse.read(
-            cursor, tables.relation(table), outcome.fields, start=wanted.start, limit=limit
+            cursor, tables.relation(table), outcome.fields, start=page.start, limit=limit
         )
-    end = wanted.start + part.num_rows
-    more = end < outcome.rows and (wanted.limit is None or part.num_rows or not wanted.limit)
+    end = page.start + part.num_rows
+    more = end < outcome.rows and (page.limit is None or part.num_rows or not page.limit)
     return part, {"pageToken": str(end)} if more else {}
 
 
 def arrow_answer(
-    here: Place, job: Job, wanted: Page, results: Callable[..., dict[str, Any]]
+    instance: Instance, job: Job, page: Page, results: Callable[..., dict[str, Any]]
 ) -> dict[str, Any]:
-    """A QueryResponse with queryResultsFormat ARROW: the first rows as one record batch."""
-    answer = results(here, job, Page(limit=0), encode.MICROSECONDS)
+    """Return a QueryResponse with queryResultsFormat ARROW: the first rows as a record batch."""
+    answer = results(instance, job, Page(limit=0), encode.MICROSECONDS)
     answer.pop("pageToken", None)
     if job.outcome is None or not job.done or job.outcome.table is None:
         return answer
-    rows, rest = _part(here, job.outcome.table, job.outcome, wanted)
+    rows, rest = _part(instance, job.outcome.table, job.outcome, page)
     part = arrow.read_api_table(rows, job.outcome.fields)
     schema = arrow_schema(job.outcome.fields)
     batches = part.combine_chunks().to_batches() if part.num_rows else []

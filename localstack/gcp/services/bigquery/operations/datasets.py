@@ -1,4 +1,4 @@
-"""bigquery.datasets."""
+"""The operations bigquery.datasets."""
 
 from __future__ import annotations
 
@@ -6,30 +6,18 @@ from typing import Any
 
 import msgspec
 
-from ....core.registry import Call, HttpAnswer, HttpRequest
+from ....core.call import Call
+from ....core.http_messages import HttpAnswer, HttpRequest
 from ..errors import BigQueryError, invalid
-from ..sql.analysis import routines
 from ..state.catalog import Dataset
-from ..state.instance import Answer, Place, body, flag, merged, milliseconds, page, serves
-from ..tables import tables
-from .instances import place
-
-_COMPUTED = {
-    "kind",
-    "id",
-    "etag",
-    "selfLink",
-    "datasetReference",
-    "creationTime",
-    "lastModifiedTime",
-    "location",
-    "type",
-}
-_MILLISECONDS = ("defaultTableExpirationMs", "defaultPartitionExpirationMs")
-_SHORTEST = 3_600_000  # ms of defaultTableExpirationMs [docs: rest/v2/datasets]
+from ..state.instance import rest_time
+from ..tables import datasets
+from .instances import instance_of
+from .routes import Answer, body, flag, merged, page, serves
 
 
 def resource(dataset: Dataset) -> dict[str, Any]:
+    """Return a dataset as the REST API shows it."""
     access = dataset.written.get("access") or [
         {"role": "WRITER", "specialGroup": "projectWriters"},
         {"role": "OWNER", "specialGroup": "projectOwners"},
@@ -43,8 +31,8 @@ def resource(dataset: Dataset) -> dict[str, Any]:
         "datasetReference": {"datasetId": dataset.id, "projectId": dataset.project},
         **dataset.written,
         "access": access,
-        "creationTime": milliseconds(dataset.created),
-        "lastModifiedTime": milliseconds(dataset.modified),
+        "creationTime": rest_time(dataset.created),
+        "lastModifiedTime": rest_time(dataset.modified),
         "location": dataset.location,
         "type": "DEFAULT",
     }
@@ -52,15 +40,15 @@ def resource(dataset: Dataset) -> dict[str, Any]:
 
 @serves("datasets.list", "GET", "/projects/{project}/datasets")
 def list_datasets(call: Call, request: HttpRequest) -> Answer:
-    wanted = _label_filter(request.query.get("filter", ""))
-    datasets = [
+    has_labels = _label_filter(request.query.get("filter", ""))
+    listed = [
         d
-        for d in place(call).catalog.datasets(request.params["project"])
-        if wanted(d.written.get("labels") or {})
+        for d in instance_of(call).catalog.datasets(request.params["project"])
+        if has_labels(d.written.get("labels") or {})
     ]
     if not flag(request, "all"):
-        datasets = [d for d in datasets if not d.id.startswith("_")]
-    shown, token = page(datasets, request)
+        listed = [d for d in listed if not d.id.startswith("_")]
+    shown, token = page(listed, request)
     keys = ("kind", "id", "datasetReference", "labels", "friendlyName", "location")
     rows = [{k: v for k, v in resource(d).items() if k in keys} for d in shown]
     return {
@@ -71,7 +59,10 @@ def list_datasets(call: Call, request: HttpRequest) -> Answer:
 
 
 def _label_filter(expression: str) -> Any:
-    """labels.key[:value], several divided by blanks [docs: rest/v2/datasets/list]."""
+    """Return the test that a filter makes: `labels.key[:value]`, several divided by blanks.
+
+    Source: [docs: rest/v2/datasets/list].
+    """
     conditions = []
     for part in expression.split():
         name, _, value = part.partition(":")
@@ -85,50 +76,18 @@ def _label_filter(expression: str) -> Any:
 
 @serves("datasets.insert", "POST", "/projects/{project}/datasets")
 def insert_dataset(call: Call, request: HttpRequest) -> Answer:
-    here, content = place(call), body(request)
+    instance, content = instance_of(call), body(request)
     project = request.params["project"]
     name = (content.get("datasetReference") or {}).get("datasetId")
     if not name:
         raise BigQueryError("required", "Required parameter is missing: datasetReference.datasetId")
-    return resource(create(here, project, name, content))
-
-
-def create(here: Place, project: str, name: str, content: dict[str, Any]) -> Dataset:
-    now = here.now()
-    location = content.get("location") or "US"
-    written = _writable(content)
-    dataset = Dataset(
-        project=project,
-        id=name,
-        written=written,
-        location=location,
-        created=now,
-        modified=now,
-        etag="",
-    )
-    return here.catalog.add_dataset(dataset)
-
-
-def _writable(content: dict[str, Any]) -> dict[str, Any]:
-    written = {
-        key: value for key, value in content.items() if key not in _COMPUTED and value is not None
-    }
-    for key in _MILLISECONDS:
-        if key in written:
-            written[key] = str(written[key])
-            if not written[key].isdigit() or (
-                key == _MILLISECONDS[0] and int(written[key]) < _SHORTEST
-            ):
-                raise invalid(
-                    f"Invalid value for {key}: {written[key]}. The minimum is {_SHORTEST}.", key
-                )
-    return written
+    return resource(datasets.create(instance, project, name, content))
 
 
 @serves("datasets.get", "GET", "/projects/{project}/datasets/{dataset}")
 def get_dataset(call: Call, request: HttpRequest) -> Answer:
     answer = resource(
-        place(call).catalog.dataset(request.params["project"], request.params["dataset"])
+        instance_of(call).catalog.dataset(request.params["project"], request.params["dataset"])
     )
     if request.headers.get("if-none-match") == answer["etag"]:
         return HttpAnswer(status=304)
@@ -146,41 +105,34 @@ def update_dataset(call: Call, request: HttpRequest) -> Answer:
 
 
 def _change(call: Call, request: HttpRequest, *, patch: bool) -> dict[str, Any]:
-    here, content = place(call), body(request)
-    current = here.catalog.dataset(request.params["project"], request.params["dataset"])
+    instance, content = instance_of(call), body(request)
+    current = instance.catalog.dataset(request.params["project"], request.params["dataset"])
     if content.get("location") not in (None, current.location):
         raise invalid("Cannot change location of a dataset.", "location")
 
     def change(dataset: Dataset) -> Dataset:
         written = (
-            merged(dataset.written, {k: v for k, v in content.items() if k not in _COMPUTED})
+            merged(
+                dataset.written, {k: v for k, v in content.items() if k not in datasets.COMPUTED}
+            )
             if patch
             else content
         )
-        return msgspec.structs.replace(dataset, written=_writable(written), modified=here.now())
+        return msgspec.structs.replace(
+            dataset, written=datasets.writable_members(written), modified=instance.now()
+        )
 
-    return resource(here.catalog.change_dataset(current, change, request.headers.get("if-match")))
+    return resource(
+        instance.catalog.change_dataset(current, change, request.headers.get("if-match"))
+    )
 
 
 @serves("datasets.delete", "DELETE", "/projects/{project}/datasets/{dataset}")
 def delete_dataset(call: Call, request: HttpRequest) -> Answer:
-    remove(
-        place(call),
+    datasets.remove(
+        instance_of(call),
         request.params["project"],
         request.params["dataset"],
         contents=flag(request, "deleteContents"),
     )
     return HttpAnswer(status=204)
-
-
-def remove(here: Place, project: str, name: str, *, contents: bool) -> None:
-    dataset = here.catalog.dataset(project, name)
-    within = here.catalog.tables(project, name)
-    functions = routines.within(here, project, name)
-    if (within or functions) and not contents:
-        raise BigQueryError("resourceInUse", f"Dataset {project}:{name} is still in use")
-    for table in within:
-        tables.drop(here, table.ref)
-    for function in functions:
-        routines.drop(here, function, if_exists=True)
-    here.catalog.remove_dataset(dataset)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import threading
 
-from ....core.registry import Call
-from ..pending_rows import LateRows
+from ....core.call import Call
+from ..pending_rows import PendingRows
 from ..state.catalog import Catalog
-from ..state.instance import Place
+from ..state.instance import Instance
 from ..state.jobs import Jobs
 from ..state.warehouse import Warehouse
 from ..tables import tables
 
 
 class Store:
-    """One a stack; a reset drops it."""
+    """The catalog and the warehouse of a stack; a reset drops them."""
 
     def __init__(self) -> None:
         self.catalog = Catalog()
@@ -22,14 +22,18 @@ class Store:
         self.lock = threading.Lock()
 
 
-def place(call: Call) -> Place:
+def instance_of(call: Call) -> Instance:
+    """Return the BigQuery of a call's stack, once rows on their way have arrived.
+
+    Tables whose expiration has passed are dropped.
+    """
     store = call.store(Store)
     with store.lock:
         if store.warehouse is None:
             store.warehouse = Warehouse(call.home, call.query_memory)
             call.on_stop(call.store(Jobs).stop)
             call.on_stop(store.warehouse.close)
-    call.store(LateRows).settle()
-    here = Place(catalog=store.catalog, warehouse=store.warehouse, clock=call.clock)
-    tables.expire(here)
-    return here
+    call.store(PendingRows).settle()
+    instance = Instance(catalog=store.catalog, warehouse=store.warehouse, clock=call.clock)
+    tables.expire(instance)
+    return instance

@@ -1,4 +1,4 @@
-"""bigquery.jobs."""
+"""The operations bigquery.jobs."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from ....core.registry import Call, HttpAnswer, HttpRequest
+from ....core.call import Call
+from ....core.http_messages import HttpAnswer, HttpRequest
 from ..errors import BigQueryError, invalid
-from ..jobs import copies as copying
-from ..jobs import extracts as extracting
-from ..jobs import loads as loading
-from ..jobs import queries as query
-from ..jobs.results import Page, arrow_answer, rows_page, timestamps_of, whole_or_none
+from ..jobs import copies, extracts, loads, queries
+from ..jobs.results import Page, arrow_answer, rows_page, timestamps_of
+from ..request_values import whole_number, whole_number_or_none
 from ..sql.analysis.parameters import check_labels
-from ..sql.analysis.sources import in_location
-from ..state.instance import Answer, Place, body, moment, page, serves, whole
+from ..sql.analysis.sources import check_location
+from ..state.instance import Instance, time_of_rest
 from ..state.job_work import Running
 from ..state.jobs import Job, Jobs, Outcome, query_statistics, reference, resource, statistics
-from .instances import place
+from .instances import instance_of
+from .routes import Answer, body, page, serves
 
 PATIENCE = {
     "real": 0.0,
@@ -42,7 +42,7 @@ async def insert_job(call: Call, request: HttpRequest) -> Answer:
 
 def begin(call: Call, project: str, content: dict[str, Any], upload: bytes | None = None) -> Job:
     """Start a job from its resource."""
-    here = place(call)
+    instance = instance_of(call)
     configuration = dict(content.get("configuration") or {})
     configuration.pop("jobType", None)
     kinds = [kind for kind in _KINDS if kind in configuration]
@@ -58,31 +58,31 @@ def begin(call: Call, project: str, content: dict[str, Any], upload: bytes | Non
         raise invalid(
             "Value of the project in the job reference is not the URL's", "jobReference.projectId"
         )
-    job = _new(
-        here,
+    job = _new_job(
+        instance,
         project,
         kinds[0],
         configuration=configuration,
         name=about.get("jobId"),
         location=about.get("location"),
     )
-    _check_location(here, job, about.get("location"))
-    work = _work(call, here, job, upload=upload, location=about.get("location"))
+    _check_tables_location(instance, job, about.get("location"))
+    work = _work(call, instance, job, upload=upload, location=about.get("location"))
     if configuration.get("dryRun"):
         job.outcome = (
-            query.dry_run(here, query.spec_of(job, about.get("location")))
+            queries.dry_run(instance, queries.spec_of(job, about.get("location")))
             if job.kind == "query"
             else Outcome()
         )
         job.running.end()
         return job
     call.store(Jobs).add(job)
-    start(call, here, job, work)
+    start(call, instance, job, work)
     return job
 
 
-def _new(
-    here: Place,
+def _new_job(
+    instance: Instance,
     project: str,
     kind: str,
     *,
@@ -90,61 +90,71 @@ def _new(
     name: str | None,
     location: str | None,
 ) -> Job:
+    """Return a job that has not started."""
     return Job(
         project=project,
         id=name or f"job_{uuid.uuid4().hex}",
-        location=location or _location(here, project, configuration[kind]),
+        location=location or _location(instance, project, configuration[kind]),
         configuration=configuration,
         kind=kind,
-        created=here.now(),
+        created=instance.now(),
         running=Running(),
     )
 
 
-def _location(here: Place, project: str, configuration: dict[str, Any]) -> str:
-    """Where the data is, as far as the configuration says; US."""
+def _location(instance: Instance, project: str, configuration: dict[str, Any]) -> str:
+    """Return where the data is, as far as the configuration says; else US."""
     for key in ("destinationTable", "sourceTable", "defaultDataset"):
         place_of = configuration.get(key) or {}
-        for dataset in here.catalog.datasets(place_of.get("projectId") or project):
+        for dataset in instance.catalog.datasets(place_of.get("projectId") or project):
             if dataset.id == place_of.get("datasetId"):
                 return dataset.location
     return "US"
 
 
-def _check_location(here: Place, job: Job, location: str | None) -> None:
-    """notFound, where the job's tables are elsewhere."""
+def _check_tables_location(instance: Instance, job: Job, location: str | None) -> None:
+    """Raise `notFound` if the job's tables are in another location."""
     for key in ("destinationTable", "sourceTable"):
         ref = job.configuration[job.kind].get(key) or {}
         project = ref.get("projectId") or job.project
         if location and any(
-            dataset.id == ref.get("datasetId") for dataset in here.catalog.datasets(project)
+            dataset.id == ref.get("datasetId") for dataset in instance.catalog.datasets(project)
         ):
-            in_location(here, project, ref["datasetId"], location)
+            check_location(instance, project, ref["datasetId"], location)
 
 
 def _work(
-    call: Call, here: Place, job: Job, *, upload: bytes | None, location: str | None
+    call: Call, instance: Instance, job: Job, *, upload: bytes | None, location: str | None
 ) -> Callable[[], Outcome]:
-    """What the job does. What is wrong with its configuration is refused at once."""
+    """Return what the job does.
+
+    Raises:
+        BigQueryError: What is wrong with its configuration.
+    """
     if job.kind == "query":
-        spec = query.spec_of(job, location)
-        return lambda: query.run(here, spec, job.running)
+        spec = queries.spec_of(job, location)
+        return lambda: queries.run(instance, spec, job.running)
     if job.kind == "load":
-        return loading.prepare(call, here, job, upload)
-    return copying.prepare(here, job) if job.kind == "copy" else extracting.prepare(call, here, job)
+        return loads.prepare(call, instance, job, upload)
+    return (
+        copies.prepare(instance, job)
+        if job.kind == "copy"
+        else extracts.prepare(call, instance, job)
+    )
 
 
-def start(call: Call, here: Place, job: Job, work: Callable[[], Outcome]) -> None:
+def start(call: Call, instance: Instance, job: Job, work: Callable[[], Outcome]) -> None:
+    """Start a job's work in a thread."""
+    job.started = instance.now()
+    call.spawn(_run, call.without_request(), instance, job, work)
 
-    job.started = here.now()
-    call.spawn(_run, call.without_request(), here, job, work)
 
-
-def _run(call: Call, here: Place, job: Job, work: Callable[[], Outcome]) -> None:
+def _run(call: Call, instance: Instance, job: Job, work: Callable[[], Outcome]) -> None:
+    """Do a job's work, and note what came of it."""
     try:
         job.running.check()
         job.outcome = work()
-        _add_children(call, here, job, job.outcome)
+        _add_children(call, instance, job, job.outcome)
     except BigQueryError as error:
         job.error = error
     except Exception as error:  # noqa: BLE001  a mistake of ours: a job must not stay RUNNING for ever
@@ -158,19 +168,19 @@ def _run(call: Call, here: Place, job: Job, work: Callable[[], Outcome]) -> None
                 "internalError", f"the offline BigQuery failed: {type(error).__name__}: {error}"
             )
     finally:
-        job.ended = here.now()
+        job.ended = instance.now()
         job.running.end()
 
 
-def _add_children(call: Call, here: Place, job: Job, outcome: Outcome) -> None:
-    """A job for each statement of a script."""
+def _add_children(call: Call, instance: Instance, job: Job, outcome: Outcome) -> None:
+    """Add a job for each statement of a script."""
     for number, (sql, part) in enumerate(outcome.children):
         name, configuration = (
             f"script_job_{job.id}_{number}",
             {"query": {"query": sql.strip(), "useLegacySql": False}},
         )
-        child = _new(
-            here,
+        child = _new_job(
+            instance,
             job.project,
             "query",
             configuration=configuration,
@@ -181,7 +191,7 @@ def _add_children(call: Call, here: Place, job: Job, outcome: Outcome) -> None:
             job.id,
             part,
             job.started,
-            here.now(),
+            instance.now(),
         )
         child.running.end()
         call.store(Jobs).add(child)
@@ -189,11 +199,12 @@ def _add_children(call: Call, here: Place, job: Job, outcome: Outcome) -> None:
 
 @serves("jobs.get", "GET", "/projects/{project}/jobs/{job}")
 def get_job(call: Call, request: HttpRequest) -> Answer:
-    return resource(_job(call, request))
+    return resource(_requested_job(call, request))
 
 
-def _job(call: Call, request: HttpRequest) -> Job:
-    place(call)
+def _requested_job(call: Call, request: HttpRequest) -> Job:
+    """Return the job that a request's path names."""
+    instance_of(call)
     return call.store(Jobs).get(
         request.params["project"], request.params["job"], request.query.get("location")
     )
@@ -201,15 +212,15 @@ def _job(call: Call, request: HttpRequest) -> Job:
 
 @serves("jobs.cancel", "POST", "/projects/{project}/jobs/{job}/cancel")
 def cancel_job(call: Call, request: HttpRequest) -> Answer:
-    """It ends in a moment; whoever cares asks for its state."""
-    job = _job(call, request)
+    """Stop a job, which ends in a moment; whoever cares asks for its state."""
+    job = _requested_job(call, request)
     job.running.stop()
     return {"kind": "bigquery#jobCancelResponse", "job": resource(job)}
 
 
 @serves("jobs.delete", "DELETE", "/projects/{project}/jobs/{job}/delete")
 def delete_job(call: Call, request: HttpRequest) -> Answer:
-    job = _job(call, request)
+    job = _requested_job(call, request)
     if not job.done:
         raise BigQueryError("resourceInUse", f"Job {job.project}:{job.id} is still running")
     call.store(Jobs).remove(job)
@@ -218,7 +229,7 @@ def delete_job(call: Call, request: HttpRequest) -> Answer:
 
 @serves("jobs.list", "GET", "/projects/{project}/jobs")
 def list_jobs(call: Call, request: HttpRequest) -> Answer:
-    place(call)
+    instance_of(call)
     parent = request.query.get("parentJobId")
     states = {state.upper() for state in request.query_lists.get("stateFilter", ())}
     oldest, newest = (_time(request, name) for name in ("minCreationTime", "maxCreationTime"))
@@ -244,13 +255,13 @@ def list_jobs(call: Call, request: HttpRequest) -> Answer:
 
 def _time(request: HttpRequest, name: str) -> datetime | None:
     text = request.query.get(name)
-    return moment(whole(text, name)) if text else None
+    return time_of_rest(whole_number(text, name)) if text else None
 
 
 @serves("jobs.getQueryResults", "GET", "/projects/{project}/queries/{job}")
 async def get_query_results(call: Call, request: HttpRequest) -> Answer:
     seconds = _seconds(request.query.get("timeoutMs"))
-    job = await call.in_thread(_job, call, request)
+    job = await call.in_thread(_requested_job, call, request)
     if job.kind != "query":
         raise invalid(f"Cannot retrieve query results of a {job.kind} job")
     await job.running.wait(seconds)
@@ -261,19 +272,30 @@ async def get_query_results(call: Call, request: HttpRequest) -> Answer:
             if k.startswith("formatOptions.")
         }
     )
-    return await call.in_thread(lambda: results(place(call), job, Page.of(request), form))
-
-
-def _seconds(milliseconds: str | int | None) -> float:
-    return (
-        _DEFAULT_WAIT
-        if milliseconds is None
-        else min(whole(str(milliseconds), "timeoutMs") / 1000, _LONGEST_WAIT)
+    return await call.in_thread(
+        lambda: results(instance_of(call), job, Page.from_request(request), form)
     )
 
 
-def results(here: Place, job: Job, wanted: Page, timestamps: str) -> dict[str, Any]:
-    """A GetQueryResultsResponse, which is a QueryResponse, too. Raises what the job ended with."""
+def _seconds(milliseconds: str | int | None) -> float:
+    """Return how long a request waits for its job.
+
+    Raises:
+        BigQueryError: `invalid`.
+    """
+    return (
+        _DEFAULT_WAIT
+        if milliseconds is None
+        else min(whole_number(str(milliseconds), "timeoutMs") / 1000, _LONGEST_WAIT)
+    )
+
+
+def results(instance: Instance, job: Job, page_asked: Page, timestamps: str) -> dict[str, Any]:
+    """Return a GetQueryResultsResponse, which is a QueryResponse, too.
+
+    Raises:
+        BigQueryError: What the job ended with.
+    """
     answer: dict[str, Any] = {
         "kind": "bigquery#getQueryResultsResponse",
         "jobReference": reference(job),
@@ -302,7 +324,7 @@ def results(here: Place, job: Job, wanted: Page, timestamps: str) -> dict[str, A
         **times,
         "location": job.location,
         **{k: about[k] for k in keys if k in about},
-        **rows_page(here, job.outcome, wanted, timestamps),
+        **rows_page(instance, job.outcome, page_asked, timestamps),
     }
 
 
@@ -322,14 +344,15 @@ async def run_query(call: Call, request: HttpRequest) -> Answer:
 
 
 def _begin_query(call: Call, request: HttpRequest) -> tuple[dict[str, Any], Job]:
-    """What is asked, and the job that answers, which may be the one of an earlier request with the
-    same requestId; a dry run has ended.
+    """Return the body of a request, and the job that answers it.
+
+    The job may be that of an earlier request with the same requestId; a dry run's has ended.
     """
-    here, content = place(call), body(request)
+    instance, content = instance_of(call), body(request)
     _seconds(content.get("timeoutMs"))  # refused before anything runs
-    configuration = query.configuration_of(content)
-    job = _new(
-        here,
+    configuration = queries.configuration_of(content)
+    job = _new_job(
+        instance,
         request.params["project"],
         "query",
         configuration=configuration,
@@ -337,24 +360,28 @@ def _begin_query(call: Call, request: HttpRequest) -> tuple[dict[str, Any], Job]
         location=content.get("location"),
     )
     check_labels(configuration.get("labels"))
-    spec = query.spec_of(job, content.get("location"))
+    spec = queries.spec_of(job, content.get("location"))
     if content.get("dryRun"):
-        job.outcome = query.dry_run(here, spec)
+        job.outcome = queries.dry_run(instance, spec)
         job.running.end()
         return content, job
     current = call.store(Jobs).add(job, content.get("requestId"))
     if current is job:
-        start(call, here, job, lambda: query.run(here, spec, job.running))
+        start(call, instance, job, lambda: queries.run(instance, spec, job.running))
     return content, current
 
 
 def _first_results(call: Call, job: Job, content: dict[str, Any]) -> dict[str, Any]:
-    """A QueryResponse. Raises what the job ended with."""
-    here = place(call)
-    wanted = Page(limit=whole_or_none(content.get("maxResults"), "maxResults"))
+    """Return a QueryResponse.
+
+    Raises:
+        BigQueryError: What the job ended with.
+    """
+    instance = instance_of(call)
+    first_page = Page(limit=whole_number_or_none(content.get("maxResults"), "maxResults"))
     if content.get("queryResultsFormat") == "ARROW":
-        return arrow_answer(here, job, wanted, results)
-    answer = results(here, job, wanted, timestamps_of(content.get("formatOptions") or {}))
+        return arrow_answer(instance, job, first_page, results)
+    answer = results(instance, job, first_page, timestamps_of(content.get("formatOptions") or {}))
     return {**answer, "kind": "bigquery#queryResponse"}
 
 

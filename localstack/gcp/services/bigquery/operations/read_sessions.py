@@ -1,4 +1,4 @@
-"""google.cloud.bigquery.storage.v1.BigQueryRead: tables as streams of Arrow."""
+"""The service google.cloud.bigquery.storage.v1.BigQueryRead: tables as streams of Arrow."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from typing import Any
 
 import msgspec
 
-from ....core.registry import Call, GcpError, handles
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.registry import handles
 from ..data import arrow
 from ..data.types import Field, arrow_schema, quoted
 from ..errors import BigQueryError
-from ..sql.execution import row_restrictions as restriction
+from ..sql.execution import row_restrictions
 from ..state import warehouse
 from ..state.catalog import Table, TableRef
-from ..state.instance import Place, gcp_error
+from ..state.instance import Instance
 from ..state.jobs import Jobs
 from ..tables import tables
-from .instances import place
+from .instances import instance_of
+from .routes import gcp_error
 
 _SERVICE = "google.cloud.bigquery.storage.v1.BigQueryRead"
 _TABLE = re.compile(r"projects/([^/]+)/datasets/([^/]+)/tables/([^/]+)")
@@ -34,8 +37,9 @@ _ARROW, _AVRO = 2, 1
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """A snapshot: the version of the rows that every stream reads, held by a copy of the table when
-    it is written meanwhile.
+    """A snapshot: the rows that every stream reads.
+
+    It is a copy of the table, so that later writes do not show.
     """
 
     name: str
@@ -47,6 +51,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sessions:
+    """The read sessions that are open."""
+
     def __init__(self) -> None:
         self.by_name: dict[str, Session] = {}
         self.lock = threading.Lock()
@@ -54,29 +60,33 @@ class Sessions:
 
 @handles(f"{_SERVICE}.CreateReadSession")
 def create_read_session(call: Call, request: Any) -> Any:
-    here, wanted = place(call), request.read_session
-    match = _TABLE.fullmatch(wanted.table)
+    instance, read_session = instance_of(call), request.read_session
+    match = _TABLE.fullmatch(read_session.table)
     if match is None:
-        raise GcpError("INVALID_ARGUMENT", f"request failed: Invalid table name: {wanted.table!r}")
-    if wanted.data_format == _AVRO:
+        raise GcpError(
+            "INVALID_ARGUMENT", f"request failed: Invalid table name: {read_session.table!r}"
+        )
+    if read_session.data_format == _AVRO:
         raise GcpError(
             "UNIMPLEMENTED",
             "not supported by the offline BigQuery yet: Storage Read in Avro; ask for ARROW",
         )
-    if wanted.data_format != _ARROW:
+    if read_session.data_format != _ARROW:
         raise GcpError(
             "INVALID_ARGUMENT", "request failed: the data format of a read session is ARROW or AVRO"
         )
     try:
-        table = here.catalog.table(TableRef(here.catalog.id_of(match[1]), match[2], match[3]))
-        session = _session(call, here, table, request)
+        table = instance.catalog.table(
+            TableRef(instance.catalog.id_of(match[1]), match[2], match[3])
+        )
+        session = _open_session(call, instance, table, request)
     except BigQueryError as error:
         raise gcp_error(error) from error
     return _session_message(request, session)
 
 
-def _session(call: Call, here: Place, table: Table, request: Any) -> Session:
-    """The rows as they are now, in a table of their own."""
+def _open_session(call: Call, instance: Instance, table: Table, request: Any) -> Session:
+    """Copy the rows, as they are now, to a table of the session's own."""
     options = request.read_session.read_options
     if not table.stored:
         raise BigQueryError(
@@ -86,14 +96,14 @@ def _session(call: Call, here: Place, table: Table, request: Any) -> Session:
         )
     fields = _selected(table.fields, list(options.selected_fields))
     where = (
-        restriction.condition(here, table, options.row_restriction)
+        row_restrictions.condition(instance, table, options.row_restriction)
         if options.row_restriction
         else ""
     )
     location = table.location.lower()
     name = f"projects/{table.ref.project}/locations/{location}/sessions/{uuid.uuid4().hex}"
     relation = warehouse.relation("", "_read", name.rpartition("/")[2])
-    with here.warehouse.session() as cursor:
+    with instance.warehouse.session() as cursor:
         names = ", ".join(quoted(field.name) for field in fields)
         rows = f"SELECT {names or '*'} FROM {tables.relation(table.ref)}"
         cursor.execute(f"CREATE TABLE {relation} AS {rows}{f' WHERE {where}' if where else ''}")
@@ -105,27 +115,28 @@ def _session(call: Call, here: Place, table: Table, request: Any) -> Session:
         fields=fields,
         relation=relation,
         streams=streams,
-        expires=here.now() + _LIFETIME,
+        expires=instance.now() + _LIFETIME,
     )
     sessions = call.store(Sessions)
     with sessions.lock:
-        _forget(here, sessions)
+        _forget_sessions(instance, sessions)
         sessions.by_name[name] = session
     return session
 
 
-def _forget(here: Place, sessions: Sessions) -> None:
-    known = list(sessions.by_name.values())
-    gone = {session.name: session for session in known if session.expires <= here.now()}
-    gone |= {session.name: session for session in known[:-_MOST_SESSIONS]}
+def _forget_sessions(instance: Instance, sessions: Sessions) -> None:
+    """Drop the sessions that have expired, and the oldest where there are many."""
+    open_sessions = list(sessions.by_name.values())
+    gone = {session.name: session for session in open_sessions if session.expires <= instance.now()}
+    gone |= {session.name: session for session in open_sessions[:-_MOST_SESSIONS]}
     for session in gone.values():
         del sessions.by_name[session.name]
-        with here.warehouse.session() as cursor:
+        with instance.warehouse.session() as cursor:
             cursor.execute(f"DROP TABLE IF EXISTS {session.relation}")
 
 
 def _streams(count: int, most: int, preferred: int) -> tuple[tuple[int, int], ...]:
-    """Rows in as many parts as the client allows; none of an empty table."""
+    """Divide rows into as many parts as the client allows; an empty table has none."""
     if not count:
         return ()
     parts = max(1, preferred, -(-count // _ROWS_A_STREAM))
@@ -135,23 +146,23 @@ def _streams(count: int, most: int, preferred: int) -> tuple[tuple[int, int], ..
 
 
 def _selected(fields: tuple[Field, ...], names: list[str]) -> tuple[Field, ...]:
-    """In the table's order; `a.b` names a member of a record."""
+    """Return the selected fields in the table's order; `a.b` names a member of a record."""
     if not names:
         return fields
-    wanted = {name.lower() for name in names}
-    known = {field.name.lower() for field in fields}
-    if any("." in name for name in wanted):
+    selected = {name.lower() for name in names}
+    existing = {field.name.lower() for field in fields}
+    if any("." in name for name in selected):
         raise BigQueryError(
             "notImplemented",
             "not supported by the offline BigQuery yet: selected fields within a record",
         )
-    if missing := sorted(wanted - known):
+    if missing := sorted(selected - existing):
         raise BigQueryError(
             "invalid",
             "request failed: The following selected fields do not exist in the table "
             f"schema: {missing[0]}",
         )
-    return tuple(field for field in fields if field.name.lower() in wanted)
+    return tuple(field for field in fields if field.name.lower() in selected)
 
 
 def _session_message(request: Any, session: Session) -> Any:
@@ -170,7 +181,7 @@ def _session_message(request: Any, session: Session) -> Any:
 def read_rows(call: Call, request: Any) -> Iterator[Any]:
     from google.cloud.bigquery_storage_v1.types import ReadRowsResponse
 
-    here = place(call)
+    instance = instance_of(call)
     relation, fields, start, size = _stream(call, request.read_stream)
     if not 0 <= request.offset <= size:
         raise GcpError(
@@ -182,7 +193,7 @@ def read_rows(call: Call, request: Any) -> Iterator[Any]:
     place_in_stream = request.offset
     while place_in_stream < size:
         count = min(_BATCH, size - place_in_stream)
-        with here.warehouse.session() as cursor:
+        with instance.warehouse.session() as cursor:
             rows = warehouse.read(
                 cursor, relation, fields, start=start + place_in_stream, limit=count
             )
@@ -191,7 +202,7 @@ def read_rows(call: Call, request: Any) -> Iterator[Any]:
             answer = response(row_count=batch.num_rows)
             if place_in_stream == request.offset:
                 answer.arrow_schema.serialized_schema = schema.serialize().to_pybytes()
-            answer.arrow_record_batch.serialized_record_batch = _message(batch, codec)
+            answer.arrow_record_batch.serialized_record_batch = _serialized_batch(batch, codec)
             answer.arrow_record_batch.row_count = batch.num_rows
             place_in_stream += batch.num_rows
             answer.stats.progress.at_response_end = place_in_stream / size
@@ -199,13 +210,13 @@ def read_rows(call: Call, request: Any) -> Iterator[Any]:
 
 
 def _codec(request: Any) -> Any:
-    """Compression inside the batches, as the client's options ask."""
+    """Return the compression inside the batches that the client's options ask for."""
     options = getattr(request, "arrow_serialization_options", None)
     return {1: "lz4", 2: "zstd"}.get(getattr(options, "buffer_compression", 0))
 
 
-def _message(batch: Any, codec: Any) -> bytes:
-    """A record batch without its schema."""
+def _serialized_batch(batch: Any, codec: Any) -> bytes:
+    """Return a record batch without its schema, serialized."""
     import pyarrow as pa
 
     stream = pa.BufferOutputStream()
@@ -220,7 +231,11 @@ def _message(batch: Any, codec: Any) -> bytes:
 
 
 def _stream(call: Call, name: str) -> tuple[str, tuple[Field, ...], int, int]:
-    """Relation, fields, first row and number of rows of a stream. NOT_FOUND."""
+    """Return relation, fields, first row and number of rows of a stream.
+
+    Raises:
+        GcpError: NOT_FOUND.
+    """
     if match := _JOB_STREAM.fullmatch(name):
         job = call.store(Jobs).get(match[1], match[3])
         if job.outcome is None or job.outcome.table is None:
@@ -235,7 +250,7 @@ def _stream(call: Call, name: str) -> tuple[str, tuple[Field, ...], int, int]:
 
 @handles(f"{_SERVICE}.SplitReadStream")
 def split_read_stream(call: Call, request: Any) -> Any:
-    """An empty answer: the stream cannot be split, as the API allows at any time."""
+    """Answer that the stream cannot be split, as the API allows at any time."""
     from google.cloud.bigquery_storage_v1.types import SplitReadStreamResponse
 
     _stream(call, request.name)

@@ -1,6 +1,6 @@
-"""Which members of a request must be objects, or lists of objects.
+"""Check which members of a request are objects, or lists of objects.
 
-What is not listed is taken as it comes. Pure.
+What is not listed is taken as it comes.
 """
 
 from __future__ import annotations
@@ -11,10 +11,22 @@ from typing import Any
 from ..errors import invalid
 
 _OBJECTS = frozenset({
-    *("configuration", "load", "copy", "extract", "schema", "labels", "view", "materializedView", "externalDataConfiguration"),
-    *("jobReference", "tableReference", "datasetReference", "destinationTable", "sourceTable", "sourceModel", "defaultDataset"),
-    *("timePartitioning", "rangePartitioning", "clustering", "destinationEncryptionConfiguration", "encryptionConfiguration"),
-    *("parameterType", "arrayType", "parameterValue", "structValues", "formatOptions", "policy", "csvOptions", "json"),
+    *(
+        "configuration", "load", "copy", "extract", "schema", "labels", "view", "materializedView",
+        "externalDataConfiguration",
+    ),
+    *(
+        "jobReference", "tableReference", "datasetReference", "destinationTable", "sourceTable",
+        "sourceModel", "defaultDataset",
+    ),
+    *(
+        "timePartitioning", "rangePartitioning", "clustering", "destinationEncryptionConfiguration",
+        "encryptionConfiguration",
+    ),
+    *(
+        "parameterType", "arrayType", "parameterValue", "structValues", "formatOptions", "policy",
+        "csvOptions", "json",
+    ),
 })  # fmt: skip
 _LISTS = frozenset(
     {
@@ -34,7 +46,11 @@ _FREE = frozenset(
 
 
 def checked(content: dict[str, Any]) -> dict[str, Any]:
-    """The content itself. BigQueryError invalid, by the member's name."""
+    """Return the content itself.
+
+    Raises:
+        BigQueryError: `invalid`, by the member's name.
+    """
     waiting: list[tuple[str, Mapping[str, Any]]] = [("", content)]
     while waiting:
         above, members = waiting.pop()

@@ -1,4 +1,4 @@
-"""Single rows: bigquery.tabledata."""
+"""The operations bigquery.tabledata: single rows."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ....core.registry import Call, HttpRequest
+from ....core.call import Call
+from ....core.http_messages import HttpRequest
 from ..data import decode, encode
 from ..data.types import Field
 from ..errors import invalid, not_run
 from ..formats import json_files
 from ..jobs import results
-from ..sql.execution import default_values as defaults
+from ..request_values import whole_number
+from ..sql.execution import default_values
 from ..state import warehouse
 from ..state.catalog import Table, TableRef
-from ..state.instance import Answer, Place, body, serves, whole
-from ..tables import row_writes as writing
-from ..tables import tables
-from .instances import place
+from ..state.instance import Instance
+from ..tables import row_writes, tables
+from .instances import instance_of
+from .routes import Answer, body, serves
 from .tables import ref_of
 
 _TABLE = "/projects/{project}/datasets/{dataset}/tables/{table}"
@@ -31,20 +33,21 @@ _MOST = 50_000  # rows of one request [docs: bigquery/quotas#streaming_inserts]
 
 
 class Inserted:
-    """insertIds of the last minute."""
+    """The insertIds of the last minute."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[TableRef, str], datetime] = {}
         self.lock = threading.Lock()
 
     def new(self, ref: TableRef, name: str | None, now: datetime) -> bool:
-        """Whether a row is not there already. The caller has the lock."""
+        """Return whether a row was not inserted yet. The caller has the lock."""
         if name is None:
             return True
-        seen = self._seen.get((ref, name))
-        return seen is None or now - seen > _REMEMBERED
+        inserted_at = self._seen.get((ref, name))
+        return inserted_at is None or now - inserted_at > _REMEMBERED
 
     def note(self, ref: TableRef, names: Sequence[str | None], now: datetime) -> None:
+        """Remember the insertIds of rows, and forget old ones."""
         self._seen = {
             key: moment for key, moment in self._seen.items() if now - moment <= _REMEMBERED
         }
@@ -53,16 +56,16 @@ class Inserted:
 
 @serves("tabledata.list", "GET", f"{_TABLE}/data")
 def list_rows(call: Call, request: HttpRequest) -> Answer:
-    here = place(call)
-    table = here.catalog.table(ref_of(request))
+    instance = instance_of(call)
+    table = instance.catalog.table(ref_of(request))
     if not table.stored:
         raise invalid(f"Cannot list a table of type {table.kind}.")
     fields = _selected(table.fields, request.query.get("selectedFields"))
-    start = whole(
+    start = whole_number(
         request.query.get("pageToken") or request.query.get("startIndex") or "0", "startIndex"
     )
-    limit = min(whole(request.query.get("maxResults", str(_PAGE)), "maxResults"), _PAGE)
-    with here.warehouse.session() as cursor:
+    limit = min(whole_number(request.query.get("maxResults", str(_PAGE)), "maxResults"), _PAGE)
+    with instance.warehouse.session() as cursor:
         total = warehouse.count(cursor, tables.relation(table.ref))
         part = warehouse.read(cursor, tables.relation(table.ref), fields, start=start, limit=limit)
     form = results.timestamps_of(
@@ -84,20 +87,21 @@ def list_rows(call: Call, request: HttpRequest) -> Answer:
 
 
 def _selected(fields: tuple[Field, ...], text: str | None) -> tuple[Field, ...]:
+    """Return the fields that a parameter names; without it, all."""
     if not text:
         return fields
     names = [name.strip().lower() for name in text.split(",")]
-    known = {field.name.lower(): field for field in fields}
-    missing = [name for name in names if name not in known]
+    by_name = {field.name.lower(): field for field in fields}
+    missing = [name for name in names if name not in by_name]
     if missing:
         raise invalid(f"No such field: {missing[0]}", "selectedFields")
-    return tuple(known[name] for name in names)
+    return tuple(by_name[name] for name in names)
 
 
 @serves("tabledata.insertAll", "POST", f"{_TABLE}/insertAll")
 def insert_all(call: Call, request: HttpRequest) -> Answer:
-    here, content, ref = place(call), body(request), ref_of(request)
-    table = here.catalog.table(ref)
+    instance, content, ref = instance_of(call), body(request), ref_of(request)
+    table = instance.catalog.table(ref)
     if table.kind != "TABLE":
         raise invalid(f"Cannot add rows to a table of type {table.kind}.")
     if content.get("templateSuffix"):
@@ -111,11 +115,11 @@ def insert_all(call: Call, request: HttpRequest) -> Answer:
         )
     if not table.fields:
         raise invalid(f"The destination table has no schema: {ref}")
-    values, wrong = _check_rows(table, rows, content, defaults.values(here, table))
+    values, wrong = _check_rows(table, rows, content, default_values.values(instance, table))
     refused = wrong and not content.get("skipInvalidRows")
     if not refused:
-        _append(
-            call, here, table, [(rows[index].get("insertId"), value) for index, value in values]
+        _append_new(
+            call, instance, table, [(rows[index].get("insertId"), value) for index, value in values]
         )
     else:
         wrong += [{"index": index, "errors": [_error("stopped", "", "")]} for index, _ in values]
@@ -132,7 +136,7 @@ def _check_rows(
     content: Mapping[str, Any],
     absent: Mapping[str, Any],
 ) -> tuple[list[tuple[int, Any]], list[dict[str, Any]]]:
-    """Index and value of the rows that fit, and the errors of the others."""
+    """Return index and value of the rows that fit, and the errors of the others."""
     values, wrong = [], []
     unknown = bool(content.get("ignoreUnknownValues"))
     for index, row in enumerate(rows):
@@ -145,7 +149,7 @@ def _check_rows(
                     ),
                 )
             )
-        except decode.Wrong as error:
+        except decode.WrongValue as error:
             wrong.append({"index": index, "errors": [_error("invalid", error.place, error.words)]})
     return values, wrong
 
@@ -154,24 +158,31 @@ def _error(reason: str, location: str, message: str) -> dict[str, str]:
     return {"reason": reason, "location": location, "debugInfo": "", "message": message}
 
 
-def _append(
-    call: Call, here: Place, table: Table, rows: Sequence[tuple[str | None, Mapping[str, Any]]]
+def _append_new(
+    call: Call,
+    instance: Instance,
+    table: Table,
+    rows: Sequence[tuple[str | None, Mapping[str, Any]]],
 ) -> None:
-    inserted, now = call.store(Inserted), here.now()
+    """Append the rows whose insertIds are new."""
+    inserted, now = call.store(Inserted), instance.now()
     with inserted.lock:
         fresh, names = [], set[str]()
         for name, row in rows:
             if inserted.new(table.ref, name, now) and (name is None or name not in names):
                 fresh.append(row)
                 names |= {name} if name is not None else set()
-        append(here, table, fresh)
+        append(instance, table, fresh)
         inserted.note(table.ref, [name for name, _ in rows], now)
 
 
-def append(here: Place, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows as decode.py reads them, all of them or none."""
+def append(instance: Instance, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Append rows that decode.py has read, all of them or none."""
     if rows:
-        target = writing.Target(ref=table.ref, create="CREATE_NEVER", write="WRITE_APPEND")
-        writing.write(
-            here, target, table.fields, writing.fill_rows(json_files.table_of(rows, table.fields))
+        target = row_writes.Target(ref=table.ref, create="CREATE_NEVER", write="WRITE_APPEND")
+        row_writes.write(
+            instance,
+            target,
+            table.fields,
+            row_writes.fill_rows(json_files.table_of(rows, table.fields)),
         )

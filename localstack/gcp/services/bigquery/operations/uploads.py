@@ -1,5 +1,6 @@
-"""/upload/bigquery/v2: load jobs with their file, in one request (multipart) or in many
-(resumable).
+"""Upload load jobs with their file (/upload/bigquery/v2).
+
+A file comes in one request (multipart) or in many (resumable).
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import threading
 import uuid
 from typing import Any
 
-from ....core.registry import Call, HttpAnswer, HttpRequest
+from ....core.call import Call
+from ....core.http_messages import HttpAnswer, HttpRequest
 from ..errors import BigQueryError
-from ..state.instance import Answer, body, serves, with_project_id
 from ..state.jobs import Job, resource
 from .jobs import PATIENCE, begin
 from .request_shapes import checked
+from .routes import Answer, body, serves, with_project_id
 
 _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 _PATH = "/upload/bigquery/v2/projects/{project}/jobs"
@@ -39,7 +41,7 @@ class Uploads:
 def start_upload(call: Call, request: HttpRequest) -> Answer:
     kind = request.query.get("uploadType")
     if kind == "multipart":
-        content, file = _split(request)
+        content, file = _split_multipart(request)
         return resource(
             _wait(
                 call,
@@ -75,7 +77,7 @@ def continue_upload(call: Call, request: HttpRequest) -> Answer:
             return uploads.ended[name]
         if name not in uploads.started:
             raise BigQueryError("notFound", f"Not found: upload {name}")
-        whole = _add(uploads.parts[name], request)
+        whole = _add_part(uploads.parts[name], request)
         if not whole:
             size = len(uploads.parts[name])
             return HttpAnswer(
@@ -98,12 +100,16 @@ def continue_upload(call: Call, request: HttpRequest) -> Answer:
 
 
 def _wait(call: Call, job: Job) -> Job:
+    """Wait a moment for a job's end, and return the job."""
     job.running.ended.wait(PATIENCE[call.clock.mode])
     return job
 
 
-def _add(part: bytearray, request: HttpRequest) -> bool:
-    """Whether the file is whole now. What was stored before stays, whatever comes again."""
+def _add_part(part: bytearray, request: HttpRequest) -> bool:
+    """Add a request's bytes to a file, and return whether it is whole now.
+
+    What was stored before stays, whatever comes again.
+    """
     match = _RANGE.fullmatch(
         request.headers.get("content-range", f"bytes 0-{len(request.body) - 1}/{len(request.body)}")
     )
@@ -122,8 +128,8 @@ def _add(part: bytearray, request: HttpRequest) -> bool:
     return total != "*" and len(part) >= int(total)
 
 
-def _split(request: HttpRequest) -> tuple[dict[str, Any], bytes]:
-    """The job and the file of a multipart/related body."""
+def _split_multipart(request: HttpRequest) -> tuple[dict[str, Any], bytes]:
+    """Return the job and the file of a multipart/related body."""
     header = f"Content-Type: {request.headers.get('content-type', '')}\r\n\r\n".encode()
     message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(
         header, headersonly=True

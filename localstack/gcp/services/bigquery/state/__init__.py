@@ -1,1 +1,1 @@
-"""What one stack's BigQuery holds: the catalog, the warehouse, the jobs."""
+"""The state of one stack's BigQuery: the catalog, the warehouse, the jobs."""

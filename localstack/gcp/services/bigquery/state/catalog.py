@@ -1,4 +1,4 @@
-"""Which datasets and tables there are, and what their owners wrote about them.
+"""The catalog: which datasets and tables there are, and what their owners wrote about them.
 
 Their rows are in the warehouse.
 """
@@ -25,6 +25,8 @@ _TABLE_ID = re.compile(r"[\w\- ]{1,1024}")
 
 
 class TableRef(msgspec.Struct, frozen=True):
+    """The name of a table: project, dataset and table."""
+
     project: str
     dataset: str
     table: str
@@ -33,10 +35,13 @@ class TableRef(msgspec.Struct, frozen=True):
         return f"{self.project}:{self.dataset}.{self.table}"
 
     def rest(self) -> dict[str, str]:
+        """Return the name as a TableReference."""
         return {"projectId": self.project, "datasetId": self.dataset, "tableId": self.table}
 
 
 class Dataset(msgspec.Struct, frozen=True, kw_only=True):
+    """A dataset, with what its owner wrote about it."""
+
     project: str
     id: str
     written: Mapping[
@@ -49,6 +54,8 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """A table or a view, with what its owner wrote about it."""
+
     ref: TableRef
     fields: tuple[Field, ...]
     written: Mapping[str, Any]  # by its owner, without schema and expirationTime
@@ -61,6 +68,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> str:
+        """The kind of table: TABLE, VIEW or SNAPSHOT."""
         if "view" in self.written:
             return "VIEW"
         return "SNAPSHOT" if "snapshotDefinition" in self.written else "TABLE"
@@ -72,9 +80,9 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Catalog:
-    """Guards itself; what it gives are values that do not change.
+    """The datasets, tables and functions of a stack; it guards itself.
 
-    `expired`: called with a table that is gone by its own time.
+    What it gives are values that do not change.
     """
 
     def __init__(self) -> None:
@@ -87,13 +95,14 @@ class Catalog:
         ] = {}  # of which content; rows, bytes by column
 
     def dataset(self, project: str, dataset: str) -> Dataset:
+        """Return a dataset; `notFound` where there is none."""
         try:
             return self._datasets[project, dataset]
         except KeyError:
             raise BigQueryError("notFound", f"Not found: Dataset {project}:{dataset}") from None
 
     def id_of(self, project: str) -> str:
-        """The id of a project that may be named by its number, if it has a dataset."""
+        """Return the id of a project that may be named by its number, if it has a dataset."""
         if not project.isdecimal():
             return project
         with self.lock:
@@ -125,9 +134,10 @@ class Catalog:
     def change_dataset(
         self, dataset: Dataset, change: Callable[[Dataset], Dataset], if_match: str | None
     ) -> Dataset:
+        """Replace a dataset by what `change` makes of it, unless `if_match` is a stale etag."""
         with self.lock:
             current = self.dataset(dataset.project, dataset.id)
-            match(current.etag, if_match)
+            check_etag(current.etag, if_match)
             return self._put_dataset(change(current))
 
     def _put_dataset(self, dataset: Dataset) -> Dataset:
@@ -140,6 +150,7 @@ class Catalog:
             self._datasets.pop((dataset.project, dataset.id), None)
 
     def table(self, ref: TableRef) -> Table:
+        """Return a table; `notFound` where there is none."""
         table = self.find(ref)
         if table is None:
             self.dataset(ref.project, ref.dataset)
@@ -147,6 +158,7 @@ class Catalog:
         return table
 
     def find(self, ref: TableRef) -> Table | None:
+        """Return a table, or None."""
         table = self._tables.get(ref)
         if table is None:
             dataset = self._datasets.get((ref.project, ref.dataset))
@@ -180,6 +192,7 @@ class Catalog:
             return self.put_table(table)
 
     def put_table(self, table: Table) -> Table:
+        """Store a table under a fresh etag, in the place of one of its name."""
         stamped = msgspec.structs.replace(
             table,
             etag=_etag(
@@ -192,9 +205,10 @@ class Catalog:
     def change_table(
         self, ref: TableRef, change: Callable[[Table], Table], if_match: str | None = None
     ) -> Table:
+        """Replace a table by what `change` makes of it, unless `if_match` is a stale etag."""
         with self.lock:
             current = self.table(ref)
-            match(current.etag, if_match)
+            check_etag(current.etag, if_match)
             return self.put_table(change(current))
 
     def remove_table(self, ref: TableRef) -> None:
@@ -204,6 +218,7 @@ class Catalog:
 
 
 def check_table_id(ref: TableRef) -> None:
+    """Raise `invalid` if no table can have this name."""
     if not _TABLE_ID.fullmatch(ref.table):
         words = (
             "Table IDs must be alphanumeric (plus underscores) and must be at most 1024 "
@@ -212,7 +227,8 @@ def check_table_id(ref: TableRef) -> None:
         raise invalid(f'Invalid table ID "{ref.table}". {words}')
 
 
-def match(etag: str, if_match: str | None) -> None:
+def check_etag(etag: str, if_match: str | None) -> None:
+    """Raise `conditionNotMet` if a request's If-Match is neither `*` nor this etag."""
     if if_match is not None and if_match not in ("*", etag):
         raise BigQueryError("conditionNotMet", "Precondition check failed.")
 

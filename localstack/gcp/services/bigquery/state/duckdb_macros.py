@@ -1,6 +1,6 @@
-"""What BigQuery's functions are in DuckDB, where one expression would not do.
+"""Macros of DuckDB for functions of BigQuery that one expression would not do.
 
-Installed once for a stack.
+They are installed once for a stack.
 """
 
 from __future__ import annotations

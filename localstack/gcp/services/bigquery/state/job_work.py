@@ -1,6 +1,4 @@
-"""A job's work while it runs: how it is waited for, how it is stopped, and what it is told to stop
-with.
-"""
+"""A job's work while it runs: others wait for its end, or stop it."""
 
 from __future__ import annotations
 
@@ -21,6 +19,8 @@ _AGAIN = (
 
 
 class Running:
+    """The work of one job, which ends once."""
+
     def __init__(self) -> None:
         self.ended = threading.Event()  # `end` sets it
         self._waiting: list[Callable[[], None]] = []
@@ -29,7 +29,7 @@ class Running:
         self._cursor: duckdb.DuckDBPyConnection | None = None
 
     def end(self) -> None:
-        """The work is over: whoever waits goes on."""
+        """Say that the work is over, which wakes everybody who waits for it."""
         with self._lock:
             self.ended.set()
             waiting, self._waiting = self._waiting, []
@@ -37,7 +37,7 @@ class Running:
             wake()
 
     async def wait(self, seconds: float) -> None:
-        """Until the end, or for so long: in an event loop, where who waits holds no thread."""
+        """Wait for the end, or for so many seconds, without holding a thread."""
         loop, over = asyncio.get_running_loop(), asyncio.Event()
 
         def wake() -> None:
@@ -55,12 +55,12 @@ class Running:
                 self._waiting.remove(wake)
 
     def watch(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        """This connection does the work now."""
+        """Note the connection that does the work now, so that `stop` can interrupt it."""
         self._cursor = cursor
         self.check()
 
     def check(self) -> None:
-        """Raise what the job was stopped with."""
+        """Raise the error `stopped` if the job was stopped."""
         if self._stopped.is_set():
             raise BigQueryError(
                 "stopped", "Job execution was cancelled: User requested cancellation"
@@ -68,14 +68,17 @@ class Running:
 
     @property
     def stopped(self) -> bool:
+        """Whether the job was stopped."""
         return self._stopped.is_set()
 
     def stop(self) -> None:
+        """Stop the work: interrupt its connection until it has ended."""
         if not self._stopped.is_set() and not self.ended.is_set():
             self._stopped.set()
             threading.Thread(target=self._interrupt, name="interrupt", daemon=True).start()
 
     def _interrupt(self) -> None:
+        """Interrupt the connection again and again, until the work has ended."""
         import duckdb
 
         while not self.ended.wait(_AGAIN):

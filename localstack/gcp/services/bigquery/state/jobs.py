@@ -1,4 +1,4 @@
-"""A job: what was asked, how far it is, what came of it; and all jobs of a stack."""
+"""Jobs: what was asked, how far each is, what came of it; and all jobs of a stack."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 from ..data.types import Field, schema_to_rest
 from ..errors import BigQueryError, invalid
 from .catalog import TableRef
-from .instance import milliseconds
+from .instance import rest_time
 from .job_work import Running
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
@@ -21,9 +21,10 @@ USER = "isthmus@example.iam.gserviceaccount.com"
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """`table`: where the rows of a query are.
+    """The result of a job.
 
-    `statistics`: what the job's kind notes, as the REST API has it.
+    `table` holds the rows of a query. `statistics` is what the job's kind notes, in the form of the
+    REST API.
     """
 
     fields: tuple[Field, ...] = ()
@@ -39,6 +40,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Job(msgspec.Struct, kw_only=True):
+    """A job: query, load, copy or extract."""
+
     project: str
     id: str
     location: str
@@ -56,15 +59,17 @@ class Job(msgspec.Struct, kw_only=True):
 
     @property
     def done(self) -> bool:
+        """Whether it has ended."""
         return self.running.ended.is_set()
 
     @property
     def state(self) -> str:
+        """The state that the REST API shows: PENDING, RUNNING or DONE."""
         return "DONE" if self.done else "RUNNING" if self.started else "PENDING"
 
 
 class Jobs:
-    """Guards itself."""
+    """All jobs of a stack; it guards itself."""
 
     def __init__(self) -> None:
         self._jobs: dict[tuple[str, str], Job] = {}
@@ -72,7 +77,7 @@ class Jobs:
         self._lock = threading.RLock()
 
     def add(self, job: Job, request_id: str | None = None) -> Job:
-        """The job; or the one that the same request made before."""
+        """Add a job and return it; or return the one that the same request made before."""
         if not _ID.fullmatch(job.id):
             raise invalid(
                 f'Invalid job ID "{job.id}". Job IDs must be alphanumeric (plus underscores '
@@ -91,7 +96,11 @@ class Jobs:
         return job
 
     def get(self, project: str, name: str, location: str | None = None) -> Job:
-        """A job is found in its own location, or when none is named."""
+        """Return a job of this location, or of any where none is named.
+
+        Raises:
+            BigQueryError: `notFound`.
+        """
         job = self._jobs.get((project, name))
         if job is None or location not in (None, "", job.location):
             raise BigQueryError(
@@ -104,7 +113,7 @@ class Jobs:
             self._jobs.pop((job.project, job.id), None)
 
     def newest(self, project: str, parent: str | None = None) -> list[Job]:
-        """Those that were asked for; or a script's."""
+        """Return the jobs that clients asked for, or those of a script, the newest first."""
         with self._lock:
             jobs = [
                 job
@@ -114,7 +123,7 @@ class Jobs:
         return sorted(jobs, key=lambda job: job.created, reverse=True)
 
     def stop(self) -> None:
-        """End what runs, and see it end."""
+        """Stop the jobs that run, and wait until they have ended."""
         with self._lock:
             active = [job for job in self._jobs.values() if not job.done]
         for job in active:
@@ -124,6 +133,7 @@ class Jobs:
 
 
 def status(job: Job) -> dict[str, Any]:
+    """Return the JobStatus of a job."""
     answer: dict[str, Any] = {"state": job.state}
     if job.done and job.error is not None:
         answer["errorResult"] = job.error.proto()
@@ -134,6 +144,7 @@ def status(job: Job) -> dict[str, Any]:
 
 
 def resource(job: Job) -> dict[str, Any]:
+    """Return a job as the REST API shows it."""
     return {
         "kind": "bigquery#job",
         "etag": f"{job.id}-{job.state}",
@@ -148,15 +159,17 @@ def resource(job: Job) -> dict[str, Any]:
 
 
 def reference(job: Job) -> dict[str, str]:
+    """Return the JobReference of a job."""
     return {"projectId": job.project, "jobId": job.id, "location": job.location}
 
 
 def statistics(job: Job) -> dict[str, Any]:
-    answer: dict[str, Any] = {"creationTime": milliseconds(job.created)}
+    """Return the JobStatistics of a job."""
+    answer: dict[str, Any] = {"creationTime": rest_time(job.created)}
     if job.started is not None:
-        answer["startTime"] = milliseconds(job.started)
+        answer["startTime"] = rest_time(job.started)
     if job.ended is not None:
-        answer["endTime"] = milliseconds(job.ended)
+        answer["endTime"] = rest_time(job.ended)
     if job.session is not None:
         answer["sessionInfo"] = {"sessionId": job.session}
     if job.parent is not None:
@@ -175,6 +188,7 @@ def statistics(job: Job) -> dict[str, Any]:
 
 
 def query_statistics(outcome: Outcome) -> dict[str, Any]:
+    """Return the JobStatistics2 of a query."""
     answer: dict[str, Any] = {
         "statementType": outcome.kind,
         "totalBytesProcessed": str(outcome.processed),

@@ -12,6 +12,8 @@ from ..errors import BigQueryError
 
 
 class Policies:
+    """The policies of tables, by the table's name."""
+
     def __init__(self) -> None:
         self._policies: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
@@ -20,7 +22,11 @@ class Policies:
         return self._policies.get(name) or _with_etag({})
 
     def put(self, name: str, policy: dict[str, Any]) -> dict[str, Any]:
-        """ABORTED in Google's words where the etag is a stale one."""
+        """Store a policy.
+
+        Raises:
+            BigQueryError: `conditionNotMet` where the etag is a stale one.
+        """
         with self._lock:
             current = self.get(name)
             if policy.get("etag") not in (None, "", current["etag"]):
@@ -34,6 +40,7 @@ class Policies:
 
 
 def _with_etag(policy: dict[str, Any]) -> dict[str, Any]:
+    """Return a policy with the etag of its content."""
     content = {key: value for key, value in policy.items() if key != "etag"}
     digest = hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).digest()
     return {"version": 1, **content, "etag": base64.b64encode(digest).decode()}

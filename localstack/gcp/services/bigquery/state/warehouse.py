@@ -1,7 +1,7 @@
-"""The DuckDB that holds the tables: a file in the stack's home, and beside it, in memory that
-spills, the queries' results.
+"""The DuckDB that holds the tables, in a file in the stack's home.
 
-Bounded by the stack's `query_memory`; it loads no extension, and reads and writes no other file.
+Beside it, in memory that spills, are the queries' results. It is bounded by the stack's
+`query_memory`, loads no extension, and reads and writes no other file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ _DATA = "data"  # the attached file
 
 
 class Warehouse:
-    """`folder`: its own, in the stack's home. Tables are named by `relation()`."""
+    """The database of one stack, in a folder of its own.
+
+    Tables are named by `relation()`.
+    """
 
     def __init__(self, folder: Path, memory: int | None) -> None:
         self.folder = folder / f"bigquery-{uuid.uuid4().hex[:8]}"
@@ -38,7 +41,7 @@ class Warehouse:
         self._connection: duckdb.DuckDBPyConnection | None = None
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A connection of one's own to the same tables; its holder closes it."""
+        """Return a new connection to the same tables; its holder closes it."""
         with self._lock:
             if self._connection is None:
                 self._connection = self._open()
@@ -47,6 +50,7 @@ class Warehouse:
         return cursor
 
     def _open(self) -> duckdb.DuckDBPyConnection:
+        """Open the database, bounded and without extensions."""
         import duckdb
 
         from .duckdb_macros import MACROS
@@ -73,9 +77,10 @@ class Warehouse:
 
     @contextlib.contextmanager
     def session(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor, closed at the end.
+        """Yield a cursor, and close it at the end.
 
-        BigQueryError resourcesExceeded where the memory does not suffice.
+        Raises:
+            BigQueryError: `resourcesExceeded` where the memory does not suffice.
         """
         import duckdb
 
@@ -93,7 +98,10 @@ class Warehouse:
 
     @contextlib.contextmanager
     def transaction(self, relation: str) -> Iterator[duckdb.DuckDBPyConnection]:
-        """One writer of a table at a time; all of it or nothing."""
+        """Yield a cursor in a transaction.
+
+        A table has one writer at a time, which writes all or nothing.
+        """
         import duckdb
 
         with self._lock_of(relation), self.session() as cursor:
@@ -109,6 +117,7 @@ class Warehouse:
                 raise
 
     def _lock_of(self, relation: str) -> threading.RLock:
+        """Return the lock of a table's writers."""
         with self._lock:
             return self._locks.setdefault(relation, threading.RLock())
 
@@ -120,18 +129,19 @@ class Warehouse:
 
 
 def schema_of(project: str, dataset: str) -> str:
+    """Return the name of a dataset's schema in DuckDB."""
     return f"{_DATA}.{quoted(f'{project}.{dataset}')}"
 
 
 def relation(project: str, dataset: str, table: str) -> str:
-    """The name of a table in DuckDB. What is in a hidden dataset is a query's result."""
+    """Return the name of a table in DuckDB. What is in a hidden dataset is a query's result."""
     if dataset.startswith("_"):
         return f"memory.{RESULTS}.{quoted(f'{project}.{dataset}.{table}')}"
     return f"{schema_of(project, dataset)}.{quoted(table)}"
 
 
 def create(cursor: duckdb.DuckDBPyConnection, name: str, fields: Sequence[Field]) -> None:
-    """An empty table; in the place of what was there."""
+    """Make an empty table, in the place of one of that name."""
     make_schema(cursor, name)
     columns = (
         ", ".join(f"{quoted(field.name)} {column(field)}" for field in fields) or '"_" BOOLEAN'
@@ -140,13 +150,13 @@ def create(cursor: duckdb.DuckDBPyConnection, name: str, fields: Sequence[Field]
 
 
 def make_schema(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
-    """The schema of a table's name."""
+    """Make the schema of a table's name, if there is none."""
     if not name.startswith("memory."):
         cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {name.rpartition('.' + chr(34))[0]}")
 
 
 def _check_constraint(field: Field) -> str:
-    """CHECK for a type with parameters."""
+    """Return a CHECK for a type with parameters."""
     name, about = quoted(field.name), field.about
     if field.repeated:
         return ""
@@ -160,7 +170,7 @@ def _check_constraint(field: Field) -> str:
 
 
 def column(field: Field) -> str:
-    """The type and the rules of a column in DuckDB."""
+    """Return the type and the constraints of a column in DuckDB."""
     from ..data.types import duckdb_type
 
     rule = " DEFAULT []" if field.repeated else " NOT NULL" if field.mode == "REQUIRED" else ""
@@ -187,8 +197,14 @@ def read(
     start: int = 0,
     limit: int | None = None,
 ) -> pa.Table:
-    """The fields' columns in the Arrow types of DuckDB's, in the order in which the rows were
-    written; `limit` rows (None: all) from `start` on.
+    """Return columns of a table in DuckDB's Arrow types, in the order of writing.
+
+    Args:
+        cursor: A connection.
+        name: The relation.
+        fields: The columns.
+        start: The first row.
+        limit: How many rows; None: all.
     """
     columns = ", ".join(quoted(field.name) for field in fields) or "1 AS none_"
     bounds = (f" LIMIT {limit}" if limit is not None else "") + (
@@ -200,6 +216,7 @@ def read(
 
 
 def count(cursor: duckdb.DuckDBPyConnection, name: str) -> int:
+    """Return the number of rows of a relation."""
     row: Any = cursor.execute(f"SELECT count(*) FROM {name}").fetchall()[0]
     return int(row[0])
 
@@ -220,7 +237,7 @@ _SIZES = {
 
 
 def size_expression(column: str, field: Field) -> str:
-    """SQL for the logical bytes of a column's value."""
+    """Return SQL for the logical bytes of a column's value."""
     if field.repeated:
         inner = size_expression("v", Field(name="v", type=field.type, fields=field.fields))
         return f"coalesce(list_sum(list_transform({column}, lambda v: {inner})), 0)"
@@ -241,7 +258,7 @@ def size_expression(column: str, field: Field) -> str:
 def measure(
     cursor: duckdb.DuckDBPyConnection, name: str, fields: Sequence[Field]
 ) -> tuple[int, dict[str, int]]:
-    """Rows, and logical bytes by column."""
+    """Return the number of rows, and the logical bytes of each column."""
     sums = "".join(
         f", coalesce(sum({size_expression(quoted(field.name), field)}), 0)" for field in fields
     )

@@ -1,7 +1,6 @@
-"""Partition decorators:
+"""Partition decorators: `t$20240101` names the rows of one partition of `t`.
 
-`t$20240101` names the rows of one partition of `t` [docs:
-bigquery/docs/managing-partitioned-table-data].
+Source: [docs: bigquery/docs/managing-partitioned-table-data].
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _NULL = "__NULL__"
 
 
 def split(ref: TableRef) -> tuple[TableRef, str | None]:
-    """The table, and the partition that its name has behind a $."""
+    """Split a table's name from the partition that stands behind its `$`."""
     name, dollar, partition = ref.table.partition("$")
     return msgspec.structs.replace(ref, table=name), partition if dollar else None
 
@@ -30,7 +29,11 @@ def split(ref: TableRef) -> tuple[TableRef, str | None]:
 def condition(
     ref: TableRef, partition: str, layout: Mapping[str, Any], fields: Sequence[Field]
 ) -> str:
-    """SQL of DuckDB that is true of the partition's rows. invalid, notImplemented."""
+    """Return SQL of DuckDB that is true of the partition's rows.
+
+    Raises:
+        BigQueryError: `invalid` or `notImplemented`.
+    """
     by_time = layout.get("timePartitioning")
     if layout.get("rangePartitioning"):
         raise not_run(

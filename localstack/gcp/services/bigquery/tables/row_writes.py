@@ -1,5 +1,6 @@
-"""Rows into a table, all of them or none, with the dispositions that loads, copies and queries
-share.
+"""Write rows into a table, all of them or none.
+
+Loads, copies and queries share its dispositions.
 """
 
 from __future__ import annotations
@@ -15,9 +16,8 @@ from ..data.types import Field, quoted
 from ..errors import BigQueryError, invalid, not_run
 from ..state import warehouse
 from ..state.catalog import Table, TableRef
-from ..state.instance import Place
-from . import partition_decorators as decorators
-from . import tables
+from ..state.instance import Instance
+from . import partition_decorators, tables
 
 if TYPE_CHECKING:
     import duckdb
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def column_errors() -> Iterator[None]:
-    """What a table's columns refuse, in BigQuery's words."""
+    """Turn what a table's columns refuse into BigQuery's errors."""
     import duckdb
 
     try:
@@ -45,6 +45,8 @@ Fill = Callable[
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a job's rows go, and what may be changed there."""
+
     ref: TableRef
     create: str = "CREATE_IF_NEEDED"
     write: str = "WRITE_EMPTY"
@@ -57,8 +59,12 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def target_of(configuration: Mapping[str, Any], default_write: str) -> Target:
-    """Of a job's configuration. invalid."""
-    ref, partition = decorators.split(
+    """Return the target that a job's configuration names.
+
+    Raises:
+        BigQueryError: `invalid` or `required`.
+    """
+    ref, partition = partition_decorators.split(
         table_ref(configuration.get("destinationTable"), "destinationTable")
     )
     create = configuration.get("createDisposition") or "CREATE_IF_NEEDED"
@@ -81,72 +87,84 @@ def target_of(configuration: Mapping[str, Any], default_write: str) -> Target:
 
 
 def table_ref(resource: Mapping[str, Any] | None, name: str) -> TableRef:
+    """Return the table of a TableReference; `name` is the parameter that holds it."""
     parts = [(resource or {}).get(key) for key in ("projectId", "datasetId", "tableId")]
     if not all(parts):
         raise BigQueryError("required", f"Required parameter is missing: {name}", name)
     return TableRef(*map(str, parts))
 
 
-def check(here: Place, target: Target) -> None:
-    """What can be refused before anything is read."""
-    if here.catalog.find(target.ref) is None:
-        here.catalog.dataset(target.ref.project, target.ref.dataset)
+def check(instance: Instance, target: Target) -> None:
+    """Raise what can be refused before anything is read."""
+    if instance.catalog.find(target.ref) is None:
+        instance.catalog.dataset(target.ref.project, target.ref.dataset)
         if target.create == "CREATE_NEVER":
             raise BigQueryError("notFound", f"Not found: Table {target.ref}")
 
 
-def write(here: Place, target: Target, fields: Sequence[Field], fill: Fill) -> int:
-    """Rows that were added. Readers see the table as it was until all of them are there."""
+def write(instance: Instance, target: Target, fields: Sequence[Field], fill: Fill) -> int:
+    """Fill the target with rows, and return how many were added.
+
+    Readers see the table as it was until all rows are there.
+    """
     name = tables.relation(target.ref)
-    with here.warehouse.transaction(name) as cursor, column_errors():
-        check(here, target)
-        current = here.catalog.find(target.ref)
+    with instance.warehouse.transaction(name) as cursor, column_errors():
+        check(instance, target)
+        current = instance.catalog.find(target.ref)
         if current is not None and current.kind != "TABLE":
             raise invalid(
                 f"{target.ref} is not allowed for this operation because it is currently a "
                 f"{current.kind}."
             )
         if target.partition is not None:
-            return _write_partition(here, cursor, target, tuple(fields), fill)
-        before = (
+            return _write_partition(instance, cursor, target, tuple(fields), fill)
+        count_before = (
             0
             if current is None or target.write.startswith("WRITE_TRUNCATE")
             else warehouse.count(cursor, name)
         )
-        if before and target.write == "WRITE_EMPTY":
+        if count_before and target.write == "WRITE_EMPTY":
             raise BigQueryError("duplicate", f"Already Exists: Table {target.ref}")
         columns = _prepare_columns(cursor, target, current, tuple(fields))
         written = {field.name.lower() for field in fields}
         fill(cursor, name, [column for column in columns if column.name.lower() in written])
-        after = warehouse.count(cursor, name)
+        count_after = warehouse.count(cursor, name)
         new = (
-            tables.new_table(here, target.ref, target.written, columns) if current is None else None
+            tables.new_table(instance, target.ref, target.written, columns)
+            if current is None
+            else None
         )
     if new is not None:
-        here.catalog.add_table(msgspec.structs.replace(new, expires=target.expires or new.expires))
+        instance.catalog.add_table(
+            msgspec.structs.replace(new, expires=target.expires or new.expires)
+        )
     else:
-        tables.wrote(here, target.ref, columns)
-    return after - before
+        tables.note_write(instance, target.ref, columns)
+    return count_after - count_before
 
 
 def _write_partition(
-    here: Place, cursor: Any, target: Target, fields: tuple[Field, ...], fill: Fill
+    instance: Instance, cursor: Any, target: Target, fields: tuple[Field, ...], fill: Fill
 ) -> int:
-    """Rows into one partition of a table that is there. invalid, where a row belongs to another."""
-    current = here.catalog.find(target.ref)
+    """Write rows into one partition of a table that exists, and return how many were added.
+
+    Raises:
+        BigQueryError: `invalid`, where a row belongs to another partition.
+    """
+    current = instance.catalog.find(target.ref)
     if current is None:
         raise not_run(
             f"a decorator of a table that is not there yet ({target.ref}${target.partition})"
         )
     name = tables.relation(target.ref)
-    within = decorators.condition(
+    within = partition_decorators.condition(
         target.ref, str(target.partition), current.written, current.fields
     )
     if target.write == "WRITE_EMPTY" and warehouse.count(cursor, f"{name} WHERE {within}"):
         raise BigQueryError("duplicate", f"Already Exists: Table {target.ref}${target.partition}")
     if target.write.startswith("WRITE_TRUNCATE"):
         cursor.execute(f"DELETE FROM {name} WHERE {within}")
-    before, others = (
+    count_before, others = (
         warehouse.count(cursor, name),
         warehouse.count(cursor, f"{name} WHERE ({within}) IS NOT TRUE"),
     )
@@ -160,14 +178,14 @@ def _write_partition(
             "Some rows belong to different partitions rather than destination partition "
             f"{target.ref}${target.partition}"
         )
-    tables.wrote(here, target.ref, columns)
-    return warehouse.count(cursor, name) - before
+    tables.note_write(instance, target.ref, columns)
+    return warehouse.count(cursor, name) - count_before
 
 
 def _prepare_columns(
     cursor: Any, target: Target, current: Table | None, fields: tuple[Field, ...]
 ) -> tuple[Field, ...]:
-    """The columns that the table has once it is ready for the rows."""
+    """Return the columns that the table has once it is ready for the rows."""
     name = tables.relation(target.ref)
     if current is None:
         warehouse.create(cursor, name, fields)
@@ -184,16 +202,17 @@ def _prepare_columns(
 
 
 def _with_descriptions(old: Sequence[Field], new: tuple[Field, ...]) -> tuple[Field, ...]:
-    """New columns, with what their owner wrote about those of the same name and type, where nothing
-    new is said.
+    """Return new columns, described as the old ones of the same name and type.
+
+    A column that brings its own description keeps it.
     """
     by_name = {field.name.lower(): field for field in old}
     remembered = []
     for field in new:
-        before = by_name.get(field.name.lower())
-        same = before is not None and before.type == field.type and not field.about
+        previous = by_name.get(field.name.lower())
+        same = previous is not None and previous.type == field.type and not field.about
         remembered.append(
-            msgspec.structs.replace(field, about=before.about) if same and before else field
+            msgspec.structs.replace(field, about=previous.about) if same and previous else field
         )
     return tuple(remembered)
 
@@ -205,7 +224,11 @@ def merged(
     updates: frozenset[str],
     place: str = "",
 ) -> tuple[Field, ...]:
-    """A table's columns after rows of `new` are appended. invalid where they do not fit."""
+    """Return a table's columns after rows of `new` are appended.
+
+    Raises:
+        BigQueryError: `invalid`, where they do not fit.
+    """
     words = f"Provided Schema does not match Table {ref}."
     by_name = {field.name.lower(): field for field in new}
     columns = []
@@ -244,7 +267,7 @@ def merged(
 
 
 def fill_from(sql: str) -> Fill:
-    """The rows of a query whose columns have the fields' names."""
+    """Return a function that inserts the rows of a query whose columns have the fields' names."""
 
     def fill(cursor: duckdb.DuckDBPyConnection, name: str, columns: Sequence[Field]) -> None:
         from ..data import arrow
@@ -259,10 +282,10 @@ def fill_from(sql: str) -> Fill:
 
 
 def fill_rows(rows: Any) -> Fill:
-    """Rows of an Arrow table whose columns have the fields' names."""
+    """Return a function that inserts an Arrow table whose columns have the fields' names."""
     return lambda cursor, name, columns: warehouse.insert(cursor, name, rows, columns)
 
 
 def with_layout(target: Target, layout: Mapping[str, Any]) -> Target:
-    """The target, laid out so where it is made and nothing else is said."""
+    """Return the target with a layout for a table that is made, where it names none itself."""
     return msgspec.structs.replace(target, written={**layout, **target.written})

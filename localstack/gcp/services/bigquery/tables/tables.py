@@ -1,4 +1,4 @@
-"""Tables and views: made, described, changed and dropped, for the API and for DDL alike."""
+"""Tables and views: make, describe, change and drop them, for the API and for DDL alike."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import msgspec
 
 from ..data.types import Field, quoted, schema_from_rest, schema_to_rest
 from ..errors import BigQueryError, invalid, not_run
-from ..sql.analysis import analyzer as analysis
-from ..sql.language import unchecked_queries as unchecked
+from ..sql.analysis import analyzer
+from ..sql.language import unchecked_queries
 from ..state import warehouse
-from ..state.catalog import Table, TableRef, check_table_id, match
-from ..state.instance import Place, milliseconds, moment
+from ..state.catalog import Table, TableRef, check_etag, check_table_id
+from ..state.instance import Instance, rest_time, time_of_rest
 
 _COMPUTED = {
-    "kind", "id", "etag", "selfLink", "tableReference", "creationTime", "lastModifiedTime", "location", "type", "schema", "numRows",
-    "numBytes", "numLongTermBytes", "numTotalLogicalBytes", "numActiveLogicalBytes", "numLongTermLogicalBytes", "numPhysicalBytes",
-    "expirationTime", "streamingBuffer", "defaultCollation",
+    "kind", "id", "etag", "selfLink", "tableReference", "creationTime", "lastModifiedTime",
+    "location", "type", "schema", "numRows", "numBytes", "numLongTermBytes", "numTotalLogicalBytes",
+    "numActiveLogicalBytes", "numLongTermLogicalBytes", "numPhysicalBytes", "expirationTime",
+    "streamingBuffer", "defaultCollation",
 }  # fmt: skip
 _ABSENT = {
     "externalDataConfiguration": "external tables",
@@ -51,46 +52,58 @@ _RESERVED = (
 
 
 def relation(ref: TableRef) -> str:
+    """Return the name of a table in DuckDB."""
     return warehouse.relation(ref.project, ref.dataset, ref.table)
 
 
 def create(
-    here: Place, ref: TableRef, content: Mapping[str, Any], fields: Sequence[Field] | None = None
+    instance: Instance,
+    ref: TableRef,
+    content: Mapping[str, Any],
+    fields: Sequence[Field] | None = None,
 ) -> Table:
-    """From a Table resource. BigQueryError: duplicate, notFound, invalid."""
-    here.catalog.dataset(ref.project, ref.dataset)
-    if here.catalog.find(ref) is not None:
+    """Make a table or a view from a Table resource.
+
+    Raises:
+        BigQueryError: `duplicate`, `notFound` or `invalid`.
+    """
+    instance.catalog.dataset(ref.project, ref.dataset)
+    if instance.catalog.find(ref) is not None:
         raise BigQueryError("duplicate", f"Already Exists: Table {ref}")
     check_table_id(ref)
     schema = tuple(fields) if fields is not None else schema_from_rest(content.get("schema"))
     written = _writable(content)
     if "view" in written:
-        schema = _view_schema(here, ref, written["view"], schema)
-    table = new_table(here, ref, written, schema, content.get("expirationTime"))
+        schema = _view_schema(instance, ref, written["view"], schema)
+    table = new_table(instance, ref, written, schema, content.get("expirationTime"))
     if table.kind == "TABLE":
-        with here.warehouse.transaction(relation(ref)) as cursor:
-            if here.catalog.find(ref) is not None:
+        with instance.warehouse.transaction(relation(ref)) as cursor:
+            if instance.catalog.find(ref) is not None:
                 raise BigQueryError("duplicate", f"Already Exists: Table {ref}")
             warehouse.create(cursor, relation(ref), schema)
-    return here.catalog.add_table(table)
+    return instance.catalog.add_table(table)
 
 
 def new_table(
-    here: Place,
+    instance: Instance,
     ref: TableRef,
     written: Mapping[str, Any],
     fields: Sequence[Field],
     expires: Any = None,
 ) -> Table:
-    """A new table, which is in no catalog yet. invalid where its layout does not fit its columns."""
-    dataset = here.catalog.dataset(ref.project, ref.dataset)
+    """Return a new table, which is in no catalog yet.
+
+    Raises:
+        BigQueryError: `invalid`, where its layout does not fit its columns.
+    """
+    dataset = instance.catalog.dataset(ref.project, ref.dataset)
     check_table_id(ref)
     _check_names(fields)
     _check_layout(written, fields)
-    now = here.now()
+    now = instance.now()
     lifetime = dataset.written.get("defaultTableExpirationMs")
     until = (
-        moment(expires)
+        time_of_rest(expires)
         if expires
         else now + timedelta(milliseconds=int(lifetime))
         if lifetime
@@ -108,13 +121,13 @@ def new_table(
 
 
 def _view_schema(
-    here: Place, ref: TableRef, view: Mapping[str, Any], described: Sequence[Field]
+    instance: Instance, ref: TableRef, view: Mapping[str, Any], described: Sequence[Field]
 ) -> tuple[Field, ...]:
-    """The columns of its query, with the descriptions that the schema gives them."""
+    """Return the columns of a view's query, with the descriptions that the schema gives them."""
     if view.get("useLegacySql", True):
         raise not_run("legacy SQL (views: useLegacySql must be false)")
-    columns = (analysis if analysis.available() else unchecked).describe(
-        here, ref.project, str(view.get("query", ""))
+    columns = (analyzer if analyzer.available() else unchecked_queries).describe(
+        instance, ref.project, str(view.get("query", ""))
     )
     about = {field.name.lower(): field.about for field in described}
     return tuple(
@@ -124,6 +137,7 @@ def _view_schema(
 
 
 def _writable(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members of a Table resource that its owner writes."""
     for key, subject in _ABSENT.items():
         if content.get(key):
             raise not_run(subject)
@@ -152,6 +166,7 @@ def _check_names(fields: Sequence[Field]) -> None:
 
 
 def _check_layout(written: Mapping[str, Any], fields: Sequence[Field]) -> None:
+    """Raise `invalid` where partitioning or clustering does not fit the columns."""
     by_name = {field.name.lower(): field for field in fields}
     partitioning = written.get("timePartitioning")
     if partitioning:
@@ -187,7 +202,8 @@ def _check_layout(written: Mapping[str, Any], fields: Sequence[Field]) -> None:
             raise invalid(f"Clustering is not supported for the field {name} of type {field.type}.")
 
 
-def resource(here: Place, table: Table) -> dict[str, Any]:
+def resource(instance: Instance, table: Table) -> dict[str, Any]:
+    """Return a table as the REST API shows it."""
     ref = table.ref
     answer: dict[str, Any] = {
         "kind": "bigquery#table",
@@ -196,17 +212,17 @@ def resource(here: Place, table: Table) -> dict[str, Any]:
         "selfLink": f"https://bigquery.googleapis.com/bigquery/v2/projects/{ref.project}/datasets/{ref.dataset}/tables/{ref.table}",
         "tableReference": ref.rest(),
         **table.written,
-        "creationTime": milliseconds(table.created),
-        "lastModifiedTime": milliseconds(table.modified),
+        "creationTime": rest_time(table.created),
+        "lastModifiedTime": rest_time(table.modified),
         "location": table.location,
         "type": table.kind,
     }
     if table.fields:
         answer["schema"] = schema_to_rest(table.fields)
     if table.expires is not None:
-        answer["expirationTime"] = milliseconds(table.expires)
+        answer["expirationTime"] = rest_time(table.expires)
     if table.stored:
-        rows, size = measure(here, table)
+        rows, size = measure(instance, table)
         sizes = ("numBytes", "numTotalLogicalBytes", "numActiveLogicalBytes")
         answer |= {
             "numRows": str(rows),
@@ -217,49 +233,60 @@ def resource(here: Place, table: Table) -> dict[str, Any]:
     return answer
 
 
-def measure(here: Place, table: Table) -> tuple[int, int]:
-    """Rows and logical bytes."""
-    rows, sizes = sizes_of(here, table)
+def measure(instance: Instance, table: Table) -> tuple[int, int]:
+    """Return a table's rows and logical bytes."""
+    rows, sizes = sizes_of(instance, table)
     return rows, sum(sizes.values())
 
 
-def sizes_of(here: Place, table: Table) -> tuple[int, Mapping[str, int]]:
-    """Rows, and logical bytes by column; counted once for each content."""
-    known = here.catalog.sizes.get(table.ref)
-    if known is None or known[0] != (table.version, table.fields):
-        with here.warehouse.session() as cursor:
+def sizes_of(instance: Instance, table: Table) -> tuple[int, Mapping[str, int]]:
+    """Return a table's rows, and its logical bytes by column; each content is counted once."""
+    cached = instance.catalog.sizes.get(table.ref)
+    if cached is None or cached[0] != (table.version, table.fields):
+        with instance.warehouse.session() as cursor:
             rows, sizes = warehouse.measure(cursor, relation(table.ref), table.fields)
-        known = ((table.version, table.fields), rows, sizes)
-        here.catalog.sizes[table.ref] = known
-    return known[1], known[2]
+        cached = ((table.version, table.fields), rows, sizes)
+        instance.catalog.sizes[table.ref] = cached
+    return cached[1], cached[2]
 
 
-def wrote(here: Place, ref: TableRef, fields: Sequence[Field] | None = None) -> Table:
+def note_write(instance: Instance, ref: TableRef, fields: Sequence[Field] | None = None) -> Table:
     """Note that a table's rows have changed, and its columns, where they are given."""
 
     def change(table: Table) -> Table:
         columns = tuple(fields) if fields is not None else table.fields
         return msgspec.structs.replace(
-            table, version=table.version + 1, modified=here.now(), fields=columns
+            table, version=table.version + 1, modified=instance.now(), fields=columns
         )
 
-    return here.catalog.change_table(ref, change)
+    return instance.catalog.change_table(ref, change)
 
 
 def change(
-    here: Place,
+    instance: Instance,
     ref: TableRef,
     content: Mapping[str, Any],
     written: Mapping[str, Any],
     if_match: str | None,
 ) -> Table:
-    """`written`: what its owner's part becomes. A schema may grow and relax, nothing else."""
-    current = here.catalog.table(ref)
-    match(current.etag, if_match)
+    """Change what a table's owner wrote, its columns and its expiration.
+
+    Args:
+        instance: The stack's BigQuery.
+        ref: The table.
+        content: The request's Table resource. A schema may grow and relax, nothing else.
+        written: What the owner's part becomes.
+        if_match: The request's If-Match.
+
+    Raises:
+        BigQueryError: `notFound`, `conditionNotMet` or `invalid`.
+    """
+    current = instance.catalog.table(ref)
+    check_etag(current.etag, if_match)
     owned = _writable(written)
     fields = current.fields
     if owned.get("view") and owned["view"] != current.written.get("view"):
-        fields = _view_schema(here, ref, owned["view"], schema_from_rest(content.get("schema")))
+        fields = _view_schema(instance, ref, owned["view"], schema_from_rest(content.get("schema")))
     elif content.get("schema") is not None:
         fields = schema_from_rest(content["schema"])
         if current.kind == "TABLE":
@@ -267,14 +294,14 @@ def change(
     _check_layout(owned, fields)
     expires = current.expires
     if "expirationTime" in content:
-        expires = moment(content["expirationTime"]) if content["expirationTime"] else None
-    with here.warehouse.transaction(relation(ref)) as cursor:
+        expires = time_of_rest(content["expirationTime"]) if content["expirationTime"] else None
+    with instance.warehouse.transaction(relation(ref)) as cursor:
         if current.kind == "TABLE" and fields != current.fields:
             reshape(cursor, relation(ref), current.fields, fields)
-        return here.catalog.change_table(
+        return instance.catalog.change_table(
             ref,
             lambda table: msgspec.structs.replace(
-                table, written=owned, fields=fields, expires=expires, modified=here.now()
+                table, written=owned, fields=fields, expires=expires, modified=instance.now()
             ),
             if_match,
         )
@@ -283,7 +310,10 @@ def change(
 def check_change(
     ref: TableRef, old: Sequence[Field], new: Sequence[Field], place: str = ""
 ) -> None:
-    """What a column may become [docs: bigquery/docs/managing-table-schemas]."""
+    """Raise `invalid` if a column becomes what it may not.
+
+    Source: [docs: bigquery/docs/managing-table-schemas].
+    """
     words = f"Provided Schema does not match Table {ref}."
     by_name = {field.name.lower(): field for field in new}
     for field in old:
@@ -308,8 +338,12 @@ def check_change(
             )
 
 
-def alter(here: Place, new: Table) -> Table:
-    """Note what a table has become. invalid, where its layout does not fit its columns."""
+def alter(instance: Instance, new: Table) -> Table:
+    """Note what a table has become.
+
+    Raises:
+        BigQueryError: `invalid`, where its layout does not fit its columns.
+    """
     _check_names(new.fields)
     _check_layout(new.written, new.fields)
 
@@ -321,27 +355,29 @@ def alter(here: Place, new: Table) -> Table:
             written=new.written,
             expires=new.expires,
             version=version,
-            modified=here.now(),
+            modified=instance.now(),
         )
 
-    return here.catalog.change_table(new.ref, change)
+    return instance.catalog.change_table(new.ref, change)
 
 
-def rename(here: Place, ref: TableRef, name: str) -> None:
-    """Give a table another name in its dataset. duplicate, invalid; notImplemented for a temporary
-    one.
+def rename(instance: Instance, ref: TableRef, name: str) -> None:
+    """Give a table another name in its dataset.
+
+    Raises:
+        BigQueryError: `duplicate` or `invalid`; `notImplemented` for a temporary one.
     """
     if ref.dataset.startswith("_"):
         raise not_run(f"RENAME TO of a temporary table ({ref.table})")
     new = msgspec.structs.replace(ref, table=name)
     check_table_id(new)
-    with here.warehouse.transaction(relation(ref)) as cursor:
-        table = here.catalog.table(ref)
-        if here.catalog.find(new) is not None:
+    with instance.warehouse.transaction(relation(ref)) as cursor:
+        table = instance.catalog.table(ref)
+        if instance.catalog.find(new) is not None:
             raise BigQueryError("duplicate", f"Already Exists: Table {new}")
         cursor.execute(f"ALTER TABLE {relation(ref)} RENAME TO {quoted(name)}")
-        here.catalog.add_table(msgspec.structs.replace(table, ref=new, modified=here.now()))
-        here.catalog.remove_table(ref)
+        instance.catalog.add_table(msgspec.structs.replace(table, ref=new, modified=instance.now()))
+        instance.catalog.remove_table(ref)
 
 
 def reshape(
@@ -353,23 +389,30 @@ def reshape(
 ) -> None:
     """Give a table new columns; what it lacks is NULL, or an empty array.
 
-    `origins`: by the new name in small letters, the old name of
-    a column that is renamed.
+    Args:
+        cursor: A connection, in a transaction.
+        name: The relation.
+        old: The columns that it has.
+        new: The columns that it gets.
+        origins: The old name of a column that is renamed, by the new one in small letters.
     """
     from ..data.types import duckdb_type
 
     if [(f.name, warehouse.column(f)) for f in old] == [(f.name, warehouse.column(f)) for f in new]:
         return
     named = {field.name.lower(): field for field in old}
-    known = {**named, **{name: named[origin.lower()] for name, origin in (origins or {}).items()}}
+    old_by_new_name = {
+        **named,
+        **{name: named[origin.lower()] for name, origin in (origins or {}).items()},
+    }
     cursor.execute(f"CREATE TEMP TABLE _before AS SELECT * FROM {name}")
     try:
         warehouse.create(cursor, name, new)
-        shared = [field for field in new if field.name.lower() in known]
+        shared = [field for field in new if field.name.lower() in old_by_new_name]
         if shared:
             into = ", ".join(quoted(field.name) for field in shared)
             values = ", ".join(
-                f"CAST({quoted(known[field.name.lower()].name)} AS {duckdb_type(field)})"
+                f"CAST({quoted(old_by_new_name[field.name.lower()].name)} AS {duckdb_type(field)})"
                 for field in shared
             )
             cursor.execute(f"INSERT INTO {name} ({into}) SELECT {values} FROM _before")
@@ -377,20 +420,21 @@ def reshape(
         cursor.execute("DROP TABLE IF EXISTS _before")
 
 
-def drop(here: Place, ref: TableRef) -> None:
-    table = here.catalog.table(ref)
+def drop(instance: Instance, ref: TableRef) -> None:
+    """Drop a table or a view."""
+    table = instance.catalog.table(ref)
     if table.stored:
-        with here.warehouse.transaction(relation(ref)) as cursor:
+        with instance.warehouse.transaction(relation(ref)) as cursor:
             cursor.execute(f"DROP TABLE IF EXISTS {relation(ref)}")
-    here.catalog.remove_table(ref)
+    instance.catalog.remove_table(ref)
 
 
-def expire(here: Place) -> None:
-    """Drop what is gone by its own time."""
-    now = here.clock.now()
-    for table in here.catalog.every_table():
+def expire(instance: Instance) -> None:
+    """Drop the tables whose expiration has passed."""
+    now = instance.clock.now()
+    for table in instance.catalog.every_table():
         if table.expires is not None and table.expires <= now:
             try:
-                drop(here, table.ref)
+                drop(instance, table.ref)
             except BigQueryError:  # another thread was faster
                 continue

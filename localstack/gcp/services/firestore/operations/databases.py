@@ -1,4 +1,4 @@
-"""FirestoreAdmin: databases. Native mode, standard edition."""
+"""FirestoreAdmin's databases: native mode, standard edition."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from typing import Any
 from google.cloud.firestore_admin_v1 import types
 from google.protobuf.message import Message
 
-from ....core.projects import by_id, canonical
-from ....core.registry import Call, GcpError, handles
+from ....core.call import Call
+from ....core.errors import GcpError, invalid
+from ....core.projects import canonical, with_project_id
+from ....core.registry import handles
 from ....core.resources import operations
-from ....core.resources.validation import invalid
 from ..records import Database, Firestore
 
 _SERVICE = "google.firestore.admin.v1.FirestoreAdmin"
@@ -34,7 +35,9 @@ def create_database(call: Call, request: Any) -> Any:
     store = call.store(Firestore)
     _check(request)
     database = _complete(
-        call, request.database, f"{by_id(call, request.parent)}/databases/{request.database_id}"
+        call,
+        request.database,
+        f"{with_project_id(call, request.parent)}/databases/{request.database_id}",
     )
     with store.lock:
         if database.name in store.databases or database.name in store.creating:
@@ -59,7 +62,7 @@ def get_database(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ListDatabases")
 def list_databases(call: Call, request: Any) -> Any:
-    prefix = f"{by_id(call, request.parent)}/databases/"
+    prefix = f"{with_project_id(call, request.parent)}/databases/"
     store = call.store(Firestore)
     with store.lock:
         databases = [
@@ -72,7 +75,7 @@ def list_databases(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.DeleteDatabase")
 def delete_database(call: Call, request: Any) -> Any:
-    """It is gone at once, with all that is in it; the operation ends later."""
+    """Delete a database with all that is in it at once; the operation ends later."""
     store = call.store(Firestore)
     with store.lock:
         message = store.database(call, request.name).message
@@ -96,7 +99,7 @@ def delete_database(call: Call, request: Any) -> Any:
 
 
 def operation(call: Call, parent: str, work: Callable[[], Any], *, metadata: Message) -> Any:
-    """Over when it is answered on the instant clock."""
+    """Return a long-running operation of some `work`; on the instant clock it is already done."""
     if call.clock.mode == "instant":
         return operations.completed_operation(
             call, canonical(call, parent), work(), metadata=metadata
@@ -107,6 +110,7 @@ def operation(call: Call, parent: str, work: Callable[[], Any], *, metadata: Mes
 
 
 def _check(request: Any) -> None:
+    """Raise INVALID_ARGUMENT for a database that cannot be created."""
     database, identifier = request.database, request.database_id
     if not _PARENT.fullmatch(request.parent):
         raise invalid(f'The parent "{request.parent}" is not projects/{{project_id}}.')
@@ -124,6 +128,7 @@ def _check(request: Any) -> None:
 
 
 def _refuse(database: Any) -> None:
+    """Raise UNIMPLEMENTED for modes and editions that are not supported."""
     if database.type_ != _NATIVE or database.database_edition not in (0, _STANDARD):
         raise GcpError(
             "UNIMPLEMENTED",
@@ -137,23 +142,23 @@ def _refuse(database: Any) -> None:
             )
 
 
-def _complete(call: Call, wanted: Any, name: str) -> Any:
-    """What Google fills in. Tags are input only."""
+def _complete(call: Call, requested: Any, name: str) -> Any:
+    """Return a new database with the fields that Google fills in. Tags are input only."""
     database = _Shape.pb()(
         name=name,
         uid=str(uuid.uuid4()),
         create_time=call.now_pb(),
         update_time=call.now_pb(),
-        location_id=wanted.location_id,
+        location_id=requested.location_id,
         type_=_NATIVE,
         database_edition=_STANDARD,
-        concurrency_mode=wanted.concurrency_mode or _Shape.ConcurrencyMode.PESSIMISTIC,
+        concurrency_mode=requested.concurrency_mode or _Shape.ConcurrencyMode.PESSIMISTIC,
         app_engine_integration_mode=_Shape.AppEngineIntegrationMode.DISABLED,
         point_in_time_recovery_enablement=(
-            wanted.point_in_time_recovery_enablement
+            requested.point_in_time_recovery_enablement
             or _Shape.PointInTimeRecoveryEnablement.POINT_IN_TIME_RECOVERY_DISABLED
         ),
-        delete_protection_state=wanted.delete_protection_state
+        delete_protection_state=requested.delete_protection_state
         or _Shape.DeleteProtectionState.DELETE_PROTECTION_DISABLED,
         etag=secrets.token_urlsafe(24),
     )

@@ -1,4 +1,4 @@
-"""Firestore: documents by their names."""
+"""Firestore's documents by their names."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 from google.cloud.firestore_v1 import types
 
-from ....core.projects import by_id
-from ....core.registry import Call, GcpError, handles
-from ....core.resources.validation import invalid
+from ....core.call import Call
+from ....core.errors import GcpError, invalid
+from ....core.projects import with_project_id
+from ....core.registry import handles
 from .. import paths, values, writes
 from ..records import Database, Firestore
 
@@ -20,7 +21,7 @@ _MOST_BYTES = 11_534_336  # of a request
 @handles(f"{_SERVICE}.GetDocument")
 def get_document(call: Call, request: Any) -> Any:
     _refuse(request, "transaction", "read_time")
-    name = by_id(call, request.name)
+    name = with_project_id(call, request.name)
     database, path = paths.split(name)
     document = call.store(Firestore).database(call, database).get(path, call.clock.now())
     if document is None:
@@ -30,17 +31,18 @@ def get_document(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.BatchGetDocuments")
 def batch_get_documents(call: Call, request: Any) -> Any:
-    """All as they are at one moment."""
+    """Return documents as they all are at one moment."""
     _refuse(request, "transaction", "new_transaction", "read_time")
     database = call.store(Firestore).database(call, request.database)
     mask = _mask(request)
     return [
         _answer(call, database, name, mask)
-        for name in dict.fromkeys(by_id(call, name) for name in request.documents)
+        for name in dict.fromkeys(with_project_id(call, name) for name in request.documents)
     ]
 
 
 def _answer(call: Call, database: Database, name: str, mask: Sequence[Sequence[str]] | None) -> Any:
+    """Return a document as a request's mask shows it."""
     document = database.get(_path_in(call, database, name), call.clock.now())
     answer = types.BatchGetDocumentsResponse.pb()(read_time=call.now_pb())
     if document is None:
@@ -64,26 +66,32 @@ def commit(call: Call, request: Any) -> Any:
 
 
 def _name_by_id(call: Call, write: Any) -> None:
+    """Replace a project's number in a write's name by its id."""
     match write.WhichOneof("operation"):
         case "update":
-            write.update.name = by_id(call, write.update.name)
+            write.update.name = with_project_id(call, write.update.name)
         case "delete":
-            write.delete = by_id(call, write.delete)
+            write.delete = with_project_id(call, write.delete)
         case "transform":
-            write.transform.document = by_id(call, write.transform.document)
+            write.transform.document = with_project_id(call, write.transform.document)
         case _:
             raise invalid("A write needs an update, a delete or a transform.")
 
 
 def _path_in(call: Call, database: Database, name: str) -> str:
-    """A document's path below its database. GcpError: the document is in another database."""
-    its_database, path = paths.split(by_id(call, name))
+    """Return a document's path below its database.
+
+    Raises:
+        GcpError: The document is in another database.
+    """
+    its_database, path = paths.split(with_project_id(call, name))
     if its_database != database.message.name:
         raise invalid(f'Document name "{name}" is not in the database "{database.message.name}".')
     return path
 
 
 def _mask(request: Any) -> list[tuple[str, ...]] | None:
+    """Return the paths of a request's mask, or None for no mask."""
     return (
         [paths.field_path(path) for path in request.mask.field_paths]
         if request.HasField("mask")
@@ -92,6 +100,7 @@ def _mask(request: Any) -> list[tuple[str, ...]] | None:
 
 
 def _masked(document: Any, mask: Sequence[Sequence[str]] | None) -> Any:
+    """Return a document with the fields of a mask only."""
     if mask is None:
         return document
     part = writes.Document(
@@ -102,7 +111,7 @@ def _masked(document: Any, mask: Sequence[Sequence[str]] | None) -> Any:
 
 
 def _refuse(request: Any, *fields: str) -> None:
-    """What is not done here: transactions, and what documents were."""
+    """Raise UNIMPLEMENTED for transactions and for reads of former states."""
     for field, _ in request.ListFields():
         if field.name in fields:
             raise GcpError(

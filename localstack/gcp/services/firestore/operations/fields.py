@@ -1,6 +1,6 @@
-"""FirestoreAdmin: settings of fields.
+"""FirestoreAdmin's settings of fields.
 
-A time to live acts on documents; indexes are kept and shown, as nothing is queried.
+A time to live acts on documents; indexes are stored and shown, as there are no queries.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from typing import Any
 from google.cloud.firestore_admin_v1 import types
 from google.cloud.firestore_admin_v1.types import operation as metadata
 
-from ....core.projects import by_id
-from ....core.registry import Call, handles
-from ....core.resources.validation import invalid
+from ....core.call import Call
+from ....core.errors import invalid
+from ....core.projects import with_project_id
+from ....core.registry import handles
 from ..paths import ANY_FIELD, FieldName, field_name
 from ..records import Database, Firestore
 from .databases import operation
@@ -24,14 +25,15 @@ _SETTINGS = ("index_config", "ttl_config")
 
 @handles(f"{_SERVICE}.UpdateField")
 def update_field(call: Call, request: Any) -> Any:
-    """A time to live acts on what is written from now on, and when the operation is over on what
-    there was.
+    """Change a field's settings.
+
+    A time to live acts at once on what is written, and once the operation is over on what existed.
     """
-    name = field_name(by_id(call, request.field.name))
+    name = field_name(with_project_id(call, request.field.name))
     store = call.store(Firestore)
     with store.lock:
         database = store.database(call, name.database)
-        field = _field(database, name, by_id(call, request.field.name))
+        field = _field(database, name, with_project_id(call, request.field.name))
         for setting in _mask(request):
             _set(field, request.field, setting)
         _check(database, name, field)
@@ -52,12 +54,13 @@ def update_field(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetField")
 def get_field(call: Call, request: Any) -> Any:
-    full_name = by_id(call, request.name)
+    full_name = with_project_id(call, request.name)
     name = field_name(full_name)
     return _field(call.store(Firestore).database(call, name.database), name, full_name)
 
 
 def _mask(request: Any) -> list[str]:
+    """Return the settings that an update's mask names."""
     named = [path.partition(".")[0] for path in request.update_mask.paths]
     if wrong := set(named) - set(_SETTINGS):
         raise invalid(
@@ -67,10 +70,11 @@ def _mask(request: Any) -> list[str]:
     return named or [setting for setting in _SETTINGS if request.field.HasField(setting)]
 
 
-def _set(field: Any, wanted: Any, setting: str) -> None:
+def _set(field: Any, source: Any, setting: str) -> None:
+    """Copy a setting, or clear it if the source has none."""
     field.ClearField(setting)
-    if wanted.HasField(setting):
-        getattr(field, setting).CopyFrom(getattr(wanted, setting))
+    if source.HasField(setting):
+        getattr(field, setting).CopyFrom(getattr(source, setting))
         getattr(field, setting).SetInParent()
     elif setting == "index_config":
         _inherit(field)
@@ -79,6 +83,7 @@ def _set(field: Any, wanted: Any, setting: str) -> None:
 
 
 def _check(database: Database, name: FieldName, field: Any) -> None:
+    """Raise for settings that a field cannot have."""
     if not field.HasField("ttl_config"):
         return
     if name.path == (ANY_FIELD,):
@@ -92,7 +97,7 @@ def _check(database: Database, name: FieldName, field: Any) -> None:
 
 
 def _field(database: Database, name: FieldName, full_name: str) -> Any:
-    """A copy of its settings; of one that nobody set, those that it inherits."""
+    """Return a copy of a field's settings, or of those that it inherits."""
     field = types.Field.pb()(name=full_name)
     settings = database.fields.get((name.collection, name.path))
     if settings is None:
@@ -103,6 +108,7 @@ def _field(database: Database, name: FieldName, full_name: str) -> Any:
 
 
 def _inherit(field: Any) -> None:
+    """Give a field the indexes that it inherits."""
     field.index_config.uses_ancestor_config = True
     field.index_config.ancestor_field = (
         f"{field.name.partition('/collectionGroups/')[0]}/collectionGroups/__default__/fields/*"

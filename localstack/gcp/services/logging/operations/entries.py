@@ -1,4 +1,4 @@
-"""LoggingServiceV2."""
+"""LoggingServiceV2: write, list and delete log entries."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 from google.cloud.logging_v2 import types
 from google.protobuf import empty_pb2
 
-from ....core.projects import by_id
-from ....core.registry import Call, GcpError, handles
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.projects import with_project_id
+from ....core.registry import handles
 from ....core.resources.filters import FilterError
 from ....core.resources.store import page
 from ..query_language import matching
@@ -77,7 +79,7 @@ def delete_log(call: Call, request: Any) -> Any:
 
 
 def _complete(call: Call, entry: Any, request: Any) -> None:
-    """What the request says for all its entries, and what is made where nothing is said."""
+    """Fill in what the request says for all its entries, and the defaults."""
     entry.log_name = _log_name(call, entry.log_name or request.log_name)
     if not entry.HasField("resource"):
         if not request.HasField("resource"):
@@ -105,20 +107,24 @@ def _complete(call: Call, entry: Any, request: Any) -> None:
 
 
 def _log_name(call: Call, name: str) -> str:
+    """Return a log's full name with the project's id."""
     if not _NAME.fullmatch(name):
         raise GcpError(
             "INVALID_ARGUMENT",
             f"Log name {name!r} is not projects/PROJECT/logs/ID, with the ID quoted as in a URL.",
         )
-    return by_id(call, name)
+    return with_project_id(call, name)
 
 
 def _parent(call: Call, name: str) -> str:
-    """Of a resource name that may go on: projects/P/locations/L/buckets/B/views/V."""
+    """Return the parent in a resource name.
+
+    The name may go on: projects/P/locations/L/buckets/B/views/V.
+    """
     match = _PARENT.match(name)
     if match is None:
         raise GcpError(
             "INVALID_ARGUMENT",
             f"The resource name {name!r} is not projects/PROJECT or one of its siblings.",
         )
-    return by_id(call, match[0])
+    return with_project_id(call, match[0])

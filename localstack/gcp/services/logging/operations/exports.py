@@ -1,50 +1,28 @@
-"""ConfigServiceV2 and MetricsServiceV2: sinks and metrics, which are kept and shown; nothing is
-exported or counted.
+"""ConfigServiceV2's sinks and MetricsServiceV2's metrics: stored and shown.
+
+Nothing is exported or counted.
 """
 
 from __future__ import annotations
 
 import re
-import threading
 from typing import Any
 
 from google.cloud.logging_v2 import types
 from google.protobuf import empty_pb2
 
-from ....core.projects import by_id, number_of
-from ....core.registry import Call, GcpError, handles
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.projects import number_of, with_project_id
+from ....core.registry import handles
 from ....core.resources.store import page
+from ..records import Exports
 
 _SINKS, _METRICS = "google.logging.v2.ConfigServiceV2", "google.logging.v2.MetricsServiceV2"
 _NAME = re.compile(
     r"(projects|organizations|billingAccounts|folders)/[^/]+/(sinks|metrics)/[\w./%-]{1,100}"
 )
 _DESTINATION = re.compile(r"(storage|bigquery|pubsub|logging)\.googleapis\.com/.+")
-
-
-class Exports:
-    """One a stack: sinks and metrics by their full names."""
-
-    def __init__(self) -> None:
-        self.messages: dict[str, Any] = {}
-        self.lock = threading.RLock()
-
-    def get(self, name: str) -> Any:
-        message = self.messages.get(name)
-        if message is None:
-            kind, _, identifier = name.rpartition("/")
-            raise GcpError(
-                "NOT_FOUND",
-                f"{kind.rpartition('/')[2].capitalize()[:-1]} {identifier} does not exist",
-            )
-        return message
-
-    def below(self, parent: str, collection: str) -> list[Any]:
-        return [
-            message
-            for name, message in sorted(self.messages.items())
-            if name.startswith(f"{parent}/{collection}/")
-        ]
 
 
 @handles(f"{_SINKS}.CreateSink", executes=False)
@@ -59,32 +37,37 @@ def create_log_metric(call: Call, request: Any) -> Any:
 
 @handles(f"{_SINKS}.GetSink", executes=False)
 def get_sink(call: Call, request: Any) -> Any:
-    return call.store(Exports).get(by_id(call, request.sink_name))
+    return call.store(Exports).get(with_project_id(call, request.sink_name))
 
 
 @handles(f"{_METRICS}.GetLogMetric", executes=False)
 def get_log_metric(call: Call, request: Any) -> Any:
-    return call.store(Exports).get(by_id(call, request.metric_name))
+    return call.store(Exports).get(with_project_id(call, request.metric_name))
 
 
 @handles(f"{_SINKS}.ListSinks", executes=False)
 def list_sinks(call: Call, request: Any) -> Any:
-    listed, token = page(call.store(Exports).below(by_id(call, request.parent), "sinks"), request)
+    listed, token = page(
+        call.store(Exports).below(with_project_id(call, request.parent), "sinks"), request
+    )
     return types.ListSinksResponse.pb()(sinks=listed, next_page_token=token)
 
 
 @handles(f"{_METRICS}.ListLogMetrics", executes=False)
 def list_log_metrics(call: Call, request: Any) -> Any:
-    listed, token = page(call.store(Exports).below(by_id(call, request.parent), "metrics"), request)
+    listed, token = page(
+        call.store(Exports).below(with_project_id(call, request.parent), "metrics"), request
+    )
     return types.ListLogMetricsResponse.pb()(metrics=listed, next_page_token=token)
 
 
 @handles(f"{_SINKS}.UpdateSink", executes=False)
 def update_sink(call: Call, request: Any) -> Any:
-    """The fields of the mask; without one destination, filter and include_children, as the API
-    says.
+    """Change the fields that a mask names.
+
+    Without a mask these are destination, filter and include_children, as the API says.
     """
-    exports, name = call.store(Exports), by_id(call, request.sink_name)
+    exports, name = call.store(Exports), with_project_id(call, request.sink_name)
     with exports.lock:
         sink = types.LogSink.pb()()
         sink.CopyFrom(exports.get(name))
@@ -99,15 +82,15 @@ def update_sink(call: Call, request: Any) -> Any:
 
 @handles(f"{_METRICS}.UpdateLogMetric", executes=False)
 def update_log_metric(call: Call, request: Any) -> Any:
-    """It is made where it is not there."""
-    exports, name = call.store(Exports), by_id(call, request.metric_name)
+    """Change a metric, or create it."""
+    exports, name = call.store(Exports), with_project_id(call, request.metric_name)
     metric = _metric(request.metric)
     metric.name = name.rpartition("/")[2]
     with exports.lock:
-        before = exports.messages.get(name)
-        if before is None:
+        previous = exports.messages.get(name)
+        if previous is None:
             return _create(call, request.metric_name, metric)
-        metric.create_time.CopyFrom(before.create_time)
+        metric.create_time.CopyFrom(previous.create_time)
         metric.update_time.CopyFrom(call.now_pb())
         exports.messages[name] = metric
     return metric
@@ -124,13 +107,14 @@ def delete_log_metric(call: Call, request: Any) -> Any:
 
 
 def _create(call: Call, name: str, message: Any) -> Any:
+    """Store a sink or a metric; GcpError ALREADY_EXISTS."""
     if not _NAME.fullmatch(name):
         raise GcpError(
             "INVALID_ARGUMENT",
             f"{name!r} is not projects/PROJECT/sinks/ID or projects/PROJECT/metrics/ID, with "
             "up to 100 letters.",
         )
-    exports, name = call.store(Exports), by_id(call, name)
+    exports, name = call.store(Exports), with_project_id(call, name)
     with exports.lock:
         if name in exports.messages:
             raise GcpError("ALREADY_EXISTS", f"{name} already exists")
@@ -141,7 +125,8 @@ def _create(call: Call, name: str, message: Any) -> Any:
 
 
 def _delete(call: Call, name: str) -> Any:
-    exports, name = call.store(Exports), by_id(call, name)
+    """Delete a sink or a metric; GcpError NOT_FOUND."""
+    exports, name = call.store(Exports), with_project_id(call, name)
     with exports.lock:
         exports.get(name)
         del exports.messages[name]
@@ -149,16 +134,19 @@ def _delete(call: Call, name: str) -> Any:
 
 
 def _sink(request: Any) -> Any:
+    """Return the sink that a request describes, with its writer's identity."""
     sink = request.sink
     _check_sink(sink)
     writer = "cloud-logs@system.gserviceaccount.com"
     if request.unique_writer_identity:
-        writer = f"service-{number_of(request.parent.split('/')[1])}@gcp-sa-logging.iam.gserviceaccount.com"
+        number = number_of(request.parent.split("/")[1])
+        writer = f"service-{number}@gcp-sa-logging.iam.gserviceaccount.com"
     sink.writer_identity = f"serviceAccount:{writer}"
     return sink
 
 
 def _check_sink(sink: Any) -> None:
+    """Raise INVALID_ARGUMENT for a sink that Google does not accept."""
     if not _DESTINATION.fullmatch(sink.destination):
         raise GcpError(
             "INVALID_ARGUMENT",
@@ -168,6 +156,7 @@ def _check_sink(sink: Any) -> None:
 
 
 def _metric(metric: Any) -> Any:
+    """Return a metric; GcpError if it has no filter."""
     if not metric.filter:
         raise GcpError("INVALID_ARGUMENT", "A log metric needs a filter.")
     return metric

@@ -7,9 +7,12 @@ from typing import Any
 from google.iam.v1 import iam_policy_pb2
 from google.protobuf import json_format
 
-from ....core.policy import resource_policies as iam
-from ....core.projects import by_id
-from ....core.registry import Call, GcpError, HttpRequest, handles, route
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpRequest
+from ....core.policy import resource_policies
+from ....core.projects import with_project_id
+from ....core.registry import handles, route
 from ....core.rpc.transcoding import answer_of
 from ..records import Hub
 
@@ -22,18 +25,18 @@ _RESOURCES = tuple(
 
 @handles(f"{_SERVICE}.GetIamPolicy")
 def get_iam_policy(call: Call, request: Any) -> Any:
-    return iam.get_policy(call, _resource(call, request.resource))
+    return resource_policies.get_policy(call, _resource(call, request.resource))
 
 
 @handles(f"{_SERVICE}.SetIamPolicy")
 def set_iam_policy(call: Call, request: Any) -> Any:
-    return iam.set_policy(call, _resource(call, request.resource), request.policy)
+    return resource_policies.set_policy(call, _resource(call, request.resource), request.policy)
 
 
 @handles(f"{_SERVICE}.TestIamPermissions")
 def test_iam_permissions(call: Call, request: Any) -> Any:
     _resource(call, request.resource)
-    return iam.test_permissions(request.permissions)
+    return resource_policies.test_permissions(request.permissions)
 
 
 @route("IAMPolicy.GetIamPolicy", "GET", *(f"{resource}:getIamPolicy" for resource in _RESOURCES))
@@ -66,6 +69,7 @@ def test_over_http(call: Call, request: HttpRequest) -> Any:
 
 
 def _message(message: Any, request: HttpRequest) -> Any:
+    """Return a request's JSON as a message."""
     try:
         json_format.ParseDict(request.json(), message)
     except json_format.ParseError as error:
@@ -75,7 +79,11 @@ def _message(message: Any, request: HttpRequest) -> Any:
 
 
 def _resource(call: Call, name: str) -> str:
-    """The full name. GcpError NOT_FOUND for what is not there."""
+    """Return the full name of a resource.
+
+    Raises:
+        GcpError: NOT_FOUND.
+    """
     hub = call.store(Hub)
     if "/subscriptions/" in name:
         hub.subscription(call, name)
@@ -87,4 +95,4 @@ def _resource(call: Call, name: str) -> str:
         raise GcpError(
             "UNIMPLEMENTED", f"the IAM policy of {name} is not supported by the offline GCP yet"
         )
-    return by_id(call, name)
+    return with_project_id(call, name)

@@ -1,4 +1,4 @@
-"""Subscriber: Pull, Acknowledge, ModifyAckDeadline and StreamingPull."""
+"""Subscriber's pulls: Pull, Acknowledge, ModifyAckDeadline and StreamingPull."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from google.protobuf import empty_pb2
 from google.pubsub_v1 import types
 from google.rpc import error_details_pb2
 
-from ....core.registry import Call, GcpError, handles
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.registry import handles
 from ..backlog import Backlog, Delivery
-from ..records import Hub, Subscription, not_found
+from ..errors import not_found
+from ..records import Hub, Subscription
 
 _SERVICE = "google.pubsub.v1.Subscriber"
 _LONGEST_PULL = 3.0  # seconds that a Pull waits for a first message
@@ -27,7 +30,7 @@ _INVALID = "PERMANENT_FAILURE_INVALID_ACK_ID"
 
 @handles(f"{_SERVICE}.Pull")
 async def pull(call: Call, request: Any) -> Any:
-    """In the loop: many may wait at once, and none of them keeps a thread."""
+    """Answer a pull in the loop: many may wait at once, and none occupies a thread."""
     subscription = _pull_subscription(call, request.subscription)
     if request.max_messages <= 0:
         raise GcpError("INVALID_ARGUMENT", "max_messages must be larger than 0.")
@@ -68,6 +71,7 @@ def modify_ack_deadline(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.StreamingPull")
 def streaming_pull(call: Call, requests: Iterator[Any]) -> Iterator[Any]:
+    """Answer a StreamingPull, until the client or the subscription ends it."""
     first = next(requests, None)
     if first is None:
         raise GcpError("INVALID_ARGUMENT", "The first message of a StreamingPull is missing.")
@@ -93,7 +97,7 @@ class _Stream:
         self._act(first)
 
     def read(self, requests: Iterator[Any]) -> None:
-        """What the client sends, until it has ended."""
+        """Act on what the client sends, until it has ended."""
         for request in requests:
             if request.stream_ack_deadline_seconds:
                 self._deadline = request.stream_ack_deadline_seconds
@@ -102,7 +106,7 @@ class _Stream:
         self._backlog.wake()
 
     def answers(self) -> Iterator[Any]:
-        """Messages as they become ready, no more at a time than the client wants outstanding."""
+        """Yield messages as they become ready, no more at once than the client wants."""
         rules = self._backlog.rules
         properties = types.StreamingPullResponse.SubscriptionProperties.pb()(
             exactly_once_delivery_enabled=rules.exactly_once, message_ordering_enabled=rules.ordered
@@ -126,6 +130,7 @@ class _Stream:
                 self._backlog.wait(changes, _LOOK)
 
     def _take(self) -> list[Delivery]:
+        """Lease the messages that are ready and that the client has room for."""
         messages, size = (
             self._backlog.outstanding(self) if self._most > 0 or self._most_bytes > 0 else (0, 0)
         )
@@ -161,7 +166,11 @@ class _Stream:
 
 
 def _pull_subscription(call: Call, name: str) -> Subscription:
-    """The subscription of that name. GcpError for one that is not there, or is not pulled."""
+    """Return the subscription of that name.
+
+    Raises:
+        GcpError: It does not exist, or is not a pull subscription.
+    """
     subscription = call.store(Hub).subscription(call, name)
     if subscription.message.detached:
         raise _gone_error(subscription)
@@ -172,14 +181,6 @@ def _pull_subscription(call: Call, name: str) -> Subscription:
     return subscription
 
 
-def _gone_error(subscription: Subscription) -> GcpError:
-    if subscription.message.detached:
-        return GcpError(
-            "FAILED_PRECONDITION", f"The subscription {subscription.message.name} is detached."
-        )
-    return not_found(subscription.message.name)
-
-
 def _received_message(delivery: Delivery) -> Any:
     return types.ReceivedMessage.pb()(
         ack_id=delivery.ack_id, message=delivery.message, delivery_attempt=delivery.attempt
@@ -187,6 +188,7 @@ def _received_message(delivery: Delivery) -> Any:
 
 
 def _check_deadline(seconds: int, least: int) -> None:
+    """Raise INVALID_ARGUMENT for a deadline that Pub/Sub does not accept."""
     if not least <= seconds <= 600:
         raise GcpError(
             "INVALID_ARGUMENT", f"A deadline is {least} to 600 seconds, and not {seconds}."
@@ -194,8 +196,9 @@ def _check_deadline(seconds: int, least: int) -> None:
 
 
 def _confirm(backlog: Backlog, invalid: list[str]) -> None:
-    """With exactly-once delivery a client is told of what it no longer has; without it, it never
-    is.
+    """Raise for acknowledgements that failed, if delivery is exactly once.
+
+    Without exactly-once delivery a client is never told.
     """
     if not invalid or not backlog.rules.exactly_once:
         return
@@ -209,3 +212,12 @@ def _confirm(backlog: Backlog, invalid: list[str]) -> None:
         "Some acknowledgement ids in the request were invalid.",
         details=[info],
     )
+
+
+def _gone_error(subscription: Subscription) -> GcpError:
+    """Return the error for a subscription that was detached or deleted."""
+    if subscription.message.detached:
+        return GcpError(
+            "FAILED_PRECONDITION", f"The subscription {subscription.message.name} is detached."
+        )
+    return not_found(subscription.message.name)

@@ -1,4 +1,4 @@
-"""Subscriber: snapshots, and Seek to one or to a time."""
+"""Subscriber's snapshots, and Seek to one or to a time."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Any
 from google.protobuf import empty_pb2
 from google.pubsub_v1 import types
 
-from ....core.projects import by_id
-from ....core.registry import Call, GcpError, handles
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.projects import with_project_id
+from ....core.registry import handles
 from ....core.resources.store import page
-from ..records import Hub, Snapshot, Subscription, already_exists, new_name, overwrite, published_at
+from ..errors import already_exists
+from ..records import Hub, Snapshot, Subscription, new_name, overwrite_masked, published_at
 
 _SERVICE = "google.pubsub.v1.Subscriber"
 _LIFE = timedelta(days=7)
@@ -49,7 +52,7 @@ def get_snapshot(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ListSnapshots")
 def list_snapshots(call: Call, request: Any) -> Any:
-    prefix = f"{by_id(call, request.project)}/snapshots/"
+    prefix = f"{with_project_id(call, request.project)}/snapshots/"
     snapshots = [
         snapshot.message
         for name, snapshot in sorted(call.store(Hub).snapshots.items())
@@ -66,7 +69,7 @@ def update_snapshot(call: Call, request: Any) -> Any:
         snapshot = hub.snapshot(call, request.snapshot.name)
         changed = types.Snapshot.pb()()
         changed.CopyFrom(snapshot.message)
-        overwrite(request.snapshot, changed, request.update_mask, ("name", "topic"))
+        overwrite_masked(request.snapshot, changed, request.update_mask, ("name", "topic"))
         snapshot.message = changed
     return changed
 
@@ -84,7 +87,7 @@ def delete_snapshot(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.Seek")
 def seek(call: Call, request: Any) -> Any:
-    """Every lease is over; what is delivered from now on is what the snapshot, or the time, leaves."""
+    """Set what a subscription delivers to what a snapshot, or a time, leaves; end every lease."""
     hub = call.store(Hub)
     with hub.lock:
         subscription = hub.subscription(call, request.subscription)
@@ -116,7 +119,10 @@ def seek(call: Call, request: Any) -> Any:
 
 
 def _retained_messages(subscription: Subscription, topic: Any) -> list[Any]:
-    """What the subscription could deliver again: its own, and what its topic keeps, in their order."""
+    """Return the messages that a subscription could deliver again, in their order.
+
+    These are its own, and those that its topic retains.
+    """
     messages = {message.message_id: message for message in subscription.backlog.retained()}
     for message in list(topic.log) if topic is not None else ():
         if subscription.predicate(message.attributes):

@@ -1,4 +1,7 @@
-"""Subscriber: subscriptions. How they are read is in pulling.py."""
+"""Subscriber's subscriptions: create, get, list, update, delete.
+
+How they are read is in pulling.py.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,15 @@ from typing import Any
 from google.protobuf import empty_pb2
 from google.pubsub_v1 import types
 
-from ....core.projects import by_id
-from ....core.registry import Call, GcpError, handles
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.projects import with_project_id
+from ....core.registry import handles
 from ....core.resources.store import page
-from .. import attribute_filter
-from .. import bigquery_subscriptions as to_bigquery
+from .. import attribute_filter, bigquery_subscriptions
 from ..backlog import Backlog, Rules
-from ..records import Hub, Subscription, already_exists, check_duration, new_name, overwrite
+from ..errors import already_exists
+from ..records import Hub, Subscription, check_duration, new_name, overwrite_masked
 
 _SERVICE = "google.pubsub.v1.Subscriber"
 _ACK_DEADLINE = 10  # seconds, where nothing is said
@@ -55,7 +60,7 @@ def create_subscription(call: Call, request: Any) -> Any:
         )
         subscription = Subscription(request, backlog, predicate)
         if request.HasField("bigquery_config"):
-            to_bigquery.attach(call, subscription)
+            bigquery_subscriptions.start_writing(call, subscription)
         hub.subscriptions[request.name] = topic.subscriptions[request.name] = subscription
         call.on_stop(backlog.close)
     return request
@@ -68,7 +73,7 @@ def get_subscription(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ListSubscriptions")
 def list_subscriptions(call: Call, request: Any) -> Any:
-    prefix = f"{by_id(call, request.project)}/subscriptions/"
+    prefix = f"{with_project_id(call, request.project)}/subscriptions/"
     subscriptions = [
         sub.message
         for name, sub in sorted(call.store(Hub).subscriptions.items())
@@ -85,7 +90,7 @@ def update_subscription(call: Call, request: Any) -> Any:
         subscription = hub.subscription(call, request.subscription.name)
         changed = types.Subscription.pb()()
         changed.CopyFrom(subscription.message)
-        overwrite(request.subscription, changed, request.update_mask, _FIXED)
+        overwrite_masked(request.subscription, changed, request.update_mask, _FIXED)
         if changed.HasField("bigquery_config") != subscription.message.HasField("bigquery_config"):
             raise GcpError(
                 "UNIMPLEMENTED",
@@ -114,7 +119,7 @@ def delete_subscription(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ModifyPushConfig")
 def modify_push_config(call: Call, request: Any) -> Any:
-    """Only to what it is: a subscription that is pulled."""
+    """Accept only the config that leaves the subscription a pull subscription."""
     call.store(Hub).subscription(call, request.subscription)
     if request.push_config.push_endpoint:
         raise GcpError(
@@ -124,6 +129,7 @@ def modify_push_config(call: Call, request: Any) -> Any:
 
 
 def rules_of(subscription: Any) -> Rules:
+    """Return the delivery rules that a subscription describes."""
     dead = subscription.HasField("dead_letter_policy")
     retry = subscription.retry_policy if subscription.HasField("retry_policy") else None
     return Rules(
@@ -140,11 +146,12 @@ def rules_of(subscription: Any) -> Rules:
 
 
 def _seconds(duration: Any) -> float:
+    """Return a protobuf duration in seconds."""
     return float(duration.ToTimedelta().total_seconds())
 
 
 def _complete(subscription: Any) -> None:
-    """Write out what Pub/Sub takes where nothing is said."""
+    """Fill in Pub/Sub's defaults."""
     subscription.ack_deadline_seconds = subscription.ack_deadline_seconds or _ACK_DEADLINE
     if not subscription.HasField("message_retention_duration"):
         subscription.message_retention_duration.FromTimedelta(_RETENTION)
@@ -164,6 +171,7 @@ def _complete(subscription: Any) -> None:
 
 
 def _check(call: Call, subscription: Any) -> None:
+    """Raise INVALID_ARGUMENT for a subscription that Pub/Sub does not accept."""
     fields = {field.name for field, _ in subscription.ListFields()}
     for field in _UNSUPPORTED:
         if field in fields:
@@ -188,10 +196,11 @@ def _check(call: Call, subscription: Any) -> None:
     )
     _check_policies(call, subscription)
     if subscription.HasField("bigquery_config"):
-        to_bigquery.check(call, subscription)
+        bigquery_subscriptions.complete_config(call, subscription)
 
 
 def _check_policies(call: Call, subscription: Any) -> None:
+    """Raise for retry and dead letter policies that Pub/Sub does not accept."""
     if subscription.expiration_policy.HasField(
         "ttl"
     ) and subscription.expiration_policy.ttl.ToTimedelta() < timedelta(days=1):
@@ -215,6 +224,7 @@ def _check_policies(call: Call, subscription: Any) -> None:
 
 
 def _predicate(text: str) -> attribute_filter.Predicate:
+    """Return a subscription's filter as a function; GcpError INVALID_ARGUMENT."""
     if not text:
         return lambda _: True
     try:
@@ -226,7 +236,7 @@ def _predicate(text: str) -> attribute_filter.Predicate:
 
 
 def _dead_letters(call: Call, name: str) -> Any:
-    """What a backlog calls with a message that failed too often."""
+    """Return the function that takes a backlog's messages that failed too often."""
 
     def forward(message: Any, attempts: int) -> bool:
         hub = call.store(Hub)
@@ -234,7 +244,7 @@ def _dead_letters(call: Call, name: str) -> Any:
         if subscription is None:
             return True
         topic = hub.topics.get(
-            by_id(call, subscription.message.dead_letter_policy.dead_letter_topic)
+            with_project_id(call, subscription.message.dead_letter_policy.dead_letter_topic)
         )
         if topic is None:
             return False

@@ -1,4 +1,4 @@
-"""Publisher: topics, and what is published to them."""
+"""Publisher's topics, and publishing to them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import Any
 from google.protobuf import empty_pb2
 from google.pubsub_v1 import types
 
-from ....core.projects import by_id
-from ....core.registry import Call, GcpError, handles
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.projects import with_project_id
+from ....core.registry import handles
 from ....core.resources.store import page
-from ..records import DELETED_TOPIC, Hub, Topic, already_exists, check_duration, new_name, overwrite
+from ..errors import already_exists
+from ..records import DELETED_TOPIC, Hub, Topic, check_duration, new_name, overwrite_masked
 
 _SERVICE = "google.pubsub.v1.Publisher"
 _MOST_MESSAGES = 1000  # of one request
@@ -43,7 +46,9 @@ def update_topic(call: Call, request: Any) -> Any:
         topic = hub.topic(call, request.topic.name)
         changed = types.Topic.pb()()
         changed.CopyFrom(topic.message)
-        overwrite(request.topic, changed, request.update_mask, ("name", "state", "kms_key_name"))
+        overwrite_masked(
+            request.topic, changed, request.update_mask, ("name", "state", "kms_key_name")
+        )
         _check(changed)
         topic.message = changed
     return changed
@@ -56,7 +61,7 @@ def get_topic(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ListTopics")
 def list_topics(call: Call, request: Any) -> Any:
-    prefix = f"{by_id(call, request.project)}/topics/"
+    prefix = f"{with_project_id(call, request.project)}/topics/"
     topics = [
         topic.message
         for name, topic in sorted(call.store(Hub).topics.items())
@@ -80,7 +85,7 @@ def list_topic_snapshots(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.DeleteTopic")
 def delete_topic(call: Call, request: Any) -> Any:
-    """Its subscriptions stay, with what they have."""
+    """Delete a topic; its subscriptions stay, with what they have."""
     hub = call.store(Hub)
     with hub.lock:
         topic = hub.topic(call, request.topic)
@@ -94,7 +99,7 @@ def delete_topic(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.DetachSubscription")
 def detach_subscription(call: Call, request: Any) -> Any:
-    """It gets nothing any more, and loses what it has."""
+    """Detach a subscription from its topic: it receives nothing more, and loses what it has."""
     hub = call.store(Hub)
     with hub.lock:
         subscription = hub.subscription(call, request.subscription)
@@ -118,8 +123,9 @@ def publish(call: Call, request: Any) -> Any:
 
 
 def _check(topic: Any) -> None:
+    """Raise for a topic that is not valid or not supported."""
     for field in _UNSUPPORTED:
-        if field in {known.name for known, _ in topic.ListFields()}:
+        if field in {descriptor.name for descriptor, _ in topic.ListFields()}:
             raise GcpError(
                 "UNIMPLEMENTED", f"a topic with {field} is not supported by the offline GCP yet"
             )
@@ -133,6 +139,7 @@ def _check(topic: Any) -> None:
 
 
 def _check_messages(messages: Sequence[Any]) -> None:
+    """Raise INVALID_ARGUMENT for messages that Pub/Sub does not accept."""
     if not messages:
         raise GcpError(
             "INVALID_ARGUMENT",

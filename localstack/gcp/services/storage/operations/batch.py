@@ -12,13 +12,17 @@ from http import HTTPStatus
 from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
-from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpAnswer, HttpRequest
+from ....core.registry import route
 
 _BOUNDARY = "batch_isthmus"
 
 
 @route("storage.batch", "POST", "/batch/storage/v1")
 def batch(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Answer several calls in one request."""
     parser = BytesParser(policy=HTTP)
     message = parser.parsebytes(
         f"Content-Type: {request.headers.get('content-type', '')}\r\n\r\n".encode() + request.body
@@ -41,7 +45,7 @@ def batch(call: Call, request: HttpRequest) -> HttpAnswer:
 
 
 def _inner(outer: HttpRequest, text: bytes) -> HttpRequest:
-    """METHOD URL HTTP/1.1, headers, a blank line, a body."""
+    """Return the request in one part: METHOD URL HTTP/1.1, headers, a blank line, a body."""
     head, _, body = text.replace(b"\r\n", b"\n").partition(b"\n\n")
     first, *lines = head.decode().split("\n")
     match = re.fullmatch(r"([A-Z]+) (\S+)( HTTP/1\.\d)?", first.strip())
@@ -67,6 +71,7 @@ def _inner(outer: HttpRequest, text: bytes) -> HttpRequest:
 
 
 def _response_part(content_id: str, answer: HttpAnswer) -> str:
+    """Return the answer to one call as a part of the whole answer."""
     body = answer.body if isinstance(answer.body, bytes) else b"".join(answer.body)
     lines = [
         "Content-Type: application/http",

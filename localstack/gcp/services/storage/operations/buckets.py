@@ -1,16 +1,19 @@
-"""storage.buckets."""
+"""The methods storage.buckets.*."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpAnswer, HttpRequest
+from ....core.registry import route
 from .. import acls
 from ..field_types import BUCKET, checked
 from ..partial_answers import selected
 from ..preconditions import number
 from ..records import Bucket, Store, check_bucket_name
-from ..representations import bucket_fields, merged, with_server_fields
+from ..representations import bucket_fields, merge_patched, with_server_fields
 from ..requests import bucket_answer, conditions_of, flag, store_of
 
 _MOST = 1000  # of a page
@@ -19,6 +22,7 @@ _BUCKET = "/storage/v1/b/{bucket}"
 
 @route("storage.buckets.insert", "POST", "/storage/v1/b")
 def insert(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Create a bucket (storage.buckets.insert)."""
     query, body, store, now = (
         request.query,
         checked(request.json(), BUCKET),
@@ -59,6 +63,7 @@ def insert(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.buckets.list", "GET", "/storage/v1/b")
 def list_buckets(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """List a project's buckets (storage.buckets.list)."""
     query, store = request.query, store_of(call)
     project, prefix, after = (
         query.get("project", ""),
@@ -89,18 +94,20 @@ def list_buckets(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.buckets.get", "GET", _BUCKET)
 def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
+    """Return a bucket (storage.buckets.get)."""
     store, name = store_of(call), request.params["bucket"]
     bucket = (
         _deleted_bucket(store, name, number(request.query, "generation"))
         if flag(request.query, "softDeleted")
         else store.bucket(name)
     )
-    if not conditions_of(request).modified(bucket):
+    if not conditions_of(request).is_modified(bucket):
         return HttpAnswer(status=304)
     return selected(bucket_answer(bucket, request), request.query.get("fields"))
 
 
 def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
+    """Change a bucket's fields: the sent ones, or the `whole` bucket."""
     body, store, now = checked(request.json(), BUCKET), store_of(call), call.clock.now()
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
@@ -113,7 +120,9 @@ def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
         fields = (
             fixed | bucket_fields(body)
             if whole
-            else merged(bucket.fields, {k: v for k, v in body.items() if k in _patchable(body)})
+            else merge_patched(
+                bucket.fields, {k: v for k, v in body.items() if k in _patchable(body)}
+            )
         )
         fields = with_server_fields(fields, bucket.fields, now)
         _take_acls(bucket, request, body)
@@ -124,22 +133,25 @@ def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
 
 
 def _patchable(body: dict[str, Any]) -> set[str]:
-    """What a patch may name: with nulls, which take a member away."""
+    """Return the members that a patch names; a null removes a member."""
     return {key for key in body if body[key] is None or key in bucket_fields({key: body[key]})}
 
 
 @route("storage.buckets.patch", "PATCH", _BUCKET)
 def patch(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Change the fields of a bucket that a request has (storage.buckets.patch)."""
     return _change(call, request, whole=False)
 
 
 @route("storage.buckets.update", "PUT", _BUCKET)
 def update(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Replace a bucket's fields (storage.buckets.update)."""
     return _change(call, request, whole=True)
 
 
 @route("storage.buckets.delete", "DELETE", _BUCKET)
 def delete(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Delete an empty bucket (storage.buckets.delete)."""
     store = store_of(call)
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
@@ -157,6 +169,7 @@ def delete(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @route("storage.buckets.restore", "POST", f"{_BUCKET}/restore")
 def restore(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Restore a softly deleted bucket (storage.buckets.restore)."""
     store, name = store_of(call), request.params["bucket"]
     with store.lock:
         bucket = _deleted_bucket(store, name, number(request.query, "generation"))
@@ -202,6 +215,7 @@ def storage_layout(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def _deleted_bucket(store: Store, name: str, generation: int | None) -> Bucket:
+    """Return a softly deleted bucket; GcpError NOT_FOUND."""
     for bucket in store.deleted:
         if bucket.name == name and bucket.generation == generation:
             return bucket
@@ -209,7 +223,7 @@ def _deleted_bucket(store: Store, name: str, generation: int | None) -> Bucket:
 
 
 def _take_acls(bucket: Bucket, request: HttpRequest, body: dict[str, Any]) -> None:
-    """The lists that come with a request; those of a new bucket are the project's."""
+    """Set the lists that a request has; a new bucket's default to its project's."""
     new = not bucket.acl
     named = {
         "acl": request.query.get("predefinedAcl"),
@@ -220,13 +234,13 @@ def _take_acls(bucket: Bucket, request: HttpRequest, body: dict[str, Any]) -> No
             setattr(
                 bucket,
                 attribute,
-                acls.private(
+                acls.refuse_public(
                     bucket, acls.predefined_acl(str(named[attribute]), bucket.project, owner=False)
                 ),
             )
         elif body.get(key):
             if not new:
-                acls.legacy(bucket)
-            setattr(bucket, attribute, acls.private(bucket, acls.checked(body[key])))
+                acls.require_acls(bucket)
+            setattr(bucket, attribute, acls.refuse_public(bucket, acls.checked(body[key])))
         elif new:
             setattr(bucket, attribute, acls.project_private(bucket.project))

@@ -1,4 +1,4 @@
-"""Objects from objects: copy, rewrite, move, compose. The bytes of a copy are the same file."""
+"""Objects made of objects: copy, rewrite, move, compose. A copy's bytes are the same file."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from typing import Any
 
 import msgspec
 
-from ....core.registry import Call, GcpError, HttpRequest, route
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpRequest
+from ....core.registry import route
 from .. import acls
 from ..content import Content, parts, write_content
+from ..errors import invalid, no_object
 from ..field_types import COMPOSITION, OBJECT, checked
-from ..preconditions import Conditions, invalid, number
-from ..records import Bucket, Store, Version, check_object_name, may_go, no_object
+from ..preconditions import Conditions, number
+from ..records import Bucket, Store, Version, check_deletable, check_object_name
 from ..representations import object_fields
 from ..requests import check_key, conditions_of, key_of, object_answer, store_of
 from ..uploads import default_key, kms_version, new_version
@@ -29,7 +33,11 @@ _GOAL = "/b/{bucket}/o/{object}"
 
 
 def _source(store: Store, request: HttpRequest) -> Version:
-    """What is copied. GcpError 404, 412."""
+    """Return the version that is copied.
+
+    Raises:
+        GcpError: 404, there is none; 412, a precondition does not hold.
+    """
     params = request.params
     bucket = params.get("sourceBucket", params["bucket"])
     version = store.version(
@@ -46,9 +54,9 @@ def _source(store: Store, request: HttpRequest) -> Version:
 
 
 def _copy(call: Call, request: HttpRequest, source: Version, goal: Bucket) -> Version:
-    """The source's content under the goal's name, not yet in its bucket.
+    """Return the source's content under the goal's name, not yet in its bucket.
 
-    What the request says of it is in the place of the source's.
+    What the request says of the copy replaces what the source has.
     """
     body, query = checked(request.json(), OBJECT), request.query
     check_object_name(request.params["object"])
@@ -78,6 +86,7 @@ def _copy(call: Call, request: HttpRequest, source: Version, goal: Bucket) -> Ve
 
 
 def _acl(goal: Bucket, query: Mapping[str, str], entries: Any) -> acls.Entries:
+    """Return the ACL of a copy."""
     return (
         []
         if goal.uniform
@@ -86,6 +95,7 @@ def _acl(goal: Bucket, query: Mapping[str, str], entries: Any) -> acls.Entries:
 
 
 def _put(store: Store, version: Version, conditions: Conditions) -> None:
+    """Make a copy the live version; its bytes are deleted if that is refused."""
     try:
         store.put(version, conditions)
     except GcpError:
@@ -95,6 +105,7 @@ def _put(store: Store, version: Version, conditions: Conditions) -> None:
 
 @route("storage.objects.copy", "POST", f"{_SOURCE}/copyTo{_GOAL}")
 def copy(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Copy an object (storage.objects.copy)."""
     store = store_of(call)
     with store.lock:
         source, goal = _source(store, request), store.bucket(request.params["bucket"])
@@ -115,6 +126,7 @@ _token = msgspec.json.Decoder(_Token).decode  # made here: see ../../control.py
 
 @route("storage.objects.rewrite", "POST", f"{_SOURCE}/rewriteTo{_GOAL}")
 def rewrite(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Copy an object in steps, as large ones are (storage.objects.rewrite)."""
     store, limit = store_of(call), number(request.query, "maxBytesRewrittenPerCall")
     if limit is not None and (limit <= 0 or limit % _UNIT):
         raise invalid(
@@ -123,8 +135,8 @@ def rewrite(call: Call, request: HttpRequest) -> dict[str, Any]:
         )
     with store.lock:
         source, goal = _source(store, request), store.bucket(request.params["bucket"])
-        size, before = source.content.size, _progress(request.query.get("rewriteToken", ""), source)
-        done = size if limit is None else min(size, before + limit)
+        size, copied = source.content.size, _progress(request.query.get("rewriteToken", ""), source)
+        done = size if limit is None else min(size, copied + limit)
         answer: dict[str, Any] = {
             "kind": "storage#rewriteResponse",
             "totalBytesRewritten": str(done),
@@ -140,6 +152,7 @@ def rewrite(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def _progress(token: str, source: Version) -> int:
+    """Return how many bytes a rewrite has copied, by its token."""
     if not token:
         return 0
     try:
@@ -153,10 +166,11 @@ def _progress(token: str, source: Version) -> int:
 
 @route("storage.objects.move", "POST", "/storage/v1/b/{bucket}/o/{sourceObject}/moveTo/o/{object}")
 def move(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Rename an object (storage.objects.move)."""
     store = store_of(call)
     with store.lock:
         source, bucket = _source(store, request), store.bucket(request.params["bucket"])
-        may_go(source, call.clock.now())
+        check_deletable(source, call.clock.now())
         version = _copy(call, request, source, bucket)
         version.storage_class, version.key_sha256, version.kms_key = (
             source.storage_class,
@@ -170,17 +184,18 @@ def move(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.objects.compose", "POST", "/storage/v1/b/{bucket}/o/{object}/compose")
 def compose(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Make an object of several (storage.objects.compose)."""
     store, body = store_of(call), checked(request.json(), COMPOSITION)
-    wanted, about = body.get("sourceObjects") or [], body.get("destination") or {}
-    if not 1 <= len(wanted) <= _SOURCES:
+    components, about = body.get("sourceObjects") or [], body.get("destination") or {}
+    if not 1 <= len(components) <= _SOURCES:
         raise invalid(
-            f"The number of source components provided ({len(wanted)}) is not between 1 and "
+            f"The number of source components provided ({len(components)}) is not between 1 and "
             f"{_SOURCES}."
         )
     check_object_name(request.params["object"])
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
-        sources = [_component(store, bucket.name, component) for component in wanted]
+        sources = [_component(store, bucket.name, component) for component in components]
         key = key_of(request.headers)
         for source in sources:
             check_key(source, key)
@@ -205,14 +220,15 @@ def compose(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def _component(store: Store, bucket: str, component: Mapping[str, Any]) -> Version:
-    asked = (component.get("objectPreconditions") or {}).get("ifGenerationMatch")
+    """Return one source of a composition; GcpError 404, 412."""
+    expected = (component.get("objectPreconditions") or {}).get("ifGenerationMatch")
     generation = component.get("generation")
     name = str(component.get("name") or "")
     version = store.version(
         bucket,
         name,
         None if generation is None else int(generation),
-        Conditions(generation=None if asked is None else int(asked)),
+        Conditions(generation=None if expected is None else int(expected)),
     )
     if version is None:
         raise no_object(bucket, name)
@@ -220,6 +236,8 @@ def _component(store: Store, bucket: str, component: Mapping[str, Any]) -> Versi
 
 
 def _concatenation(store: Store, call: Call, sources: list[Version]) -> Content:
+    """Return the bytes of several versions as one content."""
+
     def every() -> Iterator[bytes]:
         for source in sources:
             yield from parts(source.content)

@@ -1,4 +1,4 @@
-"""Notifications of a bucket to Pub/Sub, and managed folders: kept and shown.
+"""Notifications of a bucket to Pub/Sub, and managed folders: stored and shown.
 
 No message is sent yet.
 """
@@ -8,9 +8,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpAnswer, HttpRequest
+from ....core.registry import route
+from ..errors import invalid
 from ..field_types import FOLDER, NOTIFICATION, checked
-from ..preconditions import invalid
 from ..representations import timestamp
 from ..requests import base_of, store_of
 
@@ -21,6 +24,7 @@ _FOLDERS = "/storage/v1/b/{bucket}/managedFolders"
 
 @route("storage.notifications.insert", "POST", _CONFIGS, executes=False)
 def insert(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Create a notification (storage.notifications.insert)."""
     body, store = checked(request.json(), NOTIFICATION), store_of(call)
     if not _TOPIC.fullmatch(str(body.get("topic", ""))):
         raise invalid(f"Invalid Google Cloud Pub/Sub topic: {body.get('topic')!r}")
@@ -39,12 +43,14 @@ def insert(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.notifications.list", "GET", _CONFIGS, executes=False)
 def list_configs(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """List a bucket's notifications (storage.notifications.list)."""
     configs = list(store_of(call).bucket(request.params["bucket"]).notifications.values())
     return {"kind": "storage#notifications"} | ({"items": configs} if configs else {})
 
 
 @route("storage.notifications.get", "GET", f"{_CONFIGS}/{{notification}}", executes=False)
 def get(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Return a notification (storage.notifications.get)."""
     config = (
         store_of(call)
         .bucket(request.params["bucket"])
@@ -57,6 +63,7 @@ def get(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.notifications.delete", "DELETE", f"{_CONFIGS}/{{notification}}", executes=False)
 def delete(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Delete a notification (storage.notifications.delete)."""
     if (
         store_of(call)
         .bucket(request.params["bucket"])
@@ -68,6 +75,7 @@ def delete(call: Call, request: HttpRequest) -> HttpAnswer:
 
 
 def _absent(request: HttpRequest) -> GcpError:
+    """Return the error for a notification that does not exist."""
     return GcpError(
         "NOT_FOUND", f"Notification {request.params['notification']} not found.", reason="notFound"
     )
@@ -75,6 +83,7 @@ def _absent(request: HttpRequest) -> GcpError:
 
 @route("storage.managedFolders.insert", "POST", _FOLDERS, executes=False)
 def insert_folder(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Create a managed folder (storage.managedFolders.insert)."""
     store, name = store_of(call), str(checked(request.json(), FOLDER).get("name") or "").rstrip("/")
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
@@ -95,6 +104,7 @@ def insert_folder(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.managedFolders.delete", "DELETE", f"{_FOLDERS}/{{folder}}", executes=False)
 def delete_folder(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Delete a managed folder (storage.managedFolders.delete)."""
     store, name = store_of(call), request.params["folder"].rstrip("/") + "/"
     with store.lock:
         bucket = store.bucket(request.params["bucket"])

@@ -1,6 +1,6 @@
-"""storage.objects: what they are, and which there are.
+"""The methods storage.objects.* that read, list, change and delete.
 
-Their bytes are in media.py, how they come in uploads.py.
+Objects' bytes are in media.py, their uploads in uploads.py.
 """
 
 from __future__ import annotations
@@ -8,14 +8,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpAnswer, HttpRequest
+from ....core.registry import route
 from .. import acls, media
+from ..errors import invalid, no_object
 from ..field_types import OBJECT, checked
 from ..listing import ListQuery, page
 from ..partial_answers import selected
-from ..preconditions import NONE, invalid, number, parse_conditions
-from ..records import Bucket, Version, no_object
-from ..representations import merged, object_fields
+from ..preconditions import NONE, number, parse_conditions
+from ..records import Bucket, Version
+from ..representations import merge_patched, object_fields
 from ..requests import conditions_of, flag, key_of, object_answer, store_of
 
 _OBJECT = "/storage/v1/b/{bucket}/o/{object}"
@@ -23,6 +27,7 @@ _OBJECT = "/storage/v1/b/{bucket}/o/{object}"
 
 @route("storage.objects.get", "GET", _OBJECT, f"/download{_OBJECT}")
 def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
+    """Return an object, or with alt=media its bytes (storage.objects.get)."""
     store, query = store_of(call), request.query
     bucket_name, name, generation = (
         request.params["bucket"],
@@ -38,7 +43,7 @@ def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
         )
         if version is None and conditions_of(request) == NONE:
             raise no_object(bucket_name, name)
-        if not conditions_of(request).modified(version):
+        if not conditions_of(request).is_modified(version):
             return HttpAnswer(status=304)
         if version is None:
             raise no_object(bucket_name, name)
@@ -52,8 +57,9 @@ def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
 
 @route("storage.objects.list", "GET", "/storage/v1/b/{bucket}/o")
 def list_objects(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """List a bucket's objects (storage.objects.list)."""
     store, query = store_of(call), request.query
-    wanted = ListQuery(
+    list_query = ListQuery(
         prefix=query.get("prefix", ""),
         delimiter=query.get("delimiter", ""),
         start=query.get("startOffset", ""),
@@ -67,12 +73,12 @@ def list_objects(call: Call, request: HttpRequest) -> dict[str, Any]:
         bucket = store.bucket(request.params["bucket"])
         soft = flag(query, "softDeleted")
         listed = (
-            bucket.buried(call.clock.now())
+            bucket.restorable(call.clock.now())
             if soft
             else bucket.listed(all_versions=flag(query, "versions"))
         )
         versions = {(version.name, version.generation): version for version in listed}
-        listing = page(versions, wanted)
+        listing = page(versions, list_query)
         items = [
             versions[entry.name, entry.generation] for entry in listing.entries if entry.generation
         ]
@@ -84,7 +90,7 @@ def list_objects(call: Call, request: HttpRequest) -> dict[str, Any]:
             ]
     prefixes = set(listing.prefixes)
     if flag(query, "includeFoldersAsPrefixes"):
-        prefixes |= {folder for folder in bucket.folders if folder.startswith(wanted.prefix)}
+        prefixes |= {folder for folder in bucket.folders if folder.startswith(list_query.prefix)}
     if prefixes:
         answer["prefixes"] = sorted(prefixes)
     if listing.token:
@@ -93,6 +99,7 @@ def list_objects(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
+    """Change an object's fields: the sent ones, or the `whole` object."""
     body, store, query = checked(request.json(), OBJECT), store_of(call), request.query
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
@@ -102,10 +109,10 @@ def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
             number(query, "generation"),
             conditions_of(request),
         )
-        fields = object_fields(body) if whole else merged(version.fields, _writable(body))
+        fields = object_fields(body) if whole else merge_patched(version.fields, _writable(body))
         _check_retention(bucket, version, fields, override=flag(query, "overrideUnlockedRetention"))
         if "acl" in body or query.get("predefinedAcl"):
-            acls.legacy(bucket)
+            acls.require_acls(bucket)
             version.acl = (
                 acls.of_new_object(bucket, query.get("predefinedAcl"), body.get("acl"))
                 if body.get("acl") != []
@@ -118,6 +125,7 @@ def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
 
 
 def _writable(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request that a client may write."""
     return {
         key: value
         for key, value in body.items()
@@ -127,16 +135,19 @@ def _writable(body: dict[str, Any]) -> dict[str, Any]:
 
 @route("storage.objects.patch", "PATCH", _OBJECT)
 def patch(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Change the fields of an object that a request has (storage.objects.patch)."""
     return _change(call, request, whole=False)
 
 
 @route("storage.objects.update", "PUT", _OBJECT)
 def update(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Replace an object's fields (storage.objects.update)."""
     return _change(call, request, whole=True)
 
 
 @route("storage.objects.delete", "DELETE", _OBJECT)
 def delete(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Delete an object (storage.objects.delete)."""
     generation = number(request.query, "generation")
     store_of(call).delete(
         request.params["bucket"],
@@ -150,6 +161,7 @@ def delete(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @route("storage.objects.restore", "POST", f"{_OBJECT}/restore")
 def restore(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Restore a softly deleted object (storage.objects.restore)."""
     store, generation, now = store_of(call), number(request.query, "generation"), call.clock.now()
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
@@ -168,7 +180,7 @@ def restore(call: Call, request: HttpRequest) -> dict[str, Any]:
 def without_hashes(
     resource: dict[str, Any], version: Version, request: HttpRequest
 ) -> dict[str, Any]:
-    """The checksums of what a customer's key encrypts are told to whoever has the key."""
+    """Return an object without its checksums, unless the caller has the customer's key."""
     if version.key_sha256 is not None and key_of(request.headers) != version.key_sha256:
         resource = {
             key: value for key, value in resource.items() if key not in ("md5Hash", "crc32c")
@@ -177,7 +189,8 @@ def without_hashes(
 
 
 def _soft(bucket: Bucket, name: str, generation: int | None, call: Call) -> Version:
-    for version in bucket.buried(call.clock.now()):
+    """Return a softly deleted version; GcpError NOT_FOUND."""
+    for version in bucket.restorable(call.clock.now()):
         if version.name == name and version.generation == generation:
             return version
     raise no_object(bucket.name, name)
@@ -186,9 +199,7 @@ def _soft(bucket: Bucket, name: str, generation: int | None, call: Call) -> Vers
 def _check_retention(
     bucket: Bucket, version: Version, fields: dict[str, Any], *, override: bool
 ) -> None:
-    """An object's own retention: only where the bucket has it, and not made shorter without saying
-    so.
-    """
+    """Raise if an object's own retention is not possible, or is shortened without an override."""
     new, old = fields.get("retention"), version.fields.get("retention") or {}
     if not new:
         fields.pop("retention", None)
@@ -205,4 +216,5 @@ def _check_retention(
 
 
 def _moment(retention: dict[str, Any]) -> datetime:
+    """Return the time until which a retention keeps an object."""
     return datetime.fromisoformat(str(retention["retainUntilTime"]))

@@ -1,6 +1,6 @@
-"""IAM policies of buckets.
+"""IAM policies of buckets: stored and shown.
 
-They are kept and shown; whose rights a call needs is `stack policy`'s business.
+The rights that a call needs are the business of `stack policy`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ import base64
 import re
 from typing import Any
 
-from ....core.registry import Call, GcpError, HttpRequest, route
-from ..acls import PUBLIC, public_access_refusal
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpRequest
+from ....core.registry import route
+from ..acls import PUBLIC
+from ..errors import NOT_MET, invalid, public_access_refusal
 from ..field_types import POLICY, checked
-from ..preconditions import FAILED, invalid
 from ..records import Bucket
 from ..requests import store_of
 
@@ -22,6 +25,7 @@ _PERMISSION = re.compile(r"storage\.[a-zA-Z]+\.[a-zA-Z]+")
 
 @route("storage.buckets.getIamPolicy", "GET", _BUCKET, executes=False)
 def get_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Return a bucket's IAM policy (storage.buckets.getIamPolicy)."""
     bucket = store_of(call).bucket(request.params["bucket"])
     policy = policy_of(bucket)
     if _conditional(policy) and int(request.query.get("optionsRequestedPolicyVersion", 1)) < 3:
@@ -32,6 +36,7 @@ def get_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.buckets.setIamPolicy", "PUT", _BUCKET, executes=False)
 def set_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Replace a bucket's IAM policy (storage.buckets.setIamPolicy)."""
     store, body = store_of(call), checked(request.json(), POLICY)
     bindings = body.get("bindings") or []
     for binding in bindings:
@@ -45,7 +50,7 @@ def set_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
         if body.get("etag") and body["etag"] != policy_of(bucket)["etag"]:
-            raise GcpError("FAILED_PRECONDITION", FAILED, reason="conditionNotMet", http=412)
+            raise GcpError("FAILED_PRECONDITION", NOT_MET, reason="conditionNotMet", http=412)
         access = (bucket.fields.get("iamConfiguration") or {}).get("publicAccessPrevention")
         if access == "enforced" and any(PUBLIC & set(binding["members"]) for binding in bindings):
             raise public_access_refusal()
@@ -63,28 +68,30 @@ def set_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.buckets.testIamPermissions", "GET", f"{_BUCKET}/testPermissions", executes=False)
 def test_permissions(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Return the permissions asked for, all granted (storage.buckets.testIamPermissions)."""
     store_of(call).bucket(request.params["bucket"])
-    asked = request.query_lists.get("permissions", [])
-    if not asked:
+    permissions = request.query_lists.get("permissions", [])
+    if not permissions:
         raise GcpError(
             "INVALID_ARGUMENT",
             "Required parameter: permissions",
             reason="required",
             location="permissions",
         )
-    for permission in asked:
+    for permission in permissions:
         if not _PERMISSION.fullmatch(permission):
             raise invalid(f"Invalid argument: permission {permission!r}", "permissions")
-    return {"kind": "storage#testIamPermissionsResponse", "permissions": asked}
+    return {"kind": "storage#testIamPermissionsResponse", "permissions": permissions}
 
 
 def policy_of(bucket: Bucket) -> dict[str, Any]:
-    """What was set, or what every new bucket has."""
+    """Return a bucket's policy, or what every new bucket has."""
     policy = bucket.policy or {"version": 1, "etag": "CAE=", "bindings": _new(bucket.project)}
     return {"kind": "storage#policy", "resourceId": f"projects/_/buckets/{bucket.name}", **policy}
 
 
 def _new(project: str) -> list[dict[str, Any]]:
+    """Return the bindings of a new bucket's policy."""
     owners = [f"projectEditor:{project}", f"projectOwner:{project}"]
     return [
         {"role": "roles/storage.legacyBucketOwner", "members": owners},
@@ -95,10 +102,12 @@ def _new(project: str) -> list[dict[str, Any]]:
 
 
 def _conditional(policy: dict[str, Any]) -> bool:
+    """Return whether a policy has conditions."""
     return any(binding.get("condition") for binding in policy.get("bindings") or ())
 
 
 def _check_conditional(bucket: Bucket, policy: dict[str, Any]) -> None:
+    """Raise if a policy has conditions that the bucket does not allow."""
     if not bucket.uniform:
         text = (
             "To set a policy with a condition, enable uniform bucket-level access on the bucket "

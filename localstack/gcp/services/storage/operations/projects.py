@@ -1,5 +1,6 @@
-"""What Storage keeps of a project: its service agent, and HMAC keys, which are kept and shown, and
-open nothing.
+"""Cloud Storage's part of a project: its service agent, and HMAC keys.
+
+The keys are stored and shown, and open nothing.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ import secrets
 import string
 from typing import Any
 
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpAnswer, HttpRequest
 from ....core.projects import number_of
-from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from ....core.registry import route
+from ..errors import NOT_MET, invalid
 from ..field_types import HMAC_KEY, checked
-from ..preconditions import FAILED, invalid
 from ..representations import timestamp
 from ..requests import base_of, flag, store_of
 
@@ -25,12 +29,15 @@ _STATES = ("ACTIVE", "INACTIVE")
     "storage.projects.serviceAccount.get", "GET", "/storage/v1/projects/{project}/serviceAccount"
 )
 def service_account(call: Call, request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001  the shape of all handlers
-    email = f"service-{number_of(request.params['project'])}@gs-project-accounts.iam.gserviceaccount.com"
+    """Return a project's service agent (storage.projects.serviceAccount.get)."""
+    number = number_of(request.params["project"])
+    email = f"service-{number}@gs-project-accounts.iam.gserviceaccount.com"
     return {"kind": "storage#serviceAccount", "email_address": email}
 
 
 @route("storage.projects.hmacKeys.create", "POST", _KEYS, executes=False)
 def create(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Create an HMAC key (storage.projects.hmacKeys.create)."""
     email = request.query.get("serviceAccountEmail", "")
     if not email:
         raise GcpError(
@@ -66,6 +73,7 @@ def create(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.projects.hmacKeys.list", "GET", _KEYS, executes=False)
 def list_keys(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """List a project's HMAC keys (storage.projects.hmacKeys.list)."""
     email, deleted = (
         request.query.get("serviceAccountEmail"),
         flag(request.query, "showDeletedKeys"),
@@ -82,16 +90,18 @@ def list_keys(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.projects.hmacKeys.get", "GET", _KEY, executes=False)
 def get(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Return an HMAC key without its secret (storage.projects.hmacKeys.get)."""
     return _key(call, request)
 
 
 @route("storage.projects.hmacKeys.update", "PUT", _KEY, executes=False)
 def update(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Activate or deactivate an HMAC key (storage.projects.hmacKeys.update)."""
     body = checked(request.json(), HMAC_KEY)
     with store_of(call).lock:
         key = _key(call, request)
         if body.get("etag") not in (None, key["etag"]):
-            raise GcpError("FAILED_PRECONDITION", FAILED, reason="conditionNotMet", http=412)
+            raise GcpError("FAILED_PRECONDITION", NOT_MET, reason="conditionNotMet", http=412)
         if body.get("state") not in _STATES:
             raise invalid(
                 f"Invalid argument: state {body.get('state')!r} is none of {', '.join(_STATES)}"
@@ -103,6 +113,7 @@ def update(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.projects.hmacKeys.delete", "DELETE", _KEY, executes=False)
 def delete(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Delete an inactive HMAC key (storage.projects.hmacKeys.delete)."""
     with store_of(call).lock:
         key = _key(call, request)
         if key["state"] == "ACTIVE":
@@ -112,6 +123,7 @@ def delete(call: Call, request: HttpRequest) -> HttpAnswer:
 
 
 def _key(call: Call, request: HttpRequest) -> dict[str, Any]:
+    """Return the stored HMAC key that a request names; GcpError NOT_FOUND."""
     key = store_of(call).hmac_keys.get(request.params["accessId"])
     if key is None or key["projectId"] != request.params["project"]:
         raise GcpError(

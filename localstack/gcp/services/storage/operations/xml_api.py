@@ -1,25 +1,29 @@
-"""Of the XML API: objects under /bucket/object, and uploads in parts that come side by side (the
-SDK's transfer manager).
+"""The XML API: objects under /bucket/object, and uploads in parallel parts.
+
+The SDK's transfer manager uses them.
 """
 
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
-from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpAnswer, HttpRequest
+from ....core.registry import route
 from .. import acls, forms, media, signing
-from ..content import Content, check, parts, told_by_header, write_content
+from ..content import Content, check_checksums, checksums_in_header, parts, write_content
 from ..listing import ListQuery, page
 from ..preconditions import NONE, number, of_xml
 from ..records import Version, check_object_name
 from ..representations import timestamp
 from ..requests import key_of, store_of
-from ..uploads import begin, default_key, kms_version, new_version
+from ..uploads import PartedUpload, Uploads, default_key, kms_version, new_version
+from .uploads import begin
 
 _OBJECT = "/{bucket}/{object=**}"
 _SPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -41,26 +45,11 @@ _CODES = {
 }
 
 
-class _Parts:
-    """An upload whose parts come side by side."""
-
-    def __init__(self, headers: Mapping[str, str], bucket: str, name: str) -> None:
-        self.headers = headers
-        self.place = bucket, name
-        self.parts: dict[int, Content] = {}
-        self.lock = threading.Lock()
-
-
-class Uploads:
-    def __init__(self) -> None:
-        self.open: dict[str, _Parts] = {}
-
-
 Handler = Callable[[Call, HttpRequest], HttpAnswer]
 
 
 def xml(operation: str, method: str, template: str = _OBJECT) -> Callable[[Handler], Handler]:
-    """A route whose errors are XML."""
+    """Return a decorator for a route whose errors are XML."""
 
     def add(handler: Handler) -> Handler:
         def answered(call: Call, request: HttpRequest) -> HttpAnswer:
@@ -85,12 +74,14 @@ def xml(operation: str, method: str, template: str = _OBJECT) -> Callable[[Handl
 
 @xml("storage.objects.get", "GET")
 def get(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Return an object's bytes."""
     version = _version(call, request)
     return HttpAnswer(status=304) if version is None else media.answer(version, request)
 
 
 @xml("storage.objects.list", "GET", "/{bucket}")
 def list_objects(call: Call, request: HttpRequest) -> HttpAnswer:
+    """List a bucket's objects, as XML."""
     query, store = request.query, store_of(call)
     with store.lock:
         versions = {
@@ -126,11 +117,13 @@ def list_objects(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @xml("storage.objects.insert", "POST", "/{bucket}/")
 def post_form(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Store an object that an HTML form posts."""
     return forms.post(call, request)
 
 
 @xml("storage.objects.get", "HEAD")
 def head(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Return an object's headers."""
     version = _version(call, request)
     if version is None:
         return HttpAnswer(status=304)
@@ -143,6 +136,7 @@ def head(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @xml("storage.objects.delete", "DELETE")
 def delete(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Delete an object, or cancel an upload in parts."""
     if "uploadId" in request.query:
         upload = _upload(call, request)
         del call.store(Uploads).open[request.query["uploadId"]]
@@ -162,6 +156,7 @@ def delete(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @xml("storage.objects.insert", "PUT")
 def put(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Store an object, or one part of an upload."""
     content = write_content(store_of(call).folder(call), [request.body])
     try:
         _check(content, request.headers)
@@ -179,13 +174,13 @@ def put(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @xml("storage.objects.insert", "POST")
 def post(call: Call, request: HttpRequest) -> HttpAnswer:
-    """?uploads begins an upload in parts, ?uploadId=... ends it."""
+    """Begin an upload in parts (?uploads), or end it (?uploadId=...)."""
     bucket, name = request.params["bucket"], request.params["object"]
     if "uploads" in request.query:
         store_of(call).bucket(bucket)
         check_object_name(name)
         upload_id = secrets.token_urlsafe(48)
-        call.store(Uploads).open[upload_id] = _Parts(request.headers, bucket, name)
+        call.store(Uploads).open[upload_id] = PartedUpload(request.headers, bucket, name)
         return _xml("InitiateMultipartUploadResult", Bucket=bucket, Key=name, UploadId=upload_id)
     if request.headers.get("x-goog-resumable") == "start":
         begun = begin(call, request, {"name": name}, request.headers.get("content-type"))
@@ -216,6 +211,7 @@ def post(call: Call, request: HttpRequest) -> HttpAnswer:
 
 
 def _put_part(call: Call, request: HttpRequest, content: Content) -> HttpAnswer:
+    """Store one part of an upload."""
     upload, part = _upload(call, request), number(request.query, "partNumber") or 0
     if not 1 <= part <= 10_000:
         raise GcpError(
@@ -231,19 +227,19 @@ def _put_part(call: Call, request: HttpRequest, content: Content) -> HttpAnswer:
     return HttpAnswer(headers=(("ETag", f'"{content.md5}"'), ("X-Goog-Hash", hashes)))
 
 
-def _part_numbers(body: bytes, upload: _Parts) -> list[int]:
-    """The numbers of the parts that make the object, in order."""
+def _part_numbers(body: bytes, upload: PartedUpload) -> list[int]:
+    """Return the numbers of the parts that make the object, in order."""
     try:
         elements = [
             element
             for element in ET.fromstring(body)  # noqa: S314
             if element.tag.rpartition("}")[2] == "Part"
         ]
-        told = [
+        parts = [
             {child.tag.rpartition("}")[2]: (child.text or "").strip() for child in element}
             for element in elements
         ]
-        numbers = [int(part["PartNumber"]) for part in told]
+        numbers = [int(part["PartNumber"]) for part in parts]
     except (ET.ParseError, KeyError, ValueError) as error:
         raise GcpError(
             "INVALID_ARGUMENT",
@@ -256,7 +252,7 @@ def _part_numbers(body: bytes, upload: _Parts) -> list[int]:
             "The list of parts was not in ascending order.",
             reason="InvalidPartOrder",
         )
-    for part in told:
+    for part in parts:
         content = upload.parts.get(int(part["PartNumber"]))
         if content is None or part.get("ETag", "").strip('"') != content.md5:
             raise GcpError(
@@ -268,6 +264,7 @@ def _part_numbers(body: bytes, upload: _Parts) -> list[int]:
 
 
 def _joined(contents: list[Content]) -> Iterator[bytes]:
+    """Yield the bytes of several contents, one after the other."""
     for content in contents:
         yield from parts(content)
 
@@ -275,6 +272,7 @@ def _joined(contents: list[Content]) -> Iterator[bytes]:
 def _finish(
     call: Call, headers: Mapping[str, str], place: tuple[str, str], content: Content
 ) -> Version:
+    """Make content the live version of an object."""
     store, (bucket_name, name) = store_of(call), place
     check_object_name(name)
     fields: dict[str, Any] = {
@@ -305,17 +303,18 @@ def _finish(
 
 
 def _version(call: Call, request: HttpRequest) -> Version | None:
-    """None: 304."""
+    """Return the version that a request asks for, or None for a 304."""
     store, generation, conditions = (
         store_of(call),
         number(request.query, "generation"),
         of_xml(request.headers),
     )
     version = store.version(request.params["bucket"], request.params["object"], generation, NONE)
-    return version if conditions.modified(version) else None
+    return version if conditions.is_modified(version) else None
 
 
-def _upload(call: Call, request: HttpRequest) -> _Parts:
+def _upload(call: Call, request: HttpRequest) -> PartedUpload:
+    """Return the upload in parts that a request names; GcpError NOT_FOUND."""
     upload = call.store(Uploads).open.get(request.query["uploadId"])
     if upload is None or upload.place != (request.params["bucket"], request.params["object"]):
         raise GcpError("NOT_FOUND", "The requested upload was not found.", reason="NoSuchUpload")
@@ -323,16 +322,18 @@ def _upload(call: Call, request: HttpRequest) -> _Parts:
 
 
 def _check(content: Content, headers: Mapping[str, str]) -> None:
-    told = told_by_header(headers.get("x-goog-hash", ""))
+    """Raise unless the checksums in a request's headers are the content's."""
+    checksums = checksums_in_header(headers.get("x-goog-hash", ""))
     if headers.get("content-md5"):
-        told["md5Hash"] = headers["content-md5"]
+        checksums["md5Hash"] = headers["content-md5"]
     try:
-        check(content, told)
+        check_checksums(content, checksums)
     except GcpError as error:
         raise GcpError("INVALID_ARGUMENT", error.message, reason="BadDigest") from error
 
 
 def _answer(version: Version) -> HttpAnswer:
+    """Return the answer to an object that was stored."""
     content = version.content
     hashes = f"crc32c={content.crc32c}" + (f",md5={content.md5}" if content.md5 else "")
     return HttpAnswer(
@@ -345,6 +346,7 @@ def _answer(version: Version) -> HttpAnswer:
 
 
 def _xml(root: str, more: str = "", **values: str) -> HttpAnswer:
+    """Return an XML answer: the values as elements, then `more`."""
     inside = more + "".join(f"<{name}>{escape(value)}</{name}>" for name, value in values.items())
     body = f"<?xml version='1.0' encoding='UTF-8'?><{root} xmlns='{_SPACE}'>{inside}</{root}>"
     return HttpAnswer(
@@ -353,6 +355,7 @@ def _xml(root: str, more: str = "", **values: str) -> HttpAnswer:
 
 
 def _error_answer(error: GcpError) -> HttpAnswer:
+    """Return an error as XML."""
     reason = error.reason or error.status
     code = _CODES.get(reason, reason[0].upper() + reason[1:])
     if reason == "notFound" and "bucket" in error.message:

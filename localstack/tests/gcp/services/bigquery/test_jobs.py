@@ -14,9 +14,14 @@ def test_a_job_id_is_taken_once_and_the_job_can_be_asked_for(client):
     client.query("SELECT 1", job_id="once").result()
     with pytest.raises(Conflict, match=r"Already Exists: Job shop-project:US\.once"):
         client._call_api(  # the client itself would take the job that is there
-            None, method="POST", path="/projects/shop-project/jobs",
-            data={"jobReference": {"jobId": "once"}, "configuration": {"query": {"query": "SELECT 1", "useLegacySql": False}}},
-        )  # fmt: skip
+            None,
+            method="POST",
+            path="/projects/shop-project/jobs",
+            data={
+                "jobReference": {"jobId": "once"},
+                "configuration": {"query": {"query": "SELECT 1", "useLegacySql": False}},
+            },
+        )
     job = client.get_job("once")
     assert (job.state, job.statement_type, [tuple(row) for row in job.result()]) == (
         "DONE",
@@ -109,9 +114,13 @@ def test_destinations_are_written_as_their_dispositions_say(client, rows):
 def test_csv_is_read_as_its_options_say(client, rows):
     text = 'name;age;day\n"Ann;a";3;2024-01-02\nBob;NULL;2024-01-03\nbad;x;y\n'
     config = bigquery.LoadJobConfig(
-        source_format="CSV", skip_leading_rows=1, field_delimiter=";", null_marker="NULL", max_bad_records=1,
+        source_format="CSV",
+        skip_leading_rows=1,
+        field_delimiter=";",
+        null_marker="NULL",
+        max_bad_records=1,
         schema=[Field("name", "STRING"), Field("age", "INT64"), Field("day", "DATE")],
-    )  # fmt: skip
+    )
     job = client.load_table_from_file(
         io.BytesIO(text.encode()), "shop.t", job_config=config
     ).result()

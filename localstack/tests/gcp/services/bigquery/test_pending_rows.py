@@ -4,12 +4,12 @@ import threading
 
 import pytest
 
-from isthmus_stack.gcp.services.bigquery.pending_rows import LateRows
+from isthmus_stack.gcp.services.bigquery.pending_rows import PendingRows
 
 
 @pytest.fixture
 def late():
-    return LateRows()
+    return PendingRows()
 
 
 def test_a_writer_that_reads_while_more_comes_is_not_called_within_itself(late):

@@ -135,9 +135,11 @@ def test_columns_are_renamed_dropped_widened_and_given_defaults(client, rows):
     client.query_and_wait("ALTER TABLE shop.t RENAME TO u")
     assert rows("SELECT * FROM shop.u WHERE k = 1") == [(1, Decimal(2), dt.date(2024, 1, 1))]
     for action, words in (
-        ("DROP COLUMN day", "partitioned"), ("RENAME COLUMN k TO m", "clustered"), ("ALTER COLUMN n SET DATA TYPE INT64", "is assignable"),
+        ("DROP COLUMN day", "partitioned"),
+        ("RENAME COLUMN k TO m", "clustered"),
+        ("ALTER COLUMN n SET DATA TYPE INT64", "is assignable"),
         ("RENAME COLUMN none_ TO m", "not found"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(BadRequest, match=words):
             client.query_and_wait(f"ALTER TABLE shop.u {action}")
     assert [field.name for field in client.get_table("shop.u").schema] == ["k", "n", "day"]
@@ -279,8 +281,11 @@ def test_the_db_api_gives_rows(client):
 def test_pandas_gbq_writes_and_reads_with_nothing_in_its_code(client, gcp):
     code = """
 import pandas, pandas_gbq
-pandas_gbq.to_gbq(pandas.DataFrame({"a": [1, 2]}), "shop.g", project_id="shop-project", progress_bar=False)
-print(pandas_gbq.read_gbq("SELECT sum(a) AS a FROM shop.g", project_id="shop-project", progress_bar_type=None)["a"].tolist())
+frame = pandas.DataFrame({"a": [1, 2]})
+pandas_gbq.to_gbq(frame, "shop.g", project_id="shop-project", progress_bar=False)
+sql = "SELECT sum(a) AS a FROM shop.g"
+frame = pandas_gbq.read_gbq(sql, project_id="shop-project", progress_bar_type=None)
+print(frame["a"].tolist())
 """
     assert gcp.run(code).split() == ["[3]"]
     assert client.get_table("shop.g").num_rows == 2

@@ -194,8 +194,9 @@ def test_a_decorator_writes_one_partition_and_leaves_the_others(client, rows):
     assert rows("SELECT n FROM shop.t ORDER BY n") == [(1,), (2,), (2,)]
     write(two.replace("2 AS n", "3 AS n"), "WRITE_TRUNCATE")
     for sql, disposition, partition, words in (
-        (one, "WRITE_APPEND", "20240102", "belong to different partitions"), (two, "WRITE_TRUNCATE", "202401", "needs 8 digits"),
-    ):  # fmt: skip
+        (one, "WRITE_APPEND", "20240102", "belong to different partitions"),
+        (two, "WRITE_TRUNCATE", "202401", "needs 8 digits"),
+    ):
         with pytest.raises(BadRequest, match=words):
             write(sql, disposition, partition)
     with pytest.raises(Conflict, match="Already Exists"):

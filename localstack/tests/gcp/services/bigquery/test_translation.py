@@ -19,20 +19,17 @@ from isthmus_stack.gcp.services.bigquery.data.types import (
     schema_from_rest,
 )
 from isthmus_stack.gcp.services.bigquery.errors import BigQueryError
-from isthmus_stack.gcp.services.bigquery.jobs import queries as query
-from isthmus_stack.gcp.services.bigquery.operations import datasets
+from isthmus_stack.gcp.services.bigquery.jobs import queries
 from isthmus_stack.gcp.services.bigquery.operations import rows as single_rows
-from isthmus_stack.gcp.services.bigquery.sql.analysis import analyzer as analysis
-from isthmus_stack.gcp.services.bigquery.sql.analysis import resolved_tree as resolved
-from isthmus_stack.gcp.services.bigquery.sql.execution import reference_evaluation as evaluation
-from isthmus_stack.gcp.services.bigquery.sql.execution import translation
-from isthmus_stack.gcp.services.bigquery.sql.scripts import parsing as scripts
+from isthmus_stack.gcp.services.bigquery.sql.analysis import analyzer, resolved_tree
+from isthmus_stack.gcp.services.bigquery.sql.execution import reference_evaluation, translation
+from isthmus_stack.gcp.services.bigquery.sql.scripts import parsing
 from isthmus_stack.gcp.services.bigquery.state.catalog import Catalog, TableRef
-from isthmus_stack.gcp.services.bigquery.state.instance import Place
+from isthmus_stack.gcp.services.bigquery.state.instance import Instance
 from isthmus_stack.gcp.services.bigquery.state.job_work import Running
 from isthmus_stack.gcp.services.bigquery.state.jobs import Job
 from isthmus_stack.gcp.services.bigquery.state.warehouse import Warehouse
-from isthmus_stack.gcp.services.bigquery.tables import tables
+from isthmus_stack.gcp.services.bigquery.tables import datasets, tables
 from isthmus_stack.gcp.services.bigquery.tables.row_writes import fill_from
 
 HERE = Path(__file__).parent
@@ -47,33 +44,39 @@ COLUMNS = (
 )
 ROWS = [
     {
-        "i": 1, "k": 2, "f": 1.5, "g": 2.0, "n": "1.5", "b": True, "s": "Hello World", "u": "lo", "y": "aGVsbG8=", "d": "2024-02-29",
-        "e": "2023-12-31", "dt": "2024-02-29T12:34:56.123456", "tm": "12:34:56.789", "ts": "2024-02-29 12:34:56.123456Z",
-        "tz": "2023-12-31 23:59:59Z", "l": [3, 1, 2], "j": {"a": 1, "b": "x", "c": [1, 2]}, "st": {"x": 1, "z": "q"},
+        "i": 1, "k": 2, "f": 1.5, "g": 2.0, "n": "1.5", "b": True, "s": "Hello World", "u": "lo",
+        "y": "aGVsbG8=", "d": "2024-02-29", "e": "2023-12-31", "dt": "2024-02-29T12:34:56.123456",
+        "tm": "12:34:56.789", "ts": "2024-02-29 12:34:56.123456Z", "tz": "2023-12-31 23:59:59Z",
+        "l": [3, 1, 2], "j": {"a": 1, "b": "x", "c": [1, 2]}, "st": {"x": 1, "z": "q"},
     },
     {
-        "i": -7, "k": 3, "f": -2.5, "g": 0.1, "n": "-2.675", "b": False, "s": "ärger  ", "u": "", "y": "AAEC", "d": "2021-01-03",
-        "e": "2021-01-04", "dt": "2021-01-03T00:00:00", "tm": "00:00:00", "ts": "2021-01-03 00:00:00Z", "tz": "1969-12-31 23:59:58.5Z",
-        "l": [], "st": {"x": None, "z": "r"},
+        "i": -7, "k": 3, "f": -2.5, "g": 0.1, "n": "-2.675", "b": False, "s": "ärger  ", "u": "",
+        "y": "AAEC", "d": "2021-01-03", "e": "2021-01-04", "dt": "2021-01-03T00:00:00",
+        "tm": "00:00:00", "ts": "2021-01-03 00:00:00Z", "tz": "1969-12-31 23:59:58.5Z", "l": [],
+        "st": {"x": None, "z": "r"},
     },
     {
-        "i": 0, "k": -2, "f": 0.5, "g": 3.0, "n": "0", "s": "42", "u": "4", "d": "1970-01-01", "e": "1969-12-31",
-        "dt": "1970-01-01T00:00:00.5", "tm": "23:59:59.999999", "ts": "1970-01-01 00:00:00.5Z", "tz": "2000-01-01T00:00:00Z", "l": [5],
+        "i": 0, "k": -2, "f": 0.5, "g": 3.0, "n": "0", "s": "42", "u": "4", "d": "1970-01-01",
+        "e": "1969-12-31", "dt": "1970-01-01T00:00:00.5", "tm": "23:59:59.999999",
+        "ts": "1970-01-01 00:00:00.5Z", "tz": "2000-01-01T00:00:00Z", "l": [5],
         "j": {"a": None, "b": True},
     },
-    {"k": 1, "g": 1e10, "b": True, "u": "x", "y": "", "e": "2022-05-01", "tz": "2022-05-01 10:00:00Z", "l": [7, 7], "j": "[1]",
-     "st": {"x": 5, "z": None}},
     {
-        "i": 100, "k": 7, "f": "NaN", "g": "inf", "n": "123.456789123", "b": False, "s": "a,b,,c", "u": ",", "y": "//8=", "d": "2020-12-28",
-        "e": "2020-06-15", "dt": "2020-12-28T23:59:59", "tm": "01:02:03", "ts": "2020-12-28 05:00:00Z", "tz": "2020-12-27 04:59:59Z",
+        "k": 1, "g": 1e10, "b": True, "u": "x", "y": "", "e": "2022-05-01",
+        "tz": "2022-05-01 10:00:00Z", "l": [7, 7], "j": "[1]", "st": {"x": 5, "z": None},
+    },
+    {
+        "i": 100, "k": 7, "f": "NaN", "g": "inf", "n": "123.456789123", "b": False, "s": "a,b,,c",
+        "u": ",", "y": "//8=", "d": "2020-12-28", "e": "2020-06-15", "dt": "2020-12-28T23:59:59",
+        "tm": "01:02:03", "ts": "2020-12-28 05:00:00Z", "tz": "2020-12-27 04:59:59Z",
         "l": [1, 2, 3, 4], "j": {"a": {"b": 2.5}}, "st": {"x": 9, "z": "w"},
     },
 ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory):
-    made = Place(
+def instance(tmp_path_factory):
+    made = Instance(
         catalog=Catalog(),
         warehouse=Warehouse(tmp_path_factory.mktemp("bigquery"), None),
         clock=Clock("manual"),
@@ -105,19 +108,19 @@ def comparable(value):
     return [comparable(member) for member in value] if isinstance(value, list) else value
 
 
-def by_duckdb(here, meaning, fields):
-    with here.warehouse.session() as cursor, translation.bigquery_errors(Running()):
+def by_duckdb(instance, meaning, fields):
+    with instance.warehouse.session() as cursor, translation.bigquery_errors(Running()):
         cursor.execute(
             "CREATE TEMP TABLE answer "
             f"({', '.join(f'{quoted(f.name)} {duckdb_type(f)}' for f in fields)})"
         )
-        fill_from(translation.query(here, meaning))(cursor, "temp.main.answer", fields)
+        fill_from(translation.query(instance, meaning))(cursor, "temp.main.answer", fields)
         return cursor.execute("SELECT * FROM temp.main.answer").to_arrow_table().to_pylist()
 
 
-def by_reference(here, meaning, fields):
-    rows = evaluation.evaluate(
-        here, meaning, fields, BigQueryError("invalidQuery", "judged")
+def by_reference(instance, meaning, fields):
+    rows = reference_evaluation.evaluate(
+        instance, meaning, fields, BigQueryError("invalidQuery", "judged")
     ).to_pylist()
     repeated = {field.name for field in fields if field.repeated}
     return [
@@ -152,51 +155,58 @@ def statements(group):
     (HERE / "expressions.txt").read_text().split("\n\n"),
     ids=lambda group: group.splitlines()[0].strip("# "),
 )
-def test_duckdb_agrees_with_the_reference_implementation(here, group):
+def test_duckdb_agrees_with_the_reference_implementation(instance, group):
     for sql in statements(group):
-        meaning = analysis.analyze(here, analysis.Question(sql=sql, project="p"))
+        meaning = analyzer.analyze(instance, analyzer.Question(sql=sql, project="p"))
         fields = [field for _, field in meaning.columns]
-        assert outcome(by_duckdb, here, meaning, fields) == outcome(
-            by_reference, here, meaning, fields
+        assert outcome(by_duckdb, instance, meaning, fields) == outcome(
+            by_reference, instance, meaning, fields
         ), sql[:200]
 
 
 @judged
-def test_a_long_sum_is_read_although_protobuf_does_not(here):
-    meaning = analysis.analyze(
-        here,
-        analysis.Question(
+def test_a_long_sum_is_read_although_protobuf_does_not(instance):
+    meaning = analyzer.analyze(
+        instance,
+        analyzer.Question(
             sql=f"SELECT {' + '.join(['k'] * 60)} AS x FROM ds.t WHERE k = 7", project="p"
         ),
     )
-    assert isinstance(meaning.statement, resolved.Node)
-    assert by_duckdb(here, meaning, [Field(name="x", type="INTEGER")]) == [{"x": 420}]
+    assert isinstance(meaning.statement, resolved_tree.Node)
+    assert by_duckdb(instance, meaning, [Field(name="x", type="INTEGER")]) == [{"x": 420}]
 
 
 FUNCTIONS = """
 CREATE TEMP FUNCTION plus(x ANY TYPE, y INT64) AS (IF(x IS NULL, y, y + 1));
 CREATE TEMP FUNCTION ratio(x INT64, y INT64) RETURNS FLOAT64 AS (x / NULLIF(y, 0));
-CREATE TEMP FUNCTION total(l ARRAY<INT64>) AS ((SELECT SUM(v * (SELECT COUNT(*) FROM UNNEST(l))) FROM UNNEST(l) v));
-CREATE TEMP FUNCTION both(x INT64, y INT64) AS (STRUCT(ratio(x, y) AS r, plus(CAST(x AS STRING), y) AS p));
+CREATE TEMP FUNCTION total(l ARRAY<INT64>) AS (
+  (SELECT SUM(v * (SELECT COUNT(*) FROM UNNEST(l))) FROM UNNEST(l) v)
+);
+CREATE TEMP FUNCTION both(x INT64, y INT64) AS (
+  STRUCT(ratio(x, y) AS r, plus(CAST(x AS STRING), y) AS p)
+);
 SELECT k, both(i, k) AS b, total(l) AS t, plus(f + g, k) AS p, ratio(plus(i, k), plus(s, 0)) AS q,
-  SUM(ratio(k, 2)) OVER (ORDER BY plus(k, k)) AS w, (SELECT MAX(ratio(v, t.k)) FROM UNNEST(t.l) v) AS m
+  SUM(ratio(k, 2)) OVER (ORDER BY plus(k, k)) AS w,
+  (SELECT MAX(ratio(v, t.k)) FROM UNNEST(t.l) v) AS m
 FROM ds.t WHERE ratio(k, k) = 1 ORDER BY ratio(k, 3), plus(s, k)
 """
 
 
 @judged
-def test_functions_in_sql_give_what_the_reference_implementation_gives(here):
-    nodes = scripts.statements(FUNCTIONS)
-    question = query.with_functions(here, analysis.Question(sql=FUNCTIONS, project="p"), nodes)
-    meaning = analysis.analyze(here, question)
+def test_functions_in_sql_give_what_the_reference_implementation_gives(instance):
+    nodes = parsing.statements(FUNCTIONS)
+    question = queries.with_functions(
+        instance, analyzer.Question(sql=FUNCTIONS, project="p"), nodes
+    )
+    meaning = analyzer.analyze(instance, question)
     fields = [field for _, field in meaning.columns]
-    rows = comparable(by_duckdb(here, meaning, fields))
+    rows = comparable(by_duckdb(instance, meaning, fields))
     assert len(rows) == len(ROWS)
-    assert rows == comparable(by_reference(here, meaning, fields))
+    assert rows == comparable(by_reference(instance, meaning, fields))
 
 
 @judged
-def test_a_script_can_be_cancelled_in_its_loop(here):
+def test_a_script_can_be_cancelled_in_its_loop(instance):
     configuration = {"query": {"query": "LOOP SELECT 1; END LOOP", "useLegacySql": False}}
     job = Job(
         project="p",
@@ -204,16 +214,16 @@ def test_a_script_can_be_cancelled_in_its_loop(here):
         location="US",
         configuration=configuration,
         kind="query",
-        created=here.now(),
+        created=instance.now(),
         running=Running(),
     )
     threading.Timer(0.1, job.running.stop).start()
     with pytest.raises(BigQueryError, match="cancelled"):
-        query.run(here, query.spec_of(job), job.running)
+        queries.run(instance, queries.spec_of(job), job.running)
 
 
-def test_without_the_analyzer_a_query_runs_unchecked(here, monkeypatch):
-    monkeypatch.setattr(analysis, "available", lambda: False)
+def test_without_the_analyzer_a_query_runs_unchecked(instance, monkeypatch):
+    monkeypatch.setattr(analyzer, "available", lambda: False)
     configuration = {"query": {"query": "SELECT k, s FROM ds.t WHERE k > 2", "useLegacySql": False}}
     job = Job(
         project="p",
@@ -221,17 +231,17 @@ def test_without_the_analyzer_a_query_runs_unchecked(here, monkeypatch):
         location="US",
         configuration=configuration,
         kind="query",
-        created=here.now(),
+        created=instance.now(),
         running=Running(),
     )
-    done = query.run(here, query.spec_of(job), job.running)
+    done = queries.run(instance, queries.spec_of(job), job.running)
     assert (done.rows, [(field.name, field.type) for field in done.fields]) == (
         2,
         [("k", "INTEGER"), ("s", "STRING")],
     )
     job.configuration = {"query": {"query": "DELETE FROM ds.t WHERE TRUE", "useLegacySql": False}}
     with pytest.raises(BigQueryError, match="without GoogleSQL's analyzer"):
-        query.run(here, query.spec_of(job), job.running)
+        queries.run(instance, queries.spec_of(job), job.running)
 
 
 @given(
@@ -250,5 +260,5 @@ def test_a_float_is_written_so_that_it_is_read_the_same(value):
 
 @given(st.datetimes(timezones=st.just(dt.UTC)))
 def test_a_timestamp_is_written_so_that_it_is_read_the_same(value):
-    assert decode.instant(f"{encode.datetime_text(value)}+00:00") == value
-    assert decode.instant(f"{encode.datetime_text(value)}Z") == value
+    assert decode.timestamp_of(f"{encode.datetime_text(value)}+00:00") == value
+    assert decode.timestamp_of(f"{encode.datetime_text(value)}Z") == value

@@ -9,7 +9,7 @@ from google.cloud import monitoring_v3 as monitoring
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus_stack.gcp.services.monitoring import distributions as histograms
+from isthmus_stack.gcp.services.monitoring import distributions
 from isthmus_stack.tests.gcp.services.aiplatform.serving_kit import Kit
 
 NAME = "projects/shop-project"
@@ -229,24 +229,28 @@ def test_clients_write_metrics_of_their_own_in_order(client):
     st.floats(0, 1),
 )
 def test_distributions_merge_as_their_values_do(left, right, share):
-    together = histograms.of_values(left + right)
-    merged = histograms.merged([histograms.of_values(left), histograms.of_values(right)])
+    together = distributions.of_values(left + right)
+    merged = distributions.merged([distributions.of_values(left), distributions.of_values(right)])
     assert merged.counts == together.counts
     assert merged.mean == pytest.approx(together.mean)
     assert merged.squares == pytest.approx(together.squares, rel=1e-6, abs=1e-3)
-    assert histograms.of_message(histograms.message(merged)) == merged
+    assert distributions.of_message(distributions.message(merged)) == merged
     values = sorted(left + right)
     nearest = (
         values[min(int(share * len(values)), len(values) - 1)],
         values[max(int(share * len(values)) - 1, 0)],
     )
-    read_off = histograms.percentile(merged, share)
-    assert min(nearest) / histograms.GROWTH - 1 <= read_off <= max(nearest) * histograms.GROWTH + 1
+    read_off = distributions.percentile(merged, share)
+    assert (
+        min(nearest) / distributions.GROWTH - 1
+        <= read_off
+        <= max(nearest) * distributions.GROWTH + 1
+    )
 
 
 def test_a_histogram_that_a_client_sent_is_read_by_its_own_buckets():
     sent = distribution_pb2.Distribution(count=4, mean=5, bucket_counts=[0, 4])
     sent.bucket_options.linear_buckets.num_finite_buckets = 2
     sent.bucket_options.linear_buckets.width = 10
-    assert histograms.percentile(histograms.of_message(sent), 0.5) == pytest.approx(5)
-    assert histograms.of_message(sent).bounds == (0, 10, 20)
+    assert distributions.percentile(distributions.of_message(sent), 0.5) == pytest.approx(5)
+    assert distributions.of_message(sent).bounds == (0, 10, 20)

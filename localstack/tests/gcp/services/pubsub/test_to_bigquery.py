@@ -12,10 +12,10 @@ from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.types import BigQueryConfig, PubsubMessage
 
 from isthmus_stack.core.clock import Clock
-from isthmus_stack.gcp.core.registry import GcpError
-from isthmus_stack.gcp.services.bigquery.operations import in_process as access
-from isthmus_stack.gcp.services.bigquery.pending_rows import LateRows
-from isthmus_stack.gcp.services.pubsub import bigquery_subscriptions as to_bigquery
+from isthmus_stack.gcp.core.errors import GcpError
+from isthmus_stack.gcp.services.bigquery.operations import in_process
+from isthmus_stack.gcp.services.bigquery.pending_rows import PendingRows
+from isthmus_stack.gcp.services.pubsub import bigquery_subscriptions
 from isthmus_stack.gcp.services.pubsub.backlog import Backlog, Rules
 from isthmus_stack.gcp.services.pubsub.records import Subscription
 
@@ -195,12 +195,12 @@ def slow(monkeypatch):
         backlog,
         lambda _attributes: True,
     )
-    late = LateRows()
+    late = PendingRows()
     call = SimpleNamespace(store=lambda _kind: late, clock=clock, without_request=lambda: call)
     slow = SimpleNamespace(
         rows=written, backlog=backlog, late=late, clock=clock, error=None, seconds=60
     )
-    slow.write = lambda: to_bigquery.write(call, subscription)
+    slow.write = lambda: bigquery_subscriptions.write_waiting(call, subscription)
 
     def publish():
         message = PubsubMessage.pb()(data=b'{"event_id": "a"}')
@@ -210,7 +210,7 @@ def slow(monkeypatch):
 
     publish()
     slow.publish = publish
-    slow.attach = lambda: to_bigquery.attach(call, subscription)
+    slow.attach = lambda: bigquery_subscriptions.start_writing(call, subscription)
 
     def append(_call, _table, rows, **_):
         if slow.seconds:
@@ -219,8 +219,8 @@ def slow(monkeypatch):
             raise slow.error
         written.extend(rows)
 
-    monkeypatch.setattr(access, "table_schema", lambda _call, _table: ())
-    monkeypatch.setattr(access, "append_rows", append)
+    monkeypatch.setattr(in_process, "table_schema", lambda _call, _table: ())
+    monkeypatch.setattr(in_process, "append_rows", append)
     monkeypatch.setattr(
         "isthmus_stack.gcp.services.bigquery.data.decode.record", lambda row, _fields, **_: row
     )

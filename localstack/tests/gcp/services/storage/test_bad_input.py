@@ -10,22 +10,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isthmus_stack.gcp.services.storage import field_types as shapes
+from isthmus_stack.gcp.services.storage import field_types
 
 ROUTES = {
-    "POST /storage/v1/b?project=p": shapes.BUCKET,
-    "PATCH /storage/v1/b/shop": shapes.BUCKET,
-    "PUT /storage/v1/b/shop": shapes.BUCKET,
-    "PUT /storage/v1/b/shop/iam": shapes.POLICY,
-    "POST /storage/v1/b/shop/acl": shapes.ENTRY,
-    "PATCH /storage/v1/b/shop/o/k": shapes.OBJECT,
-    "PUT /storage/v1/b/shop/o/k": shapes.OBJECT,
-    "POST /storage/v1/b/shop/o/k/copyTo/b/shop/o/copy": shapes.OBJECT,
-    "POST /storage/v1/b/shop/o/k/rewriteTo/b/shop/o/copy": shapes.OBJECT,
-    "POST /storage/v1/b/shop/o/joined/compose": shapes.COMPOSITION,
-    "POST /upload/storage/v1/b/shop/o?uploadType=resumable": shapes.OBJECT,
-    "POST /storage/v1/b/shop/notificationConfigs": shapes.NOTIFICATION,
-    "POST /storage/v1/b/shop/managedFolders": shapes.FOLDER,
+    "POST /storage/v1/b?project=p": field_types.BUCKET,
+    "PATCH /storage/v1/b/shop": field_types.BUCKET,
+    "PUT /storage/v1/b/shop": field_types.BUCKET,
+    "PUT /storage/v1/b/shop/iam": field_types.POLICY,
+    "POST /storage/v1/b/shop/acl": field_types.ENTRY,
+    "PATCH /storage/v1/b/shop/o/k": field_types.OBJECT,
+    "PUT /storage/v1/b/shop/o/k": field_types.OBJECT,
+    "POST /storage/v1/b/shop/o/k/copyTo/b/shop/o/copy": field_types.OBJECT,
+    "POST /storage/v1/b/shop/o/k/rewriteTo/b/shop/o/copy": field_types.OBJECT,
+    "POST /storage/v1/b/shop/o/joined/compose": field_types.COMPOSITION,
+    "POST /upload/storage/v1/b/shop/o?uploadType=resumable": field_types.OBJECT,
+    "POST /storage/v1/b/shop/notificationConfigs": field_types.NOTIFICATION,
+    "POST /storage/v1/b/shop/managedFolders": field_types.FOLDER,
 }
 json = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 2**40) | st.text(max_size=4),
@@ -40,10 +40,10 @@ def bodies(shape):
     """JSON with the shape's names, and now and then of another type."""
     if shape is object:
         return json
-    if shape in (shapes.Whole, shapes.Time, str, bool):
+    if shape in (field_types.Whole, field_types.Time, str, bool):
         right = {
-            shapes.Whole: st.integers(0, 9) | st.sampled_from(["3", "-1"]),
-            shapes.Time: st.sampled_from(
+            field_types.Whole: st.integers(0, 9) | st.sampled_from(["3", "-1"]),
+            field_types.Time: st.sampled_from(
                 ["2026-01-01T00:00:00Z", "2026-01-01T00:00:00.123456789Z"]
             ),
             str: st.sampled_from(["k", "STANDARD", "allUsers", "READER", "roles/x", "", "é", "3"]),

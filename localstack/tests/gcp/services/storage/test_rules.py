@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus_stack.gcp.core.registry import GcpError
-from isthmus_stack.gcp.services.storage import content, listing
-from isthmus_stack.gcp.services.storage import partial_answers as partial
-from isthmus_stack.gcp.services.storage import preconditions as conditions
-from isthmus_stack.gcp.services.storage import records as store
+from isthmus_stack.gcp.core.errors import GcpError
+from isthmus_stack.gcp.services.storage import (
+    content,
+    listing,
+    partial_answers,
+    preconditions,
+    records,
+)
 
 NAMES = ("foo/bar", "foo/baz", "foo/foobar", "foobar", "a.b", "aXb")
 
@@ -72,7 +75,7 @@ class Dated(msgspec.Struct):
 
     @property
     def etag(self):
-        return store.etag(self.generation, self.metageneration)
+        return records.etag(self.generation, self.metageneration)
 
 
 small = st.none() | st.integers(0, 2)
@@ -94,7 +97,7 @@ def test_preconditions_hold_as_written_and_what_is_absent_has_generation_0(
         "ifMetagenerationMatch": meta,
         "ifMetagenerationNotMatch": other_meta,
     }
-    asked = conditions.parse_conditions(
+    asked = preconditions.parse_conditions(
         {key: str(value) for key, value in query.items() if value is not None}
     )
     generation = dated.generation if dated else 0
@@ -102,10 +105,10 @@ def test_preconditions_hold_as_written_and_what_is_absent_has_generation_0(
     matches = match in (None, generation) and meta in (None, metageneration)
     differs = other != generation and (dated is None or other_meta != metageneration)
     if matches:
-        assert asked.modified(dated) is differs
+        assert asked.is_modified(dated) is differs
     else:
         with pytest.raises(GcpError, match="pre-conditions") as refusal:
-            asked.modified(dated)
+            asked.is_modified(dated)
         assert (refusal.value.http, refusal.value.reason) == (412, "conditionNotMet")
     if matches and differs:
         asked.require(dated)
@@ -123,14 +126,14 @@ def test_checksums_are_those_of_the_bytes_however_they_came(tmp_path_factory, pa
         written.md5 == base64.b64encode(hashlib.md5(whole, usedforsecurity=False).digest()).decode()
     )
     assert written.crc32c == base64.b64encode(google_crc32c.value(whole).to_bytes(4)).decode()
-    content.check(written, {"md5Hash": written.md5, "crc32c": written.crc32c})
+    content.check_checksums(written, {"md5Hash": written.md5, "crc32c": written.crc32c})
     with pytest.raises(GcpError, match="doesn't match calculated CRC32C"):
-        content.check(written, {"crc32c": "AAAAAQ=="})
+        content.check_checksums(written, {"crc32c": "AAAAAQ=="})
     written.remove()
 
 
 def test_a_hash_that_is_no_canonical_base64_is_passed_over():
-    assert content.told_by_header("crc32c=FFFFFF==,md5=XUFAKrxLKna5cZ2REBfFkg==") == {
+    assert content.checksums_in_header("crc32c=FFFFFF==,md5=XUFAKrxLKna5cZ2REBfFkg==") == {
         "md5Hash": "XUFAKrxLKna5cZ2REBfFkg=="
     }
 
@@ -141,28 +144,28 @@ def test_a_partial_answer_holds_what_its_fields_name():
         "items": [{"name": "a", "size": "1", "acl": {"role": "R", "id": "i"}}, {"name": "b"}],
         "nextPageToken": "t",
     }
-    assert partial.selected(answer, None) == answer
-    assert partial.selected(answer, "items(name, acl/role),nextPageToken") == {
+    assert partial_answers.selected(answer, None) == answer
+    assert partial_answers.selected(answer, "items(name, acl/role),nextPageToken") == {
         "items": [{"name": "a", "acl": {"role": "R"}}, {"name": "b"}],
         "nextPageToken": "t",
     }
-    assert partial.selected(answer, "items/*/role") == {
+    assert partial_answers.selected(answer, "items/*/role") == {
         "items": [{"name": "a", "size": "1", "acl": {"role": "R"}}, {"name": "b"}]
     }
     for wrong in ("items(name", "items)", ",kind"):
         with pytest.raises(GcpError, match="Invalid field selection"):
-            partial.selected(answer, wrong)
+            partial_answers.selected(answer, wrong)
 
 
 def test_of_what_is_deleted_softly_the_oldest_goes_when_there_are_too_many_bytes(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(store, "SOFT_BYTES", 10)
+    monkeypatch.setattr(records, "SOFT_BYTES", 10)
     now = datetime.now(UTC)
-    bucket = store.Bucket(name="b", project="p", generation=1, created=now, updated=now)
+    bucket = records.Bucket(name="b", project="p", generation=1, created=now, updated=now)
     for number, size in enumerate((4, 4, 4, 11, 1)):
         written = content.write_content(tmp_path, [b"x" * size])
-        version = store.Version(
+        version = records.Version(
             bucket="b",
             name="k",
             generation=number,
@@ -171,6 +174,6 @@ def test_of_what_is_deleted_softly_the_oldest_goes_when_there_are_too_many_bytes
             updated=now,
             class_changed=now,
         )
-        bucket.bury(version, now)
-    assert [version.generation for version in bucket.buried(now)] == [4]
+        bucket.delete_softly(version, now)
+    assert [version.generation for version in bucket.restorable(now)] == [4]
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"x"]

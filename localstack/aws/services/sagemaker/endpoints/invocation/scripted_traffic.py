@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ......minutes import Minutes
+from ......core.minutes import Minutes
 from .....core.registry import Context
 from ....cloudwatch import variant_metrics as variants
 from .. import checks, records

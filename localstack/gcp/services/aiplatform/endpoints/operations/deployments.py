@@ -1,6 +1,6 @@
-"""DeployModel: a server is started for a version of a model, and takes traffic once it is healthy.
+"""EndpointService's deployments: DeployModel, UndeployModel, MutateDeployedModel.
 
-UndeployModel, MutateDeployedModel.
+A deployed model takes traffic once the server of its version is healthy.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from google.cloud.aiplatform_v1.types import (
 from google.cloud.aiplatform_v1.types import DeploymentStage as Stage
 
 from ......serving.model_server import ModelServer
-from .....core.registry import Call, GcpError, handles
+from .....core.call import Call
+from .....core.errors import GcpError, invalid
+from .....core.registry import handles
 from .....core.resources import operations
-from .....core.resources.validation import check_display_name, invalid
+from .....core.resources.validation import check_display_name
 from ...models import records as models
-from .. import model_servers as serving
-from .. import timing
-from ..records import Hosted, Server, Target, check_split, hide, must
+from .. import model_servers, timing
+from ..records import Hosted, Server, Target, check_split, require_endpoint, show_former_state
 from .endpoints import generic
 
 DeployedPb = DeployedModel.pb()
@@ -48,13 +49,13 @@ LOST_AFTER = 120.0  # seconds until a deployment that is lost (the fault lost-de
 
 @handles("google.cloud.aiplatform.v1.EndpointService.DeployModel")
 def deploy_model(call: Call, request: Any) -> Any:
-    hosted = must(call, request.endpoint)
+    hosted = require_endpoint(call, request.endpoint)
     deployed = DeployedPb()
     deployed.CopyFrom(request.deployed_model)
     _check(deployed)
     if not deployed.model:
         raise invalid("deployed_model.model is required.")
-    model = models.find(call, deployed.model)
+    model = models.version_by_name(call, deployed.model)
     if not model.HasField("container_spec"):
         raise GcpError(
             "FAILED_PRECONDITION",
@@ -64,9 +65,9 @@ def deploy_model(call: Call, request: Any) -> Any:
     version = f"{model.name.partition('@')[0]}@{model.version_id}"
     lost = call.fault("lost-deploy", hosted.name.rpartition("/")[2])
     with hosted.lock:
-        _number(hosted, deployed)
+        _assign_id(hosted, deployed)
         check_split(
-            _with_number(request.traffic_split, deployed.id),
+            _with_new_id(request.traffic_split, deployed.id),
             {*hosted.targets, deployed.id},
             endpoint=hosted.name,
         )
@@ -78,23 +79,23 @@ def deploy_model(call: Call, request: Any) -> Any:
     deployment = _Deployment(call, hosted, deployed, model, dict(request.traffic_split))
     metadata = deployment.stage(Stage.STARTING_DEPLOYMENT)
     delay = LOST_AFTER if lost is not None else timing.seconds(call)
-    work = deployment.lose if lost is not None else deployment.run
+    work = deployment.fail_as_lost if lost is not None else deployment.run
     return operations.start(call, hosted.name, work, metadata=metadata, delay=delay)
 
 
 @handles("google.cloud.aiplatform.v1.EndpointService.UndeployModel")
 def undeploy_model(call: Call, request: Any) -> Any:
-    hosted = must(call, request.endpoint)
+    hosted = require_endpoint(call, request.endpoint)
     context = call.without_request()
     number, split = request.deployed_model_id, dict(request.traffic_split)
 
     def work(_progress: operations.Progress) -> Any:
         with hosted.lock:
             _check_undeployable(hosted, number, split)
-            hide(context, hosted)
-            _take_out(hosted, number, split)
+            show_former_state(context, hosted)
+            _remove_deployed_model(hosted, number, split)
             target = hosted.targets.pop(number)
-            hosted.changed(context)
+            hosted.note_change(context)
         models.note_undeployed(context, hosted.name, number)
         target.server.process.retire()
         return UndeployModelResponse.pb()()
@@ -110,8 +111,11 @@ def undeploy_model(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.EndpointService.MutateDeployedModel")
 def mutate_deployed_model(call: Call, request: Any) -> Any:
-    """Replicas are numbers here: one process serves, however many there are said to be."""
-    hosted = must(call, request.endpoint)
+    """Change a deployed model's numbers of replicas and its logging.
+
+    Replicas are numbers only: one process serves, however many there are said to be.
+    """
+    hosted = require_endpoint(call, request.endpoint)
     number = request.deployed_model.id
     if wrong := sorted(set(request.update_mask.paths) - _MUTABLE):
         raise invalid(
@@ -141,7 +145,7 @@ def mutate_deployed_model(call: Call, request: Any) -> Any:
             present = hosted.deployed(number)
             assert present is not None  # noqa: S101  mutated() has seen it
             present.CopyFrom(copy)
-            hosted.changed(context)
+            hosted.note_change(context)
             return MutateDeployedModelResponse.pb()(deployed_model=copy)
 
     with hosted.lock:
@@ -151,9 +155,9 @@ def mutate_deployed_model(call: Call, request: Any) -> Any:
 
 
 class _Deployment:
-    """One DeployModel on its way.
+    """One DeployModel under way.
 
-    The endpoint changes at its end alone, and not at all when it fails.
+    The endpoint changes only at its end, and not at all if it fails.
     """
 
     def __init__(
@@ -167,21 +171,26 @@ class _Deployment:
         self._generic = generic(call)
 
     def stage(self, stage: Stage) -> Any:
+        """Return the operation's metadata at a stage of the deployment."""
         self._generic.update_time.CopyFrom(self._call.now_pb())
         return DeployModelOperationMetadata.pb()(
             generic_metadata=self._generic, deployment_stage=stage.value
         )
 
     def run(self, progress: operations.Progress) -> Any:
-        """GcpError: it does not come up, or it was cancelled."""
+        """Start the server, add it to the endpoint, and return the operation's response.
+
+        Raises:
+            GcpError: The server does not become healthy, or the operation was cancelled.
+        """
         server: ModelServer | None = None
         over = threading.Event()
         try:
             progress.metadata(self.stage(Stage.PREPARING_MODEL))
-            server = serving.model_server(
+            server = model_servers.model_server(
                 self._call, self._hosted.name, self._deployed, self._model
             )
-            self._call.spawn(_give_up, progress, over, server)
+            self._call.spawn(_kill_once_cancelled, progress, over, server)
             progress.metadata(self.stage(Stage.STARTING_MODEL_SERVER))
             self._start(server, progress)
             progress.metadata(self.stage(Stage.FINISHING_UP))
@@ -198,56 +207,61 @@ class _Deployment:
         return response
 
     def _start(self, server: ModelServer, progress: operations.Progress) -> None:
+        """Start the server, and wait until it is healthy or the operation is cancelled."""
         problem = server.start(
-            lambda folder: serving.fill(self._call, self._model, folder),
-            serving.patience(self._model),
+            lambda folder: model_servers.copy_model_files(self._call, self._model, folder),
+            model_servers.start_timeout(self._model),
         )
         if progress.cancelled.is_set():
             raise GcpError("CANCELLED", "The operation was cancelled.")
         if problem is not None:
             raise GcpError("FAILED_PRECONDITION", self._unhealthy(problem))
 
-    def lose(self, progress: operations.Progress) -> Any:
-        """The fault lost-deploy."""
+    def fail_as_lost(self, progress: operations.Progress) -> Any:
+        """Fail as the fault lost-deploy asks for."""
         self._forget()
         progress.metadata(self.stage(Stage.FAILED_TO_DEPLOY))
         raise GcpError("INTERNAL", "The deployment was lost: a fault that was asked for")
 
     def _finish(self, server: ModelServer) -> Any:
+        """Add the deployed model to the endpoint, with its share of the traffic."""
         hosted, deployed = self._hosted, self._deployed
         _scale(self._call, deployed)
         with hosted.lock:
             if hosted.deleted:
                 raise GcpError("NOT_FOUND", f"The Endpoint does not exist: {hosted.name}")
-            split = _with_number(self._split, deployed.id)
+            split = _with_new_id(self._split, deployed.id)
             check_split(split, {*hosted.targets, deployed.id}, endpoint=hosted.name)
-            hide(self._call, hosted)
+            show_former_state(self._call, hosted)
             hosted.targets[deployed.id] = self._target(server)
             hosted.message.deployed_models.append(deployed)
             if split:
-                _set(hosted, split)
+                _set_split(hosted, split)
             hosted.pending.pop(deployed.id, None)
-            hosted.changed(self._call)
+            hosted.note_change(self._call)
         return DeployModelResponse.pb()(deployed_model=deployed)
 
     def _target(self, server: ModelServer) -> Target:
+        """Return the deployed model as a target of traffic."""
         return Target(
             id=self._deployed.id,
             model=self._deployed.model,
             version=self._deployed.model_version_id,
             display_name=self._model.display_name,
-            predict_route=serving.vertex_variables(self._hosted.name, self._deployed, self._model)[
-                "AIP_PREDICT_ROUTE"
-            ],
+            predict_route=model_servers.vertex_variables(
+                self._hosted.name, self._deployed, self._model
+            )["AIP_PREDICT_ROUTE"],
             server=Server(server),
         )
 
     def _forget(self) -> None:
+        """Let the model's version be deployed and deleted again."""
         with self._hosted.lock:
             self._hosted.pending.pop(self._deployed.id, None)
         models.note_undeployed(self._call, self._hosted.name, self._deployed.id)
 
     def _unhealthy(self, problem: str) -> str:
+        """Return the error message for a server that did not become healthy."""
         what = (
             "Model server exited unexpectedly."
             if "exited" in problem
@@ -261,8 +275,10 @@ class _Deployment:
         return f"{what} {where}. (local stack: {image}: {problem})"
 
 
-def _give_up(progress: operations.Progress, over: threading.Event, server: ModelServer) -> None:
-    """End a server whose deployment is cancelled."""
+def _kill_once_cancelled(
+    progress: operations.Progress, over: threading.Event, server: ModelServer
+) -> None:
+    """End the server once its deployment is cancelled, until the deployment is over."""
     while not over.wait(0.05):
         if progress.cancelled.is_set():
             server.kill()
@@ -270,6 +286,7 @@ def _give_up(progress: operations.Progress, over: threading.Event, server: Model
 
 
 def _check(deployed: Any) -> None:
+    """Raise INVALID_ARGUMENT for a deployed model that cannot be served."""
     if deployed.id and not _ID.fullmatch(deployed.id):
         raise invalid(f"Invalid deployed_model.id {deployed.id!r}: 1 to 10 digits.")
     check_display_name(deployed.display_name, kind="DeployedModel", required=False)
@@ -287,6 +304,7 @@ def _check(deployed: Any) -> None:
 
 
 def _check_replicas(deployed: Any) -> None:
+    """Raise INVALID_ARGUMENT for numbers of replicas that do not fit each other."""
     resources = deployed.dedicated_resources
     if resources.min_replica_count < 1:
         raise invalid(
@@ -301,7 +319,7 @@ def _check_replicas(deployed: Any) -> None:
 
 
 def _scale(call: Call, deployed: Any) -> None:
-    """As many replicas as there were, within the new bounds."""
+    """Bring the number of replicas within the new bounds."""
     resources = deployed.dedicated_resources
     if not resources.max_replica_count:
         resources.max_replica_count = resources.min_replica_count
@@ -312,8 +330,8 @@ def _scale(call: Call, deployed: Any) -> None:
     deployed.status.last_update_time.CopyFrom(call.now_pb())
 
 
-def _number(hosted: Hosted, deployed: Any) -> None:
-    """Its id: the caller's, if it is free, or one of ours."""
+def _assign_id(hosted: Hosted, deployed: Any) -> None:
+    """Set a deployed model's id: the caller's, if it is free, or a new one."""
     taken = {*hosted.targets, *hosted.pending}
     if deployed.id in taken:
         raise GcpError(
@@ -324,16 +342,19 @@ def _number(hosted: Hosted, deployed: Any) -> None:
         deployed.id = number if number not in taken else ""
 
 
-def _with_number(split: Mapping[str, int], number: str) -> dict[str, int]:
+def _with_new_id(split: Mapping[str, int], number: str) -> dict[str, int]:
+    """Return a traffic split with the new deployed model's id in the place of "0"."""
     return {number if key == _NEW else key: percent for key, percent in split.items()}
 
 
-def _set(hosted: Hosted, split: Mapping[str, int]) -> None:
+def _set_split(hosted: Hosted, split: Mapping[str, int]) -> None:
+    """Replace an endpoint's traffic split."""
     hosted.message.ClearField("traffic_split")
     hosted.message.traffic_split.update(split)
 
 
 def _check_undeployable(hosted: Hosted, number: str, split: Mapping[str, int]) -> None:
+    """Raise unless a deployed model exists and has no traffic, or is the only one."""
     if number not in hosted.targets:
         raise GcpError("NOT_FOUND", f"DeployedModel {number} does not exist in {hosted.name}.")
     others = set(hosted.targets) - {number}
@@ -349,8 +370,11 @@ def _check_undeployable(hosted: Hosted, number: str, split: Mapping[str, int]) -
         )
 
 
-def _take_out(hosted: Hosted, number: str, split: Mapping[str, int]) -> None:
-    """Of the message: the DeployedModel, and its share. The last one leaves an empty split."""
+def _remove_deployed_model(hosted: Hosted, number: str, split: Mapping[str, int]) -> None:
+    """Remove a deployed model and its share from the endpoint's message.
+
+    The last one leaves an empty split.
+    """
     rest = [deployed for deployed in hosted.message.deployed_models if deployed.id != number]
     shares = {
         key: percent
@@ -359,4 +383,4 @@ def _take_out(hosted: Hosted, number: str, split: Mapping[str, int]) -> None:
     }
     del hosted.message.deployed_models[:]
     hosted.message.deployed_models.extend(rest)
-    _set(hosted, shares if rest else {})
+    _set_split(hosted, shares if rest else {})

@@ -1,4 +1,4 @@
-"""EndpointService but for deployments: create, read, change, delete."""
+"""EndpointService without deployments: create, get, list, update and delete endpoints."""
 
 from __future__ import annotations
 
@@ -13,27 +13,29 @@ from google.cloud.aiplatform_v1.types import (
     UpdateEndpointOperationMetadata,
 )
 
+from .....core.call import Call
+from .....core.errors import GcpError, invalid
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
-from .....core.resources import etags, operations
+from .....core.registry import handles
+from .....core.resources import operations
 from .....core.resources.listing import last_segment, page_of
 from .....core.resources.validation import (
     check_display_name,
     check_labels,
-    invalid,
-    merge,
+    copy_masked,
     updated_fields,
 )
+from ... import etags
 from ..records import (
     EndpointPb,
     Endpoints,
     Hosted,
     check_split,
-    hide,
+    current_copy,
     location_of,
-    must,
-    snapshot,
-    visible,
+    require_endpoint,
+    show_former_state,
+    visible_copy,
 )
 
 _LOCATION = re.compile(r"projects/([^/]+)/locations/[^/]+")
@@ -96,7 +98,7 @@ def create_endpoint(call: Call, request: Any) -> Any:
             _check_absent(context, name)
             message.create_time.CopyFrom(context.now_pb())
             hosted = Hosted(message)
-            hosted.changed(context)
+            hosted.note_change(context)
             store.by_name[name] = hosted
         return EndpointPb(name=name)
 
@@ -106,14 +108,14 @@ def create_endpoint(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.EndpointService.GetEndpoint")
 def get_endpoint(call: Call, request: Any) -> Any:
-    return visible(call, must(call, request.name))
+    return visible_copy(call, require_endpoint(call, request.name))
 
 
 @handles("google.cloud.aiplatform.v1.EndpointService.ListEndpoints")
 def list_endpoints(call: Call, request: Any) -> Any:
     parent = canonical(call, request.parent)
     messages = [
-        visible(call, hosted)
+        visible_copy(call, hosted)
         for name, hosted in list(call.store(Endpoints).by_name.items())
         if name.startswith(f"{parent}/endpoints/")
     ]
@@ -124,7 +126,7 @@ def list_endpoints(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.EndpointService.UpdateEndpoint")
 def update_endpoint(call: Call, request: Any) -> Any:
-    hosted = must(call, request.endpoint.name)
+    hosted = require_endpoint(call, request.endpoint.name)
     paths = updated_fields(request, _UPDATABLE, kind="an endpoint")
     if "labels" in paths:
         check_labels(request.endpoint.labels)
@@ -136,25 +138,25 @@ def update_endpoint(call: Call, request: Any) -> Any:
         etags.check(request.endpoint.etag, hosted.revision, hosted.name)
         if "traffic_split" in paths:
             check_split(request.endpoint.traffic_split, hosted.targets, endpoint=hosted.name)
-        hide(call, hosted)
-        before = dict(hosted.message.traffic_split)
-        merge(request, request.endpoint, hosted.message)
-        hosted.changed(call)
-        answer = snapshot(call, hosted)
+        show_former_state(call, hosted)
+        previous_split = dict(hosted.message.traffic_split)
+        copy_masked(request, request.endpoint, hosted.message)
+        hosted.note_change(call)
+        answer = current_copy(call, hosted)
         if (
             "traffic_split" in paths
             and call.fault("silent-rollback", hosted.name.rpartition("/")[2]) is not None
         ):
             hosted.message.ClearField("traffic_split")
-            hosted.message.traffic_split.update(before)
-            hosted.changed(call)
+            hosted.message.traffic_split.update(previous_split)
+            hosted.note_change(call)
         return answer
 
 
 @handles("google.cloud.aiplatform.v1.EndpointService.UpdateEndpointLongRunning")
 def update_endpoint_long_running(call: Call, request: Any) -> Any:
-    """It takes client_connection_config and nothing else."""
-    hosted = must(call, request.endpoint.name)
+    """Update client_connection_config, the only field that this RPC changes."""
+    hosted = require_endpoint(call, request.endpoint.name)
     context = call.without_request()
 
     def work(_progress: operations.Progress) -> Any:
@@ -163,8 +165,8 @@ def update_endpoint_long_running(call: Call, request: Any) -> Any:
             hosted.message.client_connection_config.CopyFrom(
                 request.endpoint.client_connection_config
             )
-            hosted.changed(context)
-            return snapshot(context, hosted)
+            hosted.note_change(context)
+            return current_copy(context, hosted)
 
     etags.check(request.endpoint.etag, hosted.revision, hosted.name)
     metadata = UpdateEndpointOperationMetadata.pb()(generic_metadata=generic(call))
@@ -173,7 +175,7 @@ def update_endpoint_long_running(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.EndpointService.DeleteEndpoint")
 def delete_endpoint(call: Call, request: Any) -> Any:
-    hosted = must(call, request.name)
+    hosted = require_endpoint(call, request.name)
     context = call.without_request()
 
     def work(_progress: operations.Progress) -> None:
@@ -191,11 +193,13 @@ def delete_endpoint(call: Call, request: Any) -> Any:
 
 
 def generic(call: Call) -> Any:
-    at = call.now_pb()
-    return GenericOperationMetadata.pb()(create_time=at, update_time=at)
+    """Return an operation's generic metadata as of now."""
+    now = call.now_pb()
+    return GenericOperationMetadata.pb()(create_time=now, update_time=now)
 
 
 def _check(endpoint: Any) -> None:
+    """Raise INVALID_ARGUMENT for an endpoint that cannot be created."""
     check_display_name(endpoint.display_name, kind="Endpoint")
     check_labels(endpoint.labels)
     _check_logging(endpoint)
@@ -214,6 +218,7 @@ def _check(endpoint: Any) -> None:
 
 
 def _check_logging(endpoint: Any) -> None:
+    """Raise INVALID_ARGUMENT for a request-response logging that cannot be followed."""
     config = endpoint.predict_request_response_logging_config
     if config.enabled and not 0 < config.sampling_rate <= 1:
         raise invalid(
@@ -223,11 +228,13 @@ def _check_logging(endpoint: Any) -> None:
 
 
 def _check_absent(call: Call, name: str) -> None:
+    """Raise ALREADY_EXISTS if there is an endpoint of that name."""
     if name in call.store(Endpoints).by_name:
         raise GcpError("ALREADY_EXISTS", f"The Endpoint {name} already exists.")
 
 
 def _check_empty(hosted: Hosted) -> None:
+    """Raise FAILED_PRECONDITION if models are deployed to the endpoint."""
     if hosted.message.deployed_models or hosted.pending:
         numbers = ", ".join(
             [*(deployed.id for deployed in hosted.message.deployed_models), *hosted.pending]

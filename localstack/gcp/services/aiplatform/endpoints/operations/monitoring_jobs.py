@@ -1,4 +1,4 @@
-"""JobService's monitoring jobs of an endpoint: kept and shown, and nothing is monitored.
+"""JobService's model monitoring jobs of an endpoint: stored and shown; nothing is monitored.
 
 Recorded of the real service (cloud-custodian df800e9e, flights/vertexai-endpoint-monitor): the
 endpoint's update_time is then the job's create_time, and nothing else of it differs but its etag;
@@ -12,13 +12,15 @@ from typing import Any
 from google.cloud.aiplatform_v1.types import JobState, ModelDeploymentMonitoringJob
 from google.cloud.aiplatform_v1.types.job_service import ListModelDeploymentMonitoringJobsResponse
 
+from .....core.call import Call
+from .....core.errors import invalid
 from .....core.projects import canonical
-from .....core.registry import Call, handles
+from .....core.registry import handles
 from .....core.resources import operations
 from .....core.resources.listing import page_of
 from .....core.resources.store import Resources
-from .....core.resources.validation import check_display_name, check_labels, invalid
-from ..records import must
+from .....core.resources.validation import check_display_name, check_labels
+from ..records import require_endpoint
 
 _SERVICE = "google.cloud.aiplatform.v1.JobService"
 _COLLECTION = "modelDeploymentMonitoringJobs"
@@ -32,7 +34,7 @@ def create_monitoring_job(call: Call, request: Any) -> Any:
     job.CopyFrom(request.model_deployment_monitoring_job)
     check_display_name(job.display_name, kind="ModelDeploymentMonitoringJob")
     check_labels(job.labels)
-    hosted = must(call, job.endpoint)
+    hosted = require_endpoint(call, job.endpoint)
     with hosted.lock:
         for config in job.model_deployment_monitoring_objective_configs:
             if config.deployed_model_id not in hosted.targets:
@@ -43,7 +45,7 @@ def create_monitoring_job(call: Call, request: Any) -> Any:
         job.endpoint = hosted.name
         job.state = int(JobState.JOB_STATE_PENDING)
         job.schedule_state = int(ModelDeploymentMonitoringJob.MonitoringScheduleState.OFFLINE)
-        hosted.changed(call)
+        hosted.note_change(call)
         job.create_time.CopyFrom(hosted.message.update_time)
         job.update_time.CopyFrom(hosted.message.update_time)
         call.store(Resources).add(job.name, job)

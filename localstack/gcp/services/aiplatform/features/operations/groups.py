@@ -1,4 +1,4 @@
-"""FeatureRegistryService: feature groups over a BigQuery table or view, and the features in them."""
+"""FeatureRegistryService: feature groups over a BigQuery table or view, and their features."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from google.cloud.aiplatform_v1.types import feature_registry_service as registr
 from google.cloud.aiplatform_v1.types import featurestore_service as features
 from google.cloud.aiplatform_v1.types import operation as metadata
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
-from .....core.resources import standard_methods as standard
+from .....core.registry import handles
+from .....core.resources import standard_methods
 from .....core.resources.store import Resources
 from ..kinds import FEATURE, GROUP
 from ..sources import group_source
@@ -22,14 +24,14 @@ _SECONDS = 2.0  # that the provider takes
 @handles(f"{_SERVICE}.CreateFeatureGroup")
 def create_feature_group(call: Call, request: Any) -> Any:
     group = request.feature_group
-    name = standard.name_of(call, GROUP, request.parent, request.feature_group_id)
+    name = standard_methods.name_of(call, GROUP, request.parent, request.feature_group_id)
     if not group.HasField("big_query"):
         raise GcpError("INVALID_ARGUMENT", "feature_group.big_query is required.")
     if not group.big_query.entity_id_columns:
         group.big_query.entity_id_columns.append("entity_id")
     group_source(call, group)
-    standard.create(call, GROUP, name, group)
-    return standard.operation(
+    standard_methods.create(call, GROUP, name, group)
+    return standard_methods.long_running(
         call,
         name,
         lambda: group,
@@ -40,18 +42,18 @@ def create_feature_group(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetFeatureGroup")
 def get_feature_group(call: Call, request: Any) -> Any:
-    return standard.get(call, GROUP, request.name)
+    return standard_methods.get(call, GROUP, request.name)
 
 
 @handles(f"{_SERVICE}.ListFeatureGroups")
 def list_feature_groups(call: Call, request: Any) -> Any:
-    groups, token = standard.listing(call, GROUP, request, most=100)
+    groups, token = standard_methods.list_page(call, GROUP, request, most=100)
     return registry.ListFeatureGroupsResponse.pb()(feature_groups=groups, next_page_token=token)
 
 
 @handles(f"{_SERVICE}.UpdateFeatureGroup")
 def update_feature_group(call: Call, request: Any) -> Any:
-    group = standard.update(
+    group = standard_methods.update(
         call,
         GROUP,
         request.feature_group,
@@ -59,7 +61,7 @@ def update_feature_group(call: Call, request: Any) -> Any:
         ("labels", "description", "big_query"),
         check=lambda _, changed: group_source(call, changed),
     )
-    return standard.operation(
+    return standard_methods.long_running(
         call,
         group.name,
         lambda: group,
@@ -86,7 +88,7 @@ def delete_feature_group(call: Call, request: Any) -> Any:
             resources.remove(feature.name)
         resources.remove(name)
 
-    return standard.operation(
+    return standard_methods.long_running(
         call, name, delete, metadata=metadata.DeleteOperationMetadata.pb()(), seconds=_SECONDS
     )
 
@@ -94,7 +96,7 @@ def delete_feature_group(call: Call, request: Any) -> Any:
 @handles(f"{_SERVICE}.CreateFeature")
 def create_feature(call: Call, request: Any) -> Any:
     feature = _new_feature(call, request.parent, request)
-    return standard.operation(
+    return standard_methods.long_running(
         call,
         feature.name,
         lambda: feature,
@@ -105,7 +107,7 @@ def create_feature(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.BatchCreateFeatures")
 def batch_create_features(call: Call, request: Any) -> Any:
-    """All of them or none."""
+    """Create several features: all of them, or none."""
     resources = call.store(Resources)
     created: list[Any] = []
     for single in request.requests:
@@ -124,7 +126,7 @@ def batch_create_features(call: Call, request: Any) -> Any:
                 resources.remove(feature.name)
             raise
     response = features.BatchCreateFeaturesResponse.pb()(features=created)
-    return standard.operation(
+    return standard_methods.long_running(
         call,
         canonical(call, request.parent),
         lambda: response,
@@ -135,26 +137,26 @@ def batch_create_features(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetFeature")
 def get_feature(call: Call, request: Any) -> Any:
-    return standard.get(call, FEATURE, request.name)
+    return standard_methods.get(call, FEATURE, request.name)
 
 
 @handles(f"{_SERVICE}.ListFeatures")
 def list_features(call: Call, request: Any) -> Any:
-    standard.get(call, GROUP, request.parent)
-    listed, token = standard.listing(call, FEATURE, request, size=1000)
+    standard_methods.get(call, GROUP, request.parent)
+    listed, token = standard_methods.list_page(call, FEATURE, request, size=1000)
     return features.ListFeaturesResponse.pb()(features=listed, next_page_token=token)
 
 
 @handles(f"{_SERVICE}.UpdateFeature")
 def update_feature(call: Call, request: Any) -> Any:
-    feature = standard.update(
+    feature = standard_methods.update(
         call,
         FEATURE,
         request.feature,
         request.update_mask,
         ("description", "labels", "point_of_contact"),
     )
-    return standard.operation(
+    return standard_methods.long_running(
         call,
         feature.name,
         lambda: feature,
@@ -168,7 +170,7 @@ def delete_feature(call: Call, request: Any) -> Any:
     name = canonical(call, request.name)
     resources = call.store(Resources)
     resources.get(FEATURE.word, name)
-    return standard.operation(
+    return standard_methods.long_running(
         call,
         name,
         lambda: resources.remove(name),
@@ -178,9 +180,13 @@ def delete_feature(call: Call, request: Any) -> Any:
 
 
 def _new_feature(call: Call, parent: str, request: Any) -> Any:
-    """GcpError for a column that the group's source does not have, or that is its entity ID."""
-    group = standard.get(call, GROUP, parent)
-    name = standard.name_of(call, FEATURE, group.name, request.feature_id)
+    """Return the feature that a request describes.
+
+    Raises:
+        GcpError: The group's source has no such column, or it is the entity ID.
+    """
+    group = standard_methods.get(call, GROUP, parent)
+    name = standard_methods.name_of(call, FEATURE, group.name, request.feature_id)
     feature = request.feature
     feature.version_column_name = feature.version_column_name or request.feature_id
     source = group_source(call, group)
@@ -196,4 +202,4 @@ def _new_feature(call: Call, parent: str, request: Any) -> Any:
             "INVALID_ARGUMENT",
             f"The data source {source.uri} has no column {column}, which the Feature {name} needs.",
         )
-    return standard.create(call, FEATURE, name, feature)
+    return standard_methods.create(call, FEATURE, name, feature)

@@ -1,4 +1,4 @@
-"""FeatureOnlineStoreService: reads by key."""
+"""FeatureOnlineStoreService: reads of feature values by key."""
 
 from __future__ import annotations
 
@@ -6,28 +6,31 @@ from typing import Any
 
 from google.cloud.aiplatform_v1.types import FeatureViewDataFormat
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .. import values
-from ..syncs import Served
+from ..records import Served
 
 _SERVICE = "google.cloud.aiplatform.v1.FeatureOnlineStoreService"
 
 
 @handles(f"{_SERVICE}.FetchFeatureValues")
 async def fetch_feature_values(call: Call, request: Any) -> Any:
-    """In the loop: it only looks up."""
+    """Return the values of one entity; in the loop, as it only looks them up."""
     key = _key(request.data_key)
     snapshot = call.store(Served).snapshots.get(canonical(call, request.feature_view))
     row = snapshot.get(key) if snapshot is not None else None
     if row is None:  # Google's words for a view that is not there, too
         raise GcpError("NOT_FOUND", "Requested entity was not found.")
     if request.data_format == FeatureViewDataFormat.PROTO_STRUCT:
-        return values.as_struct(row)
+        return values.struct_answer(row)
     return values.Response.FromString(row)
 
 
 def _key(data_key: Any) -> values.Key:
+    """Return the entity's key in a request."""
     form = data_key.WhichOneof("key_oneof")
     if form == "key":
         return (data_key.key,)

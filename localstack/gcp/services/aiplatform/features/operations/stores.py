@@ -1,4 +1,4 @@
-"""FeatureOnlineStoreAdminService: online stores."""
+"""FeatureOnlineStoreAdminService's online stores."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from google.cloud.aiplatform_v1.types import FeatureOnlineStore
 from google.cloud.aiplatform_v1.types import feature_online_store_admin_service as admin
 from google.cloud.aiplatform_v1.types import operation as metadata
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
-from .....core.resources import standard_methods as standard
+from .....core.registry import handles
+from .....core.resources import standard_methods
 from .....core.resources.store import Resources
 from ..kinds import STORE, VIEW
 from .views import remove_view
@@ -24,7 +26,7 @@ _State = FeatureOnlineStore.State
 @handles(f"{_SERVICE}.CreateFeatureOnlineStore")
 def create_feature_online_store(call: Call, request: Any) -> Any:
     store = request.feature_online_store
-    name = standard.name_of(call, STORE, request.parent, request.feature_online_store_id)
+    name = standard_methods.name_of(call, STORE, request.parent, request.feature_online_store_id)
     if store.WhichOneof("storage_type") is None:
         raise GcpError(
             "INVALID_ARGUMENT", "A FeatureOnlineStore needs a storage_type: bigtable or optimized."
@@ -33,8 +35,8 @@ def create_feature_online_store(call: Call, request: Any) -> Any:
     if store.HasField("optimized"):
         _give_endpoint(call, store, name)
     store.state = _State.STABLE
-    standard.create(call, STORE, name, store)
-    return standard.operation(
+    standard_methods.create(call, STORE, name, store)
+    return standard_methods.long_running(
         call,
         name,
         lambda: store,
@@ -45,12 +47,12 @@ def create_feature_online_store(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetFeatureOnlineStore")
 def get_feature_online_store(call: Call, request: Any) -> Any:
-    return standard.get(call, STORE, request.name)
+    return standard_methods.get(call, STORE, request.name)
 
 
 @handles(f"{_SERVICE}.ListFeatureOnlineStores")
 def list_feature_online_stores(call: Call, request: Any) -> Any:
-    stores, token = standard.listing(call, STORE, request, most=100)
+    stores, token = standard_methods.list_page(call, STORE, request, most=100)
     return admin.ListFeatureOnlineStoresResponse.pb()(
         feature_online_stores=stores, next_page_token=token
     )
@@ -58,7 +60,7 @@ def list_feature_online_stores(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.UpdateFeatureOnlineStore")
 def update_feature_online_store(call: Call, request: Any) -> Any:
-    store = standard.update(
+    store = standard_methods.update(
         call,
         STORE,
         request.feature_online_store,
@@ -66,7 +68,7 @@ def update_feature_online_store(call: Call, request: Any) -> Any:
         ("labels", "bigtable"),
         check=_check_scaling,
     )
-    return standard.operation(
+    return standard_methods.long_running(
         call,
         store.name,
         lambda: store,
@@ -93,15 +95,16 @@ def delete_feature_online_store(call: Call, request: Any) -> Any:
             remove_view(context, view.name)
         resources.remove(name)
 
-    return standard.operation(
+    return standard_methods.long_running(
         call, name, delete, metadata=metadata.DeleteOperationMetadata.pb()(), seconds=_SECONDS
     )
 
 
-def _check_scaling(before: Any, store: Any) -> None:
+def _check_scaling(previous: Any, store: Any) -> None:
+    """Raise INVALID_ARGUMENT for a scaling that a store of Bigtable cannot have."""
     if not store.HasField("bigtable"):
         return
-    if before is not None and not before.HasField("bigtable"):
+    if previous is not None and not previous.HasField("bigtable"):
         raise GcpError(
             "INVALID_ARGUMENT", "An optimized FeatureOnlineStore cannot become one of Bigtable."
         )
@@ -122,6 +125,7 @@ def _check_scaling(before: Any, store: Any) -> None:
 
 
 def _give_endpoint(call: Call, store: Any, name: str) -> None:
+    """Give a store the domain name of its public endpoint."""
     endpoint = store.dedicated_serving_endpoint
     if endpoint.private_service_connect_config.enable_private_service_connect:
         raise GcpError(

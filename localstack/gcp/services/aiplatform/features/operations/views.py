@@ -1,4 +1,4 @@
-"""FeatureOnlineStoreAdminService: feature views."""
+"""FeatureOnlineStoreAdminService's feature views."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 from google.cloud.aiplatform_v1.types import feature_online_store_admin_service as admin
 from google.cloud.aiplatform_v1.types import operation as metadata
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
-from .....core.resources import standard_methods as standard
+from .....core.registry import handles
+from .....core.resources import standard_methods
 from .....core.resources.store import Resources
 from .. import cron, syncs
 from ..kinds import STORE, VIEW
@@ -22,14 +24,14 @@ _SECONDS = 3.0  # that the provider takes
 @handles(f"{_SERVICE}.CreateFeatureView")
 def create_feature_view(call: Call, request: Any) -> Any:
     view = request.feature_view
-    store = standard.get(call, STORE, request.parent)
-    name = standard.name_of(call, VIEW, store.name, request.feature_view_id)
+    store = standard_methods.get(call, STORE, request.parent)
+    name = standard_methods.name_of(call, VIEW, store.name, request.feature_view_id)
     _check(call, view, store, name)
-    standard.create(call, VIEW, name, view)
+    standard_methods.create(call, VIEW, name, view)
     syncs.schedule(call, view)
     if request.run_sync_immediately:
         syncs.start(call, view)
-    return standard.operation(
+    return standard_methods.long_running(
         call,
         name,
         lambda: view,
@@ -40,22 +42,22 @@ def create_feature_view(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetFeatureView")
 def get_feature_view(call: Call, request: Any) -> Any:
-    return standard.get(call, VIEW, request.name)
+    return standard_methods.get(call, VIEW, request.name)
 
 
 @handles(f"{_SERVICE}.ListFeatureViews")
 def list_feature_views(call: Call, request: Any) -> Any:
-    standard.get(call, STORE, request.parent)
-    views, token = standard.listing(call, VIEW, request, size=1000)
+    standard_methods.get(call, STORE, request.parent)
+    views, token = standard_methods.list_page(call, VIEW, request, size=1000)
     return admin.ListFeatureViewsResponse.pb()(feature_views=views, next_page_token=token)
 
 
 @handles(f"{_SERVICE}.UpdateFeatureView")
 def update_feature_view(call: Call, request: Any) -> Any:
-    """What is served stays as the last sync left it."""
+    """Change a view; what it serves stays as the last sync left it."""
     name = canonical(call, request.feature_view.name)
-    store = standard.get(call, STORE, name.partition(f"/{VIEW.collection}/")[0])
-    view = standard.update(
+    store = standard_methods.get(call, STORE, name.partition(f"/{VIEW.collection}/")[0])
+    view = standard_methods.update(
         call,
         VIEW,
         request.feature_view,
@@ -70,7 +72,7 @@ def update_feature_view(call: Call, request: Any) -> Any:
         check=lambda _, changed: _check(call, changed, store, name),
     )
     syncs.schedule(call, view)
-    return standard.operation(
+    return standard_methods.long_running(
         call,
         name,
         lambda: view,
@@ -84,7 +86,7 @@ def delete_feature_view(call: Call, request: Any) -> Any:
     name = canonical(call, request.name)
     call.store(Resources).get(VIEW.word, name)
     context = call.without_request()
-    return standard.operation(
+    return standard_methods.long_running(
         call,
         name,
         lambda: remove_view(context, name),
@@ -94,12 +96,13 @@ def delete_feature_view(call: Call, request: Any) -> Any:
 
 
 def remove_view(call: Call, name: str) -> None:
-    """With its syncs, and what it serves."""
-    syncs.forget(call, name)
+    """Delete a view with its syncs and what it serves."""
+    syncs.drop_view(call, name)
     call.store(Resources).remove(name)
 
 
 def _check(call: Call, view: Any, store: Any, name: str) -> None:
+    """Raise for a view whose source or sync_config is not valid or not supported."""
     if view.HasField("index_config"):
         raise GcpError(
             "UNIMPLEMENTED",

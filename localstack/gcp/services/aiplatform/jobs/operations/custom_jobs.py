@@ -1,4 +1,4 @@
-"""JobService: custom jobs made, shown, listed, cancelled, deleted."""
+"""JobService's custom jobs: create, get, list, cancel, delete."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from google.cloud.aiplatform_v1.types.job_service import ListCustomJobsResponse
 from google.protobuf import empty_pb2
 from google.rpc.code_pb2 import CANCELLED
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .....core.resources import operations
 from .....core.resources.listing import page_of
-from .....core.resources.standard_methods import revise
+from .....core.resources.standard_methods import change_if_present
 from .....core.resources.store import Resources
 from .....core.resources.validation import check_display_name, check_labels
 from .. import runner
@@ -54,11 +56,14 @@ def start(call: Call, parent: str, job: Any) -> Running:
     job.state = int(JobState.JOB_STATE_PENDING)
     job.create_time.CopyFrom(call.now_pb())
     job.update_time.CopyFrom(job.create_time)
-    return runner.start(call, job)
+    return runner.run_in_background(call, job)
 
 
 def check_spec(spec: Any, where: str) -> None:
-    """INVALID_ARGUMENT, RESOURCE_EXHAUSTED; `where` it stands in the request."""
+    """Raise INVALID_ARGUMENT or RESOURCE_EXHAUSTED for a spec that cannot run.
+
+    `where` is the spec's place in the request, for the message.
+    """
     if not spec.worker_pool_specs:
         raise GcpError("INVALID_ARGUMENT", f"{where}.worker_pool_specs is required.")
     output = spec.base_output_directory.output_uri_prefix
@@ -79,13 +84,16 @@ def check_spec(spec: Any, where: str) -> None:
             f"up to {_MOST_REPLICAS}."
         )
         raise GcpError("RESOURCE_EXHAUSTED", text)
-    for at, pool in enumerate(spec.worker_pool_specs):
+    for index, pool in enumerate(spec.worker_pool_specs):
         _check_pool(
-            pool, f"{where}.worker_pool_specs[{at}]", persistent=bool(spec.persistent_resource_id)
+            pool,
+            f"{where}.worker_pool_specs[{index}]",
+            persistent=bool(spec.persistent_resource_id),
         )
 
 
 def _check_pool(pool: Any, where: str, *, persistent: bool) -> None:
+    """Raise INVALID_ARGUMENT for a worker pool that cannot run."""
     task = pool.WhichOneof("task")
     if task is None:
         raise GcpError(
@@ -155,7 +163,7 @@ def cancel_custom_job(call: Call, request: Any) -> Any:
             job.state = int(JobState.JOB_STATE_CANCELLING)
             job.error.code, job.error.message = CANCELLED, "The custom job was cancelled."
 
-    revise(call, name, cancel)
+    change_if_present(call, name, cancel)
     call.store(Jobs).running[name].stop.set()
     return empty_pb2.Empty()
 

@@ -1,6 +1,6 @@
-"""TrainingPipelines: a custom job, and the upload of the model that it has written.
+"""PipelineService's training pipelines: a custom job, and the upload of the model it wrote.
 
-`CustomTrainingJob.run` and its kin make one.
+`CustomTrainingJob.run` and its kin create one.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from google.cloud.aiplatform_v1.types.pipeline_service import ListTrainingPipeli
 from google.protobuf import empty_pb2, json_format
 from google.rpc.code_pb2 import CANCELLED, INTERNAL
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .....core.resources import operations
 from .....core.resources.listing import page_of
-from .....core.resources.standard_methods import revise
+from .....core.resources.standard_methods import change_if_present
 from .....core.resources.store import Resources
 from .....core.resources.validation import check_display_name, check_labels
 from ...models.operations import upload
 from ..records import Running, Trainings
-from . import custom_jobs as custom
+from . import custom_jobs
 
 _SERVICE = "google.cloud.aiplatform.v1.PipelineService"
 _CUSTOM = re.compile(
@@ -74,6 +76,7 @@ def create_training_pipeline(call: Call, request: Any) -> Any:
 
 
 def _check_supported(pipeline: Any) -> None:
+    """Raise INVALID_ARGUMENT or UNIMPLEMENTED for a pipeline that cannot run."""
     if not _CUSTOM.fullmatch(pipeline.training_task_definition):
         text = (
             f"training_task_definition {pipeline.training_task_definition!r}: the offline GCP "
@@ -89,7 +92,11 @@ def _check_supported(pipeline: Any) -> None:
 
 
 def _spec(inputs: Any) -> Any:
-    """The custom job that the task's inputs describe. INVALID_ARGUMENT with the field."""
+    """Return the custom job that a pipeline's inputs describe.
+
+    Raises:
+        GcpError: INVALID_ARGUMENT, which names the field.
+    """
     spec = CustomJobSpec.pb()()
     try:
         json_format.ParseDict(json_format.MessageToDict(inputs), spec)
@@ -99,12 +106,12 @@ def _spec(inputs: Any) -> Any:
         TypeError,
     ) as error:  # a text or a list has no members
         raise GcpError("INVALID_ARGUMENT", f"training_task_inputs: {error}") from error
-    custom.check_spec(spec, "training_task_inputs")
+    custom_jobs.check_spec(spec, "training_task_inputs")
     return spec
 
 
 def _complete(model: Any, spec: Any) -> None:
-    """Where the job's model is to be, unless the caller says another place."""
+    """Set where the job's model is, unless the caller has set another place."""
     base = spec.base_output_directory.output_uri_prefix
     if not model.artifact_uri:
         if not base:
@@ -116,6 +123,7 @@ def _complete(model: Any, spec: Any) -> None:
 
 
 def _upload(parent: str, pipeline: Any) -> Any:
+    """Return the upload of the pipeline's model as an UploadModelRequest."""
     return UploadModelRequest.pb()(
         parent=parent,
         model=pipeline.model_to_upload,
@@ -125,7 +133,7 @@ def _upload(parent: str, pipeline: Any) -> Any:
 
 
 class _Training:
-    """One pipeline's life."""
+    """The run of one training pipeline."""
 
     def __init__(self, call: Call, pipeline: Any, spec: Any, training: Running) -> None:
         self.call = call
@@ -136,6 +144,7 @@ class _Training:
         self.training = training
 
     def run(self) -> None:
+        """Run the pipeline to its end, and store how it ended."""
         try:
             self._end(*self._run())
         except GcpError as error:
@@ -150,10 +159,11 @@ class _Training:
             self.training.done.set()
 
     def _run(self) -> tuple[PipelineState, int, str]:
+        """Run the custom job, upload the model, and return the pipeline's end."""
         if self.training.stop.is_set():
             return _CANCELLED_END
         job = self._job()
-        working = custom.start(self.call, self.parent, job)
+        working = custom_jobs.start(self.call, self.parent, job)
         self._change(lambda pipeline: _begin(self.call, pipeline, job.name))
         while not working.done.wait(_LOOK):
             if self.training.stop.is_set():
@@ -173,14 +183,19 @@ class _Training:
         )
 
     def _job(self) -> Any:
-        job = custom.CustomJobPb(
+        """Return the pipeline's custom job."""
+        job = custom_jobs.CustomJobPb(
             display_name=f"{self.pipeline.display_name}-custom-job"[:128], job_spec=self.spec
         )
         job.labels.update(self.pipeline.labels)
         return job
 
     def _upload_model(self) -> None:
-        """GcpError: the job has written no model, or its id has been taken meanwhile."""
+        """Upload the model that the job wrote.
+
+        Raises:
+            GcpError: The job wrote no model, or the model's id has been taken meanwhile.
+        """
         if not self.pipeline.HasField("model_to_upload"):
             return
         model = upload.upload(
@@ -189,9 +204,12 @@ class _Training:
         self._change(lambda pipeline: pipeline.model_to_upload.CopyFrom(model))
 
     def _change(self, change: Any) -> None:
-        revise(self.call, self.name, change)
+        """Change the stored pipeline."""
+        change_if_present(self.call, self.name, change)
 
     def _end(self, state: PipelineState, code: int = 0, message: str = "") -> None:
+        """Store the pipeline's end."""
+
         def ended(pipeline: Any) -> None:
             pipeline.state = int(state)
             pipeline.end_time.CopyFrom(self.call.now_pb())
@@ -210,6 +228,7 @@ _CANCELLED_END = (
 
 
 def _begin(call: Call, pipeline: Any, job: str) -> None:
+    """Show a pipeline as running its job."""
     if pipeline.state == PipelineState.PIPELINE_STATE_PENDING:
         pipeline.state = int(PipelineState.PIPELINE_STATE_RUNNING)
     pipeline.start_time.CopyFrom(call.now_pb())

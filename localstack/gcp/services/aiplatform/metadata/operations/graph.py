@@ -1,4 +1,4 @@
-"""MetadataService: what links nodes, and the questions about lineage."""
+"""MetadataService's links between nodes, and queries of lineage."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 from google.cloud.aiplatform_v1.types import LineageSubgraph
 from google.cloud.aiplatform_v1.types import metadata_service as service
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
-from .....core.resources import standard_methods as standard
+from .....core.registry import handles
+from .....core.resources import standard_methods
 from .....core.resources.store import Resources
 from .. import queries
 from ..kinds import ARTIFACT, CONTEXT, EXECUTION
@@ -23,9 +25,9 @@ _MOST_PARENTS = 10
 
 @handles(f"{_SERVICE}.AddContextArtifactsAndExecutions")
 def add_context_artifacts_and_executions(call: Call, request: Any) -> Any:
-    context = standard.get(call, CONTEXT, request.context)
-    artifacts = [standard.get(call, ARTIFACT, name).name for name in request.artifacts]
-    executions = [standard.get(call, EXECUTION, name).name for name in request.executions]
+    context = standard_methods.get(call, CONTEXT, request.context)
+    artifacts = [standard_methods.get(call, ARTIFACT, name).name for name in request.artifacts]
+    executions = [standard_methods.get(call, EXECUTION, name).name for name in request.executions]
     call.store(Lineage).add_members(context.name, [*artifacts, *executions])
     return service.AddContextArtifactsAndExecutionsResponse.pb()()
 
@@ -34,8 +36,8 @@ def add_context_artifacts_and_executions(call: Call, request: Any) -> Any:
 def add_context_children(call: Call, request: Any) -> Any:
     resources = call.store(Resources)
     with resources.lock:
-        parent = standard.get(call, CONTEXT, request.context)
-        children = [standard.get(call, CONTEXT, name) for name in request.child_contexts]
+        parent = standard_methods.get(call, CONTEXT, request.context)
+        children = [standard_methods.get(call, CONTEXT, name) for name in request.child_contexts]
         for child in children:
             if child.name in _ancestors(resources, parent):
                 raise GcpError(
@@ -60,9 +62,9 @@ def add_context_children(call: Call, request: Any) -> Any:
 def remove_context_children(call: Call, request: Any) -> Any:
     resources = call.store(Resources)
     with resources.lock:
-        parent = standard.get(call, CONTEXT, request.context)
+        parent = standard_methods.get(call, CONTEXT, request.context)
         for name in request.child_contexts:
-            child = standard.get(call, CONTEXT, name)
+            child = standard_methods.get(call, CONTEXT, name)
             if parent.name in child.parent_contexts:
                 child.parent_contexts.remove(parent.name)
                 resources.put(child.name, child)
@@ -71,11 +73,11 @@ def remove_context_children(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.AddExecutionEvents")
 def add_execution_events(call: Call, request: Any) -> Any:
-    execution = standard.get(call, EXECUTION, request.execution)
+    execution = standard_methods.get(call, EXECUTION, request.execution)
     for event in request.events:
         if not event.type_:
             raise GcpError("INVALID_ARGUMENT", "An event needs a type: INPUT or OUTPUT.")
-        event.artifact = standard.get(call, ARTIFACT, event.artifact).name
+        event.artifact = standard_methods.get(call, ARTIFACT, event.artifact).name
         event.execution = execution.name
         if not event.HasField("event_time"):
             event.event_time.CopyFrom(call.now_pb())
@@ -85,7 +87,7 @@ def add_execution_events(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.QueryContextLineageSubgraph")
 def query_context_lineage_subgraph(call: Call, request: Any) -> Any:
-    context = standard.get(call, CONTEXT, request.context)
+    context = standard_methods.get(call, CONTEXT, request.context)
     members = call.store(Lineage).members(context.name)
     executions = [name for name in members if f"/{EXECUTION.collection}/" in name]
     events = call.store(Lineage).events(executions=executions)
@@ -94,18 +96,19 @@ def query_context_lineage_subgraph(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.QueryExecutionInputsAndOutputs")
 def query_execution_inputs_and_outputs(call: Call, request: Any) -> Any:
-    execution = standard.get(call, EXECUTION, request.execution)
+    execution = standard_methods.get(call, EXECUTION, request.execution)
     events = call.store(Lineage).events(executions=[execution.name])
     return _graph(call, [execution.name, *(event.artifact for event in events)], events)
 
 
 @handles(f"{_SERVICE}.QueryArtifactLineageSubgraph")
 def query_artifact_lineage_subgraph(call: Call, request: Any) -> Any:
-    """All that is reached from the artifact in `max_hops` events; the filter narrows the artifacts
-    that are shown.
+    """Return everything within `max_hops` events of an artifact.
+
+    The filter narrows the artifacts that are shown.
     """
     lineage = call.store(Lineage)
-    start = standard.get(call, ARTIFACT, request.artifact).name
+    start = standard_methods.get(call, ARTIFACT, request.artifact).name
     artifacts, executions = {start}, set[str]()
     for hop in range(2 * min(request.max_hops or _MOST_HOPS, _MOST_HOPS)):
         if hop % 2 == 0:
@@ -121,6 +124,7 @@ def query_artifact_lineage_subgraph(call: Call, request: Any) -> Any:
 
 
 def _ancestors(resources: Resources, context: Any) -> Collection[str]:
+    """Return the names of a context and of its ancestors."""
     names = {context.name}
     for name in context.parent_contexts:
         names |= set(_ancestors(resources, resources.get(CONTEXT.word, name)))
@@ -128,7 +132,7 @@ def _ancestors(resources: Resources, context: Any) -> Collection[str]:
 
 
 def _graph(call: Call, names: Iterable[str], events: Iterable[Any]) -> Any:
-    """The nodes of these names, and those of the events that are between them."""
+    """Return the nodes of these names and those of the events, with the events between them."""
     resources = call.store(Resources)
     nodes = {
         name: resources.find(name)

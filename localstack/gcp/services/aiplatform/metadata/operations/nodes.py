@@ -1,6 +1,4 @@
-"""MetadataService: artifacts, contexts and executions, which have the same five methods and a
-purge.
-"""
+"""MetadataService's artifacts, contexts and executions: the same five methods and a purge."""
 
 from __future__ import annotations
 
@@ -13,9 +11,11 @@ from google.cloud.aiplatform_v1.types import Artifact, Context, Execution
 from google.cloud.aiplatform_v1.types import metadata_service as service
 from google.cloud.aiplatform_v1.types import operation as metadata
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
-from .....core.resources import standard_methods as standard
+from .....core.registry import handles
+from .....core.resources import standard_methods
 from .....core.resources.store import Resources
 from .....core.resources.validation import check_etag
 from .. import queries
@@ -28,15 +28,15 @@ _SAMPLE = 100  # names that a purge without force shows
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the three kinds."""
+    """One of the three kinds of nodes."""
 
-    kind: standard.Kind
+    kind: standard_methods.Kind
     message: Any  # the raw class
     updatable: tuple[str, ...]
 
     @property
     def field(self) -> str:
-        """Of requests: artifact."""
+        """The name of a request's field for the node: artifact."""
         return self.kind.word.lower()
 
 
@@ -49,13 +49,13 @@ NODES = (
 
 
 def _answer(node: Node) -> None:
-    """Put the kind's methods into the table."""
+    """Make the methods of a kind of nodes the handlers of its RPCs."""
     word = node.kind.word
     methods: dict[str, Callable[[Call, Any], Any]] = {
         f"Create{word}": lambda call, request: create(
             call, node, request.parent, getattr(request, node.field), _asked_id(node, request)
         ),
-        f"Get{word}": lambda call, request: standard.get(call, node.kind, request.name),
+        f"Get{word}": lambda call, request: standard_methods.get(call, node.kind, request.name),
         f"List{word}s": lambda call, request: _list(call, node, request),
         f"Update{word}": lambda call, request: _update(call, node, request),
         f"Delete{word}": lambda call, request: _delete(call, node, request),
@@ -66,18 +66,21 @@ def _answer(node: Node) -> None:
 
 
 def create(call: Call, node: Node, parent: str, message: Any, identifier: str) -> Any:
-    store = standard.get(call, STORE, parent)
-    name = standard.name_of(call, node.kind, store.name, identifier or str(uuid.uuid4()))
-    return standard.create(call, node.kind, name, message)
+    """Store a new node, and return it."""
+    store = standard_methods.get(call, STORE, parent)
+    name = standard_methods.name_of(call, node.kind, store.name, identifier or str(uuid.uuid4()))
+    return standard_methods.create(call, node.kind, name, message)
 
 
 def _asked_id(node: Node, request: Any) -> str:
+    """Return the id that a request gives to its node, or ""."""
     identifier: str = getattr(request, f"{node.field}_id")
     return identifier
 
 
 def _list(call: Call, node: Node, request: Any) -> Any:
-    store = standard.get(call, STORE, request.parent)
+    """List the nodes of a kind that fit a request."""
+    store = standard_methods.get(call, STORE, request.parent)
     nodes = call.store(Resources).below(store.name, node.kind.collection)
     listed, token = queries.select(call, nodes, request)
     answer = getattr(service, f"List{node.kind.word}sResponse").pb()
@@ -85,6 +88,7 @@ def _list(call: Call, node: Node, request: Any) -> Any:
 
 
 def _update(call: Call, node: Node, request: Any) -> Any:
+    """Change a node's fields, or create it if the request allows that."""
     message = getattr(request, node.field)
     name = canonical(call, message.name)
     if request.allow_missing and call.store(Resources).find(name) is None:
@@ -92,20 +96,22 @@ def _update(call: Call, node: Node, request: Any) -> Any:
         return create(call, node, parent, message, identifier)
     # A stale etag is taken: Google's own system test of experiments writes a context with one from
     # before another write.
-    return standard.update(
+    return standard_methods.update(
         call, node.kind, message, request.update_mask, node.updatable, fenced=False
     )
 
 
 def _delete(call: Call, node: Node, request: Any) -> Any:
-    """`force` says nothing: "The force deletion semantics is still undefined" [sdk]; an experiment
-    is deleted before its pipeline runs.
+    """Delete a node. `force` changes nothing.
+
+    "The force deletion semantics is still undefined" [sdk]; an experiment is deleted before its
+    pipeline runs.
     """
     name = canonical(call, request.name)
-    current = standard.get(call, node.kind, name)
+    current = standard_methods.get(call, node.kind, name)
     check_etag(request.etag, current.etag, name)
     context = call.without_request()
-    return standard.operation(
+    return standard_methods.long_running(
         call,
         name,
         lambda: remove(context, node, name),
@@ -115,7 +121,7 @@ def _delete(call: Call, node: Node, request: Any) -> Any:
 
 
 def remove(call: Call, node: Node, name: str) -> None:
-    """With its links; a context's children stay, without it."""
+    """Remove a node with its links; a context's children stay without it."""
     resources = call.store(Resources)
     if node.kind is CONTEXT:
         for child in _children(call, name):
@@ -126,6 +132,7 @@ def remove(call: Call, node: Node, name: str) -> None:
 
 
 def _children(call: Call, name: str) -> list[Any]:
+    """Return the contexts below a context."""
     parent = name.rpartition(f"/{CONTEXT.collection}/")[0]
     return [
         context
@@ -135,10 +142,10 @@ def _children(call: Call, name: str) -> list[Any]:
 
 
 def _purge(call: Call, node: Node, request: Any) -> Any:
-    """What the filter fits: deleted with `force`, else counted."""
+    """Delete the nodes that fit a filter; without `force`, only count them."""
     if not request.filter:
         raise GcpError("INVALID_ARGUMENT", "A purge needs a filter.")
-    store = standard.get(call, STORE, request.parent)
+    store = standard_methods.get(call, STORE, request.parent)
     names = [
         item.name
         for item in queries.matching(
@@ -156,7 +163,9 @@ def _purge(call: Call, node: Node, request: Any) -> Any:
         return response
 
     purging = getattr(service, f"Purge{node.kind.word}sMetadata").pb()()
-    return standard.operation(call, store.name, purge, metadata=purging, seconds=_SECONDS)
+    return standard_methods.long_running(
+        call, store.name, purge, metadata=purging, seconds=_SECONDS
+    )
 
 
 for _node in NODES:

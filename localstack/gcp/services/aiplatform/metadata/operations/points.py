@@ -1,18 +1,20 @@
-"""TensorboardService: the points of time series, written and read."""
+"""TensorboardService's points of time series: written and read."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
 from google.cloud.aiplatform_v1.types import TensorboardTimeSeries, TimeSeriesData
 from google.cloud.aiplatform_v1.types import tensorboard_service as service
 
-from .....core.registry import Call, GcpError, handles
-from .....core.resources import standard_methods as standard
+from .....core.call import Call
+from .....core.errors import GcpError
+from .....core.registry import handles
+from .....core.resources import standard_methods
 from .....core.resources.store import Resources
 from ..kinds import EXPERIMENT, RUN, SERIES, TENSORBOARD
+from ..records import Points
 
 _SERVICE = "google.cloud.aiplatform.v1.TensorboardService"
 _ValueType = TensorboardTimeSeries.ValueType
@@ -20,31 +22,9 @@ _VALUES = {_ValueType.SCALAR: "scalar", _ValueType.TENSOR: "tensor"}
 _MOST_POINTS = 1000  # that a read gives, where nothing else is asked
 
 
-class Points:
-    """One a stack, by the names of time series; a step has one point, the last that was written."""
-
-    def __init__(self) -> None:
-        self._points: dict[str, dict[int, Any]] = {}
-        self._lock = threading.Lock()
-
-    def add(self, series: str, points: Sequence[Any]) -> list[Any]:
-        """All of the series now, by step."""
-        with self._lock:
-            steps = self._points.setdefault(series, {})
-            steps.update({point.step: point for point in points})
-            return [steps[step] for step in sorted(steps)]
-
-    def get(self, series: str) -> list[Any]:
-        return self.add(series, ())
-
-    def forget(self, series: str) -> None:
-        with self._lock:
-            self._points.pop(series, None)
-
-
 @handles(f"{_SERVICE}.WriteTensorboardRunData")
 def write_tensorboard_run_data(call: Call, request: Any) -> Any:
-    run = standard.get(call, RUN, request.tensorboard_run)
+    run = standard_methods.get(call, RUN, request.tensorboard_run)
     _check(call, run.name, request.time_series_data)
     _write(call, run.name, request.time_series_data)
     return service.WriteTensorboardRunDataResponse.pb()()
@@ -52,10 +32,10 @@ def write_tensorboard_run_data(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.WriteTensorboardExperimentData")
 def write_tensorboard_experiment_data(call: Call, request: Any) -> Any:
-    """All or nothing."""
-    experiment = standard.get(call, EXPERIMENT, request.tensorboard_experiment)
+    """Write the points of several runs: all or nothing."""
+    experiment = standard_methods.get(call, EXPERIMENT, request.tensorboard_experiment)
     runs = [
-        standard.get(call, RUN, single.tensorboard_run).name
+        standard_methods.get(call, RUN, single.tensorboard_run).name
         for single in request.write_run_data_requests
     ]
     for name, single in zip(runs, request.write_run_data_requests, strict=True):
@@ -69,7 +49,7 @@ def write_tensorboard_experiment_data(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ReadTensorboardTimeSeriesData")
 def read_tensorboard_time_series_data(call: Call, request: Any) -> Any:
-    series = standard.get(call, SERIES, request.tensorboard_time_series)
+    series = standard_methods.get(call, SERIES, request.tensorboard_time_series)
     return service.ReadTensorboardTimeSeriesDataResponse.pb()(
         time_series_data=_data(call, series, request.max_data_points)
     )
@@ -77,8 +57,8 @@ def read_tensorboard_time_series_data(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.BatchReadTensorboardTimeSeriesData")
 def batch_read_tensorboard_time_series_data(call: Call, request: Any) -> Any:
-    tensorboard = standard.get(call, TENSORBOARD, request.tensorboard)
-    series = [standard.get(call, SERIES, name) for name in request.time_series]
+    tensorboard = standard_methods.get(call, TENSORBOARD, request.tensorboard)
+    series = [standard_methods.get(call, SERIES, name) for name in request.time_series]
     for member in series:
         if not member.name.startswith(f"{tensorboard.name}/"):
             raise GcpError(
@@ -91,8 +71,8 @@ def batch_read_tensorboard_time_series_data(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ExportTensorboardTimeSeriesData")
 def export_tensorboard_time_series_data(call: Call, request: Any) -> Any:
-    series = standard.get(call, SERIES, request.tensorboard_time_series)
-    points, token = standard.select(
+    series = standard_methods.get(call, SERIES, request.tensorboard_time_series)
+    points, token = standard_methods.filtered_page(
         call.store(Points).get(series.name), request, size=_MOST_POINTS, most=10_000
     )
     return service.ExportTensorboardTimeSeriesDataResponse.pb()(
@@ -101,8 +81,9 @@ def export_tensorboard_time_series_data(call: Call, request: Any) -> Any:
 
 
 def _check(call: Call, run: str, data: Sequence[Any]) -> None:
+    """Raise for points of time series that do not exist or of another type."""
     for part in data:
-        series = standard.get(
+        series = standard_methods.get(
             call, SERIES, f"{run}/{SERIES.collection}/{part.tensorboard_time_series_id}"
         )
         kind = _VALUES.get(series.value_type)
@@ -123,6 +104,7 @@ def _check(call: Call, run: str, data: Sequence[Any]) -> None:
 
 
 def _write(call: Call, run: str, data: Sequence[Any]) -> None:
+    """Add points to the time series of a run."""
     resources = call.store(Resources)
     for part in data:
         name = f"{run}/{SERIES.collection}/{part.tensorboard_time_series_id}"
@@ -139,6 +121,7 @@ def _write(call: Call, run: str, data: Sequence[Any]) -> None:
 
 
 def _data(call: Call, series: Any, most: int) -> Any:
+    """Return a time series' points, at most `most`, as the API has them."""
     points = call.store(Points).get(series.name)
     if most != -1:
         points = _thinned(points, most or _MOST_POINTS)
@@ -149,7 +132,7 @@ def _data(call: Call, series: Any, most: int) -> Any:
 
 
 def _thinned(points: list[Any], most: int) -> list[Any]:
-    """At most `most` of them, evenly, with the first and the last."""
+    """Return at most `most` of the points, evenly spread, with the first and the last."""
     if len(points) <= most:
         return points
     if most == 1:

@@ -1,4 +1,4 @@
-"""MetadataService: stores and schemas."""
+"""MetadataService's stores and schemas."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import Any
 
 from google.cloud.aiplatform_v1.types import metadata_service as service
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
-from .....core.resources import standard_methods as standard
+from .....core.registry import handles
+from .....core.resources import standard_methods
 from .....core.resources.store import Resources
 from ..kinds import ARTIFACT, CONTEXT, EXECUTION, SCHEMA, STORE
 from ..records import Lineage
@@ -19,26 +21,33 @@ _SECONDS = 2.0  # that the provider takes
 
 @handles(f"{_SERVICE}.CreateMetadataStore")
 def create_metadata_store(call: Call, request: Any) -> Any:
-    name = standard.name_of(call, STORE, request.parent, request.metadata_store_id or call.new_id())
-    store = standard.create(call, STORE, name, request.metadata_store)
+    name = standard_methods.name_of(
+        call, STORE, request.parent, request.metadata_store_id or call.new_id()
+    )
+    store = standard_methods.create(call, STORE, name, request.metadata_store)
     metadata = service.CreateMetadataStoreOperationMetadata.pb()()
-    return standard.operation(call, name, lambda: store, metadata=metadata, seconds=_SECONDS)
+    return standard_methods.long_running(
+        call, name, lambda: store, metadata=metadata, seconds=_SECONDS
+    )
 
 
 @handles(f"{_SERVICE}.GetMetadataStore")
 def get_metadata_store(call: Call, request: Any) -> Any:
-    return standard.get(call, STORE, request.name)
+    return standard_methods.get(call, STORE, request.name)
 
 
 @handles(f"{_SERVICE}.ListMetadataStores")
 def list_metadata_stores(call: Call, request: Any) -> Any:
-    stores, token = standard.listing(call, STORE, request)
+    stores, token = standard_methods.list_page(call, STORE, request)
     return service.ListMetadataStoresResponse.pb()(metadata_stores=stores, next_page_token=token)
 
 
 @handles(f"{_SERVICE}.DeleteMetadataStore")
 def delete_metadata_store(call: Call, request: Any) -> Any:
-    """With all that is in it: `force` is deprecated, and set by every client."""
+    """Delete a store with all that is in it.
+
+    `force` is deprecated, and every client sets it.
+    """
     name = canonical(call, request.name)
     resources, lineage = call.store(Resources), call.store(Lineage)
     resources.get(STORE.word, name)
@@ -51,25 +60,27 @@ def delete_metadata_store(call: Call, request: Any) -> Any:
         resources.remove(name)
 
     metadata = service.DeleteMetadataStoreOperationMetadata.pb()()
-    return standard.operation(call, name, delete, metadata=metadata, seconds=_SECONDS)
+    return standard_methods.long_running(call, name, delete, metadata=metadata, seconds=_SECONDS)
 
 
 @handles(f"{_SERVICE}.CreateMetadataSchema")
 def create_metadata_schema(call: Call, request: Any) -> Any:
-    store = standard.get(call, STORE, request.parent)
+    store = standard_methods.get(call, STORE, request.parent)
     if not request.metadata_schema.schema:
         raise GcpError("INVALID_ARGUMENT", "metadata_schema.schema is required.")
-    name = standard.name_of(call, SCHEMA, store.name, request.metadata_schema_id or call.new_id())
-    return standard.create(call, SCHEMA, name, request.metadata_schema)
+    name = standard_methods.name_of(
+        call, SCHEMA, store.name, request.metadata_schema_id or call.new_id()
+    )
+    return standard_methods.create(call, SCHEMA, name, request.metadata_schema)
 
 
 @handles(f"{_SERVICE}.GetMetadataSchema")
 def get_metadata_schema(call: Call, request: Any) -> Any:
-    return standard.get(call, SCHEMA, request.name)
+    return standard_methods.get(call, SCHEMA, request.name)
 
 
 @handles(f"{_SERVICE}.ListMetadataSchemas")
 def list_metadata_schemas(call: Call, request: Any) -> Any:
-    standard.get(call, STORE, request.parent)
-    schemas, token = standard.listing(call, SCHEMA, request)
+    standard_methods.get(call, STORE, request.parent)
+    schemas, token = standard_methods.list_page(call, SCHEMA, request)
     return service.ListMetadataSchemasResponse.pb()(metadata_schemas=schemas, next_page_token=token)

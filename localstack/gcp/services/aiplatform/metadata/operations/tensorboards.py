@@ -1,6 +1,6 @@
-"""TensorboardService: tensorboards, their experiments, runs and time series.
+"""TensorboardService's tensorboards, experiments, runs and time series.
 
-The points are in points.py.
+Their points are in points.py.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import msgspec
 from google.cloud.aiplatform_v1.types import operation as metadata
 from google.cloud.aiplatform_v1.types import tensorboard_service as service
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
-from .....core.resources import standard_methods as standard
+from .....core.registry import handles
+from .....core.resources import standard_methods
 from .....core.resources.store import Resources
 from ..kinds import EXPERIMENT, RUN, SERIES, TENSORBOARD
-from .points import Points
+from ..records import Points
 
 _SERVICE = "google.cloud.aiplatform.v1.TensorboardService"
 _SECONDS = 2.0  # that the provider takes
@@ -28,8 +30,8 @@ _WRITTEN = ("display_name", "description", "labels")
 class Level(msgspec.Struct, frozen=True, kw_only=True):
     """One level of the tree below a tensorboard."""
 
-    kind: standard.Kind
-    parent: standard.Kind
+    kind: standard_methods.Kind
+    parent: standard_methods.Kind
     field: str  # of requests
     plural: str  # of answers
     updatable: tuple[str, ...]
@@ -70,15 +72,15 @@ def create_tensorboard(call: Call, request: Any) -> Any:
     tensorboard = request.tensorboard
     if not tensorboard.display_name:
         raise GcpError("INVALID_ARGUMENT", "tensorboard.display_name is required.")
-    name = standard.name_of(call, TENSORBOARD, request.parent, call.new_id())
+    name = standard_methods.name_of(call, TENSORBOARD, request.parent, call.new_id())
     tensorboard.blob_storage_path_prefix = f"cloud-ai-platform-{secrets.token_hex(16)}"
     tensorboard.run_count = 0
     resources = call.store(Resources)
     with resources.lock:
         if tensorboard.is_default:
             _take_default(call, resources, name)
-        standard.create(call, TENSORBOARD, name, tensorboard)
-    return standard.operation(
+        standard_methods.create(call, TENSORBOARD, name, tensorboard)
+    return standard_methods.long_running(
         call,
         name,
         lambda: tensorboard,
@@ -89,12 +91,12 @@ def create_tensorboard(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.GetTensorboard")
 def get_tensorboard(call: Call, request: Any) -> Any:
-    return _with_runs(call, standard.get(call, TENSORBOARD, request.name))
+    return _with_runs(call, standard_methods.get(call, TENSORBOARD, request.name))
 
 
 @handles(f"{_SERVICE}.ListTensorboards")
 def list_tensorboards(call: Call, request: Any) -> Any:
-    tensorboards, token = standard.listing(call, TENSORBOARD, request)
+    tensorboards, token = standard_methods.list_page(call, TENSORBOARD, request)
     listed = [_with_runs(call, tensorboard) for tensorboard in tensorboards]
     return service.ListTensorboardsResponse.pb()(tensorboards=listed, next_page_token=token)
 
@@ -103,12 +105,12 @@ def list_tensorboards(call: Call, request: Any) -> Any:
 def update_tensorboard(call: Call, request: Any) -> Any:
     resources = call.store(Resources)
     with resources.lock:
-        tensorboard = standard.update(
+        tensorboard = standard_methods.update(
             call, TENSORBOARD, request.tensorboard, request.update_mask, (*_WRITTEN, "is_default")
         )
         if tensorboard.is_default:
             _take_default(call, resources, tensorboard.name)
-    return standard.operation(
+    return standard_methods.long_running(
         call,
         tensorboard.name,
         lambda: tensorboard,
@@ -123,16 +125,16 @@ def delete_tensorboard(call: Call, request: Any) -> Any:
 
 
 def _answer(level: Level) -> None:
-    """Put a level's methods into the table."""
+    """Make the methods of a level the handlers of its RPCs."""
     word, several = (
         level.kind.word,
         level.kind.word if level.kind is SERIES else f"{level.kind.word}s",
     )
     methods: dict[str, Callable[[Call, Any], Any]] = {
         f"Create{word}": lambda call, request: _create(call, level, request.parent, request),
-        f"Get{word}": lambda call, request: standard.get(call, level.kind, request.name),
+        f"Get{word}": lambda call, request: standard_methods.get(call, level.kind, request.name),
         f"List{several}": lambda call, request: _list(call, level, several, request),
-        f"Update{word}": lambda call, request: standard.update(
+        f"Update{word}": lambda call, request: standard_methods.update(
             call, level.kind, getattr(request, level.field), request.update_mask, level.updatable
         ),
         f"Delete{word}": lambda call, request: _delete(call, level.kind, request),
@@ -146,7 +148,8 @@ def _answer(level: Level) -> None:
 
 
 def _create(call: Call, level: Level, parent: str, request: Any) -> Any:
-    above = standard.get(call, level.parent, parent)
+    """Create a resource of a level."""
+    above = standard_methods.get(call, level.parent, parent)
     identifier = getattr(request, f"{level.field}_id")
     if not identifier and level.needs_id:
         raise GcpError("INVALID_ARGUMENT", f"{level.field}_id is required.")
@@ -163,16 +166,19 @@ def _create(call: Call, level: Level, parent: str, request: Any) -> Any:
             )
     if level.kind is SERIES and not message.value_type:
         raise GcpError("INVALID_ARGUMENT", "tensorboard_time_series.value_type is required.")
-    return standard.create(
+    return standard_methods.create(
         call,
         level.kind,
-        standard.name_of(call, level.kind, above.name, identifier or call.new_id()),
+        standard_methods.name_of(call, level.kind, above.name, identifier or call.new_id()),
         message,
     )
 
 
 def _create_batch(call: Call, level: Level, several: str, request: Any) -> Any:
-    """All of them or none. Time series may be of several runs of the experiment."""
+    """Create several resources: all or none.
+
+    Time series may belong to several runs of the experiment.
+    """
     resources = call.store(Resources)
     created: list[Any] = []
     with resources.lock:
@@ -189,37 +195,39 @@ def _create_batch(call: Call, level: Level, several: str, request: Any) -> Any:
 
 
 def _list(call: Call, level: Level, several: str, request: Any) -> Any:
+    """List the resources of a level below a parent."""
     items = [
         item
         for parent in _parents(call, level, request.parent)
         for item in _below(call, parent, level.kind)
     ]
-    listed, token = standard.select(items, request)
+    listed, token = standard_methods.filtered_page(items, request)
     return getattr(service, f"List{several}Response").pb()(
         **{level.plural: listed}, next_page_token=token
     )
 
 
 def _parents(call: Call, level: Level, name: str) -> Sequence[str]:
-    """The parent, or with `-` as its id all of them."""
+    """Return the parent, or all parents of its kind if its id is `-`."""
     name = canonical(call, name)
     above, _, identifier = name.rpartition(f"/{level.parent.collection}/")
     if identifier == "-":
         return [parent.name for parent in _below(call, above, level.parent)]
-    return [standard.get(call, level.parent, name).name]
+    return [standard_methods.get(call, level.parent, name).name]
 
 
-def _below(call: Call, parent: str, kind: standard.Kind) -> list[Any]:
+def _below(call: Call, parent: str, kind: standard_methods.Kind) -> list[Any]:
+    """Return the resources of a kind below a parent."""
     return call.store(Resources).below(parent, kind.collection)
 
 
-def _delete(call: Call, kind: standard.Kind, request: Any) -> Any:
-    """With all below."""
+def _delete(call: Call, kind: standard_methods.Kind, request: Any) -> Any:
+    """Delete a resource with everything below it."""
     name = canonical(call, request.name)
     resources, points = call.store(Resources), call.store(Points)
     resources.get(kind.word, name)
 
-    def delete(level: standard.Kind = kind, above: str = name) -> None:
+    def delete(level: standard_methods.Kind = kind, above: str = name) -> None:
         child = _CHILDREN.get(level.word)
         if child is not None:
             for item in resources.below(above, child.collection):
@@ -227,12 +235,13 @@ def _delete(call: Call, kind: standard.Kind, request: Any) -> Any:
         points.forget(above)
         resources.remove(above)
 
-    return standard.operation(
+    return standard_methods.long_running(
         call, name, delete, metadata=metadata.DeleteOperationMetadata.pb()(), seconds=_SECONDS
     )
 
 
 def _with_runs(call: Call, tensorboard: Any) -> Any:
+    """Return a tensorboard with its number of runs."""
     experiments = _below(call, tensorboard.name, EXPERIMENT)
     tensorboard.run_count = sum(
         len(_below(call, experiment.name, RUN)) for experiment in experiments
@@ -241,7 +250,7 @@ def _with_runs(call: Call, tensorboard: Any) -> Any:
 
 
 def _take_default(call: Call, resources: Resources, name: str) -> None:
-    """One tensorboard of a location is the default one."""
+    """Make a tensorboard the only default one of its location."""
     parent = name.rpartition(f"/{TENSORBOARD.collection}/")[0]
     for other in _below(call, parent, TENSORBOARD):
         if other.is_default and other.name != name:

@@ -1,6 +1,6 @@
-"""A version's evaluations as somebody imported them: kept, shown, listed.
+"""ModelService's evaluations of versions: imported, shown, listed.
 
-They go with their version.
+They are deleted with their version.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from typing import Any
 
 from google.cloud.aiplatform_v1.types import ListModelEvaluationsResponse, ModelEvaluation
 
-from .....core.registry import Call, GcpError, handles
+from .....core.call import Call
+from .....core.errors import GcpError, invalid
+from .....core.registry import handles
 from .....core.resources.listing import last_segment, page_of
-from .....core.resources.validation import check_display_name, invalid
+from .....core.resources.validation import check_display_name
 from ..records import Models, Version, parse, registered_model, version_of
 
 _SERVICE = "google.cloud.aiplatform.v1.ModelService"
@@ -52,7 +54,7 @@ def get_model_evaluation(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ListModelEvaluations", executes=False)
 def list_model_evaluations(call: Call, request: Any) -> Any:
-    """The newest first."""
+    """List a version's evaluations, the newest first."""
     with call.store(Models).lock:
         _, version = _version(call, request.parent)
         evaluations = list(version.evaluations.values())[::-1]
@@ -61,8 +63,12 @@ def list_model_evaluations(call: Call, request: Any) -> Any:
 
 
 def _version(call: Call, model: str) -> tuple[str, Version]:
-    """The version that a model's name leads to, by its number. GcpError NOT_FOUND."""
+    """Return the name, with its number, and the record of the version that a model's name means.
+
+    Raises:
+        GcpError: NOT_FOUND.
+    """
     parsed = parse(call, model)
-    known = registered_model(call, parsed)
-    version = version_of(known, parsed.version)
-    return f"{known.name}@{version.number}", version
+    registered = registered_model(call, parsed)
+    version = version_of(registered, parsed.version)
+    return f"{registered.name}@{version.number}", version

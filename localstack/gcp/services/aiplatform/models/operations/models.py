@@ -1,4 +1,4 @@
-"""ModelService but for UploadModel: reading, changing, deleting, and where aliases go."""
+"""ModelService without uploads: get, list, update, delete, and move aliases."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from google.cloud.aiplatform_v1.types import (
     ListModelVersionsResponse,
 )
 
+from .....core.call import Call
+from .....core.errors import GcpError, invalid
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
-from .....core.resources import etags, operations
+from .....core.registry import handles
+from .....core.resources import operations
 from .....core.resources.listing import last_segment, page_of
-from .....core.resources.validation import check_display_name, check_labels, invalid, updated_fields
+from .....core.resources.validation import check_display_name, check_labels, updated_fields
+from ... import etags
 from ..records import (
     DEFAULT,
     Models,
     Name,
     Registered,
     Version,
-    find,
+    note_change,
     parse,
     registered_model,
-    touch,
+    version_by_name,
     version_message,
     version_of,
 )
@@ -37,12 +40,12 @@ _OF_VERSION = {"version_description"}
 
 @handles("google.cloud.aiplatform.v1.ModelService.GetModel")
 def get_model(call: Call, request: Any) -> Any:
-    return find(call, request.name)
+    return version_by_name(call, request.name)
 
 
 @handles("google.cloud.aiplatform.v1.ModelService.ListModels")
 def list_models(call: Call, request: Any) -> Any:
-    """The default version of each."""
+    """List the default version of each model."""
     parent = canonical(call, request.parent)
     store = call.store(Models)
     with store.lock:
@@ -104,13 +107,16 @@ def update_model(call: Call, request: Any) -> Any:
         target = version.content if of_version else model.shared
         for path in paths:
             _replace(request.model, target, path)
-        touch(call, model, version if of_version else None)
+        note_change(call, model, version if of_version else None)
         return version_message(model, version, versioned=of_version)
 
 
 @handles("google.cloud.aiplatform.v1.ModelService.MergeVersionAliases")
 def merge_version_aliases(call: Call, request: Any) -> Any:
-    """An alias that another version has is taken from there; "-x" removes x from this one."""
+    """Move aliases to a version; "-x" removes x from it.
+
+    An alias of another version is taken from there.
+    """
     parsed = parse(call, request.name)
     if not parsed.version:
         raise invalid(f"name must say a version: {request.name}@VERSION.")
@@ -138,7 +144,7 @@ def merge_version_aliases(call: Call, request: Any) -> Any:
                 "version.",
             )
         model.aliases = aliases
-        touch(call, model, version)
+        note_change(call, model, version)
         return version_message(model, version, versioned=True)
 
 
@@ -179,7 +185,7 @@ def delete_model_version(call: Call, request: Any) -> Any:
             model.aliases = {
                 alias: number for alias, number in model.aliases.items() if number != version.number
             }
-            touch(context, model)
+            note_change(context, model)
 
     with call.store(Models).lock:
         _deletable(call, parsed)
@@ -187,6 +193,7 @@ def delete_model_version(call: Call, request: Any) -> Any:
 
 
 def _deletable(call: Call, name: Name) -> tuple[Registered, Version]:
+    """Return a model and the version that a request deletes, or raise if it must stay."""
     model = registered_model(call, name)
     version = version_of(model, name.version)
     _check_idle(model, version.number)
@@ -205,7 +212,7 @@ def _deletable(call: Call, name: Name) -> tuple[Registered, Version]:
 
 
 def _check_idle(model: Registered, version: int | None) -> None:
-    """FAILED_PRECONDITION while a version, or any of the model's, is deployed."""
+    """Raise FAILED_PRECONDITION while a version, or any version of the model, is deployed."""
     endpoints = sorted(
         {endpoint for (endpoint, _), number in model.deployed.items() if version in (None, number)}
     )
@@ -219,6 +226,7 @@ def _check_idle(model: Registered, version: int | None) -> None:
 
 
 def _replace(source: Any, target: Any, path: str) -> None:
+    """Copy one field from `source` to `target`."""
     if path == "labels":
         target.ClearField("labels")
         target.labels.update(source.labels)
@@ -227,9 +235,10 @@ def _replace(source: Any, target: Any, path: str) -> None:
 
 
 def _deleting(call: Call) -> Any:
-    at = call.now_pb()
+    """Return the metadata of an operation that deletes."""
+    now = call.now_pb()
     return DeleteOperationMetadata.pb()(
-        generic_metadata=GenericOperationMetadata.pb()(create_time=at, update_time=at)
+        generic_metadata=GenericOperationMetadata.pb()(create_time=now, update_time=now)
     )
 
 

@@ -1,4 +1,4 @@
-"""UploadModel: a new model, or a new version of one, from a gs:// folder that must be there."""
+"""UploadModel: a new model, or a new version of one, from an existing gs:// folder."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from google.cloud.aiplatform_v1.types import (
 )
 from google.cloud.aiplatform_v1.types import Model as ModelMessage
 
+from .....core.call import Call
+from .....core.errors import GcpError, invalid
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .....core.resources import operations
-from .....core.resources.validation import check_display_name, check_labels, invalid
-from ....storage import access
+from .....core.resources.validation import check_display_name, check_labels
+from ....storage import in_process
 from ..records import (
     DEFAULT,
     ModelPb,
     Models,
     Registered,
     Version,
+    note_change,
     parse,
     registered_model,
-    touch,
     version_message,
 )
 
@@ -61,10 +63,10 @@ _DEDICATED = ModelMessage.DeploymentResourcesType.DEDICATED_RESOURCES.value
 @handles("google.cloud.aiplatform.v1.ModelService.UploadModel")
 def upload_model(call: Call, request: Any) -> Any:
     name = check(call, request)
-    at = call.now_pb()
+    now = call.now_pb()
     context = call.without_request()
     metadata = UploadModelOperationMetadata.pb()(
-        generic_metadata=GenericOperationMetadata.pb()(create_time=at, update_time=at)
+        generic_metadata=GenericOperationMetadata.pb()(create_time=now, update_time=now)
     )
 
     def work(_progress: operations.Progress) -> Any:
@@ -76,7 +78,11 @@ def upload_model(call: Call, request: Any) -> Any:
 
 
 def check(call: Call, request: Any) -> str:
-    """The name that the model is to have. GcpError for what no UploadModelRequest may say."""
+    """Return the name that an uploaded model will have.
+
+    Raises:
+        GcpError: The request is not valid.
+    """
     parent = canonical(call, request.parent)
     if not _LOCATION.fullmatch(parent):
         raise invalid(f"parent must be projects/P/locations/L, not {request.parent!r}.")
@@ -85,9 +91,12 @@ def check(call: Call, request: Any) -> str:
 
 
 def upload(call: Call, request: Any, *, training_pipeline: str) -> Any:
-    """What UploadModel does, at once, for a pipeline that has trained the model: the Model.
+    """Register a model that a training pipeline has trained, and return it.
 
-    GcpError.
+    It is what UploadModel does, at once.
+
+    Raises:
+        GcpError: The model cannot be uploaded.
     """
     name = check(call, request)
     _check_artifacts(call, request.model.artifact_uri)
@@ -98,6 +107,7 @@ def upload(call: Call, request: Any, *, training_pipeline: str) -> Any:
 
 
 def check_alias(alias: str) -> None:
+    """Raise INVALID_ARGUMENT for an alias that Google does not accept."""
     if not _ALIAS.fullmatch(alias):
         raise invalid(
             f"Invalid version alias {alias!r}: it must match [a-z][a-zA-Z0-9-]{{0,126}}[a-z0-9]."
@@ -105,7 +115,11 @@ def check_alias(alias: str) -> None:
 
 
 def _name(call: Call, request: Any, parent: str) -> str:
-    """The model's name. GcpError: a parent model that is not there, an id that is taken or none."""
+    """Return the name of an uploaded model.
+
+    Raises:
+        GcpError: The parent model does not exist, or the id is taken or not valid.
+    """
     if request.parent_model:
         parsed = parse(call, request.parent_model)
         registered_model(call, parsed)
@@ -127,6 +141,7 @@ def _name(call: Call, request: Any, parent: str) -> str:
 
 
 def _check(model: Any) -> None:
+    """Raise INVALID_ARGUMENT for a model that cannot be uploaded."""
     check_display_name(model.display_name, kind="Model")
     check_labels(model.labels)
     for alias in model.version_aliases:
@@ -154,11 +169,13 @@ def _check(model: Any) -> None:
 
 
 def _check_artifacts(call: Call, uri: str) -> None:
-    if uri and not access.uris_below(call, f"{uri.rstrip('/')}/"):
+    """Raise unless a model's folder in Cloud Storage exists."""
+    if uri and not in_process.uris_below(call, f"{uri.rstrip('/')}/"):
         raise GcpError("FAILED_PRECONDITION", f'There are no files under "{uri}" to copy.')
 
 
 def _register(call: Call, name: str, request: Any) -> tuple[Registered, Version]:
+    """Store an uploaded version of a new or an existing model."""
     store = call.store(Models)
     with store.lock:
         model = store.by_name.get(name)
@@ -178,11 +195,12 @@ def _register(call: Call, name: str, request: Any) -> tuple[Registered, Version]
         for alias in request.model.version_aliases:
             model.aliases[alias] = version.number
         model.aliases.setdefault(DEFAULT, version.number)
-        touch(call, model)
+        note_change(call, model)
         return model, version
 
 
 def _new(call: Call, name: str, uploaded: Any) -> Registered:
+    """Return a new model without versions."""
     shared = ModelPb(create_time=call.now_pb())
     for field in _OF_MODEL:
         setattr(shared, field, getattr(uploaded, field))
@@ -190,6 +208,7 @@ def _new(call: Call, name: str, uploaded: Any) -> Registered:
 
 
 def _content(call: Call, uploaded: Any) -> Any:
+    """Return the message that is stored of an uploaded version."""
     content = ModelPb()
     content.CopyFrom(uploaded)
     for field in (*_OUTPUT_ONLY, *_OF_MODEL):

@@ -1,1 +1,1 @@
-"""Kubeflow's intermediate representation: its types, checks, values, conditions and placeholders. Pure."""
+"""Kubeflow's intermediate representation: types, checks, values, conditions, placeholders. Pure."""

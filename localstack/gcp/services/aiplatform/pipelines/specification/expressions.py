@@ -1,8 +1,7 @@
-"""Conditions and selectors: the part of CEL (github.com/google/cel-spec) that compiled pipelines
-use. Pure.
+"""Conditions and selectors: the part of CEL that compiled pipelines use. Pure.
 
-Operators, `in`, the ternary, indexes, fields, int(), double(), string(), bool(), size(),
-parseJson() and the string methods.
+CEL is github.com/google/cel-spec. Operators, `in`, the ternary, indexes, fields, int(), double(),
+string(), bool(), size(), parseJson() and the string methods.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _CONSTANTS = {"true": True, "false": False, "null": None}
 
 
 class BadExpression(Exception):
-    """It cannot be read, or not be evaluated over these values."""
+    """The text is no expression, or cannot be evaluated over these values."""
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -51,6 +50,7 @@ class Node(msgspec.Struct, frozen=True):
 
 
 def parse(text: str) -> Node:
+    """Return an expression as a tree; BadExpression if it is none."""
     reader = _Reader(text)
     node = reader.ternary()
     if reader.sign or reader.at < len(reader.tokens):
@@ -59,9 +59,10 @@ def parse(text: str) -> Node:
 
 
 def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
-    """The value of an expression over named values.
+    """Return the value of an expression over named values.
 
-    BadExpression also where a value is missing or of a type that does not fit.
+    Raises:
+        BadExpression: It is none, or a value is missing or of a type that does not fit.
     """
     try:
         return _value(parse(text), scope)
@@ -77,9 +78,10 @@ def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
 
 
 def holds(condition: str, inputs: Mapping[str, Any]) -> bool:
-    """Whether a trigger's condition is true over an executor's `inputs`.
+    """Return whether a trigger's condition is true over an executor's `inputs`.
 
-    BadExpression also for what is no truth value.
+    Raises:
+        BadExpression: It is none, or its value is no truth value.
     """
     value = evaluate(condition, {"inputs": inputs})
     if not isinstance(value, bool):
@@ -88,8 +90,9 @@ def holds(condition: str, inputs: Mapping[str, Any]) -> bool:
 
 
 def select(selector: str, value: Any) -> Any:
-    """What a parameter_expression_selector takes of a value, which its expression knows as
-    string_value.
+    """Return what a parameter_expression_selector takes of a value.
+
+    The expression knows the value as string_value.
     """
     return evaluate(
         selector, {"string_value": value if isinstance(value, str) else json.dumps(value)}
@@ -97,38 +100,41 @@ def select(selector: str, value: Any) -> Any:
 
 
 class _Reader:
-    """Recursive descent, one method a level of precedence."""
+    """A recursive descent parser, one method for each level of precedence."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.tokens: list[tuple[str, str]] = []
         end = len(text.rstrip())
-        at = 0
-        while at < end:
-            token = _TOKEN.match(text, at)
+        position = 0
+        while position < end:
+            token = _TOKEN.match(text, position)
             if token is None or token.lastgroup is None:
-                raise BadExpression(f"{text!r}: {text[at:].strip()[:20]!r} cannot be read.")
+                raise BadExpression(f"{text!r}: {text[position:].strip()[:20]!r} cannot be read.")
             self.tokens.append((token.lastgroup, token[token.lastgroup]))
-            at = token.end()
+            position = token.end()
         self.at = 0
 
     @property
     def sign(self) -> str:
-        """The operator or bracket that is next, or `in`; empty for anything else."""
+        """The operator or bracket that comes next, or `in`; empty for anything else."""
         kind, word = self.tokens[self.at] if self.at < len(self.tokens) else ("", "")
         return word if kind == "sign" or word == "in" else ""
 
     def take(self, *signs: str) -> str:
+        """Skip the next sign if it is one of these, and return it; else ""."""
         if self.sign and self.sign in signs:
             self.at += 1
             return self.tokens[self.at - 1][1]
         return ""
 
     def expect(self, sign: str) -> None:
+        """Skip a sign; BadExpression if another one comes."""
         if not self.take(sign):
             raise BadExpression(f"{self.text!r}: {sign!r} is missing.")
 
     def ternary(self) -> Node:
+        """Read `condition ? one : other`, or what binds closer."""
         node = self.either()
         if not self.take("?"):
             return node
@@ -137,31 +143,39 @@ class _Reader:
         return Node("if", (node, yes, self.ternary()))
 
     def either(self) -> Node:
+        """Read operands of `||`."""
         return self.binary(self.both, "||")
 
     def both(self) -> Node:
+        """Read operands of `&&`."""
         return self.binary(self.comparison, "&&")
 
     def comparison(self) -> Node:
+        """Read operands of a comparison or of `in`."""
         return self.binary(self.sum, *_COMPARE, "in")
 
     def sum(self) -> Node:
+        """Read operands of + and -."""
         return self.binary(self.product, "+", "-")
 
     def product(self) -> Node:
+        """Read operands of *, / and %."""
         return self.binary(self.unary, "*", "/", "%")
 
     def binary(self, below: Callable[[], Node], *signs: str) -> Node:
+        """Read operands, read by `below`, of operators from left to right."""
         node = below()
         while sign := self.take(*signs):
             node = Node(sign, (node, below()))
         return node
 
     def unary(self) -> Node:
+        """Read an operand with ! or - before it."""
         sign = self.take("!", "-")
         return Node(f"unary {sign}", (self.unary(),)) if sign else self.member()
 
     def member(self) -> Node:
+        """Read a value with fields, indexes and method calls behind it."""
         node = self.primary()
         while sign := self.take(".", "["):
             if sign == "[":
@@ -177,6 +191,7 @@ class _Reader:
         return node
 
     def primary(self) -> Node:
+        """Read a literal, a name, a call, a list, or an expression in parentheses."""
         if self.take("("):
             node = self.ternary()
             self.expect(")")
@@ -203,6 +218,7 @@ class _Reader:
         return word
 
     def arguments(self, end: str = ")") -> tuple[Node, ...]:
+        """Read arguments up to a closing sign."""
         arguments: list[Node] = []
         while not self.take(end):
             if arguments:
@@ -229,6 +245,8 @@ _FORMS: Mapping[str, Callable[[tuple[Any, ...], _Value], Any]] = {
 
 
 def _value(node: Node, scope: Mapping[str, Any]) -> Any:
+    """Return the value of a node over named values."""
+
     def value(part: Node) -> Any:
         return _value(part, scope)
 
@@ -240,6 +258,7 @@ def _value(node: Node, scope: Mapping[str, Any]) -> Any:
 
 
 def _binary(sign: str, left: Any, right: Any) -> Any:
+    """Return the value of an operator over two values."""
     if sign in _COMPARE:
         if isinstance(left, bool) != isinstance(right, bool) or isinstance(left, str) != isinstance(
             right, str
@@ -256,6 +275,7 @@ def _binary(sign: str, left: Any, right: Any) -> Any:
 
 
 def _truth(value: Any) -> bool:
+    """Return a truth value; TypeError if it is none."""
     if not isinstance(value, bool):
         raise TypeError(f"{value!r} is neither true nor false")
     return value
@@ -278,6 +298,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 
 
 def _call(name: str, arguments: list[Any]) -> Any:
+    """Return the value of a function or method over its arguments."""
     if name not in _FUNCTIONS:
         raise BadExpression(f"the function {name} is not supported by the local stack.")
     return _FUNCTIONS[name](*arguments)

@@ -1,9 +1,8 @@
-"""A command with its placeholders resolved:
+"""Placeholders in a command, replaced by their values. Pure.
 
-`{{$.inputs.parameters['n']}}`, `{{$}}`, Concat, IfPresent. Pure.
-
-Source: kubeflow/pipelines, kfp/dsl/placeholders.py and kfp/local/placeholder_utils.py (which names;
-how a value is written).
+`{{$.inputs.parameters['n']}}`, `{{$}}`, Concat, IfPresent. Source: kubeflow/pipelines,
+kfp/dsl/placeholders.py and kfp/local/placeholder_utils.py (which names there are; how a value is
+written).
 """
 
 from __future__ import annotations
@@ -24,25 +23,25 @@ _STRUCTURES = ('{"Concat":', '{"IfPresent":')
 
 
 class BadPlaceholder(Exception):
-    """A placeholder that names what is not there."""
+    """A placeholder that names something that does not exist."""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """What a task may know of its run: the values of `{{$.pipeline_job_name}}` and the like, by
-    name.
-    """
+    """A run as its tasks know it: the values of `{{$.pipeline_job_name}}` and so on, by name."""
 
     names: Mapping[str, str]
 
 
 def local_path(uri: str) -> str:
+    """Return the path under which a container has a gs:// URI."""
     return MOUNT + uri.removeprefix("gs://") if uri.startswith("gs://") else uri
 
 
-def command(words: Iterable[str], executor_input: Mapping[str, Any], run: Run) -> list[str]:
-    """The words of a container's command.
+def resolve_command(words: Iterable[str], executor_input: Mapping[str, Any], run: Run) -> list[str]:
+    """Return the words of a container's command; an absent IfPresent leaves none.
 
-    What an absent IfPresent leaves out is not there. BadPlaceholder.
+    Raises:
+        BadPlaceholder: A word names something that does not exist.
     """
     resolved: list[str] = []
     for word in words:
@@ -55,12 +54,16 @@ def command(words: Iterable[str], executor_input: Mapping[str, Any], run: Run) -
 
 
 def resolve(word: str, executor_input: Mapping[str, Any], run: Run) -> str:
-    """The word with every placeholder's value in its place. BadPlaceholder."""
+    """Return a word with every placeholder replaced by its value.
+
+    Raises:
+        BadPlaceholder: It names something that does not exist.
+    """
     return _PLACEHOLDER.sub(lambda match: text(_value(match[1], executor_input, run)), word)
 
 
 def resolve_inside(value: Any, executor_input: Mapping[str, Any], run: Run) -> Any:
-    """Every string within a JSON value, resolved.
+    """Return a JSON value with every string in it resolved.
 
     A string that is one placeholder alone becomes the value itself.
     """
@@ -80,7 +83,7 @@ def resolve_inside(value: Any, executor_input: Mapping[str, Any], run: Run) -> A
 
 
 def _structure(value: Any, executor_input: Mapping[str, Any]) -> Any:
-    """Concat and IfPresent: a word, several words, or None for no word."""
+    """Return a word, several words, or None for no word, of a Concat or an IfPresent."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):
@@ -107,12 +110,14 @@ def _structure(value: Any, executor_input: Mapping[str, Any]) -> Any:
 
 
 def _present(name: str, inputs: Mapping[str, Any]) -> bool:
+    """Return whether an input has a value."""
     return inputs.get("parameterValues", {}).get(name) is not None or bool(
         inputs.get("artifacts", {}).get(name)
     )
 
 
 def _value(path: str | None, executor_input: Mapping[str, Any], run: Run) -> Any:
+    """Return the value of a placeholder's path."""
     if path is None:
         return executor_input
     if path in run.names:
@@ -120,8 +125,8 @@ def _value(path: str | None, executor_input: Mapping[str, Any], run: Run) -> Any
     parts = [part for match in _PART.finditer(path) for part in match.groups() if part is not None]
     times = 0
     if "json_escape" in parts:
-        at = parts.index("json_escape")
-        times, parts = int(parts[at + 1]), parts[:at]
+        index = parts.index("json_escape")
+        times, parts = int(parts[index + 1]), parts[:index]
     value = _looked_up(path, parts, executor_input)
     for _ in range(times):
         value = json.dumps(text(value))[1:-1]
@@ -129,6 +134,7 @@ def _value(path: str | None, executor_input: Mapping[str, Any], run: Run) -> Any
 
 
 def _looked_up(path: str, parts: list[str], executor_input: Mapping[str, Any]) -> Any:
+    """Return what a placeholder's path names in an executor's input."""
     match parts:
         case []:
             return executor_input
@@ -149,7 +155,7 @@ def _looked_up(path: str, parts: list[str], executor_input: Mapping[str, Any]) -
 
 
 def _of_artifact(artifacts: list[dict[str, Any]] | None, rest: list[str], path: str) -> Any:
-    """An optional artifact that is not there is null, as a parameter is."""
+    """Return a property of an artifact; an optional artifact that is absent is null."""
     if not rest:
         return {"artifacts": artifacts} if artifacts is not None else None
     if not artifacts:

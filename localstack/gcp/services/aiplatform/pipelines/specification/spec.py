@@ -24,7 +24,7 @@ Kind = Literal[
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A message of the file."""
+    """A message of that file."""
 
 
 class ArtifactType(Node, frozen=True, kw_only=True):
@@ -91,7 +91,7 @@ class Producer(Node, frozen=True, kw_only=True):
 
 
 class ParameterSource(Node, frozen=True, kw_only=True):
-    """Where a task's parameter comes from: one of the four, and what is taken of it."""
+    """The source of a task's parameter: one of the four, and what is taken of it."""
 
     task_output_parameter: OutputRef | None = None
     runtime_value: Constant | None = None
@@ -164,11 +164,12 @@ class Task(Node, frozen=True, kw_only=True):
 
     @property
     def component(self) -> str:
+        """The key of the component that the task runs."""
         return self.component_ref.name
 
     @property
     def waits_for_the_end_only(self) -> bool:
-        """Exit handlers, and tasks that ignore an upstream failure."""
+        """Whether failures upstream do not matter: an exit handler, or one that ignores them."""
         return self.trigger_policy.strategy == "ALL_UPSTREAM_TASKS_COMPLETED"
 
 
@@ -271,7 +272,9 @@ class Pipeline(Node, frozen=True, kw_only=True):
     default_pipeline_root: str = ""
 
     def component_of(self, task: Task) -> Component:
+        """Return the component that a task runs."""
         return self.components[task.component]
 
     def executor_of(self, component: Component) -> Executor:
+        """Return the executor of a component."""
         return self.deployment_spec.executors[component.executor_label or ""]

@@ -1,4 +1,4 @@
-"""Read a PipelineSpec and find what is wrong with it before anything runs. Pure."""
+"""Read a PipelineSpec, and find what is wrong with it before anything runs. Pure."""
 
 from __future__ import annotations
 
@@ -26,13 +26,16 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 
 
 class BadSpec(Exception):
-    """The document is refused: INVALID_ARGUMENT, with these words."""
+    """The document is refused: INVALID_ARGUMENT, with this message."""
 
 
 def read(document: dict[str, Any]) -> Pipeline:
-    """The pipeline of a document whose numbers may all be floats, as protobuf's Struct has them.
+    """Return the pipeline of a document.
 
-    BadSpec.
+    The document's numbers may all be floats, as protobuf's Struct has them.
+
+    Raises:
+        BadSpec: The document is not valid.
     """
     if not document:
         raise BadSpec("pipeline_spec: the pipeline has no spec.")
@@ -42,7 +45,7 @@ def read(document: dict[str, Any]) -> Pipeline:
             f"which runs {SCHEMA}."
         )
     try:
-        pipeline = msgspec.convert(whole(document), Pipeline)
+        pipeline = msgspec.convert(with_whole_numbers(document), Pipeline)
     except msgspec.ValidationError as error:
         raise BadSpec(f"pipeline_spec: {error}") from error
     for problem in _problems(pipeline):
@@ -50,21 +53,23 @@ def read(document: dict[str, Any]) -> Pipeline:
     return pipeline
 
 
-def whole(value: Any) -> Any:
-    """The value with its whole floats as ints; what is a float by its type is made one where its
-    type is known.
+def with_whole_numbers(value: Any) -> Any:
+    """Return a value with its whole floats as ints.
+
+    Where a parameter's type is known to be a float, it is made one again.
     """
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):
-        return {key: whole(inner) for key, inner in value.items()}
-    return [whole(inner) for inner in value] if isinstance(value, list) else value
+        return {key: with_whole_numbers(inner) for key, inner in value.items()}
+    return [with_whole_numbers(inner) for inner in value] if isinstance(value, list) else value
 
 
 def parameters(pipeline: Pipeline, arguments: dict[str, Any]) -> dict[str, Any]:
-    """The values of the root's parameters: the arguments, else the defaults.
+    """Return the values of the root's parameters: the arguments, else the defaults.
 
-    BadSpec names what is missing, unknown or of another type.
+    Raises:
+        BadSpec: One is missing, unknown or of another type.
     """
     declared = pipeline.root.input_definitions.parameters
     if unknown := sorted(set(arguments) - set(declared)):
@@ -86,6 +91,7 @@ def parameters(pipeline: Pipeline, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parameter_value(name: str, declaration: ParameterInput, value: Any) -> Any:
+    """Return the value of a root's parameter in its type."""
     try:
         value = typed(value, declaration.parameter_type)
     except WrongType as error:
@@ -99,6 +105,7 @@ def _parameter_value(name: str, declaration: ParameterInput, value: Any) -> Any:
 
 
 def _problems(pipeline: Pipeline) -> Iterator[str]:
+    """Yield what is wrong with a pipeline."""
     if not _NAME.fullmatch(pipeline.pipeline_info.name):
         yield f"pipeline_info.name {pipeline.pipeline_info.name!r} does not match {_NAME.pattern}."
     if pipeline.root.dag is None or not pipeline.root.dag.tasks:
@@ -107,7 +114,10 @@ def _problems(pipeline: Pipeline) -> Iterator[str]:
         if component.dag is not None:
             yield from _in_dag(pipeline, name, component, component.dag)
         elif component.executor_label not in pipeline.deployment_spec.executors:
-            yield f"component {name}: executor {component.executor_label!r} is not in deployment_spec."
+            yield (
+                f"component {name}: executor {component.executor_label!r} is not in "
+                "deployment_spec."
+            )
     try:
         tuple(
             TopologicalSorter(
@@ -122,6 +132,7 @@ def _problems(pipeline: Pipeline) -> Iterator[str]:
 
 
 def _components_below(component: Component) -> list[str]:
+    """Return the components that a component's tasks run."""
     return (
         [task.component for task in component.dag.tasks.values()]
         if component.dag is not None
@@ -130,12 +141,13 @@ def _components_below(component: Component) -> list[str]:
 
 
 def _in_dag(pipeline: Pipeline, name: str, component: Component, dag: Dag) -> Iterator[str]:
+    """Yield what is wrong with a DAG."""
     for key, task in dag.tasks.items():
         where = f"component {name}, task {key}"
         if task.component not in pipeline.components:
             yield f"{where}: component {task.component!r} is not defined."
             continue
-        for producer in needs(task):
+        for producer in upstream_tasks(task):
             if producer not in dag.tasks:
                 yield f"{where}: it depends on {producer!r}, which is no task of {name}."
         yield from (
@@ -153,14 +165,17 @@ def _in_dag(pipeline: Pipeline, name: str, component: Component, dag: Dag) -> It
             yield f"component {name}: an output comes from {producer!r}, which is no task of it."
     try:
         tuple(
-            TopologicalSorter({key: needs(task) for key, task in dag.tasks.items()}).static_order()
+            TopologicalSorter(
+                {key: upstream_tasks(task) for key, task in dag.tasks.items()}
+            ).static_order()
         )
     except CycleError as error:
-        yield f"component {name}: its tasks depend on each other in a cycle: {' -> '.join(error.args[1])}."
+        cycle = " -> ".join(error.args[1])
+        yield f"component {name}: its tasks depend on each other in a cycle: {cycle}."
 
 
 def _in_task(component: Component, parent: Component, task: Task) -> Iterator[str]:
-    """What is wrong with a task of the component `parent` that runs `component`."""
+    """Yield what is wrong with a task of the component `parent` that runs `component`."""
     yield from _in_inputs(parent, task)
     yield from _unset(component, task)
     if task.trigger_policy.condition:
@@ -171,18 +186,29 @@ def _in_task(component: Component, parent: Component, task: Task) -> Iterator[st
 
 
 def _in_inputs(parent: Component, task: Task) -> Iterator[str]:
+    """Yield what is wrong with a task's inputs."""
     parameters, artifacts = parent.input_definitions.parameters, parent.input_definitions.artifacts
     for name, source in task.inputs.parameters.items():
         if source.component_input_parameter and source.component_input_parameter not in parameters:
-            yield f"its parameter {name} is the input {source.component_input_parameter!r}, which its component does not have."
+            yield (
+                f"its parameter {name} is the input {source.component_input_parameter!r}, "
+                "which its component does not have."
+            )
         if source.runtime_value is not None and source.runtime_value.runtime_parameter:
-            yield f"its parameter {name} is a runtime_parameter: schema {SCHEMA} has component_input_parameter instead."
+            yield (
+                f"its parameter {name} is a runtime_parameter: schema {SCHEMA} has "
+                "component_input_parameter instead."
+            )
     for name, artifact in task.inputs.artifacts.items():
         if artifact.component_input_artifact and artifact.component_input_artifact not in artifacts:
-            yield f"its artifact {name} is the input {artifact.component_input_artifact!r}, which its component does not have."
+            yield (
+                f"its artifact {name} is the input {artifact.component_input_artifact!r}, "
+                "which its component does not have."
+            )
 
 
 def _unset(component: Component, task: Task) -> Iterator[str]:
+    """Yield the required inputs that a task does not set."""
     iterator = task.parameter_iterator or task.artifact_iterator
     values = task.inputs.parameters.keys() | ({iterator.item_input} if iterator else set())
     for name, declared in component.input_definitions.parameters.items():
@@ -194,9 +220,10 @@ def _unset(component: Component, task: Task) -> Iterator[str]:
             yield f"its required parameter {name} has no value."
 
 
-def needs(task: Task) -> tuple[str, ...]:
-    """The tasks that end before this one starts: those it names, and those whose outputs or final
-    status it takes.
+def upstream_tasks(task: Task) -> tuple[str, ...]:
+    """Return the tasks that end before this one starts.
+
+    These are the tasks that it names, and those whose outputs or final status it takes.
     """
     sources: list[ParameterSource | ArtifactSource] = [
         *task.inputs.parameters.values(),
@@ -207,6 +234,7 @@ def needs(task: Task) -> tuple[str, ...]:
 
 
 def _producer(source: ParameterSource | ArtifactSource) -> str | None:
+    """Return the task whose output a source takes, or None."""
     if isinstance(source, ArtifactSource):
         return source.task_output_artifact.producer_task if source.task_output_artifact else None
     if source.task_output_parameter is not None:

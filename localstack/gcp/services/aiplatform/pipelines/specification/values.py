@@ -1,4 +1,4 @@
-"""Parameters' values: their types, and how a value looks inside a word of a command. Pure."""
+"""Values of parameters: their types, and their text inside a word of a command. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ class WrongType(Exception):
 
 
 def typed(value: Any, kind: Kind) -> Any:
-    """The value in Python's type for `kind`.
+    """Return a value in Python's type for `kind`.
 
-    A whole number is an integer: protobuf has one kind of number. WrongType.
+    A whole number is an integer, as protobuf has one kind of number.
+
+    Raises:
+        WrongType: The value is not of that kind.
     """
     if value is None or kind not in _MAKE:
         return value
@@ -46,10 +49,13 @@ _MAKE: Mapping[str, Callable[[Any], Any]] = {
 
 
 def coerced(value: Any, kind: Kind) -> Any:
-    """A value that one task hands to another: what is no string becomes JSON where one is declared,
-    and the other way round. WrongType.
+    """Return a value that one task hands to another, converted between JSON and strings.
 
-    kfp declares the items of a plain `list` as strings, whatever they are.
+    What is no string becomes JSON where a string is declared, and the other way round. kfp declares
+    the items of a plain `list` as strings, whatever they are.
+
+    Raises:
+        WrongType: The value cannot be converted.
     """
     if kind == "STRING":
         return value if value is None else text(value)
@@ -61,12 +67,16 @@ def coerced(value: Any, kind: Kind) -> Any:
 
 
 def text(value: Any) -> str:
-    """A value as a part of a word: a string as it is, everything else as JSON."""
+    """Return a value as a part of a word: a string as it is, everything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def output_value(content: str, kind: Kind) -> Any:
-    """The value that a container wrote to an output file. WrongType when it is none of `kind`."""
+    """Return the value that a container wrote to an output file.
+
+    Raises:
+        WrongType: The file's content is none of `kind`.
+    """
     if kind == "STRING":
         return content
     try:

@@ -1,4 +1,4 @@
-"""PredictionService over HTTP: what a body says is passed on undecoded."""
+"""PredictionService over HTTP: bodies are passed on undecoded."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ from functools import lru_cache
 
 import msgspec
 
-from .....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
-from ...endpoints.records import must
+from .....core.call import Call
+from .....core.errors import GcpError
+from .....core.http_messages import HttpAnswer, HttpRequest
+from .....core.registry import route
+from ...endpoints.records import require_endpoint
 from .. import request_log
-from ..forwarding import (
-    forward,
-    forwarded_headers,
-    instances_of,
-    model_error,
-    of_target,
-    predictions_of,
-)
+from ..errors import model_error
+from ..forwarding import forward, forwarded_headers, instances_of, predictions_of, target_headers
 from .predictions import stream
 
 _ENDPOINT = "/v1/{endpoint=projects/*/locations/*/endpoints/*}"
@@ -52,7 +49,7 @@ async def predict(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @route("PredictionService.RawPredict", "POST", f"{_ENDPOINT}:rawPredict")
 async def raw_predict(call: Call, request: HttpRequest) -> HttpAnswer:
-    """The model's answer as it is, whatever its status; headers say who has answered."""
+    """Return the model's answer as it is, whatever its status; headers name the model."""
     endpoint = request.params["endpoint"]
     _check_host(call, request, endpoint)
     exchange = await forward(
@@ -62,7 +59,7 @@ async def raw_predict(call: Call, request: HttpRequest) -> HttpAnswer:
     request_log.note(call, exchange, request.body)
     return HttpAnswer(
         status=answer.status,
-        headers=(*forwarded_headers(answer.headers), *of_target(exchange.target)),
+        headers=(*forwarded_headers(answer.headers), *target_headers(exchange.target)),
         body=answer.body,
     )
 
@@ -79,7 +76,7 @@ def stream_raw_predict(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @lru_cache(maxsize=256)
 def _signature(number: str, model: str, version: str, display_name: str) -> bytes:
-    """The end of an answer: who has predicted."""
+    """Return the end of an answer, which names the model that predicted."""
     members = {
         "deployedModelId": number,
         "model": model,
@@ -90,11 +87,12 @@ def _signature(number: str, model: str, version: str, display_name: str) -> byte
 
 
 def _check_host(call: Call, request: HttpRequest, endpoint: str) -> None:
-    """A dedicated endpoint has a host of its own, and no other; by the stack's own address
-    everybody is reached.
+    """Raise unless the endpoint may be called by this host.
+
+    A dedicated endpoint has a host of its own, and no other; the stack's own address reaches all.
     """
     if request.host.endswith((_SHARED_HOST, _DEDICATED_HOST)):
-        message = must(call, endpoint).message
+        message = require_endpoint(call, endpoint).message
         if message.dedicated_endpoint_enabled and request.host.endswith(_SHARED_HOST):
             raise GcpError(
                 "FAILED_PRECONDITION",

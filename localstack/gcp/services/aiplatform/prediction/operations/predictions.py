@@ -1,4 +1,4 @@
-"""PredictionService over gRPC, and what is refused of it."""
+"""PredictionService over gRPC, and what it does not support."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from google.api import httpbody_pb2
 from google.cloud.aiplatform_v1.types import PredictResponse
 
 from ......serving.connections import NotReached, TimedOut
-from .....core.registry import Call, GcpError, handles
-from ...endpoints.records import must
+from .....core.call import Call
+from .....core.errors import GcpError
+from .....core.registry import handles
+from ...endpoints.records import require_endpoint
 from .. import request_log, values
+from ..errors import model_error
 from ..forwarding import (
     check_size,
-    count,
-    enter,
+    choose_target,
     forward,
-    model_error,
     no_answer,
     predictions_of,
+    record_request,
     routing_of,
 )
 
@@ -72,7 +74,7 @@ async def predict(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.PredictionService.RawPredict")
 async def raw_predict(call: Call, request: Any) -> Any:
-    """The body as it is, there and back. An error of the model is one of the call."""
+    """Pass a body on as it is, there and back. An error of the model is an error of the call."""
     _check_endpoint_header(call, request.endpoint)
     content = request.http_body.data
     headers = (("content-type", request.http_body.content_type or "application/json"),)
@@ -105,8 +107,8 @@ def stream_raw_predict(call: Call, request: Any) -> Iterator[Any]:
 
 @handles("google.cloud.aiplatform.v1.PredictionService.Explain", executes=False)
 def explain(call: Call, request: Any) -> Any:
-    """No model here has an explanation."""
-    hosted = must(call, request.endpoint)
+    """Refuse to explain: no model here has an explanation."""
+    hosted = require_endpoint(call, request.endpoint)
     check_size(routing_of(call, request.endpoint), request.ByteSize())
     if request.deployed_model_id and request.deployed_model_id not in hosted.targets:
         raise GcpError(
@@ -123,9 +125,13 @@ def explain(call: Call, request: Any) -> Any:
 def stream(
     call: Call, endpoint: str, body: bytes, headers: tuple[tuple[str, str], ...]
 ) -> tuple[int, dict[str, str], Iterator[bytes]]:
-    """Status, headers and the parts of the body as they come; in a thread of its own. GcpError."""
+    """Return the status, the headers and the parts of a streamed answer; called in a thread.
+
+    Raises:
+        GcpError: There is no answer.
+    """
     began = time.perf_counter()
-    routing, target = enter(call, endpoint, len(body))
+    routing, target = choose_target(call, endpoint, len(body))
     process = target.server.process
     try:
         answer, parts = process.connections.stream("POST", target.predict_route, body, headers)
@@ -138,14 +144,15 @@ def stream(
             yield from parts
         finally:
             process.leave()
-            count(call, routing, target, status=answer.status, began=began, instances=1)
+            record_request(call, routing, target, status=answer.status, began=began, instances=1)
 
     return answer.status, {**answer.headers, "x-vertex-ai-deployed-model-id": target.id}, passing()
 
 
 def _check_endpoint_header(call: Call, endpoint: str) -> None:
-    """A dedicated host is one for all endpoints of gRPC: this header says which, and it must be the
-    request's.
+    """Raise unless the header names the request's endpoint.
+
+    A dedicated host is one for all endpoints of gRPC, and this header says which is meant.
     """
     header = call.headers.get("x-vertex-ai-endpoint-id")
     if header is not None and header != endpoint.rpartition("/")[2]:

@@ -1,1 +1,1 @@
-"""What a statement means: its parameters, the tables and functions it names, its resolved tree."""
+"""The meaning of a statement: its parameters, its tables and functions, its resolved tree."""

@@ -1,4 +1,4 @@
-"""A statement as GoogleSQL's own analyzer understands it, over this stack's tables."""
+"""Analyze a statement by GoogleSQL's own analyzer, over this stack's tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .....googlesql.analyzer import Constant, Function, Path, Table
 from ...data.googlesql_values import field_of, proto_value, type_text
 from ...data.types import Field
 from ...errors import BigQueryError, invalid, invalid_query
-from ...state.instance import Place
+from ...state.instance import Instance
 from . import routines, sources
 from .parameters import Parameter
 from .resolved_tree import Node, statement
@@ -53,16 +53,20 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def named(self) -> Mapping[str, Parameter]:
+        """The parameters that have names, by these."""
         return {parameter.name: parameter for parameter in self.parameters if parameter.name}
 
     @property
     def system_types(self) -> dict[Path, str]:
+        """The types of the system variables, by their paths."""
         return {
             tuple(variable.name.split(".")): type_text(variable.field) for variable in self.system
         }
 
 
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement as the analyzer understands it."""
+
     question: Question
     statement: Node
     sources: tuple[Source, ...]  # by the serialization_id of the statement's tables
@@ -71,20 +75,24 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def columns(self) -> list[tuple[int, Field]]:
-        """Column ids and fields of a query's output."""
+        """The column ids and fields of a query's output."""
         return columns_of(self.statement.output_column_list, renames=self.question.renames)
 
 
 def available() -> bool:
-    """Whether GoogleSQL's analyzer is installed.
+    """Return whether GoogleSQL's analyzer is installed.
 
-    Without it queries are translated unchecked (unchecked.py).
+    Without it queries are translated unchecked (sql/language/unchecked_queries.py).
     """
     return compiled.available()
 
 
-def analyze(here: Place, question: Question) -> Analysis:
-    """InvalidQuery in Google's words, notFound by the table's name."""
+def analyze(instance: Instance, question: Question) -> Analysis:
+    """Analyze a statement.
+
+    Raises:
+        BigQueryError: `invalidQuery` in Google's words, or `notFound` by the table's name.
+    """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
     from .....googlesql.analyzer import (
@@ -99,23 +107,24 @@ def analyze(here: Place, question: Question) -> Analysis:
 
     try:
         functions = routines.called_functions(
-            here, question.sql, question.functions, question.project, question.dataset
+            instance, question.sql, question.functions, question.project, question.dataset
         )
         inner = [path for function in functions.values() for path in function.tables]
-        known = {
-            path: _source(here, path, question) for path in (*named_tables(question.sql), *inner)
-        } | _altered_table(here, question)
+        sources_by_path = {
+            path: _source(instance, path, question)
+            for path in (*named_tables(question.sql), *inner)
+        } | _altered_table(instance, question)
         message = catalog_of(
-            {path: table_of(source) for path, source in known.items()},
+            {path: table_of(source) for path, source in sources_by_path.items()},
             functions,
-            _names(question.variables),
+            _valueless_constants(question.variables),
         )
-        _number(
+        _number_tables(
             message,
             (),
             {
                 path: (number, str(source.ref))
-                for number, (path, source) in enumerate(known.items())
+                for number, (path, source) in enumerate(sources_by_path.items())
             },
         )
         catalog = message.SerializeToString(deterministic=True)
@@ -135,14 +144,14 @@ def analyze(here: Place, question: Question) -> Analysis:
     return Analysis(
         question=question,
         statement=statement(answer),
-        sources=tuple(known.values()),
+        sources=tuple(sources_by_path.values()),
         catalog=catalog,
         functions=functions,
     )
 
 
 def table_of(source: Source) -> Table:
-    """As the analyzer knows it."""
+    """Return a source as the analyzer's catalog describes tables."""
     columns, pseudo = (
         {field.name: type_text(field) for field in fields}
         for fields in (source.fields, source.pseudo)
@@ -150,23 +159,26 @@ def table_of(source: Source) -> Table:
     return Table(columns=columns, pseudo=pseudo)
 
 
-def _names(variables: Sequence[Parameter]) -> dict[str, Constant]:
-    """For the analyzer, which needs no values: so a loop's catalog stays registered while they
-    change.
+def _valueless_constants(variables: Sequence[Parameter]) -> dict[str, Constant]:
+    """Return a script's variables for the analyzer, which needs no values.
+
+    So a loop's catalog stays registered while they change.
     """
     return constants([msgspec.structs.replace(variable, value=None) for variable in variables])
 
 
 def constants(variables: Sequence[Parameter]) -> dict[str, Constant]:
+    """Return a script's variables as the analyzer's constants."""
     return {
-        variable.name: Constant(type=type_text(variable.field), value=_message(variable))
+        variable.name: Constant(type=type_text(variable.field), value=_serialized_value(variable))
         for variable in variables
     }
 
 
-def _message(variable: Parameter) -> bytes:
-    """A serialized ValueProto, which is empty for a NULL: also for an array's, of which proto_value
-    makes an empty array.
+def _serialized_value(variable: Parameter) -> bytes:
+    """Return a variable's value as a serialized ValueProto.
+
+    It is empty for a NULL, also for an array's, of which proto_value makes an empty array.
     """
     return (
         b""
@@ -177,9 +189,10 @@ def _message(variable: Parameter) -> bytes:
     )
 
 
-def _source(here: Place, path: Path, question: Question) -> Source:
+def _source(instance: Instance, path: Path, question: Question) -> Source:
+    """Return what a table's name in the statement means."""
     return sources.source_of(
-        here,
+        instance,
         path,
         question.project,
         dataset=question.dataset,
@@ -188,16 +201,17 @@ def _source(here: Place, path: Path, question: Question) -> Source:
     )
 
 
-def _altered_table(here: Place, question: Question) -> dict[Path, Source]:
-    """The table of ALTER TABLE, which is not among those that a statement reads or writes; none,
-    where it need not be there.
+def _altered_table(instance: Instance, question: Question) -> dict[Path, Source]:
+    """Return the table of ALTER TABLE, which is not among those that a statement reads or writes.
+
+    It returns none where the table need not exist and does not.
     """
     match = _ALTER.match(question.sql)
     if match is None:
         return {}
     path = tuple(segment.strip("` ") for segment in re.findall(r"`[^`]+`|[^.`]+", match["path"]))
     try:
-        return {path: _source(here, path, question)}
+        return {path: _source(instance, path, question)}
     except BigQueryError as error:
         if error.reason == "notFound" and match["optional"]:
             return {}
@@ -205,11 +219,12 @@ def _altered_table(here: Place, question: Question) -> dict[Path, Source]:
 
 
 def analyzer_error(message: str) -> BigQueryError:
-    """BigQuery writes the place without brackets of its own: at [1:8]."""
+    """Return the analyzer's complaint as BigQuery words it: with `at [1:8]` for `[at 1:8]`."""
     return invalid_query(_PLACE.sub(r" at [\1]", _GROUP.sub("", message)))
 
 
 def types_of(parameters: Sequence[Parameter]) -> dict[str, str] | list[str]:
+    """Return the parameters' types: by name where they have names, else in their order."""
     if not parameters or any(parameter.name for parameter in parameters):
         return {
             parameter.name: type_text(parameter.field) for parameter in parameters if parameter.name
@@ -217,29 +232,33 @@ def types_of(parameters: Sequence[Parameter]) -> dict[str, str] | list[str]:
     return [type_text(parameter.field) for parameter in parameters]
 
 
-def _number(
+def _number_tables(
     catalog: Any, path: tuple[str, ...], numbers: Mapping[tuple[str, ...], tuple[int, str]]
 ) -> None:
-    """Each table gets its number, and a name of its own beside the one under which it is looked up."""
+    """Give each table of a catalog its number, and a name beside the one by which it is found."""
     for table in catalog.table:
         number, name = numbers[(*path, table.name)]
         table.name_in_catalog, table.serialization_id, table.name = table.name, number, name
     for inner in catalog.catalog:
-        _number(inner, (*path, inner.name), numbers)
+        _number_tables(inner, (*path, inner.name), numbers)
 
 
-def describe(here: Place, project: str, sql: str) -> tuple[Field, ...]:
-    """The columns of a query."""
+def describe(instance: Instance, project: str, sql: str) -> tuple[Field, ...]:
+    """Return the columns of a query."""
     question = Question(sql=sql, project=project)
-    meaning = analyze(here, question)
+    meaning = analyze(instance, question)
     if meaning.statement.kind != "query_stmt":
         raise invalid("A view needs a query")
     return tuple(field for _, field in meaning.columns)
 
 
 def columns_of(outputs: Sequence[Node], *, renames: bool) -> list[tuple[int, Field]]:
-    """Column ids and fields of a statement's output; what has no name is f0_, f1_ ... invalidQuery
-    where two have one name.
+    """Return the column ids and fields of a statement's output.
+
+    What has no name is f0_, f1_ ...
+
+    Raises:
+        BigQueryError: `invalidQuery` where two have one name, unless `renames`.
     """
     columns, anonymous = [], 0
     for output in outputs:
@@ -247,17 +266,23 @@ def columns_of(outputs: Sequence[Node], *, renames: bool) -> list[tuple[int, Fie
         if name.startswith("$"):
             name, anonymous = f"f{anonymous}_", anonymous + 1
         columns.append((output.column.column_id, field_of(output.column.type, name)))
-    seen: set[str] = set()
+    used_names: set[str] = set()
     for place, (number, field) in enumerate(columns):
-        if field.name.lower() in seen:
+        if field.name.lower() in used_names:
             if not renames:
                 raise invalid_query(f"{_TWICE} Found duplicate(s): {field.name}")
-            columns[place] = number, msgspec.structs.replace(field, name=_free(field.name, seen))
-        seen.add(columns[place][1].name.lower())
+            columns[place] = (
+                number,
+                msgspec.structs.replace(field, name=_unused_name(field.name, used_names)),
+            )
+        used_names.add(columns[place][1].name.lower())
     return columns
 
 
-def _free(name: str, seen: set[str]) -> str:
+def _unused_name(name: str, used_names: set[str]) -> str:
+    """Return the first of `name_1`, `name_2` ... that is not used."""
     return next(
-        new for number in itertools.count(1) if (new := f"{name}_{number}").lower() not in seen
+        new
+        for number in itertools.count(1)
+        if (new := f"{name}_{number}").lower() not in used_names
     )

@@ -1,5 +1,6 @@
-"""INFORMATION_SCHEMA: SCHEMATA, TABLES, VIEWS and COLUMNS, with the columns that say something here
-[docs: information-schema-intro].
+"""INFORMATION_SCHEMA: SCHEMATA, TABLES, VIEWS and COLUMNS.
+
+They have the columns that say something here [docs: information-schema-intro].
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from ...data.googlesql_values import type_text
 from ...data.types import Field
 from ...errors import not_run
 from ...state.catalog import Table, TableRef
-from ...state.instance import Place
+from ...state.instance import Instance
 
 
 def _fields(text: str) -> tuple[Field, ...]:
+    """Return columns of a text such as `name created:TIMESTAMP`; others are STRING."""
     parts = (word.partition(":") for word in text.split())
     return tuple(Field(name=name, type=kind or "STRING") for name, _, kind in parts)
 
@@ -40,36 +42,38 @@ _VIEWS = {
 
 
 def fields(name: str) -> tuple[Field, ...]:
+    """Return the columns of a view of INFORMATION_SCHEMA."""
     if name not in _VIEWS:
         raise not_run(f"INFORMATION_SCHEMA.{name}")
     return _VIEWS[name]
 
 
-def rows(here: Place, ref: TableRef) -> list[dict[str, Any]]:
-    """Of the view `ref.table`, about a project or one of its datasets."""
-    values = _ROWS[ref.table](here, ref)
+def rows(instance: Instance, ref: TableRef) -> list[dict[str, Any]]:
+    """Return the rows of the view `ref.table`, about a project or one of its datasets."""
+    values = _ROWS[ref.table](instance, ref)
     names = [field.name for field in _VIEWS[ref.table]]
     return [dict(zip(names, row, strict=True)) for row in values]
 
 
-def _tables(here: Place, ref: TableRef) -> Iterator[Table]:
+def _tables(instance: Instance, ref: TableRef) -> Iterator[Table]:
+    """Yield the tables of a dataset, or of all that are not hidden."""
     datasets = (
         [ref.dataset]
         if ref.dataset
-        else [d.id for d in here.catalog.datasets(ref.project) if not d.id.startswith("_")]
+        else [d.id for d in instance.catalog.datasets(ref.project) if not d.id.startswith("_")]
     )
     for dataset in datasets:
-        yield from here.catalog.tables(ref.project, dataset)
+        yield from instance.catalog.tables(ref.project, dataset)
 
 
-def _schemata(here: Place, ref: TableRef) -> Iterator[tuple[Any, ...]]:
-    for dataset in here.catalog.datasets(ref.project):
+def _schemata(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
+    for dataset in instance.catalog.datasets(ref.project):
         if not dataset.id.startswith("_"):
             yield ref.project, dataset.id, None, dataset.created, dataset.modified, dataset.location
 
 
-def _table_rows(here: Place, ref: TableRef) -> Iterator[tuple[Any, ...]]:
-    for table in _tables(here, ref):
+def _table_rows(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
+    for table in _tables(instance, ref):
         base = table.kind == "TABLE"
         name = "BASE TABLE" if base else table.kind
         yield (
@@ -83,8 +87,8 @@ def _table_rows(here: Place, ref: TableRef) -> Iterator[tuple[Any, ...]]:
         )
 
 
-def _views(here: Place, ref: TableRef) -> Iterator[tuple[Any, ...]]:
-    for table in _tables(here, ref):
+def _views(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
+    for table in _tables(instance, ref):
         if table.kind == "VIEW":
             yield (
                 ref.project,
@@ -96,8 +100,8 @@ def _views(here: Place, ref: TableRef) -> Iterator[tuple[Any, ...]]:
             )
 
 
-def _columns(here: Place, ref: TableRef) -> Iterator[tuple[Any, ...]]:
-    for table in _tables(here, ref):
+def _columns(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
+    for table in _tables(instance, ref):
         clustered = [
             name.lower() for name in (table.written.get("clustering") or {}).get("fields") or ()
         ]
@@ -105,13 +109,14 @@ def _columns(here: Place, ref: TableRef) -> Iterator[tuple[Any, ...]]:
         for number, field in enumerate(table.fields, 1):
             name = field.name.lower()
             yield (
-                ref.project, table.ref.dataset, table.ref.table, field.name, number, "NO" if field.mode == "REQUIRED" else "YES",
-                type_text(field).replace("`", ""), "NO", "NO", "YES" if name == partitioned else "NO",
+                ref.project, table.ref.dataset, table.ref.table, field.name, number,
+                "NO" if field.mode == "REQUIRED" else "YES", type_text(field).replace("`", ""),
+                "NO", "NO", "YES" if name == partitioned else "NO",
                 clustered.index(name) + 1 if name in clustered else None,
             )  # fmt: skip
 
 
-_ROWS: dict[str, Callable[[Place, TableRef], Iterator[tuple[Any, ...]]]] = {
+_ROWS: dict[str, Callable[[Instance, TableRef], Iterator[tuple[Any, ...]]]] = {
     "SCHEMATA": _schemata,
     "TABLES": _table_rows,
     "VIEWS": _views,

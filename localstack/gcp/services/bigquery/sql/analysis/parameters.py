@@ -1,4 +1,4 @@
-"""Query parameters of the REST API, and labels."""
+"""Read the REST API's query parameters, and check labels."""
 
 from __future__ import annotations
 
@@ -18,13 +18,19 @@ _SECONDS = re.compile(r"[+-]?[\d.]+([eE][+-]?\d+)?")
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
+    """A query parameter, or a variable of a script."""
+
     name: str  # "" where it goes by its place
     field: Field
     value: Any
 
 
 def read(mode: str | None, resources: Sequence[Mapping[str, Any]]) -> tuple[Parameter, ...]:
-    """invalid, with the parameter's name."""
+    """Read the queryParameters of a request.
+
+    Raises:
+        BigQueryError: `invalid`, with the parameter's name.
+    """
     parameters = tuple(_read(resource, index) for index, resource in enumerate(resources))
     if (mode or "").upper() == "NAMED" and any(not parameter.name for parameter in parameters):
         raise invalid("Named query parameters must have a name", "queryParameters")
@@ -32,12 +38,13 @@ def read(mode: str | None, resources: Sequence[Mapping[str, Any]]) -> tuple[Para
 
 
 def _read(resource: Mapping[str, Any], index: int) -> Parameter:
+    """Read one query parameter."""
     name = resource.get("name") or ""
     field = _field(resource.get("parameterType") or {}, name or "value")
     place = name or f"at position {index + 1}"
     try:
         value = _value(resource.get("parameterValue") or {}, field)
-    except decode.Wrong as error:
+    except decode.WrongValue as error:
         raise invalid(
             f"Invalid value of query parameter {place}: {error.words}", "queryParameters"
         ) from error
@@ -45,7 +52,7 @@ def _read(resource: Mapping[str, Any], index: int) -> Parameter:
 
 
 def _field(kind: Mapping[str, Any], name: str) -> Field:
-    """Of a QueryParameterType."""
+    """Return the column that a QueryParameterType describes."""
     text = str(kind.get("type", "")).upper()
     if text == "ARRAY":
         element = _field(kind.get("arrayType") or {}, name)
@@ -64,7 +71,7 @@ def _field(kind: Mapping[str, Any], name: str) -> Field:
 
 
 def _value(content: Mapping[str, Any], field: Field) -> Any:
-    """Of a QueryParameterValue."""
+    """Read a QueryParameterValue."""
     if field.repeated:
         element = Field(name=field.name, type=field.type, fields=field.fields)
         return [_value(member, element) for member in content.get("arrayValues") or ()]
@@ -78,12 +85,15 @@ def _value(content: Mapping[str, Any], field: Field) -> Any:
         return {child.name: _value(ends.get(child.name) or {}, child) for child in field.fields}
     value = content.get("value")
     if field.type == "TIMESTAMP" and _SECONDS.fullmatch(str(value)):
-        raise decode.Wrong(field.name, f"Invalid TIMESTAMP value: {value}")
+        raise decode.WrongValue(field.name, f"Invalid TIMESTAMP value: {value}")
     return None if value is None else decode.column(value, field)
 
 
 def check_labels(labels: Any) -> None:
-    """Invalid [docs: bigquery/docs/labels-intro]."""
+    """Raise `invalid` if labels are not as BigQuery allows.
+
+    Source: [docs: bigquery/docs/labels-intro].
+    """
     if labels is None:
         return
     if not isinstance(labels, dict) or len(labels) > _MOST_LABELS:

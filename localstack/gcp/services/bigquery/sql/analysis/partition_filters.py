@@ -1,4 +1,7 @@
-"""What partitioning asks of a query. The rows themselves are not kept apart."""
+"""Check what partitioned tables ask of a query.
+
+The rows of partitions are not kept apart.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ from .resolved_tree import Node
 
 
 def check_filters(meaning: Analysis) -> None:
-    """invalidQuery, where a table with require_partition_filter is read without a condition on its
-    partitioning column.
+    """Raise `invalidQuery` if a table with require_partition_filter is read without a condition.
+
+    The condition has to be on its partitioning column.
     """
     scans = (
         [node for node in meaning.statement.walk() if node.kind == "table_scan"]
@@ -38,7 +42,7 @@ def check_filters(meaning: Analysis) -> None:
 
 
 def _filtered_columns(statement: Node) -> set[int]:
-    """Columns that stand in a condition."""
+    """Return the ids of the columns that stand in a condition."""
     names = ("filter_expr", "where_expr", "merge_expr", "join_expr")
     conditions = [
         part for node in statement.walk() for name in names if (part := node.part(name)) is not None

@@ -1,8 +1,8 @@
-"""A resolved statement of GoogleSQL, or a parsed script, read from its bytes as it is walked.
+"""The tree of a resolved statement, or of a parsed script, read from its bytes as it is walked.
 
 protobuf for Python refuses what nests deeper than 100 messages, which `a + a + ...` does after 25
-terms. A Node is one node of the tree: the fields of what it inherits from are its own, and it is
-what a union holds, never the union.
+terms. A Node is one node of the tree: the fields that it inherits are its own, and it is what a
+union holds, never the union.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ _VARINT, _EIGHT, _BYTES, _FOUR = (
     5,
 )  # https://protobuf.dev/programming-guides/encoding/#structure
 _LEAVES = {
-    "TypeProto", "ValueWithTypeProto", "TableRefProto", "FunctionRefProto", "FunctionSignatureProto", "AnnotationMapProto",
-    "ColumnRefProto", "ResolvedFunctionCallInfoProto", "TypeModifiersProto", "TypeParametersProto",
+    "TypeProto", "ValueWithTypeProto", "TableRefProto", "FunctionRefProto",
+    "FunctionSignatureProto", "AnnotationMapProto", "ColumnRefProto",
+    "ResolvedFunctionCallInfoProto", "TypeModifiersProto", "TypeParametersProto",
 }  # fmt: skip
 
 
 class Node:
-    """`kind`: the node's name, such as `function_call`.
+    """A node, whose `kind` is its name, such as `function_call`.
 
-    Every field of its message is an attribute: a scalar, a Node, a message, a list.
+    Every field of its message is an attribute: a scalar, a Node, a message or a list.
     """
 
     def __init__(self, data: bytes, descriptor: Any) -> None:
@@ -41,6 +42,7 @@ class Node:
         self._read(data, descriptor)
 
     def _read(self, data: bytes, descriptor: Any) -> None:
+        """Note the fields of a message, and those of what it inherits from."""
         for name, field in descriptor.fields_by_name.items():
             self._fields.setdefault(name, field)
         for number, kind, value in _wire(data):
@@ -78,15 +80,15 @@ class Node:
         return answer
 
     def __contains__(self, name: str) -> bool:
-        """Whether a field says something: the analyzer also writes empty messages."""
+        """Return whether a field says something: the analyzer also writes empty messages."""
         return any(value for _, value in self._raw.get(name, ()))
 
     def part(self, name: str) -> Node | None:
-        """A node's field, where this kind of node has it and it says something."""
+        """Return a node's field; None where this kind has none or it says nothing."""
         return getattr(self, name) if name in self._fields and name in self else None
 
     def walk(self) -> Iterator[Node]:
-        """This node and every one below it."""
+        """Yield this node and every one below it."""
         waiting: list[Node] = [self]
         while waiting:
             node = waiting.pop()
@@ -94,6 +96,7 @@ class Node:
             waiting.extend(node.children())
 
     def children(self) -> Iterator[Node]:
+        """Yield the nodes that are fields of this one."""
         for name in self._raw:
             value = getattr(self, name)
             yield from (
@@ -104,20 +107,21 @@ class Node:
 
 
 def statement(answer: bytes) -> Node:
-    """The statement of a serialized AnalyzeResponse."""
+    """Return the statement of a serialized AnalyzeResponse."""
     from zetasql.wasi._pb2.zetasql.local_service.local_service_pb2 import AnalyzeResponse
 
     return _member(answer, AnalyzeResponse.DESCRIPTOR, "resolved_statement")
 
 
 def script(answer: bytes) -> Node:
-    """The script of a serialized ParseResponse."""
+    """Return the script of a serialized ParseResponse."""
     from zetasql.wasi._pb2.zetasql.local_service.local_service_pb2 import ParseResponse
 
     return _member(answer, ParseResponse.DESCRIPTOR, "parsed_script")
 
 
 def _member(answer: bytes, descriptor: Any, name: str) -> Node:
+    """Return the node that stands in a field of a serialized answer."""
     fields = descriptor.fields_by_number
     for number, _, value in _wire(answer):
         if fields[number].name == name:
@@ -127,7 +131,7 @@ def _member(answer: bytes, descriptor: Any, name: str) -> Node:
 
 @cache
 def _kind(name: str) -> str:
-    """ResolvedTableScanProto -> table_scan; ASTIfStatementProto -> if_statement."""
+    """Return the kind of a message: ResolvedTableScanProto is table_scan."""
     words = name.removeprefix("Resolved").removeprefix("AST").removesuffix("Proto")
     return "".join(
         f"_{c.lower()}" if c.isupper() and i and not words[i - 1].isupper() else c.lower()
@@ -136,11 +140,12 @@ def _kind(name: str) -> str:
 
 
 def _values(field: Any, kind: int, value: Any) -> Iterator[Any]:
+    """Yield the values of a field, from how they came over the wire."""
     if field.message_type is not None:
         if (
             field.message_type.name.endswith("Proto")
             and field.message_type.name not in _LEAVES
-            and _of_tree(field.message_type)
+            and _is_tree_node(field.message_type)
         ):
             yield Node(value, field.message_type)
         else:
@@ -154,7 +159,8 @@ def _values(field: Any, kind: int, value: Any) -> Iterator[Any]:
         yield _scalar(field, value)
 
 
-def _of_tree(descriptor: Any) -> bool:
+def _is_tree_node(descriptor: Any) -> bool:
+    """Return whether a message is a node of the tree."""
     name, file = str(descriptor.name), str(descriptor.file.name)
     return file.endswith(("resolved_ast.proto", "parse_tree.proto")) or name.startswith(
         ("AnyResolved", "Resolved")
@@ -169,6 +175,7 @@ def _message_class(descriptor: Any) -> Any:
 
 
 def _scalar(field: Any, value: Any) -> Any:
+    """Return a scalar as the field's type has it."""
     if field.type == field.TYPE_BOOL:
         return bool(value)
     if field.type == field.TYPE_STRING:
@@ -183,6 +190,7 @@ def _default(field: Any) -> Any:
 
 
 def _wire(data: bytes) -> Iterator[tuple[int, int, Any]]:
+    """Yield number, wire type and value of each field of a serialized message."""
     place = 0
     while place < len(data):
         tag, place = _varint(data, place)
@@ -199,6 +207,7 @@ def _wire(data: bytes) -> Iterator[tuple[int, int, Any]]:
 
 
 def _varint(data: bytes, place: int) -> tuple[int, int]:
+    """Read a varint at a place, and return it with the place behind it."""
     value = shift = 0
     while True:
         byte = data[place]

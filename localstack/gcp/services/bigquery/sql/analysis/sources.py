@@ -1,4 +1,4 @@
-"""What a statement's table names stand for: tables, views, and INFORMATION_SCHEMA."""
+"""Sources: the tables, views and INFORMATION_SCHEMA that a statement's table names stand for."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ...data.googlesql_values import type_text
 from ...data.types import Field
 from ...errors import BigQueryError, invalid_query, not_run
 from ...state.catalog import Table, TableRef
-from ...state.instance import Place
+from ...state.instance import Instance
 
 _SCHEMA = "INFORMATION_SCHEMA"
 _SUFFIX = "_TABLE_SUFFIX"
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Without a `table` a view of INFORMATION_SCHEMA; then `ref` names the project and dataset that
-    it is about.
+    """A table name's meaning.
 
-    `parts`: the tables of a wildcard table, in the order of their names; `table` is then the newest
-    of them.
+    Without a `table` it is a view of INFORMATION_SCHEMA; then `ref` names the project and dataset
+    that it is about. `parts` are the tables of a wildcard table, in the order of their names;
+    `table` is then the newest of them.
     """
 
     ref: TableRef
@@ -32,16 +32,16 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def pseudo(self) -> tuple[Field, ...]:
-        """Columns that `*` leaves out."""
+        """The columns that `*` leaves out."""
         return (Field(name=_SUFFIX, type="STRING"),) if self.parts else ()
 
     def suffix(self, part: Table) -> str:
-        """What the * of a wildcard table stands for in one of its tables."""
+        """Return what the * of a wildcard table stands for in one of its tables."""
         return part.ref.table.removeprefix(self.ref.table.removesuffix("*"))
 
 
 def ref_of(path: Sequence[str], project: str, dataset: tuple[str, str] | None) -> TableRef:
-    """A table's name as a statement writes it: `p.d`.t, d.t or t."""
+    """Return the table that a name in a statement means: `p.d`.t, d.t or t."""
     parts = [part for segment in path for part in segment.split(".")]
     if len(parts) > 3 and all("." not in segment for segment in path[:1]):
         parts = [".".join(parts[:-2]), *parts[-2:]]  # domain-scoped projects: example.com:p
@@ -61,15 +61,15 @@ def ref_of(path: Sequence[str], project: str, dataset: tuple[str, str] | None) -
 
 
 def table_of(
-    here: Place, path: Sequence[str], project: str, dataset: tuple[str, str] | None
+    instance: Instance, path: Sequence[str], project: str, dataset: tuple[str, str] | None
 ) -> TableRef:
-    """The same with the project's id, where the statement has its number."""
+    """Return the table that a name means, with the project's id where it has its number."""
     ref = ref_of(path, project, dataset)
-    return msgspec.structs.replace(ref, project=here.catalog.id_of(ref.project))
+    return msgspec.structs.replace(ref, project=instance.catalog.id_of(ref.project))
 
 
 def source_of(
-    here: Place,
+    instance: Instance,
     path: Sequence[str],
     project: str,
     *,
@@ -77,25 +77,29 @@ def source_of(
     location: str | None = None,
     temporary: str | None = None,
 ) -> Source:
-    """The table or view of that name. BigQueryError notFound where there is none."""
+    """Return the table or view of that name.
+
+    Raises:
+        BigQueryError: `notFound` where there is none.
+    """
     parts = [part for segment in path for part in segment.split(".")]
     upper = [part.upper() for part in parts]
     if _SCHEMA in upper:
-        return _information(here, parts, upper.index(_SCHEMA), project)
+        return _information_view(instance, parts, upper.index(_SCHEMA), project)
     if (
         temporary
         and len(parts) == 1
-        and (table := here.catalog.find(TableRef(project, temporary, parts[0])))
+        and (table := instance.catalog.find(TableRef(project, temporary, parts[0])))
     ):
         return Source(ref=table.ref, fields=table.fields, table=table)
-    ref = table_of(here, path, project, dataset)
+    ref = table_of(instance, path, project, dataset)
     if ref.table.endswith("*"):
-        return _wildcard(here, ref, location)
+        return _wildcard(instance, ref, location)
     if "$" in ref.table:
         raise not_run(f"partition decorators in a query ({ref.table})")
     try:
-        in_location(here, ref.project, ref.dataset, location)
-        table = here.catalog.table(ref)
+        check_location(instance, ref.project, ref.dataset, location)
+        table = instance.catalog.table(ref)
     except BigQueryError as error:
         raise BigQueryError(
             "notFound", f"{error.message} was not found in location {location or 'US'}"
@@ -103,15 +107,19 @@ def source_of(
     return Source(ref=ref, fields=table.fields, table=table)
 
 
-def _wildcard(here: Place, ref: TableRef, location: str | None) -> Source:
-    """Of `events_*`: its columns are those of the newest table [docs:
-    bigquery/docs/querying-wildcard-tables]. notFound, invalidQuery.
+def _wildcard(instance: Instance, ref: TableRef, location: str | None) -> Source:
+    """Return the tables of `events_*`, whose columns are those of the newest.
+
+    Source: [docs: bigquery/docs/querying-wildcard-tables].
+
+    Raises:
+        BigQueryError: `notFound` or `invalidQuery`.
     """
-    in_location(here, ref.project, ref.dataset, location)
+    check_location(instance, ref.project, ref.dataset, location)
     prefix = ref.table.removesuffix("*")
     parts = [
         table
-        for table in here.catalog.tables(ref.project, ref.dataset)
+        for table in instance.catalog.tables(ref.project, ref.dataset)
         if table.ref.table.startswith(prefix)
     ]
     if not parts:
@@ -126,7 +134,7 @@ def _wildcard(here: Place, ref: TableRef, location: str | None) -> Source:
 
 
 def _check_part(newest: Table, part: Table) -> None:
-    """InvalidQuery, where a table of a wildcard has a column of another type than the newest one."""
+    """Raise `invalidQuery` if a table of a wildcard does not fit the newest one."""
     types = {field.name.lower(): field for field in part.fields}
     for field in newest.fields:
         other = types.get(field.name.lower())
@@ -142,35 +150,41 @@ def _check_part(newest: Table, part: Table) -> None:
         )
 
 
-def in_location(here: Place, project: str, name: str, location: str | None) -> None:
-    """notFound, where the dataset is elsewhere."""
-    dataset = here.catalog.dataset(project, name)
+def check_location(instance: Instance, project: str, name: str, location: str | None) -> None:
+    """Raise `notFound` if the dataset is in another location."""
+    dataset = instance.catalog.dataset(project, name)
     if location and dataset.location.lower() != location.lower() and not name.startswith("_"):
         raise BigQueryError("notFound", f"Not found: Dataset {project}:{name}")
 
 
-def _information(here: Place, parts: Sequence[str], place: int, project: str) -> Source:
-    from . import information_schema as information
+def _information_view(instance: Instance, parts: Sequence[str], place: int, project: str) -> Source:
+    """Return a view of INFORMATION_SCHEMA.
+
+    `place` is where that word stands among the name's parts.
+    """
+    from . import information_schema
 
     if place + 2 != len(parts):
         raise invalid_query(f'Invalid table name: "{".".join(parts)}"')
-    name, before = parts[-1].upper(), list(parts[:place])
-    if before and before[-1].lower().startswith("region-"):
-        before.pop()
-        owner, dataset = (before[0] if before else project), ""
+    name, qualifiers = parts[-1].upper(), list(parts[:place])
+    if qualifiers and qualifiers[-1].lower().startswith("region-"):
+        qualifiers.pop()
+        owner, dataset = (qualifiers[0] if qualifiers else project), ""
     elif name == "SCHEMATA":
-        owner, dataset = (before[0] if before else project), ""
+        owner, dataset = (qualifiers[0] if qualifiers else project), ""
     else:
-        if not before:
+        if not qualifiers:
             raise invalid_query(f"{_SCHEMA}.{name} must be qualified with a dataset or a region")
-        owner, dataset = (before[0], before[1]) if len(before) > 1 else (project, before[0])
-    owner = here.catalog.id_of(owner)
+        owner, dataset = (
+            (qualifiers[0], qualifiers[1]) if len(qualifiers) > 1 else (project, qualifiers[0])
+        )
+    owner = instance.catalog.id_of(owner)
     if dataset:
-        here.catalog.dataset(owner, dataset)
-    return Source(ref=TableRef(owner, dataset, name), fields=information.fields(name))
+        instance.catalog.dataset(owner, dataset)
+    return Source(ref=TableRef(owner, dataset, name), fields=information_schema.fields(name))
 
 
 def referenced_tables(sources: Sequence[Source]) -> list[dict[str, Any]]:
-    """ReferencedTables of a job."""
+    """Return the referencedTables of a job's statistics."""
     refs = {source.ref: None for source in sources if source.table is not None}
     return [ref.rest() for ref in refs]

@@ -1,5 +1,6 @@
-"""A query by GoogleSQL's reference implementation: right by definition, and slow; so over small
-tables only.
+"""Run queries, where DuckDB does not, by GoogleSQL's reference implementation.
+
+It is right by definition, and slow; so it runs over small tables only.
 """
 
 from __future__ import annotations
@@ -13,12 +14,10 @@ from ...data.googlesql_values import proto_value, python_value, type_text
 from ...data.types import Field, duckdb_type, quoted
 from ...errors import BigQueryError, invalid_query, not_run
 from ...state import catalog
-from ...state.instance import Place
+from ...state.instance import Instance
 from ...state.job_work import Running
-from ...tables import row_writes as writing
-from ...tables import tables
-from ..analysis import analyzer as analysis
-from ..analysis import information_schema as information
+from ...tables import row_writes, tables
+from ..analysis import analyzer, information_schema
 from ..analysis.analyzer import Analysis, analyzer_error, types_of
 from ..analysis.resolved_tree import statement
 from ..analysis.sources import Source
@@ -34,59 +33,69 @@ MOST_ROWS = 5_000  # of all tables that the query reads: about a second
 
 
 def select(
-    here: Place,
+    instance: Instance,
     meaning: Analysis,
     fields: Sequence[Field],
     running: Running,
-    write: Callable[[writing.Fill], int],
+    write: Callable[[row_writes.Fill], int],
 ) -> int:
-    """Hand a query's rows to `write`:
+    """Hand a query's rows to `write`.
 
-    DuckDB's; or, where it does not run them truly or fails, the reference implementation's.
+    They are DuckDB's; or, where it does not run the query truly or fails, the reference
+    implementation's.
 
-    BigQueryError of the latter, in Google's words; DuckDB's, where the tables are too large.
+    Raises:
+        BigQueryError: What the reference implementation refuses, in Google's words; DuckDB's error
+            where the tables are too large for it.
     """
     try:
-        sql = translation.query(here, meaning)
+        sql = translation.query(instance, meaning)
     except BigQueryError as error:
         if error.reason != "notImplemented":
             raise
-        return write(writing.fill_rows(evaluate(here, meaning, fields, error)))
+        return write(row_writes.fill_rows(evaluate(instance, meaning, fields, error)))
 
     def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
         running.watch(cursor)
         with translation.bigquery_errors(running):
-            writing.fill_from(sql)(cursor, name, columns)
+            row_writes.fill_from(sql)(cursor, name, columns)
 
     try:
         return write(fill)
     except BigQueryError as error:
         if error.reason not in ("notImplemented", "invalidQuery"):
             raise
-        rows = evaluate(here, meaning, fields, error)
-    return write(writing.fill_rows(rows))
+        rows = evaluate(instance, meaning, fields, error)
+    return write(row_writes.fill_rows(rows))
 
 
-def table(here: Place, meaning: Analysis, fields: Sequence[Field], running: Running) -> Any:
-    """A query's rows as Arrow, as DuckDB holds them."""
+def table(instance: Instance, meaning: Analysis, fields: Sequence[Field], running: Running) -> Any:
+    """Return a query's rows as Arrow, as DuckDB holds them."""
     columns = ", ".join(f"{quoted(f.name)} {duckdb_type(f)}" for f in fields)
-    with here.warehouse.session() as cursor:
+    with instance.warehouse.session() as cursor:
 
-        def write(fill: writing.Fill) -> int:
+        def write(fill: row_writes.Fill) -> int:
             cursor.execute(f"CREATE OR REPLACE TEMP TABLE _answer ({columns})")
             fill(cursor, "temp.main._answer", fields)
             return 0
 
-        select(here, meaning, fields, running, write)
+        select(instance, meaning, fields, running, write)
         return cursor.sql("SELECT * FROM temp.main._answer").to_arrow_table()
 
 
-def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: BigQueryError) -> Any:
-    """The query's rows by GoogleSQL's reference implementation: the fields' columns, as an Arrow
-    table in the types that DuckDB is given.
+def evaluate(
+    instance: Instance, meaning: Analysis, fields: Sequence[Field], reason: BigQueryError
+) -> Any:
+    """Return a query's rows by the reference implementation, as an Arrow table for DuckDB.
 
-    `reason`: why DuckDB does not run it; raised where the tables are too large for this.
-    BigQueryError for what the query does wrong.
+    Args:
+        instance: The stack's BigQuery.
+        meaning: The query.
+        fields: Its columns.
+        reason: Why DuckDB does not run it; raised where the tables are too large for this.
+
+    Raises:
+        BigQueryError: What the query does wrong.
     """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
@@ -100,15 +109,15 @@ def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: Bi
     parameters = meaning.question.parameters
     sql, paths = _flattened(meaning)
     named = {
-        parameter.name or _place_name(place): parameter
+        parameter.name or _positional_name(place): parameter
         for place, parameter in enumerate(parameters, 1)
     }
     types = {name: type_text(parameter.field) for name, parameter in named.items()}
     request = messages.EvaluateQueryRequest(sql=sql, options=analyzer_options(types))
     request.simple_catalog.CopyFrom(
-        catalog_of(paths, meaning.functions, analysis.constants(meaning.question.variables))
+        catalog_of(paths, meaning.functions, analyzer.constants(meaning.question.variables))
     )
-    _fill(here, meaning.sources, request, reason)
+    _add_rows(instance, meaning.sources, request, reason)
     for name, parameter in named.items():
         request.params.add(name=name, value=proto_value(parameter.value, parameter.field))
     try:
@@ -137,11 +146,10 @@ def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: Bi
 
 
 def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
-    """The query with each table under one name and each parameter under a name of its own, and the
-    tables.
+    """Return the query with flat names, and its tables by these.
 
-    The implementation looks for rows below no inner catalog, and takes no parameters by their
-    place.
+    Each table is under one name and each parameter under a name of its own: the implementation
+    looks for rows below no inner catalog, and takes no parameters by their place.
     """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
@@ -155,7 +163,7 @@ def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
     request.options.parse_location_record_type = _CODE_SEARCH
     text = meaning.question.sql.encode()
     edits: dict[tuple[int, int], str] = {}
-    known: dict[tuple[str, ...], Any] = {}
+    tables_by_path: dict[tuple[str, ...], Any] = {}
     root = statement(service().call_with_catalog("Analyze", request, meaning.catalog))
     for node in root.walk():
         if node.kind == "table_scan":
@@ -166,31 +174,38 @@ def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
                 else f" AS `{text[place.start : place.end].decode().strip('`').rpartition('.')[2]}`"
             )
             edits[place.start, place.end] = f"`{source.ref}`{alias}"
-            known[str(source.ref),] = analysis.table_of(source)
+            tables_by_path[str(source.ref),] = analyzer.table_of(source)
         elif node.kind == "parameter" and not node.name:
             place = node.parse_location_range
-            edits[place.start, place.end] = f"@{_place_name(node.position)}"
+            edits[place.start, place.end] = f"@{_positional_name(node.position)}"
     for (start, end), new in sorted(edits.items(), reverse=True):
         text = text[:start] + new.encode() + text[end:]
     if root.kind != "query_stmt":
         text = _QUERY.split(text[root.parse_location_range.end :], maxsplit=1)[1]
     if meaning.question.target is not None:  # the implementation coerces no result
         text = f"SELECT CAST(({text.decode()}\n) AS {meaning.question.target})".encode()
-    return text.decode(), known
+    return text.decode(), tables_by_path
 
 
-def _place_name(place: int) -> str:
+def _positional_name(place: int) -> str:
     return f"place_{place}"
 
 
-def _fill(here: Place, known: Sequence[Source], request: Any, reason: BigQueryError) -> None:
-    left = MOST_ROWS
-    for source in known:
-        rows = rows_of(here, source, left)
-        left -= len(rows)
-        if left < 0 and reason.reason != "notImplemented":
+def _add_rows(
+    instance: Instance, sources: Sequence[Source], request: Any, reason: BigQueryError
+) -> None:
+    """Put the rows of all tables into the request.
+
+    Raises:
+        BigQueryError: `reason` or `notImplemented`, where there are too many.
+    """
+    rows_left = MOST_ROWS
+    for source in sources:
+        rows = rows_of(instance, source, rows_left)
+        rows_left -= len(rows)
+        if rows_left < 0 and reason.reason != "notImplemented":
             raise reason
-        if left < 0:
+        if rows_left < 0:
             raise not_run(
                 f"{reason.message.partition(': ')[2]}, over more than {MOST_ROWS} rows"
             ) from reason
@@ -202,25 +217,25 @@ def _fill(here: Place, known: Sequence[Source], request: Any, reason: BigQueryEr
             )
 
 
-def rows_of(here: Place, source: Source, most: int) -> list[dict[str, Any]]:
-    """At most one row more than `most`."""
+def rows_of(instance: Instance, source: Source, most: int) -> list[dict[str, Any]]:
+    """Return a source's rows; of a table at most one more than `most`."""
     if source.table is None:
-        return information.rows(here, source.ref)
+        return information_schema.rows(instance, source.ref)
     if source.table.kind == "VIEW":
-        return _view_rows(here, source.table)
+        return _view_rows(instance, source.table)
     relation = f"({translation.wildcard(source)})" if source.parts else tables.relation(source.ref)
-    with here.warehouse.session() as cursor:
-        return _python(cursor, f"SELECT * FROM {relation} LIMIT {most + 1}")
+    with instance.warehouse.session() as cursor:
+        return _python_rows(cursor, f"SELECT * FROM {relation} LIMIT {most + 1}")
 
 
-def _python(cursor: Any, sql: str) -> list[dict[str, Any]]:
+def _python_rows(cursor: Any, sql: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = cursor.sql(sql).to_arrow_table().to_pylist()
     return rows
 
 
-def _view_rows(here: Place, view: catalog.Table) -> list[dict[str, Any]]:
-    question = analysis.Question(sql=view.written["view"]["query"], project=view.ref.project)
-    meaning = analysis.analyze(here, question)
+def _view_rows(instance: Instance, view: catalog.Table) -> list[dict[str, Any]]:
+    question = analyzer.Question(sql=view.written["view"]["query"], project=view.ref.project)
+    meaning = analyzer.analyze(instance, question)
     fields = [field for _, field in meaning.columns]
-    rows: list[dict[str, Any]] = table(here, meaning, fields, Running()).to_pylist()
+    rows: list[dict[str, Any]] = table(instance, meaning, fields, Running()).to_pylist()
     return rows

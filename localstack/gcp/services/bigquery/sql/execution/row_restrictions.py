@@ -1,22 +1,26 @@
-"""row_restriction of a read session: a condition of GoogleSQL over one table's columns."""
+"""The row_restriction of a read session: a condition of GoogleSQL over one table's columns."""
 
 from __future__ import annotations
 
 from ...errors import BigQueryError, invalid
 from ...state.catalog import Table
-from ...state.instance import Place
-from ..analysis import analyzer as analysis
+from ...state.instance import Instance
+from ..analysis import analyzer
 from . import translation
 
 
-def condition(here: Place, table: Table, text: str) -> str:
-    """Over the table's columns in DuckDB. invalid in GoogleSQL's words."""
+def condition(instance: Instance, table: Table, text: str) -> str:
+    """Return the condition over the table's columns in DuckDB.
+
+    Raises:
+        BigQueryError: `invalid` in GoogleSQL's words.
+    """
     name = f"`{table.ref.project}.{table.ref.dataset}.{table.ref.table}`"
-    question = analysis.Question(
+    question = analyzer.Question(
         sql=f"SELECT * FROM {name} WHERE {text}", project=table.ref.project
     )
     try:
-        return translation.condition(here, analysis.analyze(here, question))
+        return translation.condition(instance, analyzer.analyze(instance, question))
     except BigQueryError as error:
         if error.reason == "invalidQuery":
             raise invalid(

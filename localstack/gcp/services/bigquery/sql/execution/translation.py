@@ -1,4 +1,4 @@
-"""Analyzed statements as SQL of DuckDB over the warehouse."""
+"""Translate analyzed statements to SQL of DuckDB over the warehouse."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Iterator
 
 from ...data.types import Field, quoted
 from ...errors import BigQueryError, invalid_query, not_run
-from ...state.instance import Place
+from ...state.instance import Instance
 from ...state.job_work import Running
 from ...tables import tables
-from ..analysis import analyzer as analysis
-from ..analysis import information_schema as information
+from ..analysis import analyzer, information_schema
 from ..analysis.analyzer import Analysis
 from ..analysis.resolved_tree import Node
 from ..analysis.sources import Source
@@ -23,9 +22,10 @@ from ..language.translator import Translator
 _NOT_RUN = "NOT RUN: "
 
 
-def translator(here: Place, meaning: Analysis) -> Translator:
+def translator(instance: Instance, meaning: Analysis) -> Translator:
+    """Return the translator of a statement."""
     relations = [
-        (_relation(here, source), [field.name for field in (*source.fields, *source.pseudo)])
+        (_relation(instance, source), [field.name for field in (*source.fields, *source.pseudo)])
         for source in meaning.sources
     ]
     question = meaning.question
@@ -33,29 +33,31 @@ def translator(here: Place, meaning: Analysis) -> Translator:
     return Translator(
         relations,
         question.parameters,
-        here.clock.now(),
+        instance.clock.now(),
         variables=variables,
         scans=SCANS,
         expressions=EXPRESSIONS,
     )
 
 
-def query(here: Place, meaning: Analysis) -> str:
-    """A SELECT whose columns have the names of the statement's output. notImplemented by the name
-    of what DuckDB cannot do truly.
+def query(instance: Instance, meaning: Analysis) -> str:
+    """Return a SELECT whose columns have the names of the statement's output.
+
+    Raises:
+        BigQueryError: `notImplemented` by the name of what DuckDB cannot do truly.
     """
     columns = ", ".join(
         f"{_without_null_elements(number, field)} AS {quoted(field.name)}"
         for number, field in meaning.columns
     )
     return (
-        f"SELECT {columns} FROM ({translator(here, meaning).scan(meaning.statement.query)}) AS "
+        f"SELECT {columns} FROM ({translator(instance, meaning).scan(meaning.statement.query)}) AS "
         "result"
     )
 
 
 def _without_null_elements(number: int, field: Field) -> str:
-    """An array that leaves a query has no NULL within."""
+    """Write a column that fails where an array of its has a NULL within."""
     name = f"c{number}"
     if not field.repeated:
         return name
@@ -66,9 +68,9 @@ def _without_null_elements(number: int, field: Field) -> str:
     )
 
 
-def condition(here: Place, meaning: Analysis) -> str:
-    """The WHERE of `SELECT * FROM t WHERE ...`, over the table's own columns."""
-    t = translator(here, meaning)
+def condition(instance: Instance, meaning: Analysis) -> str:
+    """Return the WHERE of `SELECT * FROM t WHERE ...`, over the table's own columns."""
+    t = translator(instance, meaning)
     filters = [node for node in meaning.statement.walk() if node.kind == "filter_scan"]
     if len(filters) != 1 or any(node.kind == "subquery_expr" for node in meaning.statement.walk()):
         raise not_run("a row restriction that is not one condition")
@@ -83,32 +85,36 @@ def condition(here: Place, meaning: Analysis) -> str:
 
 
 def _over_named_columns(t: Translator, node: Node, names: dict[int, str]) -> str:
-    """An expression over columns that are not numbered."""
+    """Write an expression over columns that are not numbered."""
     numbered = ", ".join(f"{name} AS c{number}" for number, name in names.items())
     return f"(SELECT {t.expression(node)} FROM (SELECT {numbered or '1 AS none_'}))"
 
 
-def _relation(here: Place, source: Source) -> str:
+def _relation(instance: Instance, source: Source) -> str:
+    """Return a source as what stands behind FROM."""
     if source.table is None:
-        return _information(here, source)
+        return _information_schema_rows(instance, source)
     if source.parts:
         return f"({wildcard(source)}) AS wildcard"
     if source.table.kind == "VIEW":
-        question = analysis.Question(
+        question = analyzer.Question(
             sql=source.table.written["view"]["query"], project=source.ref.project
         )
-        return f"({query(here, analysis.analyze(here, question))}) AS {quoted(source.ref.table)}"
+        sql = query(instance, analyzer.analyze(instance, question))
+        return f"({sql}) AS {quoted(source.ref.table)}"
     return tables.relation(source.ref)
 
 
 def wildcard(source: Source) -> str:
-    """The rows of all its tables; a column that one has not is NULL, or empty, in its rows."""
+    """Return a query of the rows of all tables of a wildcard.
+
+    A column that a table lacks is NULL, or empty, in its rows.
+    """
     selects = []
     for part in source.parts:
         names = {field.name.lower(): field.name for field in part.fields}
         columns = [
-            f"{quoted(names[field.name.lower()]) if field.name.lower() in names else _absent(field)} "
-            f"AS {quoted(field.name)}"
+            f"{_column_of_part(names.get(field.name.lower()), field)} AS {quoted(field.name)}"
             for field in source.fields
         ]
         suffix = [
@@ -119,12 +125,14 @@ def wildcard(source: Source) -> str:
     return " UNION ALL ".join(selects)
 
 
-def _absent(field: Field) -> str:
-    return literals.constant([] if field.repeated else None, field)
+def _column_of_part(name: str | None, field: Field) -> str:
+    """Return a table's column of this name; where it has none, NULL or an empty array."""
+    return quoted(name) if name else literals.constant([] if field.repeated else None, field)
 
 
-def _information(here: Place, source: Source) -> str:
-    rows = information.rows(here, source.ref)
+def _information_schema_rows(instance: Instance, source: Source) -> str:
+    """Write the rows of a view of INFORMATION_SCHEMA as VALUES."""
+    rows = information_schema.rows(instance, source.ref)
     columns = ", ".join(quoted(field.name) for field in source.fields)
     written = [
         f"({', '.join(literals.constant(row[field.name], field) for field in source.fields)})"
@@ -140,7 +148,7 @@ def _information(here: Place, source: Source) -> str:
 
 @contextlib.contextmanager
 def bigquery_errors(running: Running) -> Iterator[None]:
-    """DuckDB's complaints in BigQuery's words; what DuckDB does not know is not run."""
+    """Turn DuckDB's errors into BigQuery's; what DuckDB does not know is `notImplemented`."""
     import duckdb
 
     try:
@@ -159,10 +167,11 @@ def bigquery_errors(running: Running) -> Iterator[None]:
         raise not_run(f"this statement in DuckDB ({str(error).splitlines()[0]})") from error
     except duckdb.Error as error:
         running.check()
-        raise _complaint(str(error)) from error
+        raise _bigquery_error(str(error)) from error
 
 
-def _complaint(words: str) -> BigQueryError:
+def _bigquery_error(words: str) -> BigQueryError:
+    """Return BigQuery's error for the words of DuckDB's."""
     first = words.splitlines()[0]
     if _NOT_RUN in words:
         return not_run(words.partition(_NOT_RUN)[2].splitlines()[0])

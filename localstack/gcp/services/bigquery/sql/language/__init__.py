@@ -1,3 +1,4 @@
-"""GoogleSQL as its analyzer resolved it, in the words of DuckDB. What is not listed here is refused
-by its name.
+"""Write GoogleSQL, as its analyzer resolved it, in the words of DuckDB.
+
+What is not listed in these modules is refused by its name.
 """

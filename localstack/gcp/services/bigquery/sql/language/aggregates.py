@@ -12,15 +12,17 @@ from .type_kinds import BIGNUMERIC, FLOAT, INT64, STRING, STRUCT, type_kind
 _IGNORE = 1  # NullHandlingModifier
 # What is the same in DuckDB.
 _SAME = {
-    "logical_and": "bool_and", "logical_or": "bool_or", "stddev": "stddev_samp", "stddev_samp": "stddev_samp", "stddev_pop": "stddev_pop",
-    "variance": "var_samp", "var_samp": "var_samp", "var_pop": "var_pop", "corr": "corr", "covar_pop": "covar_pop",
-    "covar_samp": "covar_samp",
-    "bit_and": "bit_and", "bit_or": "bit_or", "bit_xor": "bit_xor", "count": "count", "max": "max", "min": "min", "any_value": "first",
-    "countif": "count_if", "sum": "sum",
+    "logical_and": "bool_and", "logical_or": "bool_or", "stddev": "stddev_samp",
+    "stddev_samp": "stddev_samp", "stddev_pop": "stddev_pop", "variance": "var_samp",
+    "var_samp": "var_samp", "var_pop": "var_pop", "corr": "corr", "covar_pop": "covar_pop",
+    "covar_samp": "covar_samp", "bit_and": "bit_and", "bit_or": "bit_or", "bit_xor": "bit_xor",
+    "count": "count", "max": "max", "min": "min", "any_value": "first", "countif": "count_if",
+    "sum": "sum",
 }  # fmt: skip
 
 
 def aggregate_scan(t: Translator, node: Node) -> str:
+    """Write GROUP BY, with its grouping sets."""
     groups = {c.column.column_id: t.expression(c.expr) for c in node.group_by_list}
     values = {c.column.column_id: aggregate(t, c.expr) for c in node.aggregate_list}
     for grouping in node.grouping_call_list:
@@ -33,14 +35,15 @@ def aggregate_scan(t: Translator, node: Node) -> str:
     if node.grouping_set_list:
         clause = (
             " GROUP BY GROUPING SETS "
-            f"({', '.join(_set(s, groups) for s in node.grouping_set_list)})"
+            f"({', '.join(_grouping_set(s, groups) for s in node.grouping_set_list)})"
         )
     if not columns:
         columns = "1 AS none_" if groups else "count(*) AS none_"
     return f"SELECT {columns}{t.source(node.input_scan)}{clause}"
 
 
-def _set(node: Node, groups: dict[int, str]) -> str:
+def _grouping_set(node: Node, groups: dict[int, str]) -> str:
+    """Write a set of GROUPING SETS, ROLLUP or CUBE."""
     if node.kind == "grouping_set":
         return f"({', '.join(groups[ref.column.column_id] for ref in node.group_by_column_list)})"
     if node.kind not in ("rollup", "cube"):
@@ -53,6 +56,7 @@ def _set(node: Node, groups: dict[int, str]) -> str:
 
 
 def pivot_scan(t: Translator, node: Node) -> str:
+    """Write PIVOT as aggregate functions with conditions."""
     groups = {c.column.column_id: t.expression(c.expr) for c in node.group_by_list}
     chosen = t.expression(node.for_expr)
     values = {}
@@ -69,7 +73,7 @@ def pivot_scan(t: Translator, node: Node) -> str:
 
 
 def aggregate(t: Translator, node: Node, condition: str | None = None) -> str:
-    """One aggregate function, over the rows that fulfil the condition."""
+    """Write one aggregate function, over the rows that fulfil the condition."""
     if node.kind != "aggregate_function_call":
         raise not_run(f"{node.kind} in an aggregation")
     name = node.function.name.removeprefix("ZetaSQL:")
@@ -91,6 +95,7 @@ def aggregate(t: Translator, node: Node, condition: str | None = None) -> str:
 
 
 def _aggregate(t: Translator, node: Node, name: str, arguments: list[str], where: str) -> str:
+    """Write an aggregate function with its FILTER."""
     if name == "$count_star":
         return f"count(*){where}"
     if name in ("array_agg", "string_agg"):
@@ -103,6 +108,7 @@ def _aggregate(t: Translator, node: Node, name: str, arguments: list[str], where
 
 
 def _computed(node: Node, name: str, arguments: list[str], where: str) -> str:
+    """Write an aggregate function that takes no ORDER BY."""
     kind = type_kind(node)
     if name == "approx_count_distinct":
         return f"count(DISTINCT {arguments[0]}){where}"
@@ -114,11 +120,11 @@ def _computed(node: Node, name: str, arguments: list[str], where: str) -> str:
             f"(CASE WHEN {unknown} THEN CAST('nan' AS DOUBLE) ELSE {name}({arguments[0]}){where} "
             "END)"
         )
-    return _same(node, name, kind, arguments, where)
+    return _duckdb_function(node, name, kind, arguments, where)
 
 
-def _same(node: Node, name: str, kind: int, arguments: list[str], where: str) -> str:
-    """A function that DuckDB has, too; its result in GoogleSQL's type."""
+def _duckdb_function(node: Node, name: str, kind: int, arguments: list[str], where: str) -> str:
+    """Write a function that DuckDB has, too; its result gets GoogleSQL's type."""
     if name not in _SAME or (
         kind in (STRUCT, BIGNUMERIC) and name not in ("count", "any_value", "min", "max")
     ):
@@ -132,11 +138,12 @@ def _same(node: Node, name: str, kind: int, arguments: list[str], where: str) ->
 
 
 def _distinct(node: Node) -> str:
+    """Write DISTINCT, where the function has it."""
     return "DISTINCT " if node.distinct else ""
 
 
 def _quantiles(node: Node, arguments: list[str], where: str) -> str:
-    """Exact ones, which an approximation may be."""
+    """Write APPROX_QUANTILES as exact ones, which an approximation may be."""
     number = node.argument_list[1]
     if number.kind != "literal" or node.distinct or type_kind(node) not in (INT64, FLOAT):
         raise not_run("APPROX_QUANTILES of this type")
@@ -146,6 +153,7 @@ def _quantiles(node: Node, arguments: list[str], where: str) -> str:
 
 
 def _collection(t: Translator, node: Node, name: str, arguments: list[str], where: str) -> str:
+    """Write ARRAY_AGG or STRING_AGG."""
     order = ", ".join(ordering(item) for item in node.order_by_item_list)
     order = f" ORDER BY {order}" if order else ""
     if name == "string_agg" and type_kind(node) != STRING:
@@ -161,8 +169,8 @@ def _collection(t: Translator, node: Node, name: str, arguments: list[str], wher
     )
 
 
-def plain(node: Node, name: str, arguments: list[str]) -> str:
-    """An aggregate function that stands before OVER."""
+def window_function(node: Node, name: str, arguments: list[str]) -> str:
+    """Write an aggregate function that stands before OVER."""
     kind = type_kind(node)
     if name == "avg" and kind in (INT64, FLOAT):
         return f"avg({arguments[0]})"

@@ -17,6 +17,8 @@ def _array(t: Translator, node: Node) -> str:
 
 
 def _element(shift: int, *, safe: bool) -> Callable[[Translator, Node], str]:
+    """Return the writer of an element's access, whose first index is 1 - `shift`."""
+
     def write(t: Translator, node: Node) -> str:
         array, place = arguments(t, node)
         index = f"{place} + {shift}" if shift else place

@@ -1,4 +1,4 @@
-"""CAST and SAFE_CAST."""
+"""Write CAST and SAFE_CAST."""
 
 from __future__ import annotations
 
@@ -18,37 +18,42 @@ _CLOCK = r"[0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(\.[0-9]{1,6})?"
 
 
 def cast(t: Translator, node: Node) -> str:
-    before, after = field_of(node.expr.type), field_of(node.type)
+    """Write CAST or SAFE_CAST."""
+    source, target = field_of(node.expr.type), field_of(node.type)
     if "format" in node or "time_zone" in node or "extended_cast" in node:
         raise not_run("CAST with FORMAT or AT TIME ZONE")
     if "type_modifiers" in node and node.type_modifiers.ByteSize():
         raise not_run("CAST to a type with parameters")
-    return conversion(t.expression(node.expr), before, after, safe=node.return_null_on_error)
+    return conversion(t.expression(node.expr), source, target, safe=node.return_null_on_error)
 
 
-def conversion(sql: str, before: Field, after: Field, *, safe: bool = False) -> str:
-    """NotImplemented where DuckDB's conversion is another one."""
-    if duckdb_type(before) == duckdb_type(after) and before.type == after.type:
+def conversion(sql: str, source: Field, target: Field, *, safe: bool = False) -> str:
+    """Write the conversion of a value to another type.
+
+    Raises:
+        BigQueryError: `notImplemented` where DuckDB's conversion is another one.
+    """
+    if duckdb_type(source) == duckdb_type(target) and source.type == target.type:
         return sql
-    if before.repeated != after.repeated or (before.type == "RECORD") != (after.type == "RECORD"):
-        raise not_run(f"CAST of {before.type} to {after.type}")
-    if before.repeated:
-        inner = conversion("v", element_of(before), element_of(after), safe=safe)
+    if source.repeated != target.repeated or (source.type == "RECORD") != (target.type == "RECORD"):
+        raise not_run(f"CAST of {source.type} to {target.type}")
+    if source.repeated:
+        inner = conversion("v", element_of(source), element_of(target), safe=safe)
         return f"list_transform({sql}, lambda v: {inner})"
-    if before.type == "RECORD":
-        return _struct(sql, before, after, safe=safe)
-    rule = _RULES.get((before.type, after.type))
+    if source.type == "RECORD":
+        return _struct(sql, source, target, safe=safe)
+    rule = _RULES.get((source.type, target.type))
     if rule is None:
-        raise not_run(f"CAST of {before.type} to {after.type}")
+        raise not_run(f"CAST of {source.type} to {target.type}")
     return rule(sql, "TRY_CAST" if safe else "CAST", "NULL" if safe else None)
 
 
-def _struct(sql: str, before: Field, after: Field, *, safe: bool) -> str:
-    """Fields go by their place."""
+def _struct(sql: str, source: Field, target: Field, *, safe: bool) -> str:
+    """Write the conversion of a STRUCT, whose fields go by their place."""
     from ...data.types import duckdb_element, quoted
     from . import literals
 
-    pairs = zip(before.fields, after.fields, strict=True)
+    pairs = zip(source.fields, target.fields, strict=True)
     members = (
         f"{quoted(new.name)} := "
         f"{conversion(f'struct_extract({sql}, {literals.text(old.name)})', old, new, safe=safe)}"
@@ -56,7 +61,7 @@ def _struct(sql: str, before: Field, after: Field, *, safe: bool) -> str:
     )
     return (
         f"CASE WHEN {sql} IS NULL THEN NULL ELSE CAST(struct_pack({', '.join(members)}) AS "
-        f"{duckdb_element(after)}) END"
+        f"{duckdb_element(target)}) END"
     )
 
 
@@ -66,11 +71,12 @@ Rule = Callable[
 
 
 def _plain(kind: str) -> Rule:
+    """Return a rule that converts by DuckDB's own CAST."""
     return lambda sql, cast, _wrong: f"{cast}({sql} AS {kind})"
 
 
 def _pattern_rule(pattern: str, kind: str, name: str, *, options: str = "") -> Rule:
-    """Text that has the form, and nothing else."""
+    """Return a rule that converts only a text that has the form."""
 
     def rule(sql: str, cast: str, wrong: str | None) -> str:
         bad = wrong or f"error('Bad {name} value: ' || {sql})"
@@ -85,13 +91,14 @@ def _pattern_rule(pattern: str, kind: str, name: str, *, options: str = "") -> R
 
 
 def _integer_of_float(sql: str, cast: str, _wrong: str | None) -> str:
-    """Halves go away from zero."""
+    """Convert a float to the nearest integer; halves go away from zero."""
     return f"{cast}(round({sql}) AS BIGINT)"
 
 
 def float_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> str:
-    """Whole numbers without a point; DuckDB's exponents are written otherwise, so those are
-    refused.
+    """Write a FLOAT64 as text, whole numbers without a point.
+
+    DuckDB writes exponents otherwise, so numbers that need one are refused.
     """
     exponent = "error('NOT RUN: FLOAT64 with an exponent as STRING')"
     return (
@@ -104,11 +111,12 @@ def float_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> str:
 
 
 def decimal_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> str:
+    """Write a NUMERIC as text, without trailing zeros."""
     return f"rtrim(rtrim(CAST({sql} AS VARCHAR), '0'), '.')"
 
 
 def _fraction(moment: str) -> str:
-    """Of a second: none, three or six digits."""
+    """Write the fraction of a second: none, three or six digits."""
     micro = f"(epoch_us({moment}) % 1000000)"
     return (
         f"CASE WHEN {micro} = 0 THEN '' WHEN {micro} % 1000 = 0 THEN strftime({moment}, '.%g') "
@@ -117,10 +125,12 @@ def _fraction(moment: str) -> str:
 
 
 def datetime_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> str:
+    """Write a DATETIME as text."""
     return f"(strftime({sql}, '%Y-%m-%d %H:%M:%S') || {_fraction(sql)})"
 
 
 def timestamp_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> str:
+    """Write a TIMESTAMP as text, in UTC."""
     return f"({datetime_text(utc(sql))} || '+00')"
 
 
@@ -130,11 +140,12 @@ def _time_text(sql: str, _cast: str, _wrong: str | None) -> str:
 
 
 def utc(sql: str) -> str:
-    """A TIMESTAMP as the DATETIME in UTC, and the other way round."""
+    """Write a TIMESTAMP as the DATETIME in UTC, or the other way round."""
     return f"({sql} AT TIME ZONE 'UTC')"
 
 
 def _boolean(sql: str, _cast: str, wrong: str | None) -> str:
+    """Convert a text to a BOOL: true or false, in any letters."""
     bad = wrong or f"error('Bad bool value: ' || {sql})"
     return (
         f"CASE lower({sql}) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE ELSE CASE WHEN {sql} "

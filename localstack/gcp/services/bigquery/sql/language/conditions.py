@@ -1,4 +1,4 @@
-"""Comparisons and conditions: NULL, NaN and CASE as GoogleSQL has them."""
+"""Write comparisons and conditions: NULL, NaN and CASE as GoogleSQL has them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from .type_kinds import ARRAY, FLOAT, STRING, STRUCT, type_kind
 
 
 def _joining(word: str) -> Callable[[Translator, Node], str]:
+    """Return the writer of AND or OR."""
     return lambda t, node: f"({f' {word} '.join(arguments(t, node))})"
 
 
 def comparison(operator: str, left: str, right: str, kind: int) -> str:
-    """NaN equals nothing in GoogleSQL, and is the greatest number in DuckDB."""
+    """Write a comparison; NaN equals nothing in GoogleSQL and is the greatest number in DuckDB."""
     if kind in (STRUCT, ARRAY):
         raise not_run("comparing STRUCT or ARRAY")
     if kind != FLOAT:
@@ -43,6 +44,7 @@ def _between(t: Translator, node: Node) -> str:
 
 
 def _in(t: Translator, node: Node) -> str:
+    """Write IN with a list."""
     value, *others = arguments(t, node)
     if type_kind(node) in (STRUCT, ARRAY):
         raise not_run("IN of STRUCT or ARRAY")
@@ -52,6 +54,7 @@ def _in(t: Translator, node: Node) -> str:
 
 
 def _in_array(t: Translator, node: Node) -> str:
+    """Write IN UNNEST, which is NULL where only a NULL could be equal."""
     value, array = arguments(t, node)
     if type_kind(node) in (FLOAT, STRUCT, ARRAY):
         raise not_run("IN UNNEST of FLOAT64 or STRUCT")
@@ -66,6 +69,8 @@ def _in_array(t: Translator, node: Node) -> str:
 
 
 def _distinct(word: str) -> Callable[[Translator, Node], str]:
+    """Return the writer of IS DISTINCT FROM and its opposite."""
+
     def write(t: Translator, node: Node) -> str:
         left, right = arguments(t, node)
         return f"({left} {word} {right})"
@@ -81,6 +86,7 @@ def _like(t: Translator, node: Node) -> str:
 
 
 def _case(t: Translator, node: Node) -> str:
+    """Write CASE with conditions."""
     parts = arguments(t, node)
     whens = "".join(
         f" WHEN {condition} THEN {value}"
@@ -90,6 +96,7 @@ def _case(t: Translator, node: Node) -> str:
 
 
 def _case_value(t: Translator, node: Node) -> str:
+    """Write CASE with a value."""
     value, *parts = arguments(t, node)
     pairs = zip(parts[0:-1:2], parts[1::2], strict=False)
     whens = "".join(

@@ -1,4 +1,4 @@
-"""Dates and times."""
+"""Write functions of dates and times."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from .type_kinds import DATE, DATETIME, INT64, TIME, TIMESTAMP, type_kind
 
 # DateTimestampPart
 PARTS = {
-    1: "YEAR", 2: "MONTH", 3: "DAY", 4: "DAYOFWEEK", 5: "DAYOFYEAR", 6: "QUARTER", 7: "HOUR", 8: "MINUTE", 9: "SECOND", 10: "MILLISECOND",
-    11: "MICROSECOND", 12: "NANOSECOND", 13: "DATE", 14: "WEEK", 15: "DATETIME", 16: "TIME", 17: "ISOYEAR", 18: "ISOWEEK",
-    19: "WEEK_MONDAY", 20: "WEEK_TUESDAY", 21: "WEEK_WEDNESDAY", 22: "WEEK_THURSDAY", 23: "WEEK_FRIDAY", 24: "WEEK_SATURDAY",
+    1: "YEAR", 2: "MONTH", 3: "DAY", 4: "DAYOFWEEK", 5: "DAYOFYEAR", 6: "QUARTER", 7: "HOUR",
+    8: "MINUTE", 9: "SECOND", 10: "MILLISECOND", 11: "MICROSECOND", 12: "NANOSECOND", 13: "DATE",
+    14: "WEEK", 15: "DATETIME", 16: "TIME", 17: "ISOYEAR", 18: "ISOWEEK", 19: "WEEK_MONDAY",
+    20: "WEEK_TUESDAY", 21: "WEEK_WEDNESDAY", 22: "WEEK_THURSDAY", 23: "WEEK_FRIDAY",
+    24: "WEEK_SATURDAY",
 }  # fmt: skip
 _MICROSECONDS = {
     "MICROSECOND": 1,
@@ -32,14 +34,14 @@ _LONGER = {"F": "%Y-%m-%d", "T": "%H:%M:%S", "R": "%H:%M", "D": "%m/%d/%y"}
 
 
 def part_of(node: Node) -> str:
-    """Of a literal of the parts' type."""
+    """Return the part that a literal names, such as MONTH."""
     if node.kind != "literal":
         raise not_run("a part of a date that is not a literal")
     return PARTS[node.value.value.enum_value]
 
 
 def _span(number: str, part: str) -> str:
-    """An interval of DuckDB."""
+    """Write an interval of DuckDB."""
     if part in _MICROSECONDS:
         return (
             f"to_microseconds({number} * {_MICROSECONDS[part]})"
@@ -54,7 +56,7 @@ def _span(number: str, part: str) -> str:
 
 
 def _shift_rule(sign: str, kind: str) -> Callable[[Translator, Node], str]:
-    """DATE_ADD and its likes."""
+    """Return the writer of DATE_ADD and its likes."""
 
     def write(t: Translator, node: Node) -> str:
         value, number = (t.expression(argument) for argument in node.argument_list[:2])
@@ -66,7 +68,10 @@ def _shift_rule(sign: str, kind: str) -> Callable[[Translator, Node], str]:
 
 
 def _plus(value: str, sign: str, span: str, kind: str) -> str:
-    """A TIMESTAMP is moved in UTC, so that a day is 24 hours."""
+    """Write a shift in time.
+
+    A TIMESTAMP is moved in UTC, so that a day is 24 hours.
+    """
     if kind == "TIMESTAMPTZ":
         return utc(f"({utc(value)} {sign} {span})")
     return f"CAST({value} {sign} {span} AS {kind})"
@@ -76,7 +81,7 @@ _NAMES = {DATE: "DATE", TIMESTAMP: "TIMESTAMPTZ", DATETIME: "TIMESTAMP"}
 
 
 def arithmetic(t: Translator, node: Node, operator: str) -> str:
-    """+ and - of dates with days or intervals."""
+    """Write + and - of dates with days or intervals."""
     first, second = node.argument_list
     if operator in "+-" and type_kind(node) == DATE and type_kind(node, 1) == INT64:
         return f"({t.expression(first)} {operator} CAST({t.expression(second)} AS INTEGER))"
@@ -90,7 +95,10 @@ def arithmetic(t: Translator, node: Node, operator: str) -> str:
 
 
 def _difference(t: Translator, node: Node) -> str:
-    """Whole units of a TIMESTAMP, towards zero; boundaries of a DATE or DATETIME."""
+    """Write DATE_DIFF and its likes.
+
+    A TIMESTAMP counts whole units, towards zero; a DATE or DATETIME counts boundaries.
+    """
     later, earlier = (t.expression(argument) for argument in node.argument_list[:2])
     part = part_of(node.argument_list[2])
     if type_kind(node) == TIMESTAMP:
@@ -119,13 +127,13 @@ _FIRST = {
 
 
 def _week(value: str, part: str) -> str:
-    """The first day of the week in which a day is."""
+    """Write the first day of the week in which a day is."""
     day = f"CAST({value} AS DATE)"
     return f"({day} - CAST((dayofweek({day}) + {7 - _FIRST[part]}) % 7 AS INTEGER))"
 
 
 def truncation(value: str, part: str) -> str:
-    """A DATE or DATETIME of DuckDB."""
+    """Write the truncation of a DATE or DATETIME of DuckDB."""
     if part in _FIRST:
         return _week(value, part)
     if part == "ISOYEAR":
@@ -136,6 +144,7 @@ def truncation(value: str, part: str) -> str:
 
 
 def _trunc(t: Translator, node: Node) -> str:
+    """Write DATE_TRUNC and its likes."""
     value, part = t.expression(node.argument_list[0]), part_of(node.argument_list[1])
     kind = type_kind(node)
     if kind == TIMESTAMP:
@@ -163,7 +172,7 @@ def _extract(t: Translator, node: Node) -> str:
 
 
 def extraction(value: str, part: str) -> str:
-    """A part of a DATE, DATETIME or TIME of DuckDB."""
+    """Write a part of a DATE, DATETIME or TIME of DuckDB."""
     if part in ("DATE", "TIME"):
         return f"CAST({value} AS {part})"
     if part == "DATETIME":
@@ -186,6 +195,8 @@ def extraction(value: str, part: str) -> str:
 
 
 def _extract_part(part: str) -> Callable[[Translator, Node], str]:
+    """Return the writer of EXTRACT of one part."""
+
     def write(t: Translator, node: Node) -> str:
         value = t.expression(node.argument_list[0])
         if type_kind(node) == TIMESTAMP:
@@ -197,7 +208,7 @@ def _extract_part(part: str) -> Callable[[Translator, Node], str]:
 
 
 def _since(unit: int) -> Callable[[Translator, Node], str]:
-    """UNIX_SECONDS and its likes round down."""
+    """Return the writer of UNIX_SECONDS and its likes, which round down."""
 
     def write(t: Translator, node: Node) -> str:
         value = f"epoch_us({t.expression(node.argument_list[0])})"
@@ -207,11 +218,22 @@ def _since(unit: int) -> Callable[[Translator, Node], str]:
 
 
 def _from(unit: int) -> Callable[[Translator, Node], str]:
+    """Return the writer of TIMESTAMP_SECONDS and its likes."""
     return lambda t, node: f"make_timestamptz_({t.expression(node.argument_list[0])} * {unit})"
 
 
+def _days_since_1970(t: Translator, node: Node) -> str:
+    """Write UNIX_DATE."""
+    return f"CAST(({t.expression(node.argument_list[0])} - DATE '1970-01-01') AS BIGINT)"
+
+
+def _date_of_days(t: Translator, node: Node) -> str:
+    """Write DATE_FROM_UNIX_DATE."""
+    return f"(DATE '1970-01-01' + CAST({t.expression(node.argument_list[0])} AS INTEGER))"
+
+
 def _current(kind: str) -> Callable[[Translator, Node], str]:
-    """By the stack's clock."""
+    """Return the writer of CURRENT_DATE and its likes, by the stack's clock."""
 
     def write(t: Translator, node: Node) -> str:
         moment = f"CAST({literals.text(t.now.isoformat())} AS TIMESTAMPTZ)"
@@ -224,7 +246,11 @@ def _current(kind: str) -> Callable[[Translator, Node], str]:
 
 
 def _pattern(node: Node) -> str:
-    """A format of DuckDB's strftime. notImplemented where they differ."""
+    """Return a format for DuckDB's strftime.
+
+    Raises:
+        BigQueryError: `notImplemented` where the two differ.
+    """
     if node.kind != "literal":
         raise not_run("a format that is not a literal")
     text, result, place = node.value.value.string_value, "", 0
@@ -240,6 +266,7 @@ def _pattern(node: Node) -> str:
 
 
 def _format(t: Translator, node: Node) -> str:
+    """Write FORMAT_DATE and its likes."""
     pattern, value = _pattern(node.argument_list[0]), t.expression(node.argument_list[1])
     kind = type_kind(node, 1)
     if kind == TIMESTAMP:
@@ -288,7 +315,11 @@ def _datetime(t: Translator, node: Node) -> str:
 FUNCTIONS: Mapping[str, Callable[[Translator, Node], str]] = {
     **{
         f"{name}_{word}": _shift_rule(sign, kind)
-        for name, kind in (("date", "DATE"), ("timestamp", "TIMESTAMPTZ"), ("datetime", "TIMESTAMP"))
+        for name, kind in (
+            ("date", "DATE"),
+            ("timestamp", "TIMESTAMPTZ"),
+            ("datetime", "TIMESTAMP"),
+        )
         for word, sign in (("add", "+"), ("sub", "-"))
     },
     **dict.fromkeys(("date_diff", "timestamp_diff", "datetime_diff"), _difference),
@@ -304,8 +335,8 @@ FUNCTIONS: Mapping[str, Callable[[Translator, Node], str]] = {
     "timestamp_seconds": _from(1_000_000),
     "timestamp_millis": _from(1000),
     "timestamp_micros": _from(1),
-    "unix_date": lambda t, node: f"CAST(({t.expression(node.argument_list[0])} - DATE '1970-01-01') AS BIGINT)",
-    "date_from_unix_date": lambda t, node: f"(DATE '1970-01-01' + CAST({t.expression(node.argument_list[0])} AS INTEGER))",
+    "unix_date": _days_since_1970,
+    "date_from_unix_date": _date_of_days,
     "current_timestamp": _current("TIMESTAMPTZ"),
     "current_date": _current("DATE"),
     "current_datetime": _current("TIMESTAMP"),
@@ -313,4 +344,4 @@ FUNCTIONS: Mapping[str, Callable[[Translator, Node], str]] = {
     "date": _date,
     "timestamp": _timestamp,
     "datetime": _datetime,
-}  # fmt: skip
+}

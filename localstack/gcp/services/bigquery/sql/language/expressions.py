@@ -1,4 +1,4 @@
-"""Expressions."""
+"""Write expressions: literals, columns, STRUCTs, subqueries; other modules write the rest."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ def _literal(_t: Translator, node: Node) -> str:
 
 
 def _parameter(t: Translator, node: Node) -> str:
+    """Write a query parameter as its value."""
     named = (parameter for parameter in t.parameters if parameter.name == node.name.lower())
     parameter = next(named) if node.name else t.parameters[node.position - 1]
     return literals.constant(parameter.value, parameter.field)
 
 
 def _constant(t: Translator, node: Node) -> str:
+    """Write a variable of a script as its value."""
     variable = t.variables[node.constant.name.lower()]
     return literals.constant(variable.value, variable.field)
 
 
 def _system(t: Translator, node: Node) -> str:
+    """Write a system variable as its value."""
     variable = t.variables[".".join(node.name_path).lower()]
     return literals.constant(variable.value, variable.field)
 
@@ -35,7 +38,7 @@ _ATOMS = ("literal", "parameter", "constant", "column_ref")  # may stand several
 
 
 def _with(t: Translator, node: Node) -> str:
-    """An expression over columns that are computed before it, as a call of a function in SQL is."""
+    """Write an expression over columns computed before it, as a call of a function in SQL is."""
     inner = "SELECT 1 AS none_"
     for assignment in node.assignment_list:
         number = assignment.column.column_id
@@ -71,6 +74,7 @@ def _struct(t: Translator, node: Node) -> str:
 
 
 def _member(t: Translator, node: Node) -> str:
+    """Write the access to a STRUCT's field."""
     field = field_of(node.expr.type)
     return (
         f"struct_extract({t.expression(node.expr)}, "

@@ -1,4 +1,7 @@
-"""Scalar functions: the list of those that DuckDB runs as BigQuery does. {0} is the first argument."""
+"""Write scalar functions: those that DuckDB runs as BigQuery does.
+
+In templates {0} is the first argument.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,7 @@ from collections.abc import Callable, Mapping
 
 from ...errors import not_run
 from ..analysis.resolved_tree import Node
-from . import arrays, conditions, dates, json_functions, numbers
-from . import strings as texts
+from . import arrays, conditions, dates, json_functions, numbers, strings
 from .translator import Translator, arguments
 from .type_kinds import (
     ARRAY,
@@ -100,7 +102,7 @@ _ARITY = {"split": 2, "array_to_string": 2}
 _WRITTEN: Mapping[str, Callable[[Translator, Node], str]] = {
     **conditions.FUNCTIONS,
     **numbers.FUNCTIONS,
-    **texts.FUNCTIONS,
+    **strings.FUNCTIONS,
     **arrays.FUNCTIONS,
     **dates.FUNCTIONS,
     **json_functions.FUNCTIONS,
@@ -108,6 +110,7 @@ _WRITTEN: Mapping[str, Callable[[Translator, Node], str]] = {
 
 
 def call(t: Translator, node: Node) -> str:
+    """Write the call of a scalar function or of an operator."""
     name = node.function.name.removeprefix("ZetaSQL:")
     if node.error_mode and name not in _SAFE:
         raise not_run(f"SAFE.{name.upper()}")
@@ -126,6 +129,7 @@ def call(t: Translator, node: Node) -> str:
 
 
 def _words(name: str) -> str:
+    """Return how an error names a function or an operator."""
     return (
         f"the function {name.upper()}"
         if not name.startswith("$")

@@ -1,4 +1,4 @@
-"""Functions of numbers: arithmetic, domains that end in an error, rounding."""
+"""Write functions of numbers: arithmetic, domains that end in an error, rounding."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from .type_kinds import ARRAY, FLOAT, INT64, NUMERIC, STRUCT, type_kind
 
 
 def _arithmetic(operator: str) -> Callable[[Translator, Node], str]:
+    """Return the writer of +, - or *, also of dates."""
+
     def write(t: Translator, node: Node) -> str:
         first, second = type_kind(node), type_kind(node, 1)
         if first != second or first not in (INT64, FLOAT, NUMERIC):
@@ -26,7 +28,7 @@ def _arithmetic(operator: str) -> Callable[[Translator, Node], str]:
 
 def _divide(t: Translator, node: Node) -> str:
     left, right = arguments(t, node)
-    _floats(node, "/")
+    _check_floats(node, "/")
     return (
         f"CASE WHEN {right} = 0 THEN error('division by zero: ' || {left} || ' / ' || {right}) "
         f"ELSE {left} / {right} END"
@@ -35,7 +37,7 @@ def _divide(t: Translator, node: Node) -> str:
 
 def _safe_divide(t: Translator, node: Node) -> str:
     left, right = arguments(t, node)
-    _floats(node, "SAFE_DIVIDE")
+    _check_floats(node, "SAFE_DIVIDE")
     return f"CASE WHEN {right} = 0 THEN NULL ELSE {left} / {right} END"
 
 
@@ -44,15 +46,16 @@ def _ieee_divide(t: Translator, node: Node) -> str:
     return f"({left} / {right})"
 
 
-def _floats(node: Node, name: str) -> None:
+def _check_floats(node: Node, name: str) -> None:
+    """Raise `notImplemented` if a function is not one of FLOAT64."""
     if type_kind(node) != FLOAT:
         raise not_run(f"{name} of NUMERIC")
 
 
 def _domain(sql: str, condition: str, name: str) -> Callable[[Translator, Node], str]:
-    """A function of FLOAT64 that fails outside of its domain.
+    """Return the writer of a function of FLOAT64 that fails outside of its domain.
 
-    The reference implementation words it.
+    Its error is worded by the reference implementation.
     """
 
     def write(t: Translator, node: Node) -> str:
@@ -70,7 +73,10 @@ def _domain(sql: str, condition: str, name: str) -> Callable[[Translator, Node],
 
 
 def _rounding(name: str) -> Callable[[Translator, Node], str]:
-    """Away from zero at halves; to digits as Google where the number has some to spare."""
+    """Return the writer of ROUND and its likes, which round halves away from zero.
+
+    ROUND to digits is Google's where the number has some to spare.
+    """
 
     def write(t: Translator, node: Node) -> str:
         values = arguments(t, node)
@@ -104,7 +110,7 @@ def _abs(t: Translator, node: Node) -> str:
 
 
 def _extreme(name: str) -> Callable[[Translator, Node], str]:
-    """NULL where one argument is."""
+    """Return the writer of GREATEST or LEAST, which is NULL where one argument is."""
 
     def write(t: Translator, node: Node) -> str:
         if type_kind(node) in (FLOAT, STRUCT, ARRAY):

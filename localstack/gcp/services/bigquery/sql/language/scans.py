@@ -1,4 +1,7 @@
-"""The scans of a resolved statement as SELECTs. Every column has its number as its name: c7."""
+"""Write the scans of a resolved statement as SELECTs.
+
+Every column has its number as its name: c7.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,7 @@ def _join(t: Translator, node: Node) -> str:
 
 
 def _check_outer(node: Node) -> None:
-    """What BigQuery's planner refuses and the analyzer takes."""
+    """Raise what BigQuery's planner refuses in an outer join and the analyzer takes."""
     if node.join_type == 0:
         return
     left, right = (
@@ -72,12 +75,14 @@ def _check_outer(node: Node) -> None:
 
 
 def _conjuncts(node: Node) -> list[Node]:
+    """Return the conditions that AND joins."""
     if node.kind == "function_call" and node.function.name == "ZetaSQL:$and":
         return [part for argument in node.argument_list for part in _conjuncts(argument)]
     return [node]
 
 
 def _equates(node: Node, left: set[int], right: set[int]) -> bool:
+    """Return whether a condition sets columns of both sides equal."""
     if node.kind == "literal":
         return True
     if node.kind != "function_call" or node.function.name not in (
@@ -96,7 +101,7 @@ def _equates(node: Node, left: set[int], right: set[int]) -> bool:
 
 
 def _array(t: Translator, node: Node) -> str:
-    """UNNEST, alone or beside what comes before it."""
+    """Write UNNEST, alone or beside what stands before it."""
     if len(node.array_expr_list) != 1:
         raise not_run("UNNEST of several arrays")
     array = t.expression(node.array_expr_list[0])
@@ -110,10 +115,11 @@ def _array(t: Translator, node: Node) -> str:
         new.append(f"unnest({offsets}) AS {column(node.array_offset_column.column)}")
     if node.is_outer:
         array = f"CASE WHEN len({array}) > 0 THEN {array} ELSE [NULL] END"
-    before = "" if "input_scan" not in node else t.source(node.input_scan)
-    inner = f"SELECT {'*, ' if before else ''}{array} AS _array{before}"
-    below = ", ".join(column(c) for c in node.input_scan.column_list) if before else ""
-    sql = f"SELECT {', '.join([*([below] if below else []), *new])} FROM ({inner}) AS {t.name()}"
+    input_from = "" if "input_scan" not in node else t.source(node.input_scan)
+    inner = f"SELECT {'*, ' if input_from else ''}{array} AS _array{input_from}"
+    input_columns = ", ".join(column(c) for c in node.input_scan.column_list) if input_from else ""
+    columns = ", ".join([*([input_columns] if input_columns else []), *new])
+    sql = f"SELECT {columns} FROM ({inner}) AS {t.name()}"
     if "join_expr" in node:
         if node.is_outer:
             raise not_run("an outer join of UNNEST with a condition")
@@ -136,6 +142,7 @@ def _set_operation(t: Translator, node: Node) -> str:
 
 
 def _renaming(t: Translator, scan: Node, outputs: Sequence[Any], names: Sequence[Any]) -> str:
+    """Write a scan whose output columns get other numbers."""
     columns = ", ".join(
         f"{column(output)} AS {column(name)}" for output, name in zip(outputs, names, strict=True)
     )
@@ -164,6 +171,7 @@ def _with(t: Translator, node: Node) -> str:
 
 
 def _entry(t: Translator, entry: Node) -> str:
+    """Write a query of WITH; a recursive one as UNION of its two terms."""
     query = entry.with_subquery
     if query.kind != "recursive_scan":
         return t.scan(query)
@@ -179,9 +187,12 @@ def _entry(t: Translator, entry: Node) -> str:
 
 
 def _with_ref(t: Translator, node: Node) -> str:
+    """Write a reference to a query of WITH."""
     name = node.with_query_name if node.kind == "with_ref_scan" else t.recursive[-1]
     pairs = zip(t.entry_columns(name), node.column_list, strict=True)
-    columns = ", ".join(f"{column(before)} AS {column(after)}" for before, after in pairs)
+    columns = ", ".join(
+        f"{column(entry_column)} AS {column(own_column)}" for entry_column, own_column in pairs
+    )
     return f"SELECT {columns or '1 AS none_'} FROM {quoted(name)}"
 
 

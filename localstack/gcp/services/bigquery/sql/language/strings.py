@@ -1,4 +1,4 @@
-"""Functions of STRING, and regular expressions."""
+"""Write functions of STRING, and regular expressions."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _replace(t: Translator, node: Node) -> str:
 
 
 def _pattern(node: Node, name: str) -> tuple[str, int]:
-    """A pattern that is known beforehand, and its number of groups."""
+    """Return a pattern that is a literal, and its number of groups."""
     argument = node.argument_list[1]
     if argument.kind != "literal" or type_kind(node) != STRING:
         raise not_run(f"{name} with a pattern that is not a literal")

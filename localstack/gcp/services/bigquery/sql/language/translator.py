@@ -1,4 +1,4 @@
-"""What a statement's translation carries from node to node."""
+"""The translator: what a statement's translation carries from node to node."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ Words: TypeAlias = Mapping[str, "Callable[[Translator, Node], str]"]  # by the n
 
 
 class Translator:
-    """`relations`:
+    """Writes a resolved statement's nodes as SQL of DuckDB.
 
-    SQL of each table of the statement, by its number, and the names of its columns.
+    `relations` has for each table of the statement, by its number, its SQL and the names of its
+    columns.
     """
 
     def __init__(
@@ -42,52 +43,59 @@ class Translator:
         self._names = 0
 
     def name(self) -> str:
+        """Return a new name for a subquery."""
         self._names += 1
         return f"s{self._names}"
 
     def expression(self, node: Node) -> str:
+        """Write an expression."""
         function = self._expressions.get(node.kind)
         if function is None:
             raise not_run(node.kind.replace("_", " "))
         return function(self, node)
 
     def scan(self, node: Node) -> str:
-        """A whole SELECT, whose columns are at least those of the node's list."""
+        """Write a whole SELECT, whose columns are at least those of the node's list."""
         function = self._scans.get(node.kind)
         if function is None:
             raise not_run(node.kind.removesuffix("_scan").replace("_", " ").upper())
         return function(self, node)
 
     def source(self, node: Node) -> str:
-        """FROM and the scan; nothing for one row without columns."""
+        """Write FROM and the scan; nothing for one row without columns."""
         return (
             "" if node.kind == "single_row_scan" else f" FROM ({self.scan(node)}) AS {self.name()}"
         )
 
     def entry(self, name: str, columns: Sequence[Any]) -> None:
+        """Note the columns of a query of WITH."""
         self._entries[name] = columns
 
     def entry_columns(self, name: str) -> Sequence[Any]:
+        """Return the columns of a query of WITH."""
         return self._entries[name]
 
 
 def arguments(t: Translator, node: Node) -> list[str]:
+    """Write the arguments of a function."""
     return [t.expression(argument) for argument in node.argument_list]
 
 
 def column_list(node: Node) -> str:
-    """The columns of a scan, as they are named below it."""
+    """Write the columns of a scan, as they are named below it."""
     return ", ".join(column(c) for c in node.column_list) or "1 AS none_"
 
 
 def column(message: Any) -> str:
+    """Return the name that a column has in all SELECTs."""
     return f"c{message.column_id}"
 
 
 def ordering(item: Node, *, keys: int = 2) -> str:
-    """BigQuery sorts NULL as the smallest value, and NaN as the next.
+    """Write an item of ORDER BY.
 
-    `keys`: how many expressions it may take.
+    BigQuery sorts NULL as the smallest value, and NaN as the next. `keys` is how many expressions
+    it may take.
     """
     name = column(item.column_ref.column)
     direction, other = ("DESC", "ASC") if item.is_descending else ("ASC", "DESC")

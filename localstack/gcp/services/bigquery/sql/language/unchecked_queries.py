@@ -1,8 +1,6 @@
-"""Queries where GoogleSQL's analyzer is not installed: sqlglot's translation, unchecked.
+"""Translate queries by sqlglot, unchecked, where GoogleSQL's analyzer is not installed.
 
-Names, types and errors are DuckDB's.
-
-Everything but a query is refused.
+Names, types and errors are DuckDB's. Everything but a query is refused.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...data.types import DUCKDB, Field, check_names
 from ...errors import invalid_query, not_run
 from ...state import warehouse
-from ...state.instance import Place
+from ...state.instance import Instance
 from ..analysis.analyzer import Question
 from ..analysis.sources import source_of
 from . import literals
@@ -20,14 +18,20 @@ from . import literals
 if TYPE_CHECKING:
     from sqlglot import exp
 
-_NAMES = {text: name for name, text in DUCKDB.items() if name not in ("GEOGRAPHY", "BIGNUMERIC")} | {
-    **dict.fromkeys(("INTEGER", "INT", "SMALLINT", "TINYINT", "UBIGINT", '"NULL"', "NULL"), "INTEGER"),
-    "HUGEINT": "NUMERIC", "FLOAT": "FLOAT", "TEXT": "STRING", "TIMESTAMP WITH TIME ZONE": "TIMESTAMP", "TIMESTAMP_NS": "DATETIME",
-}  # fmt: skip
+_INTEGERS = ("INTEGER", "INT", "SMALLINT", "TINYINT", "UBIGINT", '"NULL"', "NULL")
+_NAMES = {
+    **{text: name for name, text in DUCKDB.items() if name not in ("GEOGRAPHY", "BIGNUMERIC")},
+    **dict.fromkeys(_INTEGERS, "INTEGER"),
+    "HUGEINT": "NUMERIC",
+    "FLOAT": "FLOAT",
+    "TEXT": "STRING",
+    "TIMESTAMP WITH TIME ZONE": "TIMESTAMP",
+    "TIMESTAMP_NS": "DATETIME",
+}
 
 
-def query(here: Place, question: Question) -> tuple[str, tuple[Field, ...]]:
-    """SQL of DuckDB, and its columns."""
+def query(instance: Instance, question: Question) -> tuple[str, tuple[Field, ...]]:
+    """Return SQL of DuckDB for a query, and its columns."""
     import sqlglot  # not above: a process whose queries are checked does without it
     from sqlglot import exp
     from sqlglot.errors import SqlglotError
@@ -41,12 +45,12 @@ def query(here: Place, question: Question) -> tuple[str, tuple[Field, ...]]:
             "statements other than queries, without GoogleSQL's analyzer (pip install "
             "zetasql==0.1.5)"
         )
-    known = {cte.alias_or_name.lower() for cte in parsed.find_all(exp.CTE)}
+    with_names = {cte.alias_or_name.lower() for cte in parsed.find_all(exp.CTE)}
     for table in list(parsed.find_all(exp.Table)):
         if isinstance(table.this, exp.Identifier) and not (
-            table.name.lower() in known and not table.db
+            table.name.lower() in with_names and not table.db
         ):
-            _place(here, table, question)
+            _replace_table(instance, table, question)
     positions = iter(question.parameters)
     for node in list(parsed.find_all(exp.Parameter, exp.Placeholder)):
         named = isinstance(node, exp.Parameter)
@@ -57,16 +61,17 @@ def query(here: Place, question: Question) -> tuple[str, tuple[Field, ...]]:
             sqlglot.parse_one(literals.constant(parameter.value, parameter.field), read="duckdb")
         )
     sql = parsed.sql("duckdb")
-    return sql, _columns(here, sql)
+    return sql, _columns(instance, sql)
 
 
-def _place(here: Place, table: exp.Table, question: Question) -> None:
+def _replace_table(instance: Instance, table: exp.Table, question: Question) -> None:
+    """Put the warehouse's table, or a view's query, in the place of a table's name."""
     import sqlglot
     from sqlglot import exp
 
     path = tuple(part.name for part in table.parts)
     source = source_of(
-        here, path, question.project, dataset=question.dataset, location=question.location
+        instance, path, question.project, dataset=question.dataset, location=question.location
     )
     if source.table is None:
         raise not_run("INFORMATION_SCHEMA, without GoogleSQL's analyzer")
@@ -74,22 +79,24 @@ def _place(here: Place, table: exp.Table, question: Question) -> None:
     alias = table.alias or path[-1].rpartition(".")[2]
     if source.table.kind == "VIEW":
         view, _ = query(
-            here, Question(sql=source.table.written["view"]["query"], project=source.ref.project)
+            instance,
+            Question(sql=source.table.written["view"]["query"], project=source.ref.project),
         )
         table.replace(exp.alias_(sqlglot.parse_one(f"({view})", read="duckdb"), alias, table=True))
     else:
         table.replace(exp.alias_(exp.to_table(relation, dialect="duckdb"), alias, table=True))
 
 
-def describe(here: Place, project: str, sql: str) -> tuple[Field, ...]:
-    """The columns of a query."""
-    return query(here, Question(sql=sql, project=project))[1]
+def describe(instance: Instance, project: str, sql: str) -> tuple[Field, ...]:
+    """Return the columns of a query."""
+    return query(instance, Question(sql=sql, project=project))[1]
 
 
-def _columns(here: Place, sql: str) -> tuple[Field, ...]:
+def _columns(instance: Instance, sql: str) -> tuple[Field, ...]:
+    """Return the columns that DuckDB says a query has."""
     import duckdb
 
-    with here.warehouse.session() as cursor:
+    with instance.warehouse.session() as cursor:
         try:
             described = cursor.execute(f"DESCRIBE {sql}").fetchall()
         except duckdb.Error as error:
@@ -100,6 +107,7 @@ def _columns(here: Place, sql: str) -> tuple[Field, ...]:
 
 
 def _field(name: str, kind: str) -> Field:
+    """Return the column of a name and a type of DuckDB's."""
     if kind.endswith("[]"):
         element = _field(name, kind.removesuffix("[]"))
         return Field(name=name, type=element.type, mode="REPEATED", fields=element.fields)

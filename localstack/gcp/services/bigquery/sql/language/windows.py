@@ -1,4 +1,4 @@
-"""Analytic functions."""
+"""Write analytic functions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from .translator import Translator, ordering
 from .type_kinds import FLOAT, type_kind
 
 _FUNCTIONS = {
-    "row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead", "first_value", "last_value", "nth_value",
+    "row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead",
+    "first_value", "last_value", "nth_value",
 }  # fmt: skip
 _IGNORE = 1
 _UNBOUNDED = (0, 4)
@@ -25,7 +26,7 @@ _BOUNDS = {
 
 
 def analytic_scan(t: Translator, node: Node) -> str:
-    """The columns below, and the functions' values."""
+    """Write a SELECT of the columns below, and of the functions' values."""
     values = {}
     for group in node.function_group_list:
         for computed in group.analytic_function_list:
@@ -38,6 +39,7 @@ def analytic_scan(t: Translator, node: Node) -> str:
 
 
 def _function(t: Translator, group: Node, node: Node) -> str:
+    """Write an analytic function with its window."""
     name = node.function.name.removeprefix("ZetaSQL:")
     arguments = [t.expression(argument) for argument in node.argument_list]
     over = f"OVER ({_partition(group)}{_order(group, node)}{_frame(t, node)})"
@@ -53,6 +55,7 @@ def _function(t: Translator, group: Node, node: Node) -> str:
 
 
 def _window_aggregate(node: Node, name: str, arguments: list[str], over: str) -> str:
+    """Write an aggregate function with its window."""
     if name == "$count_star":
         return f"count(*) {over}"
     if (
@@ -61,7 +64,7 @@ def _window_aggregate(node: Node, name: str, arguments: list[str], over: str) ->
         or (name in ("min", "max") and type_kind(node) == FLOAT)
     ):
         raise not_run(f"{name.upper()} OVER with DISTINCT, NULLS or of FLOAT64")
-    written = aggregates.plain(node, name, arguments)
+    written = aggregates.window_function(node, name, arguments)
     return f"CAST({written} {over} AS {duckdb_type(field_of(node.type))})"
 
 
@@ -75,7 +78,7 @@ def _partition(group: Node) -> str:
 
 
 def _order(group: Node, node: Node) -> str:
-    """A frame of values takes one expression only."""
+    """Write ORDER BY of a window. A frame of values takes one expression only."""
     if group.order_by is None:
         return ""
     frame = node.window_frame
@@ -84,10 +87,9 @@ def _order(group: Node, node: Node) -> str:
         and frame.frame_unit == 1
         and {1, 3} & {frame.start_expr.boundary_type, frame.end_expr.boundary_type}
     )
-    return (
-        "ORDER BY "
-        f"{', '.join(ordering(item, keys=1 if by_value else 2) for item in group.order_by.order_by_item_list)} "
-    )
+    keys = 1 if by_value else 2
+    items = (ordering(item, keys=keys) for item in group.order_by.order_by_item_list)
+    return f"ORDER BY {', '.join(items)} "
 
 
 def _frame(t: Translator, node: Node) -> str:

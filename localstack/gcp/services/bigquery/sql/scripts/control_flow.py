@@ -1,4 +1,7 @@
-"""The statements that only a script has: variables, branches, loops, blocks, and EXECUTE IMMEDIATE."""
+"""Run the statements that only a script has.
+
+They are variables, branches, loops, blocks, and EXECUTE IMMEDIATE.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import msgspec
 
 from ...data.types import Field
 from ...errors import BigQueryError, invalid_query, not_run
-from ..analysis import analyzer as analysis
+from ..analysis import analyzer
 from ..analysis.parameters import Parameter
 from ..analysis.resolved_tree import Node
 from .parsing import label_of, makes_function, statements, text_of
@@ -25,9 +28,9 @@ _UNCAUGHT = (
 
 
 class _Jump(Exception):
-    """BREAK, CONTINUE and RETURN, on their way to the loop, the block or the end of the script.
+    """A BREAK, CONTINUE or RETURN on its way to the loop, the block or the end of the script.
 
-    `label`: in small letters.
+    `label` is in small letters.
     """
 
     def __init__(self, *, again: bool = False, label: str = "", ends: bool = False) -> None:
@@ -38,34 +41,38 @@ class _Jump(Exception):
 def execute(script: Script, nodes: Sequence[Node]) -> None:
     """Run a whole script, which structure.py has checked.
 
-    BigQueryError of the statement that fails.
+    Raises:
+        BigQueryError: That of the statement that fails.
     """
     with contextlib.suppress(_Jump):  # RETURN
         _run(script, nodes)
 
 
 def _run(script: Script, nodes: Sequence[Node]) -> None:
+    """Run statements one after the other."""
     for node in nodes:
         script.running.check()
-        _ACTIONS.get(node.kind, _statement)(script, node)
+        _ACTIONS.get(node.kind, _run_statement)(script, node)
 
 
-def _statement(script: Script, node: Node) -> None:
+def _run_statement(script: Script, node: Node) -> None:
+    """Run a statement that is not one of scripts alone."""
     script.ran(script.question(text_of(script.sql, node), node))
 
 
-def _function(script: Script, node: Node) -> None:
+def _create_function(script: Script, node: Node) -> None:
+    """Run CREATE FUNCTION; a temporary function is the script's own."""
     if not makes_function(node):
-        _statement(script, node)
+        _run_statement(script, node)
         return
     function_name, function = function_definition(
-        script.here, script.question(text_of(script.sql, node), node)
+        script.instance, script.question(text_of(script.sql, node), node)
     )
     script.functions[function_name] = function
 
 
-def _dynamic(script: Script, node: Node) -> None:
-    """EXECUTE IMMEDIATE, which sees no variable of the script."""
+def _execute_immediate(script: Script, node: Node) -> None:
+    """Run EXECUTE IMMEDIATE, whose statement sees no variable of the script."""
     sql = script.value(node.sql, Field(name="sql", type="STRING"))[1]
     if sql is None:
         raise invalid_query("EXECUTE IMMEDIATE sql string cannot be NULL")
@@ -84,11 +91,15 @@ def _dynamic(script: Script, node: Node) -> None:
     if parts[0].kind != "query_statement":
         raise invalid_query("EXECUTE IMMEDIATE with INTO clause must use a query statement")
     names = [identifier.id_string for identifier in node.into_clause.identifiers.identifier_list]
-    _into(script, names, *script.rows(question))
+    _assign_row(script, names, *script.rows(question))
 
 
 def _arguments(script: Script, nodes: Sequence[Node]) -> tuple[Parameter, ...]:
-    """Of USING. invalidQuery, where not all have a name or none, or two have the same."""
+    """Return the parameters of USING.
+
+    Raises:
+        BigQueryError: `invalidQuery`, where not all have a name or none, or two have the same.
+    """
     arguments = tuple(_argument(script, node) for node in nodes)
     names = {argument.name for argument in arguments}
     if "" in names and len(names) > 1:
@@ -101,14 +112,16 @@ def _arguments(script: Script, nodes: Sequence[Node]) -> tuple[Parameter, ...]:
 
 
 def _argument(script: Script, node: Node) -> Parameter:
+    """Return one parameter of USING."""
     field, value = script.value(node.expression)
     name = node.alias.identifier.id_string.lower() if "alias" in node else ""
     return Parameter(name=name, field=field, value=value)
 
 
-def _into(
+def _assign_row(
     script: Script, names: Sequence[str], fields: Sequence[Field], rows: Sequence[Mapping[str, Any]]
 ) -> None:
+    """Assign the row of a query to the variables of INTO."""
     _check_different(names)
     if len(names) != len(fields):
         raise invalid_query(
@@ -122,12 +135,14 @@ def _into(
 
 
 def _check_different(names: Sequence[str]) -> None:
+    """Raise `invalidQuery` if a variable is named twice."""
     small = [name.lower() for name in names]
     if twice := next((name for name in names if small.count(name.lower()) > 1), None):
         raise invalid_query(f"Assigning multiple values to variable: {twice}")
 
 
 def _declare(script: Script, node: Node) -> None:
+    """Run DECLARE."""
     declared = _declared_column(script, node) if "type" in node else None
     field, value = (
         script.value(node.default_value, declared) if "default_value" in node else (declared, None)
@@ -140,20 +155,25 @@ def _declare(script: Script, node: Node) -> None:
 
 
 def _declared_column(script: Script, node: Node) -> Field:
+    """Return the column of a type that DECLARE names."""
     text = text_of(script.sql, node.type).strip()
     if "(" in text or "COLLATE" in text.upper():
         raise not_run(f"a variable with a collation or a type with parameters ({text})")
-    meaning = analysis.analyze(script.here, script.question(f"SELECT CAST(NULL AS {text})", node))
+    meaning = analyzer.analyze(
+        script.instance, script.question(f"SELECT CAST(NULL AS {text})", node)
+    )
     return meaning.columns[0][1]
 
 
 def _set(script: Script, node: Node) -> None:
+    """Run SET of one variable."""
     name = node.variable.id_string
     field = script.variable(name).field
     script.assign(name, field, script.value(node.expression, field)[1])
 
 
 def _set_several(script: Script, node: Node) -> None:
+    """Run SET of several variables."""
     names = [identifier.id_string for identifier in node.variables.identifier_list]
     _check_different(names)
     fields = tuple(script.variable(name).field for name in names)
@@ -165,12 +185,13 @@ def _set_several(script: Script, node: Node) -> None:
 
 
 def _set_system(script: Script, node: Node) -> None:
+    """Run SET of a system variable, which may be @@dataset_id."""
     name = text_of(script.sql, node.system_variable).strip().lower()
     if name != "@@dataset_id":
         raise not_run(f"SET {name}")
     value = script.value(node.expression, Field(name="dataset", type="STRING"))[1]
     project, _, dataset = (value or "").rpartition(".")
-    script.here.catalog.dataset(project or script.outer.project, dataset)
+    script.instance.catalog.dataset(project or script.outer.project, dataset)
     script.outer = msgspec.structs.replace(
         script.outer, dataset=(project or script.outer.project, dataset)
     )
@@ -191,7 +212,7 @@ def _if(script: Script, node: Node) -> None:
 def _case(script: Script, node: Node) -> None:
     clauses = node.when_then_clauses.when_then_clauses
     if "expression" in node:
-        place = _match(script, node.expression, [clause.condition for clause in clauses])
+        place = _first_match(script, node.expression, [clause.condition for clause in clauses])
     else:
         place = next(
             (number for number, clause in enumerate(clauses) if script.is_true(clause.condition)),
@@ -203,8 +224,11 @@ def _case(script: Script, node: Node) -> None:
         _run(script, node.else_list.statement_list)
 
 
-def _match(script: Script, expression: Node, conditions: Sequence[Node]) -> int | None:
-    """The place of the first that equals the expression, which is computed once."""
+def _first_match(script: Script, expression: Node, conditions: Sequence[Node]) -> int | None:
+    """Return the place of the first condition that equals the expression.
+
+    The expression is computed once.
+    """
     parts = [expression, *conditions]
     first, *others = [f"({text_of(script.sql, part).strip()}\n)" for part in parts]
     whens = " ".join(f"WHEN {other} THEN {number}" for number, other in enumerate(others))
@@ -214,14 +238,14 @@ def _match(script: Script, expression: Node, conditions: Sequence[Node]) -> int 
 
 
 def _while(script: Script, node: Node) -> None:
-    """WHILE; LOOP is one without a condition."""
+    """Run WHILE; LOOP is one without a condition."""
     while "condition" not in node or script.is_true(node.condition):
-        if _pass(script, node):
+        if _leaves_loop(script, node):
             return
 
 
 def _repeat(script: Script, node: Node) -> None:
-    while not _pass(script, node):
+    while not _leaves_loop(script, node):
         if script.is_true(node.until_clause.condition):
             return
 
@@ -233,14 +257,14 @@ def _for(script: Script, node: Node) -> None:
     for row in rows:
         script.scopes.append({name.lower(): variable(name, record, row)})
         try:
-            if _pass(script, node):
+            if _leaves_loop(script, node):
                 return
         finally:
             script.scopes.pop()
 
 
-def _pass(script: Script, node: Node) -> bool:
-    """Run a loop's body once. Whether it is left."""
+def _leaves_loop(script: Script, node: Node) -> bool:
+    """Run a loop's body once, and return whether the loop is left."""
     script.running.check()
     try:
         _run(script, node.body.statement_list)
@@ -264,7 +288,7 @@ def _block(script: Script, node: Node) -> None:
 
 
 def _run_guarded(script: Script, node: Node, depth: int) -> None:
-    """A block's statements; or its handler's, where one fails."""
+    """Run a block's statements; or its handler's, where one fails."""
     try:
         _run(script, node.statement_list_node.statement_list)
     except BigQueryError as error:
@@ -275,6 +299,7 @@ def _run_guarded(script: Script, node: Node, depth: int) -> None:
 
 
 def _handle(script: Script, handler: Node, error: BigQueryError) -> None:
+    """Run the handler of an error."""
     script.errors.append(error)
     try:
         _run(script, handler.statement_list.statement_list)
@@ -316,8 +341,8 @@ _ACTIONS: Mapping[str, Callable[[Script, Node], None]] = {
     "return_statement": _return,
     "break_statement": _break,
     "continue_statement": _continue,
-    "execute_immediate_statement": _dynamic,
-    "create_function_statement": _function,
+    "execute_immediate_statement": _execute_immediate,
+    "create_function_statement": _create_function,
 }
 OF_SCRIPTS = frozenset(
     {*_ACTIONS, *REFUSED} - {"create_function_statement"}

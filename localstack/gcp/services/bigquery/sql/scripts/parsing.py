@@ -1,4 +1,4 @@
-"""Several statements in one job, as GoogleSQL's own parser takes them apart."""
+"""Take several statements in one job apart by GoogleSQL's own parser."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ _TEMPORARY = 3  # ASTCreateStatementEnums.Scope
 
 
 def is_script(sql: str) -> bool:
-    """Whether a text may hold more than one statement, or one that only a script has."""
+    """Return whether a text may hold several statements, or one that only a script has."""
     return (
         ";" in sql.rstrip("; \t\r\n") or _CONTROL.match(_COMMENT.sub("", sql).strip()) is not None
     )
 
 
 def statements(sql: str) -> list[Node]:
-    """The statements of a script. invalidQuery where it is not GoogleSQL's grammar."""
+    """Return the statements of a script.
+
+    Raises:
+        BigQueryError: `invalidQuery` where it is not GoogleSQL's grammar.
+    """
     from .....googlesql.service import SqlRejected
 
     try:
@@ -36,37 +40,40 @@ def statements(sql: str) -> list[Node]:
 
 
 def makes_function(node: Node) -> bool:
-    """CREATE TEMP FUNCTION."""
+    """Return whether a statement is CREATE TEMP FUNCTION."""
     return node.kind == "create_function_statement" and node.scope == _TEMPORARY
 
 
 def label_of(node: Node) -> str:
-    """In small letters; empty, where a loop, a block or a jump has none."""
+    """Return a statement's label in small letters; empty, where it has none."""
     return node.label.name.id_string.lower() if "label" in node else ""
 
 
 def text_of(sql: str, node: Node) -> str:
-    """A node's text behind as much white space as stands before it: so an error's place is the
-    script's.
+    """Return a node's text behind as much white space as stands before it.
+
+    So an error's place is the script's.
     """
     data, place = sql.encode(), node.parse_location_range
     return _blank(data[: place.start].decode()) + data[place.start : place.end].decode()
 
 
 def query_of(sql: str, node: Node) -> str:
-    """An expression as a query, at its own place in the script where there is room for the word
-    SELECT before it.
+    """Return an expression as a query, at its own place in the script.
+
+    That is so where there is room for the word SELECT before it.
     """
     data, place = sql.encode(), node.parse_location_range
-    before, expression = (
+    blank_before, expression = (
         _blank(data[: place.start].decode()),
         data[place.start : place.end].decode(),
     )
-    room = before.rpartition("\n")[2]
+    room = blank_before.rpartition("\n")[2]
     return (
-        before[: -len(_LEAD)] + _LEAD if len(room) >= len(_LEAD) else _LEAD + before
+        blank_before[: -len(_LEAD)] + _LEAD if len(room) >= len(_LEAD) else _LEAD + blank_before
     ) + expression
 
 
 def _blank(text: str) -> str:
+    """Replace everything but line ends by spaces."""
     return re.sub(r"[^\n]", " ", text)

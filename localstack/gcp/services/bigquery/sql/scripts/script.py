@@ -1,4 +1,4 @@
-"""What a script holds while it runs: its variables, its functions, what its statements gave.
+"""The state of a script that runs: variables, functions, what its statements gave.
 
 What an expression means, and whether a value fits a variable, is for GoogleSQL's analyzer to say; a
 variable is a constant to it.
@@ -14,39 +14,45 @@ import msgspec
 from ...data.googlesql_values import type_text
 from ...data.types import Field
 from ...errors import BigQueryError, invalid_query
-from ...state.instance import Place
+from ...state.instance import Instance
 from ...state.job_work import Running
 from ...state.jobs import Outcome
 from ..analysis import routines
 from ..analysis.analyzer import Question, analyze
 from ..analysis.parameters import Parameter
 from ..analysis.resolved_tree import Node
-from ..execution import reference_evaluation as evaluation
+from ..execution import reference_evaluation
 from .parsing import query_of
 
 Run: TypeAlias = Callable[[Question], Outcome]
 
 
 class Script:
-    """`question`: what its names mean when it begins.
+    """A script that runs.
 
-    `children`: each statement that ran, and what came of it.
+    `question` is what its names mean when it begins. `children` has each statement that ran, and
+    what came of it.
     """
 
     def __init__(
-        self, here: Place, question: Question, nodes: Sequence[Node], running: Running, run: Run
+        self,
+        instance: Instance,
+        question: Question,
+        nodes: Sequence[Node],
+        running: Running,
+        run: Run,
     ) -> None:
-        self.here, self.sql, self.running, self._run = here, question.sql, running, run
+        self.instance, self.sql, self.running, self._run = instance, question.sql, running, run
         self.outer = question
         self.scopes: list[dict[str, Parameter]] = [{}]
         self.functions = dict(question.functions)
         self.errors: list[BigQueryError] = []
         self._affected: int | None = None
-        self._places = sorted(place for node in nodes for place in _places(node))
+        self._places = sorted(place for node in nodes for place in _positional_parameters(node))
         self.children: list[tuple[str, Outcome]] = []
 
     def question(self, sql: str, *nodes: Node, **more: Any) -> Question:
-        """A statement made of these parts of the script, one behind the other."""
+        """Return the statement that these parts of the script make, one behind the other."""
         variables = {name: variable for scope in self.scopes for name, variable in scope.items()}
         return msgspec.structs.replace(
             self.outer,
@@ -59,8 +65,9 @@ class Script:
         )
 
     def _parameters(self, nodes: Sequence[Node]) -> tuple[Parameter, ...]:
-        """The parameters that parts of the script take: those by place in the order in which they
-        stand in it.
+        """Return the parameters that parts of the script take.
+
+        Those that go by place are in the order in which they stand in the script.
         """
         parameters = self.outer.parameters
         if not parameters or parameters[0].name:
@@ -68,10 +75,11 @@ class Script:
         return tuple(
             parameters[self._places.index(place)]
             for node in nodes
-            for place in sorted(_places(node))
+            for place in sorted(_positional_parameters(node))
         )
 
     def _system(self) -> tuple[Parameter, ...]:
+        """Return the system variables that statements may read."""
         dataset = self.outer.dataset[1] if self.outer.dataset else None
         message = self.errors[-1].message if self.errors else None
         texts = {
@@ -92,37 +100,52 @@ class Script:
         )
 
     def value(self, node: Node, target: Field | None = None) -> tuple[Field, Any]:
-        """An expression's field and value; of the target's type, where it is coerced to it as an
-        assignment does.
+        """Return an expression's field and value.
+
+        With a `target` the value is coerced to its type as an assignment does.
         """
         kind = type_text(target) if target is not None else None
         fields, rows = self.rows(self.question(query_of(self.sql, node), node, target=kind))
         return fields[0], rows[0][fields[0].name]
 
     def rows(self, question: Question) -> tuple[Sequence[Field], list[dict[str, Any]]]:
-        meaning = analyze(self.here, question)
+        """Return the columns and rows of a query."""
+        meaning = analyze(self.instance, question)
         fields = [field for _, field in meaning.columns]
-        return fields, evaluation.table(self.here, meaning, fields, self.running).to_pylist()
+        return fields, reference_evaluation.table(
+            self.instance, meaning, fields, self.running
+        ).to_pylist()
 
     def is_true(self, node: Node) -> bool:
+        """Return whether a condition is true, and not NULL."""
         return self.value(node, Field(name="condition", type="BOOLEAN"))[1] is True
 
     def ran(self, question: Question) -> None:
+        """Run a statement, and note what came of it."""
         outcome = self._run(question)
         self.children.append((question.sql, outcome))
         self._affected = sum(outcome.affected.values()) if outcome.affected is not None else None
 
     def variable(self, name: str) -> Parameter:
+        """Return a variable.
+
+        Raises:
+            BigQueryError: `invalidQuery`: It is not declared.
+        """
         return self._scope_of(name)[name.lower()]
 
     def _scope_of(self, name: str) -> dict[str, Parameter]:
+        """Return the variables among which one is declared."""
         for scope in self.scopes:
             if name.lower() in scope:
                 return scope
         raise invalid_query(f"Undeclared variable: {name}")
 
     def assign(self, name: str, field: Field, value: Any) -> None:
-        """`field`: the value's own type, from which it is coerced to the variable's."""
+        """Assign a value to a variable.
+
+        `field` is the value's own type, from which it is coerced to the variable's.
+        """
         scope = self._scope_of(name)
         current = scope[name.lower()]
         if type_text(field) != type_text(current.field):
@@ -130,6 +153,7 @@ class Script:
         scope[name.lower()] = msgspec.structs.replace(current, value=value)
 
     def _coerce(self, field: Field, value: Any, target: Field) -> Any:
+        """Return a value in another type, as an assignment coerces it."""
         own = variable("value_", field, value)
         question = msgspec.structs.replace(
             self.outer,
@@ -142,8 +166,8 @@ class Script:
         return rows[0][fields[0].name]
 
 
-def _places(node: Node) -> list[int]:
-    """Where it has a parameter by place."""
+def _positional_parameters(node: Node) -> list[int]:
+    """Return where a node has parameters that go by place."""
     return [
         part.parse_location_range.start
         for part in node.walk()
@@ -152,6 +176,7 @@ def _places(node: Node) -> list[int]:
 
 
 def variable(name: str, field: Field, value: Any) -> Parameter:
+    """Return a script's variable of this name, type and value."""
     return Parameter(
         name=name.lower(),
         field=Field(name=name, type=field.type, mode=field.mode, fields=field.fields),
@@ -159,9 +184,9 @@ def variable(name: str, field: Field, value: Any) -> Parameter:
     )
 
 
-def function_definition(here: Place, question: Question) -> tuple[str, Any]:
-    """The name of the function that a CREATE TEMP FUNCTION makes, and the function."""
-    node = analyze(here, question).statement
+def function_definition(instance: Instance, question: Question) -> tuple[str, Any]:
+    """Return the name of the function that a CREATE TEMP FUNCTION makes, and the function."""
+    node = analyze(instance, question).statement
     if len(node.name_path) != 1:
         raise invalid_query("Temporary functions cannot have a dataset in their name")
     if node.name_path[0] in question.functions and node.create_mode == 0:

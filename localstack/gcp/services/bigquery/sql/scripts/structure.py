@@ -1,4 +1,4 @@
-"""What must be right in a script before any of it runs: declarations, labels, jumps and parameters."""
+"""Check a script before any of it runs: declarations, labels, jumps and parameters."""
 
 from __future__ import annotations
 
@@ -22,12 +22,16 @@ REFUSED = frozenset(_REFUSED)
 _LOOPS = ("while_statement", "repeat_statement", "for_in_statement")
 _JUMPS = ("break_statement", "continue_statement")
 _PARTS = (
-    "elseif_clause_list", "elseif_clause", "when_then_clause_list", "when_then_clause", "exception_handler_list", "exception_handler",
+    "elseif_clause_list", "elseif_clause", "when_then_clause_list", "when_then_clause",
+    "exception_handler_list", "exception_handler",
 )  # fmt: skip
 
 
-class _Around(msgspec.Struct, frozen=True):
-    """What a statement stands in. `labels`: whether each is a loop's."""
+class _Surroundings(msgspec.Struct, frozen=True):
+    """The surroundings of a statement.
+
+    `labels` says of each whether it is a loop's.
+    """
 
     names: frozenset[str] = frozenset()
     labels: Mapping[str, bool] = {}
@@ -36,19 +40,22 @@ class _Around(msgspec.Struct, frozen=True):
 
 
 def check(question: Question, nodes: Sequence[Node]) -> None:
-    """InvalidQuery in Google's words; notImplemented, where a statement is of a kind that does not
-    run here.
+    """Raise what is wrong in a script.
+
+    Raises:
+        BigQueryError: `invalidQuery` in Google's words; `notImplemented`, where a statement is of a
+            kind that does not run here.
     """
     if not question.renames:
         raise invalid(
             "configuration.query.destinationTable cannot be set for scripts",
             "query.destinationTable",
         )
-    _check_list(question.sql, nodes, _Around(), declares=True)
+    _check_list(question.sql, nodes, _Surroundings(), declares=True)
 
 
 def check_parameters(question: Question, nodes: Sequence[Node]) -> None:
-    """InvalidQuery, where a script takes a parameter that it is not given."""
+    """Raise `invalidQuery` if a script takes a parameter that it is not given."""
     parts = [part for node in nodes for part in node.walk() if part.kind == "parameter_expr"]
     names = {part.name.id_string.lower() for part in parts if "name" in part}
     places = sum("name" not in part for part in parts)
@@ -63,7 +70,8 @@ def check_parameters(question: Question, nodes: Sequence[Node]) -> None:
         raise invalid_query(f"Unknown named query parameter: {unknown[0]}")
 
 
-def _check_list(sql: str, nodes: Sequence[Node], around: _Around, *, declares: bool) -> None:
+def _check_list(sql: str, nodes: Sequence[Node], around: _Surroundings, *, declares: bool) -> None:
+    """Check a list of statements, whose declarations stand first."""
     for node in nodes:
         if node.kind == "variable_declaration":
             if not declares:
@@ -80,14 +88,16 @@ def _check_list(sql: str, nodes: Sequence[Node], around: _Around, *, declares: b
         _check(sql, node, around)
 
 
-def _with_name(sql: str, identifier: Node, around: _Around) -> _Around:
+def _with_name(sql: str, identifier: Node, around: _Surroundings) -> _Surroundings:
+    """Return the surroundings with one more variable."""
     name = identifier.id_string.lower()
     if name in around.names:
         raise _error_at(sql, identifier, f"Variable '{identifier.id_string}' redeclaration")
     return msgspec.structs.replace(around, names=around.names | {name})
 
 
-def _check(sql: str, node: Node, around: _Around) -> None:
+def _check(sql: str, node: Node, around: _Surroundings) -> None:
+    """Check one statement, and those that are in it."""
     if node.kind in _REFUSED:
         raise not_run(f"the script statement {_REFUSED[node.kind]}")
     if node.kind == "raise_statement" and "message" not in node and not around.handler:
@@ -102,7 +112,8 @@ def _check(sql: str, node: Node, around: _Around) -> None:
         _check_parts(sql, node, around)
 
 
-def _check_jump(sql: str, node: Node, around: _Around) -> None:
+def _check_jump(sql: str, node: Node, around: _Surroundings) -> None:
+    """Check that BREAK and CONTINUE have a loop, and that their label exists."""
     word, label = text_of(sql, node).split()[0].upper(), label_of(node)
     if not label and not around.loop:
         raise _error_at(sql, node, f"{word} is only allowed inside of a loop body")
@@ -112,8 +123,8 @@ def _check_jump(sql: str, node: Node, around: _Around) -> None:
         raise _error_at(sql, node, f"{word} with label must refer to a loop")
 
 
-def _inside(sql: str, node: Node, around: _Around) -> _Around:
-    """What the statements of a loop or a block stand in."""
+def _inside(sql: str, node: Node, around: _Surroundings) -> _Surroundings:
+    """Return what the statements of a loop or a block stand in."""
     loop, label = node.kind in _LOOPS, label_of(node)
     if label in around.labels:
         raise _error_at(sql, node, f"Label {label} already exists")
@@ -123,7 +134,8 @@ def _inside(sql: str, node: Node, around: _Around) -> _Around:
     return msgspec.structs.replace(around, labels=labels, loop=around.loop or loop)
 
 
-def _check_parts(sql: str, node: Node, around: _Around) -> None:
+def _check_parts(sql: str, node: Node, around: _Surroundings) -> None:
+    """Check the lists of statements that a statement has."""
     for part in node.children():
         if part.kind == "statement_list":
             _check_list(
@@ -139,6 +151,7 @@ def _check_parts(sql: str, node: Node, around: _Around) -> None:
 
 
 def _error_at(sql: str, node: Node, words: str) -> BigQueryError:
-    before = sql.encode()[: node.parse_location_range.start].decode()
-    line, column = before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1
+    """Return the error at a node, with its line and column."""
+    text_before = sql.encode()[: node.parse_location_range.start].decode()
+    line, column = text_before.count("\n") + 1, len(text_before.rpartition("\n")[2]) + 1
     return invalid_query(f"{words} at [{line}:{column}]")

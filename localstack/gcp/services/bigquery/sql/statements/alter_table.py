@@ -9,48 +9,51 @@ import msgspec
 from ...data.types import Field
 from ...errors import invalid_query, not_run
 from ...state.catalog import Table, TableRef
-from ...state.instance import Place, moment
+from ...state.instance import Instance, time_of_rest
 from ...tables import tables
 from ..analysis.resolved_tree import Node
-from . import column_definitions as columns
-from . import ddl_options as options
+from . import column_definitions, ddl_options
 
 _WIDER = {"INTEGER": ("NUMERIC", "FLOAT"), "NUMERIC": ("FLOAT",)}  # what a column's values fit, too
 _PARAMETERS = ("maxLength", "precision", "scale")  # of a type
 
 
-def alter(here: Place, ref: TableRef, actions: Sequence[Node]) -> None:
-    """Do the actions of an ALTER TABLE, all of them or none. notFound, duplicate, invalid,
-    invalidQuery, notImplemented.
+def alter(instance: Instance, ref: TableRef, actions: Sequence[Node]) -> None:
+    """Do the actions of an ALTER TABLE, all of them or none.
+
+    Raises:
+        BigQueryError: `notFound`, `duplicate`, `invalid`, `invalidQuery` or `notImplemented`.
     """
-    kind = here.catalog.table(ref).kind
+    kind = instance.catalog.table(ref).kind
     if kind != "TABLE":
         raise invalid_query(
             f"{ref} is not allowed for this operation because it is currently a {kind}."
         )
     if any(action.kind == "rename_to_action" for action in actions):
-        _rename(here, ref, actions)
+        _rename(instance, ref, actions)
         return
     name = tables.relation(ref)
-    with here.warehouse.transaction(name) as cursor:
-        old = here.catalog.table(ref)
+    with instance.warehouse.transaction(name) as cursor:
+        old = instance.catalog.table(ref)
         new, origins = _change(old, actions)
         tables.reshape(cursor, name, old.fields, new.fields, origins)
-        tables.alter(here, new)
+        tables.alter(instance, new)
 
 
-def _rename(here: Place, ref: TableRef, actions: Sequence[Node]) -> None:
+def _rename(instance: Instance, ref: TableRef, actions: Sequence[Node]) -> None:
+    """Do RENAME TO, which is the only action then."""
     path = next(action.new_path for action in actions if action.kind == "rename_to_action")
     if len(actions) > 1:
         raise not_run("ALTER TABLE: RENAME TO beside other actions")
     if len(path) > 1 or "." in path[0]:
         raise invalid_query(f'name "{".".join(path)}" cannot contain dot.')
-    tables.rename(here, ref, path[0])
+    tables.rename(instance, ref, path[0])
 
 
 def _change(table: Table, actions: Sequence[Node]) -> tuple[Table, Mapping[str, str]]:
-    """The table after the actions; and by its new name in small letters, the old name of each
-    column that is renamed.
+    """Return the table after the actions, and the old names of renamed columns.
+
+    These are by the new name in small letters.
     """
     origins: dict[str, str] = {}
     for action in actions:
@@ -58,37 +61,38 @@ def _change(table: Table, actions: Sequence[Node]) -> tuple[Table, Mapping[str, 
             raise not_run(
                 f"ALTER TABLE: {action.kind.removesuffix('_action').replace('_', ' ').upper()}"
             )
-        before, table = table, _ACTIONS[action.kind](table, action)
-        if action.kind == "rename_column_action" and table is not before:
+        previous, table = table, _ACTIONS[action.kind](table, action)
+        if action.kind == "rename_column_action" and table is not previous:
             origins[action.new_name.lower()] = origins.pop(action.name.lower(), action.name)
     return table, origins
 
 
-def _with(table: Table, fields: Sequence[Field]) -> Table:
+def _with_fields(table: Table, fields: Sequence[Field]) -> Table:
+    """Return the table with other columns."""
     return msgspec.structs.replace(table, fields=tuple(fields))
 
 
 def _set_options(table: Table, action: Node) -> Table:
-    changes = options.table(action.option_list)
+    changes = ddl_options.table(action.option_list)
     if "expirationTime" in changes:
         expires = changes.pop("expirationTime")
-        table = msgspec.structs.replace(table, expires=moment(expires) if expires else None)
-    return msgspec.structs.replace(table, written=options.laid_out(table.written, changes))
+        table = msgspec.structs.replace(table, expires=time_of_rest(expires) if expires else None)
+    return msgspec.structs.replace(table, written=ddl_options.with_changes(table.written, changes))
 
 
 def _add_column(table: Table, action: Node) -> Table:
-    column = columns.column(action.column_definition)
+    column = column_definitions.column(action.column_definition)
     if column.name.lower() in {field.name.lower() for field in table.fields}:
         if action.is_if_not_exists:
             return table
         raise invalid_query(f"Column already exists: {column.name}")
     fields = [*table.fields, column]
     tables.check_change(table.ref, table.fields, fields)
-    return _with(table, fields)
+    return _with_fields(table, fields)
 
 
-def _place(table: Table, name: str, *, optional: bool) -> int | None:
-    """Where a column stands; None, where it need not be there and is not."""
+def _column_index(table: Table, name: str, *, optional: bool) -> int | None:
+    """Return where a column stands; None, where it need not exist and does not."""
     names = [field.name.lower() for field in table.fields]
     if name.lower() in names:
         return names.index(name.lower())
@@ -97,8 +101,8 @@ def _place(table: Table, name: str, *, optional: bool) -> int | None:
     raise invalid_query(f"Column not found: {name}")
 
 
-def _check_free(table: Table, name: str) -> None:
-    """InvalidQuery, where the table is partitioned or clustered by a column."""
+def _check_not_in_layout(table: Table, name: str) -> None:
+    """Raise `invalidQuery` if the table is partitioned or clustered by a column."""
     layout = [*_partitioning(table), *((table.written.get("clustering") or {}).get("fields") or ())]
     if name.lower() in {column.lower() for column in layout}:
         raise invalid_query(
@@ -108,40 +112,40 @@ def _check_free(table: Table, name: str) -> None:
 
 
 def _partitioning(table: Table) -> list[str]:
-    """The column that a table is partitioned by, if any."""
+    """Return the column that a table is partitioned by, if any."""
     layouts = [table.written.get(key) or {} for key in ("timePartitioning", "rangePartitioning")]
     return [layout["field"] for layout in layouts if layout.get("field")]
 
 
 def _rename_column(table: Table, action: Node) -> Table:
-    place = _place(table, action.name, optional=action.is_if_exists)
+    place = _column_index(table, action.name, optional=action.is_if_exists)
     if place is None:
         return table
-    _check_free(table, action.name)
+    _check_not_in_layout(table, action.name)
     if action.new_name.lower() in {field.name.lower() for field in table.fields} - {
         action.name.lower()
     }:
         raise invalid_query(f"Column already exists: {action.new_name}")
     fields = list(table.fields)
     fields[place] = msgspec.structs.replace(fields[place], name=action.new_name)
-    return _with(table, fields)
+    return _with_fields(table, fields)
 
 
 def _drop_column(table: Table, action: Node) -> Table:
-    place = _place(table, action.name, optional=action.is_if_exists)
+    place = _column_index(table, action.name, optional=action.is_if_exists)
     if place is None:
         return table
-    _check_free(table, action.name)
+    _check_not_in_layout(table, action.name)
     if len(table.fields) == 1:
         raise invalid_query(f"ALTER TABLE cannot drop {action.name}, the only column of the table")
-    return _with(table, [*table.fields[:place], *table.fields[place + 1 :]])
+    return _with_fields(table, [*table.fields[:place], *table.fields[place + 1 :]])
 
 
-def _column(change: Callable[[Field, Node], Field]) -> Callable[[Table, Node], Table]:
-    """An action that changes one column."""
+def _column_action(change: Callable[[Field, Node], Field]) -> Callable[[Table, Node], Table]:
+    """Return an action on a table that changes one column of it."""
 
     def change_table(table: Table, action: Node) -> Table:
-        place = _place(table, action.column, optional=action.is_if_exists)
+        place = _column_index(table, action.column, optional=action.is_if_exists)
         if place is None:
             return table
         fields = list(table.fields)
@@ -153,7 +157,7 @@ def _column(change: Callable[[Field, Node], Field]) -> Callable[[Table, Node], T
                 f"ALTER TABLE cannot change the type of {fields[place].name}, by which the "
                 "table is partitioned"
             )
-        return _with(table, fields)
+        return _with_fields(table, fields)
 
     return change_table
 
@@ -168,14 +172,14 @@ def _drop_not_null(field: Field, _action: Node) -> Field:
 
 
 def _set_column_options(field: Field, action: Node) -> Field:
-    about = {**field.about, **options.column(action.option_list)}
+    about = {**field.about, **ddl_options.column(action.option_list)}
     return msgspec.structs.replace(
         field, about={key: value for key, value in about.items() if value is not None}
     )
 
 
 def _set_data_type(old: Field, action: Node) -> Field:
-    new = columns.column_of(action)
+    new = column_definitions.column_of(action)
     same = (new.type, new.repeated, new.fields) == (old.type, old.repeated, old.fields)
     wider = not old.repeated and not new.repeated and new.type in _WIDER.get(old.type, ())
     if new.about or not (same or wider):
@@ -199,9 +203,9 @@ _ACTIONS: Mapping[str, Callable[[Table, Node], Table]] = {
     "add_column_action": _add_column,
     "rename_column_action": _rename_column,
     "drop_column_action": _drop_column,
-    "alter_column_drop_not_null_action": _column(_drop_not_null),
-    "alter_column_options_action": _column(_set_column_options),
-    "alter_column_set_data_type_action": _column(_set_data_type),
-    "alter_column_set_default_action": _column(_set_default),
-    "alter_column_drop_default_action": _column(_set_default),
+    "alter_column_drop_not_null_action": _column_action(_drop_not_null),
+    "alter_column_options_action": _column_action(_set_column_options),
+    "alter_column_set_data_type_action": _column_action(_set_data_type),
+    "alter_column_set_default_action": _column_action(_set_default),
+    "alter_column_drop_default_action": _column_action(_set_default),
 }

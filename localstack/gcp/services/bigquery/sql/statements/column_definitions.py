@@ -8,18 +8,20 @@ from ...data.googlesql_values import field_of
 from ...data.types import Field
 from ...errors import not_run
 from ..analysis.resolved_tree import Node
-from . import ddl_options as options
+from . import ddl_options
 
 
 def column(definition: Node) -> Field:
+    """Return the column that a definition of CREATE TABLE makes."""
     field = field_of(definition.type, definition.name)
     return _annotated(field, definition.annotations)
 
 
 def _annotated(field: Field, annotations: Node | None) -> Field:
+    """Return a column with what its annotations say: NOT NULL, OPTIONS, type parameters."""
     if annotations is None:
         return field
-    about = options.column(annotations.option_list)
+    about = ddl_options.column(annotations.option_list)
     about |= _parameters(annotations, field)
     mode = "REQUIRED" if annotations.not_null and not field.repeated else field.mode
     children = annotations.child_list
@@ -33,7 +35,7 @@ def _annotated(field: Field, annotations: Node | None) -> Field:
 
 
 def _parameters(annotations: Node, field: Field) -> dict[str, str]:
-    """STRING(9), NUMERIC(9, 2)."""
+    """Return the parameters of a type, such as those of STRING(9) and NUMERIC(9, 2)."""
     if "type_parameters" not in annotations:
         return {}
     parameters = annotations.type_parameters
@@ -49,7 +51,7 @@ def _parameters(annotations: Node, field: Field) -> dict[str, str]:
 
 
 def column_of(action: Node) -> Field:
-    """The column that SET DATA TYPE asks for."""
+    """Return the column that SET DATA TYPE asks for."""
     return _annotated(
         field_of(action.updated_type, action.column), action.part("updated_annotations")
     )

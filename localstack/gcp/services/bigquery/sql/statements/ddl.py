@@ -1,4 +1,4 @@
-"""CREATE, ALTER and DROP of tables, views, functions and datasets."""
+"""Run CREATE, ALTER and DROP of tables, views, functions and datasets."""
 
 from __future__ import annotations
 
@@ -7,33 +7,30 @@ from typing import Any
 import msgspec
 
 from ...errors import BigQueryError, invalid_query, not_run
-from ...operations import datasets
 from ...state.catalog import TableRef
-from ...state.instance import Place
+from ...state.instance import Instance
 from ...state.job_work import Running
 from ...state.jobs import Outcome
-from ...tables import row_writes as writing
-from ...tables import tables
+from ...tables import datasets, row_writes, tables
 from ..analysis import routines, sources
 from ..analysis.analyzer import Analysis
 from ..analysis.resolved_tree import Node
-from ..execution import reference_evaluation as evaluation
+from ..execution import reference_evaluation
 from ..language.dates import part_of
-from . import alter_table as altering
-from . import column_definitions as columns
-from . import ddl_options as options
+from . import alter_table, column_definitions, ddl_options
 
 _REPLACE, _IF_NOT_EXISTS = 1, 2  # CreateMode
 _CASCADE = 2  # DropMode
 _TEMPORARY = 3  # CreateScope
 
 
-def run(here: Place, meaning: Analysis, running: Running) -> Outcome:
-    return _RUN[meaning.statement.kind](here, meaning, running)
+def run(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
+    """Run a statement of DDL."""
+    return _RUN[meaning.statement.kind](instance, meaning, running)
 
 
-def _ref(here: Place, meaning: Analysis) -> TableRef:
-    """Of the table that the statement makes, changes or drops."""
+def _table_ref(instance: Instance, meaning: Analysis) -> TableRef:
+    """Return the table that the statement makes, changes or drops."""
     node, question = meaning.statement, meaning.question
     if "create_scope" in node and node.create_scope == _TEMPORARY:
         if question.temporary is None or len(node.name_path) != 1:
@@ -41,20 +38,25 @@ def _ref(here: Place, meaning: Analysis) -> TableRef:
         return TableRef(question.project, question.temporary, node.name_path[0])
     if question.temporary is not None and len(node.name_path) == 1:
         temporary = TableRef(question.project, question.temporary, node.name_path[0])
-        if here.catalog.find(temporary) is not None:
+        if instance.catalog.find(temporary) is not None:
             return temporary
-    return sources.table_of(here, node.name_path, question.project, question.dataset)
+    return sources.table_of(instance, node.name_path, question.project, question.dataset)
 
 
 def _outcome(operation: str, ref: TableRef | None = None, **more: Any) -> Outcome:
+    """Return the outcome of an operation on a table."""
     target = {"ddlTargetTable": ref.rest()} if ref is not None else {}
     return Outcome(statistics={"ddlOperationPerformed": operation, **target}, **more)
 
 
-def _mode(here: Place, node: Node, ref: TableRef) -> str:
-    """CREATE, REPLACE or SKIP. duplicate, where the statement says neither."""
-    here.catalog.dataset(ref.project, ref.dataset)
-    if here.catalog.find(ref) is None:
+def _create_operation(instance: Instance, node: Node, ref: TableRef) -> str:
+    """Return what a CREATE does: CREATE, REPLACE or SKIP.
+
+    Raises:
+        BigQueryError: `duplicate`, where the statement says neither.
+    """
+    instance.catalog.dataset(ref.project, ref.dataset)
+    if instance.catalog.find(ref) is None:
         return "CREATE"
     if node.create_mode == _REPLACE:
         return "REPLACE"
@@ -63,8 +65,8 @@ def _mode(here: Place, node: Node, ref: TableRef) -> str:
     raise BigQueryError("duplicate", f"Already Exists: Table {ref}")
 
 
-def _create_table(here: Place, meaning: Analysis, running: Running) -> Outcome:
-    node, ref = meaning.statement, _ref(here, meaning)
+def _create_table(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
+    node, ref = meaning.statement, _table_ref(instance, meaning)
     if any(
         part in node
         for part in (
@@ -77,32 +79,34 @@ def _create_table(here: Place, meaning: Analysis, running: Running) -> Outcome:
         )
     ):
         raise not_run("CREATE TABLE with LIKE, CLONE, COPY or keys")
-    operation = _mode(here, node, ref)
+    operation = _create_operation(instance, node, ref)
     if operation == "SKIP":
         return _outcome(operation, ref)
-    written = options.laid_out(_layout(node), options.table(node.option_list))
+    written = ddl_options.with_changes(_layout(node), ddl_options.table(node.option_list))
     expires = written.pop("expirationTime", None)
-    defined = tuple(columns.column(definition) for definition in node.column_definition_list)
+    defined = tuple(
+        column_definitions.column(definition) for definition in node.column_definition_list
+    )
     new = tables.new_table(
-        here, ref, written, defined, expires
+        instance, ref, written, defined, expires
     )  # refused before anything is replaced
     if node.kind == "create_table_stmt":
         if operation == "REPLACE":
-            tables.drop(here, ref)
+            tables.drop(instance, ref)
         tables.create(
-            here, ref, {**written, **({"expirationTime": expires} if expires else {})}, defined
+            instance, ref, {**written, **({"expirationTime": expires} if expires else {})}, defined
         )
         return _outcome(operation, ref)
     fields = [field for _, field in meaning.columns]
 
-    def write(fill: writing.Fill) -> int:
-        target = writing.Target(ref=ref, write="WRITE_TRUNCATE", written=written)
-        return writing.write(here, target, defined, fill)
+    def write(fill: row_writes.Fill) -> int:
+        target = row_writes.Target(ref=ref, write="WRITE_TRUNCATE", written=written)
+        return row_writes.write(instance, target, defined, fill)
 
-    if operation == "REPLACE" and here.catalog.table(ref).kind != "TABLE":
-        tables.drop(here, ref)
-    rows = evaluation.select(here, meaning, fields, running, write)
-    here.catalog.change_table(
+    if operation == "REPLACE" and instance.catalog.table(ref).kind != "TABLE":
+        tables.drop(instance, ref)
+    rows = reference_evaluation.select(instance, meaning, fields, running, write)
+    instance.catalog.change_table(
         ref,
         lambda table: msgspec.structs.replace(
             table, written=written, created=new.created, expires=new.expires
@@ -112,10 +116,10 @@ def _create_table(here: Place, meaning: Analysis, running: Running) -> Outcome:
 
 
 def _layout(node: Node) -> dict[str, Any]:
-    """PARTITION BY and CLUSTER BY."""
+    """Return the layout that PARTITION BY and CLUSTER BY ask for."""
     layout: dict[str, Any] = {}
     if node.partition_by_list:
-        layout |= _partition(node.partition_by_list[0])
+        layout |= _partitioning(node.partition_by_list[0])
     if node.cluster_by_list:
         if any(column.kind != "column_ref" for column in node.cluster_by_list):
             raise invalid_query("Entries in the CLUSTER BY clause must be column names")
@@ -123,8 +127,8 @@ def _layout(node: Node) -> dict[str, Any]:
     return layout
 
 
-def _range(node: Node) -> dict[str, Any]:
-    """PARTITION BY RANGE_BUCKET(column, GENERATE_ARRAY(start, end, interval))."""
+def _range_partitioning(node: Node) -> dict[str, Any]:
+    """Return the layout of PARTITION BY RANGE_BUCKET(column, GENERATE_ARRAY(...))."""
     name, bounds = node.argument_list
     if (
         name.kind != "column_ref"
@@ -147,12 +151,13 @@ def _range(node: Node) -> dict[str, Any]:
     }
 
 
-def _partition(node: Node) -> dict[str, Any]:
+def _partitioning(node: Node) -> dict[str, Any]:
+    """Return the layout that PARTITION BY asks for."""
     name, granularity = node, "DAY"
     if node.kind == "function_call":
         function = node.function.name.removeprefix("ZetaSQL:")
         if function == "range_bucket":
-            return _range(node)
+            return _range_partitioning(node)
         if function not in ("date", "date_trunc", "timestamp_trunc", "datetime_trunc"):
             raise not_run(f"PARTITION BY {function.upper()}")
         name = node.argument_list[0]
@@ -164,111 +169,117 @@ def _partition(node: Node) -> dict[str, Any]:
     return {"timePartitioning": {"type": granularity, "field": name.column.name}}
 
 
-def _create_view(here: Place, meaning: Analysis, _running: Running) -> Outcome:
-    node, ref = meaning.statement, _ref(here, meaning)
-    operation = _mode(here, node, ref)
+def _create_view(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
+    node, ref = meaning.statement, _table_ref(instance, meaning)
+    operation = _create_operation(instance, node, ref)
     if operation == "SKIP":
         return _outcome(operation, ref)
     if operation == "REPLACE":
-        if here.catalog.table(ref).kind != "VIEW":
+        if instance.catalog.table(ref).kind != "VIEW":
             raise invalid_query(f"{ref} is not a view and cannot be replaced by one")
-        tables.drop(here, ref)
+        tables.drop(instance, ref)
     names = [column.name for column in node.output_column_list]
     if node.has_explicit_columns:
         raise not_run(f"CREATE VIEW with a list of columns ({', '.join(names)})")
     tables.create(
-        here,
+        instance,
         ref,
-        {**options.table(node.option_list), "view": {"query": node.sql, "useLegacySql": False}},
+        {**ddl_options.table(node.option_list), "view": {"query": node.sql, "useLegacySql": False}},
     )
     return _outcome(operation, ref)
 
 
-def _drop(here: Place, meaning: Analysis, _running: Running) -> Outcome:
+def _drop(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
     node = meaning.statement
     if node.object_type == "SCHEMA":
-        return _drop_schema(here, meaning)
-    ref = _ref(here, meaning)
-    table = here.catalog.find(ref)
+        return _drop_schema(instance, meaning)
+    ref = _table_ref(instance, meaning)
+    table = instance.catalog.find(ref)
     if node.object_type not in ("TABLE", "VIEW"):
         raise not_run(f"DROP {node.object_type}")
     if table is None:
         if node.is_if_exists:
             return _outcome("SKIP", ref)
-        here.catalog.table(ref)
+        instance.catalog.table(ref)
     elif table.kind != node.object_type:
         raise invalid_query(f"{ref} is a {table.kind}: DROP {node.object_type} does not drop it")
-    tables.drop(here, ref)
+    tables.drop(instance, ref)
     return _outcome("DROP", ref)
 
 
-def _create_function(here: Place, meaning: Analysis, _running: Running) -> Outcome:
+def _create_function(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
     node, question = meaning.statement, meaning.question
     function = routines.function_of(question.sql, node)
     if node.create_scope == _TEMPORARY:
         raise invalid_query(
             "CREATE TEMPORARY FUNCTION statements must be followed by an actual query."
         )
-    ref = sources.table_of(here, node.name_path, question.project, question.dataset)
-    return _routine(routines.keep(here, ref, function, node.create_mode), ref)
+    ref = sources.table_of(instance, node.name_path, question.project, question.dataset)
+    return _routine_outcome(routines.store(instance, ref, function, node.create_mode), ref)
 
 
-def _drop_function(here: Place, meaning: Analysis, _running: Running) -> Outcome:
+def _drop_function(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
     node, question = meaning.statement, meaning.question
-    ref = sources.table_of(here, node.name_path, question.project, question.dataset)
-    return _routine(routines.drop(here, ref, if_exists=node.is_if_exists), ref)
+    ref = sources.table_of(instance, node.name_path, question.project, question.dataset)
+    return _routine_outcome(routines.drop(instance, ref, if_exists=node.is_if_exists), ref)
 
 
-def _routine(operation: str, ref: TableRef) -> Outcome:
+def _routine_outcome(operation: str, ref: TableRef) -> Outcome:
+    """Return the outcome of an operation on a function."""
     target = {"projectId": ref.project, "datasetId": ref.dataset, "routineId": ref.table}
     return Outcome(statistics={"ddlOperationPerformed": operation, "ddlTargetRoutine": target})
 
 
-def _dataset(here: Place, meaning: Analysis) -> tuple[str, str]:
+def _dataset_name(instance: Instance, meaning: Analysis) -> tuple[str, str]:
+    """Return project and name of the dataset that a statement names."""
     parts = [part for segment in meaning.statement.name_path for part in segment.split(".")]
     if len(parts) == 1:
         return meaning.question.project, parts[0]
-    return here.catalog.id_of(parts[0]), parts[1]
+    return instance.catalog.id_of(parts[0]), parts[1]
 
 
-def _drop_schema(here: Place, meaning: Analysis) -> Outcome:
-    project, name = _dataset(here, meaning)
+def _drop_schema(instance: Instance, meaning: Analysis) -> Outcome:
+    project, name = _dataset_name(instance, meaning)
     if meaning.statement.is_if_exists and not any(
-        dataset.id == name for dataset in here.catalog.datasets(project)
+        dataset.id == name for dataset in instance.catalog.datasets(project)
     ):
         return _outcome("SKIP")
-    datasets.remove(here, project, name, contents=meaning.statement.drop_mode == _CASCADE)
+    datasets.remove(instance, project, name, contents=meaning.statement.drop_mode == _CASCADE)
     return _outcome("DROP")
 
 
-def _create_schema(here: Place, meaning: Analysis, _running: Running) -> Outcome:
-    node, (project, name) = meaning.statement, _dataset(here, meaning)
+def _create_schema(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
+    node, (project, name) = meaning.statement, _dataset_name(instance, meaning)
     if node.create_mode == _IF_NOT_EXISTS and any(
-        dataset.id == name for dataset in here.catalog.datasets(project)
+        dataset.id == name for dataset in instance.catalog.datasets(project)
     ):
         return _outcome("SKIP")
     if node.create_mode == _REPLACE:
         raise not_run("CREATE OR REPLACE SCHEMA")
-    datasets.create(here, project, name, options.dataset(node.option_list))
+    datasets.create(instance, project, name, ddl_options.dataset(node.option_list))
     return _outcome("CREATE")
 
 
-def _alter_table(here: Place, meaning: Analysis, _running: Running) -> Outcome:
-    node, ref = meaning.statement, _ref(here, meaning)
-    if here.catalog.find(ref) is None and node.is_if_exists:
+def _alter_table(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
+    node, ref = meaning.statement, _table_ref(instance, meaning)
+    if instance.catalog.find(ref) is None and node.is_if_exists:
         return _outcome("SKIP", ref)
-    altering.alter(here, ref, node.alter_action_list)
+    alter_table.alter(instance, ref, node.alter_action_list)
     return _outcome("ALTER", ref)
 
 
-def _set_options(here: Place, meaning: Analysis, _running: Running) -> Outcome:
-    ref = _ref(here, meaning)
-    changes = options.table(meaning.statement.option_list)
+def _set_options(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
+    ref = _table_ref(instance, meaning)
+    changes = ddl_options.table(meaning.statement.option_list)
     content = (
         {"expirationTime": changes.pop("expirationTime")} if "expirationTime" in changes else {}
     )
     tables.change(
-        here, ref, content, options.laid_out(here.catalog.table(ref).written, changes), None
+        instance,
+        ref,
+        content,
+        ddl_options.with_changes(instance.catalog.table(ref).written, changes),
+        None,
     )
     return _outcome("ALTER", ref)
 

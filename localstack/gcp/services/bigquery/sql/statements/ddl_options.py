@@ -1,4 +1,4 @@
-"""OPTIONS(...) of DDL, as the REST API's resources have them."""
+"""Read OPTIONS(...) of DDL as the REST API's resources have them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ _DAY = 86_400_000  # ms
 
 
 def values(nodes: Sequence[Node]) -> dict[str, Any]:
+    """Return the values of options, by their names."""
     return {node.name.lower(): _constant(node.value) for node in nodes}
 
 
 def _constant(node: Node) -> Any:
+    """Return the value of an option."""
     if node.kind == "literal":
         return python_value(node.value.value, field_of(node.value.type))
     if node.kind == "function_call" and node.function.name == "ZetaSQL:$make_array":
@@ -34,7 +36,7 @@ def _constant(node: Node) -> Any:
 
 
 def table(nodes: Sequence[Node]) -> dict[str, Any]:
-    """What its owner writes about a table, as a resource; None is what is taken away."""
+    """Return what the options write about a table, as a resource; None is what is taken away."""
     written: dict[str, Any] = {}
     for name, value in values(nodes).items():
         if name in _TABLE:
@@ -55,15 +57,18 @@ def table(nodes: Sequence[Node]) -> dict[str, Any]:
 
 
 def column(nodes: Sequence[Node]) -> dict[str, Any]:
-    """What its owner writes about a column; None is what is taken away."""
+    """Return what the options write about a column; None is what is taken away."""
     about = values(nodes)
     if others := sorted(set(about) - {"description"}):
         raise not_run(f"the option {others[0]} of a column")
     return about
 
 
-def laid_out(layout: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """What an owner wrote, with the changes of OPTIONS, of which one is a part of the partitioning."""
+def with_changes(layout: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an owner wrote, with the changes of OPTIONS.
+
+    One of them is a part of the partitioning.
+    """
     both = {key: value for key, value in {**layout, **changes}.items() if value is not None}
     if "timePartitioning" not in changes:
         return both
@@ -81,11 +86,13 @@ def laid_out(layout: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 
 
 def _labels(value: Any) -> dict[str, str]:
+    """Return labels of an array of pairs."""
     pairs = (tuple(pair.values()) if isinstance(pair, dict) else pair for pair in value or ())
     return {str(key): str(text) for key, text in pairs}
 
 
 def dataset(nodes: Sequence[Node]) -> dict[str, Any]:
+    """Return what the options write about a dataset, as a resource."""
     written: dict[str, Any] = {}
     for name, value in values(nodes).items():
         if name in ("description", "location"):

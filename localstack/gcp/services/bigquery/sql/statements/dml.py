@@ -1,4 +1,7 @@
-"""INSERT, UPDATE, DELETE, MERGE and TRUNCATE: one transaction each, by the rows' numbers in DuckDB."""
+"""Run INSERT, UPDATE, DELETE, MERGE and TRUNCATE.
+
+Each is one transaction, by the rows' numbers in DuckDB.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,14 @@ from ...data import arrow
 from ...data.types import Field, quoted
 from ...errors import invalid_query, not_run
 from ...state.catalog import Table
-from ...state.instance import Place
+from ...state.instance import Instance
 from ...state.job_work import Running
 from ...state.jobs import Outcome
 from ...tables import tables
 from ..analysis.analyzer import Analysis
 from ..analysis.resolved_tree import Node
 from ..analysis.sources import Source
-from ..execution import default_values as defaults
-from ..execution import translation
+from ..execution import default_values, translation
 from ..language import literals
 from ..language.translator import Translator
 from .record_members import Change, new_value
@@ -29,15 +31,15 @@ _TWICE = "UPDATE/MERGE must match at most one source row for each target row"
 
 
 class _Work:
-    """One statement over its target table, in a transaction."""
+    """A statement over its target table, in a transaction."""
 
-    def __init__(self, here: Place, meaning: Analysis, cursor: Any) -> None:
+    def __init__(self, instance: Instance, meaning: Analysis, cursor: Any) -> None:
         self.statement = meaning.statement
-        self.t: Translator = translation.translator(here, meaning)
+        self.t: Translator = translation.translator(instance, meaning)
         self.cursor = cursor
         self.table = target_of(meaning)
         self.name = tables.relation(self.table.ref)
-        self.defaults = defaults.values(here, self.table)
+        self.defaults = default_values.values(instance, self.table)
         scan = self.statement.table_scan
         self.columns = {
             c.column_id: self.table.fields[index]
@@ -45,18 +47,19 @@ class _Work:
         }
 
     def target(self) -> str:
-        """The table's rows, with their numbers."""
+        """Return a query of the table's rows, with their numbers."""
         columns = "".join(
             f", {quoted(field.name)} AS c{number}" for number, field in self.columns.items()
         )
         return f"SELECT rowid AS row_{columns} FROM {self.name}"
 
     def number(self, sql: str) -> int:
-        """Rows that a statement has changed."""
+        """Run a statement, and return how many rows it has changed."""
         return int(self.cursor.execute(sql).fetchall()[0][0])
 
 
 def target_of(meaning: Analysis) -> Table:
+    """Return the table that a statement changes."""
     source: Source = meaning.sources[meaning.statement.table_scan.table.serialization_id]
     table = source.table
     if table is None or table.kind != "TABLE" or source.parts:
@@ -64,7 +67,8 @@ def target_of(meaning: Analysis) -> Table:
     return table
 
 
-def run(here: Place, meaning: Analysis, running: Running) -> Outcome:
+def run(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
+    """Run a statement of DML, in a transaction."""
     table = target_of(meaning)
     if any(
         part in meaning.statement
@@ -76,16 +80,17 @@ def run(here: Place, meaning: Analysis, running: Running) -> Outcome:
         )
     ):
         raise not_run("DML with THEN RETURN, ASSERT_ROWS_MODIFIED or ON CONFLICT")
-    with here.warehouse.transaction(tables.relation(table.ref)) as cursor:
+    with instance.warehouse.transaction(tables.relation(table.ref)) as cursor:
         running.watch(cursor)
         with translation.bigquery_errors(running):
-            affected = _RUN[meaning.statement.kind](_Work(here, meaning, cursor))
+            affected = _RUN[meaning.statement.kind](_Work(instance, meaning, cursor))
         running.check()
-    tables.wrote(here, table.ref)
+    tables.note_write(instance, table.ref)
     return Outcome(affected=affected)
 
 
 def _insert(work: _Work) -> Mapping[str, int]:
+    """Insert rows of VALUES or of a query; return how many, as all of these do."""
     node = work.statement
     if node.insert_mode != 0:
         raise not_run("INSERT OR IGNORE")
@@ -104,7 +109,7 @@ def _insert(work: _Work) -> Mapping[str, int]:
 
 
 def insert(work: _Work, fields: Sequence[Field], rows: str) -> int:
-    """Rows that were added."""
+    """Insert rows with the defaults of columns that are not named, and return how many."""
     named = {field.name for field in fields}
     absent = {name: value for name, value in work.defaults.items() if name not in named}
     added = [field for field in work.table.fields if field.name in absent]
@@ -122,6 +127,7 @@ def insert(work: _Work, fields: Sequence[Field], rows: str) -> int:
 
 
 def _values(work: _Work, row: Node) -> str:
+    """Write a row of VALUES."""
     values = []
     for value in row.value_list:
         if value.value.kind == "dmldefault":
@@ -152,7 +158,7 @@ def _update(work: _Work) -> Mapping[str, int]:
 
 
 def _set_items(work: _Work, items: Sequence[Node], rows: str) -> int:
-    """Set what the items say in the rows that `FROM rows` gives."""
+    """Set what the items say in the rows that `FROM rows` gives, and return how many."""
     values = _new_values(work, items)
     columns = ", ".join(f"{sql} AS {quoted(field.name)}" for field, sql in values)
     work.cursor.execute(
@@ -170,7 +176,10 @@ def _set_items(work: _Work, items: Sequence[Node], rows: str) -> int:
 
 
 def _new_values(work: _Work, items: Sequence[Node]) -> list[tuple[Field, str]]:
-    """Fields of the table, and what each becomes; members of a record are put together."""
+    """Return fields of the table, and what each becomes.
+
+    Changed members of a record are put together.
+    """
     changes: dict[int, list[Change]] = {}
     for item in items:
         if any(
@@ -201,6 +210,7 @@ def _new_values(work: _Work, items: Sequence[Node]) -> list[tuple[Field, str]]:
 
 
 def _merge(work: _Work) -> Mapping[str, int]:
+    """Match source and target rows, and do what the clauses of MERGE say."""
     node, cursor = work.statement, work.cursor
     source = ", ".join(f"c{c.column_id}" for c in node.from_scan.column_list)
     cursor.execute(
@@ -217,7 +227,8 @@ def _merge(work: _Work) -> Mapping[str, int]:
     pools = {
         _MATCHED: "matched_",
         _BY_SOURCE: "(SELECT * FROM target_ WHERE row_ NOT IN (SELECT row_ FROM matched_))",
-        _BY_TARGET: "(SELECT * FROM source_ WHERE source_row_ NOT IN (SELECT source_row_ FROM matched_))",
+        _BY_TARGET: "(SELECT * FROM source_ WHERE source_row_ NOT IN "
+        "(SELECT source_row_ FROM matched_))",
     }
     for kind, pool in pools.items():
         conditions = [
@@ -246,6 +257,10 @@ def _merge(work: _Work) -> Mapping[str, int]:
 
 
 def _merge_action(work: _Work, clause: Node, rows: str) -> tuple[str, int]:
+    """Do what a clause of MERGE says to the rows that it chose.
+
+    Return what was done, and to how many rows.
+    """
     if clause.action_type == _UPDATE:
         return "updated", _set_items(work, clause.update_item_list, rows)
     if clause.action_type == _DELETE:

@@ -1,4 +1,4 @@
-"""A record with some of its members changed (SET a.b = 1)."""
+"""Change some members of a record (SET a.b = 1)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Change = tuple[
 
 
 def new_value(sql: str, field: Field, changes: Sequence[Change]) -> str:
-    """SQL of a column's new value."""
+    """Return SQL of a column's new value."""
     whole = [value for path, value in changes if not path]
     if whole:
         if len(changes) > 1:

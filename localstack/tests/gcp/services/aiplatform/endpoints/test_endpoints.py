@@ -357,7 +357,7 @@ def test_traffic_is_shared_as_the_split_says(gcp):
 def test_each_read_answers_another_etag_and_a_later_look_at_the_status_though_nothing_has_changed(
     kit,
 ):
-    """As recorded of the real service (localstack/gcp/core/resources/etags.py): whoever compares these for
+    """As recorded of the real service (localstack/gcp/services/aiplatform/etags.py): whoever compares these for
     equality sees changes that nobody made.
     """
     endpoint = kit.serving("a", split={"a": 100})

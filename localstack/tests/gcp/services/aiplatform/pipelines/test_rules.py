@@ -15,9 +15,9 @@ from isthmus_stack.gcp.services.aiplatform.pipelines.records import Outcome
 from isthmus_stack.gcp.services.aiplatform.pipelines.specification import (
     expressions,
     placeholders,
+    validation,
     values,
 )
-from isthmus_stack.gcp.services.aiplatform.pipelines.specification import validation as reading
 from isthmus_stack.gcp.services.aiplatform.pipelines.specification.expressions import BadExpression
 from isthmus_stack.gcp.services.aiplatform.pipelines.specification.placeholders import (
     BadPlaceholder,
@@ -81,8 +81,8 @@ def document(**changes):
 
 
 def test_a_task_waits_for_whose_output_it_takes_though_it_does_not_say_so():
-    pipeline = reading.read(document())
-    assert reading.needs(pipeline.root.dag.tasks["b"]) == ("a",)
+    pipeline = validation.read(document())
+    assert validation.upstream_tasks(pipeline.root.dag.tasks["b"]) == ("a",)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_task_waits_for_whose_output_it_takes_though_it_does_not_say_so():
 )
 def test_a_wrong_document_is_refused_by_what_is_wrong(changes, words):
     with pytest.raises(BadSpec, match="pipeline_spec") as refusal:
-        reading.read(document(**changes))
+        validation.read(document(**changes))
     assert words in str(refusal.value)
 
 
@@ -121,11 +121,11 @@ def test_a_wrong_document_is_refused_by_what_is_wrong(changes, words):
 )
 def test_parameters_are_refused_by_name(given, words):
     with pytest.raises(BadSpec, match=words):
-        reading.parameters(reading.read(document()), given)
+        validation.parameters(validation.read(document()), given)
 
 
 def test_a_parameter_has_its_type_and_its_default():
-    given = reading.parameters(reading.read(document()), {"k": 3.0})
+    given = validation.parameters(validation.read(document()), {"k": 3.0})
     assert given == {"k": 3, "d": 1.0}
     assert (type(given["k"]), type(given["d"])) == (int, float)
 
@@ -251,13 +251,15 @@ EXECUTOR_INPUT = {
 )
 def test_a_placeholder_becomes_its_value(word, resolved):
     assert (
-        placeholders.command([word], EXECUTOR_INPUT, Run(names={"pipeline_job_name": "run-1"}))
+        placeholders.resolve_command(
+            [word], EXECUTOR_INPUT, Run(names={"pipeline_job_name": "run-1"})
+        )
         == resolved
     )
 
 
 def test_the_whole_input_is_one_json_object():
-    (word,) = placeholders.command(["{{$}}"], EXECUTOR_INPUT, Run(names={}))
+    (word,) = placeholders.resolve_command(["{{$}}"], EXECUTOR_INPUT, Run(names={}))
     assert json.loads(word) == EXECUTOR_INPUT
 
 

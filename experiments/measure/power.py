@@ -1,0 +1,76 @@
+"""How long an experiment takes, by what its log or its endpoint's units did."""
+
+from __future__ import annotations
+
+from ...core.runtime.project import Project
+from ...errors import Invalid
+from ...times import utc_milliseconds
+from ..design.definition import definition_of
+from ..design.power import (
+    Past,
+    Power,
+    PreferencePower,
+    first_metric,
+    past_of_rate,
+    power_of_arms,
+    power_of_log,
+    power_of_preference,
+)
+from . import log_cells
+from .past import past as read_past
+
+
+def power(
+    project: Project,
+    name: str,
+    *,
+    units_per_day: int | None = None,
+    days: int = 14,
+    control: float | None = None,
+    past: Past | None = None,
+) -> Power | PreferencePower:
+    """Say how many units an effect needs, and how many days.
+
+    Args:
+        project: The project.
+        name: The experiment.
+        units_per_day: Of all arms together; None: by the log.
+        days: Say what so many days show.
+        control: The rate that the first deciding metric has; None: by the log.
+        past: What the endpoint's units did, where somebody remembers it.
+
+    Returns:
+        Of two orders that are interleaved, what they need at the least.
+
+    Raises:
+        NotFound: There is no such experiment.
+        Invalid: There is nothing to plan with, or the log has the control that was said.
+    """
+    if name in project.spec.analyses:
+        if control is not None:
+            raise Invalid(
+                f"{name} is analysed from its log, which says the control",
+                remedy="leave --control out",
+            )
+        return _power_of_log(project, name, units_per_day, days)
+    definition = definition_of(project, name)
+    endpoint = definition.layer.endpoint
+    unit, metric = project.spec.endpoints[endpoint].unit, first_metric(definition)
+    if definition.experiment.interleave is not None:
+        rate = read_past(project, metric, endpoint) if control is None else control
+        return power_of_preference(
+            definition, rate, unit=unit, units_per_day=units_per_day, days=days
+        )
+    if control is not None:
+        past = past_of_rate(control, metric)
+    past = past or read_past(project, metric, endpoint)
+    return power_of_arms(definition, past, unit=unit, units_per_day=units_per_day, days=days)
+
+
+def _power_of_log(project: Project, name: str, units_per_day: int | None, days: int) -> Power:
+    """Return how long two arms that a site assigns take."""
+    analysis = project.spec.analyses[name]
+    objective, arm = project.spec.objectives[analysis.metric], str(analysis.control)
+    cells = log_cells.read(project, analysis, objective, utc_milliseconds(project.now()))
+    control = cells.total()[arm]
+    return power_of_log(name, objective, control, arm, units_per_day=units_per_day, days=days)

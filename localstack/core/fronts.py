@@ -1,0 +1,87 @@
+"""The part of a stack's front that both clouds share: the log of calls, faults, resets."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping
+from typing import Protocol
+
+from .calls import Calls
+from .faults import OF_THE_WIRE, Fault, Kind
+from .minutes import Minutes
+from .state import Stack, State
+
+
+class Clearable(Protocol):
+    """The notes that a front takes of calls besides the log, such as the permissions they used."""
+
+    def clear(self) -> None:
+        """Forget everything."""
+        ...
+
+
+class StackFront(ABC):
+    """The entrance of one stack: it has the log of calls, takes faults, and resets the stack.
+
+    Many threads call it.
+    """
+
+    routes: Mapping[str, Callable[[], object]]  # a cloud's own below /_stack/, as "GET policy"
+
+    def __init__(self, stack: Stack, used: Clearable) -> None:
+        self.stack = stack
+        self.calls = Calls()
+        self._used = used
+        self._resetting = threading.Lock()
+
+    @abstractmethod
+    def services(self) -> Collection[str]:
+        """Return the services whose calls the log and the faults know."""
+
+    @abstractmethod
+    def operations(self, service: str | None, /) -> Collection[str]:
+        """Return the operations of one service, or of all."""
+
+    @abstractmethod
+    def add_minutes(self, scripted: Minutes, /) -> None:
+        """Add scripted traffic to the metrics of an endpoint.
+
+        Raises:
+            ValueError: There is no such endpoint or variant.
+        """
+
+    def reset(self) -> None:
+        """Return to the state of a stack that has just been started, without faults and log."""
+        with self._resetting:
+            previous, self.stack.state = self.stack.state, State()
+            previous.stop()
+            self.stack.clock.reset()
+            self.stack.faults.clear()
+            self._reset_cloud()
+            self.forget_calls()
+
+    def _reset_cloud(self) -> None:  # noqa: B027  a cloud may have nothing of its own to drop
+        """Drop what this cloud holds beside the stack's state."""
+
+    def forget_calls(self) -> None:
+        """Clear the log, and what was noted of calls besides."""
+        self.calls.clear()
+        self._used.clear()
+
+    def close(self) -> None:
+        """Stop background work and the clock."""
+        self.stack.state.stop()
+        self.stack.clock.close()
+
+
+def take_faults(
+    stack: Stack, service: str, operation: str, names: tuple[str, ...]
+) -> dict[Kind, Fault]:
+    """Take the faults that a front acts out on this call; each taking uses a fault up by one."""
+    taken: dict[Kind, Fault] = {}
+    for kind in OF_THE_WIRE:
+        fault = stack.faults.take((kind,), service, operation, names)
+        if fault is not None:
+            taken[kind] = fault
+    return taken

@@ -1,0 +1,155 @@
+"""The APIs of a stack: which one a request is for, and which handler answers it."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ..http_messages import HttpRequest
+from ..registry import Route, routes_for
+from ..templates import values_of
+from . import methods
+from .apis import Api
+from .invocations import READS, Invocation
+from .late_packages import IMPORTING
+from .methods import Method
+
+
+class Catalog:
+    """The APIs of a stack.
+
+    A service's handlers are imported at the first call of its API, as Google's packages take their
+    time.
+    """
+
+    def __init__(self, apis: Sequence[Api], *, shared_handlers: Sequence[str]) -> None:
+        """Describe a stack.
+
+        Args:
+            apis: The stack's APIs. The first is meant where a request does not say which one is.
+            shared_handlers: Modules with handlers of the services that every API offers.
+        """
+        self.apis = tuple(apis)
+        self.by_service: Mapping[str, Api] = {api.service: api for api in apis}
+        self._by_package = {api.package: api for api in apis}
+        self._shared_handlers = tuple(shared_handlers)
+        self._loaded: set[Api] = set()
+        self.api_of = functools.lru_cache(maxsize=256)(self._find_api)
+        self.api_of_resource = functools.lru_cache(maxsize=256)(self._find_api_of_resource)
+        # programs ask for the same paths: a model's, a table's
+        self._place = functools.lru_cache(maxsize=256)(self._find_place)
+
+    @property
+    def default(self) -> Api:
+        """The API that is meant where a request does not say which one is."""
+        return self.apis[0]
+
+    def load(self, api: Api) -> None:
+        """Import an API's package and its handlers, once."""
+        if api in self._loaded:
+            return
+        methods.import_package(api)
+        with IMPORTING:
+            for module in (*self._shared_handlers, *api.handlers):
+                importlib.import_module(module)
+            self._loaded.add(api)
+
+    def is_loaded(self, api: Api) -> bool:
+        """Return whether an API's package and its handlers are imported."""
+        return api in self._loaded
+
+    def load_all(self) -> None:
+        """Import the packages and the handlers of all APIs."""
+        for api in self.apis:
+            self.load(api)
+
+    def emulator_variables(self, url: str, grpc_address: str) -> dict[str, str]:
+        """Return the SDKs' own variables that lead to this stack: first those for HTTP."""
+        variables = {api.emulator: url for api in self.apis if api.emulator and not api.module}
+        return variables | {
+            api.emulator: grpc_address for api in self.apis if api.emulator and api.module
+        }
+
+    def api_of_path(self, path: str) -> Api | None:
+        """Return the API of a gRPC path, or None for a service that several APIs offer."""
+        return self._by_package.get(methods.package_of(path))
+
+    def method_of(self, path: str, api: Api) -> Method | None:
+        """Return the RPC of a gRPC path, /package.Service/Method, or None.
+
+        It imports the package, which may take seconds the first time.
+
+        Args:
+            path: The path.
+            api: The API that is meant where several offer the service.
+        """
+        service, _, name = path.removeprefix("/").partition("/")
+        if methods.is_shared(service):
+            return methods.shared_method(service, name, api)
+        own = self.api_of_path(path)
+        return methods.method_of(own, service, name) if own is not None and own.module else None
+
+    def _find_api(self, host: str, path: str) -> Api | None:
+        """Return the API that a request over HTTP is for, or None."""
+        for api in self.apis:
+            if host.endswith(api.hosts):
+                return api
+        for api in self.apis:
+            if api.paths is not None and api.paths.match(path):
+                return api
+        for api in self.apis:
+            if api.other_paths is not None and api.other_paths.match(path):
+                return api
+        return None
+
+    def _find_api_of_resource(self, text: str) -> Api:
+        """Return the API of the resource that a gRPC header names."""
+        for api in self.apis:
+            if api.resources is not None and api.resources.search(text):
+                return api
+        return self.default
+
+    def route_of(
+        self, api: Api, request: HttpRequest
+    ) -> tuple[Invocation, Callable[..., Any]] | None:
+        """Return what a request over HTTP asks for, and its handler; None if nothing serves it.
+
+        The request's `params` are set. The API's handlers are loaded.
+        """
+        place = self._place(api, request.method, request.path)
+        if place is None:
+            return None
+        request.params = dict(place.params)
+        return place.invocation, place.handler
+
+    def _find_place(self, api: Api, method: str, path: str) -> _Place | None:
+        """Return the route of an API that serves a path, with its variables' values, or None."""
+        for route, match in routes_for(method, path):
+            if self._serves(route, api):
+                params = values_of(match, route.names)
+                names = tuple(params.values())
+                invocation = Invocation(
+                    api=api,
+                    operation=route.operation,
+                    names=(*names, *(name.rpartition("/")[2] for name in names if "/" in name)),
+                    mutating=method != "GET" and not READS.match(route.operation.partition(".")[2]),
+                )
+                return _Place(invocation=invocation, handler=route.handler, params=params)
+        return None
+
+    def _serves(self, route: Route, api: Api) -> bool:
+        """Return whether a route is an API's own, or one that every API with RPCs offers."""
+        service = route.operation.partition(".")[0]
+        return service == api.service or (service not in self.by_service and bool(api.module))
+
+
+class _Place(msgspec.Struct, frozen=True, kw_only=True):
+    """A route, and the values of its template's variables in a path."""
+
+    invocation: Invocation
+    handler: Callable[..., Any]
+    params: Mapping[str, str]

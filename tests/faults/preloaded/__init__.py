@@ -1,0 +1,1 @@
+"""Commands in processes with a library of ours preloaded, which disturbs their system calls."""
