@@ -69,7 +69,7 @@ class Backends:
             raise
 
     def _save(self, name: str, backend: object) -> None:
-        """Write a backend's record if it differs. A backend that cannot be pickled is named once."""
+        """Write a backend's record if it differs; one that cannot be pickled is named once."""
         try:
             record = freeze(
                 backend,
