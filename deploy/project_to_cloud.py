@@ -1,4 +1,4 @@
-"""What deploy/sagemaker.py and deploy/vertex.py share: their options and the way itself."""
+"""Share the options and the way itself between deploy/sagemaker.py and deploy/vertex.py."""
 # ruff: noqa: INP001  beside the scripts, not a package
 
 from __future__ import annotations
