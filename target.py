@@ -5,14 +5,14 @@ It forwards nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import TYPE_CHECKING, Any, Literal, Protocol, final
 
 import msgspec
 
@@ -21,34 +21,33 @@ from .errors import DryRun, MissingDependency, Unsupported
 from .times import Clock, wall_clock
 
 if TYPE_CHECKING:
-    from .endpoints.port import Counters, EndpointHost, MetricSource
+    from .endpoints.port import Adopter, Counters, EndpointHost, MetricSource, VariantSpec
     from .events.port import EventLog, Sources
     from .feature_store.port import OnlineStore, Warehouse
     from .pipelines.port import ModelRegistry, PipelineEngine
+    from .project.reading.shapes import Key
     from .storage import BlobStore, Inventory, LogSource, StateStore
 
 
 class Capability(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the parity table.
-
-    `known` says how: only a run on a real account may write `account`.
-    """
+    """One row of the parity table: how well an adapter does one thing."""
 
     name: str
     level: Literal["native", "emulated", "refused"]
     value: Decimal | timedelta | int | None = None
     why: str = ""
+    # How we know: only a run on a real account may write `account`.
     known: Literal["run", "sdk", "docs", "guess", "account"] = "run"
     tests: tuple[str, ...] = ()
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a target is. No secrets: the SDKs' own credential chains are used."""
+    """Where a target is. It holds no secrets: the SDKs' own credential chains are used."""
 
     name: str
     adapter: str
     project: str  # the project's name, for tags and resource names
-    options: dict[str, Any]  # of the adapter; local: {"home": "<absolute path of .isthmus>"}
+    options: dict[str, Any]  # the adapter's keys; local: {"home": "<absolute path of .isthmus>"}
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +59,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Packages(msgspec.Struct, frozen=True, kw_only=True):
-    """What must be importable, and what pip installs to make it so."""
+    """Modules that must be importable, and what pip installs to make them so."""
 
     modules: tuple[str, ...] = ()  # boto3, google.cloud.bigquery
     install: str = ""  # isthmus[sagemaker]
@@ -71,8 +70,9 @@ STACK_PACKAGE = "isthmus-stack[{}] @ git+https://github.com/example/isthmus#subd
 
 
 class Engine(msgspec.Struct, frozen=True, kw_only=True):
-    """The SQL engine of a warehouse, and the module that says neutral SQL in its words (`check` and
-    `render`: targets.Dialect).
+    """The SQL engine of a warehouse, and the module that renders neutral SQL for it.
+
+    The module has the functions `check` and `render` of adapters.targets.Dialect.
     """
 
     name: str  # Athena
@@ -82,33 +82,32 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
 class Offline(msgspec.Struct, frozen=True, kw_only=True):
     """The stack of this machine that can stand in for an adapter's cloud."""
 
-    cloud: str  # as `isthmus stack up` calls it: aws
-    variables: tuple[
-        str, ...
-    ]  # where an SDK looks for the stack's URL, the first one that is set; an adapter has it as `endpoint_url`
+    cloud: str  # the name that `isthmus stack up` takes: aws
+    # Where an SDK looks for the stack's URL: the first one that is set. An adapter has it as
+    # `endpoint_url`.
+    variables: tuple[str, ...]
     needs: Packages
-    image: str  # what the adapter calls our model server's image where nobody pushed one
+    image: str  # the adapter's name for our model server's image where nobody pushed one
     # "module:attribute": (url) -> what else of the stack's address a profile carries; "": its URL
     # is all of it
     address: str = ""
 
 
 class Examination(msgspec.Struct, frozen=True, kw_only=True):
-    """What an adapter found when it compared what is stored with what was written."""
+    """The result of comparing what is stored with what was written."""
 
-    looked: str  # at how much
+    looked: str  # how much was compared
     problems: tuple[str, ...]  # damaged or lost, a line each
     notes: tuple[str, ...] = ()  # strange and harmless
-    remedy: str = ""  # of the problems
+    remedy: str = ""  # for the problems
 
 
 class AccountCheck(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that an account must have, looked at without changing anything."""
 
     name: str
-    status: Literal[
-        "ok", "fails", "unknown"
-    ]  # unknown: these credentials may not look, or the provider does not tell
+    # unknown: these credentials may not look, or the provider does not tell
+    status: Literal["ok", "fails", "unknown"]
     detail: str
     remedy: str = ""
 
@@ -121,89 +120,152 @@ class AccountCheck(msgspec.Struct, frozen=True, kw_only=True):
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """What a cheap round on an account needs to know of the adapter."""
 
-    smallest: Callable[[Profile], Profile]  # with the smallest machines
-    hourly: Callable[[Profile], Estimate]  # what those cost, at most
-    names: Callable[
-        [Profile], dict[str, str]
-    ]  # the profile's own names, and what stands for each in a recording
-    clear: Callable[[Target], None]  # remove what the inventory does not list, once that is empty
+    smallest: Callable[[Profile], Profile]  # the same profile with the smallest machines
+    hourly: Callable[[Profile], Estimate]  # what those cost at most
+    # the profile's own names, and what stands for each in a recording
+    names: Callable[[Profile], dict[str, str]]
+    # removes what the inventory does not list, once that is empty
+    clear: Callable[[Target], None]
 
 
 class FirstAccount(msgspec.Struct, frozen=True, kw_only=True):
     """How an account is looked at before anything is made there."""
 
-    checks: Callable[
-        [Target, Mapping[str, Any] | None], Iterator[AccountCheck]
-    ]  # with the rights to look for, where they are known
+    # takes the rights to look for, where they are known
+    checks: Callable[[Target, Mapping[str, Any] | None], Iterator[AccountCheck]]
     trial: Trial | None = None  # None: there is no round
 
 
-class Adapter(msgspec.Struct, frozen=True, kw_only=True):
-    """All that Isthmus knows of one adapter: an entry point of the group `isthmus.adapters` names
-    it, and nothing else asks for its name.
+class Configured(Protocol):
+    """An adapter with keys of its own in profiles.yaml."""
 
-    What is "module:attribute" is imported when it is used, so that an Adapter can be looked at
-    without its packages.
+    def keys(self) -> Mapping[str, Key]:
+        """Return the shape of each key that a target of this adapter may have."""
+        ...
+
+
+class Located(Protocol):
+    """An adapter that can say where a target is better than its bucket's name does."""
+
+    def place(self, target: Target) -> str:
+        """Return where a target is, for the first line that a command prints.
+
+        Raises:
+            Denied: there are no credentials, or they belong to another account.
+        """
+        ...
+
+
+class Priced(Protocol):
+    """An adapter whose provider asks money."""
+
+    def estimate(self, profile: Profile, variants: Sequence[VariantSpec]) -> Estimate:
+        """Return what these variants would cost an hour, by the newest price table."""
+        ...
+
+    def refresh(self, target: Target) -> None:
+        """Keep the provider's own prices for this user, unless that was done this week.
+
+        Raises:
+            Denied, Unavailable, Throttled: the provider did not tell.
+        """
+        ...
+
+    def scan_price(self, profile: Profile) -> Decimal | None:
+        """Return the USD that a query costs for each TB it reads; None where that is unknown."""
+        ...
+
+    def count_price(self, profile: Profile) -> Decimal | None:
+        """Return the USD that a million counted answers cost; None where that is unknown."""
+        ...
+
+
+class Maintained(Protocol):
+    """An adapter that stores things in files of our own, which we have to guard."""
+
+    def sweep(self, target: Target) -> None:
+        """Remove what writers that were killed left behind; the project's lock is held."""
+        ...
+
+    def examine(self, target: Target) -> Examination:
+        """Compare what is stored with what was written."""
+        ...
+
+
+class Adoptable(Protocol):
+    """An adapter whose provider's existing endpoints can be taken over (`isthmus import`)."""
+
+    def adopter(self, target: Target) -> Adopter:
+        """Return what looks at an endpoint of the provider and makes it the project's."""
+        ...
+
+
+class Native(Protocol):
+    """An adapter that gives its provider's own objects by the names of a project."""
+
+    def objects(self, target: Target) -> Any:
+        """Return an object with `.endpoint(name)`, `.model(name, version)` and the like."""
+        ...
+
+
+class FixedAtCreation(Protocol):
+    """An adapter some of whose endpoints' settings cannot be changed once they exist."""
+
+    def differences(self, target: Target, endpoint: str) -> str:
+        """Return which such settings of an existing endpoint differ from the target's profile.
+
+        "" where none does, or where the endpoint does not exist.
+        """
+        ...
+
+
+class AccountChecked(Protocol):
+    """An adapter that can look at an account before anything is made there."""
+
+    def first_account(self) -> FirstAccount:
+        """Return the checks of an account, and the cheap round if there is one."""
+        ...
+
+
+class Adapter(msgspec.Struct, frozen=True, kw_only=True):
+    """All that Isthmus knows of one adapter.
+
+    An entry point of the group `isthmus.adapters` names it; nothing else asks for its name. An
+    Adapter can be looked at without its packages: a port ("module:attribute") is imported when it
+    is used, and the optional protocols' methods import what they need themselves.
     """
 
-    name: str  # as `adapter:` of profiles.yaml, and its entry point
+    name: str  # the word after `adapter:` in profiles.yaml, and its entry point
     title: str  # for people: SageMaker
-    capabilities: Mapping[
-        str, Capability
-    ]  # the rows of the parity table; empty while there are no ports
-    ports: Mapping[
-        str, str
-    ]  # port -> "module:attribute" of what takes the Target; a port that is absent is refused by its name
+    # the rows of the parity table; empty while there are no ports
+    capabilities: Mapping[str, Capability]
+    # port -> "module:attribute" of what takes the Target; an absent port is refused by its name
+    ports: Mapping[str, str]
     needs: Packages = Packages()
-    options: str = (
-        ""  # "module:attribute" of its keys of profiles.yaml: dict[str, project.reading.shapes.Key]
-    )
     engine: Engine | None = None  # None: neutral SQL runs there as it is, or there is no warehouse
-    # of its blobs' URIs: s3. They are opened with `bucket: s3://NAME`; "": no job is given only a
-    # URI
+    # The scheme of its blobs' URIs (s3), which are opened with `bucket: s3://NAME`; "": no job can
+    # be given only a URI.
     scheme: str = ""
-    sources: tuple[
-        str, ...
-    ] = ()  # schemes of users' own data that its optional port `sources` reads: s3, athena
+    # schemes of users' own data that its optional port `sources` reads: s3, athena
+    sources: tuple[str, ...] = ()
     offline: Offline | None = None
-    # "module:attribute": (Target) -> str, the place that a command's first line names; "": its
-    # bucket, or its name
-    where: str = ""
-    estimate: str = (
-        ""  # "module:attribute": (Profile, Sequence[VariantSpec]) -> Estimate; "": it has no prices
-    )
-    # "module:attribute": (Target) -> None, keeps the provider's own prices for the user; "": it
-    # tells none
-    price_list: str = ""
-    # "module:attribute": (Profile) -> Decimal | None, USD a TB that a query reads; "": it has no
-    # such price
-    scan_price: str = ""
-    # "module:attribute": (Profile) -> Decimal | None, USD a million counted answers; "": it has no
-    # such price
-    count_price: str = ""
-    # "module:attribute": (Target) -> None, removes what killed writers left; "": nothing is left
-    sweep: str = ""
-    examine: str = (
-        ""  # "module:attribute": (Target) -> Examination; "": its provider guards what is stored
-    )
-    # "module:attribute": (Target) -> endpoints.adoption.Adopter; "": endpoints that stand there
-    # cannot be taken over
-    adopt: str = ""
-    # "module:attribute": (Target) -> the provider's own objects by our names (`project.native`);
-    # "": it has none
-    native: str = ""
-    # "module:attribute": (Target, str) -> str, in what an endpoint differs from its profile for
-    # good; "": nothing
-    fixed: str = ""
-    first_account: str = (
-        ""  # "module:attribute": FirstAccount; "": its accounts cannot be looked at
-    )
-    # commands go to a cloud: they say where, ask before traffic moves, and look less often
-    remote: bool = True
+    remote: bool = True  # a cloud: commands say where, ask before traffic moves, look less often
+    options: Configured | None = None
+    located: Located | None = None  # None: a target is named by its bucket, or its name
+    priced: Priced | None = None
+    maintained: Maintained | None = None  # None: the provider guards what is stored
+    adoptable: Adoptable | None = None
+    native: Native | None = None
+    fixed: FixedAtCreation | None = None
+    account_checked: AccountChecked | None = None
 
 
 def attribute(name: str) -> Any:
-    """What "module:attribute" names, imported now. MissingDependency when a module is not there."""
+    """Import what "module:attribute" names.
+
+    Raises:
+        MissingDependency: a module is not installed.
+    """
     module, _, inside = name.partition(":")
     try:
         return getattr(import_module(module), inside)
@@ -214,19 +276,19 @@ def attribute(name: str) -> Any:
 
 
 def missing(packages: Packages) -> tuple[str, ...]:
-    """The modules that this Python lacks."""
-    return tuple(module for module in packages.modules if not _is_there(module))
+    """Return the modules that cannot be imported here."""
+    return tuple(module for module in packages.modules if not _is_importable(module))
 
 
-def _is_there(module: str) -> bool:
+def _is_importable(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # what it is in is not there
+    except ModuleNotFoundError:  # its parent package is absent
         return False
 
 
 def require(packages: Packages, what: str) -> None:
-    """MissingDependency, with the pip line, when `what` cannot be imported."""
+    """Raise MissingDependency, with the pip line, unless `what` has the packages it needs."""
     if absent := missing(packages):
         raise MissingDependency(
             f"{what} needs {', '.join(absent)}",
@@ -235,35 +297,43 @@ def require(packages: Packages, what: str) -> None:
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of a provider."""
+
     operation: str  # the provider's word, e.g. UpdateEndpointWeightsAndCapacities; local: room.verb
     resource: str
     mutating: bool
 
 
-_KEPT = 10_000  # calls: the newest, at least
+_REMEMBERED_CALLS = 10_000  # the newest, at least
 
 
 class CallLog:
-    """Every provider call of a target, in order; where `--dry-run` stops and tests cut.
+    """Every provider call of a target, in order.
 
-    An adapter wraps each effect: `with calls.mutating("warehouse.append", table): ...`. Reads are
-    logged by `calls.reading(...)`.
+    Here `--dry-run` stops an effect, and tests cut before or after it. An adapter wraps each
+    effect: `with calls.mutating("warehouse.append", table): ...`. Reads are logged by
+    `calls.reading(...)`.
     """
 
     def __init__(self, *, dry_run: bool = False) -> None:
         self.calls: list[Call] = []
         self.dry_run = dry_run
         self.listeners: list[Callable[[Call], None]] = []  # the CLI prints with these
-        self.before: Callable[[Call], None] | None = (
-            None  # a test raises here: cut before the effect
-        )
-        self.after: Callable[[Call], None] | None = None  # ... and here: cut after it
+        # a test raises here to cut before the effect ...
+        self.before: Callable[[Call], None] | None = None
+        self.after: Callable[[Call], None] | None = None  # ... and here to cut after it
 
     def reading(self, operation: str, resource: str) -> None:
+        """Record a call that changes nothing."""
         self._record(Call(operation=operation, resource=resource, mutating=False))
 
     @contextmanager
     def mutating(self, operation: str, resource: str) -> Generator[None, None, None]:
+        """Record a call that changes something, around its effect.
+
+        Raises:
+            DryRun: this is a dry run, and the effect did not happen.
+        """
         call = Call(operation=operation, resource=resource, mutating=True)
         if self.dry_run:
             raise DryRun(f"would call {operation} on {resource}; nothing was changed")
@@ -276,8 +346,8 @@ class CallLog:
             self.after(call)
 
     def _record(self, call: Call) -> None:
-        if len(self.calls) >= 2 * _KEPT:  # a gateway lives for months
-            del self.calls[:_KEPT]
+        if len(self.calls) >= 2 * _REMEMBERED_CALLS:  # a gateway lives for months
+            del self.calls[:_REMEMBERED_CALLS]
         self.calls.append(call)
         logs.emit(
             "call" if call.mutating else "read", operation=call.operation, resource=call.resource
@@ -288,12 +358,10 @@ class CallLog:
 
 @final
 class Target:
-    """`name` is free; `adapter` says the rest.
+    """An open profile: each port of its adapter is built when it is first touched.
 
-    A port that an adapter lacks raises Unsupported on touch.
-
-    `clock` is the one of the project that is open here and of what its ports judge by time: tests
-    and rehearsals move it.
+    A port that the adapter lacks raises Unsupported. What ports judge by time they judge by
+    `clock`, which tests and rehearsals move.
     """
 
     def __init__(
@@ -335,69 +403,82 @@ class Target:
 
     @cached_property
     def blobs(self) -> BlobStore:
+        """Files by their URI."""
         return self._build("blobs")  # type: ignore[no-any-return]  # a factory table cannot carry each port's type
 
     @cached_property
     def state(self) -> StateStore:
+        """Small documents with compare-and-swap."""
         return self._build("state")  # type: ignore[no-any-return]
 
     @cached_property
     def inventory(self) -> Inventory:
+        """What carries a project's tags."""
         return self._build("inventory")  # type: ignore[no-any-return]
 
     @cached_property
     def events(self) -> EventLog:
+        """The log that events are appended to."""
         return self._build("events")  # type: ignore[no-any-return]
 
     @cached_property
     def sources(self) -> Sources:
-        """Optional: for `events.<name>.source` of the adapter's schemes."""
+        """Users' own data by its URI (`events.<name>.source`). Optional."""
         return self._build("sources")  # type: ignore[no-any-return]
 
     @cached_property
     def warehouse(self) -> Warehouse:
+        """Tables and views, and SQL over them."""
         return self._build("warehouse")  # type: ignore[no-any-return]
 
     @cached_property
     def online(self) -> OnlineStore:
+        """Rows of feature views by entity, for serving."""
         return self._build("online")  # type: ignore[no-any-return]
 
     @cached_property
     def pipelines(self) -> PipelineEngine:
+        """What runs training's steps."""
         return self._build("pipelines")  # type: ignore[no-any-return]
 
     @cached_property
     def registry(self) -> ModelRegistry:
+        """Registered models, their versions and aliases."""
         return self._build("registry")  # type: ignore[no-any-return]
 
     @cached_property
     def endpoints(self) -> EndpointHost:
+        """Endpoints that answer with model versions."""
         return self._build("endpoints")  # type: ignore[no-any-return]
 
     @cached_property
     def counters(self) -> Counters:
-        """Optional: for rules that count what a unit has been shown."""
+        """Counts of what a unit has been shown, for rules that cap it. Optional."""
         return self._build("counters")  # type: ignore[no-any-return]
 
     @cached_property
     def metrics(self) -> MetricSource:
+        """Figures of endpoints' variants by the minute."""
         return self._build("metrics")  # type: ignore[no-any-return]
 
     @cached_property
     def logs(self) -> LogSource:
+        """What jobs and endpoints printed."""
         return self._build("logs")  # type: ignore[no-any-return]
 
     @cached_property
     def native(self) -> Any:
-        """The provider's own clients: a boto3 Session, the GCP clients; locally the `.isthmus`
-        folder's Path.
+        """The provider's own clients.
+
+        A boto3 Session, or the GCP clients; locally the Path of the `.isthmus` folder.
         """
         return self._build("native")
 
     def extra(self, capability: str) -> Any:
-        """An optional port, by the name of its capability (`guarded_replace`).
+        """Build an optional port by the name of its capability (`guarded_replace`).
 
-        Unsupported, naming it, when this target has none.
+        Raises:
+            Unsupported: this target has none, and the error names it.
         """
         return self._build(capability)
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from ..core import installed
+from ..core.plugins import installed
 from ..errors import IsthmusError, Unsupported
-from ..feature_store.port import SqlProblem
-from ..target import Adapter, CallLog, Estimate, Profile, Target, attribute, require
+from ..feature_store.port import Rendered, SqlProblem
+from ..target import Adapter, CallLog, Estimate, Profile, Target, require
 from ..times import Clock, wall_clock
 
 if TYPE_CHECKING:
     from ..endpoints.port import VariantSpec
-    from ..feature_store.sql.subset import Rendered
     from ..storage import BlobStore
 
 
@@ -43,10 +42,9 @@ def estimate(profile: Profile, variants: Sequence[VariantSpec]) -> Estimate | No
     None if the adapter has no prices.
     """
     adapter = find(profile.adapter)
-    if not (adapter.estimate and variants):
+    if adapter.priced is None or not variants:
         return None
-    priced: Callable[[Profile, Sequence[VariantSpec]], Estimate] = attribute(adapter.estimate)
-    return priced(profile, variants)
+    return adapter.priced.estimate(profile, variants)
 
 
 def ask_prices(target: Target) -> None:
@@ -54,10 +52,9 @@ def ask_prices(target: Target) -> None:
 
     If the provider does not answer, the last list or the adapter's own table stays in force.
     """
-    if target.adapter.price_list:
-        ask: Callable[[Target], None] = attribute(target.adapter.price_list)
+    if target.adapter.priced is not None:
         with suppress(IsthmusError):
-            ask(target)
+            target.adapter.priced.refresh(target)
 
 
 def where(target: Target) -> str:
@@ -66,10 +63,9 @@ def where(target: Target) -> str:
     Raises:
         Denied: There are no credentials, or they are another account's. Nothing was changed.
     """
-    if not target.adapter.where:
+    if target.adapter.located is None:
         return str(target.profile.options.get("bucket", target.name))
-    place: Callable[[Target], str] = attribute(target.adapter.where)
-    return place(target)
+    return target.adapter.located.place(target)
 
 
 def fixed(target: Target, endpoint: str) -> str:
@@ -77,10 +73,9 @@ def fixed(target: Target, endpoint: str) -> str:
 
     It is "" if it differs in nothing, or does not exist.
     """
-    if not target.adapter.fixed:
+    if target.adapter.fixed is None:
         return ""
-    differs: Callable[[Target, str], str] = attribute(target.adapter.fixed)
-    return differs(target, endpoint)
+    return target.adapter.fixed.differences(target, endpoint)
 
 
 def blobs_for(uri: str) -> BlobStore:

@@ -9,11 +9,12 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
 from ..events.port import Row
+from ..project.reading.names import neutral
 from ..storage import Phase
 
 NO_PARAMETERS: Final[Mapping[str, object]] = MappingProxyType({})
@@ -274,5 +275,71 @@ class TrafficScript(Protocol):
         """Move the provider's own clock, where it has one that is moved.
 
         Whoever asks after that sees what came due.
+        """
+        ...
+
+
+class StandingVariant(msgspec.Struct, frozen=True, kw_only=True):
+    """A variant that a provider runs already, and what it serves."""
+
+    name: str  # ours
+    native: str  # the provider's
+    runs: str  # the provider's name of its model
+    machine: str
+    instances: int
+    percent: Decimal  # of the traffic, as it is meant to be
+    content: str  # digest of what it serves
+    image: str
+    uri: str  # of the model's files; "": they are in the image
+    model: str = ""  # as it is registered with us
+    version: int = 0  # 0: it is not adopted yet
+
+    @property
+    def label(self) -> str:
+        """The name that people know it by: the provider's, unless that is a mere number."""
+        return self.native if neutral(self.native) == self.name else self.name
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint that a provider runs already."""
+
+    native: str
+    native_id: str
+    name: str  # ours
+    owner: str | None  # the project whose tags it carries
+    options: dict[str, Any]  # what the target of profiles.yaml must say to know it
+    variants: tuple[StandingVariant, ...]
+    # what it is tagged under, where the provider has preconditions: it has not changed since it was
+    # looked at
+    token: str = ""
+
+
+class Adopter(Protocol):
+    """What looks at an existing endpoint of a provider, and makes it the project's."""
+
+    def look(self, native: str, *, name: str | None) -> Standing:
+        """Describe an endpoint without changing anything.
+
+        Args:
+            native: the provider's name of it.
+            name: what the project calls it; None: as profiles.yaml, its tags or its own name say.
+
+        Raises:
+            NotFound: there is no such endpoint.
+            Busy: it is being changed.
+            Refused: it belongs to somebody else.
+            Unsupported: an endpoint of its kind cannot be taken over.
+        """
+        ...
+
+    def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
+        """Make an endpoint the project's, in one call.
+
+        Args:
+            standing: the endpoint as `look` described it.
+            refs: `model@version` by the digest of what a variant serves.
+
+        Raises:
+            Conflict: somebody changed it since it was looked at.
         """
         ...

@@ -56,6 +56,13 @@ class SqlProblem(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
+class Rendered(msgspec.Struct, frozen=True, kw_only=True):
+    """SQL in a target's own words."""
+
+    sql: str
+    windows_rewritten: int  # windows whose RANGE had to be said in other terms than the author's
+
+
 class OnlineViewSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A view to serve online: its history table and the features to serve from it."""
 

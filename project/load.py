@@ -9,22 +9,36 @@ from typing import Any
 import msgspec
 
 from ..errors import NotFound, Problem, ProjectError
+from . import warehouse_names
+from .endpoints import checks as endpoint_checks
 from .endpoints import rules
-from .experiments import analyses, experiments
+from .endpoints.build import build_endpoint
+from .events import checks as event_checks
+from .events.build import build_entity, build_event
+from .experiments import analyses
+from .experiments import build as experiment_build
 from .experiments import checks as experiment_checks
+from .features import checks as feature_checks
+from .features import files as feature_files
+from .features.build import build_feature_view, build_table
 from .metrics import metrics as unit_metrics
+from .models import checks as model_checks
 from .models import trainers
+from .models.build import build_model
+from .models.files import model_files
+from .models.keys import MODEL
 from .monitors import monitors
+from .objectives import checks as objective_checks
+from .objectives.build import build_objective
 from .profiles import profiles
-from .project_keys import MODEL, PROJECT, SECTIONS
+from .project_keys import PROJECT, SECTIONS
 from .reading import files, yaml
 from .reading.fence import Fence, fence
 from .reading.names import name_problem
 from .reading.report import Report
 from .reading.shapes import WRONG
 from .rollouts import rollouts
-from .sections import references
-from .sections import values as build
+from .sections.references import Declared
 from .specs.description import Description, Model, ProjectSpec
 
 # Nothing that SQL is checked against depends on these: with errors only here, the sound rest is
@@ -87,7 +101,9 @@ def parse(
     root = files.read_yaml(path, path.name, "", report)
     fenced = fence(folder, _paths(root))
     if isinstance(root, yaml.Mapping):
-        spec = _project(files.with_folders(root, fenced, report, drafts or {}), fenced, report)
+        spec = _project(
+            files.with_folders(root, SECTIONS, fenced, report, drafts or {}), fenced, report
+        )
     else:
         spec = None
         if root is not None:
@@ -133,22 +149,20 @@ def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec |
             if report.sound(f"{section}.{name}") and values is not WRONG
         }
 
-    declared = references.Declared(
-        **{section: tuple(values) for section, values in sections.items()}
-    )
-    entities = {name: build.entity(name, values) for name, values in sound("entities").items()}
+    declared = Declared(**{section: tuple(values) for section, values in sections.items()})
+    entities = {name: build_entity(name, values) for name, values in sound("entities").items()}
     events = {
-        name: build.event(name, values, entities, declared.events, report)
+        name: build_event(name, values, entities, declared.events, report)
         for name, values in sound("events").items()
     }
     for event in events.values():
-        files.one_source(folder, event.name, event.source, report)
-    tables = {name: build.static_table(name, values) for name, values in sound("tables").items()}
+        event_checks.one_source(folder, event.name, event.source, report)
+    tables = {name: build_table(name, values) for name, values in sound("tables").items()}
     for table in tables.values():
-        files.table_file(fenced, table.name, table.path, report)
+        feature_files.table_file(fenced, table.name, table.path, report)
     views = {
-        name: build.feature_view(
-            name, values, f"features/{name}.sql", files.view_sql(fenced, name, report)
+        name: build_feature_view(
+            name, values, f"features/{name}.sql", feature_files.view_sql(fenced, name, report)
         )
         for name, values in sound("feature_views").items()
     }
@@ -156,7 +170,7 @@ def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec |
     files.orphans(folder, "sources", declared.events, "an event", report)
     models, registered = _models(fenced, report)
     endpoints = {
-        name: build.endpoint(
+        name: build_endpoint(
             name,
             about | {"rules": rules.build(about.get("rules", ()))},
             f"endpoints.{name}",
@@ -171,7 +185,7 @@ def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec |
         entities=entities,
         events=events,
         objectives={
-            name: build.objective(name, values) for name, values in sound("objectives").items()
+            name: build_objective(name, values) for name, values in sound("objectives").items()
         },
         tables=tables,
         feature_views=views,
@@ -188,7 +202,12 @@ def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec |
         {section: sound(section) for section in ("metrics", "layers", "experiments", "monitors")},
         report,
     )
-    references.check(spec, declared, registered, report)
+    warehouse_names.check(spec, declared, report)
+    event_checks.check_entity_keys(spec, report)
+    objective_checks.check(spec, declared, report)
+    feature_checks.check(spec, declared, report)
+    endpoint_checks.check(spec, declared, registered, report)
+    model_checks.check(spec, declared, report)
     rollouts.check(spec, declared, report)
     analyses.check(spec, declared, report)
     unit_metrics.check(spec, declared, report)
@@ -200,7 +219,7 @@ def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec |
 
 
 def _with_experiments(
-    spec: ProjectSpec, declared: references.Declared, sections: dict[str, Entries], report: Report
+    spec: ProjectSpec, declared: Declared, sections: dict[str, Entries], report: Report
 ) -> ProjectSpec:
     built = {
         name: unit_metrics.build(name, values, report)
@@ -215,7 +234,7 @@ def _with_experiments(
         monitors={name: monitor for name, monitor in watched.items() if monitor},
         metrics=unit_metrics.of_objectives(spec.objectives.values())
         | {name: metric for name, metric in built.items() if metric},
-        layers=experiments.layers(sections["layers"], spec.endpoints, report),
+        layers=experiment_build.layers(sections["layers"], spec.endpoints, report),
         analyses={
             name: analyses.build(name, values, report)
             for name, values in entries.items()
@@ -223,7 +242,7 @@ def _with_experiments(
         },
     )
     assigned = {
-        name: experiments.build(name, values, spec, declared, report)
+        name: experiment_build.build(name, values, spec, declared, report)
         for name, values in entries.items()
         if "arm" not in values
     }
@@ -238,7 +257,7 @@ def _models(fenced: Fence, report: Report) -> tuple[dict[str, Model], dict[str, 
     """
     models: dict[str, Model] = {}
     registered: dict[str, set[str]] = {}
-    for name, file, node in files.model_files(fenced, report):
+    for name, file, node in model_files(fenced, report):
         key = f"{file}:"
         if problem := name_problem(name):
             report.add(key, *problem)
@@ -250,7 +269,7 @@ def _models(fenced: Fence, report: Report) -> tuple[dict[str, Model], dict[str, 
                 {values["alias"]} if "alias" in values else ()
             )
         if report.sound(key):
-            models[name] = build.model(name, values, file, report)
+            models[name] = build_model(name, values, file, report)
     return models, registered
 
 

@@ -11,13 +11,14 @@ import msgspec
 
 from ..errors import Invalid, ProjectError
 from .models import trainers
-from .project_keys import MODEL
+from .models.build import build_model
+from .models.checks import check_model
+from .models.keys import MODEL
 from .reading import files, yaml
 from .reading.fence import fence
 from .reading.report import Report
 from .reading.shapes import WRONG
-from .sections import references
-from .sections import values as build
+from .sections.references import Declared
 from .specs.description import Description, Model
 
 
@@ -36,12 +37,12 @@ def overridden(description: Description, model: Model, overrides: Sequence[str])
         node = _put(node, path, value, override)
     values = MODEL.read(node or yaml.scalar(""), key, report)
     built = (
-        build.model(model.name, values, model.path, report)
+        build_model(model.name, values, model.path, report)
         if values is not WRONG and report.sound(key)
         else None
     )
     if built is not None:
-        references.model(built, description.spec, _declared(description), report)
+        check_model(built, description.spec, _declared(description), report)
         trainers.check(fenced, [built], report)
     problems = tuple(problem for problem in report.sorted() if problem.severity == "error")
     if problems or built is None:
@@ -83,9 +84,9 @@ def _put(node: yaml.Node | None, path: list[str], value: yaml.Node, override: st
     )
 
 
-def _declared(description: Description) -> references.Declared:
+def _declared(description: Description) -> Declared:
     spec = description.spec
-    return references.Declared(
+    return Declared(
         events=tuple(spec.events),
         objectives=tuple(spec.objectives),
         feature_views=tuple(spec.feature_views),

@@ -27,11 +27,8 @@ PROFILES = "profiles.yaml"
 _NEW = "new"  # what every project has beside its description, unless the example has its own
 _WORKFLOW = Path(".github/workflows/isthmus.yml")
 _SCHEMA = Path("schema/isthmus.json")
-_PARTS = {
-    "project.yaml": "project",
-    PROFILES: "profiles",
-    "models/*.yaml": "model",
-}  # of the schema, by the files that it checks
+# of the schema, by the files that it checks
+_PARTS = {"project.yaml": "project", PROFILES: "profiles", "models/*.yaml": "model"}
 _IGNORED = ".isthmus/\n__pycache__/\n"
 _LEFT_BEHIND = frozenset(
     {"__pycache__", ".isthmus", ".gitignore", ".pytest_cache", ".ipynb_checkpoints"}

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.installed import adapters
+from ..core.plugins.installed import adapters
 from ..target import Adapter
+from .models.keys import MODEL
 from .profiles import options, variables
-from .project_keys import MODEL, PROJECT, SECTIONS
+from .project_keys import PROJECT, SECTIONS
 from .reading.names import NAME, TARGET
 from .reading.shapes import Key, Record
 

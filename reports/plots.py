@@ -17,14 +17,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 20, 12, 46
 
 
 Style = Literal["a", "b", "c", "d", "e", "f", "quiet"]
-STYLES: tuple[Style, ...] = (
-    "a",
-    "b",
-    "c",
-    "d",
-    "e",
-    "f",
-)  # of models; classes of the page's style sheet
+# of models; classes of the page's style sheet
+STYLES: tuple[Style, ...] = ("a", "b", "c", "d", "e", "f")
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,9 +34,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
     kind: Literal["line", "dots", "bars"] = "line"
-    titles: Sequence[str] | None = (
-        None  # of dots, and of bars, which have the width of 1 on x; None: its name and figures
-    )
+    # of dots, and of bars, which have the width of 1 on x; None: its name and figures
+    titles: Sequence[str] | None = None
 
 
 class Axis(msgspec.Struct, frozen=True, kw_only=True):

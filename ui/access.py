@@ -22,7 +22,8 @@ from ..endpoints.http.door import OPEN_PATHS, Door, Refusal, ambiguous, refusal
 COOKIE = "isthmus_ui"
 FORM = b"application/x-www-form-urlencoded"
 HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src "
+    "'self' data:; "
     "connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",

@@ -57,9 +57,8 @@ class Application:
     def __init__(self, read: Callable[[], Project], to: Access, *, same: str = "") -> None:
         self._read, self._access, self._same = read, to, same
         self._threads = ThreadPoolExecutor(_THREADS, "page")
-        self._turns: WeakValueDictionary[str, Lock] = (
-            WeakValueDictionary()
-        )  # of changes that are under way, or wait for it
+        # of changes that are under way, or wait for it
+        self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
         self._turning = Lock()
         routes = [
             Route("/", self._home),

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from ...target import Adapter, Engine, Packages, Target
+from ...target import Adapter, Engine, Packages
 from .capabilities import CAPABILITIES
-
-
-def where(target: Target) -> str:
-    """Return the folder that holds everything, as a command's first line says it."""
-    home = Path(target.profile.options["home"])
-    return f"{home.name if home.name.startswith('.') else home}/"
-
+from .hooks import Options, Place, Upkeep
 
 ADAPTER = Adapter(
     name="local",
@@ -36,10 +28,9 @@ ADAPTER = Adapter(
         "traffic_script": f"{__name__}.telemetry.traffic_script:LocalTrafficScript",
     },
     needs=Packages(modules=("duckdb", "pyarrow", "starlette", "uvicorn"), install="isthmus"),
-    options=f"{__name__}.options:KEYS",
     engine=Engine(name="DuckDB", dialect=f"{__name__}.sql"),
-    where=f"{__name__}:where",
-    sweep=f"{__name__}.warehouse.upkeep:sweep",
-    examine=f"{__name__}.warehouse.upkeep:examine",
     remote=False,
+    options=Options(),
+    located=Place(),
+    maintained=Upkeep(),
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ...feature_store.sql.subset import Rendered, check
+from ...feature_store.port import Rendered
+from ...feature_store.sql.subset import check
 
 __all__ = ["check", "render"]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ...target import STACK_PACKAGE, Adapter, Engine, Offline, Packages
 from .capabilities import CAPABILITIES
+from .hooks import AccountChecks, Adoption, NativeObjects, Options, Place, Prices
 
 ADAPTER = Adapter(
     name="sagemaker",
@@ -30,7 +31,6 @@ ADAPTER = Adapter(
         "traffic_script": f"{__name__}.telemetry.traffic_script:StackTrafficScript",
     },
     needs=Packages(modules=("boto3", "duckdb", "pyarrow"), install="isthmus[sagemaker]"),
-    options=f"{__name__}.options:KEYS",
     engine=Engine(name="Athena", dialect=f"{__name__}.sql"),
     scheme="s3",
     sources=("s3", "athena"),
@@ -43,12 +43,10 @@ ADAPTER = Adapter(
         ),
         image="isthmus",
     ),
-    where=f"{__name__}.session:where",
-    estimate=f"{__name__}.resources.prices:estimate",
-    price_list=f"{__name__}.resources.price_list:ask",
-    scan_price=f"{__name__}.resources.prices:scanning",
-    count_price=f"{__name__}.resources.prices:counting",
-    adopt=f"{__name__}.endpoints.adoption:SageMakerAdopter",
-    native=f"{__name__}.resources.native:SageMakerObjects",
-    first_account=f"{__name__}.resources.first_account:FIRST",
+    options=Options(),
+    located=Place(),
+    priced=Prices(),
+    adoptable=Adoption(),
+    native=NativeObjects(),
+    account_checked=AccountChecks(),
 )

@@ -15,10 +15,10 @@ from functools import lru_cache
 from sqlglot import exp
 
 from ...errors import Invalid
-from ...feature_store.port import Params, SqlProblem
+from ...feature_store.port import Params, Rendered, SqlProblem
 from ...feature_store.sql.rules import CASTS, parse_timestamp, unit_of
-from ...feature_store.sql.subset import Rendered, parse
 from ...feature_store.sql.subset import check as check_neutral
+from ...feature_store.sql.subset import parse
 from ...times import utc_milliseconds
 from ..common.warehouse.allow_list import (
     Form,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ...target import STACK_PACKAGE, Adapter, Engine, Offline, Packages
 from .capabilities import CAPABILITIES
+from .hooks import Adoption, FixedSettings, NativeObjects, Options, Place, Prices
 
 _CLIENTS = (
     "google.cloud.aiplatform_v1",
@@ -41,7 +42,6 @@ ADAPTER = Adapter(
         "native": f"{__name__}.session:native",
     },
     needs=Packages(modules=(*_CLIENTS, "duckdb", "pyarrow"), install="isthmus[vertex]"),
-    options=f"{__name__}.options:KEYS",
     engine=Engine(name="BigQuery", dialect=f"{__name__}.sql"),
     scheme="gs",
     sources=("gs", "bigquery"),
@@ -55,12 +55,10 @@ ADAPTER = Adapter(
         image="isthmus",
         address=f"{__name__}.backend:address",
     ),
-    where=f"{__name__}.session:where",
-    estimate=f"{__name__}.resources.prices:estimate",
-    price_list=f"{__name__}.resources.price_list:ask",
-    scan_price=f"{__name__}.resources.prices:scanning",
-    count_price=f"{__name__}.resources.prices:count_price",
-    fixed=f"{__name__}.endpoints.host:fixed",
-    adopt=f"{__name__}.endpoints.adoption:VertexAdopter",
-    native=f"{__name__}.resources.native:VertexObjects",
+    options=Options(),
+    located=Place(),
+    priced=Prices(),
+    adoptable=Adoption(),
+    native=NativeObjects(),
+    fixed=FixedSettings(),
 )

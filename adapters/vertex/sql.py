@@ -9,10 +9,10 @@ from typing import Any
 import sqlglot
 from sqlglot import exp
 
-from ...feature_store.port import SqlProblem
+from ...feature_store.port import Rendered, SqlProblem
 from ...feature_store.sql.rules import CASTS, definition, milliseconds, parse_timestamp, unit_of
-from ...feature_store.sql.subset import Rendered, line_of, parse
 from ...feature_store.sql.subset import check as check_neutral
+from ...feature_store.sql.subset import line_of, parse
 from ..common.warehouse.allow_list import (
     Form,
     generate,

@@ -39,9 +39,8 @@ FORMAT = 2  # of `--json`: the shapes in docs/reference.md. A field may come, no
 class Console:
     """One command's voice. Results go to stdout; progress, calls and errors to stderr."""
 
-    speaking: ClassVar[Console | None] = (
-        None  # the command that runs now: errors leave in its voice
-    )
+    # the command that runs now: errors leave in its voice
+    speaking: ClassVar[Console | None] = None
 
     def __init__(
         self,
@@ -59,9 +58,8 @@ class Console:
         self._progress_at = 0.0 if sys.stderr.isatty() else time.monotonic()
         self._preview: tuple[object, str] | None = None
         self.aside = False  # what is said goes to stderr: the result alone is for another program
-        self._headline = (
-            ""  # of a cloud's target: said when the project is opened, not again with the result
-        )
+        # of a cloud's target: said when the project is opened, not again with the result
+        self._headline = ""
         self._opened: Project | None = None
 
     def open(self) -> Project:
@@ -79,9 +77,8 @@ class Console:
         if project.target.adapter.remote and not (self.as_json or self.quiet):
             from ...lifecycle.resources.plan import headline, where
 
-            self._headline = headline(
-                project.target.name, where(project)
-            )  # before the first call that changes something
+            # before the first call that changes something
+            self._headline = headline(project.target.name, where(project))
             self.say(self._headline)
         return project
 

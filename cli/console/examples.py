@@ -27,7 +27,8 @@ EXAMPLES = {
     "features check": "features check item_history --moments 5",
     "features skew": "features skew --sample 200",
     "features leaks": "features leaks models/logistic.yaml",
-    "query": "query 'SELECT item_id, count(*) AS n FROM events_impression GROUP BY item_id ORDER BY n "
+    "query": "query 'SELECT item_id, count(*) AS n FROM events_impression GROUP BY item_id ORDER "
+    "BY n "
     "DESC' --limit 20",
     "train": "train models/logistic.yaml --set parameters.C=0.1 --tag tried",
     "compile": "compile models/logistic.yaml --to argo",
@@ -55,7 +56,8 @@ EXAMPLES = {
     "endpoints shadow": "endpoints shadow home --days 7",
     "gateway": "gateway home --workers 2",
     "ui": "ui --write",
-    "stack fault add": "stack fault add throttle --service kinesis --operation PutRecords --times 3",
+    "stack fault "
+    "add": "stack fault add throttle --service kinesis --operation PutRecords --times 3",
     "stack fault list": "stack fault list",
     "stack fault clear": "stack fault clear",
     "stack compare": "stack compare ./recorded",

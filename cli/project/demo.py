@@ -39,9 +39,8 @@ def demo(console: Console, example: str | None, *, keep: bool, requests: int | N
 
             create(Path(example), example=example)
             console.say(f"{example}/  a copy of the example")
-    console.offline = (
-        True  # a demo needs no account and spends nothing: a cloud's is its offline stack
-    )
+    # a demo needs no account and spends nothing: a cloud's is its offline stack
+    console.offline = True
 
     def on_stage(number: int, total: int, name: str, result: str) -> None:
         line = f"[{number:>2}/{total}] {name:<18} {result}"

@@ -50,9 +50,8 @@ def train(
     done = []
     with console.open() as project:
         spec = project.spec
-        models = [
-            configuration(project, config, overrides) for config in configs
-        ]  # a name that is wrong stops it before the first run
+        # a name that is wrong stops it before the first run
+        models = [configuration(project, config, overrides) for config in configs]
         console.would(
             models,
             "\n".join(

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, final
 
 from ...errors import Busy, Unsupported
-from ...target import attribute
 from ...times import utc_milliseconds
 from .. import spans
 from ..user_state import FOLDER, claim, known_id, make
@@ -93,20 +92,21 @@ class Project:
         Unsupported where the target has no provider.
         """
         adapter = self.target.adapter
-        if not adapter.native:
+        if adapter.native is None:
             raise Unsupported(
                 f"target {self.target.name} ({adapter.name}) has no objects of a provider's own",
                 capability="native",
                 remedy="project.target.native is what its ports stand on",
             )
-        return attribute(adapter.native)(self.target)
+        return adapter.native.objects(self.target)
 
     def sweep(self) -> None:
         """Remove what writers that were killed left behind, where the target keeps its things in
         our own files. Under the lock.
         """
-        if self.target.adapter.sweep and not self.target.calls.dry_run:
-            attribute(self.target.adapter.sweep)(self.target)
+        maintained = self.target.adapter.maintained
+        if maintained is not None and not self.target.calls.dry_run:
+            maintained.sweep(self.target)
 
     @contextmanager
     def lock(self, command: str) -> Generator[None, None, None]:
@@ -213,7 +213,7 @@ def open(
     from ...adapters import targets
     from ...project.load import load
     from ...project.profiles.profiles import folders, profile
-    from ..installed import adapter
+    from ..plugins.installed import adapter
     from . import stacks
 
     description = load(Path(path))

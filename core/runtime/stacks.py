@@ -30,7 +30,7 @@ from ...errors import Denied, Invalid, Unavailable, Unsupported
 from ...project.profiles.options import on_this_machine
 from ...target import STACK_PACKAGE, Offline, Packages, attribute, require
 from ..formats import refuse_newer, schema, schema_of
-from ..installed import adapter, adapters
+from ..plugins.installed import adapter, adapters
 from ..user_state import FOLDER, kept_for, known_id, make
 
 if TYPE_CHECKING:

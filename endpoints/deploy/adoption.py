@@ -9,86 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from ...core.runtime.project import Project
 from ...errors import Invalid, Refused, Unsupported
-from ...project.reading.names import VARIANT_LENGTH, did_you_mean, name_problem, neutral
+from ...project.reading.names import VARIANT_LENGTH, did_you_mean, name_problem
 from ...project.specs.description import ProjectSpec
 from ...reports.results import Shown
-from ...target import attribute
 from ..gateway.request.inputs import ADOPTED, was_adopted
+from ..port import Adopter, Standing, StandingVariant
 from ..split import HUNDRED, percent_text
 
 _HUNDREDTH = Decimal("0.01")
-
-
-class StandingVariant(msgspec.Struct, frozen=True, kw_only=True):
-    """A variant that runs, and what it serves."""
-
-    name: str  # ours
-    native: str  # the provider's
-    runs: str  # the provider's name of its model
-    machine: str
-    instances: int
-    percent: Decimal  # of the traffic, as it is meant to be
-    content: str  # digest of what it serves
-    image: str
-    uri: str  # of the model's files; "": they are in the image
-    model: str = ""  # as it is registered with us
-    version: int = 0  # 0: it is not adopted yet
-
-    @property
-    def label(self) -> str:
-        """The name that people know: the provider's, where that is no mere number."""
-        return self.native if neutral(self.native) == self.name else self.name
-
-
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint as an adapter sees it."""
-
-    native: str
-    native_id: str
-    name: str  # ours
-    owner: str | None  # the project whose tags it carries
-    options: dict[str, Any]  # what the target of profiles.yaml must say to know it
-    variants: tuple[StandingVariant, ...]
-    # what it is tagged under, where the provider has preconditions: it has not changed since it was
-    # looked at
-    token: str = ""
-
-
-class Adopter(Protocol):
-    """The part of an adapter that takes over a provider's endpoints (`Adapter.adopt`)."""
-
-    def look(self, native: str, *, name: str | None) -> Standing:
-        """Look at an endpoint. Nothing is changed.
-
-        Args:
-            native: The provider's name of it.
-            name: The project's name for it; None: as profiles.yaml, its tags or its own name say.
-
-        Raises:
-            NotFound: There is none.
-            Busy: It is being changed.
-            Refused: It may not be looked at.
-            Unsupported: Its kind cannot be taken over.
-        """
-        ...
-
-    def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
-        """Make it the project's, in one call.
-
-        Args:
-            standing: The endpoint as it was looked at.
-            refs: `model@version` by content.
-
-        Raises:
-            Conflict: Somebody was faster.
-        """
-        ...
 
 
 class Adoption(Shown, msgspec.Struct, frozen=True, kw_only=True):
@@ -177,14 +111,13 @@ def adopt(
 
 def _adopter(project: Project) -> Adopter:
     adapter = project.target.adapter
-    if not adapter.adopt:
+    if adapter.adoptable is None:
         raise Unsupported(
             f"target {project.target.name}: an endpoint that stands on {adapter.title} "
             "cannot be taken over yet",
             capability="import",
         )
-    adopter: Adopter = attribute(adapter.adopt)(project.target)
-    return adopter
+    return adapter.adoptable.adopter(project.target)
 
 
 def _standing(project: Project, native: str, name: str | None) -> Standing:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from ...endpoints.hosting import aims
 from ...errors import Problem
-from ...project.experiments.experiments import arm_key
+from ...project.experiments.build import arm_key
 from ...project.reading.report import problem_at
 from ...project.specs.description import Description, ProjectSpec
 from ...project.specs.experiments import Experiment

@@ -163,7 +163,7 @@ def _require_affordable(project: Project, views: Sequence[str] | None, moments: 
     """
     if (
         views == []
-        or not project.target.adapter.scan_price
+        or project.target.adapter.priced is None
         or budget(project.target.profile) is None
     ):
         return

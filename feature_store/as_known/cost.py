@@ -15,7 +15,6 @@ from ...core.runtime.project import Project
 from ...events.tables.relations import raw_name, view_name
 from ...project.profiles.options import budget
 from ...project.specs.description import ProjectSpec
-from ...target import attribute
 from ..sql.subset import reads
 from ..tables.relations import objective_view, static_raw_name
 from ..views.sources import view_sources
@@ -58,9 +57,11 @@ def scan(project: Project, views: Sequence[str] | None = None) -> Scan | None:
 
 def scan_of(project: Project, size: int) -> Scan:
     """Return the price of reading so many bytes once."""
-    profile, priced = project.target.profile, project.target.adapter.scan_price
+    profile, priced = project.target.profile, project.target.adapter.priced
     return Scan(
-        size=size, usd_per_tb=attribute(priced)(profile) if priced else None, budget=budget(profile)
+        size=size,
+        usd_per_tb=priced.scan_price(profile) if priced is not None else None,
+        budget=budget(profile),
     )
 
 

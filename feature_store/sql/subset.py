@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 
-import msgspec
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, SqlglotError, TokenError
@@ -24,14 +23,7 @@ from ..port import SqlProblem
 from .forms import FORMS, PARTS, STRANGERS
 from .rules import troubles
 
-__all__ = ["Rendered", "SqlProblem", "check", "digest", "parse", "tables"]
-
-
-class Rendered(msgspec.Struct, frozen=True, kw_only=True):
-    """A statement in a target's own SQL."""
-
-    sql: str
-    windows_rewritten: int  # windows whose RANGE had to be said in other terms than the author's
+__all__ = ["SqlProblem", "check", "digest", "parse", "tables"]
 
 
 @lru_cache(maxsize=256)

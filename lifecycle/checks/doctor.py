@@ -12,13 +12,13 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from ...core.installed import adapter, names
+from ...core.plugins.installed import adapter, names
 from ...core.runtime.project import Project
 from ...core.user_state import forget
 from ...errors import IsthmusError
 from ...project.profiles.profiles import DEFAULT
 from ...reports.results import Rows
-from ...target import Adapter, Examination, attribute, require
+from ...target import Adapter, require
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +47,7 @@ def examine(project: Project) -> tuple[Finding, ...]:
     Nothing is changed.
     """
     target = project.target
-    if not target.adapter.examine:
+    if target.adapter.maintained is None:
         return (
             Finding(
                 name="stored",
@@ -55,7 +55,7 @@ def examine(project: Project) -> tuple[Finding, ...]:
                 detail=f"{target.name} keeps checksums itself; nothing was read",
             ),
         )
-    seen: Examination = attribute(target.adapter.examine)(target)
+    seen = target.adapter.maintained.examine(target)
     whole = not seen.problems
     detail = f"{seen.looked}: " + (
         "as they were written"

@@ -32,7 +32,7 @@ from ...errors import (
 )
 from ...reports.results import Rows, Shown
 from ...storage import wait
-from ...target import AccountCheck, Call, CallLog, Estimate, FirstAccount, Target, Trial, attribute
+from ...target import AccountCheck, Call, CallLog, Estimate, FirstAccount, Target, Trial
 
 # all that a round makes carries it, so the next one removes what a killed one left. project.yaml
 # takes no such name
@@ -149,13 +149,12 @@ def first_round(
 
 
 def _first(target: Target) -> FirstAccount:
-    if not target.adapter.first_account:
+    if target.adapter.account_checked is None:
         raise Unsupported(
             f"{target.name} ({target.adapter.title}): looking at an account is not supported yet",
             capability="first_account",
         )
-    first: FirstAccount = attribute(target.adapter.first_account)
-    return first
+    return target.adapter.account_checked.first_account()
 
 
 def _trial(target: Target) -> Trial:

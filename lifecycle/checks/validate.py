@@ -102,7 +102,7 @@ def validate(path: str | Path = "project.yaml", *, target: str | None = None) ->
     `target`: what cannot be done there is an error, which of another target is only said. NotFound:
     profiles.yaml has no such target.
     """
-    from ...core import installed
+    from ...core.plugins import installed
     from ...events.sources.checks import check_sources
     from ...project.load import parse
 
@@ -144,7 +144,7 @@ def check(
     are by adapter.
     """
     from ...adapters import targets
-    from ...core import installed
+    from ...core.plugins import installed
     from ...endpoints.target_check import can_count, can_run, can_shadow
     from ...experiments.design.target_check import can_start
     from ...feature_store.views.checks import check as check_features

@@ -49,9 +49,8 @@ class RolledBack(msgspec.Struct, frozen=True, kw_only=True):
     cause: str  # by which guardrail, with its figures
     minutes: int | None  # from the first failures to the decision
     failed: int  # requests
-    failed_unguarded: (
-        int  # ... until the challenger would have had all of the traffic, had no guardrail looked
-    )
+    # ... until the challenger would have had all of the traffic, had no guardrail looked
+    failed_unguarded: int
     unexpected: tuple[str, ...]  # in what it differs from what the scenario expects
     page: Path
 

@@ -44,9 +44,9 @@ class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
     end: str
     steps: dict[str, float]  # percent of the challenger, and when it had them
     promoted_after: float | None
-    handed_after: (
-        float | None
-    )  # until the champion's variant had the promoted version and all of the traffic; None: not handed over
+    # until the champion's variant had the promoted version and all of the traffic; None: not handed
+    # over
+    handed_after: float | None
     requests: int
     failed: int
     serving: dict[str, float]  # percent by variant at the end

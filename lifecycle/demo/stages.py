@@ -16,9 +16,8 @@ from ...feature_store.online.skew import SkewReport
 from ...pipelines.run_pages.figure_text import interval
 from ...pipelines.run_pages.records import Run
 
-OnStage = Callable[
-    [int, int, str, str], None
-]  # the stage's number, of how many, its name, its result in a line
+# the stage's number, of how many, its name, its result in a line
+OnStage = Callable[[int, int, str, str], None]
 T = TypeVar("T")
 
 

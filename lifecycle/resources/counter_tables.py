@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from ...core.runtime.project import Project
 from ...project.endpoints.rules import counts_units
-from ...target import attribute
 
 
 def due(project: Project) -> Iterator[str]:
@@ -31,10 +30,10 @@ def is_there(project: Project, endpoint: str) -> bool:
 
 def price(project: Project) -> str:
     """What answers cost that are counted, in words; empty where counting costs nothing."""
-    priced = project.target.adapter.count_price
-    if not priced:
+    priced = project.target.adapter.priced
+    if priced is None:
         return ""
-    cost = attribute(priced)(project.target.profile)
+    cost = priced.count_price(project.target.profile)
     return (
         "(a million answers: unknown)"
         if cost is None

@@ -37,15 +37,8 @@ _NAMES = {
     "endpoint": "endpoint",
     "counters": "counter table",
 }
-_STATE = (
-    "events/",
-    "ingest/",
-    "tables/",
-    "views/",
-    "traffic/",
-    "split/",
-    "project",
-)  # what describes the removed things
+# what describes the removed things
+_STATE = ("events/", "ingest/", "tables/", "views/", "traffic/", "split/", "project")
 
 
 class Destruction(Shown, msgspec.Struct, frozen=True, kw_only=True):

@@ -58,9 +58,8 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
     undeclared: tuple[str, ...]  # carries the project's tags, but project.yaml no longer names it
     hourly_cost: Decimal | None  # USD; None: unknown
     deployed: Estimate | None = None  # what the declared endpoints would cost; None: nothing
-    elsewhere: dict[
-        str, Estimate
-    ] = {}  # the same on the other targets of profiles.yaml: local's plan says what a cloud would cost
+    # the same on the other targets of profiles.yaml: local's plan says what a cloud would cost
+    elsewhere: dict[str, Estimate] = {}
     unpriced: tuple[str, ...] = ()  # what exists and has no price in the table
     known_cost: Decimal = Decimal(0)  # USD an hour of the rest
 
@@ -150,9 +149,8 @@ def plan(project: Project) -> Plan:
     problems, _ = check(project.description)
     if any(p.severity == "error" for p in problems):
         raise ProjectError(problems)
-    place = where(
-        project
-    )  # first: without credentials, or with another account's, nothing else is asked
+    # first: without credentials, or with another account's, nothing else is asked
+    place = where(project)
     if project.spec.endpoints:
         targets.ask_prices(project.target)
     resources = list(project.target.inventory.list(project.spec.name))

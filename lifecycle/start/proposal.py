@@ -203,9 +203,8 @@ def _time(
     """The column of an event's time, the instant that SQL makes of it, and the newest."""
     named = [c for name in _TIMES for c in columns if c.name == name and not c.nulls]
     typed = [c for c in columns if c.type == "timestamp" and not c.nulls]
-    texts = [
-        c for c in columns if c.type == "string" and not c.nulls
-    ]  # as JSON has them, and Parquet of frames with text
+    # as JSON has them, and Parquet of frames with text
+    texts = [c for c in columns if c.type == "string" and (not c.nulls)]
     for column in [*named, *typed, *texts]:
         instant = _instant(column, ask)
         if instant is not None:
@@ -236,9 +235,8 @@ def _instant(column: _Column, ask: Callable[[str], tuple[Any, ...]]) -> str | No
 
 def _event(source: Path) -> str:
     stem = neutral(re.split(r"[.]", source.name)[0])
-    name = (
-        stem.removesuffix("s") if len(stem) > 3 and not stem.endswith("ss") else stem
-    )  # "bus" and "ads" are no plurals to cut
+    # "bus" and "ads" are no plurals to cut
+    name = stem.removesuffix("s") if len(stem) > 3 and (not stem.endswith("ss")) else stem
     return name if name and column_problem(name) is None else "event"
 
 

@@ -53,9 +53,8 @@ class Trusted(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """The folders that are known now."""
 
     folders: tuple[str, ...]
-    stacks: tuple[
-        str, ...
-    ] = ()  # clouds whose offline stack's home was moved into the user's state folder
+    # clouds whose offline stack's home was moved into the user's state folder
+    stacks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         moved = (

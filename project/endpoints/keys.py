@@ -148,13 +148,15 @@ ENDPOINT = Record(
         "attributes": Key(
             shape=MapOf(of=ATTRIBUTE, names=attribute_problem, pattern=NAME),
             example="{platform: {type: string, allowed: [web, ios]}}",
-            description="Of a request, beside those of the exposure: experiments target by them and are "
+            description="Of a request, beside those of the exposure: experiments target by them "
+            "and are "
             "shown by their values.",
         ),
         "parameters": Key(
             shape=MapOf(of=PARAMETER, names=parameter_problem, pattern=NAME),
             example="{blend: {type: float, min: 0, max: 1, default: 0.5}}",
-            description="What an arm of an experiment may set; a model's predictor takes it by keyword.",
+            description="What an arm of an experiment may set; a model's predictor takes it by "
+            "keyword.",
         ),
         "explore": Key(
             shape=Text(
@@ -173,7 +175,8 @@ ENDPOINT = Record(
                 example="1s",
                 numbers=True,
             ),
-            description="How long the gateway keeps a row of features that it has read; 0: not at all. "
+            description="How long the gateway keeps a row of features that it has read; 0: not at "
+            "all. "
             "Default 1s.",
         ),
         "max_candidates": Key(
@@ -183,19 +186,22 @@ ENDPOINT = Record(
         ),
         "routing": Key(
             shape=OneOf(words=("weighted", "sticky")),
-            description="Who splits: the target, by request; or (sticky) the gateway, by the unit. Kept "
+            description="Who splits: the target, by request; or (sticky) the gateway, by the "
+            "unit. Kept "
             "as long as the endpoint runs.",
         ),
         "rules": Key(
             shape=RULES,
             example="[{pin: {item_id: 7, position: 1}}]",
-            description="What people overrule of a ranking, in the order of their kinds: block, boost, "
+            description="What people overrule of a ranking, in the order of their kinds: block, "
+            "boost, "
             "pin, reserve, cap.",
         ),
         "shadow": Key(
             shape=SHADOW,
             example="{variant: challenger, share: 10%}",
-            description="A variant that gets a copy of some answered requests; its answers are compared, "
+            description="A variant that gets a copy of some answered requests; its answers are "
+            "compared, "
             "and shown to nobody.",
         ),
     },

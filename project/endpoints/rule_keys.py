@@ -121,7 +121,8 @@ _OF_GROUP = {
         shape=_WHERE,
         required=True,
         example="{item_profile.item_kind: ad}",
-        description="Which candidates: features as view.feature, or the key. A value, a list, {not: "
+        description="Which candidates: features as view.feature, or the key. A value, a list, "
+        "{not: "
         "...}, {min: , max: }; null meets none.",
     ),
     **_ANY,
@@ -177,7 +178,8 @@ CAP = Record(
             shape=OneOf(words=("response", "unit")),
             required=True,
             example="response",
-            description="Response: so many items of an answer. Unit: so many answers that show it to a "
+            description="Response: so many items of an answer. Unit: so many answers that show it "
+            "to a "
             "unit, in any window.",
         ),
         "in": Key(

@@ -84,7 +84,8 @@ EVENT = Record(
         "source": Key(
             shape=Text(what="a source", parse=_source),
             example="data/clicks/*.jsonl.gz",
-            description="Where its rows are, in place of sources/<event>.sql: a file, a folder or a "
+            description="Where its rows are, in place of sources/<event>.sql: a file, a folder or "
+            "a "
             "glob, s3://bucket/folder/, "
             "athena://database.table, gs://bucket/folder/, bigquery://dataset.table. "
             "Files are JSON lines, CSV, TSV (plain, .gz, .zst) or Parquet.",

@@ -10,14 +10,14 @@ from typing import Any
 from ..metrics import metrics as unit_metrics
 from ..reading.names import did_you_mean
 from ..reading.report import Report, child, item
-from ..sections.references import DECIDED_BY_RANKING, Declared, known
+from ..sections.references import Declared, known
 from ..sections.values import condition_problems, value_problem
 from ..specs import reach
 from ..specs.description import OF_EVERY_ENDPOINT, Attribute, Endpoint, ProjectSpec
 from ..specs.experiments import INTERLEAVED, MODEL_VERSION, Experiment, Metric
-from ..specs.request_attributes import exposure_attributes, request_attributes
+from ..specs.request_attributes import DECIDED_BY_RANKING, exposure_attributes, request_attributes
 from ..specs.rules import Condition
-from .experiments import arm_key
+from .build import arm_key
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:

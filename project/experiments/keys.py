@@ -54,7 +54,8 @@ _PERCENT = Text(
 _BUCKETS = Text(what="a share of units", pattern=_SHARE, parse=_hundredths, example="20%")
 _SALT_KEY = Key(
     shape=Text(what="a salt", pattern=_SALT, parse=_salt, example="home_2025"),
-    description="What the hash of units begins with, where they are to stay as another system had them.",
+    description="What the hash of units begins with, where they are to stay as another system had "
+    "them.",
 )
 LAYER = Record(
     noun="a layer",
@@ -114,7 +115,8 @@ ANALYSIS = Record(
             ),
             required=True,
             example="impression.policy",
-            description="The exposure's attribute that holds the arm: it was assigned elsewhere, and is "
+            description="The exposure's attribute that holds the arm: it was assigned elsewhere, "
+            "and is "
             "analysed only.",
         ),
         "control": Key(
@@ -137,7 +139,8 @@ ANALYSIS = Record(
         ),
         "weights": Key(
             shape=_TWO_WEIGHTS,
-            description="How units were meant to be split: {control: 50, treatment: 50}. Then the split "
+            description="How units were meant to be split: {control: 50, treatment: 50}. Then the "
+            "split "
             "is checked.",
         ),
         **_TOLD,
@@ -225,7 +228,8 @@ ASSIGNED = Record(
                 pattern=NAME,
             ),
             example="{control: {}, treatment: {variant: challenger}}",
-            description="Parameters by arm; the first arm is the control. variant and explore are known "
+            description="Parameters by arm; the first arm is the control. variant and explore are "
+            "known "
             "to every endpoint.",
         ),
         "control": Key(
@@ -241,7 +245,8 @@ ASSIGNED = Record(
         "weights": Key(
             shape=MapOf(of=Number(), pattern=NAME, least=1),
             example="{control: 50, treatment: 50}",
-            description="How units are split between the arms. Default: equally. Fixed for the life of a "
+            description="How units are split between the arms. Default: equally. Fixed for the "
+            "life of a "
             "run.",
         ),
         "share": Key(
@@ -250,7 +255,8 @@ ASSIGNED = Record(
         "holdout": Key(
             shape=_BUCKETS,
             example="5%",
-            description="Of its units: they keep the control, also after the treatment has shipped, "
+            description="Of its units: they keep the control, also after the treatment has "
+            "shipped, "
             "until close.",
         ),
         "targeting": Key(

@@ -51,7 +51,8 @@ METRIC = Record(
         "sum": Key(
             shape=Text(what="a total", pattern=_COUNTED, parse=_counted, example="purchase.amount"),
             example="purchase.amount",
-            description="The mean of a unit's total: of an event's number, or of an attribute's values.",
+            description="The mean of a unit's total: of an event's number, or of an attribute's "
+            "values.",
         ),
         "any": Key(
             shape=Text(what="an event", pattern=NAME, parse=_any, example="purchase"),
@@ -67,11 +68,13 @@ METRIC = Record(
         ),
         "within": Key(
             shape=DAYS,
-            description="How long from a unit's first exposure, in whole days. Default: to the last look.",
+            description="How long from a unit's first exposure, in whole days. Default: to the "
+            "last look.",
         ),
         "before": Key(
             shape=DAYS,
-            description="The same total in so many days before the first exposure, which reduces the "
+            description="The same total in so many days before the first exposure, which reduces "
+            "the "
             "variance.",
         ),
         "at_most": Key(

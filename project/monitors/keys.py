@@ -14,7 +14,8 @@ _ALARM = Record(
         "shown_to_organic": Key(
             shape=Number(),
             example="2",
-            description="Items: a group's share of what is shown over its share of explored clicks, at "
+            description="Items: a group's share of what is shown over its share of explored "
+            "clicks, at "
             "most.",
         ),
         "calibration": Key(
@@ -30,7 +31,8 @@ _ALARM = Record(
         "satisfied_ratio": Key(
             shape=Number(),
             example="0.8",
-            description="Units: the satisfied share of the lowest group over that of the highest, at "
+            description="Units: the satisfied share of the lowest group over that of the highest, "
+            "at "
             "least.",
         ),
         "mix_drift": Key(
@@ -41,7 +43,8 @@ _ALARM = Record(
                 example="5%",
             ),
             example="5%",
-            description="Units: how far a group's share of the active units may be from that of the "
+            description="Units: how far a group's share of the active units may be from that of "
+            "the "
             "first window, in points.",
         ),
     },
@@ -55,7 +58,8 @@ MONITOR = Record(
                 what="a feature of items", pattern=_READ, example="item_profile.item_category"
             ),
             example="item_profile.item_category",
-            description="Groups items: a feature as view.feature, by its value when the item was shown, "
+            description="Groups items: a feature as view.feature, by its value when the item was "
+            "shown, "
             "or an entity's key.",
         ),
         "units": Key(
@@ -70,7 +74,8 @@ MONITOR = Record(
         ),
         "alarm": Key(
             shape=_ALARM,
-            description="Limits. It is an alarm when the whole 95 % interval of a figure lies beyond one.",
+            description="Limits. It is an alarm when the whole 95 % interval of a figure lies "
+            "beyond one.",
         ),
     },
 )

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ...target import Adapter, Profile, attribute
+from ...errors import MissingDependency
+from ...target import Adapter, Profile
 from ..reading import yaml
 from ..reading.names import TARGET, name_problem
 from ..reading.quantities import Mistake
@@ -108,8 +109,8 @@ _SERVER = Record(
 # Keys that several adapters have.
 OFFLINE = Key(
     shape=_StandIn(),
-    description="The server that `--offline` uses instead of a stack of our own; `allow_remote: true` "
-    "where it is not on this machine.",
+    description="The server that `--offline` uses instead of a stack of our own; `allow_remote: "
+    "true` where it is not on this machine.",
 )
 BUDGET = Key(
     shape=_Budget(),
@@ -124,8 +125,8 @@ def adopted(native: Text, what: str) -> Key:
     """Where the provider's name of an endpoint that was taken over is known without asking anybody."""
     return Key(
         shape=MapOf(of=native, names=name_problem),
-        description="Endpoints that stood before the project took them over: its name for each, and "
-        f"{what}.",
+        description="Endpoints that stood before the project took them over: its name for each, "
+        f"and {what}.",
     )
 
 
@@ -154,9 +155,17 @@ COMMON: dict[str, Key] = {
 
 
 def keys_of(adapter: Adapter) -> Mapping[str, Key]:
-    """An adapter's own keys of profiles.yaml."""
-    keys: Mapping[str, Key] = attribute(adapter.options) if adapter.options else {}
-    return keys
+    """Return an adapter's own keys of profiles.yaml.
+
+    Raises:
+        MissingDependency: A package of the adapter's is not installed.
+    """
+    try:
+        return adapter.options.keys() if adapter.options is not None else {}
+    except ImportError as error:
+        raise MissingDependency(
+            f"adapter {adapter.name} needs {error.name}", remedy=f"install what brings {error.name}"
+        ) from error
 
 
 def target_record(adapter: Adapter) -> Record:
@@ -190,8 +199,8 @@ TRACKING = Record(
                 example="http://127.0.0.1:5000",
             ),
             required=True,
-            description="The MLflow server to which training runs and the versions they made are copied "
-            "as they end.",
+            description="The MLflow server to which training runs and the versions they made are "
+            "copied as they end.",
             example="http://127.0.0.1:5000",
         )
     },

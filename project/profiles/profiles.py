@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ...core import installed
+from ...core.plugins import installed
 from ...errors import Invalid, IsthmusError, NotFound, ProjectError, Unsupported
 from ...target import Adapter, Offline, Profile
 from ..reading import files, yaml

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ..project_keys import SECTIONS
 from . import yaml
 from .fence import LARGEST_TEXT, Fence
 from .names import did_you_mean
-from .report import Report, child
+from .report import Report
 
 
 def read_text(path: Path, file: str, report: Report, fence: Fence | None = None) -> str | None:
@@ -70,7 +69,11 @@ def read_tree(text: str, file: str, key: str, report: Report) -> yaml.Node | Non
 
 
 def with_folders(
-    root: yaml.Mapping, fence: Fence, report: Report, drafts: Mapping[str, str]
+    root: yaml.Mapping,
+    sections: Iterable[str],
+    fence: Fence,
+    report: Report,
+    drafts: Mapping[str, str],
 ) -> yaml.Mapping:
     """Return project.yaml and its section folders as one tree: events/click.yaml holds what
     events.click would.
@@ -78,9 +81,9 @@ def with_folders(
     `drafts`: text by file (`experiments/banner.yaml`), as if it stood there, too.
     """
     entries, lines = dict(root.entries), dict(root.lines)
-    for section in SECTIONS:
+    for section in sections:
         paths = (
-            *_yaml_files(fence, section, report),
+            *yaml_files(fence, section, report),
             *(Path(file) for file in drafts if file.startswith(f"{section}/")),
         )
         here = entries.get(section)
@@ -124,44 +127,6 @@ def _with_files(
     return yaml.Mapping(entries=entries, lines=lines, line=here.line)
 
 
-def model_files(fence: Fence, report: Report) -> Iterator[tuple[str, str, yaml.Node]]:
-    """Yield (name, file, tree) of each models/<name>.yaml."""
-    for path in _yaml_files(fence, "models", report):
-        file = f"models/{path.name}"
-        node = read_yaml(path, file, f"{file}:", report, fence)
-        if node is not None:
-            yield path.stem, file, node
-
-
-def view_sql(fence: Fence, view: str, report: Report) -> str:
-    """Return features/<view>.sql without a closing semicolon, as it stands inside other SQL. ""
-    after an error.
-    """
-    file = f"features/{view}.sql"
-    key = f"feature_views.{view}"
-    if not (fence.folder / file).exists():
-        near = sorted(path.name for path in (fence.folder / "features").glob("*.sql"))
-        report.add(
-            key,
-            f"there is no {file}",
-            did_you_mean(f"{view}.sql", near)
-            or f"write its SQL there: SELECT ... AS {view}_feature FROM ...",
-        )
-        return ""
-    text = read_text(fence.folder / file, file, report, fence)
-    if text is None:
-        report.add(key, f"{file} cannot be read")
-        return ""
-    bare = text.rstrip().rstrip(";").rstrip()
-    if not any(line.strip() and not line.strip().startswith("--") for line in bare.splitlines()):
-        report.add(
-            key,
-            f"{file} holds no SQL",
-            "write a SELECT: the entity's key, event_timestamp and the features",
-        )
-    return bare + "\n"
-
-
 def orphans(folder: Path, kind: str, names: tuple[str, ...], noun: str, report: Report) -> None:
     """SQL files that belong to nothing: a name with a typing mistake would else be passed over in
     silence.
@@ -177,36 +142,7 @@ def orphans(folder: Path, kind: str, names: tuple[str, ...], noun: str, report: 
             )
 
 
-def one_source(folder: Path, event: str, source: str | None, report: Report) -> None:
-    file = f"sources/{event}.sql"
-    if source is not None and (folder / file).is_file():
-        report.add(
-            f"events.{event}.source",
-            f"there is {file}, too",
-            "an event comes from one of the two: take the key out, or the file away",
-        )
-
-
-def table_file(fence: Fence, table: str, path: str, report: Report) -> None:
-    """Report a static table's file that is not there, or that may not be read."""
-    folder = fence.folder
-    if problem := fence.problem(folder / path, path):
-        report.add(child("tables", table), *problem)
-    elif not (folder / path).is_file():
-        parent = Path(path).parent
-        near = sorted(
-            (parent / found.name).as_posix()
-            for found in (folder / parent).glob("*.*")
-            if found.suffix in {".csv", ".parquet"}
-        )
-        report.add(
-            child("tables", table),
-            f"there is no file {path}",
-            did_you_mean(path, near, has=f"{parent.as_posix()}/ has"),
-        )
-
-
-def _yaml_files(fence: Fence, shown: str, report: Report) -> Iterator[Path]:
+def yaml_files(fence: Fence, shown: str, report: Report) -> Iterator[Path]:
     folder = fence.folder / shown
     if not folder.is_dir():
         return

@@ -58,9 +58,8 @@ def duration_text(value: timedelta) -> str:
     `duration(duration_text(d)) == d` for whole positive seconds.
     """
     seconds = int(value.total_seconds())
-    unit = next(
-        unit for unit, size in _UNITS.items() if seconds % size == 0 and unit != "w"
-    )  # people say 7d, not 1w
+    # people say 7d, not 1w
+    unit = next((unit for unit, size in _UNITS.items() if seconds % size == 0 and unit != "w"))
     return f"{seconds // _UNITS[unit]}{unit}"
 
 

@@ -329,19 +329,6 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         return schema
 
 
-class Either(msgspec.Struct, frozen=True, kw_only=True):
-    """A shape for readers, and a looser or differently told one for the schema."""
-
-    shape: Any
-    told: Schema
-
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        return self.shape.read(node, key, report)
-
-    def schema(self) -> Schema:
-        return self.told
-
-
 def mapping(node: yaml.Node, key: str, report: Report) -> Mapping[str, yaml.Node] | None:
     """The entries of a mapping; an empty value (`local:`) counts as an empty one.
 

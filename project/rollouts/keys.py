@@ -52,9 +52,11 @@ GUARDRAIL = Record(
             ),
             description="1% of the requests, or 50ms.",
         ),
-        "max_ratio": Key(shape=Number(least=1), description="Times the old variant's, in the same minutes."),
+        "max_ratio": Key(shape=Number(least=1), description="Times the old variant's, in the same "
+                                                            "minutes."),
         "max_shift": Key(shape=_PERCENT, description="Of the old variant's mean, either way."),
-        "min_requests": Key(shape=Number(whole=True, least=1), description="Fewer are no data. Default 200."),
+        "min_requests": Key(shape=Number(whole=True, least=1), description="Fewer are no data. "
+                                                                           "Default 200."),
         "dry_run": Key(shape=Flag(), description="It is judged and shown, and decides nothing."),
     },
 )  # fmt: skip
@@ -71,7 +73,8 @@ ROLLOUT = Record(
                 words=("canary", "linear", "blue_green"),
                 near={"blue-green": "blue_green", "bluegreen": "blue_green"},
             ),
-            description="canary (default): `steps`; linear: `step` and `every`; blue_green: `bake`.",
+            description="canary (default): `steps`; linear: `step` and `every`; blue_green: "
+            "`bake`.",
         ),
         "steps": Key(
             shape=ListOf(of=STEP),
@@ -81,7 +84,8 @@ ROLLOUT = Record(
         "step": Key(
             shape=SHARE,
             example="10",
-            description="Of a linear rollout: percent by which each step is above the one before it.",
+            description="Of a linear rollout: percent by which each step is above the one before "
+            "it.",
         ),
         "every": Key(
             shape=DURATION, example="10m", description="Of a linear rollout: each step's bake."
@@ -115,7 +119,8 @@ ROLLOUT = Record(
                     "then": Key(shape=OneOf(words=("pause", "abort"))),
                 },
             ),
-            description="Above a limit without proof when the bake is over. Default: hold one more bake, "
+            description="Above a limit without proof when the bake is over. Default: hold one "
+            "more bake, "
             "then pause.",
         ),
         "on_drift": Key(
@@ -162,7 +167,8 @@ ROLLOUT = Record(
                 keys={
                     "promote_alias": Key(
                         shape=NAME_SHAPE,
-                        description="What the new version is called. Default: as the old variant's.",
+                        description="What the new version is called. Default: as the old "
+                        "variant's.",
                     ),
                     "remove_old": Key(
                         shape=DURATION,

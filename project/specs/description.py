@@ -17,10 +17,8 @@ from .rules import Rule
 
 AttributeType = Literal["bool", "int", "float", "string", "timestamp"]
 ParameterType = Literal["bool", "int", "float", "string"]
-OF_EVERY_ENDPOINT = (
-    "variant",
-    "explore",
-)  # parameters that an arm may set without their being declared
+# parameters that an arm may set without their being declared
+OF_EVERY_ENDPOINT = ("variant", "explore")
 BUCKETS = 10_000  # of units, which a hash tells apart (endpoints/gateway/decide/assignment.py)
 
 
@@ -54,9 +52,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     owner: str = ""
     max_lateness: timedelta = timedelta(days=30)
     max_ahead: timedelta = timedelta(minutes=2)  # what a producer's clock may be ahead of ours
-    source: str | None = (
-        None  # a path from the project's folder or a URI; None: sources/<event>.sql, or nothing
-    )
+    # a path from the project's folder or a URI; None: sources/<event>.sql, or nothing
+    source: str | None = None
 
 
 class Objective(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,12 +67,10 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
     exposure: str
     within: timedelta
     goal: Literal["maximise", "minimise"] = "maximise"
-    unit: str | None = (
-        None  # the exposure's attribute whose rows are not independent of each other: a person
-    )
-    ranked_within: str | None = (
-        None  # ... whose rows, of one unit, were ranked against each other: a request
-    )
+    # the exposure's attribute whose rows are not independent of each other: a person
+    unit: str | None = None
+    # ... whose rows, of one unit, were ranked against each other: a request
+    ranked_within: str | None = None
 
 
 class StaticTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,9 +84,8 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
     path: str  # features/<name>.sql
     sql: str
     ttl: timedelta | None = None
-    outcome_events: Literal["known"] | None = (
-        None  # "known": it reads an objective's outcome event on purpose
-    )
+    # "known": it reads an objective's outcome event on purpose
+    outcome_events: Literal["known"] | None = None
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,18 +121,15 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     objective: str
     unit: str
     variants: tuple[Variant, ...]
-    attributes: tuple[
-        Attribute, ...
-    ] = ()  # of a request, beside those of the exposure: targeting and segments read them
+    # of a request, beside those of the exposure: targeting and segments read them
+    attributes: tuple[Attribute, ...] = ()
     parameters: dict[str, Parameter] = {}
     explore: Decimal = Decimal(0)  # percent of requests answered in random order
-    online_cache: timedelta = timedelta(
-        seconds=1
-    )  # for so long the gateway keeps a row that it has read
+    # for so long the gateway keeps a row that it has read
+    online_cache: timedelta = timedelta(seconds=1)
     max_candidates: int = 1000  # of a request to the gateway
-    routing: Literal["weighted", "sticky"] = (
-        "weighted"  # who splits the units between the variants: the target, or the gateway
-    )
+    # who splits the units between the variants: the target, or the gateway
+    routing: Literal["weighted", "sticky"] = "weighted"
     rules: tuple[Rule, ...] = ()  # as they are written
     shadow: Shadow | None = None
 
@@ -204,14 +195,10 @@ class OfficeHours(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AfterRollout(msgspec.Struct, frozen=True, kw_only=True):
-    promote_alias: str | None = (
-        # the alias that the new version gets; None: the one that the old variant names, if it names
-        # one
-        None
-    )
-    remove_old: timedelta = timedelta(
-        hours=24
-    )  # how long the old variant stays at 0 % and at its size
+    # the alias that the new version gets; None: the one that the old variant names, if it names one
+    promote_alias: str | None = None
+    # how long the old variant stays at 0 % and at its size
+    remove_old: timedelta = timedelta(hours=24)
 
 
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,9 +238,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
 
     forward: timedelta | None = None  # None: a tenth of the days to test, in whole days
     after: timedelta = timedelta(days=2)
-    segments: tuple[
-        str, ...
-    ] = ()  # attributes of the exposure: the figures of each value by itself
+    # attributes of the exposure: the figures of each value by itself
+    segments: tuple[str, ...] = ()
 
 
 class Bound(msgspec.Struct, frozen=True, kw_only=True):
@@ -285,9 +271,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     features: tuple[Feature, ...]
     trainer: str  # module.function, the module beside project.yaml
     alias: str | None = None
-    window: tuple[datetime, datetime] | None = (
-        None  # [start, end); None: `window_length` back from now
-    )
+    # [start, end); None: `window_length` back from now
+    window: tuple[datetime, datetime] | None = None
     window_length: timedelta = timedelta(days=28)
     serve_as: dict[str, Any] = {}
     parameters: dict[str, Any] = {}
@@ -330,6 +315,5 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     spec: ProjectSpec
     folder: str
     places: dict[str, Place] = {}
-    profiles: str | None = (
-        None  # the text of profiles.yaml as it was read, once a command; None: there was none
-    )
+    # the text of profiles.yaml as it was read, once a command; None: there was none
+    profiles: str | None = None

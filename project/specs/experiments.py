@@ -35,9 +35,8 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     control: str | int
     treatment: str | int
     metric: str  # an objective of that exposure
-    weights: tuple[float, float] | None = (
-        None  # the planned shares of control and treatment; None: not known
-    )
+    # the planned shares of control and treatment; None: not known
+    weights: tuple[float, float] | None = None
     guardrails: tuple[ExperimentGuardrail, ...] = ()
     also: tuple[str, ...] = ()  # objectives that are told and decide nothing
     owner: str = ""
@@ -65,12 +64,10 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["sum", "any", "rate"]
     numerator: Total
     denominator: Total | None = None  # of a rate
-    within: timedelta | None = (
-        None  # from a unit's first exposure, whole UTC days; None: to the last look
-    )
-    before: timedelta | None = (
-        None  # the same total so long before the first exposure reduces the variance
-    )
+    # from a unit's first exposure, whole UTC days; None: to the last look
+    within: timedelta | None = None
+    # the same total so long before the first exposure reduces the variance
+    before: timedelta | None = None
     at_most: float | None = None  # a unit's total counts up to this
     goal: Literal["maximise", "minimise"] = "maximise"
     objective: str | None = None

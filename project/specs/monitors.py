@@ -11,23 +11,16 @@ import msgspec
 class Alarms(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of figures; None: it is told, and never an alarm."""
 
-    shown_to_organic: float | None = (
-        None  # items: the share shown over the share of clicks where no model chose, at most
-    )
-    calibration: tuple[float, float] | None = (
-        None  # items: clicks over the sum of scores, between these
-    )
-    gini_rise: float | None = (
-        None  # items: Gini of what is shown less that of the first window, at most
-    )
-    satisfied_ratio: float | None = (
-        None  # units: the lowest group's satisfied share over the highest one's, at least
-    )
-    mix_drift: float | None = (
-        # units: a group's share of the active units less that of the first window, either way, at
-        # most
-        None
-    )
+    # items: the share shown over the share of clicks where no model chose, at most
+    shown_to_organic: float | None = None
+    # items: clicks over the sum of scores, between these
+    calibration: tuple[float, float] | None = None
+    # items: Gini of what is shown less that of the first window, at most
+    gini_rise: float | None = None
+    # units: the lowest group's satisfied share over the highest one's, at least
+    satisfied_ratio: float | None = None
+    # units: a group's share of the active units less that of the first window, either way, at most
+    mix_drift: float | None = None
 
 
 class Monitor(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,9 +4,12 @@ of entities.
 
 from __future__ import annotations
 
-from ..sections.references import DECIDED_BY_RANKING
 from .description import Attribute, Endpoint, ProjectSpec
 from .reach import EXPOSURE_ID
+
+# What the gateway decides while it ranks: no request carries it, so a model that reads it needs a
+# value at serving.
+DECIDED_BY_RANKING = ("position", "propensity", "policy")
 
 
 def exposure_attributes(spec: ProjectSpec, endpoint: Endpoint) -> dict[str, Attribute]:

@@ -14,7 +14,6 @@ from ...core.runtime.project import Project
 from ...endpoints.operations.minutes import settled_window
 from ...endpoints.port import EndpointSpec
 from ...errors import IsthmusError
-from ...target import Estimate, attribute
 from ..evidence.sensitivity import foresight, traffic_of
 from ..state.capacity import hand_over_spec, sized_spec
 from ..state.states import Plan
@@ -81,9 +80,7 @@ def _more(project: Project, plan: Plan) -> Decimal | None:
 
 def _hourly(project: Project, spec: EndpointSpec) -> Decimal | None:
     """Return the USD an hour of a spec, or None if that is unknown."""
-    if not project.target.adapter.estimate:
-        return None if project.target.adapter.remote else Decimal(0)
-    estimate: Estimate = attribute(project.target.adapter.estimate)(
-        project.target.profile, spec.variants
-    )
-    return estimate.hourly_cost
+    adapter = project.target.adapter
+    if adapter.priced is None:
+        return None if adapter.remote else Decimal(0)
+    return adapter.priced.estimate(project.target.profile, spec.variants).hourly_cost

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.adapters import targets
-from isthmus.core import installed
+from isthmus.core.plugins import installed
 from isthmus.core.runtime.project import Project
 from isthmus.errors import Invalid, MissingDependency, Unsupported
 from isthmus.project.specs.description import Description, ProjectSpec

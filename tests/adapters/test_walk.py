@@ -165,6 +165,45 @@ def test_what_it_cannot_do_is_refused_by_name(shell, used, command, refusal):
     assert refusal in done.stderr
 
 
+WRONG = {
+    "a method of another type": (
+        "options=Options()",
+        """class Options:
+    def keys(self) -> list[str]:
+        return ["bucket"]""",
+        'incompatible type "Options"; expected "Configured | None"',
+    ),
+    "a method that is lacking": (
+        "priced=Prices()",
+        """class Prices:
+    def refresh(self, target: Target) -> None: ...""",
+        'incompatible type "Prices"; expected "Priced | None"',
+    ),
+    "a name in place of an object": (
+        'options="toycloud:OPTIONS"',
+        "",
+        'incompatible type "str"; expected "Configured | None"',
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "hook", "refusal"), WRONG.values(), ids=WRONG)
+def test_mypy_refuses_an_adapter_with_a_hook_that_is_not_its_protocol(
+    shell, judged, given, hook, refusal
+):
+    module = f"""from isthmus.target import Adapter, Target
+{hook}
+ADAPTER = Adapter(name="toycloud", title="Toy Cloud", capabilities={{}}, ports={{}}, {given})
+"""
+    lines = f"""mkdir -p wrong; cat > wrong/adapter.py <<'END'
+{module}END
+mypy --strict --follow-imports=silent --python-executable dist/judge/bin/python --cache-dir wrong/cache wrong/adapter.py"""
+    done = shell(lines, ok=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert refusal in done.stdout
+    assert "Found 1 error in 1 file" in done.stdout
+
+
 def test_a_job_of_it_opens_its_run_by_the_uri_alone(shell, used):
     uri = "toy://ranker/shop/runs/r1/run.json"
     put = (

@@ -19,7 +19,7 @@ from functools import cache
 import pytest
 
 from isthmus.adapters import targets
-from isthmus.core import installed
+from isthmus.core.plugins import installed
 from isthmus.errors import OutcomeUnknown, Throttled, Unavailable, Unsupported
 from isthmus.target import missing
 from isthmus.tests.conformance.data.clicks import SPEC

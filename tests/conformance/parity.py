@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 
-from isthmus.core import installed
+from isthmus.core.plugins import installed
 from isthmus.target import Capability
 from isthmus.tests.conformance.provider_marks import compared
 from isthmus.tests.conformance.rows import asserting, columns

@@ -9,7 +9,7 @@ import ast
 from functools import cached_property
 from pathlib import Path
 
-from isthmus.core import installed
+from isthmus.core.plugins import installed
 from isthmus.target import Adapter, Target
 
 PORTS = tuple(name for name, value in vars(Target).items() if isinstance(value, cached_property))

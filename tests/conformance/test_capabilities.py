@@ -6,7 +6,7 @@ And the optional ports, which most targets refuse.
 import pytest
 
 from isthmus.adapters.rows import ROWS
-from isthmus.core import installed
+from isthmus.core.plugins import installed
 from isthmus.core.runtime.project import Project
 from isthmus.endpoints.deploy.adoption import describe
 from isthmus.endpoints.serving.payloads import MAX_BYTES

@@ -5,7 +5,7 @@ call.
 import pytest
 
 from isthmus.adapters.rows import ROWS
-from isthmus.core import installed
+from isthmus.core.plugins import installed
 from isthmus.errors import Unsupported
 from isthmus.tests.conformance.rows import EXTRAS, PORTS
 

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 import isthmus
+from isthmus.adapters.sagemaker.hooks import Prices
 from isthmus.errors import Refused
 from isthmus.feature_store.as_known.check import check_as_known, price
 from isthmus.feature_store.as_known.cost import Scan, scanned_bytes, spoken_bytes
@@ -76,7 +77,7 @@ def test_a_check_that_reads_more_than_an_hour_of_the_budget_pays_for_is_refused_
         )
         project.target.adapter = replace(
             project.target.adapter,
-            scan_price="isthmus.adapters.sagemaker.resources.prices:scanning",
+            priced=Prices(),
         )
         with pytest.raises(Refused if remedy else Asked) as refused:
             check_as_known(project, ["item_history"], moments=moments)

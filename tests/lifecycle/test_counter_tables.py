@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import msgspec
 import pytest
 
@@ -45,19 +47,9 @@ def test_a_rule_that_counts_gets_its_table_and_destroy_takes_it(project):
 
 def test_a_price_is_told_and_a_target_without_counters_gets_no_table(project):
     adapter = project.target.adapter
-    for price, words in (
-        (f"{__name__}:cheap", "0.75 USD or more"),
-        (f"{__name__}:unknown", "unknown"),
-    ):
-        project.target.adapter = msgspec.structs.replace(adapter, count_price=price)
+    for price, words in ((0.75, "0.75 USD or more"), (None, "unknown")):
+        priced = SimpleNamespace(count_price=lambda _profile, price=price: price)
+        project.target.adapter = msgspec.structs.replace(adapter, priced=priced)
         assert counter_tables.price(project) == f"(a million answers: {words})"
     project.target.adapter = msgspec.structs.replace(adapter, ports={})
     assert list(counter_tables.due(project)) == []
-
-
-def cheap(_profile):
-    return 0.75
-
-
-def unknown(_profile):
-    return None

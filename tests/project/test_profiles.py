@@ -1,6 +1,7 @@
 """Targets: names, inheritance, options laid over."""
 
 import sys
+from importlib import import_module
 from importlib.metadata import EntryPoint
 from types import SimpleNamespace
 
@@ -122,9 +123,12 @@ def test_a_wrong_file_stops_every_target(example):
 
 def test_a_third_partys_adapter_says_its_own_keys(example, monkeypatch):
     lake = Adapter(
-        name="databrooks", title="Databrooks", capabilities={}, ports={}, options=f"{__name__}:KEYS"
+        name="databrooks",
+        title="Databrooks",
+        capabilities={},
+        ports={},
+        options=SimpleNamespace(keys=lambda: import_module(__name__).KEYS),
     )
-    monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(KEYS=KEYS))
     example.edit(
         "profiles.yaml",
         "  local: {}",
@@ -144,7 +148,7 @@ def test_a_third_partys_adapter_says_its_own_keys(example, monkeypatch):
     monkeypatch.setitem(sys.modules, __name__, None)
     (problem,) = example.problems()
     assert (problem.message, problem.remedy) == (
-        f"targets.lake.adapter: {__name__}:KEYS needs {__name__}",
+        f"targets.lake.adapter: adapter databrooks needs {__name__}",
         f"install what brings {__name__}",
     )
     monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(KEYS=KEYS))

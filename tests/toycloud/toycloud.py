@@ -20,12 +20,21 @@ OPTIONS = {
     "bucket": Key(shape=Text(what="a bucket", pattern=r"toy://[a-z0-9-]+", example="toy://ranker"))
 }
 PORTS = {"blobs": "toycloud:Blobs"}
+
+
+class Options:
+    """isthmus.target.Configured: its keys of profiles.yaml."""
+
+    def keys(self):
+        return OPTIONS
+
+
 ADAPTER = Adapter(
     name="toycloud",
     title="Toy Cloud",
     capabilities=rows(),
     ports=PORTS,
-    options="toycloud:OPTIONS",
+    options=Options(),
     scheme="toy",
 )
 

@@ -1,5 +1,6 @@
-"""A model server's process: one that this supervisor started, or one that it took over from a
-supervisor that has died.
+"""A model server's process.
+
+This supervisor started it, or took it over from a supervisor that has died.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ LOOK = 0.2  # seconds, where the system cannot tell by itself that a process has
 
 
 class Started:
-    """A child of this process."""
+    """A process that is a child of this one."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -31,7 +32,7 @@ class Started:
             self._process.send_signal(number)
 
     async def wait(self) -> str:
-        """How it ended."""
+        """Wait until the process ends. Return how it ended."""
         code = await self._process.wait()
         return (
             f"was killed by {Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
@@ -39,7 +40,7 @@ class Started:
 
 
 class TakenOver:
-    """Started by a supervisor before this one.
+    """A process that a supervisor before this one started.
 
     A process id alone may have been given to another, so its start is compared.
     """
@@ -79,7 +80,10 @@ class TakenOver:
 
 
 def _descriptor(pid: int) -> int:
-    """One that is readable when the process has ended; -1 where there is none (macOS)."""
+    """Return a descriptor that is readable when the process has ended.
+
+    -1: there is none here (macOS).
+    """
     if hasattr(os, "pidfd_open"):
         with suppress(OSError):
             return os.pidfd_open(pid)
@@ -87,6 +91,7 @@ def _descriptor(pid: int) -> int:
 
 
 async def stop(process: Started | TakenOver, *, within: float = 12.0) -> None:
+    """Ask a process to end, and kill it when it has not within some seconds."""
     if not process.runs:
         return
     process.send(SIGTERM)

@@ -51,6 +51,8 @@ GRACE = 15.0  # seconds beyond the longest that a request may take, which its ro
 
 @final
 class LocalEndpointHost:
+    """The port EndpointHost on this machine."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
         self._home = home(target)
@@ -59,41 +61,45 @@ class LocalEndpointHost:
         self._rules = hosting.rules_of(target, provider="this machine")
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Nearer to the spec; returns what it saw before.
+        """Bring the endpoint nearer to the spec; return what it saw before.
 
         The models are copied first, so that what cannot be served changes nothing.
 
-        Conflict: a variant that has traffic would change. Invalid, Unsupported: what cannot be
-        served here.
+        Raises:
+            Conflict: A variant that has traffic would change.
+            Invalid: The spec cannot be served.
+            Unsupported: This machine cannot serve it.
         """
         hosting.check_spec(spec, self._rules)
         name = spec.name
         row = self._row(name)
         saw = self._state(name, row) if row else absent(name)
-        wanted = self._next_row(spec, row)
-        if row is None or wanted.spec != row.spec or wanted.split != row.split:
-            wanted = self._write(wanted, expect=row)
+        next_row = self._next_row(spec, row)
+        if row is None or next_row.spec != row.spec or next_row.split != row.split:
+            next_row = self._write(next_row, expect=row)
         if not supervision.alive(self._home, name):
-            self._start(wanted)
+            self._start(next_row)
         else:
             report = self._follow(name, again=True)  # what failed may have been mended
             if report is not None and older(report):
-                self._replace(wanted, report)
+                self._replace(next_row, report)
         return saw
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
-        """Into the endpoint's row, which its router reads at once.
+        """Write the split into the endpoint's row, which its router reads at once.
 
-        NotFound; Unsupported: of a sticky endpoint, or a share that is no step.
-
-        Conflict: the row is past `expect`. Busy: a variant that would get more is not ready.
+        Raises:
+            NotFound: There is no such endpoint.
+            Unsupported: It is sticky, or a share is no step.
+            Conflict: The row is past `expect`.
+            Busy: A variant that would get more is not ready.
         """
         row = self._row(endpoint)
         if row is None:
             raise hosting.not_found(endpoint)
         if row.spec.routing == "sticky":
             raise hosting.sticky(endpoint)
-        wanted = hosting.checked_split(endpoint, split, tuple(row.split), self._rules)
+        shares = hosting.checked_split(endpoint, split, tuple(row.split), self._rules)
         hosting.check_token(endpoint, row.token, expect=expect)
         report = self._follow(endpoint)
         ready = (
@@ -103,7 +109,7 @@ class LocalEndpointHost:
         )
         if waiting := [
             name
-            for name, percent in wanted.items()
+            for name, percent in shares.items()
             if percent > row.split[name] and name not in ready
         ]:
             raise Busy(
@@ -111,12 +117,15 @@ class LocalEndpointHost:
                 remedy=f"isthmus endpoints logs {endpoint} --variant {waiting[0]}",
             )
         self._write(
-            msgspec.structs.replace(row, split=wanted), expect=row, operation="endpoints.shift"
+            msgspec.structs.replace(row, split=shares), expect=row, operation="endpoints.shift"
         )
         self._follow(endpoint)
 
     def observe(self, endpoint: str) -> EndpointState | None:
-        """The row, and what its supervisor says of the processes; None: there is no row."""
+        """Return the row, with what its supervisor says of the processes.
+
+        None: there is no row.
+        """
         self._target.calls.reading("endpoints.observe", endpoint)
         row = self._row(endpoint)
         return None if row is None else self._state(endpoint, row)
@@ -130,11 +139,17 @@ class LocalEndpointHost:
         request_id: str,  # noqa: ARG002  the port's: nobody reads it here
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """One POST to the router; again only where it was certainly not read, as the router had
-        moved.
+        """Post to the router once, and again only where it was certainly not read.
 
-        NotFound, ModelError, Busy, Invalid; Unavailable: nothing listens; OutcomeUnknown: the
-        answer was lost.
+        That is where the router had moved.
+
+        Raises:
+            NotFound: There is no such endpoint or variant.
+            ModelError: The model failed.
+            Busy: The endpoint is.
+            Invalid: The request is wrong.
+            Unavailable: Nothing listens.
+            OutcomeUnknown: The answer was lost.
         """
         body = hosting.request_body(endpoint, instances, self._rules, parameters)
         headers: list[tuple[str, str]] = [("content-type", "application/json")]
@@ -177,6 +192,7 @@ class LocalEndpointHost:
         )
 
     def close(self) -> None:
+        """Close connections and the database."""
         for _, client in self._clients.values():
             client.close()
         self._clients.clear()
@@ -186,9 +202,10 @@ class LocalEndpointHost:
         return read(self._db.connection, name)
 
     def _next_row(self, spec: EndpointSpec, row: EndpointRow | None) -> EndpointRow:
-        """The row as it would be after the spec.
+        """Return the row as it would be after the spec.
 
-        Conflict when that takes something from a variant with traffic.
+        Raises:
+            Conflict: That takes something from a variant with traffic.
         """
         if row is not None and row.spec == spec:
             self._restore(row)
@@ -230,10 +247,12 @@ class LocalEndpointHost:
             self._model(row.name, variant)
 
     def _model(self, endpoint: str, variant: VariantSpec) -> Path:
-        """The variant's model folder, copied once for each version, and again when the copy is not
-        whole.
+        """Return the variant's model folder.
 
-        NotFound: no such version, or its folder is gone.
+        It is copied once for each version, and again when the copy is not whole.
+
+        Raises:
+            NotFound: There is no such version, or its folder is gone.
         """
         version = self._target.registry.get(variant.model, variant.version)
         folder = (
@@ -257,20 +276,24 @@ class LocalEndpointHost:
         return folder
 
     def _write(
-        self, wanted: EndpointRow, *, expect: EndpointRow | None, operation: str = "endpoints.apply"
+        self,
+        new_row: EndpointRow,
+        *,
+        expect: EndpointRow | None,
+        operation: str = "endpoints.apply",
     ) -> EndpointRow:
-        """Compare-and-swap on the row's version."""
+        """Write a row, by compare-and-swap on its version. Return it with its new version."""
         with (
-            self._target.calls.mutating(operation, wanted.name),
-            self._db.transaction(f"writing endpoint {wanted.name}") as db,
+            self._target.calls.mutating(operation, new_row.name),
+            self._db.transaction(f"writing endpoint {new_row.name}") as db,
         ):
-            row = read(db, wanted.name)
+            row = read(db, new_row.name)
             hosting.check_token(
-                wanted.name, row.token if row else None, expect=expect.token if expect else None
+                new_row.name, row.token if row else None, expect=expect.token if expect else None
             )
-            wanted = msgspec.structs.replace(wanted, version=wanted.version + 1)
-            write(db, wanted)
-        return wanted
+            new_row = msgspec.structs.replace(new_row, version=new_row.version + 1)
+            write(db, new_row)
+        return new_row
 
     def _start(self, row: EndpointRow) -> None:
         with self._target.calls.mutating("endpoints.start", row.name):
@@ -280,8 +303,10 @@ class LocalEndpointHost:
             supervision.start(self._home, row, limits, record=lambda port: self._record(row, port))
 
     def _start_again(self, name: str, row: EndpointRow | None = None) -> bool:
-        """Both supervisor and watcher were killed, or the machine was switched off: whoever looks
-        starts them, where they ran before.
+        """Start the endpoint's processes where they ran before. Return whether they were started.
+
+        Supervisor and watcher were both killed, or the machine was switched off: whoever looks
+        starts them.
         """
         row = row or self._row(name)
         if row is None or self._target.calls.dry_run or supervision.alive(self._home, name):
@@ -297,7 +322,7 @@ class LocalEndpointHost:
         return True
 
     def _record(self, row: EndpointRow, port: int) -> None:
-        """The port in the row, so that a restart keeps it, and the endpoint in the inventory."""
+        """Note the port in the row, which a restart keeps, and the endpoint in the inventory."""
         with self._db.transaction(f"recording endpoint {row.name}") as db:
             db.execute(
                 "UPDATE endpoints SET port = ? WHERE name = ? AND instance = ?",
@@ -375,21 +400,22 @@ class LocalEndpointHost:
                 client, address = self._client(name)
                 supervision.steer(client, address, "renew")
 
-    def _successor(self, name: str, before: Address) -> Report | None:
-        """Return what the supervisor says that follows the one of `before`; None: there is none
-        yet.
+    def _successor(self, name: str, predecessor: Address) -> Report | None:
+        """Return the report of the supervisor that follows the one at an earlier address.
+
+        None: there is none yet.
         """
         address = supervision.address(self._home, name)
         return (
             self._follow(name)
-            if address is not None and address.pid not in (0, before.pid)
+            if address is not None and address.pid not in (0, predecessor.pid)
             else None
         )
 
     def _follow(self, name: str, *, again: bool = False) -> Report | None:
-        """Make the supervisor read its row now.
+        """Make the supervisor read its row now. Return its report.
 
-        None when it cannot be asked: it polls, and a dead one reads it when it starts.
+        None: it cannot be asked. It polls, and a dead one reads its row when it starts.
         """
         try:
             return self._ask(name, follow=True, again=again)
@@ -425,7 +451,7 @@ class LocalEndpointHost:
 
 
 def delete(target: Target, resource: Resource) -> None:
-    """For the inventory: end the processes, remove the row and the folder.
+    """Delete an endpoint for the inventory: end the processes, remove the row and the folder.
 
     Again, or absent: success.
     """
@@ -439,7 +465,10 @@ def delete(target: Target, resource: Resource) -> None:
 
 
 def _failure(endpoint: str, response: Response) -> Exception:
-    """The router marks what is its own; everything else is the model's."""
+    """Return the error that an answer of the router means.
+
+    The router marks what is its own; everything else is the model's.
+    """
     body = response.body.decode("utf-8", "replace")
     try:
         fields = msgspec.json.decode(response.body, type=dict[str, object])
@@ -465,6 +494,7 @@ def _failure(endpoint: str, response: Response) -> Exception:
 
 
 def _whole(folder: Path) -> bool:
+    """Return whether a model's folder holds all that its manifest says."""
     from ....pipelines.models.predictor import whole
 
     try:

@@ -10,10 +10,10 @@ LIMIT = 10_000_000  # bytes; as many of those before them are kept once
 
 
 def limit(log: Path, most: int = LIMIT) -> None:
-    """The end of a log above `most` bytes becomes `<log>.1`, and the log begins anew.
+    """Move the end of a log above `most` bytes to `<log>.1`, and begin the log anew.
 
-    Processes may write meanwhile, in append mode: what
-    they write between the copy and the cut is lost.
+    Processes may write meanwhile, in append mode: what they write between the copy and the cut is
+    lost.
     """
     try:
         if (size := log.stat().st_size) > most:

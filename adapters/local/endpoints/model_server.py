@@ -1,5 +1,6 @@
-"""One process that serves a model: start it, see that it is ready, start it again when it dies, end
-it when it is no longer wanted.
+"""One process that serves a model.
+
+It is started, seen to be ready, started again when it dies, and ended when it is no longer wanted.
 """
 
 from __future__ import annotations
@@ -40,8 +41,10 @@ PING_EVERY, HUNG = (
 
 
 class ModelServer:
-    """`life`: the read end of a pipe whose other end the supervisor and its watcher hold; the
-    process ends when both are gone. Without it the process ends with this one.
+    """A variant's process, whichever it is now.
+
+    `life`: the read end of a pipe whose other end the supervisor and its watcher hold; the process
+    ends when both are gone. Without it the process ends with this one.
 
     `take_over`: a process that runs already. `changed` is called when another process runs than
     before.
@@ -82,15 +85,16 @@ class ModelServer:
         return self.pid != 0 and code_of(self.pid) not in (own_code(), None)
 
     def again(self) -> None:
-        """Start a failed process now instead of after its pause: what was wrong may have been
-        mended.
+        """Start a failed process now instead of after its pause.
+
+        What was wrong may have been mended.
         """
         if self.phase == "failed":
             self.phase = "updating"
             self._again.set()
 
     async def end(self) -> None:
-        """Requests under way are finished first (at most 10 s)."""
+        """End the process once the requests under way are finished (at most 10 s)."""
         self.backend.close("it is being removed", returns=False)
         for _ in range(500):
             if not self.backend.busy:
@@ -102,8 +106,9 @@ class ModelServer:
         self._balancer.remove(self.backend)
 
     def _replace(self) -> None:
-        """The process works at one request for longer than the time-out, and nothing else ends
-        that.
+        """Kill the process, as it works at one request for longer than the time-out.
+
+        Nothing else ends that.
         """
         self._kill(f"worked at one request for {self._balancer.timeout:g} s and was killed")
 
@@ -113,6 +118,7 @@ class ModelServer:
             self._process.send(SIGKILL)
 
     async def _keep(self) -> None:
+        """Run the process, and start it again whenever it ends."""
         pause = 0.0
         while True:
             began = monotonic()
@@ -143,7 +149,10 @@ class ModelServer:
             self.backend.returns = True
 
     async def _run(self, log: int, start: int) -> str:
-        """Until the process ends, and why it did. Cancelling ends the process."""
+        """Run a process until it ends. Return why it did.
+
+        Cancelling ends the process.
+        """
         self._killed = ""
         self.backend.answered = 0
         if self.running is not None and not self._process:
@@ -214,8 +223,9 @@ class ModelServer:
         return Started(process), port
 
     async def _watch(self, port: int) -> None:
-        """See that it answers while it has nothing to do; for how long it may work at a request is
-        the balancer's to see.
+        """See that the process answers while it has nothing to do.
+
+        For how long it may work at a request is the balancer's to see.
         """
         while True:
             await asyncio.sleep(PING_EVERY)
@@ -248,7 +258,7 @@ class ModelServer:
 
 
 def _tail(log: Path, start: int, *, lines: int = 5) -> str:
-    """The last lines that this process wrote, each on a line of its own."""
+    """Return the last lines that this process wrote, each on a line of its own."""
     with log.open("rb") as file:
         size = log.stat().st_size
         file.seek(max(start if start <= size else 0, size - 8192))  # it may have begun anew

@@ -1,7 +1,7 @@
-"""The router's log: a line a request, `finished (ms since 1970),variant,status,microseconds`, a
-file an hour (UTC). Only appended to.
+"""The router's log, from which metrics are read; it is kept for no longer than they need it.
 
-It is what metrics are read from, and kept for no longer than they need it.
+It has a line a request, `finished (ms since 1970),variant,status,microseconds`, and a file an hour
+(UTC), which is only appended to.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ KEPT = timedelta(hours=48)
 
 
 class RequestLog:
-    """Each line is one write to a file in append mode: readable at once, and whole unless the disk
-    is full.
+    """The files of one endpoint.
 
-    `keep`: a file whose hour ended before that is removed when the next one is begun.
+    Each line is one write to a file in append mode: readable at once, and whole unless the disk is
+    full. `keep`: a file whose hour ended before that is removed when the next one is begun.
     """
 
     def __init__(self, folder: Path, *, keep: timedelta = KEPT) -> None:
@@ -33,6 +33,7 @@ class RequestLog:
         self._torn = False
 
     def write(self, variant: str, status: int, seconds: float) -> None:
+        """Log a request that finished now."""
         now = time.time()
         hour = int(now // 3600)
         line = log_line(int(now * 1000), variant, status, int(seconds * 1_000_000))
@@ -57,16 +58,17 @@ class RequestLog:
 
 
 def log_line(finished: int, variant: str, status: int, microseconds: int) -> bytes:
-    """A line. `finished`: milliseconds since 1970."""
+    """Return a request's line. `finished`: milliseconds since 1970."""
     return b"%d,%s,%d,%d\n" % (finished, variant.encode(), status, microseconds)
 
 
 def file_name(hour: datetime) -> str:
+    """Return the name of an hour's file."""
     return f"{hour:%Y%m%d%H}.csv"
 
 
 def files(folder: Path, start: datetime, end: datetime) -> list[Path]:
-    """The files that may hold requests finished in [start, end)."""
+    """Return the files that may hold requests finished in [start, end)."""
     hour = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     paths = []
     while hour < end:
@@ -77,7 +79,7 @@ def files(folder: Path, start: datetime, end: datetime) -> list[Path]:
 
 
 def remove_before(folder: Path, moment: datetime) -> None:
-    """The files whose last request finished before it."""
+    """Remove the files whose last request finished before a moment."""
     for path in folder.glob("*.csv"):
         with suppress(OSError, ValueError):  # somebody else's file, or another removed it
             if (

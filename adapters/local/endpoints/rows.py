@@ -1,6 +1,6 @@
-"""What an endpoint should be, in SQLite: the spec, the split, and the row version that fences both.
+"""Rows of endpoints in SQLite: the spec, the split, and the row version that fences both.
 
-The supervisor only reads it.
+The supervisor only reads them.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ SCHEMA = """CREATE TABLE IF NOT EXISTS endpoints (
 
 
 class EndpointRow(msgspec.Struct, frozen=True, kw_only=True):
-    """`instance` is drawn when the endpoint is made: an endpoint made again under its name is
-    another one, with other tokens.
+    """An endpoint as it should be.
+
+    `instance` is drawn when the endpoint is made: an endpoint made again under its name is another
+    one, with other tokens.
     """
 
     name: str
@@ -37,6 +39,7 @@ class EndpointRow(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def token(self) -> str:
+        """The token of the row's version."""
         return f"{self.instance}-{self.version}"
 
 
@@ -70,6 +73,8 @@ class Address(StoredDocument, frozen=True, kw_only=True, tag=2):
 
 
 class VariantReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A variant as its supervisor reports it."""
+
     name: str
     model: str
     version: int
@@ -84,7 +89,7 @@ class VariantReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What the supervisor answers: what runs now. `token` is of the row that it follows."""
+    """The answer of a supervisor: the state that runs. `token` is of the row that it follows."""
 
     token: str
     revision: str
@@ -94,6 +99,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(connection: sqlite3.Connection, name: str) -> EndpointRow | None:
+    """Return an endpoint's row; None: there is none."""
     columns = connection.execute(
         "SELECT name, instance, version, port, spec, split, folders FROM endpoints WHERE name = ?",
         (name,),
@@ -113,7 +119,7 @@ def read(connection: sqlite3.Connection, name: str) -> EndpointRow | None:
 
 
 def write(connection: sqlite3.Connection, row: EndpointRow) -> None:
-    """Inside the caller's transaction."""
+    """Write a row inside the caller's transaction."""
     encode = msgspec.json.encode
     connection.execute(
         "INSERT OR REPLACE INTO endpoints VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -130,22 +136,24 @@ def write(connection: sqlite3.Connection, row: EndpointRow) -> None:
 
 
 def steps(split: Mapping[str, Decimal]) -> list[tuple[str, int]]:
-    """The split in hundredths of a percent, the router's resolution."""
+    """Return the split in hundredths of a percent, the router's resolution."""
     return [(name, int(percent * 100)) for name, percent in split.items()]
 
 
 def endpoint_folder(home: Path, name: str) -> Path:
+    """Return the folder of an endpoint in the target's home folder."""
     return home / "endpoints" / name
 
 
 def registered_digest(folder: Path) -> str | None:
-    """What the registry said that a variant's folder holds when it was deployed; None: a row from
-    before its folders' names said it.
+    """Return the digest that the registry had for a variant's folder when it was deployed.
+
+    None: the row is from before its folders' names said it.
     """
     digest = folder.name.rpartition("-")[2]
     return digest if len(digest) == 64 else None  # SHA-256
 
 
 def instances(spec: VariantSpec) -> tuple[int, int]:
-    """The fewest and the most processes; nothing scales by itself here."""
+    """Return the fewest and the most processes; nothing scales by itself here."""
     return spec.instances or (1, 1)

@@ -1,9 +1,7 @@
-"""An endpoint of the laptop under a service manager:
+"""An endpoint of the laptop under a service manager.
 
-`isthmus endpoints service NAME` prints its systemd unit.
-
-`python -m isthmus.adapters.local.service ...` is what the unit runs: it stands by while the
-endpoint runs outside of it, and becomes its
+`isthmus endpoints service NAME` prints its systemd unit. `python -m isthmus.adapters.local.service
+...` is what the unit runs: it stands by while the endpoint runs outside of it, and becomes its
 watcher when nobody does any more, as after a restart of the machine.
 """
 
@@ -54,7 +52,11 @@ class LocalEndpointService:
         self._target = target
 
     def unit(self, endpoint: str) -> str:
-        """A systemd user unit. NotFound: no such endpoint."""
+        """Return a systemd user unit.
+
+        Raises:
+            NotFound: There is no such endpoint.
+        """
         self._target.calls.reading("endpoints.service", endpoint)
         return _unit(self._target, endpoint)
 
@@ -90,9 +92,12 @@ def _unit(target: Target, endpoint: str) -> str:
 
 
 def unit_of(description: str, command: Sequence[str], folder: Path) -> str:
-    """A unit that runs a command in a folder, as systemd.unit(5) and systemd.service(5) read it.
+    """Return a unit that runs a command in a folder.
 
-    Invalid: a path that no unit can name.
+    It is written as systemd.unit(5) and systemd.service(5) read it.
+
+    Raises:
+        Invalid: A path is one that no unit can name.
     """
     program, *arguments = command
     if _IN_NO_PROGRAM.search(program):
@@ -113,12 +118,13 @@ def unit_of(description: str, command: Sequence[str], folder: Path) -> str:
 
 
 def _quoted(word: str) -> str:
-    """A word of a command: % is a specifier's first letter."""
+    """Quote a word of a command: % is a specifier's first letter."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("%", "%%")
     return escaped if _PLAIN.fullmatch(word) else f'"{escaped}"'
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Stand by, then become the endpoint's watcher."""
     parser = argparse.ArgumentParser(prog="isthmus.adapters.local.service")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--name", required=True)
@@ -153,8 +159,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _same(descriptor: int, path: Path) -> bool:
-    """Whether the file is the one that stands there: an endpoint that was made again under its name
-    has another.
+    """Return whether an open file is the one that stands at a path.
+
+    An endpoint that was made again under its name has another.
     """
     try:
         return descriptor >= 0 and os.path.samestat(os.fstat(descriptor), path.stat())

@@ -1,4 +1,4 @@
-"""How the laptop serves an endpoint, by its profile."""
+"""The options by which the laptop serves an endpoint, from its profile."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def serving(options: Mapping[str, Any], endpoint: str) -> Serving:
+    """Return the options of an endpoint."""
     chosen = dict(options.get("serving", {}))
     timeouts = chosen.pop("timeouts", {})
     if endpoint in timeouts:
@@ -28,7 +29,7 @@ def serving(options: Mapping[str, Any], endpoint: str) -> Serving:
 
 
 def arguments(options: Mapping[str, Any], endpoint: str, *, max_bytes: int) -> list[str]:
-    """Of its supervisor."""
+    """Return the arguments of an endpoint's supervisor."""
     chosen = serving(options, endpoint)
     limits = ["--max-bytes", str(max_bytes), "--timeout", str(chosen.timeout.total_seconds())]
     return [

@@ -1,5 +1,6 @@
-"""Which code serves: a digest of the files of router and model server, so that `deploy` knows
-processes of an earlier version.
+"""The code that serves: a digest of the files of router and model server.
+
+By it `deploy` knows processes of an earlier version.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ def own_code() -> str:
 
 
 def code_of(pid: int) -> str | None:
-    """Return the digest that a model server was started with; "": it is from before there was one;
-    None: the system does not say.
+    """Return the digest that a model server was started with.
+
+    "": it is from before there was one. None: the system does not say.
     """
     try:
         variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")

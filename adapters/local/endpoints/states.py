@@ -1,5 +1,6 @@
-"""What a local endpoint looks like from outside: the row that says what should be, and the
-supervisor's report of what is.
+"""States of a local endpoint.
+
+They are made of the row that says what should be, and the supervisor's report of what is.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from .serving_code import own_code
 
 
 def absent(name: str) -> EndpointState:
+    """Return the state of an endpoint that is not there yet."""
     return EndpointState(name=name, phase="creating", revision="", token="", variants=())
 
 
 def dead(row: EndpointRow, why: str, *, phase: Phase = "failed") -> EndpointState:
+    """Return the state of an endpoint whose processes do not run."""
     variants = tuple(
         VariantState(
             name=v.name,
@@ -48,6 +51,7 @@ def older(report: Report) -> bool:
 
 
 def state_of(row: EndpointRow, report: Report) -> EndpointState:
+    """Return the state of an endpoint whose supervisor has reported."""
     phases = {v.phase for v in report.variants}
     phase: Phase = "ready"
     if "failed" in phases:

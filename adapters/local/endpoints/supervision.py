@@ -39,7 +39,7 @@ _started: list[subprocess.Popen[bytes]] = []
 
 
 def alive(home: Path, name: str) -> bool:
-    """Somebody holds the supervisor's lock.
+    """Return whether somebody holds the supervisor's lock.
 
     The kernel frees it with its holder, so no pid can mislead.
     """
@@ -55,6 +55,7 @@ def alive(home: Path, name: str) -> bool:
 
 
 def address(home: Path, name: str) -> Address | None:
+    """Return how to reach the endpoint's supervisor; None: it was never started."""
     path = endpoint_folder(home, name) / "supervisor.json"
     try:
         return decode(path.read_bytes(), Address, what=str(path), remedy=f"isthmus deploy {name}")
@@ -63,7 +64,7 @@ def address(home: Path, name: str) -> Address | None:
 
 
 def listen(preferred: int) -> socket.socket:
-    """A listening socket on the preferred port (0: none), else on a free one.
+    """Return a listening socket on the preferred port (0: none), else on a free one.
 
     Whoever was killed frees its lock before its socket.
     """
@@ -95,13 +96,16 @@ def _listening(port: int) -> socket.socket | None:
 def start(
     home: Path, row: EndpointRow, arguments: Sequence[str], *, record: Callable[[int], None]
 ) -> bool:
-    """Start watcher and supervisor unless they live.
+    """Start watcher and supervisor unless they live. Return whether they were started.
 
-    They inherit lock and socket, so there is no moment in which they are neither
-    there nor absent. What is left of earlier ones ends.
+    They inherit lock and socket, so there is no moment in which they are neither there nor absent.
+    Model servers that earlier ones left end.
 
-    `record` writes down the port, under the lock and before there is anything to find. `arguments`:
-    the supervisor's limits.
+    Args:
+        home: The target's home folder.
+        row: The endpoint's.
+        arguments: The supervisor's limits.
+        record: Writes down the port, under the lock and before there is anything to find.
     """
     folder = endpoint_folder(home, row.name)
     make_folder(folder)
@@ -136,11 +140,9 @@ def start(
 
 
 def end_left(home: Path, name: str) -> None:
-    """Model servers of a supervisor and watcher that were both killed.
+    """End the model servers of a supervisor and watcher that were both killed.
 
-    They end by themselves unless they hang.
-
-    A copy of the folder names its original's, which go on.
+    They end by themselves unless they hang. A copy of the folder names its original's, which go on.
     """
     with suppress(Invalid, Refused):
         left = address(home, name)
@@ -157,8 +159,10 @@ def write_address(folder: Path, address: Address) -> None:
 def start_watcher(
     fds: Sequence[int], arguments: Sequence[str], *, session: bool, log: int | None = None
 ) -> subprocess.Popen[bytes]:
-    """`fds` as watcher.py takes them; `session`: detached from the terminal, in a process group of
-    its own.
+    """Start a watcher.
+
+    `fds` as watcher.py takes them; `session`: detached from the terminal, in a process group of its
+    own.
     """
     return subprocess.Popen(
         watcher_command(fds, arguments),
@@ -171,12 +175,13 @@ def start_watcher(
 
 
 def watcher_command(fds: Sequence[int], arguments: Sequence[str]) -> list[str]:
+    """Return the command of a watcher."""
     script = Path(__file__).with_name("watcher.py")
     return [sys.executable, "-I", "-S", str(script), *map(str, fds), *arguments]
 
 
 def _try_lock(descriptor: int) -> bool:
-    """False: it is another's.
+    """Take the lock. Return False where it is another's.
 
     Who asks `alive` holds it for a moment, or for long where the machine is busy, and shares it.
     """
@@ -219,8 +224,13 @@ def steer(client: Client, address: Address, verb: str) -> Report | None:
 
 
 def ask(client: Client, address: Address, *, follow: bool, again: bool = False) -> Report:
-    """What runs now; with `follow`, after it has read its row; with `again`, failed variants start
-    at once. Unavailable, OutcomeUnknown.
+    """Return the supervisor's report.
+
+    With `follow` it reads its row first; with `again` failed variants start at once.
+
+    Raises:
+        Unavailable: It does not listen, or refuses.
+        OutcomeUnknown: Its answer was lost.
     """
     method, path = (
         ("POST", "/_isthmus/again" if again else "/_isthmus/follow")
@@ -236,20 +246,20 @@ def ask(client: Client, address: Address, *, follow: bool, again: bool = False) 
 
 
 def end(home: Path, name: str, *, within: float = 15.0) -> None:
-    """After its row is gone: tell the supervisor, and kill its process group if it does not end.
+    """End an endpoint's processes, after its row is gone, so that nothing of it is left.
 
-    Then nothing of it is left.
+    The supervisor is told, and its process group is killed if it does not end.
     """
-    before = address(home, name)
-    if before is not None and alive(home, name):
+    first = address(home, name)
+    if first is not None and alive(home, name):
         from .client import Client
 
-        client = Client(before.port, timeout=2)
+        client = Client(first.port, timeout=2)
         with suppress(Unavailable, OutcomeUnknown):  # it looks at its row twice a second anyway
-            ask(client, before, follow=True)
+            ask(client, first, follow=True)
         client.close()
         _wait(lambda: not alive(home, name), within)
-        last = address(home, name) or before
+        last = address(home, name) or first
         if alive(home, name) and (group := last.group or last.pid):
             with suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
@@ -265,6 +275,7 @@ def _wait(condition: Callable[[], bool], seconds: float) -> None:
 
 
 def last_words(home: Path, name: str, *, lines: int = 5) -> str:
+    """Return the last lines of the supervisor's log, each on a line of its own."""
     with suppress(FileNotFoundError):
         text = (
             (endpoint_folder(home, name) / "supervisor.log")

@@ -1,5 +1,6 @@
-"""The process behind a local endpoint: it keeps the variants' processes as the row in SQLite says,
-and routes requests to them.
+"""The process behind a local endpoint.
+
+It keeps the variants' processes as the row in SQLite says, and routes requests to them.
 
 Its watcher (watcher.py) starts it with open files: the lock, the listening socket, the pipe that
 the variants' processes live by, and a pipe each way between the two. Each starts the other again
@@ -59,6 +60,8 @@ class Descriptors(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of an endpoint's requests and of its log."""
+
     max_bytes: int  # of a request and of an answer
     timeout: float = TIMEOUT  # seconds
     return_wait: float = RETURN_WAIT
@@ -66,9 +69,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Supervisor:
-    """`arguments`: its own, for the watcher that it starts when there is none any more.
+    """The supervisor of one endpoint.
 
-    `again`: it follows one that has died.
+    `arguments`: its own, for the watcher that it starts when there is none any more. `again`: it
+    follows one that has died.
     """
 
     def __init__(
@@ -113,7 +117,7 @@ class Supervisor:
     def follow(self) -> None:
         """Bring processes and split to the row.
 
-        Synchronous: whoever asked sees the new state in the answer.
+        It is synchronous: whoever asked sees the new state in the answer.
         """
         row = read(self.connection, self.name)
         if row is None or row.instance != self.address.instance:
@@ -121,11 +125,11 @@ class Supervisor:
             return
         if self.row is not None and row.version == self.row.version:
             return
-        wanted = {spec.name: spec for spec in row.spec.variants}
+        specs = {spec.name: spec for spec in row.spec.variants}
         for name, variant in list(self.variants.items()):
-            if name not in wanted or identity(wanted[name]) != identity(variant.spec):
+            if name not in specs or identity(specs[name]) != identity(variant.spec):
                 self._end(self.variants.pop(name))
-        for name, spec in wanted.items():
+        for name, spec in specs.items():
             if name not in self.variants:
                 limits = self.limits
                 balancer = Balancer(
@@ -149,18 +153,19 @@ class Supervisor:
                 leaving = self.variants[name].resize(spec)
             for server in leaving:
                 self._end(server)
-        self.variants = {name: self.variants[name] for name in wanted}
+        self.variants = {name: self.variants[name] for name in specs}
         self.router.balancers = {name: variant.balancer for name, variant in self.variants.items()}
         self.router.split(steps(row.split))
         self.row = row
 
-    def _adopt(self, wanted: tuple[str, str, int, str, int]) -> list[RunningServer]:
-        """The processes of that variant which an earlier supervisor left."""
-        mine = [server for server in self._unadopted if server.identity == wanted]
-        self._unadopted = [server for server in self._unadopted if server.identity != wanted]
+    def _adopt(self, variant: tuple[str, str, int, str, int]) -> list[RunningServer]:
+        """Return the processes of a variant that an earlier supervisor left."""
+        mine = [server for server in self._unadopted if server.identity == variant]
+        self._unadopted = [server for server in self._unadopted if server.identity != variant]
         return [server for server in mine if alive(server.pid, server.started)]
 
     def control(self, method: str, path: str) -> tuple[int, bytes]:
+        """Answer a control route: status and JSON."""
         if path == "follow" and method == "POST":
             self.follow()
         elif path == "again" and method == "POST":
@@ -178,6 +183,7 @@ class Supervisor:
         return 200, msgspec.json.encode(self.report())
 
     def report(self) -> Report:
+        """Report what runs."""
         row = self.row
         return Report(
             token=row.token if row else "",
@@ -199,11 +205,10 @@ class Supervisor:
         task.add_done_callback(self.ending.discard)
 
     async def _leave(self) -> None:
-        """Make room for a supervisor of the code that is installed now: the watcher starts it, and
-        it takes over what runs.
+        """Make room for a supervisor of the code that is installed now.
 
-        New connections wait in the socket's queue meanwhile. Who is connected is told with the next
-        answer that it was the last.
+        The watcher starts it, and it takes over what runs. New connections wait in the socket's
+        queue meanwhile. Who is connected is told with the next answer that it was the last.
         """
         if self._server is None:
             return
@@ -221,6 +226,7 @@ class Supervisor:
         os._exit(0)  # a clean end would end the model servers, too
 
     async def run(self, listening: socket.socket) -> None:
+        """Serve until the endpoint's row is gone, or a signal comes."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.done.set)
@@ -251,14 +257,20 @@ class Supervisor:
             os.write(self.fds.up, b"e")  # else the watcher would start it again
 
     def _logs(self) -> list[Path]:
-        """They grow by each request when asked (`-v`), and by what a model prints."""
+        """Return the logs.
+
+        They grow by each request when asked (`-v`), and by what a model prints.
+        """
         return [
             self.folder / "supervisor.log",
             *(self.folder / "logs" / f"{name}.log" for name in self.variants),
         ]
 
     async def _write_down(self) -> None:
-        """Who runs, for whoever takes over. In a thread: the disk must not stop the answers."""
+        """Write down which processes run, for whoever takes over, whenever that changes.
+
+        It is done in a thread: the disk must not stop the answers.
+        """
         self._changed.set()
         while True:
             await self._changed.wait()
@@ -280,7 +292,7 @@ class Supervisor:
                 print(f"supervisor.json: {error}", file=sys.stderr, flush=True)
 
     def _watch_again(self) -> None:
-        """The watcher is gone.
+        """Start another watcher, as the last one is gone.
 
         The next one is started with the same files, and knows this process by a new pipe.
         """
@@ -303,26 +315,33 @@ class Supervisor:
         loop.add_reader(down, self._watch_again)
 
     def _end_strangers(self) -> None:
-        """Model servers that nobody wants: of variants that were removed meanwhile, or started in
-        the moment in which a supervisor died.
+        """End the model servers that nobody wants.
+
+        They are of variants that were removed meanwhile, or were started in the moment in which a
+        supervisor died.
         """
         for server in self._unadopted:
             kill_now(server.pid, server.started)
         self._unadopted = []
-        known = {server.pid for server in self.address.servers}
+        own_pids = {server.pid for server in self.address.servers}
         for member in members(os.getpgrp()):
-            if SERVER in member.command and member.pid not in known and member.parent not in known:
+            if (
+                SERVER in member.command
+                and member.pid not in own_pids
+                and member.parent not in own_pids
+            ):
                 kill_now(member.pid, start_time(member.pid) or "")
 
 
 def _connections() -> int:
-    """How many clients there can be at once: below the limit of descriptors, as whoever is above it
-    can only be left waiting.
+    """Return how many clients there can be at once.
+
+    It is below the limit of descriptors, as whoever is above it can only be left waiting.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = CONNECTIONS + RESERVED
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    enough = CONNECTIONS + RESERVED
+    if soft != resource.RLIM_INFINITY and soft < enough:
+        soft = enough if hard == resource.RLIM_INFINITY else min(enough, hard)
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]

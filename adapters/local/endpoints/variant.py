@@ -15,9 +15,10 @@ from .rows import RunningServer, VariantReport, instances
 
 
 class Variant:
-    """`running`: processes of it that an earlier supervisor started; each is taken over.
+    """A variant's processes.
 
-    The rest is as ModelServer has it.
+    `running`: processes of it that an earlier supervisor started; each is taken over. The rest is
+    as ModelServer has it.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Variant:
         self._log = log
         self._life = life
         self._changed = changed
-        self.servers = [self._server(take_over=one) for one in running]
+        self.servers = [self._server(take_over=process) for process in running]
         self.surplus = self.resize(spec)  # to be ended: more were taken over than it may have
 
     def _server(self, *, take_over: RunningServer | None = None) -> ModelServer:
@@ -52,18 +53,19 @@ class Variant:
         )
 
     def resize(self, spec: VariantSpec) -> list[ModelServer]:
-        """Bring the number of processes into the range of its spec; those that are to end."""
+        """Bring the number of processes into the spec's range. Return those that are to end."""
         fewest, most = instances(spec)
-        wanted = min(max(len(self.servers), fewest), most)
+        count = min(max(len(self.servers), fewest), most)
         self.spec = spec
-        self.servers += [self._server() for _ in range(wanted - len(self.servers))]
-        leaving, self.servers = self.servers[wanted:], self.servers[:wanted]
+        self.servers += [self._server() for _ in range(count - len(self.servers))]
+        leaving, self.servers = self.servers[count:], self.servers[:count]
         return leaving
 
     @property
     def phase(self) -> Phase:
-        """Ready when all its processes are; failed when one is, as its instances are not what they
-        should be.
+        """The phase of all processes together.
+
+        It is ready when all are; failed when one is, as its instances are not what they should be.
         """
         phases: set[Phase] = {server.phase for server in self.servers}
         if len(phases) == 1:
@@ -71,6 +73,7 @@ class Variant:
         return "failed" if "failed" in phases else "updating"
 
     def report(self) -> VariantReport:
+        """Report the variant's processes."""
         spec = self.spec
         return VariantReport(
             name=spec.name,
@@ -94,15 +97,18 @@ class Variant:
         await asyncio.gather(*(server.end() for server in old))
 
     def again(self) -> None:
-        """Start failed processes now instead of after their pause: what was wrong may have been
-        mended.
+        """Start failed processes now instead of after their pause.
+
+        What was wrong may have been mended.
         """
         for server in self.servers:
             server.again()
 
     async def end(self) -> None:
-        """Those who wait for it are answered first, and then the requests under way (at most 10 s
-        each).
+        """End the processes.
+
+        Those who wait for the variant are answered first, and then the requests under way (at most
+        10 s each).
         """
         for _ in range(500):
             if self.balancer.quiet:

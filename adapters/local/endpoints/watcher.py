@@ -30,6 +30,7 @@ GOOD = 5.0
 
 
 def main(arguments: Sequence[str]) -> int:
+    """Start the supervisor whenever it dies. Return the exit code when it has ended."""
     lock, listen, life_read, life_write, up, down = map(int, arguments[:6])
     if life_read < 0:
         life_read, life_write = os.pipe()
@@ -62,8 +63,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _start(keep: Sequence[int], arguments: Sequence[str], *, again: bool) -> tuple[int, int]:
-    """The read end of the pipe from it, and the write end of the one to it, which is never written:
-    that it ends tells of our death.
+    """Start a supervisor. Return the pipe from it, and the pipe to it.
+
+    Nothing is ever written to the second: that it ends tells of our death.
     """
     from_it, its_up = os.pipe()
     its_down, to_it = os.pipe()

@@ -14,8 +14,7 @@ from typing import Any, final
 
 import msgspec
 
-from ....endpoints.deploy.adoption import Standing, StandingVariant
-from ....endpoints.port import EndpointSpec, VariantState
+from ....endpoints.port import EndpointSpec, Standing, StandingVariant, VariantState
 from ....errors import Busy, Conflict, NotFound, Refused
 from ....project.reading.names import neutral
 from ....target import Target
@@ -30,7 +29,7 @@ VERSION_TAG = "isthmus:version:"
 
 @final
 class SageMakerAdopter:
-    """The Adopter port; see endpoints.deploy.adoption.Adopter."""
+    """The Adopter port; see endpoints.port.Adopter."""
 
     def __init__(self, target: Target) -> None:
         self._aws: Aws = aws_of(target)

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
-from ....endpoints.deploy.adoption import Standing, StandingVariant
-from ....endpoints.port import VariantSpec
+from ....endpoints.port import Standing, StandingVariant, VariantSpec
 from ....errors import Busy, Conflict, NotFound, Refused
 from ....project.reading.names import VARIANT_LENGTH, neutral
 from ....target import Target
@@ -22,7 +21,7 @@ from . import deployed_models, labels, lookup
 
 @final
 class VertexAdopter:
-    """The Adopter port; see endpoints.deploy.adoption.Adopter."""
+    """The Adopter port; see endpoints.port.Adopter."""
 
     def __init__(self, target: Target) -> None:
         self._session: Session = session_of(target)

@@ -13,7 +13,7 @@ from google.auth.exceptions import DefaultCredentialsError
 from google.cloud.aiplatform_v1.types import Endpoint
 
 from isthmus.adapters.vertex import session
-from isthmus.core.installed import adapter
+from isthmus.core.plugins.installed import adapter
 from isthmus.errors import Denied, DryRun, Invalid, Unavailable
 from isthmus.target import CallLog, Profile, Target
 
@@ -122,7 +122,7 @@ def test_a_session_alone_imports_nothing_of_googles():
     code = f"""
 import sys
 import isthmus.adapters.vertex.session as s
-from isthmus.core.installed import adapter
+from isthmus.core.plugins.installed import adapter
 from isthmus.target import Profile, Target
 {opening}
 print([name for name in ('grpc', 'google.auth', 'google.api_core', 'google.cloud.aiplatform_v1') if name in sys.modules])

@@ -13,7 +13,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from isthmus.core import installed
+from isthmus.core.plugins import installed
 from isthmus.endpoints.gateway.decide import breaker
 from isthmus.endpoints.gateway.decide import caps as capping
 from isthmus.endpoints.gateway.decide.live_document import LiveArm

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from isthmus.adapters import targets
-from isthmus.core import installed
+from isthmus.core.plugins import installed
 from isthmus.endpoints.gateway import shadow
 from isthmus.endpoints.gateway.decide.assignment import bucket
 from isthmus.endpoints.gateway.log.streams import SHADOWS

@@ -46,9 +46,8 @@ class EndpointData(msgspec.Struct, frozen=True, kw_only=True):
     rollout: Status | Unread | None
     minutes: Mapping[str, tuple[Bucket, ...]] | Unread  # as `isthmus endpoints metrics --json`
     rules: RuleHits | Unread | None  # None: not counted
-    unit: (
-        dict[str, dict[str, int]] | Unread | None
-    )  # what the unit that was asked for was shown, by cap and value; None: nobody asked
+    # what the unit that was asked for was shown, by cap and value; None: nobody asked
+    unit: dict[str, dict[str, int]] | Unread | None
     unread: tuple[Unread, ...]
 
 

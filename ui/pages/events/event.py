@@ -29,9 +29,8 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True):
     event: EventEntry  # as `isthmus events show --json`, with the versions that read it
     rows: int | Unread | None  # stored, copies included; None: not made yet, or nobody counted them
     days: tuple[DayVolume, ...] | Unread | None  # None: not counted
-    quarantine: (
-        tuple[Group, ...] | Unread | None
-    )  # as in `isthmus events quarantine --json`; None: not read
+    # as in `isthmus events quarantine --json`; None: not read
+    quarantine: tuple[Group, ...] | Unread | None
     unread: tuple[Unread, ...]
 
 

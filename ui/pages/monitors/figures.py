@@ -56,14 +56,8 @@ FIGURES: Mapping[Figure, _Shown] = {
     "satisfied_ratio": _Shown("satisfied, lowest / highest", factor=1, unit="", digits=2),
     "returning": _Shown("returning", digits=0),
 }
-_DAILY: tuple[Figure, ...] = (
-    "shown",
-    "calibration",
-    "gini",
-    "mix",
-    "satisfied",
-    "satisfied_ratio",
-)  # that are drawn by day
+# that are drawn by day
+_DAILY: tuple[Figure, ...] = ("shown", "calibration", "gini", "mix", "satisfied", "satisfied_ratio")
 _VERSIONED: tuple[Figure, ...] = (
     "shown",
     "served_to_trained",

@@ -6,11 +6,11 @@ import pytest
 
 from isthmus.adapters.vertex.machines import image, serving_replicas
 from isthmus.adapters.vertex.resources import prices
-from isthmus.core.installed import adapter
+from isthmus.core.plugins.installed import adapter
 from isthmus.endpoints.port import VariantSpec
 from isthmus.errors import Invalid
 from isthmus.feature_store.as_known.cost import Scan
-from isthmus.target import Profile, attribute
+from isthmus.target import Profile
 
 
 def profile(**options):
@@ -77,4 +77,4 @@ def test_bytes_that_a_query_reads_have_a_price_by_location_told_for_a_tb_and_not
     scan = Scan(size=2**40, usd_per_tb=prices.scanning(profile(location="us-central1")))
     assert scan.cost(2) == pytest.approx(Decimal("12.50"))
     assert prices.scanning(profile(location="europe-west1")) is None
-    assert attribute(adapter("vertex").scan_price) is prices.scanning
+    assert adapter("vertex").priced.scan_price(profile(location="us-central1")) is not None

@@ -10,8 +10,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from ..errors import Invalid, IsthmusError, MissingDependency, Unsupported
-from ..target import Adapter
+from ...errors import Invalid, IsthmusError, MissingDependency, Unsupported
+from ...target import Adapter
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

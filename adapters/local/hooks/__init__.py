@@ -1,0 +1,49 @@
+"""The laptop's optional protocols: options, its place, its upkeep, each imported when asked.
+
+They stand above all other folders of the adapter; `ADAPTER` names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ....project.reading.shapes import Key
+    from ....target import Examination, Target
+
+
+class Options:
+    """See target.Configured."""
+
+    def keys(self) -> Mapping[str, Key]:
+        """Return the shape of each key that a target of this adapter may have."""
+        from ..options import KEYS
+
+        return KEYS
+
+
+class Place:
+    """See target.Located."""
+
+    def place(self, target: Target) -> str:
+        """Return the folder that holds everything, for a command's first line."""
+        home = Path(target.profile.options["home"])
+        return f"{home.name if home.name.startswith('.') else home}/"
+
+
+class Upkeep:
+    """See target.Maintained."""
+
+    def sweep(self, target: Target) -> None:
+        """Remove what writers that were killed left behind; the project's lock is held."""
+        from ..warehouse.upkeep import sweep
+
+        sweep(target)
+
+    def examine(self, target: Target) -> Examination:
+        """Compare what is stored with what was written."""
+        from ..warehouse.upkeep import examine
+
+        return examine(target)

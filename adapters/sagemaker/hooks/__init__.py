@@ -1,0 +1,94 @@
+"""Amazon SageMaker's optional protocols: options, prices, adoption and the like, each imported when asked.
+
+They stand above all other folders of the adapter; `ADAPTER` names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ....endpoints.port import Adopter, VariantSpec
+    from ....project.reading.shapes import Key
+    from ....target import Estimate, FirstAccount, Profile, Target
+    from ..resources.native import SageMakerObjects
+
+
+class Options:
+    """See target.Configured."""
+
+    def keys(self) -> Mapping[str, Key]:
+        """Return the shape of each key that a target of this adapter may have."""
+        from ..options import KEYS
+
+        return KEYS
+
+
+class Place:
+    """See target.Located."""
+
+    def place(self, target: Target) -> str:
+        """Return the account or project, region and bucket, for a command's first line."""
+        from ..session import where
+
+        return where(target)
+
+
+class Prices:
+    """See target.Priced."""
+
+    def estimate(self, profile: Profile, variants: Sequence[VariantSpec]) -> Estimate:
+        """Return what these variants would cost an hour."""
+        from ..resources.prices import estimate
+
+        return estimate(profile, variants)
+
+    def refresh(self, target: Target) -> None:
+        """Keep the provider's own prices for this user, unless that was done this week."""
+        from ..resources.price_list import ask
+
+        ask(target)
+
+    def scan_price(self, profile: Profile) -> Decimal | None:
+        """Return the USD that a query costs for each TB it reads; None where that is unknown."""
+        from ..resources.prices import scanning
+
+        return scanning(profile)
+
+    def count_price(self, profile: Profile) -> Decimal | None:
+        """Return the USD that a million counted answers cost; None where that is unknown."""
+        from ..resources.prices import counting
+
+        return counting(profile)
+
+
+class Adoption:
+    """See target.Adoptable."""
+
+    def adopter(self, target: Target) -> Adopter:
+        """Return what looks at an endpoint of the provider and makes it the project's."""
+        from ..endpoints.adoption import SageMakerAdopter
+
+        return SageMakerAdopter(target)
+
+
+class NativeObjects:
+    """See target.Native."""
+
+    def objects(self, target: Target) -> SageMakerObjects:
+        """Return the provider's own objects by the names of a project."""
+        from ..resources.native import SageMakerObjects
+
+        return SageMakerObjects(target)
+
+
+class AccountChecks:
+    """See target.AccountChecked."""
+
+    def first_account(self) -> FirstAccount:
+        """Return the checks of an account, and the cheap round."""
+        from ..resources.first_account import FIRST
+
+        return FIRST

@@ -1,0 +1,81 @@
+"""Values of the section `endpoints:` -> structs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from ..reading.names import did_you_mean
+from ..reading.report import Report, child
+from ..sections.values import (
+    Values,
+    allowed_values,
+    build_attribute,
+    check_domain,
+    typed,
+    value_problem,
+)
+from ..specs.description import Endpoint, Parameter, Shadow, Variant
+
+
+def build_endpoint(name: str, values: Values, key: str, report: Report) -> Endpoint:
+    variants = tuple(
+        Variant(
+            name=variant, model=about["model"][0], ref=about["model"][1], traffic=about["traffic"]
+        )
+        for variant, about in values["variants"].items()
+    )
+    total = sum((variant.traffic for variant in variants), Decimal(0))
+    if total != 100:
+        shares = " + ".join(f"{variant.traffic.normalize():f}" for variant in variants)
+        summed = (
+            f"sums to {shares} = {total.normalize():f}" if len(variants) > 1 else f"is {shares}"
+        )
+        report.add(
+            child(key, "variants"), f"traffic {summed}, not 100", "make the shares sum to 100"
+        )
+    attributes = tuple(
+        build_attribute(attribute, about, child(key, f"attributes.{attribute}"), report)
+        for attribute, about in values.get("attributes", {}).items()
+    )
+    parameters = {
+        parameter: _build_parameter(parameter, about, child(key, f"parameters.{parameter}"), report)
+        for parameter, about in values.get("parameters", {}).items()
+    }
+    built: Values = {"variants": variants, "attributes": attributes, "parameters": parameters}
+    if "shadow" in values:
+        built["shadow"] = _build_shadow(
+            values["shadow"], [variant.name for variant in variants], child(key, "shadow"), report
+        )
+    return Endpoint(name=name, **values | built)
+
+
+def _build_shadow(about: Values, variants: Sequence[str], key: str, report: Report) -> Shadow:
+    shadow = Shadow(**about)
+    if shadow.variant not in variants:
+        remedy = did_you_mean(shadow.variant, variants, has="the endpoint has")
+        report.add(
+            child(key, "variant"), f"{shadow.variant} is not a variant of the endpoint", remedy
+        )
+    elif len(variants) == 1:
+        report.add(
+            child(key, "variant"),
+            f"{shadow.variant} is the only variant",
+            "add the other one, which answers",
+        )
+    if not shadow.share:
+        report.add(
+            child(key, "share"), "0% copies nothing", "write a share above 0%, or take shadow: out"
+        )
+    return shadow
+
+
+def _build_parameter(name: str, about: Values, key: str, report: Report) -> Parameter:
+    fields: Values = (
+        about | allowed_values(about) | {"default": typed(about["default"], about["type"])}
+    )
+    parameter = Parameter(name=name, **fields)
+    check_domain(parameter, key, report)
+    if report.sound(key) and (problem := value_problem(parameter.default, parameter)):
+        report.add(child(key, "default"), *problem)
+    return parameter

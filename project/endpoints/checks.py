@@ -1,0 +1,93 @@
+"""What endpoints say of objectives and of registered models."""
+
+from __future__ import annotations
+
+from ..reading.names import did_you_mean, nearest
+from ..reading.report import Report
+from ..sections.references import Declared, known
+from ..specs.description import Endpoint, ProjectSpec, Variant
+
+
+def check(
+    spec: ProjectSpec, declared: Declared, registered: dict[str, set[str]], report: Report
+) -> None:
+    """Report objectives and models that endpoints name and that are not there.
+
+    Args:
+        spec: what is sound so far.
+        declared: every name that is written down.
+        registered: the models that models/*.yaml name, with the aliases that they give.
+        report: where problems go.
+    """
+    for endpoint in spec.endpoints.values():
+        _check_endpoint(endpoint, spec, declared, registered, report)
+
+
+def _check_endpoint(
+    endpoint: Endpoint,
+    spec: ProjectSpec,
+    declared: Declared,
+    registered: dict[str, set[str]],
+    report: Report,
+) -> None:
+    key = f"endpoints.{endpoint.name}"
+    if known(
+        endpoint.objective,
+        declared.objectives,
+        f"{key}.objective",
+        report,
+        noun="an objective",
+        has="objectives are",
+    ):
+        _check_unit(endpoint, spec, report)
+    for variant in endpoint.variants:
+        place = f"{key}.variants.{variant.name}.model"
+        if variant.ref.isdigit():
+            _check_number(variant, registered, place, report)
+            continue
+        if not known(
+            variant.model, registered, place, report, noun="a model", has="models/*.yaml name"
+        ):
+            continue
+        aliases = sorted(registered[variant.model])
+        if variant.ref not in aliases:
+            report.add(
+                place,
+                f"no file in models/ gives {variant.model} the alias {variant.ref}",
+                did_you_mean(variant.ref, aliases, has="aliases are")
+                or "give it by hand: isthmus models promote",
+                severity="warning",
+            )
+
+
+def _check_number(
+    variant: Variant, registered: dict[str, set[str]], place: str, report: Report
+) -> None:
+    """A version's number says that it is registered: of what was adopted (`isthmus import`) no file
+    in models/ knows.
+    """
+    if variant.model not in registered and (near := nearest(variant.model, registered)):
+        report.add(
+            place,
+            f"no file in models/ makes {variant.model}",
+            f"did you mean {near}?",
+            severity="warning",
+        )
+
+
+def _check_unit(endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
+    """Experiments count the endpoint's unit and evaluation the objective's."""
+    objective = spec.objectives.get(endpoint.objective)
+    exposure = spec.events.get(objective.exposure) if objective else None
+    if objective is None or exposure is None or objective.unit == endpoint.unit:
+        return
+    if endpoint.unit in {attribute.name for attribute in exposure.attributes}:
+        report.add(
+            f"endpoints.{endpoint.name}.unit",
+            f"{endpoint.unit} is an attribute of {exposure.name}, and the unit of "
+            f"{objective.name} is {objective.unit or 'not named'}: "
+            "evaluation and experiments count different units",
+            f"write unit: {endpoint.unit} in objectives.{objective.name}, or the same "
+            "attribute here",
+            severity="warning",
+        )

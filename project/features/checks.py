@@ -1,0 +1,20 @@
+"""What feature views say of the rest of the project."""
+
+from __future__ import annotations
+
+from ..reading.report import Report
+from ..sections.references import Declared, known
+from ..specs.description import ProjectSpec
+
+
+def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+    """Report feature views of entities that are not declared."""
+    for view in spec.feature_views.values():
+        known(
+            view.entity,
+            declared.entities,
+            f"feature_views.{view.name}.entity",
+            report,
+            noun="an entity",
+            has="entities are",
+        )

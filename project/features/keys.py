@@ -1,0 +1,43 @@
+"""The keys of the sections `tables:` and `feature_views:`."""
+
+from __future__ import annotations
+
+from ..reading.common_shapes import DURATION, NAME_SHAPE
+from ..reading.quantities import Mistake
+from ..reading.shapes import Key, OneOf, Record, Text
+
+
+def _path(text: str) -> str:
+    if text.startswith(("/", "~")) or "\\" in text or ".." in text.split("/") or "://" in text:
+        raise Mistake(
+            f"{text!r} is not inside the project's folder",
+            "put the file there and write its path from the folder: data/items.parquet",
+        )
+    if not text.endswith((".parquet", ".csv")):
+        raise Mistake(
+            f"{text!r} is neither .parquet nor .csv",
+            "convert it: COPY ... TO 'data/items.parquet' in DuckDB",
+        )
+    return text
+
+
+TABLE = Text(
+    what="a path", parse=_path, pattern=r"[^/~].*\.(parquet|csv)", example="data/items.parquet"
+)
+
+
+FEATURE_VIEW = Record(
+    noun="a feature view",
+    keys={
+        "entity": Key(shape=NAME_SHAPE, required=True, example="item"),
+        "ttl": Key(
+            shape=DURATION,
+            description="A row older than this is not used. Default: none is too old.",
+        ),
+        "outcome_events": Key(
+            shape=OneOf(words=("known",)),
+            description="Known: the view reads an objective's outcome event on purpose, and is not "
+            "warned.",
+        ),
+    },
+)

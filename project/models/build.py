@@ -1,0 +1,73 @@
+"""Values of a file of models/ -> structs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from ..reading.report import Report, child
+from ..sections.values import Values
+from ..specs.description import Bound, Evaluation, Feature, Gate, Model
+from .gate_figures import AGAINST
+
+_DAY = timedelta(days=1)
+
+
+def build_model(name: str, values: Values, path: str, report: Report) -> Model:
+    """`values` of models/<name>.yaml; its keys are prefixed by `path:`."""
+    fields = dict(values)
+    window = fields.pop("window", None)
+    if isinstance(window, tuple):
+        fields["window"] = window
+    elif window is not None:
+        fields["window_length"] = window
+    built = Model(
+        name=name,
+        path=path,
+        features=tuple(map(build_feature, fields.pop("features"))),
+        evaluate=Evaluation(**fields.pop("evaluate", {})),
+        gate=_build_gate(fields.pop("gate", {}), path, report),
+        **fields,
+    )
+    length = built.window[1] - built.window[0] if built.window else built.window_length
+    if built.evaluate.after + (built.evaluate.forward or _DAY) > length:
+        report.add(
+            f"{path}:window" if window is not None else f"{path}:evaluate",
+            f"the window of {length.days} days leaves no period to test on, "
+            f"{built.evaluate.after.days} days after its start",
+            "widen the window, or shorten evaluate.after",
+        )
+    return built
+
+
+def _build_gate(values: Values, path: str, report: Report) -> Gate:
+    bounds = {check: about for check, about in values.items() if check != "leaks"}
+    return Gate(
+        bounds=tuple(_build_bound(check, about, path, report) for check, about in bounds.items()),
+        leaks=values.get("leaks"),
+    )
+
+
+def _build_bound(check: str, about: Values, path: str, report: Report) -> Bound:
+    key = child(f"{path}:gate", check)
+    low, high = about.get("within", (about.get("at_least"), about.get("at_most")))
+    if low is None and high is None:
+        report.add(
+            key, "nothing is asked of it", "write at_least, at_most or within: {at_least: 0}"
+        )
+    elif "within" in about and len(about) > 1:
+        report.add(
+            key, "within and another bound", "within: [low, high] has both: take the other out"
+        )
+    elif low is not None and high is not None and low > high:
+        report.add(
+            child(key, "within"), f"{low:g} is above {high:g}", "write the lower bound first"
+        )
+    low, high = (None if bound is None else float(bound) for bound in (low, high))
+    return Bound(
+        metric=check.removesuffix(AGAINST), against=check.endswith(AGAINST), low=low, high=high
+    )
+
+
+def build_feature(text: str) -> Feature:
+    view, dot, name = text.rpartition(".")
+    return Feature(view=view if dot else None, name=name)

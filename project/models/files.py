@@ -1,0 +1,19 @@
+"""The configurations in models/."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..reading import yaml
+from ..reading.fence import Fence
+from ..reading.files import read_yaml, yaml_files
+from ..reading.report import Report
+
+
+def model_files(fence: Fence, report: Report) -> Iterator[tuple[str, str, yaml.Node]]:
+    """Yield (name, file, tree) of each models/<name>.yaml."""
+    for path in yaml_files(fence, "models", report):
+        file = f"models/{path.name}"
+        node = read_yaml(path, file, f"{file}:", report, fence)
+        if node is not None:
+            yield path.stem, file, node

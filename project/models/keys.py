@@ -1,0 +1,117 @@
+"""The keys of a file of models/."""
+
+from __future__ import annotations
+
+import re
+
+from ..reading import quantities
+from ..reading.common_shapes import COLUMN, DURATION, NAME_SHAPE
+from ..reading.quantities import Mistake
+from ..reading.shapes import Free, Key, ListOf, MapOf, Number, OneOf, Record, Text
+from .gate_figures import CHECK, check_problem
+
+TRAINER = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+"
+
+
+FEATURE = r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?"
+
+
+def _trainer(text: str) -> str:
+    if not re.fullmatch(TRAINER, text):
+        raise Mistake(
+            f"{text!r} does not name a function",
+            "write module.function, the module being a file beside project.yaml: ranker.logistic",
+        )
+    return text
+
+
+EVALUATE = Record(
+    noun="evaluate",
+    keys={
+        "forward": Key(
+            shape=DURATION,
+            description="The length of one test period. Default: a tenth of the days to test, in "
+            "whole "
+            "days.",
+        ),
+        "after": Key(
+            shape=DURATION,
+            description="How much log comes before the first test period. Default 2d.",
+        ),
+        "segments": Key(
+            shape=ListOf(of=COLUMN),
+            example="[platform]",
+            description="Attributes of the exposure: the report has the figures of each value.",
+        ),
+    },
+)
+
+
+BOUND = Record(
+    noun="a bound",
+    keys={
+        "at_least": Key(shape=Number(), example="0"),
+        "at_most": Key(shape=Number()),
+        "within": Key(shape=ListOf(of=Number(), least=2, most=2), example="[0.67, 1.5]"),
+    },
+)
+
+
+GATE = MapOf(of=BOUND, names=check_problem, pattern=CHECK, own={"leaks": OneOf(words=("none",))})
+
+
+MODEL = Record(
+    noun="a model's configuration",
+    keys={
+        "model": Key(
+            shape=NAME_SHAPE,
+            required=True,
+            example="ranker",
+            description="The registered model that a run becomes a version of.",
+        ),
+        "alias": Key(
+            shape=NAME_SHAPE, description="What the new version is called: champion, challenger."
+        ),
+        "objective": Key(shape=NAME_SHAPE, required=True, example="ctr"),
+        "window": Key(
+            shape=Text(
+                what="a window",
+                pattern=f"{quantities.WINDOW}|{quantities.DURATION}",
+                parse=quantities.window,
+                example="2019-11-24 .. 2019-11-30",
+            ),
+            description="Days, both included, or a length back from now. Default 28d.",
+        ),
+        "features": Key(
+            shape=ListOf(
+                of=Text(what="a feature", pattern=FEATURE, example="item_history.item_ctr_7d")
+            ),
+            required=True,
+            example="[view.feature]",
+            description="view.feature, or an attribute of the objective's exposure.",
+        ),
+        "serve_as": Key(
+            shape=MapOf(of=Free()),
+            description="Values at serving for attributes that are not known before ranking.",
+        ),
+        "trainer": Key(
+            shape=Text(
+                what="a function", pattern=TRAINER, parse=_trainer, example="ranker.logistic"
+            ),
+            required=True,
+            example="ranker.logistic",
+        ),
+        "parameters": Key(shape=MapOf(of=Free()), description="Given to the trainer by name."),
+        "evaluate": Key(shape=EVALUATE),
+        "gate": Key(
+            shape=GATE,
+            description="What the whole 95 % interval of a figure must keep: {ndcg@10_vs_champion: "
+            "{at_least: 0}, calibration: "
+            "{within: [0.67, 1.5]}}. Figures: auc, ndcg@k, recall@k, mrr, group_auc, "
+            "log_loss, calibration; with _vs_champion their "
+            "difference to the champion's. `leaks: none` fails with the leak alarm. Default "
+            "where rows were ranked against each other, "
+            "unless a ranking is compared already: ndcg@10_vs_champion: {at_least: 0}.",
+        ),
+    },
+)

@@ -1,0 +1,1 @@
+"""The section `objectives:` of project.yaml: its keys, its structs, its checks."""

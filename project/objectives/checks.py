@@ -1,0 +1,65 @@
+"""What objectives say of the rest of the project."""
+
+from __future__ import annotations
+
+from ..reading.names import did_you_mean
+from ..reading.report import Report
+from ..sections.references import Declared, known
+from ..specs.description import Event, Objective, ProjectSpec
+
+
+def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+    """Report events, units and groupings that objectives name and that are not there."""
+    for objective in spec.objectives.values():
+        _check_objective(objective, spec, declared, report)
+
+
+def _check_objective(
+    objective: Objective, spec: ProjectSpec, declared: Declared, report: Report
+) -> None:
+    key = f"objectives.{objective.name}.rate"
+    both = [
+        known(name, declared.events, key, report, noun="an event", has="events are")
+        for name in (objective.outcome, objective.exposure)
+    ]
+    if objective.outcome == objective.exposure:
+        report.add(
+            key,
+            f"outcome and exposure are both {objective.outcome}",
+            "write two events: click / impression",
+        )
+        return
+    outcome = spec.events.get(objective.outcome)
+    reference = f"{objective.exposure}_id"
+    if all(both) and outcome is not None and reference not in {a.name for a in outcome.attributes}:
+        report.add(
+            key,
+            f"{objective.outcome} has no attribute {reference}, so its {objective.exposure} "
+            "cannot be found",
+            f"add {reference}: {{type: string}} to the attributes of {objective.outcome}",
+        )
+    for role, name in (("unit", objective.unit), ("ranked_within", objective.ranked_within)):
+        if name is not None and (exposure := spec.events.get(objective.exposure)) is not None:
+            _check_grouping(role, name, objective, exposure, report)
+
+
+def _check_grouping(
+    role: str, name: str, objective: Objective, exposure: Event, report: Report
+) -> None:
+    """An attribute of the exposure that tells rows apart."""
+    if role == "ranked_within" and name == objective.unit:  # its default
+        return
+    key = f"objectives.{objective.name}.{role}"
+    attributes = {attribute.name: attribute for attribute in exposure.attributes}
+    if name not in attributes:
+        report.add(
+            key,
+            f"{name} is not an attribute of {exposure.name}",
+            did_you_mean(name, attributes, has=f"{exposure.name} has"),
+        )
+    elif attributes[name].type not in ("int", "string"):
+        report.add(
+            key,
+            f"{name} is of type {attributes[name].type}, which names nobody",
+            "use an attribute of type int or string",
+        )

@@ -1,0 +1,53 @@
+"""Tables and views of the warehouse share one namespace: no two parts of a project may take one name
+there.
+"""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from .reading.report import Report
+from .sections.references import Declared
+from .specs import reach
+from .specs.description import ProjectSpec
+from .specs.streams import Stream
+
+
+def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+    """Tables and views of the warehouse share one namespace (events/tables/relations.py,
+    feature_store/tables/relations.py).
+    """
+    taken: dict[str, str] = {}
+    owners: list[tuple[str, str, tuple[str, ...]]] = [
+        *(("", f"the gateway's {n}", (n, *_of_events(n))) for n in get_args(Stream)),
+        *(
+            (f"events.{n}", f"events.{n}", (*_of_events(n), *_exposed(n, spec)))
+            for n in declared.events
+        ),
+        *((f"endpoints.{n}", f"endpoints.{n}", (f"{n}_capture",)) for n in declared.endpoints),
+        *((f"objectives.{n}", f"objectives.{n}", (n,)) for n in declared.objectives),
+        *((f"tables.{n}", f"tables.{n}", (n, f"{n}_raw")) for n in declared.tables),
+        *((f"feature_views.{n}", f"feature_views.{n}", (n,)) for n in declared.feature_views),
+    ]
+    for key, owner, relations in owners:
+        clash = next((relation for relation in relations if relation in taken), None)
+        if clash is None:
+            taken |= dict.fromkeys(relations, owner)
+        else:
+            report.add(
+                key,
+                f"it would make the table {clash}, which is made for {taken[clash]}",
+                "rename one of the two",
+            )
+
+
+def _of_events(name: str) -> tuple[str, ...]:
+    return f"{name}_raw", f"events_{name}", f"quarantine_{name}"
+
+
+def _exposed(event: str, spec: ProjectSpec) -> tuple[str, ...]:
+    return (
+        (f"{event}_exposed",)
+        if event in spec.events and reach.has_exposure(spec.events[event])
+        else ()
+    )
