@@ -1,5 +1,6 @@
-"""One look at every monitor: for cron, or the handler of a function that is called once a day (AWS
-Lambda, Cloud Run).
+"""Look once at every monitor: for cron, or as the handler of a scheduled function.
+
+The function is one of AWS Lambda or Cloud Run that is called once a day.
 
 As a script it exits with 3 on an alarm, with 1 where it could not look, and prints a line a
 monitor. As a handler it raises either, so that the schedule's own alarm tells of it. Looks are kept
@@ -20,8 +21,8 @@ from isthmus.errors import IsthmusError
 ALARM, FAILED = "ALARM", "error"
 
 
-def looked() -> dict[str, str]:
-    """By monitor, what there is to tell. One that cannot look stands in no other's way."""
+def look() -> dict[str, str]:
+    """Return a line by monitor. One that fails to look does not stop the others."""
     path = Path(os.environ.get("PROJECT", Path(__file__).parent / "project.yaml"))
     with im.open(path, target=os.environ.get("TARGET")) as project:
         return {name: _line(project, name) for name in project.spec.monitors}
@@ -41,18 +42,18 @@ def _line(project: im.Project, name: str) -> str:
 
 
 def handler(_event: object = None, _context: object = None) -> dict[str, str]:
-    """By monitor: quiet. Raises what is not."""
-    lines = looked()
+    """Look, and raise the lines of all monitors that are not quiet."""
+    lines = look()
     if loud := [f"{name}   {line}" for name, line in lines.items() if line != "quiet"]:
         raise RuntimeError("\n".join(loud))
     return lines
 
 
 if __name__ == "__main__":
-    told = looked()
-    sys.stdout.write("".join(f"{name}   {line}\n" for name, line in told.items()))
+    lines_by_monitor = look()
+    sys.stdout.write("".join(f"{name}   {line}\n" for name, line in lines_by_monitor.items()))
     sys.exit(
         3
-        if any(line.startswith(ALARM) for line in told.values())
-        else any(line.startswith(FAILED) for line in told.values())
+        if any(line.startswith(ALARM) for line in lines_by_monitor.values())
+        else any(line.startswith(FAILED) for line in lines_by_monitor.values())
     )

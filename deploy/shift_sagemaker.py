@@ -1,5 +1,4 @@
-"""Move the traffic of a SageMaker endpoint to one of its variants, step by step; take it back when
-that variant fails.
+"""Move the traffic of a SageMaker endpoint to one variant in steps; back if it fails.
 
     python deploy/shift_sagemaker.py ENDPOINT --to VARIANT [--steps 10,50,100] [--bake 10m]
     [--max-errors 1%] [--min-requests 200]
@@ -62,26 +61,27 @@ def main(
     try:
         sagemaker = boto3.client("sagemaker")
         described = _in_service(sagemaker, endpoint)
-        before = _split(described)
-        if variant not in before:
+        first_split = _split(described)
+        if variant not in first_split:
             raise click.BadParameter(
-                f"{endpoint} has no variant {variant}; it has {', '.join(before)}",
+                f"{endpoint} has no variant {variant}; it has {', '.join(first_split)}",
                 param_hint="--to",
             )
-        if len(before) < 2:
+        if len(first_split) < 2:
             raise click.BadParameter(
                 f"{endpoint} has one variant: there is nothing to shift", param_hint="ENDPOINT"
             )
-        if shares[0] <= before[variant]:
+        if shares[0] <= first_split[variant]:
             raise click.BadParameter(
-                f"{variant} has {before[variant]:g} % already: begin above it", param_hint="--steps"
+                f"{variant} has {first_split[variant]:g} % already: begin above it",
+                param_hint="--steps",
             )
         for share in shares:
             since = datetime.now(UTC)
             _set(
                 sagemaker,
                 endpoint,
-                _with_share(before, variant, share),
+                _with_share(first_split, variant, share),
                 described["EndpointConfigName"],
             )
             click.echo(
@@ -91,10 +91,10 @@ def main(
                 endpoint, variant, since, seconds=seconds, limit=limit, least=min_requests
             )
             if reason is not None:
-                _set(sagemaker, endpoint, before, described["EndpointConfigName"])
+                _set(sagemaker, endpoint, first_split, described["EndpointConfigName"])
                 raise Stopped(
                     f"{variant} at {share:g} %: {reason}. The traffic was taken back: "
-                    f"{_shown(before)}"
+                    f"{_shown(first_split)}"
                 )
     except (BotoCoreError, ClientError) as error:
         raise Stopped(
@@ -124,7 +124,7 @@ def _set(sagemaker: Any, endpoint: str, split: Mapping[str, float], config: str)
 
 
 def _in_service(sagemaker: Any, endpoint: str) -> dict[str, Any]:
-    """The endpoint once it is in service. Stopped when it fails, or is not there in time."""
+    """Wait for the endpoint to be in service; Stopped if it fails, or is late."""
     deadline = time.monotonic() + _ARRIVES
     while True:
         described: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=endpoint)
@@ -164,7 +164,7 @@ def _watch(
 
 
 def _counts(cloudwatch: Any, endpoint: str, variant: str, since: datetime) -> tuple[float, float]:
-    """Requests, and failed ones (4xx and 5xx), of a variant since a moment, by whole minutes."""
+    """Count a variant's requests and failures (4xx, 5xx) since then, in whole minutes."""
     dimensions = [
         {"Name": "EndpointName", "Value": endpoint},
         {"Name": "VariantName", "Value": variant},
@@ -198,18 +198,19 @@ def _counts(cloudwatch: Any, endpoint: str, variant: str, since: datetime) -> tu
 def _split(described: Mapping[str, Any]) -> dict[str, float]:
     """Percent by variant: SageMaker has relative weights."""
     weights = {
-        each["VariantName"]: each["CurrentWeight"] for each in described["ProductionVariants"]
+        variant["VariantName"]: variant["CurrentWeight"]
+        for variant in described["ProductionVariants"]
     }
     total = sum(weights.values())
     return {name: 100 * weight / total if total else 0.0 for name, weight in weights.items()}
 
 
-def _with_share(before: Mapping[str, float], variant: str, share: float) -> dict[str, float]:
+def _with_share(first_split: Mapping[str, float], variant: str, share: float) -> dict[str, float]:
     """`variant` at `share`; the others keep their proportions."""
-    rest = 100 - before[variant]
+    rest = 100 - first_split[variant]
     return {
         name: share if name == variant else (100 - share) * percent / rest
-        for name, percent in before.items()
+        for name, percent in first_split.items()
     }
 
 

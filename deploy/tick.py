@@ -1,5 +1,6 @@
-"""One look at every running rollout: the handler of a scheduled function (AWS Lambda, or anything
-that calls a function once a minute).
+"""Look once at every running rollout: the handler of a scheduled function.
+
+That is AWS Lambda, or anything that calls a function once a minute.
 
 The function's package holds the project's folder and `isthmus[sagemaker]`. PROJECT (default:
 project.yaml beside this file) and TARGET (default: profiles.yaml's) are environment variables. What
@@ -19,7 +20,7 @@ import isthmus as im
 
 
 def handler(_event: object = None, _context: object = None) -> dict[str, str]:
-    """By endpoint: what the look did, in a line.
+    """Look, and return a line by endpoint: what the look did.
 
     Raises when it could not look: the schedule's own alarm tells of it.
     """

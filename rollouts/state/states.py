@@ -33,7 +33,8 @@ End = Literal["promoted", "aborted", "refused", "lost"]
 Verdict = Literal["no data", "fail", "pass", "inconclusive", "not judged"]
 What = Literal[
     "started", "taken", "sized", "shifted", "converged", "bake", "check", "held", "data", "waiting",
-    "step", "drift", "corrected", "paused", "resumed", "asked", "promoted", "alias", "handed", "abort", "aborted", "late", "lost", "ended",
+    "step", "drift", "corrected", "paused", "resumed", "asked",
+    "promoted", "alias", "handed", "abort", "aborted", "late", "lost", "ended",
 ]  # fmt: skip
 
 

