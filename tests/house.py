@@ -24,30 +24,11 @@ LEFT_OUT = re.compile(
 )
 FLAT = 20  # files of a folder
 VAGUE = frozenset(
-    [
-        "found",
-        "said",
-        "given",
-        "held",
-        "made",
-        "kept",
-        "one",
-        "each",
-        "at",
-        "of",
-        "on",
-        "by",
-        "seen",
-        "known",
-        "wanted",
-        "asked",
-        "there",
-        "here",
-        "before",
-        "beside",
-        "told",
-        "came",
-    ]
+    re.findall(
+        r"\w+",
+        "found said given held made kept one each at of on by seen known wanted asked there here "
+        "before beside told came",
+    )
 )
 # A docstring that begins so continues the function's name, or has no verb.
 FRAGMENT = re.compile(r"(Of|By|As|With|That|Those|What|Who|Whoever|It|None)\b")

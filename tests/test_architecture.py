@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.tests import house
+
 ROOT = Path(__file__).parent.parent
 ROOMS = (
     "events",
@@ -382,6 +384,38 @@ def test_no_modules_import_each_other_in_a_circle():
                 whole = (f"{base}.{alias.name}".strip(".") for alias in node.names)
                 graph[name] |= {other if other in by_name else base for other in whole} - {name}
     TopologicalSorter(graph).prepare()
+
+
+def test_no_folders_import_each_other_in_a_circle():
+    """Imports for types and late ones count; so do a folder and its child.
+
+    A room's port and a module at the root are places of their own; a package's `__init__` that only
+    exports its modules' names imports nothing.
+    """
+    graph = house.folder_imports(house.packaged(house.sources()))
+    assert len(graph) > 100
+    assert {
+        f"{place} > {other}: {min(pairs)}"
+        for group in house.knots(graph)
+        for place in group
+        for other, pairs in graph[place].items()
+        if other in group
+    } == set()
+
+
+def test_no_folder_has_more_than_twenty_files():
+    assert house.flat_folders(house.sources()) == {}
+
+
+def test_a_circle_of_folders_is_seen():
+    texts = {
+        "a/one.py": "from ..b.two import two",
+        "b/two.py": "def two():\n    from ..c import three",
+        "c/three.py": "if TYPE_CHECKING:\n    from ..a import one",
+        "d/four.py": "from ..a import one",
+        "d/__init__.py": "from .four import one",
+    }
+    assert house.knots(house.folder_imports(texts)) == [["a", "b", "c"]]
 
 
 def _is_for_types(node):

@@ -1,5 +1,5 @@
 """The mistakes that one edit of the example makes: what breaks each rule."""
-# ruff: noqa: E501  a table reads best with a case in a line
+
 
 IMPRESSION = "  impression:\n"
 LAST = (

@@ -1,7 +1,7 @@
 """The mistakes of layers, metrics and experiments that one edit of the shop makes (home_shop.py); a
 case is as in cases.py.
 """
-# ruff: noqa: E501  a table reads best with a case in a line
+
 
 from .cases import P
 
