@@ -96,8 +96,9 @@ def _of_the_process(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Around(Command):
-    """Its options may stand before and behind the cloud; what comes after `--` is the command's
-    own.
+    """A command whose options may stand before and behind the cloud.
+
+    What comes after `--` is the command's own.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -175,7 +176,7 @@ def run(console: Console, *, cloud: Offline, words: tuple[str, ...], **options: 
 
 
 def _process_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of the process as the verbs take them: images by name."""
+    """Return the options of the process as the verbs take them: images by name."""
     from ..lifecycle.stacks.calls import as_ours
 
     with as_ours():

@@ -46,7 +46,7 @@ def _tell(reading: int, numbers: frozenset[int], function: Callable[[int], objec
 
 
 def _nothing(*_: object) -> None:
-    """A handler, or the signal would do what it does by default."""
+    """Handle a signal by doing nothing: without a handler its default would run."""
 
 
 def lives(process: int) -> bool:

@@ -1,5 +1,6 @@
-"""What a person at a terminal sees: tables that fit it, long lines that go on below themselves,
-colour, a bar. It loads rich.
+"""Output for a person at a terminal: tables that fit it, wrapped lines, colour, a bar.
+
+It loads rich.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Terminal:
                 self._console.print(_record(grid.head, row))
 
     def bar(self, what: str, share: str, done: int, total: int | None) -> str:
-        """The line of something under way, to be written over itself."""
+        """Return the line of something under way, to be written over itself."""
         room = self._console.width - 1 - len(share) - 2 * len(GAP) - _BAR
         line = f"{escaped_line(what)[: max(room, 10)]}{GAP}{share}"
         if not total:
@@ -101,8 +102,7 @@ def width_of(stream: TextIO) -> int:
 
 
 def broken(line: str, width: int) -> list[str]:
-    """A line that is too long goes on below: between its cells, or within one below that cell's
-    beginning.
+    """Break a long line between its cells, or within one below that cell's beginning.
 
     A command and a word are never broken, so that they can be copied.
     """
@@ -127,7 +127,7 @@ def broken(line: str, width: int) -> list[str]:
 
 
 def _widest(cell: str) -> int:
-    """Of its words: the room that it needs at least."""
+    """Return the width of a cell's longest word: the room that it needs at least."""
     return max(map(len, cell.split()))
 
 

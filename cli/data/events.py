@@ -95,7 +95,7 @@ def _confirm_backfill(console: Console, event: str, late: Late) -> bool:
 
 
 def _dates(first: datetime | None, last: datetime | None) -> str:
-    """The days from the first to the last."""
+    """Return the days from the first to the last as text."""
     if first is None or last is None:
         return ""
     return (

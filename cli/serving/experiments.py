@@ -1,5 +1,6 @@
-"""experiment start | ramp | stop | close | list | status | history | audit | results | power |
-report.
+"""The commands of `isthmus experiment`.
+
+start, ramp, stop, close, list, status, history, audit, results, power, report.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""rollout start | status | pause | resume | promote | abort | history | wait | rehearse | report |
-run | tick.
+"""The commands of `isthmus rollout`.
+
+start, status, pause, resume, promote, abort, history, wait, rehearse, report, run, tick.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def start(
 
 
 def _drive_apart(console: Console, project: Project, endpoint: str) -> int:
-    """A detached `rollout run`. Its words go to .isthmus/rollouts/<endpoint>.log."""
+    """Start a detached `rollout run`, whose output goes to .isthmus/rollouts/<endpoint>.log."""
     folder = make(project.folder / FOLDER / "rollouts")
     command_line = [
         sys.executable,
@@ -240,8 +241,9 @@ def run(console: Console, endpoint: str) -> None:
 def _teller(
     endpoint: str, worth: Callable[[LookResult], object] = bool
 ) -> Callable[[LookResult], None]:
-    """Tells each new phase and each new problem once, of looks `worth` telling: what the log of a
-    process without a terminal holds.
+    """Return a function that prints each new phase and problem of a rollout once.
+
+    Only looks `worth` telling are printed: this is the log of a process without a terminal.
     """
     from ...rollouts.verbs.rollout import holder
 

@@ -1,5 +1,7 @@
-"""train, runs list | show | compare | tag | note | cancel | why-rerun | log | export, models list |
-promote | replay | graph.
+"""The commands train, `isthmus runs` and `isthmus models`.
+
+runs: list, show, compare, tag, note, cancel, why-rerun, log, export; models: list, promote, replay,
+graph.
 """
 
 from __future__ import annotations
@@ -72,9 +74,7 @@ def train(
 
 
 def _endpoints_of(commands: tuple[str, ...], model: str, spec: ProjectSpec) -> tuple[str, ...]:
-    """`deploy MODEL` is said of the model: here it becomes its endpoints', of which there may be
-    none.
-    """
+    """Replace a model's `deploy MODEL` by the commands of its endpoints, of which there may be none."""
     names = [
         name
         for name, endpoint in spec.endpoints.items()

@@ -1,6 +1,4 @@
-"""`isthmus demo`: the Open Bandit example all the way, from raw files to served answers, with its
-figures.
-"""
+"""`isthmus demo`: the Open Bandit example, from raw files to served answers and figures."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ def demo(
     keep: bool = False,
     on_stage: OnStage = silent,
 ) -> Demo | ShopDemo:
-    """An example from raw files to its figures, on the project's target.
+    """Run an example from raw files to its figures, on the project's target.
 
     May be run again: what is there already is found and kept.
 
@@ -133,8 +131,10 @@ def _leaked(leak: Leak) -> str:
 
 
 def _replays(project: Project) -> tuple[Replay, Replay, float]:
-    """From the random log: bts's value, that of always showing the three most popular items, and
-    the log's own rate.
+    """Replay two models from the random log.
+
+    Return the value of bts, that of always showing the three most popular items, and the log's own
+    rate.
     """
     from ...experiments.replay.policy import fixed_ranking, replay, thompson_probabilities
 
@@ -202,8 +202,9 @@ def _serve(project: Project, requests: int) -> Served:
 
 
 def _rehearsed(project: Project) -> RolledBack:
-    """The example's rollout with a challenger that begins to fail, in virtual time; and the same
-    with nobody who looks.
+    """Rehearse the example's rollout, in virtual time, with a challenger that begins to fail.
+
+    The same is done with nobody who looks.
     """
     from ...pipelines.run_pages.report_store import keep
     from ...rollouts.page import report

@@ -1,5 +1,6 @@
-"""What the demo shows, as answers to a newcomer's questions: the verdict first, then the figures
-that it rests on.
+"""The demo's results, as answers to a newcomer's questions.
+
+The verdict comes first, then the figures that it rests on.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _SIGMAS = 4  # beyond so many standard deviations of the binomial a split is not
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gateway saw. Latency: of the call of the endpoint, one request after the other."""
+    """The gateway's counts. Latency: of the call of the endpoint, one request after the other."""
 
     split: dict[str, Decimal]  # percent by variant, as the endpoint had it
     requests: dict[str, int]  # by variant

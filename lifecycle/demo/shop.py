@@ -1,5 +1,6 @@
-"""`isthmus demo --example shop`: people of whom all is known, from raw files to a canary that is
-promoted and an A/B test that decides.
+"""`isthmus demo --example shop`: people of whom all is known.
+
+It goes from raw files to a canary that is promoted and an A/B test that decides.
 """
 
 from __future__ import annotations
@@ -135,8 +136,9 @@ def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silen
 
 
 def _tested(project: Project) -> Tested:
-    """Experiments that the gateway assigns: new visitors come on simulated days, and what they saw
-    and clicked is compared.
+    """Run experiments that the gateway assigns, and compare what visitors saw and clicked.
+
+    New visitors come on simulated days.
     """
     from ...experiments.results.comparison import results
     from ...experiments.results.page import report
@@ -215,7 +217,7 @@ def _lines(demo: ShopDemo) -> Iterator[str]:
 
 
 def _ranks(demo: ShopDemo) -> str:
-    """Of the flatterer, against the champion on the same rows."""
+    """Return the ranks of the flatterer against the champion on the same rows, as text."""
     run, ranking = demo.flatterer, demo.flatterer.champion.differences.get(_RANKING)
     auc = run.champion.difference
     if auc is None or ranking is None:

@@ -1,5 +1,6 @@
-"""Where a rollout is rehearsed on genuine adapters: an empty home on this machine, or a cloud's
-offline stack on the manual clock.
+"""Places where a rollout is rehearsed on genuine adapters.
+
+Either an empty home on this machine, or a cloud's offline stack on the manual clock.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Place(Protocol):
     profile: Profile
 
     def start(self, hours: OfficeHours) -> datetime:
-        """A whole minute in which steps may go up; the place's own clock is moved there."""
+        """Move the place's own clock to a whole minute in which steps may go up, and return it."""
         ...
 
     def open(self) -> Target:
@@ -39,7 +40,7 @@ class Place(Protocol):
         ...
 
     def rollback(self, times: int) -> None:
-        """The next changes of the split go back silently."""
+        """Let the next changes of the split go back silently."""
         ...
 
 

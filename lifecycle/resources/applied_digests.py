@@ -1,5 +1,6 @@
-"""What `apply` last did, as one document in the StateStore: how a view's changed SQL is noticed
-before its history is spoilt.
+"""The last `apply`, as one document in the StateStore.
+
+By it a view's changed SQL is noticed before its history is spoilt.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def read(project: Project) -> Applied:
 
 
 def changed_views(project: Project) -> frozenset[str]:
-    """Views whose SQL means something else than when they were applied."""
+    """Return the views whose SQL means something else than when they were applied."""
     from ...feature_store.sql.subset import digest
 
     before = read(project).views

@@ -49,7 +49,7 @@ _STATE = (
 
 
 class Destruction(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """What would go (`to_destroy`) or went (`destroy`)."""
+    """The things that would go (`to_destroy`) or went (`destroy`)."""
 
     target: str
     resources: tuple[Resource, ...]
@@ -79,7 +79,7 @@ class Destruction(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def to_destroy(project: Project) -> Destruction:
-    """What would go, in the order in which it goes, and what would stay.
+    """List what would go, in the order in which it goes, and what would stay.
 
     Refused while a rollout or an experiment owns an endpoint's traffic, or a run is live: it would
     go on without it.
@@ -111,8 +111,9 @@ def to_destroy(project: Project) -> Destruction:
 
 
 def wait_released(project: Project) -> None:
-    """Wait until rollouts that have ended have given the traffic of their endpoints back: minutes
-    after an abort.
+    """Wait until ended rollouts have given back the traffic of their endpoints.
+
+    That is minutes after an abort.
     """
     for key in project.target.state.keys(owner.key("")):
         rollout.wait_released(project, key.removeprefix(owner.key("")))

@@ -40,8 +40,9 @@ _WIDER = {("int64", "float64")}  # what a table may hold without a new one
 
 
 class PlanItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One declared thing. + to make, ~ to change, = in place, . waits for something else, !
-    refused.
+    """One declared thing and its action.
+
+    + to make, ~ to change, = in place, . waits for something else, ! refused.
     """
 
     action: str
@@ -94,7 +95,7 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def headline(target: str, place: str) -> str:
-    """The first line: where."""
+    """Return the plan's first line, which says where."""
     return f"{target:<7} {place}" if len(target) < 8 else f"{target}   {place}"
 
 
@@ -188,7 +189,7 @@ def _estimate(project: Project) -> Estimate | None:
 
 
 def _elsewhere(project: Project) -> dict[str, Estimate]:
-    """By target: what the endpoints would cost there.
+    """Estimate what the endpoints would cost on each other target.
 
     One target of an adapter; those whose packages are not here say nothing.
     """
@@ -218,8 +219,9 @@ def _declared(project: Project) -> list[VariantSpec]:
 
 
 def _budget(project: Project, deployed: Estimate | None, now: Decimal) -> Iterator[PlanItem]:
-    """Refused above the profile's budget, by what stands now or by what would, and where that is
-    unknown, unless the profile allows it.
+    """Refuse a plan whose endpoints cost more than the profile's budget, now or afterwards.
+
+    An unknown cost is refused too, unless the profile allows it.
 
     Offline nothing costs anything, so what is unknown is only shown.
     """
@@ -258,7 +260,7 @@ def _is_judged(profile: Profile) -> bool:
 
 
 def where(project: Project) -> str:
-    """The place that a command's first line names.
+    """Return the place that a command's first line names.
 
     Denied when a cloud has no credentials, or another account's.
     """
@@ -329,8 +331,9 @@ def _table(
 
 
 def _whole(item: PlanItem, missing: Iterator[str]) -> PlanItem:
-    """A thing whose table is in place, but not all else that `apply` makes with it: an earlier one
-    was cut short.
+    """Mark a thing as incomplete if its table is in place but other parts of it are missing.
+
+    An earlier `apply` was cut short.
     """
     if item.action == "=" and (parts := ", ".join(missing)):
         return PlanItem(

@@ -1,5 +1,6 @@
-"""`isthmus trust`: use what lies in a project's `.isthmus`, or in a stack's home, though another
-machine, user or version wrote it.
+"""`isthmus trust`: use what another machine, user or version wrote in a project.
+
+That is its `.isthmus`, or a stack's home.
 """
 
 from __future__ import annotations
@@ -167,8 +168,9 @@ def _below(path: Path) -> Iterator[Path]:
 
 
 def _moved_stacks(own: Path) -> Iterator[str]:
-    """Seal and move the homes that an older version kept in the project, and yield their clouds;
-    its records and logs go.
+    """Seal and move the homes that an older version kept in the project, and yield their clouds.
+
+    The records and logs of that version go.
     """
     old, number = own / _STACKS, user_state.known_id(own)
     if old.is_symlink():
