@@ -153,16 +153,16 @@ def check_document(key: str, value: bytes) -> None:
 
 def state_conflict(key: str, token: str | None, expect: str | None) -> Conflict:
     """Return the error of a compare-and-swap that met another token; None: absent."""
-    there = "is absent" if token is None else f"is at {token}"
+    stored = "is absent" if token is None else f"is at {token}"
     return Conflict(
-        f"state {key} {there}, not {'absent' if expect is None else f'at {expect}'}: "
+        f"state {key} {stored}, not {'absent' if expect is None else f'at {expect}'}: "
         "somebody else wrote",
         remedy="read it again",
     )
 
 
 class Inventory(Protocol):
-    """The resources with this project's tags: the truth for plan, status, `endpoints list`, destroy."""
+    """The resources with this project's tags: the truth for plan, status and destroy."""
 
     def list(self, project: str) -> Iterator[Resource]:
         """May lag creation by minutes: plan also observes every declared name."""
@@ -204,7 +204,7 @@ def wait(
     seen quickly, long ones are not asked often.
     """
     begun = clock()
-    while not until(seen := observe()):
+    while not until(observation := observe()):
         waited = clock() - begun
         if waited >= deadline.total_seconds():
             raise Unavailable(
@@ -212,4 +212,4 @@ def wait(
                 remedy="it may still: look again with `isthmus status`",
             )
         sleep(min(max(waited / 10, every.total_seconds()), 2.0))
-    return seen
+    return observation

@@ -1,4 +1,4 @@
-"""What an adapter says of itself, and a target: its ports under one profile, built on first touch.
+"""An adapter's description of itself, and a target: its ports, built on first touch.
 
 It forwards nothing.
 """
@@ -52,7 +52,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """What endpoints would cost once deployed, by an adapter's dated price table."""
+    """The cost of endpoints once deployed, by an adapter's dated price table."""
 
     hourly_cost: Decimal | None  # USD; None: a price is not in the table
     machines: str  # 2 x ml.m5.large
@@ -60,7 +60,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Packages(msgspec.Struct, frozen=True, kw_only=True):
-    """What must be importable, and what pip installs to make it so."""
+    """The modules that must be importable, and what pip installs to make them so."""
 
     modules: tuple[str, ...] = ()  # boto3, google.cloud.bigquery
     install: str = ""  # isthmus[sagemaker]
@@ -71,8 +71,9 @@ STACK_PACKAGE = "isthmus-stack[{}] @ git+https://github.com/example/isthmus#subd
 
 
 class Engine(msgspec.Struct, frozen=True, kw_only=True):
-    """The SQL engine of a warehouse, and the module that says neutral SQL in its words (`check` and
-    `render`: targets.Dialect).
+    """The SQL engine of a warehouse, and the module that says neutral SQL in its words.
+
+    That module has `check` and `render` (targets.Dialect).
     """
 
     name: str  # Athena
@@ -94,7 +95,7 @@ class Offline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Examination(msgspec.Struct, frozen=True, kw_only=True):
-    """What an adapter found when it compared what is stored with what was written."""
+    """The result of an adapter's comparison of what is stored with what was written."""
 
     looked: str  # at how much
     problems: tuple[str, ...]  # damaged or lost, a line each
@@ -119,7 +120,7 @@ class AccountCheck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cheap round on an account needs to know of the adapter."""
+    """An adapter's part in a cheap round on an account."""
 
     smallest: Callable[[Profile], Profile]  # with the smallest machines
     hourly: Callable[[Profile], Estimate]  # what those cost, at most
@@ -139,8 +140,9 @@ class FirstAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Adapter(msgspec.Struct, frozen=True, kw_only=True):
-    """All that Isthmus knows of one adapter: an entry point of the group `isthmus.adapters` names
-    it, and nothing else asks for its name.
+    """All that Isthmus knows of one adapter.
+
+    An entry point of the group `isthmus.adapters` names it, and nothing else asks for its name.
 
     What is "module:attribute" is imported when it is used, so that an Adapter can be looked at
     without its packages.
@@ -203,7 +205,7 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def attribute(name: str) -> Any:
-    """What "module:attribute" names, imported now. MissingDependency when a module is not there."""
+    """Import what "module:attribute" names. MissingDependency when a module is not there."""
     module, _, inside = name.partition(":")
     try:
         return getattr(import_module(module), inside)
@@ -214,7 +216,7 @@ def attribute(name: str) -> Any:
 
 
 def missing(packages: Packages) -> tuple[str, ...]:
-    """The modules that this Python lacks."""
+    """List the modules that this Python lacks."""
     return tuple(module for module in packages.modules if not _is_there(module))
 
 
@@ -389,13 +391,14 @@ class Target:
 
     @cached_property
     def native(self) -> Any:
-        """The provider's own clients: a boto3 Session, the GCP clients; locally the `.isthmus`
-        folder's Path.
+        """The provider's own clients: a boto3 Session, the GCP clients.
+
+        Locally the `.isthmus` folder's Path.
         """
         return self._build("native")
 
     def extra(self, capability: str) -> Any:
-        """An optional port, by the name of its capability (`guarded_replace`).
+        """Return an optional port, by the name of its capability (`guarded_replace`).
 
         Unsupported, naming it, when this target has none.
         """

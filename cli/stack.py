@@ -33,12 +33,14 @@ class _Cloud(click.ParamType["Offline"]):
     ) -> Offline:
         from ..core.runtime.stacks import clouds
 
-        known = clouds()
-        if value not in known:
+        stack_clouds = clouds()
+        if value not in stack_clouds:
             self.fail(
-                f"there is no offline stack of {value}: there is {', '.join(known)}", param, ctx
+                f"there is no offline stack of {value}: there is {', '.join(stack_clouds)}",
+                param,
+                ctx,
             )
-        return known[value]
+        return stack_clouds[value]
 
 
 _images = click.option(

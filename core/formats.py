@@ -47,11 +47,11 @@ def decoder(kind: type[_Struct]) -> msgspec.json.Decoder[_Struct]:
     msgspec works out the fields of a struct at its first use; where two threads come first at once
     the process ends by SIGSEGV (0.22).
     """
-    known = _decoders.get(kind)
-    if known is None:
+    kind_decoder = _decoders.get(kind)
+    if kind_decoder is None:
         with _first:
-            known = _decoders.setdefault(kind, msgspec.json.Decoder(kind))
-    return known  # type: ignore[no-any-return]  # a table cannot carry each kind's type
+            kind_decoder = _decoders.setdefault(kind, msgspec.json.Decoder(kind))
+    return kind_decoder  # type: ignore[no-any-return]  # a table cannot carry each kind's type
 
 
 def decode(
@@ -64,13 +64,13 @@ def decode(
     `what` names it in messages; `remedy` is what helps when it is damaged.
     """
     try:
-        written, known = schema_of(data), schema(kind)
-        refuse_newer(what, written, known)
-        if written == known:
+        written, newest = schema_of(data), schema(kind)
+        refuse_newer(what, written, newest)
+        if written == newest:
             return decoder(kind).decode(data)
         decoder(kind)
         return msgspec.convert(
-            kind.upgraded(msgspec.json.decode(data), written) | {"schema": known},
+            kind.upgraded(msgspec.json.decode(data), written) | {"schema": newest},
             kind,
             str_keys=True,
         )

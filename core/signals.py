@@ -26,11 +26,11 @@ def told(numbers: tuple[signal.Signals, ...], function: Callable[[int], object])
     )
     thread.start()
     wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    before = {number: signal.signal(number, _nothing) for number in numbers}
+    previous_handlers = {number: signal.signal(number, _nothing) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(wakeup)
         os.close(writing)

@@ -1,4 +1,4 @@
-"""The options of every command: the project's, `--json` and `--dry-run`; an example in its help, and names that complete."""
+"""The options of every command: the project's, `--json`, `--dry-run`; examples and completion."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ class Console:
             _show((first, *others), raw=raw or self.aside)
 
     def would(self, value: object, text: str | None = None) -> None:
-        """Record what the command is about to do, for `--dry-run` to print when it stops at the call."""
+        """Record what the command is about to do, for `--dry-run` to print."""
         self._preview = (value, str(value) if text is None else text)
 
     def stopped(self, stop: DryRun) -> None:

@@ -111,18 +111,18 @@ def broken(line: str, width: int) -> list[str]:
     hang = min(len(line) - len(line.lstrip()) + 4, width // 2)
     lines, end, hangs = [""], 0, False
     for cell in _CELL.finditer(line):
-        at = len(lines[-1]) + cell.start() - end
+        column = len(lines[-1]) + cell.start() - end
         end = cell.end()
-        if at + len(cell[0]) > width and (
-            hangs or at > 0.6 * width or (at > hang and _widest(cell[0]) > width - at)
+        if column + len(cell[0]) > width and (
+            hangs or column > 0.6 * width or (column > hang and _widest(cell[0]) > width - column)
         ):
             lines.append("")
-            at = hang
-        first, *rest = _wrapped(cell[0], width - at)
-        lines[-1] = lines[-1].ljust(at) + first
-        lines += [" " * at + more for more in rest]
+            column = hang
+        first, *rest = _wrapped(cell[0], width - column)
+        lines[-1] = lines[-1].ljust(column) + first
+        lines += [" " * column + more for more in rest]
         if rest:  # what follows begins where this one did
-            hang, hangs = at, True
+            hang, hangs = column, True
     return lines
 
 

@@ -154,9 +154,9 @@ def audit(console: Console, name: str) -> None:
     from ...experiments.experiment import audit as judge
 
     with opened(console) as project:
-        seen = judge(project, name)
-        console.result(seen)
-    if not seen.sound:
+        judgement = judge(project, name)
+        console.result(judgement)
+    if not judgement.sound:
         raise SystemExit(1)
 
 

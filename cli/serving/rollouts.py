@@ -134,16 +134,16 @@ def status(console: Console, endpoint: str, watch: bool) -> None:
     from ...rollouts.verbs.rollout import status as look_at
 
     with console.open() as project:
-        seen = look_at(project, endpoint)
+        latest = look_at(project, endpoint)
         while (
             watch
             and not console.as_json
-            and seen.state.phase not in ("ended", "waiting", "promoted")
+            and latest.state.phase not in ("ended", "waiting", "promoted")
         ):
-            console.picture(str(seen))
+            console.picture(str(latest))
             time.sleep(_REFRESH)
-            seen = look_at(project, endpoint)
-        console.result(seen)
+            latest = look_at(project, endpoint)
+        console.result(latest)
 
 
 def _wish(verb: str, text: str) -> click.Command:
@@ -247,11 +247,11 @@ def _teller(
     """
     from ...rollouts.verbs.rollout import holder
 
-    seen: list[str] = [""]
+    last_line: list[str] = [""]
 
     def watch(result: LookResult) -> None:
-        if worth(result) and (line := _look_line(endpoint, result, holder())) != seen[-1]:
-            seen.append(line)
+        if worth(result) and (line := _look_line(endpoint, result, holder())) != last_line[-1]:
+            last_line.append(line)
             logs.emit("look", endpoint=endpoint, **_look_fields(result))
             if not logs.as_json():
                 click.echo(line, err=True)

@@ -74,7 +74,7 @@ def train(
 
 
 def _endpoints_of(commands: tuple[str, ...], model: str, spec: ProjectSpec) -> tuple[str, ...]:
-    """Replace a model's `deploy MODEL` by the commands of its endpoints, of which there may be none."""
+    """Replace a model's `deploy MODEL` by the commands of its endpoints, which may be none."""
     names = [
         name
         for name, endpoint in spec.endpoints.items()
@@ -167,16 +167,16 @@ def cancel(console: Console, run: str) -> None:
     from ...pipelines.runs.watch import observe
 
     with console.open() as project:
-        before = observe(project, run).phase
+        previous_phase = observe(project, run).phase
         console.would(
-            {"run": run, "phase": before},
-            f"{project.target.name:<7} run {run}   {before} -> cancelled",
+            {"run": run, "phase": previous_phase},
+            f"{project.target.name:<7} run {run}   {previous_phase} -> cancelled",
         )
         state = stop(project, run)
     console.result(
         state,
         f"{project.target.name:<7} run {run}   "
-        + (state.phase if before != state.phase else f"{state.phase} already"),
+        + (state.phase if previous_phase != state.phase else f"{state.phase} already"),
     )
     console.next(f"runs show {run}")
 
@@ -346,8 +346,8 @@ def list_models(console: Console) -> None:
 def promote(console: Console, version: str, alias: str, because: str | None) -> None:
     from ...lifecycle.verbs.models import promote as move
 
-    name, at, number = version.partition("@")
-    if not at or not number.isdigit():
+    name, separator, number = version.partition("@")
+    if not separator or not number.isdigit():
         raise click.UsageError(f"a version is MODEL@NUMBER, such as ranker@2, not {version!r}")
     with console.open() as project:
         console.would(

@@ -67,7 +67,7 @@ class Project:
         return utc_milliseconds(self.spec.now or self.log_time())
 
     def log_time(self) -> datetime:
-        """Return the time that rows and experiments' changes are written with, which a simulation moves.
+        """Return the time of written rows and experiments' changes, which a simulation moves.
 
         Without a simulation it is `wall`'s. Nothing may wait for it, as it stands still between
         simulations. UTC, whole milliseconds.

@@ -94,7 +94,7 @@ def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStag
             served = stage(
                 "serve",
                 lambda: _serve(project, requests),
-                lambda seen: f"p99 {seen.p99_ms:.1f} ms, errors {seen.errors:,}",
+                lambda counts: f"p99 {counts.p99_ms:.1f} ms, errors {counts.errors:,}",
             )
         rolled = stage(
             "rehearse a rollout", lambda: _rehearsed(project), lambda result: result.headline
@@ -172,7 +172,7 @@ def _serve(project: Project, requests: int) -> Served:
         .column("item_id")
         .to_pylist()
     )
-    before = _exposures(project)
+    previous_exposures = _exposures(project)
     chance = random.Random(0)  # noqa: S311  which candidates are asked for is no secret
     with Gateway(project, ENDPOINT) as gateway:
         for number in range(requests):
@@ -197,7 +197,7 @@ def _serve(project: Project, requests: int) -> Served:
         errors=tally.errors,
         p50_ms=tally.percentile(0.5) or 0.0,
         p99_ms=tally.percentile(0.99) or 0.0,
-        exposures=_exposures(project) - before,
+        exposures=_exposures(project) - previous_exposures,
     )
 
 
@@ -212,12 +212,12 @@ def _rehearsed(project: Project) -> RolledBack:
 
     scenario = project.folder / SCENARIO
     guarded, blind = rehearse(project, scenario), without_guardrails(project, scenario)
-    seen = guarded.decided
+    decision = guarded.decided
     return RolledBack(
         end=guarded.end,
         cause=guarded.state.cause,
-        minutes=round((seen.at - guarded.events[0].at).total_seconds() / 60)
-        if seen and guarded.events
+        minutes=round((decision.at - guarded.events[0].at).total_seconds() / 60)
+        if decision and guarded.events
         else None,
         failed=guarded.failed,
         failed_unguarded=blind.failed_before(blind.decided.at) if blind.decided else blind.failed,

@@ -152,7 +152,7 @@ def _taken_back(rollout: RolledBack) -> str:
 def _traffic(served: Served) -> str:
     total = sum(served.requests.values())
     sent = "/".join(f"{percent.normalize():f}" for percent in served.split.values())
-    came = "/".join(f"{served.requests.get(name, 0):,}" for name in served.split)
+    request_counts = "/".join(f"{served.requests.get(name, 0):,}" for name in served.split)
     shares = {name: float(percent) / 100 for name, percent in served.split.items()}
     strays = [
         name
@@ -161,8 +161,8 @@ def _traffic(served: Served) -> str:
         > _SIGMAS * sqrt(total * share * (1 - share))
     ]
     if strays or not total:
-        return f"no: {sent} was set, and {came} of {total:,} requests came"
-    return f"yes: {sent} was set, {came} of {total:,} requests came"
+        return f"no: {sent} was set, and {request_counts} of {total:,} requests came"
+    return f"yes: {sent} was set, {request_counts} of {total:,} requests came"
 
 
 def _replay(demo: Demo) -> str:

@@ -119,7 +119,11 @@ def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silen
                 lambda: deploy(project, ENDPOINT),
                 lambda ready: f"ready in {ready.seconds:.1f} s",
             )
-            tested = stage("A/B and A/A test", lambda: _tested(project), lambda seen: seen.headline)
+            tested = stage(
+                "A/B and A/A test",
+                lambda: _tested(project),
+                lambda test: test.headline,
+            )
     return ShopDemo(
         target=project.target.name,
         seconds=time.monotonic() - started,
@@ -271,10 +275,10 @@ def _home(rollout: HandedOver) -> str:
     )
 
 
-def _answer(seen: Results) -> str:
+def _answer(test_results: Results) -> str:
     """`ship: ctr +39.0 % (+25.1 .. +55.3 %)`: the verdict and what it stands on."""
-    decided = next(effect for effect in seen.effects if effect.role == "decides")
-    return f"{seen.headline}: {decided.metric} {_relative(decided.relative)}"
+    decided = next(effect for effect in test_results.effects if effect.role == "decides")
+    return f"{test_results.headline}: {decided.metric} {_relative(decided.relative)}"
 
 
 def _relative(difference: Range | None) -> str:

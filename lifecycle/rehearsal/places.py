@@ -62,15 +62,15 @@ class Home:
 
         def going_back(endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
             """No router of ours does this: the split is put back right after it was set."""
-            before = target.endpoints.observe(endpoint)
+            previous_state = target.endpoints.observe(endpoint)
             shift(endpoint, split, expect=expect)
-            if self._rollbacks and before is not None:
+            if self._rollbacks and previous_state is not None:
                 self._rollbacks -= 1
                 after = target.endpoints.observe(endpoint)
                 if after is not None:
                     shift(
                         endpoint,
-                        {variant.name: variant.percent for variant in before.variants},
+                        {variant.name: variant.percent for variant in previous_state.variants},
                         expect=after.token,
                     )
 

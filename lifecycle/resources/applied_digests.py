@@ -27,11 +27,11 @@ def changed_views(project: Project) -> frozenset[str]:
     """Return the views whose SQL means something else than when they were applied."""
     from ...feature_store.sql.subset import digest
 
-    before = read(project).views
+    applied_views = read(project).views
     return frozenset(
         v.name
         for v in project.spec.feature_views.values()
-        if before.get(v.name, digest(v.sql)) != digest(v.sql)
+        if applied_views.get(v.name, digest(v.sql)) != digest(v.sql)
     )
 
 
@@ -40,11 +40,13 @@ def write(project: Project) -> None:
     from ...feature_store.sql.subset import digest
 
     document = project.target.state.get(KEY)
-    before = Applied() if document is None else decode(document.value, Applied, what=f"state {KEY}")
-    after = Applied(
-        views=before.views | {v.name: digest(v.sql) for v in project.spec.feature_views.values()}
+    applied = (
+        Applied() if document is None else decode(document.value, Applied, what=f"state {KEY}")
     )
-    if document is not None and after == before:
+    after = Applied(
+        views=applied.views | {v.name: digest(v.sql) for v in project.spec.feature_views.values()}
+    )
+    if document is not None and after == applied:
         return
     try:
         project.target.state.put(

@@ -130,9 +130,11 @@ def destroy(project: Project, *, wait: bool = False) -> Destruction:
     if wait:
         wait_released(project)
     with project.lock("destroy"):
-        asked = to_destroy(project)
-        for done, resource in enumerate(asked.resources):
-            project.progress(f"destroy {resource.kind} {resource.name}", done, len(asked.resources))
+        destruction = to_destroy(project)
+        for done, resource in enumerate(destruction.resources):
+            project.progress(
+                f"destroy {resource.kind} {resource.name}", done, len(destruction.resources)
+            )
             project.target.inventory.delete(resource)
         for prefix in _STATE:
             for key in project.target.state.keys(prefix):
@@ -140,9 +142,11 @@ def destroy(project: Project, *, wait: bool = False) -> Destruction:
         simulated_time.forget(project.target)
         project.sweep()
     left = {(r.kind, r.name) for r in project.target.inventory.list(project.spec.name)}
-    gone = tuple(r for r in asked.resources if (r.kind, r.name) not in left)
+    gone = tuple(r for r in destruction.resources if (r.kind, r.name) not in left)
     return msgspec.structs.replace(
-        asked, resources=gone, going=tuple(r for r in asked.resources if (r.kind, r.name) in left)
+        destruction,
+        resources=gone,
+        going=tuple(r for r in destruction.resources if (r.kind, r.name) in left),
     )
 
 

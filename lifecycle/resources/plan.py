@@ -77,13 +77,14 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         lines = [headline(self.target, self.where)]
         shown = [item for item in self.items if item.action != "="]
-        for (action, kind, by), group in groupby(
+        for (action, kind, waits_for), group in groupby(
             shown, key=lambda item: (item.action, item.kind, item.by)
         ):
             first, *more = (_described(item) for item in group)
-            names = ", ".join([first, *(each.removesuffix(" rows") for each in more)])
+            names = ", ".join([first, *(label.removesuffix(" rows") for label in more)])
             lines.append(
-                f"  {action} {kind:<14} " + (f"{names:<28}   {by}" if action in "+~" else names)
+                f"  {action} {kind:<14} "
+                + (f"{names:<28}   {waits_for}" if action in "+~" else names)
             )
         same = sum(item.action == "=" for item in self.items)
         if same:
@@ -102,7 +103,7 @@ def headline(target: str, place: str) -> str:
 def _cost(plan: Plan) -> str:
     estimates = [
         *([("", plan.deployed)] if plan.deployed else []),
-        *((f"{name} ", each) for name, each in plan.elsewhere.items()),
+        *((f"{name} ", estimate) for name, estimate in plan.elsewhere.items()),
     ]
     if plan.hourly_cost is not None:
         cost = f"{plan.hourly_cost:.2f} USD/h"
@@ -114,7 +115,9 @@ def _cost(plan: Plan) -> str:
     standing = not plan.elsewhere and all(
         item.action == "=" for item in plan.items if item.kind == "endpoint"
     )
-    return cost + "".join(f"   ({_estimated(name, each, standing)})" for name, each in estimates)
+    return cost + "".join(
+        f"   ({_estimated(name, estimate, standing)})" for name, estimate in estimates
+    )
 
 
 def _estimated(name: str, estimate: Estimate, standing: bool) -> str:
@@ -158,14 +161,14 @@ def plan(project: Project) -> Plan:
         targets.ask_prices(project.target)
     resources = list(project.target.inventory.list(project.spec.name))
     costs = [r.hourly_cost for r in resources]
-    known = [c for c in costs if c is not None]
+    known_costs = [c for c in costs if c is not None]
     deployed = _estimate(project)
     return Plan(
         target=project.target.name,
         where=place,
         items=tuple(
             sorted(
-                [*_items(project), *_budget(project, deployed, sum(known, Decimal(0)))],
+                [*_items(project), *_budget(project, deployed, sum(known_costs, Decimal(0)))],
                 key=lambda item: _KINDS.index(item.kind),
             )
         ),
@@ -174,11 +177,11 @@ def plan(project: Project) -> Plan:
             for r in resources
             if r.kind == "endpoint" and r.name not in project.spec.endpoints
         ),
-        hourly_cost=sum(known, Decimal(0)) if len(known) == len(costs) else None,
+        hourly_cost=sum(known_costs, Decimal(0)) if len(known_costs) == len(costs) else None,
         deployed=deployed,
         elsewhere={} if project.target.adapter.remote else _elsewhere(project),
         unpriced=_unpriced(resources),
-        known_cost=sum(known, Decimal(0)),
+        known_cost=sum(known_costs, Decimal(0)),
     )
 
 
@@ -215,7 +218,9 @@ def _declared(project: Project) -> list[VariantSpec]:
     variants = [
         variant for endpoint in project.spec.endpoints.values() for variant in endpoint.variants
     ]
-    return [VariantSpec(name=each.name, model=each.model, version=0) for each in variants]
+    return [
+        VariantSpec(name=declared.name, model=declared.model, version=0) for declared in variants
+    ]
 
 
 def _budget(project: Project, deployed: Estimate | None, now: Decimal) -> Iterator[PlanItem]:
@@ -395,30 +400,30 @@ def _endpoint(project: Project, endpoint: Endpoint) -> PlanItem:
     from ...adapters import targets
 
     state = routed_endpoints(project.target).observe(endpoint.name)
-    wanted: dict[str, int] = {}
+    streams: dict[str, int] = {}
     missing: list[str] = []
     for variant in endpoint.variants:
         ref = int(variant.ref) if variant.ref.isdigit() else variant.ref
         try:
-            wanted[variant.name] = project.target.registry.get(variant.model, ref).version
+            streams[variant.name] = project.target.registry.get(variant.model, ref).version
         except NotFound:
             missing.append(f"{variant.model}@{variant.ref}")
-    if missing and not (state and wanted):  # of one that runs, deploy leaves them out
+    if missing and not (state and streams):  # of one that runs, deploy leaves them out
         waits = f": waits for {' and '.join(missing)} (train, then deploy)"
         return PlanItem(action=".", kind="endpoint", name=endpoint.name, detail=waits, by="deploy")
     if state and missing:  # ... or as they are, where they have traffic
-        wanted |= {
-            v.name: v.version for v in state.variants if v.percent > 0 and v.name not in wanted
+        streams |= {
+            v.name: v.version for v in state.variants if v.percent > 0 and v.name not in streams
         }
     have = {v.name: v.version for v in state.variants} if state else {}
     if state and (differs := targets.fixed(project.target, endpoint.name)):
         return PlanItem(
             action="!", kind="endpoint", name=endpoint.name, detail=f": {differs}", by="deploy"
         )
-    if state and state.phase != "failed" and have == wanted:
+    if state and state.phase != "failed" and have == streams:
         return PlanItem(action="=", kind="endpoint", name=endpoint.name, by="deploy")
     versions = ", ".join(
-        f"{v.name} {v.model}@{wanted[v.name]}" for v in endpoint.variants if v.name in wanted
+        f"{v.name} {v.model}@{streams[v.name]}" for v in endpoint.variants if v.name in streams
     )
     return PlanItem(
         action="~" if state else "+",

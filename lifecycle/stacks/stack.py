@@ -126,11 +126,11 @@ def compare(folder: Path, *, url: str | None = None) -> Comparison:
 
 def _stack_of(cloud: str) -> Offline:
     """NotFound; Unsupported, MissingDependency: it cannot be started here."""
-    known = stacks.clouds()
-    if cloud not in known:
+    stack_clouds = stacks.clouds()
+    if cloud not in stack_clouds:
         raise NotFound(
             f"there is no offline stack of {cloud}",
-            remedy=did_you_mean(cloud, tuple(known), has="there is"),
+            remedy=did_you_mean(cloud, tuple(stack_clouds), has="there is"),
         )
-    stacks.check(known[cloud])
-    return known[cloud]
+    stacks.check(stack_clouds[cloud])
+    return stack_clouds[cloud]

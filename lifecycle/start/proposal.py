@@ -299,12 +299,12 @@ def _source(
         f"md5(CAST(row({every}) AS VARCHAR)) || '-' ||\n           row_number() OVER (PARTITION "
         f"BY {every})"
     )
-    wanted = [
+    proposed = [
         f"{f'CAST({identity.sql} AS VARCHAR)' if identity else digest} AS event_id",
         f"{instant} AS event_timestamp",
         *(_attribute(column) for column in attributes),
     ]
-    return "-- One row per event.\nSELECT " + ",\n       ".join(wanted) + f"\nFROM {rows}\n"
+    return "-- One row per event.\nSELECT " + ",\n       ".join(proposed) + f"\nFROM {rows}\n"
 
 
 def _attribute(column: _Column) -> str:

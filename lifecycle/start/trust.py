@@ -68,9 +68,7 @@ class Trusted(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def untrusted(project: Path) -> tuple[Untrusted, ...]:
-    """List the entries of the folders in which a project keeps things here:
-
-    `.isthmus`, and each `home` of profiles.yaml.
+    """List the entries of `.isthmus`, and of each `home` of profiles.yaml, that are not trusted.
 
     Args:
         project: the folder of project.yaml, which may have mistakes.

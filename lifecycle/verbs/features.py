@@ -66,6 +66,8 @@ def leaks(project: Project, config: str) -> Rows[Looked]:
 
     model = configuration(project, config)
     start, end = window(project, model)
-    known = as_of(project, model, end)
-    data = training_set(project, model.objective, model.features, start=start, end=end, as_of=known)
-    return Rows(look(project, model, data, start=start, end=end, as_of=known))
+    known_rows = as_of(project, model, end)
+    data = training_set(
+        project, model.objective, model.features, start=start, end=end, as_of=known_rows
+    )
+    return Rows(look(project, model, data, start=start, end=end, as_of=known_rows))
