@@ -116,7 +116,7 @@ class _Around(Command):
     "used, a recording asked again."
 )
 def stack() -> None:
-    """A group of commands."""
+    """Group the commands under this name."""
 
 
 def _url(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -204,7 +204,7 @@ def down(console: Console, forget: bool) -> None:
 
 @command(project=False, help="The stacks that --offline started for this project and that run.")
 def status(console: Console) -> None:
-    from ..core.runtime.stacks import told
+    from ..core.runtime.stacks import ending_reports
     from ..lifecycle.stacks import stack as stacks
 
     standing = stacks.status()
@@ -212,7 +212,7 @@ def status(console: Console) -> None:
         f"{cloud}   {ready.url}   process {ready.pid}   clock {ready.clock}"
         for cloud, ready in standing.items()
     ]
-    lines += [news] if (news := told(Path.cwd())) else []
+    lines += [news] if (news := ending_reports(Path.cwd())) else []
     console.result({"items": standing}, "\n".join(lines) or "no offline stack of this project runs")
 
 
@@ -267,7 +267,7 @@ def compare(console: Console, folder: Path, url: str | None) -> None:
 
 @stack.group(help="What goes wrong on purpose: add, list, clear.")
 def fault() -> None:
-    """A group of commands."""
+    """Group the commands under this name."""
 
 
 @command(

@@ -102,14 +102,14 @@ def schema_of(data: bytes) -> int:
         return 0  # a counter was a number alone
 
 
-def refuse_newer(what: str, written: int, known: int) -> None:
+def refuse_newer(what: str, written: int, newest: int) -> None:
     """Raise Refused for a document that a later version wrote.
 
     This version would misread it or lose what it does not know.
     """
-    if written > known:
+    if written > newest:
         raise Refused(
             f"{what} was written by a newer Isthmus (format {written}; this one reads up to "
-            f"{known})",
+            f"{newest})",
             remedy="update Isthmus on this machine; nothing was changed",
         )

@@ -14,10 +14,12 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def told(numbers: tuple[signal.Signals, ...], function: Callable[[int], object]) -> Iterator[None]:
-    """Meanwhile `function(number)` is called, in a thread of its own, for each of these signals.
+def calling(
+    numbers: tuple[signal.Signals, ...], function: Callable[[int], object]
+) -> Iterator[None]:
+    """Call `function(number)` for each of these signals meanwhile, in a thread of its own.
 
-    From the main thread.
+    Only the main thread may enter.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)

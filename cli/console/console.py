@@ -226,7 +226,7 @@ class Console:
         if logs.as_json():
             logs.emit("error", kind=type(error).__name__, message=error.message, remedy=remedy)
         elif not self.as_json:
-            _show(tuple(_told(error, remedy)), err=True)
+            _show(tuple(_error_lines(error, remedy)), err=True)
 
     def warn(self, text: str) -> None:
         """Warn of something that the command could not do beside its work."""
@@ -284,7 +284,7 @@ def _show(parts: tuple[str | Grid, ...], *, err: bool = False, raw: bool = False
             terminal.text(part)
 
 
-def _told(error: IsthmusError, remedy: str | None) -> Iterator[str]:
+def _error_lines(error: IsthmusError, remedy: str | None) -> Iterator[str]:
     if isinstance(error, ProjectError):
         yield from map(str, error.problems)
         count = sum(p.severity == "error" for p in error.problems)

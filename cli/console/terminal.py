@@ -65,7 +65,7 @@ class Terminal:
         self._console.print(coloured, soft_wrap=True)
 
     def table(self, grid: Grid) -> None:
-        """Columns as narrow as their longest words; where these do not fit, a line for each cell."""
+        """Fit columns to their longest words; where these do not fit, give each cell a line."""
         longest = [
             _longest_word(grid, column)
             for column in range(len(grid.rows[0] if grid.rows else grid.head))

@@ -37,7 +37,7 @@ def deploy(console: Console, endpoint: str, yes: bool, wait: bool) -> None:
         _wait_released(console, project, endpoint, wait=wait)
         running = routed_endpoints(project.target).observe(endpoint) if console.dry_run else None
 
-        def wanted() -> tuple[EndpointSpec, str]:
+        def resolved_spec() -> tuple[EndpointSpec, str]:
             spec = resolve(project, endpoint_of(project, endpoint), running).spec
             return spec, "   ".join(
                 [
@@ -47,14 +47,14 @@ def deploy(console: Console, endpoint: str, yes: bool, wait: bool) -> None:
             )
 
         if console.dry_run:
-            spec, words = wanted()
+            spec, words = resolved_spec()
             if variants_ready(spec, running):  # its smoke test would be counted in the metrics
                 console.result(
                     {"dry_run": "nothing to do", "would": spec}, f"{words}   nothing to do"
                 )
                 return
             console.would(spec, words)
-        console.ask(project, "deploy?", lambda: wanted()[1], yes=yes)
+        console.ask(project, "deploy?", lambda: resolved_spec()[1], yes=yes)
         deployment = put(project, endpoint)
     console.result(deployment)
     if not deployment.smoke.ok:

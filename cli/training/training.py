@@ -197,7 +197,7 @@ def compare(console: Console, runs: tuple[str, ...]) -> None:
         except (
             IsthmusError,
             OSError,
-        ) as error:  # a folder that may only be read, a full disk: the figures are there all the same
+        ) as error:  # a read-only folder, a full disk: the figures stay
             page = f"not written: {error}"
     console.result(compared, f"{compared}\npage      {page}")
 

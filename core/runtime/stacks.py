@@ -87,7 +87,7 @@ def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
             ) from error
         if already is not None:
             return already.url
-        if (news := _told(ready)) is not None:
+        if (news := _ending_report(ready)) is not None:
             sys.stderr.write(f"{news}\n  its log is now {previous(log)}\n")
         try:
             return start_apart(
@@ -107,12 +107,12 @@ def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
             ) from error
 
 
-def told(folder: Path) -> str | None:
+def ending_reports(folder: Path) -> str | None:
     """Return when and how the project's own stacks died, what that means, and their last lines.
 
     None for those that run, or were stopped.
     """
-    return "\n".join(filter(None, map(_told, _records(folder)))) or None
+    return "\n".join(filter(None, map(_ending_report, _records(folder)))) or None
 
 
 def gone(folder: Path, url: str | None) -> str | None:
@@ -123,7 +123,7 @@ def gone(folder: Path, url: str | None) -> str | None:
     if url is None or _listens(url):
         return None
     own = _own(folder, url)
-    news = _told(own) if own is not None else None
+    news = _ending_report(own) if own is not None else None
     return (
         news
         or f"the offline stack at {url} has ended: start it again (`isthmus stack up`), and "
@@ -156,7 +156,7 @@ def _own(folder: Path, url: str) -> Path | None:
     return next((file for file in files if (stack := read_ready(file)) and stack.url == url), None)
 
 
-def _told(ready: Path) -> str | None:
+def _ending_report(ready: Path) -> str | None:
     from isthmus_stack.core.detached import death
 
     end = death(ready, _log(ready))

@@ -24,7 +24,7 @@ from ...pipelines.run_pages.figure_text import days, interval, number_of, signed
 from ...pipelines.run_pages.leak_comparison import Leak
 from ...pipelines.run_pages.records import Run
 from ...reports.results import Shown
-from .stages import auc_of, future, here
+from .stages import auc_of, future, relative_path
 
 # inverse-propensity value of bts from the random log: obp's quickstart (data/README.md)
 PUBLISHED = 0.004553
@@ -101,9 +101,15 @@ def lines(demo: Demo) -> Iterator[str]:
     )
     leak = demo.leak
     yield f"  Did a feature see the future?       {future(demo.checked, demo.skew)}"
-    yield f"      {leak.feature}: auc {leak.honest.value:.3f} as it was known; {leak.leaked.value:.3f} had it seen the whole week"
+    yield (
+        f"      {leak.feature}: auc {leak.honest.value:.3f} as it was known; "
+        f"{leak.leaked.value:.3f} had it seen the whole week"
+    )
     yield f"  Did traffic go where it was sent?   {_traffic(demo.served)}"
-    yield f"      errors {demo.served.errors:,}   p99 {demo.served.p99_ms:.1f} ms   {demo.served.exposures:,} exposures logged"
+    yield (
+        f"      errors {demo.served.errors:,}   p99 {demo.served.p99_ms:.1f} ms   "
+        f"{demo.served.exposures:,} exposures logged"
+    )
     yield f"  Is a bad version taken back?        {_taken_back(demo.rollout)}"
     yield f"      {demo.rollout.cause or 'nothing was decided'} (rehearsed in virtual time)"
     yield f"  Does replay give the known value?   {_replay(demo)}"
@@ -113,7 +119,10 @@ def lines(demo: Demo) -> Iterator[str]:
         + demo.experiment.headline
     )
     yield f"      {demo.experiment.verdict.why}"
-    yield f"  pages   {here(demo.page)}   {here(leak.page)}   {here(demo.rollout.page)}   {here(demo.picture)}"
+    yield (
+        f"  pages   {relative_path(demo.page)}   {relative_path(leak.page)}   "
+        f"{relative_path(demo.rollout.page)}   {relative_path(demo.picture)}"
+    )
     if demo.url:
         yield f"  {demo.url} is still up: isthmus endpoints list, isthmus destroy"
 

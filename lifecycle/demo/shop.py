@@ -20,7 +20,17 @@ from ...pipelines.run_pages.figure_text import interval, signed
 from ...pipelines.run_pages.records import Run
 from ...project.models.gate_figures import CUTOFF
 from ...reports.results import Shown
-from .stages import OnStage, Stages, auc_of, future, here, prepared, require, silent, started_for
+from .stages import (
+    OnStage,
+    Stages,
+    auc_of,
+    future,
+    prepared,
+    relative_path,
+    require,
+    silent,
+    started_for,
+)
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
@@ -45,9 +55,8 @@ class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
     end: str
     steps: dict[str, float]  # percent of the challenger, and when it had them
     promoted_after: float | None
-    handed_after: (
-        float | None
-    )  # until the champion's variant had the promoted version and all of the traffic; None: not handed over
+    # until the champion's variant had the promoted version and all of the traffic; None: not handed over
+    handed_after: float | None
     requests: int
     failed: int
     serving: dict[str, float]  # percent by variant at the end
@@ -214,7 +223,7 @@ def _lines(demo: ShopDemo) -> Iterator[str]:
     visits = demo.tested.visits
     days, clicks = (visits.ended - visits.began).days, visits.sent.get("click", 0)
     yield f"      {visits.units:,} visitors on {days} simulated days, {visits.shown:,} impressions, {clicks:,} clicks, over HTTP"
-    yield f"  pages   {here(demo.rollout.page)}   {here(demo.tested.page)}"
+    yield f"  pages   {relative_path(demo.rollout.page)}   {relative_path(demo.tested.page)}"
     yield f"  the test goes on: isthmus experiment results {EXPERIMENT}; until isthmus experiment stop {EXPERIMENT} --because ..."
     if demo.url:
         yield f"  {demo.url} is still up: isthmus destroy, once the test is stopped"

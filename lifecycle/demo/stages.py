@@ -136,5 +136,5 @@ def future(checked: Sequence[AsKnown], skew: SkewReport) -> str:
     return f"{looked}; {skew.keys:,} keys served as trained"
 
 
-def here(path: Path) -> str:
+def relative_path(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -59,9 +59,8 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
     undeclared: tuple[str, ...]  # carries the project's tags, but project.yaml no longer names it
     hourly_cost: Decimal | None  # USD; None: unknown
     deployed: Estimate | None = None  # what the declared endpoints would cost; None: nothing
-    elsewhere: dict[
-        str, Estimate
-    ] = {}  # the same on the other targets of profiles.yaml: local's plan says what a cloud would cost
+    # the same on the other targets of profiles.yaml: local's plan says what a cloud would cost
+    elsewhere: dict[str, Estimate] = {}
     unpriced: tuple[str, ...] = ()  # what exists and has no price in the table
     known_cost: Decimal = Decimal(0)  # USD an hour of the rest
 
@@ -304,13 +303,13 @@ def _items(project: Project) -> Iterator[PlanItem]:
 
 
 def _table(
-    project: Project, kind: str, name: str, table: str, wanted: tuple[Column, ...]
+    project: Project, kind: str, name: str, table: str, columns: tuple[Column, ...]
 ) -> PlanItem:
     state = project.target.warehouse.observe(table)
     if state is None:
         return PlanItem(action="+", kind=kind, name=name)
     have = {c.name: c for c in state.columns}
-    for column in wanted:
+    for column in columns:
         old = have.get(column.name)
         if old and old.type != column.type and (old.type, column.type) not in _WIDER:
             return PlanItem(
@@ -319,7 +318,7 @@ def _table(
                 name=name,
                 detail=f": {column.name} is {old.type} there and {column.type} here",
             )
-    gone = [c for c in have if c not in {w.name for w in wanted} | {"dt"}]
+    gone = [c for c in have if c not in {w.name for w in columns} | {"dt"}]
     if gone:
         return PlanItem(
             action="!",
@@ -327,7 +326,7 @@ def _table(
             name=name,
             detail=f": {', '.join(gone)} is stored there and no longer declared",
         )
-    new = [c.name for c in wanted if c.name not in have]
+    new = [c.name for c in columns if c.name not in have]
     return (
         PlanItem(action="~", kind=kind, name=name, detail=f"(adds {', '.join(new)})")
         if new

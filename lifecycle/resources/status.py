@@ -21,9 +21,9 @@ class TableLine(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     name: str
     made: bool
-    rows: (
-        int | None
-    )  # stored, copies included; None: not made yet, or nobody counted them: a target may need a query for that
+    # stored, copies included; None: not made yet, or nobody counted them:
+    # a target may need a query for that
+    rows: int | None
     known_until: datetime | None = None  # of a feature view: its watermark
 
 

@@ -72,7 +72,7 @@ def down(folder: Path | None = None, *, forget: bool = False) -> Ended:
     The default is the working folder. `forget`: remove what they held.
     """
     place = folder or Path.cwd()
-    news = None if forget else stacks.told(place)
+    news = None if forget else stacks.ending_reports(place)
     return Ended(stopped=stacks.stop(place, forget=forget), ended=news)
 
 
