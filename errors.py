@@ -62,7 +62,7 @@ class ProjectError(IsthmusError):
 
 
 class IsthmusWarning(UserWarning):
-    """What a verb could not do beside its work, which is whole."""
+    """A warning of something that a verb could not do beside its work, which is whole."""
 
 
 class NotFound(IsthmusError): ...

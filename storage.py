@@ -1,6 +1,6 @@
-"""The ports that every room uses:
+"""The ports that every room uses: BlobStore, StateStore, Inventory; and `wait`, which sleeps.
 
-BlobStore, StateStore, Inventory; and `wait`, the one place that sleeps.
+Nothing else sleeps.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class BlobStore(Protocol):
 
 
 def below(root: str, uri: str) -> str:
-    """A URI as documents hold it: without the store's root, so that the store can be moved.
+    """Return a URI as documents hold it: without the store's root, so that the store can be moved.
 
     Another store's stays whole.
     """
@@ -86,7 +86,7 @@ def below(root: str, uri: str) -> str:
 
 
 def located(root: str, name: str) -> str:
-    """The URI of what a document names by `below`.
+    """Return the URI of what a document names by `below`.
 
     A whole URI stays: another store's, or from before documents were relative.
     """
@@ -100,7 +100,7 @@ class StateStore(Protocol):
     """
 
     def get(self, key: str) -> Versioned | None:
-        """The document with its token and when it was written (UTC, ms); None: absent.
+        """Return the document with its token and when it was written (UTC, ms); None: absent.
 
         Invalid: the key, or a damaged document.
         """
@@ -152,17 +152,17 @@ def check_document(key: str, value: bytes) -> None:
 
 
 def state_conflict(key: str, token: str | None, expect: str | None) -> Conflict:
-    """Of a compare-and-swap that found another token; None: absent."""
-    there = "is absent" if token is None else f"is at {token}"
+    """Return the error of a compare-and-swap that met another token; None: absent."""
+    stored = "is absent" if token is None else f"is at {token}"
     return Conflict(
-        f"state {key} {there}, not {'absent' if expect is None else f'at {expect}'}: "
+        f"state {key} {stored}, not {'absent' if expect is None else f'at {expect}'}: "
         "somebody else wrote",
         remedy="read it again",
     )
 
 
 class Inventory(Protocol):
-    """What carries this project's tags: the truth for plan, status, `endpoints list`, destroy."""
+    """The resources with this project's tags: the truth for plan, status and destroy."""
 
     def list(self, project: str) -> Iterator[Resource]:
         """May lag creation by minutes: plan also observes every declared name."""
@@ -177,7 +177,7 @@ class LogSource(Protocol):
     """Optional: the lines that a resource wrote."""
 
     def tail(self, resource: str, *, after: str | None = None, limit: int = 100) -> LogPage:
-        """The last `limit` lines; with `after` (a page's cursor) the first `limit` lines after it.
+        """Return the last `limit` lines; with `after` (a page's cursor) the first `limit` after it.
 
         NotFound, Invalid (a strange cursor).
         """
@@ -204,7 +204,7 @@ def wait(
     seen quickly, long ones are not asked often.
     """
     begun = clock()
-    while not until(seen := observe()):
+    while not until(observation := observe()):
         waited = clock() - begun
         if waited >= deadline.total_seconds():
             raise Unavailable(
@@ -212,4 +212,4 @@ def wait(
                 remedy="it may still: look again with `isthmus status`",
             )
         sleep(min(max(waited / 10, every.total_seconds()), 2.0))
-    return seen
+    return observation

@@ -1,5 +1,6 @@
-"""Moments at ports: aware, UTC, whole milliseconds (PORTS.md, rule 4); and as the integers that
-JSON and databases keep of them.
+"""Moments at ports: aware, UTC, whole milliseconds (PORTS.md, rule 4).
+
+Also as the integers that JSON and databases keep of them.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ _STILL = 5.0  # seconds
 
 
 def wall_clock() -> datetime:
-    """This machine's."""
+    """Return the time of this machine's clock."""
     return datetime.now(UTC)
 
 
 @final
 class StillClockAlarm:
-    """Raises an error when a clock that something waits for does not move, where the wait would
-    have no end.
+    """An alarm that raises an error when the clock of a wait stands still.
+
+    The wait would have no end.
     """
 
     def __init__(self, clock: Clock, *, what: str) -> None:
@@ -62,7 +64,7 @@ def utc_milliseconds(moment: datetime) -> datetime:
 
 
 def midnight(day: date) -> datetime:
-    """The day's first moment, in UTC."""
+    """Return the day's first moment, in UTC."""
     return datetime.combine(day, time(), tzinfo=UTC)
 
 
@@ -75,5 +77,5 @@ def epoch_milliseconds(moment: datetime) -> int:
 
 
 def from_epoch(milliseconds: int) -> datetime:
-    """The moment, in UTC, that is so many milliseconds after 1970."""
+    """Return the moment, in UTC, that is so many milliseconds after 1970."""
     return _EPOCH + milliseconds * _MILLISECOND

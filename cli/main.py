@@ -204,7 +204,7 @@ def main(folder: str | None) -> None:
 
 
 def run(arguments: list[str] | None = None) -> None:
-    """The console script. Exit codes: docs/reference.md, "Exit codes"."""
+    """Run the console script. Exit codes: docs/reference.md, "Exit codes"."""
     pandas_later.install()
     logs.configure()
     warnings.showwarning = show_warning

@@ -33,12 +33,14 @@ class _Cloud(click.ParamType["Offline"]):
     ) -> Offline:
         from ..core.runtime.stacks import clouds
 
-        known = clouds()
-        if value not in known:
+        stack_clouds = clouds()
+        if value not in stack_clouds:
             self.fail(
-                f"there is no offline stack of {value}: there is {', '.join(known)}", param, ctx
+                f"there is no offline stack of {value}: there is {', '.join(stack_clouds)}",
+                param,
+                ctx,
             )
-        return known[value]
+        return stack_clouds[value]
 
 
 _images = click.option(
@@ -96,8 +98,9 @@ def _of_the_process(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Around(Command):
-    """Its options may stand before and behind the cloud; what comes after `--` is the command's
-    own.
+    """A command whose options may stand before and behind the cloud.
+
+    What comes after `--` is the command's own.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -113,7 +116,7 @@ class _Around(Command):
     "used, a recording asked again."
 )
 def stack() -> None:
-    """A group of commands."""
+    """Group the commands under this name."""
 
 
 def _url(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -175,7 +178,7 @@ def run(console: Console, *, cloud: Offline, words: tuple[str, ...], **options: 
 
 
 def _process_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of the process as the verbs take them: images by name."""
+    """Return the options of the process as the verbs take them: images by name."""
     from ..lifecycle.stacks.calls import as_ours
 
     with as_ours():
@@ -201,7 +204,7 @@ def down(console: Console, forget: bool) -> None:
 
 @command(project=False, help="The stacks that --offline started for this project and that run.")
 def status(console: Console) -> None:
-    from ..core.runtime.stacks import told
+    from ..core.runtime.stacks import ending_reports
     from ..lifecycle.stacks import stack as stacks
 
     standing = stacks.status()
@@ -209,7 +212,7 @@ def status(console: Console) -> None:
         f"{cloud}   {ready.url}   process {ready.pid}   clock {ready.clock}"
         for cloud, ready in standing.items()
     ]
-    lines += [news] if (news := told(Path.cwd())) else []
+    lines += [news] if (news := ending_reports(Path.cwd())) else []
     console.result({"items": standing}, "\n".join(lines) or "no offline stack of this project runs")
 
 
@@ -264,7 +267,7 @@ def compare(console: Console, folder: Path, url: str | None) -> None:
 
 @stack.group(help="What goes wrong on purpose: add, list, clear.")
 def fault() -> None:
-    """A group of commands."""
+    """Group the commands under this name."""
 
 
 @command(

@@ -1,1 +1,1 @@
-"""What every room stands on: durable files, stored documents, signals, logs, the stacks of a target."""
+"""The base of every room: durable files, stored documents, signals, logs, a target's stacks."""

@@ -1,5 +1,6 @@
-"""Folders that outlive a power cut: a name is on the disk only once the folder that has it was
-synced.
+"""Folders that outlive a power cut.
+
+A name is on the disk only once the folder that has it was synced.
 """
 
 from __future__ import annotations

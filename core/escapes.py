@@ -1,9 +1,8 @@
-"""Text that leaves a process of ours: what a terminal would act upon is shown, not done, whoever
-wrote it.
+"""Escapes in text that leaves our processes, so that a terminal shows it and does not act on it.
 
 Event values, names of files, a provider's words and the lines of jobs are others'. The stream
-escapes them, and no caller has to think of it; only what draws on a terminal (cli/console/terminal.py)
-writes past it, and escapes the text within its drawing.
+escapes them, and no caller has to think of it; only what draws on a terminal
+(cli/console/terminal.py) writes past it, and escapes the text within its drawing.
 
 Escaped are the control characters but newline and tab (a lone carriage return among them), those
 that turn the direction of the text beside them (embeddings, overrides, isolates), the separators of

@@ -1,6 +1,4 @@
-"""What is stored says in which format it is:
-
-`schema`, a number in every document, looked at before the rest is read.
+"""The format of stored documents: `schema`, a number that is read before the rest.
 
 A document without one is of format 0: none had a number then. A newer one is refused and never
 written over.
@@ -24,7 +22,7 @@ class StoredDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="schem
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
-        """The JSON value of an older format with the fields of this one.
+        """Return the JSON value of an older format with the fields of this one.
 
         As it is where their defaults say what the older meant.
         """
@@ -32,7 +30,7 @@ class StoredDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="schem
 
 
 class _Number(msgspec.Struct):
-    """Of a document of any kind: the rest is passed over, which costs less than reading it twice."""
+    """The format number of a document of any kind; decoding passes over the rest, to save time."""
 
     schema: int = 0
 
@@ -44,35 +42,35 @@ _first = threading.Lock()
 
 
 def decoder(kind: type[_Struct]) -> msgspec.json.Decoder[_Struct]:
-    """What decodes this kind, in any thread.
+    """Return the decoder of a kind of document, for use in any thread.
 
     msgspec works out the fields of a struct at its first use; where two threads come first at once
     the process ends by SIGSEGV (0.22).
     """
-    known = _decoders.get(kind)
-    if known is None:
+    kind_decoder = _decoders.get(kind)
+    if kind_decoder is None:
         with _first:
-            known = _decoders.setdefault(kind, msgspec.json.Decoder(kind))
-    return known  # type: ignore[no-any-return]  # a table cannot carry each kind's type
+            kind_decoder = _decoders.setdefault(kind, msgspec.json.Decoder(kind))
+    return kind_decoder  # type: ignore[no-any-return]  # a table cannot carry each kind's type
 
 
 def decode(
     data: bytes, kind: type[Kind], *, what: str, remedy: str = "restore it from a copy"
 ) -> Kind:
-    """A document of this format, or of an older one.
+    """Decode a document of this format, or of an older one.
 
     Refused: a newer one. Invalid: bytes that are none of ours.
 
     `what` names it in messages; `remedy` is what helps when it is damaged.
     """
     try:
-        written, known = schema_of(data), schema(kind)
-        refuse_newer(what, written, known)
-        if written == known:
+        written, newest = schema_of(data), schema(kind)
+        refuse_newer(what, written, newest)
+        if written == newest:
             return decoder(kind).decode(data)
         decoder(kind)
         return msgspec.convert(
-            kind.upgraded(msgspec.json.decode(data), written) | {"schema": known},
+            kind.upgraded(msgspec.json.decode(data), written) | {"schema": newest},
             kind,
             str_keys=True,
         )
@@ -85,14 +83,17 @@ def decode(
 
 
 def schema(kind: type[msgspec.Struct]) -> int:
-    """The format in which this version writes a kind of document."""
+    """Return the format in which this version writes a kind of document."""
     number = kind.__struct_config__.tag
     assert isinstance(number, int)  # noqa: S101  for the type checker
     return number
 
 
 def schema_of(data: bytes) -> int:
-    """The format in which a document was written. msgspec.DecodeError: not JSON, or not a number."""
+    """Return the format in which a document was written.
+
+    Raises msgspec.DecodeError where it is not JSON, or its format is not a number.
+    """
     try:
         return decoder(_Number).decode(data).schema
     except msgspec.ValidationError:
@@ -101,13 +102,14 @@ def schema_of(data: bytes) -> int:
         return 0  # a counter was a number alone
 
 
-def refuse_newer(what: str, written: int, known: int) -> None:
-    """Refused: a later version wrote it, and this one would misread it or lose what it does not
-    know.
+def refuse_newer(what: str, written: int, newest: int) -> None:
+    """Raise Refused for a document that a later version wrote.
+
+    This version would misread it or lose what it does not know.
     """
-    if written > known:
+    if written > newest:
         raise Refused(
             f"{what} was written by a newer Isthmus (format {written}; this one reads up to "
-            f"{known})",
+            f"{newest})",
             remedy="update Isthmus on this machine; nothing was changed",
         )

@@ -45,8 +45,9 @@ def tracked_below(folder: Path) -> tuple[str, ...]:
 
 
 def _git_folder(tree: Path) -> Path:
-    """Return `.git`, or where it leads: in a linked work tree or a submodule it is a file with
-    `gitdir: PATH`.
+    """Return the folder of git's own files: `.git`, or the folder that a `.git` file names.
+
+    In a linked work tree or a submodule it is a file with `gitdir: PATH`.
     """
     place = tree / ".git"
     if place.is_dir():

@@ -1,4 +1,4 @@
-"""Who drives: a lease inside a document that is written by compare-and-swap.
+"""Leases that say which process drives: each lies in a document written by compare-and-swap.
 
 Pure; times are judged by each machine's own clock.
 """
@@ -29,7 +29,7 @@ def is_free(lease: Lease, now: datetime) -> bool:
 
 
 def take(lease: Lease, holder: str, now: datetime) -> Lease:
-    """A new epoch. Who was not given it has fenced nobody yet."""
+    """Take the lease in a new epoch. A holder that did not get its epoch has fenced nobody yet."""
     return Lease(
         holder=holder,
         epoch=lease.epoch + 1,

@@ -1,5 +1,6 @@
-"""What Isthmus does, as records of `logging.getLogger("isthmus")`: each has `event`, a name that
-stays, and `fields`.
+"""Records of what Isthmus does, for `logging.getLogger("isthmus")`.
+
+Each has `event`, a name that stays, and `fields`.
 
 `logging` is used only where somebody has imported it: nobody else can be listening, and `import
 isthmus` does without it.
@@ -63,15 +64,19 @@ def emit(event: str, /, **fields: object) -> None:
 
 
 def listening(event: str) -> bool:
-    """Whether somebody wants records of this event: what costs something to find out is found out
-    only then.
+    """Return whether somebody wants records of this event.
+
+    Ask it before work that is done only for a record.
     """
     logger = _logger()
     return logger is not None and logger.isEnabledFor(LEVELS[EVENTS[event][0]])
 
 
 def _logger() -> logging.Logger | None:
-    """Looked up once, as every call of a provider asks; None while nobody has imported `logging`."""
+    """Return the logger, or None while nobody has imported `logging`.
+
+    It is looked up once, as every call of a provider asks for it.
+    """
     if not _looked_up and (logging := sys.modules.get("logging")) is not None:
         _looked_up.append(logging.getLogger(LOGGER))
     return _looked_up[0] if _looked_up else None
@@ -85,8 +90,9 @@ def as_json() -> bool:
 
 
 def configure(level: str | None = None, *, stream: TextIO | None = None) -> None:
-    """Write records to stderr, in the form and from the level that the environment says: this
-    process is a program of ours.
+    """Write records to stderr, in the form and from the level that the environment sets.
+
+    Only our own programs call it.
 
     `level` goes before ISTHMUS_LOG_LEVEL, and is handed on there to the processes that this one
     starts. Without one of LEVELS: JSON from info on, text not at all.
@@ -107,8 +113,9 @@ def configure(level: str | None = None, *, stream: TextIO | None = None) -> None
 
 
 def tolerate_full_disk() -> None:
-    """What stderr, a file, does not take is lost: this process is a server, which goes on
-    answering. Before `configure`.
+    """Drop log lines that stderr, a file on a full disk, does not take.
+
+    A server calls it before `configure`, so that it goes on answering.
     """
     file = io.BufferedWriter(_Lossy(2, "w", closefd=False))
     sys.stderr = escaping(

@@ -23,8 +23,9 @@ else:
 
 
 def install() -> None:
-    """For a process that is ours from its start; where either of the two is imported already,
-    nothing changes.
+    """Delay the import of pandas, in a process that is ours from its start.
+
+    Where either of the two modules is imported already, nothing changes.
     """
     if not (
         {"pyarrow", "pandas"} & sys.modules.keys()

@@ -14,10 +14,12 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def told(numbers: tuple[signal.Signals, ...], function: Callable[[int], object]) -> Iterator[None]:
-    """Meanwhile `function(number)` is called, in a thread of its own, for each of these signals.
+def calling(
+    numbers: tuple[signal.Signals, ...], function: Callable[[int], object]
+) -> Iterator[None]:
+    """Call `function(number)` for each of these signals meanwhile, in a thread of its own.
 
-    From the main thread.
+    Only the main thread may enter.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
@@ -26,11 +28,11 @@ def told(numbers: tuple[signal.Signals, ...], function: Callable[[int], object])
     )
     thread.start()
     wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    before = {number: signal.signal(number, _nothing) for number in numbers}
+    previous_handlers = {number: signal.signal(number, _nothing) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(wakeup)
         os.close(writing)
@@ -46,7 +48,7 @@ def _tell(reading: int, numbers: frozenset[int], function: Callable[[int], objec
 
 
 def _nothing(*_: object) -> None:
-    """A handler, or the signal would do what it does by default."""
+    """Handle a signal by doing nothing: without a handler its default would run."""
 
 
 def lives(process: int) -> bool:

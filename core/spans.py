@@ -28,7 +28,7 @@ def span(
     sent: Mapping[str, str] | None = None,
     **attributes: object,
 ) -> Generator[Callable[..., None]]:
-    """A span around what the block does; an error that leaves the block is its own.
+    """Open a span around the block; an error that leaves the block is recorded as the span's.
 
     The block is given what adds attributes to it.
 
@@ -51,7 +51,7 @@ def span(
 
 @contextmanager
 def verb(name: str) -> Generator[None]:
-    """A span of a command or a verb; not of a verb within one."""
+    """Open a span of a command or a verb, unless one within another verb."""
     if _verb.get():
         yield
         return

@@ -1,5 +1,6 @@
-"""The user's state folder: which project folders this user has made or trusted, and what is kept
-for each of them.
+"""The user's state folder: the project folders that this user has made or trusted.
+
+It also holds what is stored for each of them.
 
 `.isthmus` lies in a project, so a clone or an archive may bring one, with records that name
 processes, ports, commands and modules. Nothing of it is used unless the id in it stands here, too,
@@ -82,8 +83,9 @@ def kept_for(number: str) -> Path:
 
 
 def known_id(folder: Path, *, project: Path | None = None) -> str | None:
-    """Return the id of a project's `.isthmus` (or of a folder below it); None: it is not there, or
-    nothing is in it.
+    """Return the id of a project's `.isthmus`, or of a folder below it.
+
+    None: it is not there, or nothing is in it.
 
     "" of a copy that cannot be written to: it can only be read. A copy is given an id of its own.
 
@@ -132,15 +134,17 @@ def is_known(folder: Path) -> bool:
 
 
 def is_derived(name: str) -> bool:
-    """Whether what has this name at the top of the folder is made again by the next command that
-    needs it.
+    """Return whether the next command that needs a file makes it again.
+
+    `name`: its name at the top of the folder.
     """
     return name in _DERIVED or name.startswith(_TRACEBACK)
 
 
 def make(folder: Path) -> Path:
-    """Make a project's `.isthmus`, or a folder below it, for its owner's eyes only, and know it
-    from now on. Refused as `known_id`.
+    """Make a project's `.isthmus`, or a folder below it, for its owner's eyes only.
+
+    It is known from now on. Refused as `known_id`.
     """
     if known_id(folder) is None:
         whole = _whole(folder)
@@ -152,8 +156,9 @@ def make(folder: Path) -> Path:
 
 
 def trust(folder: Path) -> str:
-    """Know a folder that is there, and return its id: a new one unless it is known already, or
-    cannot be written to.
+    """Make an existing folder known, and return its id.
+
+    The id is new unless the folder is known already, or cannot be written to.
 
     Raises:
         Refused: it is a symbolic link, or git tracks files in it.
@@ -178,8 +183,7 @@ def trust(folder: Path) -> str:
 
 
 def claim(home: Path, project: Path, *, trusted: bool = False) -> None:
-    """Keep a folder that lies outside of a project to the projects that made it, or that were
-    trusted with it.
+    """Reserve a folder outside of a project for the projects that made it or were trusted with it.
 
     Raises:
         Refused: it is another project's. A clone's profiles.yaml may name any folder of this
@@ -340,8 +344,9 @@ def _is_ours(state: Path) -> bool:
 
 
 def _placed(folder: Path, number: str, record: KnownFolder, inode: int) -> str:
-    """Return the id of a known folder: a new one where the folder is a copy and its original still
-    stands.
+    """Return the id of a known folder.
+
+    The id is new where the folder is a copy and its original still stands.
     """
     place = os.path.realpath(folder)
     if place == record.folder and inode == record.inode:
@@ -422,8 +427,9 @@ def _write(path: Path, data: bytes) -> None:
 
 @contextmanager
 def _alone() -> Generator[None, None, None]:
-    """Let one process at a time make, move or copy what is known; whoever does so may come here
-    again.
+    """Let one process at a time make, move or copy known folders.
+
+    The process that does may enter again.
 
     Raises:
         Denied, Refused: the state folder cannot be used.

@@ -1,1 +1,1 @@
-"""What every command shares: options, text or JSON, tables, errors, exit codes."""
+"""The parts that every command shares: options, text or JSON, tables, errors, exit codes."""

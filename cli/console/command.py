@@ -1,6 +1,4 @@
-"""What every command has: the project's options, `--json`, `--dry-run`, an example in its help,
-names that complete.
-"""
+"""The options of every command: the project's, `--json`, `--dry-run`; examples and completion."""
 
 from __future__ import annotations
 
@@ -52,7 +50,7 @@ class Command(click.Command):
 def command(
     *, changes: bool = False, project: bool = True, above: bool = True, **settings: Any
 ) -> Callable[[Callable[..., Any]], click.Command]:
-    """A click command whose function takes a Console first.
+    """Make a click command of a function that takes a Console first.
 
     `changes` adds `--dry-run`; `project=False` drops the project's options.
 

@@ -1,5 +1,6 @@
-"""Shell completion: the names of a project's targets, models, runs and endpoints, read from its
-files alone.
+"""Complete the names of a project's targets, models, runs and endpoints in a shell.
+
+They are read from the project's files alone.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ VARIABLE = "_ISTHMUS_COMPLETE"
 
 
 def source(shell: str, command: click.Command) -> str:
-    """What that shell runs to complete a command line."""
+    """Return the script that a shell runs to complete a command line."""
     return SHELLS[shell](command, {}, "isthmus", VARIABLE).source()
 
 
@@ -78,12 +79,12 @@ def _targets(folder: Path) -> Iterable[str]:
 
 
 def _files(pattern: str, folder: Path) -> Iterable[str]:
-    """As they are typed in the working folder."""
+    """List the files that match a pattern, as paths from the working folder."""
     return (os.path.relpath(path) for path in sorted(folder.glob(pattern)))
 
 
 def _runs(folder: Path) -> Iterable[str]:
-    """Of the laptop: a cloud's are behind a call."""
+    """List the runs that are stored on this machine; a cloud's would need a call."""
     from ...core.user_state import FOLDER, is_known
 
     own = folder / FOLDER

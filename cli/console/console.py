@@ -63,8 +63,9 @@ class Console:
         self._opened: Project | None = None
 
     def open(self) -> Project:
-        """The project of this command, with progress on stderr and, with `--dry-run`, a target that
-        changes nothing.
+        """Open the command's project, with progress on stderr.
+
+        With `--dry-run` its target changes nothing.
         """
         from ...core.runtime.project import open as open_project
         from ...target import CallLog
@@ -112,9 +113,9 @@ class Console:
             _show(parts, err=self.aside)
 
     def result(self, value: object, *parts: str | Grid, raw: bool = False) -> None:
-        """The command's result:
+        """Print the command's result as JSON, or as its text (default: `str(value)`).
 
-        JSON, or its text (default: `str(value)`). `raw`: text to be copied as it is.
+        `raw`: text to be copied as it is.
         """
         self._clear()
         if self.as_json:
@@ -126,13 +127,11 @@ class Console:
             _show((first, *others), raw=raw or self.aside)
 
     def would(self, value: object, text: str | None = None) -> None:
-        """What the command is about to do: said with `--dry-run`, before the call at which it
-        stopped.
-        """
+        """Record what the command is about to do, for `--dry-run` to print."""
         self._preview = (value, str(value) if text is None else text)
 
     def stopped(self, stop: DryRun) -> None:
-        """The result of `--dry-run`."""
+        """Print the result of `--dry-run`."""
         if self._preview is None:
             self.result({"dry_run": stop.message}, f"dry run: {stop.message}")
         else:
@@ -142,7 +141,7 @@ class Console:
             )
 
     def next(self, *commands: str) -> None:
-        """What to run now, on the same target as this command."""
+        """Suggest the commands to run now, on the same target as this command."""
         if commands:
             self.say(
                 "next   "
@@ -160,8 +159,9 @@ class Console:
         )
 
     def progress(self, what: str, done: int, total: int | None) -> None:
-        """One line that is rewritten, at most ten times a second; where stderr is not a terminal a
-        line every half a minute.
+        """Write progress on one line that is rewritten at most ten times a second.
+
+        Where stderr is not a terminal, write a line every half a minute.
         """
         now = time.monotonic()
         share = (
@@ -199,8 +199,9 @@ class Console:
             self._progress_shown = ""
 
     def picture(self, text: str) -> None:
-        """Show text alone on the terminal, in place of all that is there; nothing where stdout is
-        no terminal.
+        """Show text alone on the terminal, in place of all that is there.
+
+        Do nothing where stdout is no terminal.
         """
         if sys.stdout.isatty():
             stream = beneath(sys.stdout)
@@ -222,10 +223,10 @@ class Console:
         if logs.as_json():
             logs.emit("error", kind=type(error).__name__, message=error.message, remedy=remedy)
         elif not self.as_json:
-            _show(tuple(_told(error, remedy)), err=True)
+            _show(tuple(_error_lines(error, remedy)), err=True)
 
     def warn(self, text: str) -> None:
-        """What the command could not do beside its work."""
+        """Warn of something that the command could not do beside its work."""
         self._clear()
         if logs.as_json():
             logs.emit("warning", message=text)
@@ -233,9 +234,7 @@ class Console:
             click.echo(escaped(f"warning  {text}"), err=True)
 
     def _stack_news(self, error: IsthmusError) -> str | None:
-        """What became of the offline stack, where that is why a call had no answer: then there is
-        nothing to look at.
-        """
+        """Return how the offline stack ended, if that is why a call had no answer, else None."""
         if self._opened is None or not isinstance(error, Unavailable | OutcomeUnknown):
             return None
         from ...core.runtime.stacks import gone
@@ -282,7 +281,7 @@ def _show(parts: tuple[str | Grid, ...], *, err: bool = False, raw: bool = False
             terminal.text(part)
 
 
-def _told(error: IsthmusError, remedy: str | None) -> Iterator[str]:
+def _error_lines(error: IsthmusError, remedy: str | None) -> Iterator[str]:
     if isinstance(error, ProjectError):
         yield from map(str, error.problems)
         count = sum(p.severity == "error" for p in error.problems)
@@ -295,7 +294,10 @@ def _told(error: IsthmusError, remedy: str | None) -> Iterator[str]:
 
 
 def document(value: object) -> dict[str, object]:
-    """What `--json` says: a struct's fields, or a list as `items`, beside the number of the format."""
+    """Return the `--json` document of a value, with the number of its format.
+
+    A struct becomes its fields, a list becomes `items`.
+    """
     plain = value if isinstance(value, Mapping) else _builtins(value)
     return {"format": FORMAT, **(plain if isinstance(plain, Mapping) else {"items": plain})}
 
@@ -331,9 +333,7 @@ def _error(error: IsthmusError, remedy: str | None) -> dict[str, object]:
 
 
 def _plain(value: Any) -> object:
-    """What msgspec does not know: pages and pictures are told by their paths, pyarrow's tables by
-    their rows.
-    """
+    """Convert a value that msgspec does not know: pages and pictures to paths, tables to rows."""
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):
@@ -344,8 +344,9 @@ def _plain(value: Any) -> object:
 
 
 def project_file(path: str, *, above: bool) -> str:
-    """The file that `path` names: a folder's project.yaml; `above`: where project.yaml is not here,
-    that of the nearest folder above.
+    """Return the path of the project file that `path` names; of a folder, its project.yaml.
+
+    With `above`, the nearest folder above that has a project.yaml is used where this one has none.
     """
     named = Path(path or PROJECT)
     if named.is_dir():
@@ -361,7 +362,7 @@ def project_file(path: str, *, above: bool) -> str:
 
 
 def relative(path: str | Path) -> str:
-    """A path as a person in this folder would type it."""
+    """Return a path as a person in this folder would type it."""
     whole = Path(str(path).removeprefix("file://"))
     try:
         return str(whole.relative_to(Path.cwd()))

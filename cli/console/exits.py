@@ -41,9 +41,9 @@ def guarded(run: Callable[[], None], console: Callable[[], Console]) -> int:
 
 
 def _is_stop(error: BaseException) -> bool:
-    """Ctrl-C as others hand it on:
+    """Return whether an error is Ctrl-C in the form in which a library hands it on.
 
-    DuckDB in its own words, Python 3.11 as the cause of what stopped an import.
+    DuckDB says it in its own words, Python 3.11 as the cause of what stopped an import.
     """
     words = isinstance(error, RuntimeError) and "Query interrupted" in str(error)
     return words or isinstance(error.__cause__, KeyboardInterrupt)
@@ -74,8 +74,9 @@ def _as_ours(error: Exception) -> IsthmusError:
 
 
 def _written_down(error: Exception) -> str:
-    """Where an error's traceback is now: in the project's own folder, or where the system puts what
-    is temporary.
+    """Write an error's traceback to a file and return where it is.
+
+    The file is in the project's own folder, or in the system's folder for temporary files.
     """
     import tempfile
     import traceback

@@ -1,6 +1,4 @@
-"""A project on the clock of its target: where a target has simulated time, that is where the
-simulation stands.
-"""
+"""A project on the clock of its target, which may be a simulation's."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from .console import Console
 
 @contextmanager
 def opened(console: Console) -> Iterator[Project]:
-    """By the simulated clock, where the target has one."""
+    """Open the project by the simulated clock, where the target has one."""
     from ...experiments.simulation.clock import on_simulated_clock
 
     with console.open() as project:

@@ -1,5 +1,6 @@
-"""What a person at a terminal sees: tables that fit it, long lines that go on below themselves,
-colour, a bar. It loads rich.
+"""Output for a person at a terminal: tables that fit it, wrapped lines, colour, a bar.
+
+It loads rich.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Terminal:
         self._console.print(coloured, soft_wrap=True)
 
     def table(self, grid: Grid) -> None:
-        """Columns as narrow as their longest words; where these do not fit, a line for each cell."""
+        """Fit columns to their longest words; where these do not fit, give each cell a line."""
         longest = [
             _longest_word(grid, column)
             for column in range(len(grid.rows[0] if grid.rows else grid.head))
@@ -79,7 +80,7 @@ class Terminal:
                 self._console.print(_record(grid.head, row))
 
     def bar(self, what: str, share: str, done: int, total: int | None) -> str:
-        """The line of something under way, to be written over itself."""
+        """Return the line of something under way, to be written over itself."""
         room = self._console.width - 1 - len(share) - 2 * len(GAP) - _BAR
         line = f"{escaped_line(what)[: max(room, 10)]}{GAP}{share}"
         if not total:
@@ -101,8 +102,7 @@ def width_of(stream: TextIO) -> int:
 
 
 def broken(line: str, width: int) -> list[str]:
-    """A line that is too long goes on below: between its cells, or within one below that cell's
-    beginning.
+    """Break a long line between its cells, or within one below that cell's beginning.
 
     A command and a word are never broken, so that they can be copied.
     """
@@ -111,23 +111,23 @@ def broken(line: str, width: int) -> list[str]:
     hang = min(len(line) - len(line.lstrip()) + 4, width // 2)
     lines, end, hangs = [""], 0, False
     for cell in _CELL.finditer(line):
-        at = len(lines[-1]) + cell.start() - end
+        column = len(lines[-1]) + cell.start() - end
         end = cell.end()
-        if at + len(cell[0]) > width and (
-            hangs or at > 0.6 * width or (at > hang and _widest(cell[0]) > width - at)
+        if column + len(cell[0]) > width and (
+            hangs or column > 0.6 * width or (column > hang and _widest(cell[0]) > width - column)
         ):
             lines.append("")
-            at = hang
-        first, *rest = _wrapped(cell[0], width - at)
-        lines[-1] = lines[-1].ljust(at) + first
-        lines += [" " * at + more for more in rest]
+            column = hang
+        first, *rest = _wrapped(cell[0], width - column)
+        lines[-1] = lines[-1].ljust(column) + first
+        lines += [" " * column + more for more in rest]
         if rest:  # what follows begins where this one did
-            hang, hangs = at, True
+            hang, hangs = column, True
     return lines
 
 
 def _widest(cell: str) -> int:
-    """Of its words: the room that it needs at least."""
+    """Return the width of a cell's longest word: the room that it needs at least."""
     return max(map(len, cell.split()))
 
 

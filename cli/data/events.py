@@ -95,7 +95,7 @@ def _confirm_backfill(console: Console, event: str, late: Late) -> bool:
 
 
 def _dates(first: datetime | None, last: datetime | None) -> str:
-    """The days from the first to the last."""
+    """Return the days from the first to the last as text."""
     if first is None or last is None:
         return ""
     return (
@@ -126,14 +126,14 @@ def _ingested(reports: tuple[IngestReport, ...]) -> str:
     name, *widths = (max((len(row[i]) for row in rows), default=0) for i in range(5))
     lines = []
     for r, (event, *counts) in zip(reports, rows, strict=True):
-        read, stored, there, bad = (
+        read, stored, present, bad = (
             count.rjust(width) for count, width in zip(counts, widths, strict=True)
         )
         retried = f"   {r.retried:,} that had waited were stored" if r.retried else ""
         corrected = f"   {r.corrected:,} corrected" if r.corrected else ""
         took = f"   {r.seconds:.1f} s" if r.seconds >= _WORTH_SAYING else ""
         lines.append(
-            f"{event:<{name}}   {read} read   {stored} stored   {there} already there   "
+            f"{event:<{name}}   {read} read   {stored} stored   {present} already there   "
             f"{bad} quarantined{corrected}{retried}{took}"
         )
         lines += _reasons(r)

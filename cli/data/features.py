@@ -41,14 +41,15 @@ def materialize(
                 for name in views or project.spec.feature_views
                 if name in project.spec.feature_views
             }
-            known = {
+            known_values = {
                 name: f"known up to {mark:%Y-%m-%d %H:%M}" if mark else "nothing computed yet"
                 for name, mark in marks.items()
             }
             console.would(
                 marks,
                 "\n".join(
-                    f"{name}   {words} -> {moment:%Y-%m-%d %H:%M}" for name, words in known.items()
+                    f"{name}   {words} -> {moment:%Y-%m-%d %H:%M}"
+                    for name, words in known_values.items()
                 ),
             )
         if new := unchecked(project, views or None):
@@ -117,7 +118,7 @@ def leaks(console: Console, config: str) -> None:
     with console.open() as project:
         looked = look(project, config)
     console.result(looked, "\n".join(map(str, looked)))
-    if any(one.warnings for one in looked):
+    if any(row.warnings for row in looked):
         raise SystemExit(1)
 
 

@@ -51,11 +51,11 @@ def init(console: Console, name: str, example: str | None, source: str | None) -
     console.result(
         scaffolded, "\n".join([text, *(f"guessed   {guess}" for guess in scaffolded.guesses)])
     )
-    there = "" if Path(name) == Path() else f"cd {quote(name)} && "
+    change_folder = "" if Path(name) == Path() else f"cd {quote(name)} && "
     if example in ("openbandit", "shop"):
-        console.say(f"next   {there}isthmus demo        or, step by step, isthmus validate")
+        console.say(f"next   {change_folder}isthmus demo        or, step by step, isthmus validate")
     else:
-        console.say(f"next   {there}isthmus validate")
+        console.say(f"next   {change_folder}isthmus validate")
 
 
 @command(

@@ -58,7 +58,7 @@ def import_(
     with console.open() as project:
         _check_cloud(project, cloud)
         standing = describe(project, name, name=alias, model=model, objective=objective)
-        before = " already: nothing was changed" if standing.adopted else ""
+        already = " already: nothing was changed" if standing.adopted else ""
         if (
             not (standing.adopted or adopt_it or console.as_json or console.dry_run)
             and sys.stdin.isatty()
@@ -67,7 +67,7 @@ def import_(
         if console.dry_run or (adopt_it and not standing.adopted):
             console.would(standing, f"{standing}\n{standing.yaml}")
             standing = adopt(project, name, name=alias, model=model, objective=objective)
-    console.result(standing, f"{standing}{before}\n{standing.yaml}", raw=True)
+    console.result(standing, f"{standing}{already}\n{standing.yaml}", raw=True)
     if standing.adopted:
         console.next(
             "endpoints list", f"traffic {standing.endpoint} {standing.variants[-1].name}=PERCENT"

@@ -37,7 +37,7 @@ def deploy(console: Console, endpoint: str, yes: bool, wait: bool) -> None:
         _wait_released(console, project, endpoint, wait=wait)
         running = routed_endpoints(project.target).observe(endpoint) if console.dry_run else None
 
-        def wanted() -> tuple[EndpointSpec, str]:
+        def resolved_spec() -> tuple[EndpointSpec, str]:
             spec = resolve(project, endpoint_of(project, endpoint), running).spec
             return spec, "   ".join(
                 [
@@ -47,14 +47,14 @@ def deploy(console: Console, endpoint: str, yes: bool, wait: bool) -> None:
             )
 
         if console.dry_run:
-            spec, words = wanted()
+            spec, words = resolved_spec()
             if variants_ready(spec, running):  # its smoke test would be counted in the metrics
                 console.result(
                     {"dry_run": "nothing to do", "would": spec}, f"{words}   nothing to do"
                 )
                 return
             console.would(spec, words)
-        console.ask(project, "deploy?", lambda: wanted()[1], yes=yes)
+        console.ask(project, "deploy?", lambda: resolved_spec()[1], yes=yes)
         deployment = put(project, endpoint)
     console.result(deployment)
     if not deployment.smoke.ok:
@@ -78,13 +78,13 @@ def traffic(
     from ...endpoints.traffic.manual import intent
     from ...endpoints.traffic.manual import traffic as move
 
-    wanted = dict(map(_percent, changes))
+    percentages = dict(map(_percent, changes))
     with console.open() as project:
         _wait_released(console, project, endpoint, wait=wait)
-        meant = intent(project, endpoint, wanted)
+        meant = intent(project, endpoint, percentages)
         console.would(meant)
         console.ask(project, "change?", lambda: meant, yes=yes)
-        console.result(move(project, endpoint, wanted))
+        console.result(move(project, endpoint, percentages))
 
 
 def _wait_released(console: Console, project: Project, endpoint: str, *, wait: bool) -> None:
@@ -145,22 +145,22 @@ def list_(console: Console) -> None:
 def invoke(console: Console, endpoint: str, request: str, parameters: tuple[str, ...]) -> None:
     from ...endpoints.operations.verbs import invoke as ask
 
-    asked = _request(request)
+    parsed_request = _request(request)
     sent = dict(map(parameter, parameters))
     with console.open() as project:
-        console.result(ask(project, endpoint, asked, parameters=sent), raw=True)
+        console.result(ask(project, endpoint, parsed_request, parameters=sent), raw=True)
 
 
 def _request(request: str) -> dict[str, object]:
     text = sys.stdin.read() if request == "-" else request
     shape = 'quote it for the shell: \'{"visitor_id": "v1", ...}\''
     try:
-        asked = json.loads(text)
+        body = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Invalid(f"the request is not JSON: {error}", remedy=shape) from None
-    if not isinstance(asked, dict):
-        raise Invalid(f"the request is {_kind(asked)}, not an object", remedy=shape)
-    return asked
+    if not isinstance(body, dict):
+        raise Invalid(f"the request is {_kind(body)}, not an object", remedy=shape)
+    return body
 
 
 @command(
@@ -173,9 +173,9 @@ def _request(request: str) -> dict[str, object]:
 def explain(console: Console, endpoint: str, request: str) -> None:
     from ...endpoints.operations.verbs import explain as ask
 
-    asked = _request(request)
+    parsed_request = _request(request)
     with console.open() as project:
-        console.result(ask(project, endpoint, asked))
+        console.result(ask(project, endpoint, parsed_request))
 
 
 def parameter(text: str) -> tuple[str, object]:

@@ -1,5 +1,6 @@
-"""experiment start | ramp | stop | close | list | status | history | audit | results | power |
-report.
+"""The commands of `isthmus experiment`.
+
+start, ramp, stop, close, list, status, history, audit, results, power, report.
 """
 
 from __future__ import annotations
@@ -153,9 +154,9 @@ def audit(console: Console, name: str) -> None:
     from ...experiments.experiment import audit as judge
 
     with opened(console) as project:
-        seen = judge(project, name)
-        console.result(seen)
-    if not seen.sound:
+        judgement = judge(project, name)
+        console.result(judgement)
+    if not judgement.sound:
         raise SystemExit(1)
 
 

@@ -50,12 +50,15 @@ def show(
     from ...experiments.monitors.monitor import show as look
 
     with opened(console) as project:
-        seen = look(project, name, as_of=as_of.replace(tzinfo=UTC) if as_of else None, last=last)
-        console.result(seen)
+        monitored = look(
+            project, name, as_of=as_of.replace(tzinfo=UTC) if as_of else None, last=last
+        )
+        console.result(monitored)
         other = counterpart(project.spec.monitors, name)
-    if seen.alarms:
+    if monitored.alarms:
         console.next(
-            *([f"monitor {other}"] if other else []), f"endpoints explain {seen.endpoint} '{{...}}'"
+            *([f"monitor {other}"] if other else []),
+            f"endpoints explain {monitored.endpoint} '{{...}}'",
         )
         if detailed_exitcode:
             raise SystemExit(ALARM)

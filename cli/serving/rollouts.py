@@ -1,5 +1,6 @@
-"""rollout start | status | pause | resume | promote | abort | history | wait | rehearse | report |
-run | tick.
+"""The commands of `isthmus rollout`.
+
+start, status, pause, resume, promote, abort, history, wait, rehearse, report, run, tick.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def start(
 
 
 def _drive_apart(console: Console, project: Project, endpoint: str) -> int:
-    """A detached `rollout run`. Its words go to .isthmus/rollouts/<endpoint>.log."""
+    """Start a detached `rollout run`, whose output goes to .isthmus/rollouts/<endpoint>.log."""
     folder = make(project.folder / FOLDER / "rollouts")
     command_line = [
         sys.executable,
@@ -133,16 +134,16 @@ def status(console: Console, endpoint: str, watch: bool) -> None:
     from ...rollouts.verbs.rollout import status as look_at
 
     with console.open() as project:
-        seen = look_at(project, endpoint)
+        latest = look_at(project, endpoint)
         while (
             watch
             and not console.as_json
-            and seen.state.phase not in ("ended", "waiting", "promoted")
+            and latest.state.phase not in ("ended", "waiting", "promoted")
         ):
-            console.picture(str(seen))
+            console.picture(str(latest))
             time.sleep(_REFRESH)
-            seen = look_at(project, endpoint)
-        console.result(seen)
+            latest = look_at(project, endpoint)
+        console.result(latest)
 
 
 def _wish(verb: str, text: str) -> click.Command:
@@ -240,16 +241,17 @@ def run(console: Console, endpoint: str) -> None:
 def _teller(
     endpoint: str, worth: Callable[[LookResult], object] = bool
 ) -> Callable[[LookResult], None]:
-    """Tells each new phase and each new problem once, of looks `worth` telling: what the log of a
-    process without a terminal holds.
+    """Return a function that prints each new phase and problem of a rollout once.
+
+    Only looks `worth` telling are printed: this is the log of a process without a terminal.
     """
     from ...rollouts.verbs.rollout import holder
 
-    seen: list[str] = [""]
+    last_line: list[str] = [""]
 
     def watch(result: LookResult) -> None:
-        if worth(result) and (line := _look_line(endpoint, result, holder())) != seen[-1]:
-            seen.append(line)
+        if worth(result) and (line := _look_line(endpoint, result, holder())) != last_line[-1]:
+            last_line.append(line)
             logs.emit("look", endpoint=endpoint, **_look_fields(result))
             if not logs.as_json():
                 click.echo(line, err=True)

@@ -1,5 +1,7 @@
-"""train, runs list | show | compare | tag | note | cancel | why-rerun | log | export, models list |
-promote | replay | graph.
+"""The commands train, `isthmus runs` and `isthmus models`.
+
+runs: list, show, compare, tag, note, cancel, why-rerun, log, export; models: list, promote, replay,
+graph.
 """
 
 from __future__ import annotations
@@ -71,9 +73,7 @@ def train(
 
 
 def _endpoints_of(commands: tuple[str, ...], model: str, spec: ProjectSpec) -> tuple[str, ...]:
-    """`deploy MODEL` is said of the model: here it becomes its endpoints', of which there may be
-    none.
-    """
+    """Replace a model's `deploy MODEL` by the commands of its endpoints, which may be none."""
     names = [
         name
         for name, endpoint in spec.endpoints.items()
@@ -166,16 +166,16 @@ def cancel(console: Console, run: str) -> None:
     from ...pipelines.runs.watch import observe
 
     with console.open() as project:
-        before = observe(project, run).phase
+        previous_phase = observe(project, run).phase
         console.would(
-            {"run": run, "phase": before},
-            f"{project.target.name:<7} run {run}   {before} -> cancelled",
+            {"run": run, "phase": previous_phase},
+            f"{project.target.name:<7} run {run}   {previous_phase} -> cancelled",
         )
         state = stop(project, run)
     console.result(
         state,
         f"{project.target.name:<7} run {run}   "
-        + (state.phase if before != state.phase else f"{state.phase} already"),
+        + (state.phase if previous_phase != state.phase else f"{state.phase} already"),
     )
     console.next(f"runs show {run}")
 
@@ -196,7 +196,7 @@ def compare(console: Console, runs: tuple[str, ...]) -> None:
         except (
             IsthmusError,
             OSError,
-        ) as error:  # a folder that may only be read, a full disk: the figures are there all the same
+        ) as error:  # a read-only folder, a full disk: the figures stay
             page = f"not written: {error}"
     console.result(compared, f"{compared}\npage      {page}")
 
@@ -345,8 +345,8 @@ def list_models(console: Console) -> None:
 def promote(console: Console, version: str, alias: str, because: str | None) -> None:
     from ...lifecycle.verbs.models import promote as move
 
-    name, at, number = version.partition("@")
-    if not at or not number.isdigit():
+    name, separator, number = version.partition("@")
+    if not separator or not number.isdigit():
         raise click.UsageError(f"a version is MODEL@NUMBER, such as ranker@2, not {version!r}")
     with console.open() as project:
         console.would(

@@ -66,8 +66,7 @@ class Project:
         return utc_milliseconds(self.spec.now or self.log_time())
 
     def log_time(self) -> datetime:
-        """Return the time that rows and experiments' changes are written with: what a simulation
-        moves.
+        """Return the time of written rows and experiments' changes, which a simulation moves.
 
         Without a simulation it is `wall`'s. Nothing may wait for it, as it stands still between
         simulations. UTC, whole milliseconds.
@@ -85,7 +84,7 @@ class Project:
 
     @cached_property
     def native(self) -> Any:
-        """The provider's own objects by the names of this project:
+        """Return the provider's own objects by the names of this project.
 
         `.endpoint("ranker")`, `.model("ranker", 3)`, `.pipeline("r3")`,
         `.feature_group("item_history")`, `.session`; on SageMaker also `.wr`. Imported now.
@@ -101,8 +100,9 @@ class Project:
         return adapter.native.objects(self.target)
 
     def sweep(self) -> None:
-        """Remove what writers that were killed left behind, where the target keeps its things in
-        our own files. Under the lock.
+        """Remove what killed writers left behind, where the target keeps its data in our own files.
+
+        Call it under the lock.
         """
         maintained = self.target.adapter.maintained
         if maintained is not None and not self.target.calls.dry_run:
@@ -163,7 +163,7 @@ class Project:
                 raise OSError(error.errno, os.strerror(error.errno or 0), file.name) from error
 
     def _lock_file(self) -> IO[str] | None:
-        """None: a dry run, which changes nothing, in a folder that may only be read."""
+        """Open the lock's file, or return None in a dry run in a folder that may only be read."""
         try:
             return (make(self.folder / FOLDER) / "lock").open("a+")
         except OSError as error:
@@ -200,8 +200,9 @@ def open(
     progress: Progress = _silent,
     **options: Any,
 ) -> Project:
-    """Parse a project and open a target of its profiles.yaml (default: the `default` there, else
-    the laptop).
+    """Parse a project and open a target of its profiles.yaml.
+
+    The default is the `default` there, else the laptop.
 
     `options` overlay the profile's (None is ignored). ProjectError lists every problem at once;
     Unsupported and MissingDependency when the target cannot be loaded; Refused for a `.isthmus`, or
@@ -237,8 +238,9 @@ def open(
 
 
 def open_target(profile: Profile, *, calls: CallLog | None = None) -> Target:
-    """The target of a profile that a run.json carries: how a pipeline's step, a job of its own,
-    comes back to its ports.
+    """Open the target of a profile that a run.json carries.
+
+    A pipeline's step, a job of its own, comes back to its ports by it.
     """
     from ...adapters import targets
 
@@ -246,7 +248,7 @@ def open_target(profile: Profile, *, calls: CallLog | None = None) -> Target:
 
 
 def open_blobs(uri: str) -> BlobStore:
-    """What reads and writes a URI, by its scheme: how a job that was given only a URI begins.
+    """Open the store that reads and writes a URI, by its scheme, for a job that has only the URI.
 
     Unsupported.
     """

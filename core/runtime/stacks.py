@@ -53,8 +53,9 @@ def options(folder: Path, stack: Offline, server: str | None = None) -> dict[str
 
 
 def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
-    """Where the stack for the project in `folder` listens; `server`: what its profile names instead
-    of a stack of its own.
+    """Return the URL at which the stack for the project in `folder` listens, starting it if needed.
+
+    `server`: what its profile names instead of a stack of its own.
 
     Invalid for a variable that leads off this machine; Unavailable when the project's own does not
     start.
@@ -86,7 +87,7 @@ def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
             ) from error
         if already is not None:
             return already.url
-        if (news := _told(ready)) is not None:
+        if (news := _ending_report(ready)) is not None:
             sys.stderr.write(f"{news}\n  its log is now {previous(log)}\n")
         try:
             return start_apart(
@@ -106,21 +107,23 @@ def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
             ) from error
 
 
-def told(folder: Path) -> str | None:
-    """When and how the project's own stacks died, what that means, and their last lines; None for
-    those that run, or were stopped.
+def ending_reports(folder: Path) -> str | None:
+    """Return when and how the project's own stacks died, what that means, and their last lines.
+
+    None for those that run, or were stopped.
     """
-    return "\n".join(filter(None, map(_told, _records(folder)))) or None
+    return "\n".join(filter(None, map(_ending_report, _records(folder)))) or None
 
 
 def gone(folder: Path, url: str | None) -> str | None:
-    """What is to be known of the stack at `url` that stood for a project's cloud, and what to do;
+    """Return how the stack at `url` that stood for a project's cloud ended, and what to do.
+
     None where one stands, or none did.
     """
     if url is None or _listens(url):
         return None
     own = _own(folder, url)
-    news = _told(own) if own is not None else None
+    news = _ending_report(own) if own is not None else None
     return (
         news
         or f"the offline stack at {url} has ended: start it again (`isthmus stack up`), and "
@@ -129,8 +132,9 @@ def gone(folder: Path, url: str | None) -> str | None:
 
 
 def _listens(url: str) -> bool:
-    """False only where nothing is there: who is busy, or is another's server, may take its time or
-    answer anything.
+    """Return False only where nothing listens at a URL.
+
+    A busy server, or another's, may take its time or answer anything.
     """
     try:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
@@ -144,7 +148,7 @@ def _listens(url: str) -> bool:
 
 
 def _own(folder: Path, url: str) -> Path | None:
-    """The record of the project's own stack that listened there."""
+    """Return the record of the project's own stack that listened at `url`."""
     if not (files := _records(folder)):
         return None
     from isthmus_stack.run import read_ready
@@ -152,7 +156,7 @@ def _own(folder: Path, url: str) -> Path | None:
     return next((file for file in files if (stack := read_ready(file)) and stack.url == url), None)
 
 
-def _told(ready: Path) -> str | None:
+def _ending_report(ready: Path) -> str | None:
     from isthmus_stack.core.detached import death
 
     end = death(ready, _log(ready))
@@ -192,8 +196,9 @@ def _how(code: int) -> str:
 
 
 def exported(stack: Offline) -> dict[str, str]:
-    """As `options`, of a stack of this machine that the environment leads every SDK to; empty when
-    it leads to none.
+    """Return the `options` of a stack of this machine that the environment leads every SDK to.
+
+    They are empty when it leads to none.
 
     That is what `isthmus stack run` does, or who exports what `isthmus stack up` says.
     """
@@ -202,10 +207,7 @@ def exported(stack: Offline) -> dict[str, str]:
 
 
 def address(stack: Offline, url: str) -> dict[str, str]:
-    """What a profile carries of a stack that listens there:
-
-    `endpoint_url`, and what else its adapter needs of the address.
-    """
+    """Return a profile's options for a stack that listens at `url`: `endpoint_url` and the like."""
     more: dict[str, str] = attribute(stack.address)(url) if stack.address else {}
     return {"endpoint_url": url, **more}
 
@@ -288,8 +290,9 @@ def running_urls(folder: Path) -> tuple[str, ...]:
 
 
 def record(folder: Path, stack: Offline) -> Path:
-    """Where the project's own stack of a cloud is recorded; the project's `.isthmus` is made and
-    known where there is none.
+    """Return where the project's own stack of a cloud is recorded.
+
+    The project's `.isthmus` is made and known where there is none.
     """
     return _record_folder(folder) / f"{stack.cloud}.json"
 
@@ -299,8 +302,9 @@ def _log(ready: Path) -> Path:
 
 
 def images(folder: Path, stack: Offline) -> Mapping[str, str]:
-    """Container image -> what it is on this machine: our model server, under every name that the
-    project's profiles have for it.
+    """Return the command that each container image is on this machine.
+
+    Our model server is there under every name that the project's profiles have for it.
     """
     from ...errors import IsthmusError
     from ...project.load import load
@@ -330,8 +334,10 @@ def images(folder: Path, stack: Offline) -> Mapping[str, str]:
 
 
 def check(stack: Offline) -> None:
-    """Unsupported for a cloud that has no stack here; MissingDependency, with the pip line, when
-    the stack's packages are absent.
+    """Raise an error where a cloud's stack cannot be started.
+
+    Unsupported for a cloud that has no stack here; MissingDependency, with the pip line, when the
+    stack's packages are absent.
     """
     require_package()
     from isthmus_stack.run import CLOUDS
@@ -344,9 +350,7 @@ def check(stack: Offline) -> None:
 
 
 def require_package() -> None:
-    """Raise MissingDependency, with the line that installs it, where the package of the offline
-    stacks is not installed.
-    """
+    """Raise MissingDependency, with the pip line, where the offline stacks' package is absent."""
     require(
         Packages(modules=("isthmus_stack",), install=STACK_PACKAGE.format("aws,gcp")),
         "an offline stack",
@@ -358,7 +362,7 @@ def _stacks() -> list[Offline]:
 
 
 def _variable(stack: Offline) -> tuple[str, str] | None:
-    """The variable that names a stack, and its URL."""
+    """Return the environment variable that names a stack, and its URL."""
     return next(
         ((variable, url) for variable in stack.variables if (url := os.environ.get(variable))), None
     )
@@ -376,7 +380,10 @@ def _records(folder: Path) -> list[Path]:
 
 
 def _refuse_newer(ready: Path) -> None:
-    """A later version's stack may run there: this one would start a second and forget the first."""
+    """Raise Refused for the record of a later version's stack, which may still run.
+
+    This version would start a second and forget the first.
+    """
     from isthmus_stack.run import Ready
 
     with suppress(FileNotFoundError, ValueError):  # damaged is as absent

@@ -1,5 +1,6 @@
-"""`isthmus doctor --first-account`: what an account must have, looked at without changing anything;
-and one cheap round on it.
+"""`isthmus doctor --first-account`: check an account without changing anything.
+
+Also one cheap round on it.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Round(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """What a round did on an account."""
+    """The results of a round on an account."""
 
     target: str
     seconds: float
@@ -83,8 +84,9 @@ class Round(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def first_account(
     project: Project, *, policy: Mapping[str, Any] | None = None
 ) -> Rows[AccountCheck]:
-    """Whether the target's account has what a project needs: credentials, region, role, bucket,
-    quotas, rights. Nothing is changed.
+    """Check that the target's account has what a project needs, without changing anything.
+
+    That is credentials, region, role, bucket, quotas, rights.
 
     `policy`: the rights to look for, as `im.stack.policy()` gives them. Unsupported: a target
     without an account.
@@ -93,7 +95,7 @@ def first_account(
 
 
 def bound(project: Project) -> Estimate:
-    """What the round's machines cost an hour, at most.
+    """Return what the round's machines cost an hour, at most.
 
     Unsupported: there is no round on this target.
     """
@@ -107,8 +109,9 @@ def first_round(
     minutes: int = MINUTES,
     on_stage: OnStage | None = None,
 ) -> Round:
-    """Try storage, a table, a job, a model and an endpoint on the target's account, with the
-    smallest machines; then remove them all.
+    """Try one of each on the target's account, with the smallest machines; then remove them all.
+
+    Tried are storage, a table, a job, a model and an endpoint.
 
     After `minutes` no further call is made but those that remove. `record`: a new folder for what
     was asked and answered, without names, keys and accounts. What fails is a stage of the answer
@@ -169,7 +172,7 @@ def _trial(target: Target) -> Trial:
 
 
 def _starter(folder: Path) -> Path:
-    """The starter's project."""
+    """Write the starter's project into a folder and return where it is."""
     from ...project.scaffold import STARTER, create
 
     create(folder / "round", example=STARTER)
@@ -178,7 +181,7 @@ def _starter(folder: Path) -> Path:
 
 
 def _recorder(target: Target, folder: Path, trial: Trial) -> Any:
-    """What records the calls of a target that has made none yet."""
+    """Return a recorder of the calls of a target that has made none yet."""
     assert target.adapter.offline is not None  # noqa: S101  of an adapter with a round
     stacks.require_package()
     recording = import_module(f"isthmus_stack.{target.adapter.offline.cloud}.recorded.recorder")
@@ -309,7 +312,7 @@ def _model(project: Project) -> str:
 
 @contextmanager
 def _trainer(file: Path) -> Generator[Any, None, None]:
-    """The module in a file, by a name that no project's own has."""
+    """Import the module in a file, by a name that no project's own has."""
     spec = spec_from_file_location(_TRAINER, file)
     assert spec is not None and spec.loader is not None  # noqa: S101, PT018  a file of ours
     module = sys.modules[_TRAINER] = module_from_spec(spec)
@@ -352,8 +355,9 @@ _STAGES: dict[str, Callable[[Project], str]] = {
 
 
 def _remove(project: Project, trial: Trial) -> tuple[str, ...]:
-    """Remove all that carries the round's name, until nothing is listed or twenty minutes have
-    passed; what is still there.
+    """Remove all that carries the round's name, and return what is still there.
+
+    It ends when nothing is listed or twenty minutes have passed.
     """
     try:
         wait(

@@ -1,5 +1,6 @@
-"""`isthmus validate`: every file of a project, for every target that it names, with nothing called
-and nothing changed.
+"""`isthmus validate`: check every file of a project, for every target that it names.
+
+Nothing is called and nothing changed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ...target import Capability
 
 
 class TargetLine(msgspec.Struct, frozen=True, kw_only=True):
-    """What is well on the targets that share an adapter."""
+    """A line that says what is well on the targets that share an adapter."""
 
     target: str
     also: tuple[str, ...]
@@ -140,8 +141,9 @@ def _rewritten(description: Description, adapter: str) -> int:
 def check(
     description: Description, chosen: str | None = None
 ) -> tuple[tuple[Problem, ...], dict[str, TargetLine]]:
-    """What needs an engine to know: view schemas, model features, and each target's SQL. The lines
-    are by adapter.
+    """Check what needs an engine: view schemas, model features, and each target's SQL.
+
+    Return the problems, and a line for each adapter.
     """
     from ...adapters import targets
     from ...core.plugins import installed
@@ -213,8 +215,9 @@ def _refused(
     chosen: str | None,
     capabilities: Mapping[str, Capability],
 ) -> Iterator[Problem]:
-    """What the targets of one adapter cannot do of rollouts, and of endpoints and experiments where
-    one of them was chosen.
+    """List what the project asks of rollouts that the targets of one adapter cannot do.
+
+    Where one of these targets was chosen, the same of endpoints and experiments.
     """
     from ...endpoints.target_check import check_target as check_endpoint
     from ...experiments.design.target_check import check_target as check_experiment

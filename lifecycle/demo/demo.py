@@ -1,6 +1,4 @@
-"""`isthmus demo`: the Open Bandit example all the way, from raw files to served answers, with its
-figures.
-"""
+"""`isthmus demo`: the Open Bandit example, from raw files to served answers and figures."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ def demo(
     keep: bool = False,
     on_stage: OnStage = silent,
 ) -> Demo | ShopDemo:
-    """An example from raw files to its figures, on the project's target.
+    """Run an example from raw files to its figures, on the project's target.
 
     May be run again: what is there already is found and kept.
 
@@ -96,7 +94,7 @@ def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStag
             served = stage(
                 "serve",
                 lambda: _serve(project, requests),
-                lambda seen: f"p99 {seen.p99_ms:.1f} ms, errors {seen.errors:,}",
+                lambda counts: f"p99 {counts.p99_ms:.1f} ms, errors {counts.errors:,}",
             )
         rolled = stage(
             "rehearse a rollout", lambda: _rehearsed(project), lambda result: result.headline
@@ -133,8 +131,10 @@ def _leaked(leak: Leak) -> str:
 
 
 def _replays(project: Project) -> tuple[Replay, Replay, float]:
-    """From the random log: bts's value, that of always showing the three most popular items, and
-    the log's own rate.
+    """Replay two models from the random log.
+
+    Return the value of bts, that of always showing the three most popular items, and the log's own
+    rate.
     """
     from ...experiments.replay.policy import fixed_ranking, replay, thompson_probabilities
 
@@ -172,7 +172,7 @@ def _serve(project: Project, requests: int) -> Served:
         .column("item_id")
         .to_pylist()
     )
-    before = _exposures(project)
+    previous_exposures = _exposures(project)
     chance = random.Random(0)  # noqa: S311  which candidates are asked for is no secret
     with Gateway(project, ENDPOINT) as gateway:
         for number in range(requests):
@@ -197,13 +197,14 @@ def _serve(project: Project, requests: int) -> Served:
         errors=tally.errors,
         p50_ms=tally.percentile(0.5) or 0.0,
         p99_ms=tally.percentile(0.99) or 0.0,
-        exposures=_exposures(project) - before,
+        exposures=_exposures(project) - previous_exposures,
     )
 
 
 def _rehearsed(project: Project) -> RolledBack:
-    """The example's rollout with a challenger that begins to fail, in virtual time; and the same
-    with nobody who looks.
+    """Rehearse the example's rollout, in virtual time, with a challenger that begins to fail.
+
+    The same is done with nobody who looks.
     """
     from ...pipelines.run_pages.report_store import keep
     from ...rollouts.page import report
@@ -211,12 +212,12 @@ def _rehearsed(project: Project) -> RolledBack:
 
     scenario = project.folder / SCENARIO
     guarded, blind = rehearse(project, scenario), without_guardrails(project, scenario)
-    seen = guarded.decided
+    decision = guarded.decided
     return RolledBack(
         end=guarded.end,
         cause=guarded.state.cause,
-        minutes=round((seen.at - guarded.events[0].at).total_seconds() / 60)
-        if seen and guarded.events
+        minutes=round((decision.at - guarded.events[0].at).total_seconds() / 60)
+        if decision and guarded.events
         else None,
         failed=guarded.failed,
         failed_unguarded=blind.failed_before(blind.decided.at) if blind.decided else blind.failed,

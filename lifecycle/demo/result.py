@@ -1,5 +1,6 @@
-"""What the demo shows, as answers to a newcomer's questions: the verdict first, then the figures
-that it rests on.
+"""The demo's results, as answers to a newcomer's questions.
+
+The verdict comes first, then the figures that it rests on.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ...pipelines.run_pages.figure_text import days, interval, number_of, signed
 from ...pipelines.run_pages.leak_comparison import Leak
 from ...pipelines.run_pages.records import Run
 from ...reports.results import Shown
-from .stages import auc_of, future, here
+from .stages import auc_of, future, relative_path
 
 # inverse-propensity value of bts from the random log: obp's quickstart (data/README.md)
 PUBLISHED = 0.004553
@@ -32,7 +33,7 @@ _SIGMAS = 4  # beyond so many standard deviations of the binomial a split is not
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gateway saw. Latency: of the call of the endpoint, one request after the other."""
+    """The gateway's counts. Latency: of the call of the endpoint, one request after the other."""
 
     split: dict[str, Decimal]  # percent by variant, as the endpoint had it
     requests: dict[str, int]  # by variant
@@ -99,9 +100,15 @@ def lines(demo: Demo) -> Iterator[str]:
     )
     leak = demo.leak
     yield f"  Did a feature see the future?       {future(demo.checked, demo.skew)}"
-    yield f"      {leak.feature}: auc {leak.honest.value:.3f} as it was known; {leak.leaked.value:.3f} had it seen the whole week"
+    yield (
+        f"      {leak.feature}: auc {leak.honest.value:.3f} as it was known; "
+        f"{leak.leaked.value:.3f} had it seen the whole week"
+    )
     yield f"  Did traffic go where it was sent?   {_traffic(demo.served)}"
-    yield f"      errors {demo.served.errors:,}   p99 {demo.served.p99_ms:.1f} ms   {demo.served.exposures:,} exposures logged"
+    yield (
+        f"      errors {demo.served.errors:,}   p99 {demo.served.p99_ms:.1f} ms   "
+        f"{demo.served.exposures:,} exposures logged"
+    )
     yield f"  Is a bad version taken back?        {_taken_back(demo.rollout)}"
     yield f"      {demo.rollout.cause or 'nothing was decided'} (rehearsed in virtual time)"
     yield f"  Does replay give the known value?   {_replay(demo)}"
@@ -111,7 +118,10 @@ def lines(demo: Demo) -> Iterator[str]:
         + demo.experiment.headline
     )
     yield f"      {demo.experiment.verdict.why}"
-    yield f"  pages   {here(demo.page)}   {here(leak.page)}   {here(demo.rollout.page)}   {here(demo.picture)}"
+    yield (
+        f"  pages   {relative_path(demo.page)}   {relative_path(leak.page)}   "
+        f"{relative_path(demo.rollout.page)}   {relative_path(demo.picture)}"
+    )
     if demo.url:
         yield f"  {demo.url} is still up: isthmus endpoints list, isthmus destroy"
 
@@ -150,7 +160,7 @@ def _taken_back(rollout: RolledBack) -> str:
 def _traffic(served: Served) -> str:
     total = sum(served.requests.values())
     sent = "/".join(f"{percent.normalize():f}" for percent in served.split.values())
-    came = "/".join(f"{served.requests.get(name, 0):,}" for name in served.split)
+    request_counts = "/".join(f"{served.requests.get(name, 0):,}" for name in served.split)
     shares = {name: float(percent) / 100 for name, percent in served.split.items()}
     strays = [
         name
@@ -159,8 +169,8 @@ def _traffic(served: Served) -> str:
         > _SIGMAS * sqrt(total * share * (1 - share))
     ]
     if strays or not total:
-        return f"no: {sent} was set, and {came} of {total:,} requests came"
-    return f"yes: {sent} was set, {came} of {total:,} requests came"
+        return f"no: {sent} was set, and {request_counts} of {total:,} requests came"
+    return f"yes: {sent} was set, {request_counts} of {total:,} requests came"
 
 
 def _replay(demo: Demo) -> str:

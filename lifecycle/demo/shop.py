@@ -1,5 +1,6 @@
-"""`isthmus demo --example shop`: people of whom all is known, from raw files to a canary that is
-promoted and an A/B test that decides.
+"""`isthmus demo --example shop`: people of whom all is known.
+
+It goes from raw files to a canary that is promoted and an A/B test that decides.
 """
 
 from __future__ import annotations
@@ -19,7 +20,17 @@ from ...pipelines.run_pages.figure_text import interval, signed
 from ...pipelines.run_pages.records import Run
 from ...project.models.gate_figures import CUTOFF
 from ...reports.results import Shown
-from .stages import OnStage, Stages, auc_of, future, here, prepared, require, silent, started_for
+from .stages import (
+    OnStage,
+    Stages,
+    auc_of,
+    future,
+    prepared,
+    relative_path,
+    require,
+    silent,
+    started_for,
+)
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
@@ -118,7 +129,11 @@ def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silen
                 lambda: deploy(project, ENDPOINT),
                 lambda ready: f"ready in {ready.seconds:.1f} s",
             )
-            tested = stage("A/B and A/A test", lambda: _tested(project), lambda seen: seen.headline)
+            tested = stage(
+                "A/B and A/A test",
+                lambda: _tested(project),
+                lambda test: test.headline,
+            )
     return ShopDemo(
         target=project.target.name,
         seconds=time.monotonic() - started,
@@ -135,8 +150,9 @@ def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silen
 
 
 def _tested(project: Project) -> Tested:
-    """Experiments that the gateway assigns: new visitors come on simulated days, and what they saw
-    and clicked is compared.
+    """Run experiments that the gateway assigns, and compare what visitors saw and clicked.
+
+    New visitors come on simulated days.
     """
     from ...experiments.results.comparison import results
     from ...experiments.results.page import report
@@ -208,14 +224,14 @@ def _lines(demo: ShopDemo) -> Iterator[str]:
     visits = demo.tested.visits
     days, clicks = (visits.ended - visits.began).days, visits.sent.get("click", 0)
     yield f"      {visits.units:,} visitors on {days} simulated days, {visits.shown:,} impressions, {clicks:,} clicks, over HTTP"
-    yield f"  pages   {here(demo.rollout.page)}   {here(demo.tested.page)}"
+    yield f"  pages   {relative_path(demo.rollout.page)}   {relative_path(demo.tested.page)}"
     yield f"  the test goes on: isthmus experiment results {EXPERIMENT}; until isthmus experiment stop {EXPERIMENT} --because ..."
     if demo.url:
         yield f"  {demo.url} is still up: isthmus destroy, once the test is stopped"
 
 
 def _ranks(demo: ShopDemo) -> str:
-    """Of the flatterer, against the champion on the same rows."""
+    """Return the ranks of the flatterer against the champion on the same rows, as text."""
     run, ranking = demo.flatterer, demo.flatterer.champion.differences.get(_RANKING)
     auc = run.champion.difference
     if auc is None or ranking is None:
@@ -269,10 +285,10 @@ def _home(rollout: HandedOver) -> str:
     )
 
 
-def _answer(seen: Results) -> str:
+def _answer(test_results: Results) -> str:
     """`ship: ctr +39.0 % (+25.1 .. +55.3 %)`: the verdict and what it stands on."""
-    decided = next(effect for effect in seen.effects if effect.role == "decides")
-    return f"{seen.headline}: {decided.metric} {_relative(decided.relative)}"
+    decided = next(effect for effect in test_results.effects if effect.role == "decides")
+    return f"{test_results.headline}: {decided.metric} {_relative(decided.relative)}"
 
 
 def _relative(difference: Range | None) -> str:

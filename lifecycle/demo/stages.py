@@ -1,4 +1,4 @@
-"""What the demos share: stages that tell how they ended, and their results in a line."""
+"""The stages that the demos share: they print how they ended, and their results in a line."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Stages:
 
 
 class Prepared(NamedTuple):
-    """What the first stages of every demo ended in."""
+    """The results of the first stages of every demo."""
 
     events: tuple[IngestReport, ...]
     views: tuple[MaterializeReport, ...]
@@ -49,7 +49,7 @@ class Prepared(NamedTuple):
 
 
 def prepared(project: Project, stage: Stages) -> Prepared:
-    """The first six stages: from the description to a champion by popularity."""
+    """Run the first six stages: from the description to a champion by popularity."""
     from ...events.intake.ingest import ingest
     from ...feature_store.offline.materialize import materialize
     from ...feature_store.online.skew import skew
@@ -135,5 +135,5 @@ def future(checked: Sequence[AsKnown], skew: SkewReport) -> str:
     return f"{looked}; {skew.keys:,} keys served as trained"
 
 
-def here(path: Path) -> str:
+def relative_path(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,5 +1,6 @@
-"""`isthmus rollout rehearse --offline`: the target's genuine adapter, in virtual time, in an empty
-place that goes afterwards.
+"""`isthmus rollout rehearse --offline`: the target's genuine adapter, in virtual time.
+
+It runs in an empty place that goes afterwards.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _SCRIPT = "traffic_script"  # the port by which minutes are made up
 
 
 def rehearse_offline(project: Project, path: str | Path) -> Rehearsal:
-    """As rollouts.rehearse.rehearse, without its scripted world.
+    """Rehearse a rollout as rollouts.rehearse.rehearse does, without its scripted world.
 
     Nothing that the project has is touched, on its target or in its stack.
 
@@ -67,9 +68,7 @@ def rehearse_offline(project: Project, path: str | Path) -> Rehearsal:
 
 @contextmanager
 def _home(project: Project) -> Generator[Place, None, None]:
-    """A home below the project's, so that the next rehearsal finds and removes what a killed one
-    left.
-    """
+    """Make a home below the project's, where the next rehearsal removes what a killed one left."""
     folder = project.folder / FOLDER / "rehearsal"
     place = Home(
         replace(
@@ -99,7 +98,7 @@ def _remove(profile: Profile, folder: Path) -> None:
 
 @contextmanager
 def _cloud(project: Project) -> Generator[Place, None, None]:
-    """A stack of the rehearsal's own; it dies with this process."""
+    """Start a stack of the rehearsal's own; it dies with this process."""
     stack = project.target.adapter.offline
     assert stack is not None  # noqa: S101  the caller has looked
     stacks.check(stack)

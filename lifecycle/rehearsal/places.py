@@ -1,5 +1,6 @@
-"""Where a rollout is rehearsed on genuine adapters: an empty home on this machine, or a cloud's
-offline stack on the manual clock.
+"""Places where a rollout is rehearsed on genuine adapters.
+
+Either an empty home on this machine, or a cloud's offline stack on the manual clock.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Place(Protocol):
     profile: Profile
 
     def start(self, hours: OfficeHours) -> datetime:
-        """A whole minute in which steps may go up; the place's own clock is moved there."""
+        """Move the place's own clock to a whole minute in which steps may go up, and return it."""
         ...
 
     def open(self) -> Target:
@@ -39,7 +40,7 @@ class Place(Protocol):
         ...
 
     def rollback(self, times: int) -> None:
-        """The next changes of the split go back silently."""
+        """Let the next changes of the split go back silently."""
         ...
 
 
@@ -61,15 +62,15 @@ class Home:
 
         def going_back(endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
             """No router of ours does this: the split is put back right after it was set."""
-            before = target.endpoints.observe(endpoint)
+            previous_state = target.endpoints.observe(endpoint)
             shift(endpoint, split, expect=expect)
-            if self._rollbacks and before is not None:
+            if self._rollbacks and previous_state is not None:
                 self._rollbacks -= 1
                 after = target.endpoints.observe(endpoint)
                 if after is not None:
                     shift(
                         endpoint,
-                        {variant.name: variant.percent for variant in before.variants},
+                        {variant.name: variant.percent for variant in previous_state.variants},
                         expect=after.token,
                     )
 

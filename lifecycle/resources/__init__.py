@@ -1,1 +1,1 @@
-"""What a project describes beside what its target has: plan, apply, status, destroy."""
+"""The project's description compared with its target: plan, apply, status, destroy."""

@@ -1,5 +1,6 @@
-"""What `apply` last did, as one document in the StateStore: how a view's changed SQL is noticed
-before its history is spoilt.
+"""The last `apply`, as one document in the StateStore.
+
+By it a view's changed SQL is noticed before its history is spoilt.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ def read(project: Project) -> Applied:
 
 
 def changed_views(project: Project) -> frozenset[str]:
-    """Views whose SQL means something else than when they were applied."""
+    """Return the views whose SQL means something else than when they were applied."""
     from ...feature_store.sql.subset import digest
 
-    before = read(project).views
+    applied_views = read(project).views
     return frozenset(
         v.name
         for v in project.spec.feature_views.values()
-        if before.get(v.name, digest(v.sql)) != digest(v.sql)
+        if applied_views.get(v.name, digest(v.sql)) != digest(v.sql)
     )
 
 
@@ -39,11 +40,13 @@ def write(project: Project) -> None:
     from ...feature_store.sql.subset import digest
 
     document = project.target.state.get(KEY)
-    before = Applied() if document is None else decode(document.value, Applied, what=f"state {KEY}")
-    after = Applied(
-        views=before.views | {v.name: digest(v.sql) for v in project.spec.feature_views.values()}
+    applied = (
+        Applied() if document is None else decode(document.value, Applied, what=f"state {KEY}")
     )
-    if document is not None and after == before:
+    after = Applied(
+        views=applied.views | {v.name: digest(v.sql) for v in project.spec.feature_views.values()}
+    )
+    if document is not None and after == applied:
         return
     try:
         project.target.state.put(

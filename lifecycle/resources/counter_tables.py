@@ -12,7 +12,7 @@ from ...project.endpoints.rules import counts_units
 
 
 def due(project: Project) -> Iterator[str]:
-    """The endpoints that need one."""
+    """List the endpoints that need a counter table."""
     if "counters" in project.target.adapter.ports:
         yield from (
             endpoint.name for endpoint in project.spec.endpoints.values() if counts_units(endpoint)
@@ -29,7 +29,7 @@ def is_there(project: Project, endpoint: str) -> bool:
 
 
 def price(project: Project) -> str:
-    """What answers cost that are counted, in words; empty where counting costs nothing."""
+    """Return what counted answers cost, in words; empty where counting costs nothing."""
     priced = project.target.adapter.priced
     if priced is None:
         return ""

@@ -42,7 +42,7 @@ _STATE = ("events/", "ingest/", "tables/", "views/", "traffic/", "split/", "proj
 
 
 class Destruction(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """What would go (`to_destroy`) or went (`destroy`)."""
+    """The things that would go (`to_destroy`) or went (`destroy`)."""
 
     target: str
     resources: tuple[Resource, ...]
@@ -72,7 +72,7 @@ class Destruction(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def to_destroy(project: Project) -> Destruction:
-    """What would go, in the order in which it goes, and what would stay.
+    """List what would go, in the order in which it goes, and what would stay.
 
     Refused while a rollout or an experiment owns an endpoint's traffic, or a run is live: it would
     go on without it.
@@ -104,8 +104,9 @@ def to_destroy(project: Project) -> Destruction:
 
 
 def wait_released(project: Project) -> None:
-    """Wait until rollouts that have ended have given the traffic of their endpoints back: minutes
-    after an abort.
+    """Wait until ended rollouts have given back the traffic of their endpoints.
+
+    That is minutes after an abort.
     """
     for key in project.target.state.keys(owner.key("")):
         rollout.wait_released(project, key.removeprefix(owner.key("")))
@@ -122,9 +123,11 @@ def destroy(project: Project, *, wait: bool = False) -> Destruction:
     if wait:
         wait_released(project)
     with project.lock("destroy"):
-        asked = to_destroy(project)
-        for done, resource in enumerate(asked.resources):
-            project.progress(f"destroy {resource.kind} {resource.name}", done, len(asked.resources))
+        destruction = to_destroy(project)
+        for done, resource in enumerate(destruction.resources):
+            project.progress(
+                f"destroy {resource.kind} {resource.name}", done, len(destruction.resources)
+            )
             project.target.inventory.delete(resource)
         for prefix in _STATE:
             for key in project.target.state.keys(prefix):
@@ -132,9 +135,11 @@ def destroy(project: Project, *, wait: bool = False) -> Destruction:
         simulated_time.forget(project.target)
         project.sweep()
     left = {(r.kind, r.name) for r in project.target.inventory.list(project.spec.name)}
-    gone = tuple(r for r in asked.resources if (r.kind, r.name) not in left)
+    gone = tuple(r for r in destruction.resources if (r.kind, r.name) not in left)
     return msgspec.structs.replace(
-        asked, resources=gone, going=tuple(r for r in asked.resources if (r.kind, r.name) in left)
+        destruction,
+        resources=gone,
+        going=tuple(r for r in destruction.resources if (r.kind, r.name) in left),
     )
 
 

@@ -1,5 +1,6 @@
-"""The streams that the project's gateways fill: which of them `apply` makes, and `plan` and
-`status` show.
+"""The streams that the project's gateways fill.
+
+Which of them `apply` makes, and `plan` and `status` show.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from ...project.specs.streams import Stream, applied, exposed_events, logged
 
 
 def due(project: Project) -> tuple[Stream, ...]:
-    """All of them where the project needs them before a `deploy`, and after the first one, as a
-    later version may log more.
+    """Return the gateway's streams that the project needs, before a `deploy` and after the first.
+
+    After it they are all, as a later version may log more.
     """
     needed = applied(project.spec) or project.target.events.observe("exposures") is not None
     return logged(project.spec) if needed else ()

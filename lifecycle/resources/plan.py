@@ -40,8 +40,9 @@ _WIDER = {("int64", "float64")}  # what a table may hold without a new one
 
 
 class PlanItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One declared thing. + to make, ~ to change, = in place, . waits for something else, !
-    refused.
+    """One declared thing and its action.
+
+    + to make, ~ to change, = in place, . waits for something else, ! refused.
     """
 
     action: str
@@ -75,13 +76,14 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         lines = [headline(self.target, self.where)]
         shown = [item for item in self.items if item.action != "="]
-        for (action, kind, by), group in groupby(
+        for (action, kind, waits_for), group in groupby(
             shown, key=lambda item: (item.action, item.kind, item.by)
         ):
             first, *more = (_described(item) for item in group)
-            names = ", ".join([first, *(each.removesuffix(" rows") for each in more)])
+            names = ", ".join([first, *(label.removesuffix(" rows") for label in more)])
             lines.append(
-                f"  {action} {kind:<14} " + (f"{names:<28}   {by}" if action in "+~" else names)
+                f"  {action} {kind:<14} "
+                + (f"{names:<28}   {waits_for}" if action in "+~" else names)
             )
         same = sum(item.action == "=" for item in self.items)
         if same:
@@ -93,14 +95,14 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def headline(target: str, place: str) -> str:
-    """The first line: where."""
+    """Return the plan's first line, which says where."""
     return f"{target:<7} {place}" if len(target) < 8 else f"{target}   {place}"
 
 
 def _cost(plan: Plan) -> str:
     estimates = [
         *([("", plan.deployed)] if plan.deployed else []),
-        *((f"{name} ", each) for name, each in plan.elsewhere.items()),
+        *((f"{name} ", estimate) for name, estimate in plan.elsewhere.items()),
     ]
     if plan.hourly_cost is not None:
         cost = f"{plan.hourly_cost:.2f} USD/h"
@@ -112,7 +114,9 @@ def _cost(plan: Plan) -> str:
     standing = not plan.elsewhere and all(
         item.action == "=" for item in plan.items if item.kind == "endpoint"
     )
-    return cost + "".join(f"   ({_estimated(name, each, standing)})" for name, each in estimates)
+    return cost + "".join(
+        f"   ({_estimated(name, estimate, standing)})" for name, estimate in estimates
+    )
 
 
 def _estimated(name: str, estimate: Estimate, standing: bool) -> str:
@@ -155,14 +159,14 @@ def plan(project: Project) -> Plan:
         targets.ask_prices(project.target)
     resources = list(project.target.inventory.list(project.spec.name))
     costs = [r.hourly_cost for r in resources]
-    known = [c for c in costs if c is not None]
+    known_costs = [c for c in costs if c is not None]
     deployed = _estimate(project)
     return Plan(
         target=project.target.name,
         where=place,
         items=tuple(
             sorted(
-                [*_items(project), *_budget(project, deployed, sum(known, Decimal(0)))],
+                [*_items(project), *_budget(project, deployed, sum(known_costs, Decimal(0)))],
                 key=lambda item: _KINDS.index(item.kind),
             )
         ),
@@ -171,11 +175,11 @@ def plan(project: Project) -> Plan:
             for r in resources
             if r.kind == "endpoint" and r.name not in project.spec.endpoints
         ),
-        hourly_cost=sum(known, Decimal(0)) if len(known) == len(costs) else None,
+        hourly_cost=sum(known_costs, Decimal(0)) if len(known_costs) == len(costs) else None,
         deployed=deployed,
         elsewhere={} if project.target.adapter.remote else _elsewhere(project),
         unpriced=_unpriced(resources),
-        known_cost=sum(known, Decimal(0)),
+        known_cost=sum(known_costs, Decimal(0)),
     )
 
 
@@ -186,7 +190,7 @@ def _estimate(project: Project) -> Estimate | None:
 
 
 def _elsewhere(project: Project) -> dict[str, Estimate]:
-    """By target: what the endpoints would cost there.
+    """Estimate what the endpoints would cost on each other target.
 
     One target of an adapter; those whose packages are not here say nothing.
     """
@@ -212,12 +216,15 @@ def _declared(project: Project) -> list[VariantSpec]:
     variants = [
         variant for endpoint in project.spec.endpoints.values() for variant in endpoint.variants
     ]
-    return [VariantSpec(name=each.name, model=each.model, version=0) for each in variants]
+    return [
+        VariantSpec(name=declared.name, model=declared.model, version=0) for declared in variants
+    ]
 
 
 def _budget(project: Project, deployed: Estimate | None, now: Decimal) -> Iterator[PlanItem]:
-    """Refused above the profile's budget, by what stands now or by what would, and where that is
-    unknown, unless the profile allows it.
+    """Refuse a plan whose endpoints cost more than the profile's budget, now or afterwards.
+
+    An unknown cost is refused too, unless the profile allows it.
 
     Offline nothing costs anything, so what is unknown is only shown.
     """
@@ -256,7 +263,7 @@ def _is_judged(profile: Profile) -> bool:
 
 
 def where(project: Project) -> str:
-    """The place that a command's first line names.
+    """Return the place that a command's first line names.
 
     Denied when a cloud has no credentials, or another account's.
     """
@@ -295,13 +302,13 @@ def _items(project: Project) -> Iterator[PlanItem]:
 
 
 def _table(
-    project: Project, kind: str, name: str, table: str, wanted: tuple[Column, ...]
+    project: Project, kind: str, name: str, table: str, columns: tuple[Column, ...]
 ) -> PlanItem:
     state = project.target.warehouse.observe(table)
     if state is None:
         return PlanItem(action="+", kind=kind, name=name)
     have = {c.name: c for c in state.columns}
-    for column in wanted:
+    for column in columns:
         old = have.get(column.name)
         if old and old.type != column.type and (old.type, column.type) not in _WIDER:
             return PlanItem(
@@ -310,7 +317,7 @@ def _table(
                 name=name,
                 detail=f": {column.name} is {old.type} there and {column.type} here",
             )
-    gone = [c for c in have if c not in {w.name for w in wanted} | {"dt"}]
+    gone = [c for c in have if c not in {w.name for w in columns} | {"dt"}]
     if gone:
         return PlanItem(
             action="!",
@@ -318,7 +325,7 @@ def _table(
             name=name,
             detail=f": {', '.join(gone)} is stored there and no longer declared",
         )
-    new = [c.name for c in wanted if c.name not in have]
+    new = [c.name for c in columns if c.name not in have]
     return (
         PlanItem(action="~", kind=kind, name=name, detail=f"(adds {', '.join(new)})")
         if new
@@ -327,8 +334,9 @@ def _table(
 
 
 def _whole(item: PlanItem, missing: Iterator[str]) -> PlanItem:
-    """A thing whose table is in place, but not all else that `apply` makes with it: an earlier one
-    was cut short.
+    """Mark a thing as incomplete if its table is in place but other parts of it are missing.
+
+    An earlier `apply` was cut short.
     """
     if item.action == "=" and (parts := ", ".join(missing)):
         return PlanItem(
@@ -390,30 +398,30 @@ def _endpoint(project: Project, endpoint: Endpoint) -> PlanItem:
     from ...adapters import targets
 
     state = routed_endpoints(project.target).observe(endpoint.name)
-    wanted: dict[str, int] = {}
+    streams: dict[str, int] = {}
     missing: list[str] = []
     for variant in endpoint.variants:
         ref = int(variant.ref) if variant.ref.isdigit() else variant.ref
         try:
-            wanted[variant.name] = project.target.registry.get(variant.model, ref).version
+            streams[variant.name] = project.target.registry.get(variant.model, ref).version
         except NotFound:
             missing.append(f"{variant.model}@{variant.ref}")
-    if missing and not (state and wanted):  # of one that runs, deploy leaves them out
+    if missing and not (state and streams):  # of one that runs, deploy leaves them out
         waits = f": waits for {' and '.join(missing)} (train, then deploy)"
         return PlanItem(action=".", kind="endpoint", name=endpoint.name, detail=waits, by="deploy")
     if state and missing:  # ... or as they are, where they have traffic
-        wanted |= {
-            v.name: v.version for v in state.variants if v.percent > 0 and v.name not in wanted
+        streams |= {
+            v.name: v.version for v in state.variants if v.percent > 0 and v.name not in streams
         }
     have = {v.name: v.version for v in state.variants} if state else {}
     if state and (differs := targets.fixed(project.target, endpoint.name)):
         return PlanItem(
             action="!", kind="endpoint", name=endpoint.name, detail=f": {differs}", by="deploy"
         )
-    if state and state.phase != "failed" and have == wanted:
+    if state and state.phase != "failed" and have == streams:
         return PlanItem(action="=", kind="endpoint", name=endpoint.name, by="deploy")
     versions = ", ".join(
-        f"{v.name} {v.model}@{wanted[v.name]}" for v in endpoint.variants if v.name in wanted
+        f"{v.name} {v.model}@{streams[v.name]}" for v in endpoint.variants if v.name in streams
     )
     return PlanItem(
         action="~" if state else "+",

@@ -54,8 +54,9 @@ def _ours(error: errors.StackError) -> IsthmusError:
 
 
 def places(url: str | None) -> tuple[str, ...]:
-    """Where the stack may be that was meant: as the caller says, or the environment; the project's
-    own; where `up` starts one.
+    """Return the URLs at which the stack that was meant may be.
+
+    As the caller or the environment says; the project's own; where `up` starts one.
     """
     from isthmus_stack.cli import verbs
 

@@ -54,7 +54,7 @@ def add(
 
 
 def list(*, url: str | None = None) -> Rows[Fault]:
-    """The faults that are still to come. NotFound: no stack answers."""
+    """List the faults that are still to come. NotFound: no stack answers."""
     with as_ours():
         from isthmus_stack.cli import verbs
 

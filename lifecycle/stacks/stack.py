@@ -1,5 +1,6 @@
-"""`im.stack`: what `isthmus stack` does. up, run, down, status, coverage, policy, compare, and
-fault.add, fault.list, fault.clear.
+"""`im.stack`: the verbs of `isthmus stack`.
+
+up, run, down, status, coverage, policy, compare, and fault.add, fault.list, fault.clear.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ class Ended(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def up(
     cloud: str, *, port: int = 0, images: Mapping[str, str] | None = None, **options: Any
 ) -> RunningStack:
-    """Start a cloud's stack (`port` 0: a free one); it ends with this process, at `stop()`, or at
-    the end of a `with`.
+    """Start a cloud's stack (`port` 0: a free one).
+
+    It ends with this process, at `stop()`, or at the end of a `with`.
 
     `images`: container image -> the command that it is here, beside the project's own. `options` as
     `isthmus_stack.run.start` has them:
@@ -52,8 +54,9 @@ def up(
 
 
 def run(cloud: str, words: Sequence[str], **options: Any) -> int:
-    """Run a command with a stack of its own (`options` as `up` has them), and give its exit code;
-    128 and the number of a signal.
+    """Run a command with a stack of its own (`options` as `up` has them).
+
+    Return its exit code, or 128 and the number of a signal.
 
     Invalid: the command cannot be run.
     """
@@ -64,17 +67,19 @@ def run(cloud: str, words: Sequence[str], **options: Any) -> int:
 
 
 def down(folder: Path | None = None, *, forget: bool = False) -> Ended:
-    """Stop the stacks that `--offline` started for the project in a folder (default: the working
-    one). `forget`: remove what they held.
+    """Stop the stacks that `--offline` started for the project in a folder.
+
+    The default is the working folder. `forget`: remove what they held.
     """
     place = folder or Path.cwd()
-    news = None if forget else stacks.told(place)
+    news = None if forget else stacks.ending_reports(place)
     return Ended(stopped=stacks.stop(place, forget=forget), ended=news)
 
 
 def status(folder: Path | None = None) -> dict[str, Ready]:
-    """By cloud the stacks that `--offline` started for the project in a folder (default: the
-    working one) and that run.
+    """Return, by cloud, the running stacks that `--offline` started for the project in a folder.
+
+    The default is the working folder.
     """
     return stacks.running(folder or Path.cwd())
 
@@ -82,7 +87,10 @@ def status(folder: Path | None = None) -> dict[str, Ready]:
 def coverage(
     cloud: str, *, service: str | None = None
 ) -> Sequence[CoveredAws] | Sequence[CoveredGcp]:
-    """By operation: executes, stores only, not there. NotFound: the cloud, or the service."""
+    """Return, for each operation, whether it executes, stores only, or is absent.
+
+    NotFound: the cloud, or the service.
+    """
     _stack_of(cloud)
     with as_ours():
         from isthmus_stack.cli import verbs
@@ -91,8 +99,9 @@ def coverage(
 
 
 def policy(*, url: str | None = None) -> dict[str, Any]:
-    """The least rights for what a running stack was asked since its last reset, in the cloud's own
-    form. NotFound: no stack answers.
+    """Return the least rights for what a running stack was asked since its last reset.
+
+    They are in the cloud's own form. NotFound: no stack answers.
     """
     with as_ours():
         from isthmus_stack.cli import verbs
@@ -101,8 +110,9 @@ def policy(*, url: str | None = None) -> dict[str, Any]:
 
 
 def compare(folder: Path, *, url: str | None = None) -> Comparison:
-    """Ask the calls that `doctor --first-account --round --record` kept of an offline stack, and
-    tell what is answered otherwise.
+    """Repeat recorded calls on an offline stack, and list what it answers otherwise.
+
+    The calls are those that `doctor --first-account --round --record` recorded.
 
     `url`: another server that stands for the cloud, which is changed by it (default: a new stack,
     stopped afterwards). NotFound: no recording. Refused: a later version's. Invalid: damaged, or of
@@ -116,11 +126,11 @@ def compare(folder: Path, *, url: str | None = None) -> Comparison:
 
 def _stack_of(cloud: str) -> Offline:
     """NotFound; Unsupported, MissingDependency: it cannot be started here."""
-    known = stacks.clouds()
-    if cloud not in known:
+    stack_clouds = stacks.clouds()
+    if cloud not in stack_clouds:
         raise NotFound(
             f"there is no offline stack of {cloud}",
-            remedy=did_you_mean(cloud, tuple(known), has="there is"),
+            remedy=did_you_mean(cloud, tuple(stack_clouds), has="there is"),
         )
-    stacks.check(known[cloud])
-    return known[cloud]
+    stacks.check(stack_clouds[cloud])
+    return stack_clouds[cloud]

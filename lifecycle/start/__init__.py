@@ -1,1 +1,1 @@
-"""A project's first steps: a new folder, events proposed from a file, trust in what came from elsewhere."""
+"""A project's first steps: a new folder, events proposed from a file, trust in others' files."""

@@ -26,8 +26,9 @@ class Scaffolded(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def init(
     folder: str | Path, *, example: str | None = None, source: str | Path | None = None
 ) -> Scaffolded:
-    """Make a project in a new or empty folder: the shop, another example, or one for the events in
-    the file `source`.
+    """Make a project in a new or empty folder.
+
+    It is the shop, another example, or one for the events in the file `source`.
 
     AlreadyExists: the folder holds something. NotFound: there is no such example, or file. Invalid:
     no name, both were asked for, or the

@@ -1,6 +1,6 @@
-"""A project proposed from a file of events:
+"""A project proposed from a file of events: `isthmus init NAME --from log.parquet`.
 
-`isthmus init NAME --from log.parquet`. What is guessed is told, to be corrected by hand.
+What is guessed is told, to be corrected by hand.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def _columns(connection: duckdb.DuckDBPyConnection, rows: str) -> list[_Column]:
 def _time(
     columns: Sequence[_Column], ask: Callable[[str], tuple[Any, ...]], source: Path
 ) -> tuple[_Column, str, datetime]:
-    """The column of an event's time, the instant that SQL makes of it, and the newest."""
+    """Return the column of an event's time, the instant that SQL makes of it, and the newest."""
     named = [c for name in _TIMES for c in columns if c.name == name and not c.nulls]
     typed = [c for c in columns if c.type == "timestamp" and not c.nulls]
     # as JSON has them, and Parquet of frames with text
@@ -250,8 +250,9 @@ def _is_key(column: _Column, rows: int) -> bool:
 
 
 def _declared(source: Path, folder: Path) -> str:
-    """Return the line of project.yaml that lets the project read the log where it lies; "" where it
-    lies in the project.
+    """Return the line of project.yaml that lets the project read the log where it lies.
+
+    It is "" where the log lies in the project.
     """
     log = source.resolve()
     return "" if log.is_relative_to(folder.resolve()) else f"{line([log])}\n"
@@ -296,12 +297,12 @@ def _source(
         f"md5(CAST(row({every}) AS VARCHAR)) || '-' ||\n           row_number() OVER (PARTITION "
         f"BY {every})"
     )
-    wanted = [
+    proposed = [
         f"{f'CAST({identity.sql} AS VARCHAR)' if identity else digest} AS event_id",
         f"{instant} AS event_timestamp",
         *(_attribute(column) for column in attributes),
     ]
-    return "-- One row per event.\nSELECT " + ",\n       ".join(wanted) + f"\nFROM {rows}\n"
+    return "-- One row per event.\nSELECT " + ",\n       ".join(proposed) + f"\nFROM {rows}\n"
 
 
 def _attribute(column: _Column) -> str:

@@ -1,5 +1,6 @@
-"""`isthmus trust`: use what lies in a project's `.isthmus`, or in a stack's home, though another
-machine, user or version wrote it.
+"""`isthmus trust`: use what another machine, user or version wrote in a project.
+
+That is its `.isthmus`, or a stack's home.
 """
 
 from __future__ import annotations
@@ -66,9 +67,7 @@ class Trusted(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def untrusted(project: Path) -> tuple[Untrusted, ...]:
-    """List the entries of the folders in which a project keeps things here:
-
-    `.isthmus`, and each `home` of profiles.yaml.
+    """List the entries of `.isthmus`, and of each `home` of profiles.yaml, that are not trusted.
 
     Args:
         project: the folder of project.yaml, which may have mistakes.
@@ -166,8 +165,9 @@ def _below(path: Path) -> Iterator[Path]:
 
 
 def _moved_stacks(own: Path) -> Iterator[str]:
-    """Seal and move the homes that an older version kept in the project, and yield their clouds;
-    its records and logs go.
+    """Seal and move the homes that an older version kept in the project, and yield their clouds.
+
+    The records and logs of that version go.
     """
     old, number = own / _STACKS, user_state.known_id(own)
     if old.is_symlink():

@@ -23,8 +23,9 @@ __all__ = ["check", "get", "leaks", "skew"]
 
 
 class OnlineRows(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """A row a key, in their order: key, feature_timestamp (UTC), age_s (seconds on the project's
-    clock), and the features.
+    """A row a key, in the keys' order.
+
+    key, feature_timestamp (UTC), age_s (seconds on the project's clock), and the features.
     """
 
     rows: Rows[dict[str, object]]
@@ -32,7 +33,7 @@ class OnlineRows(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def get(project: Project, view: str, keys: Sequence[int | str]) -> OnlineRows:
-    """The online features of some keys. NotFound for an unknown view."""
+    """Return the online features of some keys. NotFound for an unknown view."""
     served, now = read(project, view, keys), project.now()
     rows = Rows(
         {
@@ -49,8 +50,9 @@ def get(project: Project, view: str, keys: Sequence[int | str]) -> OnlineRows:
 def check(
     project: Project, views: Sequence[str] | None = None, *, moments: int = MOMENTS
 ) -> Rows[AsKnown]:
-    """Whether the views' rows (default: all) see data that only became known after them, at
-    `moments` moments. Nothing is written.
+    """Check whether the views' rows (default: all) see data that only became known after them.
+
+    It looks at `moments` moments. Nothing is written.
     """
     return Rows(check_as_known(project, views, moments=moments))
 
@@ -64,6 +66,8 @@ def leaks(project: Project, config: str) -> Rows[Looked]:
 
     model = configuration(project, config)
     start, end = window(project, model)
-    known = as_of(project, model, end)
-    data = training_set(project, model.objective, model.features, start=start, end=end, as_of=known)
-    return Rows(look(project, model, data, start=start, end=end, as_of=known))
+    known_rows = as_of(project, model, end)
+    data = training_set(
+        project, model.objective, model.features, start=start, end=end, as_of=known_rows
+    )
+    return Rows(look(project, model, data, start=start, end=end, as_of=known_rows))

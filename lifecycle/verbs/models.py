@@ -44,8 +44,9 @@ def replay(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> VersionReplay:
-    """What a version (`ranker@3`) would have earned in place of what an endpoint served, from its
-    logged answers.
+    """Estimate what a version would have earned in place of what an endpoint served.
+
+    The version is written `ranker@3`; the estimate is made from the endpoint's logged answers.
 
     Times are aware, UTC; the default is the 28 days up to now. NotFound, Invalid, Refused: see
     `version_replay`.
@@ -54,6 +55,9 @@ def replay(
 
 
 def graph(project: Project | Description, *, form: Form = "text") -> Graph:
-    """What is made of what: events, objectives, views, models, endpoints. Invalid: another form."""
+    """Return the graph of what is made of what: events, objectives, views, models, endpoints.
+
+    Invalid: another form.
+    """
     description = project.description if isinstance(project, Project) else project
     return Graph(form=form, graph=lineage.graph(description, form=form))

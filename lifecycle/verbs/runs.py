@@ -1,5 +1,6 @@
-"""`im.runs`: what `isthmus runs` does. list, show, compare, tag, note, cancel, why_rerun, log,
-export.
+"""`im.runs`: the verbs of `isthmus runs`.
+
+list, show, compare, tag, note, cancel, why_rerun, log, export.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ def list(project: Project, *, sort: str | None = None, where: Sequence[str] = ()
 
 
 def show(project: Project, run: str) -> NotedRun | RunState:
-    """A run's record and what people say of it; of a run without a record (it runs, or was stopped)
-    its state. NotFound.
+    """Return a run's record and its notes, or the state of a run without a record.
+
+    Such a run is under way, or was stopped. NotFound.
     """
     try:
         return with_notes(get_run(project, run), notes.read(project.target.blobs, run))
@@ -67,5 +69,5 @@ def cancel(project: Project, run: str) -> RunState:
 
 
 def log(project: Project, run: str, step: str) -> StepLog:
-    """What a run's step printed. NotFound: the run, or the step."""
+    """Return what a run's step printed. NotFound: the run, or the step."""
     return StepLog(run=run, step=step, log=watch.log(project, run, step))

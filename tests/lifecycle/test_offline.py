@@ -74,7 +74,7 @@ def test_a_projects_stack_starts_once_is_used_again_and_ends_at_stop(folder):
     assert stacks.running_urls(folder) == (url,)
     assert len(Stack(url).faults()) == 1  # the same process, with what it holds
     assert stacks.stop(folder)
-    assert (stacks.running_urls(folder), stacks.told(folder)) == ((), None)
+    assert (stacks.running_urls(folder), stacks.ending_reports(folder)) == ((), None)
     assert not stacks.stop(folder)
 
 
@@ -160,14 +160,14 @@ def test_a_stack_that_went_with_its_watcher_is_told_of_with_the_last_time_that_i
     pid = pid_of(folder)
     alive = datetime.fromtimestamp(stacks.record(folder, AWS).stat().st_mtime, UTC)
     os.killpg(os.getpgid(pid), signal.SIGKILL)
-    told = until(lambda: stacks.told(folder))
+    told = until(lambda: stacks.ending_reports(folder))
     assert "together with the process that watched it" in told
     at = datetime.fromisoformat(re.search(r"it was killed after (\S+ \S+) UTC", told)[1] + "+00:00")
     assert alive.replace(microsecond=0) <= at <= datetime.now(UTC)
     monkeypatch.setattr(
         "isthmus_stack.core.detached._boot_time", lambda: datetime.now(UTC).timestamp()
     )
-    assert "this machine was restarted after" in stacks.told(folder)
+    assert "this machine was restarted after" in stacks.ending_reports(folder)
 
 
 def test_what_cannot_be_forgotten_is_an_error(folder, tmp_path_factory):
@@ -213,7 +213,7 @@ def test_a_stack_that_does_not_answer_is_not_dead_and_is_used_again_once_it_does
 ):
     url, pid = silent
     assert running(stacks.record(folder, AWS)) is None
-    assert stacks.told(folder) is None
+    assert stacks.ending_reports(folder) is None
     with pytest.raises(
         Unavailable, match=rf"the stack runs \(pid {pid}\) and does not answer"
     ) as error:
@@ -241,7 +241,7 @@ def test_a_stack_that_does_not_answer_is_ended_all_the_same(folder, silent, home
     record = stacks.record(folder, AWS)
     if not home:
         record.write_text(json.dumps(json.loads(record.read_text()) | {"home": None}))
-    assert stacks.told(folder) is None
+    assert stacks.ending_reports(folder) is None
     assert stacks.stop(folder, forget=True)
     until(lambda: not alive(pid))
     assert not record.exists()
@@ -278,7 +278,7 @@ def test_a_stack_that_was_told_to_end_is_no_death(folder, capsys, number):
     stacks.endpoint(folder, AWS)
     os.kill(pid_of(folder), number)
     until(lambda: not stacks.record(folder, AWS).exists())
-    assert stacks.told(folder) is None
+    assert stacks.ending_reports(folder) is None
     stacks.endpoint(folder, AWS)
     assert capsys.readouterr().err == ""
 
@@ -303,7 +303,7 @@ def test_a_stack_that_fails_is_told_of_with_its_exit_code(folder):
     pid = int(child.communicate()[0])
     assert child.returncode == 3
     ready.write_text(f'{{"url": "http://127.0.0.1:9", "pid": {pid}}}')
-    assert "it failed, with exit code 3" in stacks.told(folder)
+    assert "it failed, with exit code 3" in stacks.ending_reports(folder)
 
 
 def test_stack_down_tells_of_a_death_too(folder):

@@ -19,7 +19,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from ....core.formats import Kind, decode
-from ....core.signals import told
+from ....core.signals import calling
 from ....errors import Invalid
 from ....pipelines.graphs.conditions import holds, text
 from ....pipelines.port import PipelineRun, StepPhase, StepSpec
@@ -91,7 +91,7 @@ class Runner:
 
     def main(self) -> None:
         """Run the steps to the end; SIGTERM cancels them."""
-        with told((signal.SIGTERM,), lambda _: self.ended.put(None)):
+        with calling((signal.SIGTERM,), lambda _: self.ended.put(None)):
             self._run()
 
     def _run(self) -> None:

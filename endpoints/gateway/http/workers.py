@@ -17,7 +17,7 @@ from typing import Any, final
 
 import msgspec
 
-from ....core.signals import told
+from ....core.signals import calling
 from ...http.server import FINISHING, say
 from ..processes.shared_folder import shared_folder
 from .server import NOT_OPENED, Settings, Worker
@@ -66,7 +66,7 @@ class _Workers:
         self._code = 0
 
     def run(self) -> int:
-        with told(
+        with calling(
             (signal.SIGINT, signal.SIGTERM), lambda number: self._events.put(("signal", number))
         ):
             try:
