@@ -98,7 +98,7 @@ if not TYPE_CHECKING:  # a checker that saw this `__getattr__` would believe eve
         return getattr(room, name) if inside else import_module(f"{_WHERE[name]}.{name}")
 
     def __dir__() -> list[str]:
-        """The verbs that are loaded; in an interactive session all, which completion offers.
+        """Name the verbs that are loaded; in an interactive session all, which completion offers.
 
         freezegun reads every name of every module while time stands still: what it loaded then
         would load pandas, which dies of it.

@@ -1,4 +1,6 @@
-"""The checkout is the package `isthmus`: see docs/architecture.md, "Two packages in one repository"."""
+"""The checkout is the package `isthmus`: see docs/architecture.md, "Two packages in one
+repository".
+"""
 
 from pathlib import Path
 

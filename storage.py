@@ -20,18 +20,24 @@ Phase = Literal["creating", "ready", "updating", "deleting", "failed"]
 
 
 class BlobInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored object."""
+
     uri: str
     size: int  # bytes
     modified: datetime
 
 
 class Versioned(msgspec.Struct, frozen=True, kw_only=True):
+    """A state document with the token of its version."""
+
     value: bytes
     token: str
     written_at: datetime  # by the server's clock: shows skew, decides nothing
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
+    """Something of a project that stands on a target."""
+
     kind: str
     name: str
     native_id: str
@@ -40,6 +46,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of a log, with the cursor of the next one."""
+
     lines: tuple[str, ...]
     cursor: str | None
 

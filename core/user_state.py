@@ -238,11 +238,10 @@ def _written(folder: Path) -> tuple[int, int]:
 def _require_folder(folder: Path, status: os.stat_result) -> None:
     if stat.S_ISLNK(status.st_mode):
         raise Refused(
-            f"{folder} is a symbolic link, to {folder.readlink()}: a project could so lead "
-            "into another "
-            "one's folder. Nothing there was read",
-            remedy="remove the link; where the laptop's data is to be elsewhere, profiles.yaml says "
-            "so: targets: {local: {home: FOLDER}}",
+            f"{folder} is a symbolic link, to {folder.readlink()}: a project could so lead into "
+            "another one's folder. Nothing there was read",
+            remedy="remove the link; where the laptop's data is to be elsewhere, profiles.yaml "
+            "says so: targets: {local: {home: FOLDER}}",
         )
     if not stat.S_ISDIR(status.st_mode):
         raise Refused(

@@ -80,7 +80,8 @@ def effect(chain: Chain) -> str:
     return (
         "too few units"
         if relative is None
-        else f"{_percent(relative['value'])} ({_percent(relative['low'])} .. {_percent(relative['high'])})"
+        else f"{_percent(relative['value'])} ({_percent(relative['low'])} .. "
+        f"{_percent(relative['high'])})"
     )
 
 

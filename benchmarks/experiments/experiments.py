@@ -178,7 +178,8 @@ def drawn(name, below, seed):
 def scan(sums, keys):
     return (
         f"SELECT {keys}, sum(isthmus_new), "
-        f"{', '.join(sums.format(m=f'm{number}') for number in range(SEVEN))} FROM steps GROUP BY {keys}"
+        f"{', '.join(sums.format(m=f'm{number}') for number in range(SEVEN))} FROM steps "
+        f"GROUP BY {keys}"
     )
 
 

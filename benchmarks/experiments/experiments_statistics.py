@@ -1,7 +1,8 @@
 """Count how often each way of looking at an experiment raises a false alarm, covers and finds.
 
 20,000 simulated runs a row, seeds fixed: `python -m benchmarks.experiments.experiments_statistics
-[--runs 20000]`. Arms of tests/experiments/statistics/worlds.py: a rate, a ratio of people with several rows, a
+[--runs 20000]`. Arms of tests/experiments/statistics/worlds.py: a rate, a ratio of people with
+several rows, a
 mean, revenue that few bring; each with and without the metric of the time before. What is compared
 goes through `ratio.points` and `inference.Horizon`, as results do.
 """

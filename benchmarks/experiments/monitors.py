@@ -1,7 +1,8 @@
 """Count how often a monitor of units finds a model that teaches itself, and how often it is wrong.
 
 `python -m benchmarks.experiments.monitors [--worlds 200] [--visitors 8000]`, seeds fixed. Worlds of
-tests/experiments/monitors/feedback_world.py; a version's window goes through units.rows, as a look does.
+tests/experiments/monitors/feedback_world.py; a version's window goes through units.rows, as a look
+does.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ def print_alarms(title, worlds, visitors, world):
     print(f"{title}: worlds of {worlds} with an alarm by the second, third, sixth version")
     for figure, goal in GOALS.items():
         print(
-            f"  {figure:<16} {counts[figure, 2]:>4} {counts[figure, 3]:>4} {counts[figure, 6]:>4}   "
+            f"  {figure:<16} {counts[figure, 2]:>4} {counts[figure, 3]:>4} "
+            f"{counts[figure, 6]:>4}   "
             f"{'' if world else goal}"
         )
     print(

@@ -150,7 +150,8 @@ def _reasons(report: IngestReport) -> Iterator[str]:
         dates = (
             f"   {days}" if reason.count > 1 and (days := _dates(reason.first, reason.last)) else ""
         )
-        yield f"{reason.count:>3,}   {reason.attribute:<17} {reason.reason:<{place}}{line}{dates}".rstrip()
+        counted = f"{reason.count:>3,}   {reason.attribute:<17}"
+        yield f"{counted} {reason.reason:<{place}}{line}{dates}".rstrip()
         if reason.remedy:
             yield f"      {reason.remedy}"
 

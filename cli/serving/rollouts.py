@@ -31,6 +31,8 @@ _CODES = {"promoted": 0, "refused": 1, "lost": 1, "aborted": 3, "waiting": 4, "t
 _WORDS = {"waiting": "waits for a person", "timeout": "goes on; the time to wait is over"}
 _REFRESH = 2.0  # seconds between two pictures of `status --watch`
 
+_UNDRIVEN = ". Nobody drives it yet: isthmus rollout tick, on a schedule."
+
 
 @click.group(help="Move an endpoint's traffic from one variant to another, step by step, guarded.")
 def rollout() -> None: ...
@@ -89,7 +91,7 @@ def start(
         )
         console.result(
             begun,
-            f"{begun}{driven if pid else '. Nobody drives it yet: isthmus rollout tick, on a schedule.'}",
+            f"{begun}{driven if pid else _UNDRIVEN}",
         )
         if waits:
             _leave(console, endpoint, wait_for(project, endpoint))

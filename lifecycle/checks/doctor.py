@@ -1,4 +1,4 @@
-"""`isthmus doctor`: what works on this machine, found by trying it, and what to do about the rest."""
+"""`isthmus doctor`: try what works on this machine, and say what to do about the rest."""
 
 from __future__ import annotations
 

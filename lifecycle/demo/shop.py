@@ -217,15 +217,18 @@ def _lines(demo: ShopDemo) -> Iterator[str]:
     yield f"      {_differences(demo.challenger)}"
     yield f"  Did a feature see the future?       {future(demo.checked, demo.skew)}"
     yield f"  Is a healthy version promoted?      {_promoted(demo.rollout)}"
-    yield f"      {demo.rollout.failed:,} of {demo.rollout.requests:,} requests failed (rehearsed in virtual time)"
+    failed = f"{demo.rollout.failed:,} of {demo.rollout.requests:,} requests failed"
+    yield f"      {failed} (rehearsed in virtual time)"
     yield f"  Do the roles go home?               {_home(demo.rollout)}"
     yield f"  Is a ranked list clicked more?      {_answer(demo.tested.experiment)}"
     yield f"  Do two arms that are alike differ?  {_answer(demo.tested.alike)}"
     visits = demo.tested.visits
     days, clicks = (visits.ended - visits.began).days, visits.sent.get("click", 0)
-    yield f"      {visits.units:,} visitors on {days} simulated days, {visits.shown:,} impressions, {clicks:,} clicks, over HTTP"
+    counts = f"{visits.shown:,} impressions, {clicks:,} clicks, over HTTP"
+    yield f"      {visits.units:,} visitors on {days} simulated days, {counts}"
     yield f"  pages   {relative_path(demo.rollout.page)}   {relative_path(demo.tested.page)}"
-    yield f"  the test goes on: isthmus experiment results {EXPERIMENT}; until isthmus experiment stop {EXPERIMENT} --because ..."
+    stop = f"isthmus experiment stop {EXPERIMENT} --because ..."
+    yield f"  the test goes on: isthmus experiment results {EXPERIMENT}; until {stop}"
     if demo.url:
         yield f"  {demo.url} is still up: isthmus destroy, once the test is stopped"
 

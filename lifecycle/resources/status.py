@@ -72,7 +72,7 @@ def _line(kind: str, name: str, state: TableState | None) -> TableLine:
 
 
 def event_tables(project: Project) -> list[TableLine]:
-    """What is stored of each event, and of each stream that the gateways fill."""
+    """Return what is stored of each event, and of each stream that the gateways fill."""
     warehouse = project.target.warehouse
     tables = [
         _line("event table", event, warehouse.observe(raw_name(event)))

@@ -267,7 +267,8 @@ def _description(
 ) -> Iterator[str]:
     yield f"name: {event}\n"  # until it is in its folder
     if now is not None:
-        yield f"now: {now:%Y-%m-%dT%H:%M:%SZ}        # the log ends here. Live projects leave this out.\n"
+        yield f"now: {now:%Y-%m-%dT%H:%M:%SZ}"
+        yield "        # the log ends here. Live projects leave this out.\n"
     if declared:
         yield f"\n# What sources/ may read outside of this folder.\n{declared}"
     if keys:
@@ -275,13 +276,17 @@ def _description(
     yield from (
         f"  {entity}: {{key: {key.name}, type: {key.type}}}\n" for entity, key in keys.items()
     )
-    yield f"\nevents:                          # event_id and event_timestamp (UTC) come with every event\n  {event}:\n"
+    yield "\nevents:                          # event_id and event_timestamp (UTC) come with every event"
+    yield f"\n  {event}:\n"
     yield "    description: What a row means.\n    owner: you@example.com\n    attributes:\n"
     for column in attributes:
-        yield f"      {column.name}: {{type: {column.type}{', required: false' if column.nulls else ''}}}\n"
+        required = ", required: false" if column.nulls else ""
+        yield f"      {column.name}: {{type: {column.type}{required}}}\n"
     for entity in list(keys)[:1]:
-        yield f"\nfeature_views:                   # SQL in features/<name>.sql\n  {entity}_history: {{entity: {entity}, ttl: 7d}}\n"
-    yield "\n# A model needs an objective, of two events: which rows were followed by what, within which time.\n"
+        yield "\nfeature_views:                   # SQL in features/<name>.sql\n"
+        yield f"  {entity}_history: {{entity: {entity}, ttl: 7d}}\n"
+    yield "\n# A model needs an objective, of two events: which rows were followed by what, within"
+    yield " which time.\n"
     yield f"# objectives:\n#   ctr: {{rate: click / {event}, within: 30m}}\n"
 
 

@@ -279,7 +279,8 @@ def _standing_out(by_day: _Days, limit: float) -> Iterator[str]:
             + between
             + float((weights**2 * (theirs + between)).sum())
         )
-        # the other days are ranked perfectly, or exactly in reverse: nothing can stand out above that
+        # the other days are ranked perfectly, or exactly in reverse: nothing can stand out above
+        # that
         if own <= 0:
             continue
         area = float(by_day.auc[place])

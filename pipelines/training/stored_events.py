@@ -55,7 +55,8 @@ def stored_events(
     try:
         (row,) = project.target.warehouse.query(sql, params).to_pylist()
     except (NotFound, Invalid):
-        # not applied yet, or from before there were corrections: the next `apply` adds their columns
+        # not applied yet, or from before there were corrections: the next `apply` adds their
+        # columns
         return StoredEvents()
     return StoredEvents(
         copies=row["isthmus_rows"],

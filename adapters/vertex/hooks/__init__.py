@@ -1,4 +1,6 @@
-"""Google Vertex AI's optional protocols: options, prices, adoption and the like, each imported when asked.
+"""Google Vertex AI's optional protocols: options, prices, adoption and more.
+
+Each is imported when it is first used.
 
 They stand above all other folders of the adapter; `ADAPTER` names them.
 """
