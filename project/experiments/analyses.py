@@ -1,4 +1,4 @@
-"""What `experiments:` says with `arm:` -> Analyses, and what they say of the rest of the project."""
+"""Build and check analyses: entries of `experiments:` with `arm:`, which were assigned elsewhere."""
 
 from __future__ import annotations
 

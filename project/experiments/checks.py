@@ -1,6 +1,4 @@
-"""What layers and experiments say of the rest of the project: names, types, bounds, metrics that
-come to their unit.
-"""
+"""Check layers and experiments against the rest of the project."""
 
 from __future__ import annotations
 
@@ -87,13 +85,13 @@ def _metrics(
 ) -> None:
     key = f"experiments.{experiment.name}"
     names = dict.fromkeys((*declared.metrics, *declared.objectives))
-    told: set[str] = set()
+    reported_names: set[str] = set()
     for name, place, tells in _metric_names(experiment, key, report):
         if not known(name, names, place, report, noun="a metric", has="metrics and objectives are"):
             continue
-        if tells and name in told:
+        if tells and name in reported_names:
             report.add(place, f"{name} is named twice", "keep one of the two")
-        told |= {name} if tells else set()
+        reported_names |= {name} if tells else set()
         metric = spec.metrics.get(name)
         if (
             metric is None
@@ -143,7 +141,7 @@ def _arms(experiment: Experiment, endpoint: Endpoint, report: Report) -> None:
 
 
 def _misfit(value: Any, endpoint: Endpoint, name: str, report: Report) -> tuple[str, str] | None:
-    """None, too, where the parameter itself is not sound."""
+    """Return (what is wrong, remedy) of a parameter's value; None, too, if the parameter is wrong."""
     return (
         value_problem(value, endpoint.parameters[name])
         if report.sound(f"endpoints.{endpoint.name}.parameters.{name}")
@@ -152,7 +150,7 @@ def _misfit(value: Any, endpoint: Endpoint, name: str, report: Report) -> tuple[
 
 
 def _places(experiment: Experiment, report: Report) -> Iterator[tuple[Mapping[str, Any], str, str]]:
-    """(an arm's parameters, the name of one, where it is written)."""
+    """Yield (an arm's parameters, the name of one, the key at which it is written)."""
     for position, variant in enumerate(experiment.interleave or ()):
         yield (
             {"variant": variant},
@@ -165,7 +163,10 @@ def _places(experiment: Experiment, report: Report) -> Iterator[tuple[Mapping[st
 
 
 def _duel(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
-    """Two orders can be told apart by events that say which place they followed."""
+    """Check an experiment that interleaves two variants.
+
+    Two orders can be told apart by events that say which place they followed.
+    """
     if experiment.interleave is None:
         return
     key = f"experiments.{experiment.name}"
@@ -186,15 +187,15 @@ def _duel(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
 
 
 def _uncountable(metric: Metric, spec: ProjectSpec) -> tuple[str, str] | None:
-    """(what is wrong, remedy) of a metric whose events are no clicks on a place."""
+    """Return (what is wrong, remedy) of a metric whose events are no clicks on a place."""
     if metric.numerator.attribute is not None or metric.at_most is not None:
-        of = (
+        extra = (
             "at_most"
             if metric.numerator.attribute is None
             else f"{metric.numerator.event}.{metric.numerator.attribute}"
         )
         return (
-            f"interleaved orders are compared by the number of events, and {metric.name} has {of}",
+            f"interleaved orders are compared by the number of events, and {metric.name} has {extra}",
             "name a metric that counts events",
         )
     event = (
@@ -214,7 +215,7 @@ def _uncountable(metric: Metric, spec: ProjectSpec) -> tuple[str, str] | None:
 
 
 def _asked(experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
-    """What it asks of a request."""
+    """Report segments and targeting that name no attribute of a request."""
     key = f"experiments.{experiment.name}"
     request_conditions(experiment.targeting, endpoint, spec, child(key, "targeting"), report)
     attributes, noun, has = of_request(endpoint, spec)
@@ -241,7 +242,7 @@ def _asked(experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report
 def _unversioned(
     experiment: Experiment, endpoint: Endpoint, attributes: Mapping[str, Attribute]
 ) -> tuple[str, str] | None:
-    """(what is wrong, remedy) where there is nothing to compare by the model's version."""
+    """Return (what is wrong, remedy) where there is nothing to compare by the model's version."""
     if MODEL_VERSION in attributes:
         return (
             (
@@ -264,7 +265,7 @@ def _unversioned(
 def request_conditions(
     conditions: Iterable[Condition], endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report
 ) -> None:
-    """Of the attributes of a request, each written below `key`."""
+    """Report conditions on attributes that a request does not have, or on values they cannot have."""
     attributes, noun, has = of_request(endpoint, spec)
     for condition in conditions:
         place = child(key, condition.attribute)
@@ -275,13 +276,15 @@ def request_conditions(
 
 
 def of_request(endpoint: Endpoint, spec: ProjectSpec) -> tuple[Mapping[str, Attribute], str, str]:
-    """The attributes, and how one is called that is not among them."""
+    """Return the attributes of a request, and how to call a name that is not among them."""
     noun = f"an attribute of a request: declare it in endpoints.{endpoint.name}.attributes"
     return request_attributes(spec, endpoint), noun, f"a request to {endpoint.name} has"
 
 
 def _one_layer_each(spec: ProjectSpec, report: Report) -> None:
-    """Layers of one endpoint are independent: a unit may have an arm of each, and only one of them
+    """Report a parameter that experiments of two layers of one endpoint set.
+
+    Layers of one endpoint are independent: a unit may have an arm of each, and only one of them
     can give it a parameter.
     """
     first: dict[tuple[str, str], Experiment] = {}

@@ -1,4 +1,4 @@
-"""What feature views say of the rest of the project."""
+"""Check feature views against the rest of the project."""
 
 from __future__ import annotations
 

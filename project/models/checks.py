@@ -1,4 +1,4 @@
-"""What the configurations in models/ say of objectives, events and feature views."""
+"""Check the configurations in models/ against objectives, events and feature views."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 
 
 def check_model(model: Model, spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """What a configuration names is there."""
+    """Report what a configuration names and that does not exist."""
     prefix = f"{model.path}:"
     exposure = None
     if known(

@@ -1,4 +1,4 @@
-"""The section `monitors:` -> Monitors, and what they say of the rest of the project."""
+"""Build the section `monitors:`, and check it against the rest of the project."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _items(
 def _clicks(
     monitor: Monitor, endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report
 ) -> None:
-    """Of figures that count the clicks of what was shown."""
+    """Report limits on clicks where no click can be traced to what was shown."""
     of_clicks = [
         figure
         for figure in ("shown_to_organic", "calibration")
@@ -142,8 +142,9 @@ def _clicks(
 
 
 def outcome_by(endpoint: Endpoint, spec: ProjectSpec) -> Event | None:
-    """The event that names the exposure of an outcome: the outcome itself, or the objective's
-    exposure. None: neither does.
+    """Return the event that names the exposure of an outcome; None: there is none.
+
+    It is the outcome itself, or the objective's exposure.
     """
     objective = spec.objectives.get(endpoint.objective)
     events = (
@@ -157,8 +158,10 @@ def outcome_by(endpoint: Endpoint, spec: ProjectSpec) -> Event | None:
 
 
 def reads(monitor: Monitor, spec: ProjectSpec) -> set[tuple[str, str | None]]:
-    """(event, attribute) of the outcomes that it counts and of their way to its groups; attribute
-    None: an event's number.
+    """Return (event, attribute) of the outcomes that a monitor counts and of their way to its
+    groups.
+
+    The attribute is None where events are only counted.
     """
     endpoint = spec.endpoints.get(monitor.endpoint)
     objective = spec.objectives.get(endpoint.objective) if endpoint else None

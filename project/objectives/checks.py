@@ -1,4 +1,4 @@
-"""What objectives say of the rest of the project."""
+"""Check objectives against entities and events."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _check_objective(
 def _check_grouping(
     role: str, name: str, objective: Objective, exposure: Event, report: Report
 ) -> None:
-    """An attribute of the exposure that tells rows apart."""
+    """Report a name that is no attribute by which rows of the exposure can be grouped."""
     if role == "ranked_within" and name == objective.unit:  # its default
         return
     key = f"objectives.{objective.name}.{role}"

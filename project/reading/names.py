@@ -1,6 +1,4 @@
-"""What may be named how (PORTS.md, section 1, rule 3): the pattern, the lengths, the reserved
-words.
-"""
+"""The rules of names: the pattern, the lengths, the reserved words (PORTS.md, section 1, rule 3)."""
 
 from __future__ import annotations
 
@@ -44,7 +42,7 @@ SQL_WORDS = frozenset(
 
 
 def name_problem(name: str, *, longest: int = NAME_LENGTH) -> tuple[str, str] | None:
-    """(what is wrong, remedy), or None."""
+    """Return (what is wrong, remedy) of a name; None if it is fine."""
     if not re.fullmatch(NAME, name):
         other = neutral(name)
         hint = f", for example {other[:longest].rstrip('_')}" if other else ""
@@ -86,12 +84,12 @@ def relation_problem(name: str) -> tuple[str, str] | None:
 
 
 def neutral(text: str) -> str:
-    """The nearest name of the pattern, or "" when nothing is left."""
+    """Return the nearest name that follows the pattern, or "" when nothing is left."""
     return re.sub(r"^[0-9_]+|_+$", "", re.sub(r"[^a-z0-9]+", "_", text.lower()))
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that a mistyped one was probably meant to be."""
+    """Return the known word that a mistyped one was probably meant to be; None if none is near."""
     near = get_close_matches(word, list(known), n=1)
     return near[0] if near else None
 

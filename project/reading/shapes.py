@@ -330,9 +330,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def mapping(node: yaml.Node, key: str, report: Report) -> Mapping[str, yaml.Node] | None:
-    """The entries of a mapping; an empty value (`local:`) counts as an empty one.
+    """Return the entries of a mapping; an empty value (`local:`) counts as an empty one.
 
-    None when it is something else.
+    None, after reporting it, when it is something else.
     """
     if isinstance(node, yaml.Mapping):
         return node.entries

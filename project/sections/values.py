@@ -21,7 +21,7 @@ _PYTHON: dict[str, tuple[type, ...]] = {
 
 
 def allowed_values(about: Values) -> Values:
-    """The values that are listed, if any, as the type has them."""
+    """Return the listed values, if there are any, in the attribute's type."""
     return (
         {"allowed": tuple(typed(value, about["type"]) for value in about["allowed"])}
         if "allowed" in about
@@ -30,13 +30,14 @@ def allowed_values(about: Values) -> Values:
 
 
 def typed(value: Any, kind: str) -> Any:
-    """A whole number of YAML that stands for a float."""
+    """Return a value of YAML as its type has it: a whole number may stand for a float."""
     return float(value) if kind == "float" and type(value) is int else value
 
 
 def fits(value: Any, kind: str) -> bool:
-    """Whether a YAML value is of an attribute's type. true is no number here, though Python thinks
-    so.
+    """Return whether a YAML value is of an attribute's type.
+
+    true is no number here, though Python thinks so.
     """
     return isinstance(value, _PYTHON.get(kind, ())) and (
         kind == "bool" or not isinstance(value, bool)
@@ -89,10 +90,7 @@ def _check_allowed(attribute: Attribute | Parameter, key: str, report: Report) -
 
 
 def value_problem(value: Any, of: Attribute | Parameter) -> tuple[str, str] | None:
-    """Of a YAML value that stands for an attribute's or a parameter's:
-
-    (what is wrong, remedy), or None.
-    """
+    """Return (what is wrong, remedy) of a value of an attribute or a parameter; None if it fits."""
     if not fits(value, of.type):
         quotes = of.type == "string" and isinstance(value, int | float)
         return (
@@ -113,7 +111,7 @@ def value_problem(value: Any, of: Attribute | Parameter) -> tuple[str, str] | No
 
 
 def condition_problems(condition: Condition, of: Attribute) -> Iterator[tuple[str, str]]:
-    """What stands against its values and bounds: (what is wrong, remedy)."""
+    """Yield (what is wrong, remedy) of a condition's values and bounds."""
     values = (*(condition.among or ()), *(condition.not_among or ()))
     yield from dict.fromkeys(filter(None, (value_problem(value, of) for value in values)))
     if (condition.min is not None or condition.max is not None) and of.type not in ("int", "float"):
