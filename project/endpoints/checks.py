@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..reading.names import did_you_mean, nearest
 from ..reading.report import Report
-from ..sections.references import Declared, known
+from ..sections.references import Declared, check_declared
 from ..specs.description import Endpoint, ProjectSpec, Variant
 
 
@@ -31,7 +31,7 @@ def _check_endpoint(
     report: Report,
 ) -> None:
     key = f"endpoints.{endpoint.name}"
-    if known(
+    if check_declared(
         endpoint.objective,
         declared.objectives,
         f"{key}.objective",
@@ -45,7 +45,7 @@ def _check_endpoint(
         if variant.ref.isdigit():
             _check_number(variant, registered, place, report)
             continue
-        if not known(
+        if not check_declared(
             variant.model, registered, place, report, noun="a model", has="models/*.yaml name"
         ):
             continue

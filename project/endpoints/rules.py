@@ -8,7 +8,7 @@ from typing import Any
 from ..experiments.checks import request_conditions
 from ..reading.names import did_you_mean
 from ..reading.report import Report, child, item
-from ..sections.references import Declared, known
+from ..sections.references import Declared, check_declared
 from ..sections.values import condition_problems, typed, value_problem
 from ..specs.description import Attribute, Endpoint, Entity, Parameter, ProjectSpec
 from ..specs.rules import Block, Boost, Cap, Condition, Pin, Reserve, Rule, UnitCap
@@ -152,7 +152,9 @@ def _unknown(
     view, dot, _ = name.partition(".")
     keys = [entity.key for entity in spec.entities.values()]
     if dot:  # a view of an unknown entity has been told
-        known(view, declared.feature_views, place, report, noun="a feature view", has="views are")
+        check_declared(
+            view, declared.feature_views, place, report, noun="a feature view", has="views are"
+        )
     elif views:
         near = did_you_mean(name, keys, has="keys are")
         report.add(
@@ -196,7 +198,7 @@ def _figure(
     if not isinstance(value, str):
         return
     name = value.removeprefix("$")
-    if not known(
+    if not check_declared(
         name,
         endpoint.parameters,
         key,

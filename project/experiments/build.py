@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from ..reading.report import Report, child
-from ..sections.references import Declared, known
+from ..sections.references import Declared, check_declared
 from ..sections.values import typed
 from ..specs.description import BUCKETS, Attribute, Endpoint, ProjectSpec
 from ..specs.experiments import INTERLEAVED, Experiment, ExperimentArm, Layer, Plan
@@ -93,7 +93,7 @@ def _layer_of(
     endpoint = values.get("endpoint")
     if "layer" not in values:
         return _only_layer(endpoint, spec, declared, key, report)
-    known(
+    check_declared(
         values["layer"],
         _layer_names(spec, declared),
         child(key, "layer"),
@@ -131,7 +131,7 @@ def _only_layer(
         )
         return None
     name = endpoint or declared.endpoints[0]
-    known(
+    check_declared(
         name,
         declared.endpoints,
         child(key, "endpoint"),
@@ -197,7 +197,7 @@ def _weights(values: Values | None, arms: list[str], key: str, report: Report) -
     if values is None:
         return {}
     for name in values:
-        known(name, arms, child(key, name), report, noun="an arm", has="arms are")
+        check_declared(name, arms, child(key, name), report, noun="an arm", has="arms are")
     for name in arms:
         if name not in values:
             report.add(

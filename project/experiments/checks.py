@@ -8,7 +8,7 @@ from typing import Any
 from ..metrics import metrics as unit_metrics
 from ..reading.names import did_you_mean
 from ..reading.report import Report, child, item
-from ..sections.references import Declared, known
+from ..sections.references import Declared, check_declared
 from ..sections.values import condition_problems, value_problem
 from ..specs import reach
 from ..specs.description import OF_EVERY_ENDPOINT, Attribute, Endpoint, ProjectSpec
@@ -21,7 +21,7 @@ from .build import arm_key
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
     for name in declared.layers:
         if (layer := spec.layers.get(name)) is not None:
-            known(
+            check_declared(
                 layer.endpoint,
                 declared.endpoints,
                 f"layers.{name}.endpoint",
@@ -38,7 +38,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
         if endpoint_of is not None:
             _arms(experiment, endpoint_of, report)
             _duel(experiment, spec, report)
-            _asked(experiment, endpoint_of, spec, report)
+            _check_requests(experiment, endpoint_of, spec, report)
     _one_layer_each(spec, report)
 
 
@@ -87,7 +87,9 @@ def _metrics(
     names = dict.fromkeys((*declared.metrics, *declared.objectives))
     reported_names: set[str] = set()
     for name, place, tells in _metric_names(experiment, key, report):
-        if not known(name, names, place, report, noun="a metric", has="metrics and objectives are"):
+        if not check_declared(
+            name, names, place, report, noun="a metric", has="metrics and objectives are"
+        ):
             continue
         if tells and name in reported_names:
             report.add(place, f"{name} is named twice", "keep one of the two")
@@ -121,7 +123,7 @@ def _arms(experiment: Experiment, endpoint: Endpoint, report: Report) -> None:
         value = arm[name]
         if name == "variant":
             variants = [variant.name for variant in endpoint.variants]
-            known(
+            check_declared(
                 value,
                 variants,
                 place,
@@ -214,7 +216,9 @@ def _uncountable(metric: Metric, spec: ProjectSpec) -> tuple[str, str] | None:
     )
 
 
-def _asked(experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
+def _check_requests(
+    experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report: Report
+) -> None:
     """Report segments and targeting that name no attribute of a request."""
     key = f"experiments.{experiment.name}"
     request_conditions(experiment.targeting, endpoint, spec, child(key, "targeting"), report)
@@ -228,7 +232,7 @@ def _asked(experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report
             if problem := _unversioned(experiment, endpoint, attributes):
                 report.add(place, *problem)
             continue
-        if known(name, attributes, place, report, noun=noun, has=has) and attributes[
+        if check_declared(name, attributes, place, report, noun=noun, has=has) and attributes[
             name
         ].type not in ("string", "int", "bool"):
             kind = attributes[name].type
@@ -269,7 +273,9 @@ def request_conditions(
     attributes, noun, has = of_request(endpoint, spec)
     for condition in conditions:
         place = child(key, condition.attribute)
-        is_known = known(condition.attribute, attributes, place, report, noun=noun, has=has)
+        is_known = check_declared(
+            condition.attribute, attributes, place, report, noun=noun, has=has
+        )
         if is_known and report.sound(f"endpoints.{endpoint.name}.attributes.{condition.attribute}"):
             for problem in condition_problems(condition, attributes[condition.attribute]):
                 report.add(place, *problem)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from ..reading.names import did_you_mean
 from ..reading.report import Report, child
-from ..sections.references import Declared, known
+from ..sections.references import Declared, check_declared
 from ..specs import reach
 from ..specs.description import Objective, ProjectSpec
 from ..specs.experiments import Metric, Total
@@ -73,7 +73,9 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
             continue
         key = f"metrics.{metric.name}.{metric.kind}"
         for total in totals(metric):
-            if known(total.event, declared.events, key, report, noun="an event", has="events are"):
+            if check_declared(
+                total.event, declared.events, key, report, noun="an event", has="events are"
+            ):
                 _attribute(total, spec, key, report)
         if (
             units

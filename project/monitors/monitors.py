@@ -9,7 +9,7 @@ from ..endpoints.rules import entity_of, explores
 from ..experiments.checks import of_request
 from ..reading.names import did_you_mean
 from ..reading.report import Report, child
-from ..sections.references import Declared, known
+from ..sections.references import Declared, check_declared
 from ..specs import reach
 from ..specs.description import Endpoint, Event, ProjectSpec
 from ..specs.monitors import Alarms, Monitor
@@ -72,7 +72,7 @@ def _senseless(alarm: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
     for monitor in spec.monitors.values():
         key = f"monitors.{monitor.name}"
-        if not known(
+        if not check_declared(
             monitor.endpoint,
             declared.endpoints,
             child(key, "endpoint"),
@@ -96,7 +96,7 @@ def _items(
 ) -> None:
     view, dot, _ = monitor.items.partition(".")
     if dot:
-        known(
+        check_declared(
             view,
             declared.feature_views,
             child(key, "items"),
@@ -181,7 +181,7 @@ def _units(
 ) -> None:
     attributes, noun, has = of_request(endpoint, spec)
     place = child(key, "units")
-    if known(monitor.units, attributes, place, report, noun=noun, has=has) and attributes[
+    if check_declared(monitor.units, attributes, place, report, noun=noun, has=has) and attributes[
         monitor.units
     ].type not in (
         "string",

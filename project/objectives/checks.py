@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..reading.names import did_you_mean
 from ..reading.report import Report
-from ..sections.references import Declared, known
+from ..sections.references import Declared, check_declared
 from ..specs.description import Event, Objective, ProjectSpec
 
 
@@ -19,7 +19,7 @@ def _check_objective(
 ) -> None:
     key = f"objectives.{objective.name}.rate"
     both = [
-        known(name, declared.events, key, report, noun="an event", has="events are")
+        check_declared(name, declared.events, key, report, noun="an event", has="events are")
         for name in (objective.outcome, objective.exposure)
     ]
     if objective.outcome == objective.exposure:

@@ -66,7 +66,7 @@ def _scalar(node: yaml.Scalar, key: str, report: Report) -> yaml.Scalar | None:
 
 
 def _problem(written: str) -> tuple[str, str] | None:
-    """Return (what is wrong, remedy) of a variable, written as `NAME}`; None if it can be put in."""
+    """Return (what is wrong, remedy) of a variable, written as `NAME}`; None if it is fine."""
     name = written.removesuffix("}")
     if not re.fullmatch(f"{NAME}}}", written):
         return (

@@ -58,7 +58,7 @@ def read_yaml(
 
 
 def read_tree(text: str, file: str, key: str, report: Report) -> yaml.Node | None:
-    """Return the tree of a text, located below `key`; None, after reporting it, when it has none."""
+    """Return a text's tree, located below `key`; None, after reporting it, when it has none."""
     node, problems = yaml.read(text, file)
     report.take(problems, key)
     if node is None and not problems:

@@ -11,7 +11,7 @@ import msgspec
 
 from ..reading import quantities
 from ..reading.report import Report, child, item
-from ..sections.references import Declared, known
+from ..sections.references import Declared, check_declared
 from ..specs.description import (
     AfterRollout,
     Endpoint,
@@ -151,7 +151,7 @@ def _rising(steps: Sequence[RolloutStep], key: str, report: Report) -> None:
 
 
 def _guardrails(entries: Sequence[Values], key: str, report: Report) -> tuple[Guardrail, ...]:
-    """Return the guardrails, one for each metric and kind of limit: checks are known by that name."""
+    """Return the guardrails, one for each metric and kind of limit, by which checks are known."""
     guardrails: dict[str, Guardrail] = {}
     for position, about in enumerate(entries):
         guardrail = _guardrail(about, item(key, position), report)
@@ -248,7 +248,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 
 def _references(rollout: Rollout, spec: ProjectSpec, declared: Declared, report: Report) -> None:
     key = f"rollouts.{rollout.endpoint}"
-    known(
+    check_declared(
         rollout.endpoint, declared.endpoints, key, report, noun="an endpoint", has="endpoints are"
     )
     if rollout.source == rollout.to:
@@ -270,7 +270,7 @@ def _variants(rollout: Rollout, endpoint: Endpoint, key: str, report: Report) ->
     shares = {variant.name: variant.traffic for variant in endpoint.variants}
     has = f"{endpoint.name} has"
     both = [
-        known(
+        check_declared(
             variant, shares, child(key, side), report, noun=f"a variant of {endpoint.name}", has=has
         )
         for side, variant in (("from", rollout.source), ("to", rollout.to))

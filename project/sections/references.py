@@ -29,7 +29,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     monitors: tuple[str, ...] = ()
 
 
-def known(
+def check_declared(
     name: str, names: Iterable[str], key: str, report: Report, *, noun: str, has: str
 ) -> bool:
     """Return whether a name is among those declared, and report it if it is not."""

@@ -89,39 +89,48 @@ def _check_allowed(attribute: Attribute | Parameter, key: str, report: Report) -
             )
 
 
-def value_problem(value: Any, of: Attribute | Parameter) -> tuple[str, str] | None:
+def value_problem(value: Any, attribute: Attribute | Parameter) -> tuple[str, str] | None:
     """Return (what is wrong, remedy) of a value of an attribute or a parameter; None if it fits."""
-    if not fits(value, of.type):
-        quotes = of.type == "string" and isinstance(value, int | float)
+    if not fits(value, attribute.type):
+        quotes = attribute.type == "string" and isinstance(value, int | float)
         return (
-            f"{value!r} is not of type {of.type}, as {of.name} is",
-            f'write it in quotes: "{value}"' if quotes else f"write a value of type {of.type}",
+            f"{value!r} is not of type {attribute.type}, as {attribute.name} is",
+            f'write it in quotes: "{value}"'
+            if quotes
+            else f"write a value of type {attribute.type}",
         )
-    if of.allowed is not None and value not in of.allowed:
-        allowed = [str(value) for value in of.allowed]
-        return f"{value!r} is not among the values of {of.name}", did_you_mean(
+    if attribute.allowed is not None and value not in attribute.allowed:
+        allowed = [str(value) for value in attribute.allowed]
+        return f"{value!r} is not among the values of {attribute.name}", did_you_mean(
             str(value), allowed, has="they are"
         ) or ""
-    if (of.min is not None and value < of.min) or (of.max is not None and value > of.max):
+    if (attribute.min is not None and value < attribute.min) or (
+        attribute.max is not None and value > attribute.max
+    ):
         return (
-            f"{value:g} is outside of {_bounds(of)}, which {of.name} has",
+            f"{value:g} is outside of {_bounds(attribute)}, which {attribute.name} has",
             "write a value between, or widen the bounds",
         )
     return None
 
 
-def condition_problems(condition: Condition, of: Attribute) -> Iterator[tuple[str, str]]:
+def condition_problems(condition: Condition, attribute: Attribute) -> Iterator[tuple[str, str]]:
     """Yield (what is wrong, remedy) of a condition's values and bounds."""
     values = (*(condition.among or ()), *(condition.not_among or ()))
-    yield from dict.fromkeys(filter(None, (value_problem(value, of) for value in values)))
-    if (condition.min is not None or condition.max is not None) and of.type not in ("int", "float"):
+    yield from dict.fromkeys(filter(None, (value_problem(value, attribute) for value in values)))
+    if (condition.min is not None or condition.max is not None) and attribute.type not in (
+        "int",
+        "float",
+    ):
         yield (
-            f"{of.name} is of type {of.type}, which has no min and max",
+            f"{attribute.name} is of type {attribute.type}, which has no min and max",
             "write its values: a list, or {not: ...}",
         )
     if condition.min is not None and condition.max is not None and condition.min > condition.max:
         yield f"max {condition.max:g} is below min {condition.min:g}", "swap them"
 
 
-def _bounds(of: Attribute | Parameter) -> str:
-    return " .. ".join("" if bound is None else f"{bound:g}" for bound in (of.min, of.max)).strip()
+def _bounds(attribute: Attribute | Parameter) -> str:
+    return " .. ".join(
+        "" if bound is None else f"{bound:g}" for bound in (attribute.min, attribute.max)
+    ).strip()

@@ -151,8 +151,8 @@ class Guardrail(msgspec.Struct, frozen=True, kw_only=True):
     Of one metric and kind of limit there is one.
     """
 
-    # project/rollouts/guardrails.py lists them: error_rate, server_error_rate, latency_p50 _p90 _p99 _mean,
-    # score_mean
+    # project/rollouts/guardrails.py lists them: error_rate, server_error_rate, latency_p50 _p90
+    # _p99 _mean, score_mean
     metric: str
     max: float | None = None  # a rate from 0 to 1; a latency in ms
     max_ratio: float | None = None  # times the old variant's, in the same minutes

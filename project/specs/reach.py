@@ -13,8 +13,7 @@ EXPOSURE_ID = "exposure_id"
 
 
 def path(event: str, unit: str, events: Mapping[str, Event]) -> tuple[str, ...] | None:
-    """Return the attributes that lead from an event to a unit, by the shortest way; None: none
-    does.
+    """Return the attributes that lead from an event to a unit by the shortest way, None if none do.
 
     `("impression_id", "visitor_id")`. The last one is the unit's or `exposure_id`.
     """
