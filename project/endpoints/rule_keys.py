@@ -35,9 +35,7 @@ _SHORTEST, _LONGEST = timedelta(hours=1), timedelta(days=28)  # windows of caps 
 
 
 def feature_problem(name: str) -> tuple[str, str] | None:
-    """Return (what is wrong, remedy) of a name by which a rule reads a candidate; None if it is
-    fine.
-    """
+    """Return (what is wrong, remedy) of a name by which a rule reads a candidate, or None."""
     if not re.fullmatch(FEATURE, name):
         return (
             f"{name!r} names nothing of a candidate",

@@ -1,4 +1,4 @@
-"""Build and check analyses: entries of `experiments:` with `arm:`, which were assigned elsewhere."""
+"""Build and check analyses: entries of `experiments:` that were assigned elsewhere (`arm:`)."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _ALL = Decimal(100)
 def layers(
     values: Mapping[str, Values], endpoints: Mapping[str, Endpoint], report: Report
 ) -> dict[str, Layer]:
-    """Return the layers that are written, and a layer of its own for each endpoint that has none."""
+    """Return the layers that are written, and one of its own for each endpoint without any."""
     written = {name: _layer(name, about, report) for name, about in values.items()}
     named = {layer.endpoint for layer in written.values()}
     default = {name: Layer(name=name, endpoint=name) for name in endpoints if name not in named}

@@ -143,7 +143,10 @@ def _arms(experiment: Experiment, endpoint: Endpoint, report: Report) -> None:
 
 
 def _misfit(value: Any, endpoint: Endpoint, name: str, report: Report) -> tuple[str, str] | None:
-    """Return (what is wrong, remedy) of a parameter's value; None, too, if the parameter is wrong."""
+    """Return (what is wrong, remedy) of a parameter's value; None if it fits.
+
+    None, too, where the parameter itself is not sound.
+    """
     return (
         value_problem(value, endpoint.parameters[name])
         if report.sound(f"endpoints.{endpoint.name}.parameters.{name}")
@@ -269,7 +272,7 @@ def _unversioned(
 def request_conditions(
     conditions: Iterable[Condition], endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report
 ) -> None:
-    """Report conditions on attributes that a request does not have, or on values they cannot have."""
+    """Report conditions on attributes that a request has not, or on values they cannot have."""
     attributes, noun, has = of_request(endpoint, spec)
     for condition in conditions:
         place = child(key, condition.attribute)

@@ -102,8 +102,9 @@ def _attribute(total: Total, spec: ProjectSpec, key: str, report: Report) -> Non
 
 
 def totals(metric: Metric) -> tuple[Total, ...]:
-    """Return what a metric adds up; an objective's exposures come first, as its outcomes refer to
-    them.
+    """Return what a metric adds up.
+
+    An objective's exposures come first, as its outcomes refer to them.
     """
     return (
         (metric.numerator,)

@@ -158,8 +158,7 @@ def outcome_by(endpoint: Endpoint, spec: ProjectSpec) -> Event | None:
 
 
 def reads(monitor: Monitor, spec: ProjectSpec) -> set[tuple[str, str | None]]:
-    """Return (event, attribute) of the outcomes that a monitor counts and of their way to its
-    groups.
+    """Return (event, attribute) of the outcomes a monitor counts and of the way to its groups.
 
     The attribute is None where events are only counted.
     """

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ...errors import MissingDependency
 from ...target import Adapter, Profile
 from ..reading import yaml
 from ..reading.names import TARGET, name_problem
@@ -158,8 +159,20 @@ COMMON: dict[str, Key] = {
 
 
 def keys_of(adapter: Adapter) -> Mapping[str, Key]:
-    """Return an adapter's own keys of profiles.yaml."""
-    return adapter.options.keys() if adapter.options is not None else {}
+    """Return an adapter's own keys of profiles.yaml.
+
+    Raises:
+        MissingDependency: a package that they need is not installed.
+    """
+    if adapter.options is None:
+        return {}
+    try:
+        return adapter.options.keys()
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"the keys of adapter {adapter.name} need {error.name}",
+            remedy=f"install what brings {error.name}",
+        ) from error
 
 
 def target_record(adapter: Adapter) -> Record:
