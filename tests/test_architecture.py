@@ -137,6 +137,8 @@ def allowed(importer, imported):
         return not below and (room != "core" or importer.parts[1] == "runtime")
     if (other in ROOMS and imported.endswith(".port")) or other in BOTTOM:
         return True
+    if room == "target.py" and other == "project":
+        return imported == "project.reading.shapes"  # the type of an adapter's keys
     if other in ABOVE:
         return not below
     if other not in FOLDERS:

@@ -112,8 +112,7 @@ _SERVER = Record(
 OFFLINE = Key(
     shape=_StandIn(),
     description="The server that `--offline` uses instead of a stack of our own; `allow_remote: "
-    "true` "
-    "where it is not on this machine.",
+    "true` where it is not on this machine.",
 )
 BUDGET = Key(
     shape=_Budget(),
@@ -129,8 +128,7 @@ def adopted(native: Text, what: str) -> Key:
     return Key(
         shape=MapOf(of=native, names=name_problem),
         description="Endpoints that stood before the project took them over: its name for each, "
-        "and "
-        f"{what}.",
+        f"and {what}.",
     )
 
 
@@ -162,16 +160,13 @@ def keys_of(adapter: Adapter) -> Mapping[str, Key]:
     """Return an adapter's own keys of profiles.yaml.
 
     Raises:
-        MissingDependency: a package that they need is not installed.
+        MissingDependency: A package of the adapter's is not installed.
     """
-    if adapter.options is None:
-        return {}
     try:
-        return adapter.options.keys()
-    except ModuleNotFoundError as error:
+        return adapter.options.keys() if adapter.options is not None else {}
+    except ImportError as error:
         raise MissingDependency(
-            f"the keys of adapter {adapter.name} need {error.name}",
-            remedy=f"install what brings {error.name}",
+            f"adapter {adapter.name} needs {error.name}", remedy=f"install what brings {error.name}"
         ) from error
 
 
@@ -207,8 +202,7 @@ TRACKING = Record(
             ),
             required=True,
             description="The MLflow server to which training runs and the versions they made are "
-            "copied "
-            "as they end.",
+            "copied as they end.",
             example="http://127.0.0.1:5000",
         )
     },

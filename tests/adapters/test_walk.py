@@ -197,7 +197,7 @@ ADAPTER = Adapter(name="toycloud", title="Toy Cloud", capabilities={{}}, ports={
 """
     lines = f"""mkdir -p wrong; cat > wrong/adapter.py <<'END'
 {module}END
-mypy --strict --python-executable dist/judge/bin/python --cache-dir wrong/cache wrong/adapter.py"""
+mypy --strict --follow-imports=silent --python-executable dist/judge/bin/python --cache-dir wrong/cache wrong/adapter.py"""
     done = shell(lines, ok=False)
     assert done.returncode == 1, done.stdout + done.stderr
     assert refusal in done.stdout

@@ -127,10 +127,8 @@ def test_a_third_partys_adapter_says_its_own_keys(example, monkeypatch):
         title="Databrooks",
         capabilities={},
         ports={},
-        options=SimpleNamespace(keys=lambda: import_module(late).KEYS),
+        options=SimpleNamespace(keys=lambda: import_module(__name__).KEYS),
     )
-    late = f"{__name__}.keys_of_a_lake"
-    monkeypatch.setitem(sys.modules, late, SimpleNamespace(KEYS=KEYS))
     example.edit(
         "profiles.yaml",
         "  local: {}",
@@ -147,13 +145,13 @@ def test_a_third_partys_adapter_says_its_own_keys(example, monkeypatch):
         "databrooks",
         {"workspace": 7, "cache": str(example.path / "deep")},
     )
-    monkeypatch.setitem(sys.modules, late, None)
+    monkeypatch.setitem(sys.modules, __name__, None)
     (problem,) = example.problems()
     assert (problem.message, problem.remedy) == (
-        f"targets.lake.adapter: the keys of adapter databrooks need {late}",
-        f"install what brings {late}",
+        f"targets.lake.adapter: adapter databrooks needs {__name__}",
+        f"install what brings {__name__}",
     )
-    monkeypatch.setitem(sys.modules, late, SimpleNamespace(KEYS=KEYS))
+    monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(KEYS=KEYS))
     with pytest.raises(Unsupported, match="Databrooks has no offline stack"):
         choose(example, "lake", offline=True)
     example.edit("profiles.yaml", "workspace: 7", "workspce: 7")
