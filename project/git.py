@@ -1,5 +1,6 @@
-"""Git, asked about a project's folder: nothing that the repository's own configuration names is
-run, and nothing is fetched.
+"""Git, run in a project's folder.
+
+Nothing that the repository's own configuration names is run, and nothing is fetched.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""A project's folder -> a Description. All mistakes at once, each with file, line and remedy."""
+"""Read a project's folder into a Description.
+
+All mistakes are reported at once, each with its file, its line and a remedy.
+"""
 
 from __future__ import annotations
 
@@ -61,9 +64,11 @@ Entries = dict[str, dict[str, Any]]  # of a section, by name
 
 
 def load(path: Path) -> Description:
-    """NotFound when there is no project.yaml; ProjectError with every error.
+    """Read a project whose files are all sound; warnings do not stop it.
 
-    Warnings do not stop it.
+    Raises:
+        NotFound: there is no project.yaml.
+        ProjectError: every error of its files.
     """
     description, problems = parse(path)
     errors = tuple(problem for problem in problems if problem.severity == "error")
@@ -77,13 +82,15 @@ def load(path: Path) -> Description:
 def parse(
     path: Path, drafts: Mapping[str, str] | None = None
 ) -> tuple[Description | None, tuple[Problem, ...]]:
-    """All problems of a project's files, warnings too.
-
-    `drafts`: files of sections that are not written yet, by their names.
+    """Read a project's files, and return what is sound with all their problems, warnings too.
 
     With errors there is a description only when they are confined to endpoints, experiments,
     metrics, monitors, rollouts, models, trainers, sources and profiles: the sound rest, so that
     views can be checked as well. It is for looking at; `load` never returns one.
+
+    Args:
+        path: project.yaml, or its folder.
+        drafts: texts of section files that are not written yet, by their names.
     """
     path = _where(path)
     folder = path.resolve().parent
@@ -122,8 +129,9 @@ def parse(
 
 
 def _paths(root: yaml.Node | None) -> tuple[str, ...]:
-    """Return the paths that project.yaml declares, where it declares them well; what is wrong with
-    them is said with the rest of it.
+    """Return the paths that project.yaml declares, if it declares them well.
+
+    What is wrong with them is reported with the rest of the file.
     """
     node = root.entries.get("paths") if isinstance(root, yaml.Mapping) else None
     paths = PROJECT.keys["paths"].shape.read(node, "paths", Report()) if node is not None else ()
@@ -252,9 +260,7 @@ def _with_experiments(
 
 
 def _models(fenced: Fence, report: Report) -> tuple[dict[str, Model], dict[str, set[str]]]:
-    """The sound configurations, and what any configuration says that it registers: model ->
-    aliases.
-    """
+    """Return the sound configurations, and the aliases that any configuration gives to each model."""
     models: dict[str, Model] = {}
     registered: dict[str, set[str]] = {}
     for name, file, node in model_files(fenced, report):

@@ -55,8 +55,9 @@ def _finder(path: str) -> FileFinder:
 
 
 def _is_ours(path: str) -> bool:
-    """In a project, and not in an environment that its folder holds: libraries may well use their
-    bytecode.
+    """Return whether a path is in a project, and not in an environment inside the project's folder.
+
+    Libraries may well use their bytecode.
     """
     places = {path, *map(str, Path(path).parents)}
     return bool(places & _folders) and "site-packages" not in Path(path).parts

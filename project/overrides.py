@@ -1,5 +1,6 @@
-"""`train --set parameters.C=1`: a configuration with some of its keys changed, read and judged as
-if its file said so.
+"""Change keys of a model's configuration for one run: `train --set parameters.C=1`.
+
+The result is read and judged as if its file said so.
 """
 
 from __future__ import annotations
@@ -23,11 +24,17 @@ from .specs.description import Description, Model
 
 
 def overridden(description: Description, model: Model, overrides: Sequence[str]) -> Model:
-    """`overrides` are KEY=VALUE, the key a path in the file (parameters.C, evaluate.forward), the
-    value YAML.
+    """Return a configuration with some of its keys changed.
 
-    Invalid: no KEY=VALUE, or nothing that a file could hold. ProjectError: as the file would be
-    refused, the place being the override.
+    Args:
+        description: the project.
+        model: the configuration as its file has it.
+        overrides: KEY=VALUE, the key a path in the file (parameters.C, evaluate.forward), the
+            value YAML.
+
+    Raises:
+        Invalid: an override is no KEY=VALUE, or nothing that a file could hold.
+        ProjectError: the file would be refused if it said so; the place is the override.
     """
     key, report = f"{model.path}:", Report()
     fenced = fence(Path(description.folder), description.spec.paths)
@@ -67,7 +74,7 @@ def _split(override: str) -> tuple[list[str], yaml.Node]:
 
 
 def _put(node: yaml.Node | None, path: list[str], value: yaml.Node, override: str) -> yaml.Node:
-    """The tree with a value at a path; mappings that are not there yet are made."""
+    """Return the tree with a value at a path; missing mappings on the way are made."""
     if not path:
         return value
     if node is None or (isinstance(node, yaml.Scalar) and node.value is None):

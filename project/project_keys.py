@@ -1,4 +1,4 @@
-"""The keys of project.yaml: one table, which the loader reads by and the JSON Schema is made from."""
+"""The keys of project.yaml: one table for the loader and for the JSON Schema."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .rollouts.keys import ROLLOUT
 
 
 def _relation_name(name: str) -> tuple[str, str] | None:
-    """Of what is written in SQL as it is."""
+    """Return (what is wrong, remedy) of a name that stands in SQL as it is; None if it is fine."""
     return name_problem(name) or relation_problem(name)
 
 

@@ -36,7 +36,7 @@ _LEFT_BEHIND = frozenset(
 
 
 def examples() -> tuple[str, ...]:
-    """What `--example` knows."""
+    """Return the names that `--example` takes."""
     return tuple(
         sorted(
             folder.name
@@ -49,12 +49,19 @@ def examples() -> tuple[str, ...]:
 def create(
     folder: Path, *, example: str | None = None, files: Mapping[str, str] | None = None
 ) -> tuple[Path, ...]:
-    """Fill a new or empty folder with an example; its files, sorted, below `folder` as given.
+    """Fill a new or empty folder with an example, and return its files, sorted.
 
-    Without a name it is the shop, and the project is named after the folder, as the starter always
-    is. `files`: texts by path, in place of the shop's but for the starter's profiles. AlreadyExists
-    when the folder holds anything; NotFound for an unknown example. A new folder appears whole or
-    not at all.
+    A new folder appears whole or not at all. Without an example's name it is the shop, and the
+    project is named after the folder, as the starter always is.
+
+    Args:
+        folder: where to; the returned paths are below it as it is given.
+        example: which one; None: the shop.
+        files: texts by path, in place of the shop's but for the starter's profiles.
+
+    Raises:
+        AlreadyExists: the folder holds anything.
+        NotFound: there is no such example.
     """
     shown, folder = folder, folder.resolve()
     if example is not None and example not in examples():
@@ -64,19 +71,19 @@ def create(
         )
     if folder.exists() and not folder.is_dir():
         raise AlreadyExists(f"{folder} is a file", remedy="choose another name")
-    left, there = _left_by_killed(folder), {path.name for path in _entries(folder)}
-    if there and (not left or "project.yaml" in there):  # which is the last to come
+    left, existing = _left_by_killed(folder), {path.name for path in _entries(folder)}
+    if existing and (not left or "project.yaml" in existing):  # which is the last to come
         _remove(left)
-        raise _not_empty(folder, there)
+        raise _not_empty(folder, existing)
     draft = folder.with_name(f".{folder.name}.{os.getpid()}.new")
     _remove([draft])
     try:
         _fill(draft, folder.name, example=example, files=files)
-        _require_same(draft, folder, there)
+        _require_same(draft, folder, existing)
     except BaseException:
         _remove([draft])
         raise
-    _settle(draft, folder, there)
+    _settle(draft, folder, existing)
     _remove(left)
     return tuple(
         sorted(shown / path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
@@ -99,12 +106,12 @@ def _fill(draft: Path, name: str, *, example: str | None, files: Mapping[str, st
     _complete(draft)
 
 
-def _settle(draft: Path, folder: Path, there: Collection[str]) -> None:
-    """Into place: at once when the folder is new; piece by piece, project.yaml last, when it is an
-    empty one that somebody stands in.
+def _settle(draft: Path, folder: Path, existing: Collection[str]) -> None:
+    """Move the draft into place.
 
-    AlreadyExists where another `init` came first. Folders go first, as all have .github and none
-    can be renamed onto one that is filled.
+    At once when the folder is new; piece by piece, project.yaml last, when it is an empty one
+    that somebody stands in. Folders go first, as all have .github and none can be renamed onto
+    one that is filled. AlreadyExists where another `init` came first.
     """
     try:
         if not folder.exists():
@@ -114,7 +121,7 @@ def _settle(draft: Path, folder: Path, there: Collection[str]) -> None:
             draft.iterdir(),
             key=lambda path: (path.name == "project.yaml", not path.is_dir(), path.name),
         ):
-            if path.name not in there:
+            if path.name not in existing:
                 _move(path, folder / path.name)
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
@@ -157,16 +164,20 @@ def _remove(drafts: Iterable[Path]) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _require_same(draft: Path, folder: Path, there: Collection[str]) -> None:
-    """AlreadyExists unless all that is in the folder is as in the draft: the part that a killed
-    `init` had put there, entry by entry.
+def _require_same(draft: Path, folder: Path, existing: Collection[str]) -> None:
+    """Raise AlreadyExists unless all that is in the folder is as in the draft.
+
+    That is the part that a killed `init` had put there, entry by entry.
     """
-    if not all(_is_same(draft / name, folder / name) for name in there):
-        raise _not_empty(folder, there)
+    if not all(_is_same(draft / name, folder / name) for name in existing):
+        raise _not_empty(folder, existing)
 
 
 def _is_same(draft: Path, path: Path) -> bool:
-    """A file with these bytes, or a folder with these and no other entries; a link is somebody's."""
+    """Return whether a path is the same file as in the draft, or a folder of the same entries.
+
+    A link is somebody's, and never the same.
+    """
     if path.is_symlink():
         return False
     if path.is_file():
@@ -179,8 +190,8 @@ def _is_same(draft: Path, path: Path) -> bool:
     )
 
 
-def _not_empty(folder: Path, there: Collection[str]) -> AlreadyExists:
-    listed = ", ".join(sorted(there)[:3]) + (", ..." if len(there) > 3 else "")
+def _not_empty(folder: Path, existing: Collection[str]) -> AlreadyExists:
+    listed = ", ".join(sorted(existing)[:3]) + (", ..." if len(existing) > 3 else "")
     return AlreadyExists(
         f"{folder} is not empty: it holds {listed}",
         remedy="choose another name, or an empty folder",
@@ -195,7 +206,7 @@ def _write(files: Mapping[str, str], draft: Path) -> None:
 
 
 def _complete(draft: Path) -> None:
-    """A README, tests, a workflow for CI, and the schema by which editors check the YAML."""
+    """Add a README, tests, a workflow for CI, and the schema by which editors check the YAML."""
     _copy(_examples().joinpath(_NEW), draft)
     readme = draft / "README.md"
     readme.write_text(
@@ -231,7 +242,7 @@ def _examples() -> Traversable:
 
 
 def _copy(source: Traversable, folder: Path) -> None:
-    """What is there stays."""
+    """Copy a packaged folder; files that exist already stay as they are."""
     for relative, packaged in _walk(source):
         target = folder / relative
         if target.exists():

@@ -1,5 +1,6 @@
-"""The JSON Schema of the files, from the tables that the loader reads by: what an editor
-underlines, the loader refuses.
+"""The JSON Schema of the files, from the tables that the loader reads by.
+
+What an editor underlines, the loader refuses.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ _PLAIN = ("integer", "number", "boolean")
 
 
 def schema() -> dict[str, Any]:
-    """One document: the root is project.yaml; `$defs` has model, profiles and each section's entry,
-    for `#/$defs/...` in an editor.
+    """Return one document for project.yaml, model files and profiles.yaml.
+
+    The root is project.yaml; `$defs` has model, profiles and each section's entry, for
+    `#/$defs/...` in an editor.
     """
-    known = tuple(adapters())
+    installed = tuple(adapters())
     project = PROJECT.schema()
     for section in SECTIONS:
         project["properties"][section] = {
@@ -38,8 +41,8 @@ def schema() -> dict[str, Any]:
             "project": project,
             **{section: shape.schema() for section, (shape, _judge) in SECTIONS.items()},
             "model": MODEL.schema(),
-            "profiles": _profiles(known),
-            **{f"target_{adapter.name}": _target(adapter) for adapter in known},
+            "profiles": _profiles(installed),
+            **{f"target_{adapter.name}": _target(adapter) for adapter in installed},
         },
     }
 
@@ -50,9 +53,9 @@ def _target(adapter: Adapter) -> dict[str, Any]:
 
 
 def _with_variables(shape: Any) -> Any:
-    """Where a text of some form, a number or a flag is wanted, ${NAME} may stand in it."""
+    """Return the schema with ${NAME} allowed for texts of some form, numbers and flags."""
     if isinstance(shape, list):
-        return [_with_variables(each) for each in shape]
+        return [_with_variables(member) for member in shape]
     if not isinstance(shape, dict):
         return shape
     if (
@@ -68,11 +71,12 @@ def _with_variables(shape: Any) -> Any:
 
 
 def _profiles(adapters: tuple[Adapter, ...]) -> dict[str, Any]:
-    """A target's adapter is its own name unless it says so.
+    """Return the schema of profiles.yaml.
 
-    One that only extends may have the keys of any adapter.
+    A target's adapter is its own name unless it says so. One that only extends may have the
+    keys of any adapter.
     """
-    known = [adapter.name for adapter in adapters]
+    adapter_names = [adapter.name for adapter in adapters]
     anything: dict[str, Key] = {}
     for adapter in adapters:
         anything |= {
@@ -87,7 +91,7 @@ def _profiles(adapters: tuple[Adapter, ...]) -> dict[str, Any]:
         "additionalProperties": False,
     }
     by_adapter: dict[str, Any] = loose
-    for name in known:
+    for name in adapter_names:
         says = {
             "type": "object",
             "properties": {"adapter": {"const": name}},
@@ -96,7 +100,7 @@ def _profiles(adapters: tuple[Adapter, ...]) -> dict[str, Any]:
         by_adapter = {"if": says, "then": {"$ref": f"#/$defs/target_{name}"}, "else": by_adapter}
     somebody_elses = {
         "type": "object",
-        "properties": {"adapter": {"not": {"enum": known}}},
+        "properties": {"adapter": {"not": {"enum": adapter_names}}},
         "required": ["adapter"],
     }
     says_nothing = {
@@ -111,7 +115,7 @@ def _profiles(adapters: tuple[Adapter, ...]) -> dict[str, Any]:
                 "then": {"$ref": f"#/$defs/target_{name}"},
                 "else": by_adapter,
             }
-            for name in known
+            for name in adapter_names
         },
         "additionalProperties": {"if": somebody_elses, "then": True, "else": by_adapter},
     }

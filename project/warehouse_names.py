@@ -1,6 +1,4 @@
-"""Tables and views of the warehouse share one namespace: no two parts of a project may take one name
-there.
-"""
+"""The one namespace of tables and views in the warehouse."""
 
 from __future__ import annotations
 
@@ -14,8 +12,9 @@ from .specs.streams import Stream
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """Tables and views of the warehouse share one namespace (events/tables/relations.py,
-    feature_store/tables/relations.py).
+    """Report parts of a project that would take one name in the warehouse.
+
+    The names are made by events/tables/relations.py and feature_store/tables/relations.py.
     """
     taken: dict[str, str] = {}
     owners: list[tuple[str, str, tuple[str, ...]]] = [

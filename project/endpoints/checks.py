@@ -1,10 +1,10 @@
-"""What endpoints say of objectives and of registered models."""
+"""Check endpoints against objectives and registered models."""
 
 from __future__ import annotations
 
 from ..reading.names import did_you_mean, nearest
 from ..reading.report import Report
-from ..sections.references import Declared, known
+from ..sections.references import Declared, check_declared
 from ..specs.description import Endpoint, ProjectSpec, Variant
 
 
@@ -31,7 +31,7 @@ def _check_endpoint(
     report: Report,
 ) -> None:
     key = f"endpoints.{endpoint.name}"
-    if known(
+    if check_declared(
         endpoint.objective,
         declared.objectives,
         f"{key}.objective",
@@ -45,7 +45,7 @@ def _check_endpoint(
         if variant.ref.isdigit():
             _check_number(variant, registered, place, report)
             continue
-        if not known(
+        if not check_declared(
             variant.model, registered, place, report, noun="a model", has="models/*.yaml name"
         ):
             continue
@@ -63,8 +63,10 @@ def _check_endpoint(
 def _check_number(
     variant: Variant, registered: dict[str, set[str]], place: str, report: Report
 ) -> None:
-    """A version's number says that it is registered: of what was adopted (`isthmus import`) no file
-    in models/ knows.
+    """Warn of a misspelt model whose version a variant names by number.
+
+    A number says that the version is registered: no file in models/ knows of one that was
+    adopted (`isthmus import`).
     """
     if variant.model not in registered and (near := nearest(variant.model, registered)):
         report.add(
@@ -76,7 +78,7 @@ def _check_number(
 
 
 def _check_unit(endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
-    """Experiments count the endpoint's unit and evaluation the objective's."""
+    """Warn where an endpoint and its objective count different units."""
     objective = spec.objectives.get(endpoint.objective)
     exposure = spec.events.get(objective.exposure) if objective else None
     if objective is None or exposure is None or objective.unit == endpoint.unit:

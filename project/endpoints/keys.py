@@ -44,7 +44,7 @@ def attribute_problem(name: str) -> tuple[str, str] | None:
 
 
 def parameter_problem(name: str) -> tuple[str, str] | None:
-    """Of what is given to `predict(rows, *, NAME=...)`."""
+    """Return (what is wrong, remedy) of the name of a parameter of predict; None if it is fine."""
     if name in OF_EVERY_ENDPOINT:
         return (
             f"{name} is a parameter of every endpoint",

@@ -35,7 +35,7 @@ _SHORTEST, _LONGEST = timedelta(hours=1), timedelta(days=28)  # windows of caps 
 
 
 def feature_problem(name: str) -> tuple[str, str] | None:
-    """Of what a rule reads of a candidate."""
+    """Return (what is wrong, remedy) of a name by which a rule reads a candidate, or None."""
     if not re.fullmatch(FEATURE, name):
         return (
             f"{name!r} names nothing of a candidate",
@@ -51,7 +51,7 @@ def _feature(text: str) -> str:
 
 
 def _moment(text: str) -> datetime:
-    """A day is its midnight, UTC."""
+    """Parse a time; a day stands for its midnight, UTC."""
     if not re.fullmatch(_DAY, text):
         return quantities.moment(text)
     try:
@@ -214,15 +214,15 @@ class _Pin(msgspec.Struct, frozen=True):
         )
 
     def schema(self) -> Schema:
-        told = Record(noun="a pin", keys=_PIN).schema()
-        return told | {
+        schema = Record(noun="a pin", keys=_PIN).schema()
+        return schema | {
             "patternProperties": {f"^{NAME}$": {}},
             "not": {"propertyNames": {"enum": list(_PIN)}},
         }
 
 
 class _Cap(msgspec.Struct, frozen=True):
-    """With `in` where it is per unit, and only there."""
+    """A cap, which has the key `in` if it is per unit, and else has not."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
         values = CAP.read(node, key, report)

@@ -1,4 +1,4 @@
-"""`endpoints.<endpoint>.rules` -> specs, and what they say of the rest of the project."""
+"""Build the rules of an endpoint, and check them against the rest of the project."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from ..experiments.checks import request_conditions
 from ..reading.names import did_you_mean
 from ..reading.report import Report, child, item
-from ..sections.references import Declared, known
+from ..sections.references import Declared, check_declared
 from ..sections.values import condition_problems, typed, value_problem
 from ..specs.description import Attribute, Endpoint, Entity, Parameter, ProjectSpec
 from ..specs.rules import Block, Boost, Cap, Condition, Pin, Reserve, Rule, UnitCap
@@ -30,10 +30,14 @@ def build(rules: tuple[tuple[str, Mapping[str, Any]], ...]) -> tuple[Rule, ...]:
 
 
 def _rule(kind: str, values: Mapping[str, Any]) -> Rule:
-    of = (
+    rule_type = (
         UnitCap
         if values.get("per") == "unit"
-        else next(of for of, name in _KINDS.items() if name == kind and of is not UnitCap)
+        else next(
+            rule_type
+            for rule_type, name in _KINDS.items()
+            if name == kind and rule_type is not UnitCap
+        )
     )
     fields = {_FIELDS.get(name, name): value for name, value in values.items()}
     for name in ("where", "when"):
@@ -44,11 +48,13 @@ def _rule(kind: str, values: Mapping[str, Any]) -> Rule:
     for name in ("times", "add"):
         if name in fields:
             fields[name] = typed(fields[name], "float")
-    return of(**{name: value for name, value in fields.items() if name in of.__struct_fields__})
+    return rule_type(
+        **{name: value for name, value in fields.items() if name in rule_type.__struct_fields__}
+    )
 
 
 def reads(rule: Rule) -> tuple[str, ...]:
-    """Of a candidate: keys of entities, and `view.feature`."""
+    """Return what a rule reads of a candidate: keys of entities, and `view.feature`."""
     if isinstance(rule, Pin):
         return (rule.key,)
     return (
@@ -59,7 +65,7 @@ def reads(rule: Rule) -> tuple[str, ...]:
 
 
 def entity_of(name: str, spec: ProjectSpec) -> Entity | None:
-    """Whose key, or whose view's feature, it is."""
+    """Return the entity whose key, or whose view's feature, a name is; None if there is none."""
     view, dot, _ = name.partition(".")
     if not dot:
         return next((entity for entity in spec.entities.values() if entity.key == name), None)
@@ -98,7 +104,7 @@ def counts_units(endpoint: Endpoint) -> bool:
 
 
 def reading_key(rule: Rule, name: str, key: str) -> str:
-    """Where it is written that the rule reads this."""
+    """Return the key below which it is written that a rule reads `name`."""
     below = {Pin: name, Cap: "by", UnitCap: "by"}.get(type(rule))
     return child(key, below or f"where.{name}")
 
@@ -130,13 +136,14 @@ def _names(rule: Rule, spec: ProjectSpec, declared: Declared, key: str, report: 
         report.add(child(key, rule.key), *problem)
 
 
-def misfits(rule: Rule, of: Attribute) -> Iterator[tuple[str, str]]:
-    """(what is wrong, remedy) of what a group compares this with: a key, or a feature, whose type
-    the SQL says (feature_store/views/checks.py).
+def misfits(rule: Rule, attribute: Attribute) -> Iterator[tuple[str, str]]:
+    """Yield (what is wrong, remedy) of the values that a rule compares a key or a feature with.
+
+    The type of a feature follows from its SQL (feature_store/check.py).
     """
     for condition in () if isinstance(rule, Pin | Cap | UnitCap) else rule.where:
-        if condition.attribute == of.name:
-            yield from condition_problems(condition, of)
+        if condition.attribute == attribute.name:
+            yield from condition_problems(condition, attribute)
 
 
 def _unknown(
@@ -145,7 +152,9 @@ def _unknown(
     view, dot, _ = name.partition(".")
     keys = [entity.key for entity in spec.entities.values()]
     if dot:  # a view of an unknown entity has been told
-        known(view, declared.feature_views, place, report, noun="a feature view", has="views are")
+        check_declared(
+            view, declared.feature_views, place, report, noun="a feature view", has="views are"
+        )
     elif views:
         near = did_you_mean(name, keys, has="keys are")
         report.add(
@@ -185,11 +194,11 @@ def _figure(
     kinds: tuple[str, ...],
     least: float | None = None,
 ) -> None:
-    """Of a parameter that stands in place of a number."""
+    """Report a parameter that stands in place of a number and is of a wrong type or too small."""
     if not isinstance(value, str):
         return
     name = value.removeprefix("$")
-    if not known(
+    if not check_declared(
         name,
         endpoint.parameters,
         key,
@@ -222,8 +231,10 @@ def _at_least(parameter: Parameter, least: float) -> bool:
 def _reserved(endpoint: Endpoint, report: Report) -> None:
     first: dict[int, str] = {}
     for rule, key in places(endpoint):
-        for at, position in enumerate(rule.positions if isinstance(rule, Reserve) else ()):
-            place = item(child(key, "positions"), at)
+        for position_index, position in enumerate(
+            rule.positions if isinstance(rule, Reserve) else ()
+        ):
+            place = item(child(key, "positions"), position_index)
             if position in first:
                 report.add(
                     place,
@@ -234,7 +245,7 @@ def _reserved(endpoint: Endpoint, report: Report) -> None:
 
 
 def explores(endpoint: Endpoint, spec: ProjectSpec) -> bool:
-    """Whether an answer of it may be drawn."""
+    """Return whether an answer of the endpoint may be drawn by lot."""
     layers = {layer.name for layer in spec.layers.values() if layer.endpoint == endpoint.name}
     arms = [
         arm
@@ -246,19 +257,19 @@ def explores(endpoint: Endpoint, spec: ProjectSpec) -> bool:
 
 
 def interleaving(endpoint: Endpoint, spec: ProjectSpec) -> str | None:
-    """An experiment of it that makes one order of two."""
+    """Return the name of an experiment of the endpoint that makes one order of two; None: none."""
     return next(
         (
-            of.name
-            for of in spec.experiments.values()
-            if of.interleave and spec.layers[of.layer].endpoint == endpoint.name
+            experiment.name
+            for experiment in spec.experiments.values()
+            if experiment.interleave and spec.layers[experiment.layer].endpoint == endpoint.name
         ),
         None,
     )
 
 
 def _closed_form(endpoint: Endpoint, why: str, remedy: str, report: Report) -> None:
-    """Of a drawn answer the propensities must be known."""
+    """Report rules under which the propensities of a drawn answer could not be computed."""
     for key, problem in undrawable(endpoint):
         report.add(
             key,
@@ -268,7 +279,7 @@ def _closed_form(endpoint: Endpoint, why: str, remedy: str, report: Report) -> N
 
 
 def undrawable(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
-    """(key, problem) of what stands against a draw with known propensities."""
+    """Yield (key, problem) of the rules under which propensities of a draw have no closed form."""
     reserved = {
         name for rule in endpoint.rules if isinstance(rule, Reserve) for name in reads(rule)
     }

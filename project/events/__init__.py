@@ -1,1 +1,1 @@
-"""The sections `entities:` and `events:` of project.yaml: their keys, their structs, their checks."""
+"""The sections `entities:` and `events:` of project.yaml: keys, structs, checks."""

@@ -41,11 +41,11 @@ def _check_reference(
     """To an entity or an event, by its name."""
     kind = attribute.type
     if attribute.entity is not None and kind != entities[attribute.entity].type:
-        wanted = entities[attribute.entity].type
+        key_type = entities[attribute.entity].type
         report.add(
             child(key, "type"),
-            f"it is the key of {attribute.entity}, whose type is {wanted}, not {kind}",
-            f"write type: {wanted}",
+            f"it is the key of {attribute.entity}, whose type is {key_type}, not {kind}",
+            f"write type: {key_type}",
         )
     if attribute.event is not None and kind != "string":
         report.add(

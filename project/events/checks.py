@@ -1,4 +1,4 @@
-"""What entities and events say of each other and of the files in sources/."""
+"""Check entities and events against each other and against the files in sources/."""
 
 from __future__ import annotations
 

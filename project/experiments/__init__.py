@@ -1,1 +1,1 @@
-"""The sections `layers:` and `experiments:` of project.yaml: their keys, their structs, their checks."""
+"""The sections `layers:` and `experiments:` of project.yaml: keys, structs, checks."""

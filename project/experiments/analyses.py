@@ -1,4 +1,4 @@
-"""What `experiments:` says with `arm:` -> Analyses, and what they say of the rest of the project."""
+"""Build and check analyses: entries of `experiments:` that were assigned elsewhere (`arm:`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from ..reading.names import did_you_mean
 from ..reading.report import Report, child, item
-from ..sections.references import Declared, known
+from ..sections.references import Declared, check_declared
 from ..sections.values import value_problem
 from ..specs.description import Attribute, Objective, ProjectSpec
 from ..specs.experiments import Analysis, ExperimentGuardrail
@@ -62,7 +62,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
                 "write shares such as {control: 50, treatment: 50}",
             )
         for metric, place in _metrics(experiment, key):
-            if known(
+            if check_declared(
                 metric,
                 declared.objectives,
                 place,
@@ -88,7 +88,7 @@ def _arm(
     experiment: Analysis, spec: ProjectSpec, declared: Declared, key: str, report: Report
 ) -> Attribute | None:
     place = child(key, "arm")
-    if not known(
+    if not check_declared(
         experiment.event, declared.events, place, report, noun="an event", has="events are"
     ):
         return None

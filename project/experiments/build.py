@@ -1,6 +1,4 @@
-"""The sections `layers:` and `experiments:` -> what the gateway assigns: every arm, share and
-condition as it is written.
-"""
+"""Build layers and experiments: every arm, share and condition as it is written."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from ..reading.report import Report, child
-from ..sections.references import Declared, known
+from ..sections.references import Declared, check_declared
 from ..sections.values import typed
 from ..specs.description import BUCKETS, Attribute, Endpoint, ProjectSpec
 from ..specs.experiments import INTERLEAVED, Experiment, ExperimentArm, Layer, Plan
@@ -24,7 +22,7 @@ _ALL = Decimal(100)
 def layers(
     values: Mapping[str, Values], endpoints: Mapping[str, Endpoint], report: Report
 ) -> dict[str, Layer]:
-    """Those that are written, and of each endpoint that none of them names the one of its name."""
+    """Return the layers that are written, and one of its own for each endpoint without any."""
     written = {name: _layer(name, about, report) for name, about in values.items()}
     named = {layer.endpoint for layer in written.values()}
     default = {name: Layer(name=name, endpoint=name) for name in endpoints if name not in named}
@@ -48,7 +46,10 @@ def _below_all(holdout: Decimal, key: str, report: Report) -> None:
 def build(
     name: str, values: Values, spec: ProjectSpec, declared: Declared, report: Report
 ) -> Experiment | None:
-    """None where its layer cannot be told: what is left is judged by the layer's endpoint."""
+    """Return an experiment; None where its layer is unknown.
+
+    What else is wrong with it is judged by the layer's endpoint.
+    """
     key = f"experiments.{name}"
     layer = _layer_of(values, spec, declared, key, report)
     duel = "interleave" in values
@@ -88,11 +89,11 @@ def build(
 def _layer_of(
     values: Values, spec: ProjectSpec, declared: Declared, key: str, report: Report
 ) -> Layer | None:
-    """What it names, or the one layer of the endpoint that it names, or of the only one."""
+    """Return the layer that an experiment names, or the only one of its endpoint."""
     endpoint = values.get("endpoint")
     if "layer" not in values:
         return _only_layer(endpoint, spec, declared, key, report)
-    known(
+    check_declared(
         values["layer"],
         _layer_names(spec, declared),
         child(key, "layer"),
@@ -111,7 +112,7 @@ def _layer_of(
 
 
 def _layer_names(spec: ProjectSpec, declared: Declared) -> tuple[str, ...]:
-    """Of an endpoint that is not sound, too."""
+    """Return the names of all layers, including those of endpoints that are not sound."""
     unsound = [name for name in declared.endpoints if name not in spec.endpoints]
     return (
         *spec.layers,
@@ -130,7 +131,7 @@ def _only_layer(
         )
         return None
     name = endpoint or declared.endpoints[0]
-    known(
+    check_declared(
         name,
         declared.endpoints,
         child(key, "endpoint"),
@@ -196,7 +197,7 @@ def _weights(values: Values | None, arms: list[str], key: str, report: Report) -
     if values is None:
         return {}
     for name in values:
-        known(name, arms, child(key, name), report, noun="an arm", has="arms are")
+        check_declared(name, arms, child(key, name), report, noun="an arm", has="arms are")
     for name in arms:
         if name not in values:
             report.add(
@@ -235,8 +236,10 @@ def _conditions(
 def _condition(about: Values, attribute: Attribute | None) -> Values:
     kind = attribute.type if attribute else ""
     return {
-        name: tuple(typed(value, kind) for value in of) if isinstance(of, tuple) else of
-        for name, of in about.items()
+        name: tuple(typed(value, kind) for value in value_list)
+        if isinstance(value_list, tuple)
+        else value_list
+        for name, value_list in about.items()
     }
 
 

@@ -1,6 +1,4 @@
-"""What layers and experiments say of the rest of the project: names, types, bounds, metrics that
-come to their unit.
-"""
+"""Check layers and experiments against the rest of the project."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from typing import Any
 from ..metrics import metrics as unit_metrics
 from ..reading.names import did_you_mean
 from ..reading.report import Report, child, item
-from ..sections.references import Declared, known
+from ..sections.references import Declared, check_declared
 from ..sections.values import condition_problems, value_problem
 from ..specs import reach
 from ..specs.description import OF_EVERY_ENDPOINT, Attribute, Endpoint, ProjectSpec
@@ -23,7 +21,7 @@ from .build import arm_key
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
     for name in declared.layers:
         if (layer := spec.layers.get(name)) is not None:
-            known(
+            check_declared(
                 layer.endpoint,
                 declared.endpoints,
                 f"layers.{name}.endpoint",
@@ -40,7 +38,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
         if endpoint_of is not None:
             _arms(experiment, endpoint_of, report)
             _duel(experiment, spec, report)
-            _asked(experiment, endpoint_of, spec, report)
+            _check_requests(experiment, endpoint_of, spec, report)
     _one_layer_each(spec, report)
 
 
@@ -87,13 +85,15 @@ def _metrics(
 ) -> None:
     key = f"experiments.{experiment.name}"
     names = dict.fromkeys((*declared.metrics, *declared.objectives))
-    told: set[str] = set()
+    reported_names: set[str] = set()
     for name, place, tells in _metric_names(experiment, key, report):
-        if not known(name, names, place, report, noun="a metric", has="metrics and objectives are"):
+        if not check_declared(
+            name, names, place, report, noun="a metric", has="metrics and objectives are"
+        ):
             continue
-        if tells and name in told:
+        if tells and name in reported_names:
             report.add(place, f"{name} is named twice", "keep one of the two")
-        told |= {name} if tells else set()
+        reported_names |= {name} if tells else set()
         metric = spec.metrics.get(name)
         if (
             metric is None
@@ -123,7 +123,7 @@ def _arms(experiment: Experiment, endpoint: Endpoint, report: Report) -> None:
         value = arm[name]
         if name == "variant":
             variants = [variant.name for variant in endpoint.variants]
-            known(
+            check_declared(
                 value,
                 variants,
                 place,
@@ -143,7 +143,10 @@ def _arms(experiment: Experiment, endpoint: Endpoint, report: Report) -> None:
 
 
 def _misfit(value: Any, endpoint: Endpoint, name: str, report: Report) -> tuple[str, str] | None:
-    """None, too, where the parameter itself is not sound."""
+    """Return (what is wrong, remedy) of a parameter's value; None if it fits.
+
+    None, too, where the parameter itself is not sound.
+    """
     return (
         value_problem(value, endpoint.parameters[name])
         if report.sound(f"endpoints.{endpoint.name}.parameters.{name}")
@@ -152,7 +155,7 @@ def _misfit(value: Any, endpoint: Endpoint, name: str, report: Report) -> tuple[
 
 
 def _places(experiment: Experiment, report: Report) -> Iterator[tuple[Mapping[str, Any], str, str]]:
-    """(an arm's parameters, the name of one, where it is written)."""
+    """Yield (an arm's parameters, the name of one, the key at which it is written)."""
     for position, variant in enumerate(experiment.interleave or ()):
         yield (
             {"variant": variant},
@@ -165,7 +168,10 @@ def _places(experiment: Experiment, report: Report) -> Iterator[tuple[Mapping[st
 
 
 def _duel(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
-    """Two orders can be told apart by events that say which place they followed."""
+    """Check an experiment that interleaves two variants.
+
+    Two orders can be told apart by events that say which place they followed.
+    """
     if experiment.interleave is None:
         return
     key = f"experiments.{experiment.name}"
@@ -186,15 +192,15 @@ def _duel(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
 
 
 def _uncountable(metric: Metric, spec: ProjectSpec) -> tuple[str, str] | None:
-    """(what is wrong, remedy) of a metric whose events are no clicks on a place."""
+    """Return (what is wrong, remedy) of a metric whose events are no clicks on a place."""
     if metric.numerator.attribute is not None or metric.at_most is not None:
-        of = (
+        extra = (
             "at_most"
             if metric.numerator.attribute is None
             else f"{metric.numerator.event}.{metric.numerator.attribute}"
         )
         return (
-            f"interleaved orders are compared by the number of events, and {metric.name} has {of}",
+            f"interleaved orders are compared by the number of events, and {metric.name} has {extra}",
             "name a metric that counts events",
         )
     event = (
@@ -213,8 +219,10 @@ def _uncountable(metric: Metric, spec: ProjectSpec) -> tuple[str, str] | None:
     )
 
 
-def _asked(experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
-    """What it asks of a request."""
+def _check_requests(
+    experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report: Report
+) -> None:
+    """Report segments and targeting that name no attribute of a request."""
     key = f"experiments.{experiment.name}"
     request_conditions(experiment.targeting, endpoint, spec, child(key, "targeting"), report)
     attributes, noun, has = of_request(endpoint, spec)
@@ -227,7 +235,7 @@ def _asked(experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report
             if problem := _unversioned(experiment, endpoint, attributes):
                 report.add(place, *problem)
             continue
-        if known(name, attributes, place, report, noun=noun, has=has) and attributes[
+        if check_declared(name, attributes, place, report, noun=noun, has=has) and attributes[
             name
         ].type not in ("string", "int", "bool"):
             kind = attributes[name].type
@@ -241,7 +249,7 @@ def _asked(experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report
 def _unversioned(
     experiment: Experiment, endpoint: Endpoint, attributes: Mapping[str, Attribute]
 ) -> tuple[str, str] | None:
-    """(what is wrong, remedy) where there is nothing to compare by the model's version."""
+    """Return (what is wrong, remedy) where there is nothing to compare by the model's version."""
     if MODEL_VERSION in attributes:
         return (
             (
@@ -264,24 +272,28 @@ def _unversioned(
 def request_conditions(
     conditions: Iterable[Condition], endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report
 ) -> None:
-    """Of the attributes of a request, each written below `key`."""
+    """Report conditions on attributes that a request has not, or on values they cannot have."""
     attributes, noun, has = of_request(endpoint, spec)
     for condition in conditions:
         place = child(key, condition.attribute)
-        is_known = known(condition.attribute, attributes, place, report, noun=noun, has=has)
+        is_known = check_declared(
+            condition.attribute, attributes, place, report, noun=noun, has=has
+        )
         if is_known and report.sound(f"endpoints.{endpoint.name}.attributes.{condition.attribute}"):
             for problem in condition_problems(condition, attributes[condition.attribute]):
                 report.add(place, *problem)
 
 
 def of_request(endpoint: Endpoint, spec: ProjectSpec) -> tuple[Mapping[str, Attribute], str, str]:
-    """The attributes, and how one is called that is not among them."""
+    """Return the attributes of a request, and how to call a name that is not among them."""
     noun = f"an attribute of a request: declare it in endpoints.{endpoint.name}.attributes"
     return request_attributes(spec, endpoint), noun, f"a request to {endpoint.name} has"
 
 
 def _one_layer_each(spec: ProjectSpec, report: Report) -> None:
-    """Layers of one endpoint are independent: a unit may have an arm of each, and only one of them
+    """Report a parameter that experiments of two layers of one endpoint set.
+
+    Layers of one endpoint are independent: a unit may have an arm of each, and only one of them
     can give it a parameter.
     """
     first: dict[tuple[str, str], Experiment] = {}

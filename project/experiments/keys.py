@@ -30,7 +30,7 @@ def _arm(text: str) -> tuple[str, str]:
 
 
 def _hundredths(text: str) -> Decimal:
-    """A share of 10,000 buckets."""
+    """Parse a percentage with two decimals at most: units are told apart by 10,000 buckets."""
     share = quantities.percent(text)
     if share != share.quantize(Decimal("0.01")):
         raise Mistake(
@@ -317,7 +317,7 @@ INTERLEAVED = Record(
 
 
 class _Experiment(msgspec.Struct, frozen=True):
-    """With `arm:` it was assigned elsewhere; without, the gateway assigns it."""
+    """An experiment: one that has `arm:` was assigned elsewhere, any other the gateway assigns."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
         written = node.entries if isinstance(node, yaml.Mapping) else ()

@@ -1,16 +1,16 @@
-"""What feature views say of the rest of the project."""
+"""Check feature views against the rest of the project."""
 
 from __future__ import annotations
 
 from ..reading.report import Report
-from ..sections.references import Declared, known
+from ..sections.references import Declared, check_declared
 from ..specs.description import ProjectSpec
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
     """Report feature views of entities that are not declared."""
     for view in spec.feature_views.values():
-        known(
+        check_declared(
             view.entity,
             declared.entities,
             f"feature_views.{view.name}.entity",

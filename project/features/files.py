@@ -11,8 +11,9 @@ from ..reading.report import Report, child
 
 
 def view_sql(fence: Fence, view: str, report: Report) -> str:
-    """Return features/<view>.sql without a closing semicolon, as it stands inside other SQL. ""
-    after an error.
+    """Return features/<view>.sql without a closing semicolon, to stand inside other SQL.
+
+    "" after reporting an error.
     """
     file = f"features/{view}.sql"
     key = f"feature_views.{view}"
@@ -47,9 +48,9 @@ def table_file(fence: Fence, table: str, path: str, report: Report) -> None:
     elif not (folder / path).is_file():
         parent = Path(path).parent
         near = sorted(
-            (parent / found.name).as_posix()
-            for found in (folder / parent).glob("*.*")
-            if found.suffix in {".csv", ".parquet"}
+            (parent / file.name).as_posix()
+            for file in (folder / parent).glob("*.*")
+            if file.suffix in {".csv", ".parquet"}
         )
         report.add(
             child("tables", table),

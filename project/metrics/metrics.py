@@ -1,6 +1,4 @@
-"""The section `metrics:` -> Metrics of units, with one for each objective, and what they say of the
-rest of the project.
-"""
+"""Build the metrics of units, one for each objective, too, and check them."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from typing import Any, Literal
 
 from ..reading.names import did_you_mean
 from ..reading.report import Report, child
-from ..sections.references import Declared, known
+from ..sections.references import Declared, check_declared
 from ..specs import reach
 from ..specs.description import Objective, ProjectSpec
 from ..specs.experiments import Metric, Total
@@ -47,7 +45,7 @@ def _limit(kind: str, at_most: float, key: str, report: Report) -> float:
 
 
 def of_objectives(objectives: Iterable[Objective]) -> dict[str, Metric]:
-    """Outcomes of the unit's exposures / those exposures."""
+    """Return the metric of each objective: the outcomes of a unit's exposures per exposure."""
     return {
         objective.name: Metric(
             name=objective.name,
@@ -75,7 +73,9 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
             continue
         key = f"metrics.{metric.name}.{metric.kind}"
         for total in totals(metric):
-            if known(total.event, declared.events, key, report, noun="an event", has="events are"):
+            if check_declared(
+                total.event, declared.events, key, report, noun="an event", has="events are"
+            ):
                 _attribute(total, spec, key, report)
         if (
             units
@@ -102,7 +102,10 @@ def _attribute(total: Total, spec: ProjectSpec, key: str, report: Report) -> Non
 
 
 def totals(metric: Metric) -> tuple[Total, ...]:
-    """Of an objective the exposures come first: its outcomes refer to them."""
+    """Return what a metric adds up.
+
+    An objective's exposures come first, as its outcomes refer to them.
+    """
     return (
         (metric.numerator,)
         if metric.denominator is None
@@ -111,8 +114,9 @@ def totals(metric: Metric) -> tuple[Total, ...]:
 
 
 def reads(metric: Metric, spec: ProjectSpec) -> set[tuple[str, str | None]]:
-    """(event, attribute) of all that is added up and of the ways to the units; attribute None: an
-    event's number.
+    """Return (event, attribute) of all that is added up and of the ways to the units.
+
+    The attribute is None where events are only counted.
     """
     units = {endpoint.unit for endpoint in spec.endpoints.values()}
     added: set[tuple[str, str | None]] = {
@@ -124,12 +128,12 @@ def reads(metric: Metric, spec: ProjectSpec) -> set[tuple[str, str | None]]:
 
 
 def judged(metric: Metric, spec: ProjectSpec, declared: Declared, report: Report) -> bool:
-    """Whether it can be said what its events come to: it is sound, and so is every event."""
+    """Return whether a metric and all events are sound, so that it can be checked further."""
     return report.sound(f"metrics.{metric.name}") and len(spec.events) == len(declared.events)
 
 
 def stranger(metric: Metric, units: Iterable[str], spec: ProjectSpec) -> str | None:
-    """An event of the metric that comes to none of the units."""
+    """Return an event of the metric that leads to none of the units; None: there is none."""
     events = [total.event for total in totals(metric) if total.event in spec.events]
     return next(
         (

@@ -1,4 +1,4 @@
-"""What the configurations in models/ say of objectives, events and feature views."""
+"""Check the configurations in models/ against objectives, events and feature views."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from ..reading.names import OWN_COLUMNS, did_you_mean
 from ..reading.report import Report, child, item
-from ..sections.references import Declared, known
+from ..sections.references import Declared, check_declared
 from ..sections.values import fits
 from ..specs.description import Event, Model, Objective, ProjectSpec
 from ..specs.request_attributes import DECIDED_BY_RANKING
@@ -20,10 +20,10 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 
 
 def check_model(model: Model, spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """What a configuration names is there."""
+    """Report what a configuration names and that does not exist."""
     prefix = f"{model.path}:"
     exposure = None
-    if known(
+    if check_declared(
         model.objective,
         declared.objectives,
         child(prefix, "objective"),
@@ -48,7 +48,7 @@ def check_model(model: Model, spec: ProjectSpec, declared: Declared, report: Rep
         first.setdefault(feature.name, str(feature))
         if feature.view is None:
             _check_attribute_feature(feature.name, exposure, declared, key, report)
-        elif known(
+        elif check_declared(
             feature.view,
             declared.feature_views,
             key,

@@ -1,6 +1,6 @@
-"""The figures that a gate may ask for, by name:
+"""The figures that a gate may bound, by name.
 
-`ndcg@10`, and `ndcg@10_vs_champion` for the difference to the champion's.
+`ndcg@10_vs_champion` is the difference of `ndcg@10` to the champion's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CUTOFF = 10  # of ndcg and recall, beside those that a gate names
 
 
 def check_problem(name: str) -> tuple[str, str] | None:
-    """Of a gate's key: (what is wrong, remedy), or None."""
+    """Return (what is wrong, remedy) of a gate's key; None if it is fine."""
     if re.fullmatch(CHECK, name):
         return None
     names = [*EXAMPLES, *(f"{metric}{AGAINST}" for metric in EXAMPLES)]
@@ -37,5 +37,5 @@ def ranks(metric: str) -> bool:
 
 def cutoffs(metrics: Iterable[str]) -> tuple[int, ...]:
     """Every k to measure: 10, and those of the metrics."""
-    asked = {int(metric.partition("@")[2]) for metric in metrics if "@" in metric}
-    return tuple(sorted({CUTOFF, *asked}))
+    named_cutoffs = {int(metric.partition("@")[2]) for metric in metrics if "@" in metric}
+    return tuple(sorted({CUTOFF, *named_cutoffs}))

@@ -16,9 +16,7 @@ _GIVEN = ("label", "features")  # after data; `parameters` arrive by name too
 
 
 def check(fence: Fence, models: Iterable[Model], report: Report) -> None:
-    """Report trainers that are not there, or that cannot be called as they are; the modules' files
-    are parsed.
-    """
+    """Report trainers that are missing or cannot be called; their modules are parsed, never run."""
     folder = fence.folder
     parsed: dict[Path, ast.Module | None] = {}
     for model in models:
@@ -132,8 +130,9 @@ def _top_level(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
 
 
 def _parameters(node: ast.FunctionDef, model: Model, report: Report) -> None:
-    """It is called as trainer(data, label=..., features=..., **parameters): each name is an
-    argument, each argument has a value.
+    """Report parameters that a trainer does not take, and those it needs that have no value.
+
+    It is called as trainer(data, label=..., features=..., **parameters).
     """
     arguments, place = node.args, f"{model.path}:parameters"
     by_name = _by_name(arguments)
@@ -166,14 +165,14 @@ def _parameters(node: ast.FunctionDef, model: Model, report: Report) -> None:
 
 
 def _takes_data(arguments: ast.arguments) -> bool:
-    """By place, and nothing else that can only be given so."""
+    """Return whether the first argument can be given by position, and no other has to be."""
     return len(arguments.posonlyargs) < 2 and bool(
         arguments.posonlyargs or arguments.args or arguments.vararg
     )
 
 
 def _by_name(arguments: ast.arguments) -> list[str]:
-    """What can be given by name: the first argument is the data's."""
+    """Return the arguments that can be given by name; the first argument is the data's."""
     either = arguments.args if arguments.posonlyargs else arguments.args[1:]
     return [argument.arg for argument in (*either, *arguments.kwonlyargs)]
 

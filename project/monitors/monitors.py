@@ -1,4 +1,4 @@
-"""The section `monitors:` -> Monitors, and what they say of the rest of the project."""
+"""Build the section `monitors:`, and check it against the rest of the project."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..endpoints.rules import entity_of, explores
 from ..experiments.checks import of_request
 from ..reading.names import did_you_mean
 from ..reading.report import Report, child
-from ..sections.references import Declared, known
+from ..sections.references import Declared, check_declared
 from ..specs import reach
 from ..specs.description import Endpoint, Event, ProjectSpec
 from ..specs.monitors import Alarms, Monitor
@@ -72,7 +72,7 @@ def _senseless(alarm: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
     for monitor in spec.monitors.values():
         key = f"monitors.{monitor.name}"
-        if not known(
+        if not check_declared(
             monitor.endpoint,
             declared.endpoints,
             child(key, "endpoint"),
@@ -96,7 +96,7 @@ def _items(
 ) -> None:
     view, dot, _ = monitor.items.partition(".")
     if dot:
-        known(
+        check_declared(
             view,
             declared.feature_views,
             child(key, "items"),
@@ -118,7 +118,7 @@ def _items(
 def _clicks(
     monitor: Monitor, endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report
 ) -> None:
-    """Of figures that count the clicks of what was shown."""
+    """Report limits on clicks where no click can be traced to what was shown."""
     of_clicks = [
         figure
         for figure in ("shown_to_organic", "calibration")
@@ -142,8 +142,9 @@ def _clicks(
 
 
 def outcome_by(endpoint: Endpoint, spec: ProjectSpec) -> Event | None:
-    """The event that names the exposure of an outcome: the outcome itself, or the objective's
-    exposure. None: neither does.
+    """Return the event that names the exposure of an outcome; None: there is none.
+
+    It is the outcome itself, or the objective's exposure.
     """
     objective = spec.objectives.get(endpoint.objective)
     events = (
@@ -157,8 +158,9 @@ def outcome_by(endpoint: Endpoint, spec: ProjectSpec) -> Event | None:
 
 
 def reads(monitor: Monitor, spec: ProjectSpec) -> set[tuple[str, str | None]]:
-    """(event, attribute) of the outcomes that it counts and of their way to its groups; attribute
-    None: an event's number.
+    """Return (event, attribute) of the outcomes a monitor counts and of the way to its groups.
+
+    The attribute is None where events are only counted.
     """
     endpoint = spec.endpoints.get(monitor.endpoint)
     objective = spec.objectives.get(endpoint.objective) if endpoint else None
@@ -178,7 +180,7 @@ def _units(
 ) -> None:
     attributes, noun, has = of_request(endpoint, spec)
     place = child(key, "units")
-    if known(monitor.units, attributes, place, report, noun=noun, has=has) and attributes[
+    if check_declared(monitor.units, attributes, place, report, noun=noun, has=has) and attributes[
         monitor.units
     ].type not in (
         "string",

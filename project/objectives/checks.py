@@ -1,10 +1,10 @@
-"""What objectives say of the rest of the project."""
+"""Check objectives against entities and events."""
 
 from __future__ import annotations
 
 from ..reading.names import did_you_mean
 from ..reading.report import Report
-from ..sections.references import Declared, known
+from ..sections.references import Declared, check_declared
 from ..specs.description import Event, Objective, ProjectSpec
 
 
@@ -19,7 +19,7 @@ def _check_objective(
 ) -> None:
     key = f"objectives.{objective.name}.rate"
     both = [
-        known(name, declared.events, key, report, noun="an event", has="events are")
+        check_declared(name, declared.events, key, report, noun="an event", has="events are")
         for name in (objective.outcome, objective.exposure)
     ]
     if objective.outcome == objective.exposure:
@@ -46,7 +46,7 @@ def _check_objective(
 def _check_grouping(
     role: str, name: str, objective: Objective, exposure: Event, report: Report
 ) -> None:
-    """An attribute of the exposure that tells rows apart."""
+    """Report a name that is no attribute by which rows of the exposure can be grouped."""
     if role == "ranked_within" and name == objective.unit:  # its default
         return
     key = f"objectives.{objective.name}.{role}"

@@ -1,5 +1,6 @@
-"""The keys of profiles.yaml: those of every target, those of an adapter, and the refusal of
-secrets.
+"""The keys of profiles.yaml: those of every target and those of an adapter.
+
+Secrets are refused.
 """
 
 from __future__ import annotations
@@ -46,8 +47,9 @@ def on_this_machine(url: str) -> bool:
 
 
 class _StandIn(msgspec.Struct, frozen=True):
-    """A server that stands for the cloud with `--offline`; one that is not on this machine must be
-    allowed.
+    """A server that stands for the cloud with `--offline`.
+
+    One that is not on this machine must be allowed.
     """
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
@@ -122,7 +124,7 @@ IMAGE = Key(shape=FILLED, description="The container image of jobs and of the mo
 
 
 def adopted(native: Text, what: str) -> Key:
-    """Where the provider's name of an endpoint that was taken over is known without asking anybody."""
+    """Return the key that gives the provider's names of endpoints that were taken over."""
     return Key(
         shape=MapOf(of=native, names=name_problem),
         description="Endpoints that stood before the project took them over: its name for each, "
@@ -169,12 +171,12 @@ def keys_of(adapter: Adapter) -> Mapping[str, Key]:
 
 
 def target_record(adapter: Adapter) -> Record:
-    """The keys of a target of this adapter."""
+    """Return the keys of a target of this adapter."""
     return Record(noun=f"a target of {adapter.name}", keys=COMMON | dict(keys_of(adapter)))
 
 
 def _server(text: str) -> str:
-    """The URI of an MLflow server."""
+    """Parse the URI of an MLflow server."""
     parts = urlsplit(text)
     if parts.username or parts.password:
         raise Mistake(

@@ -42,10 +42,16 @@ class Profiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def profiles(description: Description, *, complete: bool = False) -> dict[str, Profile]:
-    """The targets of profiles.yaml whose variables are set, and the default one, which is always
-    there. ProjectError with every error.
+    """Return the targets of profiles.yaml whose variables are set, and the default one.
 
-    `complete`: a variable that is not set is an error, too.
+    The default target is always there.
+
+    Args:
+        description: the project.
+        complete: a variable that is not set is an error, too.
+
+    Raises:
+        ProjectError: every error of profiles.yaml.
     """
     return _read(description, used=None if complete else _nobody).targets
 
@@ -58,22 +64,29 @@ def profile(
     options: Mapping[str, object],
     stack: Callable[[Offline, str | None], Mapping[str, str]] | None = None,
 ) -> Profile:
-    """One target (None: the default), with `options` laid over its own.
+    """Return one target, with `options` laid over its own.
 
-    Offline: `stack` gives the options that lead to the stack of an adapter's cloud; it is told the
-    server that the target's key `offline` names, if any.
+    Args:
+        description: the project.
+        target: the target's name; None: the default.
+        offline: the target's cloud is to be replaced by its offline stack.
+        options: values that win over those of the file.
+        stack: returns the options that lead to the stack of an adapter's cloud; it takes the
+            server that the target's key `offline` names, if any.
 
-    NotFound for an unknown target; Invalid for an option that its adapter does not have;
-    Unsupported for a cloud without an offline stack.
+    Raises:
+        NotFound: there is no such target.
+        Invalid: its adapter does not have one of the options.
+        Unsupported: the cloud has no offline stack.
     """
-    known = _read(description, used=lambda default: (target or default,))
-    name = target or known.default
-    if name not in known.targets:
+    profiles_read = _read(description, used=lambda default: (target or default,))
+    name = target or profiles_read.default
+    if name not in profiles_read.targets:
         raise NotFound(
             f"there is no target {name} in {FILE}",
-            remedy=did_you_mean(name, known.targets, has="targets are"),
+            remedy=did_you_mean(name, profiles_read.targets, has="targets are"),
         )
-    chosen = known.targets[name]
+    chosen = profiles_read.targets[name]
     adapter = installed.adapter(chosen.adapter)
     merged = chosen.options | _checked(chosen, adapter, options)
     server = merged.pop("offline", None)
@@ -93,9 +106,10 @@ def profile(
 
 
 def mlflow(description: Description) -> str | None:
-    """The URI of the MLflow server that `tracking` names.
+    """Return the URI of the MLflow server that `tracking` names.
 
-    ProjectError where its variable is not set.
+    Raises:
+        ProjectError: its variable is not set.
     """
     return _read(description, used=lambda _default: (), tracked=True).mlflow
 
@@ -119,10 +133,16 @@ def check(
     used: Callable[[str], tuple[str, ...]] | None = _nobody,
     tracked: bool = False,
 ) -> Profiles:
-    """The targets of the file's text (None: there is no file), with what is wrong with it reported.
+    """Read the text of profiles.yaml, and report what is wrong with it.
 
-    `used`: of the default's name, the targets whose variables (`${NAME}`) must be set; None: all.
-    The others without theirs are left out. `tracked`: those of `tracking` must be, too.
+    Args:
+        text: the file; None: there is none.
+        folder: the project's folder.
+        project: the project's name.
+        report: where problems go.
+        used: returns, from the default's name, the targets whose variables (`${NAME}`) must be
+            set; None: all. Other targets whose variables are not set are left out.
+        tracked: the variables of `tracking` must be set, too.
     """
     default = Profile(
         name=DEFAULT,
@@ -174,7 +194,7 @@ def _read(
     tracked: bool = False,
 ) -> Profiles:
     report = Report()
-    known = check(
+    profiles_read = check(
         description.profiles,
         Path(description.folder),
         description.spec.name,
@@ -184,7 +204,7 @@ def _read(
     )
     if report.problems:
         raise ProjectError(report.sorted())
-    return known
+    return profiles_read
 
 
 def _default(top: Mapping[str, yaml.Node], targets: Mapping[str, yaml.Node], report: Report) -> str:
@@ -216,10 +236,10 @@ def _target(
     chain = _chain(name, targets, key, report)
     if chain is None:
         return None
-    known = _adapter(chain, targets, report)
-    if known is None:
+    adapter_and_record = _adapter(chain, targets, report)
+    if adapter_and_record is None:
         return None
-    adapter, record = known
+    adapter, record = adapter_and_record
     if chain[1:] and (other := _adapter_name(chain[1:], targets)) != adapter.name:
         report.add(
             child(key, "extends"),
@@ -247,7 +267,7 @@ def _target(
 def _chain(
     name: str, targets: Mapping[str, yaml.Node], key: str, report: Report
 ) -> list[str] | None:
-    """The target and what it extends, nearest first."""
+    """Return the target and what it extends, nearest first; None if the chain is broken."""
     chain = [name]
     while parent := _scalar(targets[chain[-1]], "extends"):
         if parent not in targets:
@@ -270,7 +290,7 @@ def _chain(
 
 
 def _adapter_name(chain: list[str], targets: Mapping[str, yaml.Node]) -> str:
-    """What the nearest says; when nobody says it, the name of the last that is extended."""
+    """Return the adapter that the nearest target of a chain names, else the last target's name."""
     return next((text for link in chain if (text := _scalar(targets[link], "adapter"))), chain[-1])
 
 
@@ -282,8 +302,9 @@ def _scalar(node: yaml.Node, name: str) -> str:
 def _adapter(
     chain: list[str], targets: Mapping[str, yaml.Node], report: Report
 ) -> tuple[Adapter, Record] | None:
-    """What is installed under the chain's name, and its keys; None when nothing is, or it cannot be
-    loaded: told where the name stands.
+    """Return the adapter that a chain of targets names, with its keys.
+
+    None, after reporting it, when nothing of that name is installed or can be loaded.
     """
     name = _adapter_name(chain, targets)
     target = next((link for link in chain if _scalar(targets[link], "adapter")), chain[-1])
@@ -303,7 +324,7 @@ def _adapter(
 
 
 def folders(chosen: Profile) -> tuple[Path, ...]:
-    """The folders of this machine in which a target keeps things."""
+    """Return the folders of this machine in which a target stores things."""
     keys = keys_of(installed.adapter(chosen.adapter))
     return tuple(
         Path(chosen.options[name])
@@ -313,7 +334,7 @@ def folders(chosen: Profile) -> tuple[Path, ...]:
 
 
 def _with_folders(adapter: Adapter, options: dict[str, Any], project: Path) -> dict[str, Any]:
-    """The options with every folder as an absolute path."""
+    """Return the options with every folder as an absolute path."""
     folders = {
         name: key.shape for name, key in keys_of(adapter).items() if isinstance(key.shape, Folder)
     }
@@ -338,8 +359,9 @@ def _checked(chosen: Profile, adapter: Adapter, options: Mapping[str, object]) -
 
 
 def _without_secrets(node: yaml.Node, key: str, report: Report) -> yaml.Node:
-    """Report what looks like a secret and drop it, so that nothing else is said of it and its value
-    is never repeated.
+    """Report what looks like a secret and drop it.
+
+    Nothing else is reported of it, and its value is never repeated.
     """
     if isinstance(node, yaml.Mapping):
         harmless: dict[str, yaml.Node] = {}

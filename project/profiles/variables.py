@@ -1,7 +1,7 @@
-"""${NAME} in a value of profiles.yaml: the environment's, as text, or as the number or the flag
-that belongs there.
+"""${NAME} in a value of profiles.yaml, replaced by the environment's variable.
 
-No defaults, no commands, and never a secret.
+It becomes a text, or the number or the flag that belongs there. No defaults, no commands, and
+never a secret.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ def unset(node: yaml.Node) -> bool:
 
 
 def substitute(node: yaml.Node, key: str, report: Report) -> yaml.Node | None:
-    """The tree with the variables' values; what cannot be put in is reported at its line and left
-    out.
+    """Return the tree with the variables' values.
+
+    What cannot be put in is reported at its line and left out.
     """
     if isinstance(node, yaml.Mapping):
         entries = {
@@ -65,7 +66,7 @@ def _scalar(node: yaml.Scalar, key: str, report: Report) -> yaml.Scalar | None:
 
 
 def _problem(written: str) -> tuple[str, str] | None:
-    """(what is wrong with `NAME}`, remedy)."""
+    """Return (what is wrong, remedy) of a variable, written as `NAME}`; None if it is fine."""
     name = written.removesuffix("}")
     if not re.fullmatch(f"{NAME}}}", written):
         return (

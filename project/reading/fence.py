@@ -1,7 +1,8 @@
-"""What a project's files may lead to: its own folder, and the paths that project.yaml declares.
+"""The files that a project's files may lead to.
 
-A project may be somebody else's. Links are followed to their end before they are judged, and
-nothing but regular files is opened: a named pipe would be waited for, a device would never end.
+Those are in its own folder and below the paths that project.yaml declares. A project may be
+somebody else's. Links are followed to their end before they are judged, and nothing but regular
+files is opened: a named pipe would be waited for, a device would never end.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ class Fence(msgspec.Struct, frozen=True, kw_only=True):
         return any(end.is_relative_to(allowed) for allowed in (self.folder, *self.declared))
 
     def problem(self, path: Path, shown: str) -> tuple[str, str] | None:
-        """Say what is wrong with reading a file, and the remedy; None where it may be read, or is
-        not there.
+        """Return (what is wrong, remedy) of reading a file.
+
+        None where it may be read, or does not exist.
         """
         if not self.allows(path):
             end = Path(path).resolve()

@@ -58,7 +58,7 @@ def read_yaml(
 
 
 def read_tree(text: str, file: str, key: str, report: Report) -> yaml.Node | None:
-    """As read_yaml, of text that is no file yet, too."""
+    """Return a text's tree, located below `key`; None, after reporting it, when it has none."""
     node, problems = yaml.read(text, file)
     report.take(problems, key)
     if node is None and not problems:
@@ -75,10 +75,16 @@ def with_folders(
     report: Report,
     drafts: Mapping[str, str],
 ) -> yaml.Mapping:
-    """Return project.yaml and its section folders as one tree: events/click.yaml holds what
-    events.click would.
+    """Return project.yaml and its section folders as one tree.
 
-    `drafts`: text by file (`experiments/banner.yaml`), as if it stood there, too.
+    events/click.yaml holds what events.click would.
+
+    Args:
+        root: the tree of project.yaml.
+        sections: the sections that may have a folder.
+        fence: the project's.
+        report: where problems go.
+        drafts: texts by file (`experiments/banner.yaml`), read as if the files existed.
     """
     entries, lines = dict(root.entries), dict(root.lines)
     for section in sections:
@@ -86,17 +92,19 @@ def with_folders(
             *yaml_files(fence, section, report),
             *(Path(file) for file in drafts if file.startswith(f"{section}/")),
         )
-        here = entries.get(section)
-        if here is None or (isinstance(here, yaml.Scalar) and here.value is None):
-            here = yaml.Mapping(entries={}, lines={}, line=0)
-        if paths and isinstance(here, yaml.Mapping):  # what is no mapping is reported as that
-            entries[section] = _with_files(here, section, paths, report, drafts=drafts, fence=fence)
+        entry = entries.get(section)
+        if entry is None or (isinstance(entry, yaml.Scalar) and entry.value is None):
+            entry = yaml.Mapping(entries={}, lines={}, line=0)
+        if paths and isinstance(entry, yaml.Mapping):  # what is no mapping is reported as that
+            entries[section] = _with_files(
+                entry, section, paths, report, drafts=drafts, fence=fence
+            )
             lines.setdefault(section, 1)
     return yaml.Mapping(entries=entries, lines=lines, line=root.line)
 
 
 def _with_files(
-    here: yaml.Mapping,
+    section_node: yaml.Mapping,
     section: str,
     paths: Iterable[Path],
     report: Report,
@@ -104,7 +112,7 @@ def _with_files(
     drafts: Mapping[str, str],
     fence: Fence,
 ) -> yaml.Mapping:
-    entries, lines = dict(here.entries), dict(here.lines)
+    entries, lines = dict(section_node.entries), dict(section_node.lines)
     for path in paths:
         file, key = f"{section}/{path.name}", f"{section}.{path.stem}"
         if path.stem in entries:
@@ -124,13 +132,11 @@ def _with_files(
         # not wrong too
         entries[path.stem] = node if node is not None else yaml.scalar("")
         lines[path.stem] = node.line if node is not None else 1
-    return yaml.Mapping(entries=entries, lines=lines, line=here.line)
+    return yaml.Mapping(entries=entries, lines=lines, line=section_node.line)
 
 
 def orphans(folder: Path, kind: str, names: tuple[str, ...], noun: str, report: Report) -> None:
-    """SQL files that belong to nothing: a name with a typing mistake would else be passed over in
-    silence.
-    """
+    """Report SQL files that belong to nothing, as one with a mistyped name does."""
     for path in sorted((folder / kind).glob("*.sql")):
         if path.stem not in names:
             section = "events" if kind == "sources" else "feature_views"

@@ -1,6 +1,4 @@
-"""What may be named how (PORTS.md, section 1, rule 3): the pattern, the lengths, the reserved
-words.
-"""
+"""The rules of names: pattern, lengths, reserved words (PORTS.md, section 1, rule 3)."""
 
 from __future__ import annotations
 
@@ -15,8 +13,8 @@ NAME_LENGTH = 28
 OURS = "isthmus_"  # begins whatever Isthmus names inside SQL: aliases, CTEs, helper columns
 COLUMN_LENGTH = 63  # the shortest limit of a feature's name: SageMaker's 64, BigQuery's 300
 
-# Columns that our own tables add to an event's, an objective's or a view's (events/tables/relations.py,
-# feature_store/tables/relations.py).
+# Columns that our own tables add to an event's, an objective's or a view's
+# (events/tables/relations.py, feature_store/tables/relations.py).
 OWN_COLUMNS = frozenset({
     "event_id", "event_timestamp", "created_timestamp", "outcome", "dt", "payload_digest", "source", "line", "correction",
     "stored_timestamp", "entity_key", "loaded_timestamp",
@@ -44,7 +42,7 @@ SQL_WORDS = frozenset(
 
 
 def name_problem(name: str, *, longest: int = NAME_LENGTH) -> tuple[str, str] | None:
-    """(what is wrong, remedy), or None."""
+    """Return (what is wrong, remedy) of a name; None if it is fine."""
     if not re.fullmatch(NAME, name):
         other = neutral(name)
         hint = f", for example {other[:longest].rstrip('_')}" if other else ""
@@ -79,34 +77,37 @@ def column_problem(name: str) -> tuple[str, str] | None:
 
 
 def relation_problem(name: str) -> tuple[str, str] | None:
-    """Of a table or column: it is written in SQL without quotes, on every engine."""
+    """Return (what is wrong, remedy) of a table's or column's name; None if it is fine.
+
+    It is written in SQL without quotes, on every engine.
+    """
     if name in SQL_WORDS:
         return f"{name} is a reserved word of SQL", f"choose another name, for example {name}_value"
     return None
 
 
 def neutral(text: str) -> str:
-    """The nearest name of the pattern, or "" when nothing is left."""
+    """Return the nearest name that follows the pattern, or "" when nothing is left."""
     return re.sub(r"^[0-9_]+|_+$", "", re.sub(r"[^a-z0-9]+", "_", text.lower()))
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that a mistyped one was probably meant to be."""
-    near = get_close_matches(word, list(known), n=1)
+def nearest(word: str, names: Iterable[str]) -> str | None:
+    """Return the known word that a mistyped one was probably meant to be; None if none is near."""
+    near = get_close_matches(word, list(names), n=1)
     return near[0] if near else None
 
 
-def did_you_mean(word: str, known: Iterable[str], *, has: str | None = None) -> str | None:
-    """`did you mean X?   <has> A, B` as remedies say it; None when there is nothing to say."""
-    names = list(known)
-    near = nearest(word, names)
+def did_you_mean(word: str, names: Iterable[str], *, has: str | None = None) -> str | None:
+    """Return a remedy, `did you mean X?   <has> A, B`; None when there is nothing to say."""
+    listed_names = list(names)
+    near = nearest(word, listed_names)
     parts = [f"did you mean {near}?"] if near else []
     if has is not None:
-        listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+        listed = ", ".join(listed_names[:12]) + (", ..." if len(listed_names) > 12 else "")
         nothing = (
             f"there are no {has.removesuffix(' are')} yet"
             if has.endswith(" are")
             else f"{has} none"
         )
-        parts.append(f"{has} {listed}" if names else nothing)
+        parts.append(f"{has} {listed}" if listed_names else nothing)
     return "   ".join(parts) or None

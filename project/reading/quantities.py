@@ -30,7 +30,7 @@ _LONGEST = timedelta(days=3650)
 
 
 class Mistake(Exception):
-    """What is wrong with one value; the caller knows where it is."""
+    """A mistake in one value; the caller knows where the value is."""
 
     def __init__(self, message: str, remedy: str | None = None) -> None:
         super().__init__(message)
@@ -53,7 +53,7 @@ def duration(text: str) -> timedelta:
 
 
 def duration_text(value: timedelta) -> str:
-    """The shortest way to write it:
+    """Return the shortest way to write a duration.
 
     `duration(duration_text(d)) == d` for whole positive seconds.
     """
@@ -64,7 +64,10 @@ def duration_text(value: timedelta) -> str:
 
 
 def percent(text: str) -> Decimal:
-    """`5%` -> 5. The sign is required, so that nobody's 0.05 becomes a twentieth of a percent."""
+    """Parse a percentage: `5%` -> 5.
+
+    The sign is required, so that nobody's 0.05 becomes a twentieth of a percent.
+    """
     if not re.fullmatch(PERCENT, text):
         remedy = "write it with the sign: 5%"
         try:
@@ -83,7 +86,7 @@ def percent(text: str) -> Decimal:
 
 
 def share(text: str) -> Decimal:
-    """A traffic share in percent: `90` or `90%`. Shares sum to 100, which catches fractions."""
+    """Parse a traffic share in percent, `90` or `90%`: shares sum to 100, so fractions show."""
     return (
         percent(text if text.endswith("%") else f"{text}%")
         if re.match(r"[0-9]", text)
@@ -92,7 +95,7 @@ def share(text: str) -> Decimal:
 
 
 def moment(text: str) -> datetime:
-    """An instant with its zone, in UTC and whole milliseconds."""
+    """Parse an instant with its zone, in UTC and whole milliseconds."""
     if not re.fullmatch(MOMENT, text):
         if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}.*)?", text):
             full = text if len(text) > 10 else f"{text}T00:00:00"
@@ -107,8 +110,9 @@ def moment(text: str) -> datetime:
 
 
 def window(text: str) -> tuple[datetime, datetime] | timedelta:
-    """Days, both included (`2019-11-24 .. 2019-11-30` is [24 Nov 00:00, 1 Dec 00:00) UTC), or a
-    length back from now (`28d`).
+    """Parse a window: two days, both included, or a length back from now (`28d`).
+
+    `2019-11-24 .. 2019-11-30` is [24 Nov 00:00, 1 Dec 00:00) UTC.
     """
     if ".." not in text:
         try:
@@ -177,7 +181,7 @@ def hours(text: str) -> tuple[int, int]:
 
 
 def zone(text: str) -> str:
-    """A name of the IANA database, as this machine has it."""
+    """Parse a name of the IANA database that this machine has."""
     from zoneinfo import ZoneInfo, available_timezones
 
     try:

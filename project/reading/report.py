@@ -1,6 +1,4 @@
-"""Everything that is wrong, collected with its place, so that all of a project's mistakes are told
-at once.
-"""
+"""Collect everything that is wrong with its place, so that it is all told at once."""
 
 from __future__ import annotations
 
@@ -13,8 +11,9 @@ from .yaml import Mapping, Node, Sequence
 
 
 def child(key: str, name: str) -> str:
-    """`events` + `click` -> `events.click`; directly below a file's prefix
-    (`models/logistic.yaml:`) without a dot.
+    """Return the key of a member: `events` + `click` -> `events.click`.
+
+    Directly below a file's prefix (`models/logistic.yaml:`) it follows without a dot.
     """
     return f"{key}{name}" if not key or key.endswith(":") else f"{key}.{name}"
 
@@ -25,9 +24,10 @@ def item(key: str, position: int) -> str:
 
 @final
 class Report:
-    """Keys are those of `Description.places`:
+    """The problems of a project, and the place of every key that is written.
 
-    `events.click.owner`, `models/logistic.yaml:features[2]`; "" is project.yaml.
+    Keys are those of `Description.places`: `events.click.owner`,
+    `models/logistic.yaml:features[2]`; "" is project.yaml.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Report:
     def add(
         self, key: str, message: str, remedy: str | None = None, *, severity: str = "error"
     ) -> None:
-        """A problem at a key, or at the nearest thing above it that is written down."""
+        """Report a problem at a key, or at the nearest thing above it that is written down."""
         place = self._place(key)
         shown = key.rsplit(":", 1)[-1]
         text = f"{shown}: {message}" if shown else message
@@ -63,24 +63,24 @@ class Report:
     def add_file(
         self, file: str, message: str, remedy: str | None = None, *, line: int = 0
     ) -> None:
-        """A problem of a file that is not YAML."""
+        """Report a problem of a file that is not YAML."""
         self._wrong.append(f"{file}:")
         self.problems.append(Problem(file=file, line=line, message=message, remedy=remedy))
 
     def take(self, problems: tuple[Problem, ...], key: str) -> None:
-        """Problems that were found elsewhere, counted against `key`."""
+        """Add problems that another reader reported, counted against `key`."""
         self._wrong.extend(key for problem in problems if problem.severity == "error")
         self.problems.extend(problems)
 
     def sound(self, key: str) -> bool:
-        """No error at the key or below it."""
+        """Return whether there is no error at the key or below it."""
         return not any(_below(wrong, key) for wrong in self._wrong)
 
     def wrong_keys(self) -> tuple[str, ...]:
         return tuple(self._wrong)
 
     def sorted(self) -> tuple[Problem, ...]:
-        """Errors first, project.yaml before the other files, then by file and line; each once."""
+        """Return each problem once: errors first, project.yaml before other files, then by line."""
         once = dict.fromkeys(self.problems)
         return tuple(
             sorted(
@@ -103,7 +103,7 @@ class Report:
 
 
 def place(description: Description, key: str) -> Place:
-    """Where a key is written, or the nearest thing above it."""
+    """Return where a key is written, or the nearest thing above it."""
     while key not in description.places:
         shorter = re.sub(r"(\.[^.\[\]:]+|\[\d+\])$", "", key)
         if shorter == key:
@@ -116,9 +116,9 @@ def place(description: Description, key: str) -> Place:
 def problem_at(
     description: Description, key: str, message: str, remedy: str | None = None
 ) -> Problem:
-    """Of a key of a project that was read already."""
-    at = place(description, key)
-    return Problem(file=at.file, line=at.line, message=f"{key}: {message}", remedy=remedy)
+    """Return a problem at a key of a project that was read already."""
+    written = place(description, key)
+    return Problem(file=written.file, line=written.line, message=f"{key}: {message}", remedy=remedy)
 
 
 def _below(key: str, above: str) -> bool:

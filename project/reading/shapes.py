@@ -1,5 +1,6 @@
-"""Shapes of values: each reads a YAML node (reporting what is wrong) and says itself as JSON
-Schema, so that the two cannot disagree.
+"""Shapes of values: each reads a YAML node and gives its own JSON Schema.
+
+So the loader and the schema cannot disagree. What is wrong with a node is reported.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Schema = dict[str, Any]
 
 
 class Wrong(Enum):
-    """What a shape gives for a value that it has reported."""
+    """The result of reading a value that was reported as wrong."""
 
     WRONG = "wrong"
 
@@ -115,7 +116,7 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _typed(node: yaml.Node) -> object:
-    """A scalar's value; of a variable that which it would be, were it written there."""
+    """Return a scalar's value; a variable's as if its text were written there."""
     if not isinstance(node, yaml.Scalar):
         return None
     return yaml.scalar(node.text).value if node.variable else node.value
@@ -212,11 +213,11 @@ class ListOf(msgspec.Struct, frozen=True, kw_only=True):
             )
             return WRONG
         if len(node.items) < self.least or (self.most is not None and len(node.items) > self.most):
-            wanted = f"{self.least}" if self.most == self.least else f"at least {self.least}"
+            length = f"{self.least}" if self.most == self.least else f"at least {self.least}"
             report.add(
                 key,
-                f"a list of {len(node.items)}, where {wanted} "
-                f"{'is' if wanted.endswith(' 1') else 'are'} needed",
+                f"a list of {len(node.items)}, where {length} "
+                f"{'is' if length.endswith(' 1') else 'are'} needed",
             )
             return WRONG
         values = [
@@ -330,9 +331,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def mapping(node: yaml.Node, key: str, report: Report) -> Mapping[str, yaml.Node] | None:
-    """The entries of a mapping; an empty value (`local:`) counts as an empty one.
+    """Return the entries of a mapping; an empty value (`local:`) counts as an empty one.
 
-    None when it is something else.
+    None, after reporting it, when it is something else.
     """
     if isinstance(node, yaml.Mapping):
         return node.entries

@@ -1,8 +1,7 @@
-"""YAML as trees that know their lines: one document, no duplicate keys, no anchors, no tags, no
-templating.
+"""YAML as trees that know their lines.
 
-Plain scalars follow YAML 1.2's core schema, as JSON and editors do: `no` and `on` are strings,
-`1e-3` is a number.
+One document, no duplicate keys, no anchors, no tags, no templating. Plain scalars follow YAML
+1.2's core schema, as JSON and editors do: `no` and `on` are strings, `1e-3` is a number.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ def scalar(text: str, line: int = 0, *, quoted: bool = False) -> Scalar:
 
 
 def plain(node: Node) -> Any:
-    """The tree as dicts, lists and scalars: JSON's types."""
+    """Return the tree as dicts, lists and scalars: JSON's types."""
     if isinstance(node, Mapping):
         return {key: plain(value) for key, value in node.entries.items()}
     if isinstance(node, Sequence):
@@ -135,11 +134,11 @@ class _Composer:
         from yaml import events as kinds
 
         tree: Node | None = None
-        seen = 0
+        documents = 0
         for event in events:
             if isinstance(event, kinds.DocumentStartEvent):
-                seen += 1
-                if seen == 2:
+                documents += 1
+                if documents == 2:
                     self._wrong(
                         event,
                         "a second document",
@@ -147,7 +146,7 @@ class _Composer:
                     )
             elif isinstance(event, kinds.NodeEvent):
                 node = self._node(event, events, 0)
-                tree = node if seen == 1 else tree
+                tree = node if documents == 1 else tree
         return None if isinstance(tree, Scalar) and tree.value is None else tree
 
     def _node(

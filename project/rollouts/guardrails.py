@@ -11,8 +11,10 @@ LIMITS: tuple[Limit, ...] = ("max", "max_ratio", "max_shift")
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
-    """`least`: the requests of a minute from which on its figure is judged; percentiles of fewer
-    are biased low. 1: all are counted.
+    """A metric that a guardrail may watch.
+
+    `least`: the fewest requests of a minute whose figure is judged; percentiles of fewer are
+    biased low. 1: all are counted.
     """
 
     kind: Literal["rate", "latency", "score"]

@@ -15,7 +15,7 @@ _PERCENT = Text(
 
 
 def _max(text: str) -> Decimal | float:
-    """A part of the requests in percent, or milliseconds: which one is due, the metric says."""
+    """Parse a part of the requests in percent, or milliseconds; the metric says which is due."""
     return quantities.percent(text) if text.endswith("%") else quantities.latency(text)
 
 

@@ -1,6 +1,4 @@
-"""The section `rollouts:` -> Rollouts with every step written out, and what they say of the rest of
-the project.
-"""
+"""Build rollouts with every step written out, and check them against the rest of the project."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ import msgspec
 
 from ..reading import quantities
 from ..reading.report import Report, child, item
-from ..sections.references import Declared, known
+from ..sections.references import Declared, check_declared
 from ..specs.description import (
     AfterRollout,
     Endpoint,
@@ -33,8 +31,10 @@ _STEPS_OF = {"canary": ("steps",), "linear": ("step", "every"), "blue_green": ("
 
 
 def build(name: str, values: Values, endpoint: Endpoint | None, report: Report) -> Rollout:
-    """Of the endpoint of this name, if it is sound: a linear rollout begins above the share that it
-    declares for the new variant.
+    """Return a rollout with every step written out.
+
+    A linear one begins above the share that its endpoint (if it is sound) declares for the new
+    variant.
     """
     key = f"rollouts.{name}"
     to = values.get("to", "challenger")
@@ -132,26 +132,26 @@ def _whole_minutes(bake: timedelta, key: str, report: Report) -> None:
 
 
 def _rising(steps: Sequence[RolloutStep], key: str, report: Report) -> None:
-    before = Decimal(0)
+    previous_traffic = Decimal(0)
     for position, step in enumerate(steps):
         _whole_minutes(step.bake, child(item(key, position), "bake"), report)
-        if step.traffic <= before:
+        if step.traffic <= previous_traffic:
             message = (
                 "a step to 0 % is none"
-                if not before
-                else f"{step.traffic:f} % is not above the {before:f} % of the step before it"
+                if not previous_traffic
+                else f"{step.traffic:f} % is not above the {previous_traffic:f} % of the step before it"
             )
             report.add(
                 child(item(key, position), "traffic"),
                 message,
-                f"write a share above {before:f} and up to 100, or take the step out",
+                f"write a share above {previous_traffic:f} and up to 100, or take the step out",
             )
             return
-        before = step.traffic
+        previous_traffic = step.traffic
 
 
 def _guardrails(entries: Sequence[Values], key: str, report: Report) -> tuple[Guardrail, ...]:
-    """Checks are known by the guardrail's name, so there is one of each metric and kind of limit."""
+    """Return the guardrails, one for each metric and kind of limit, by which checks are known."""
     guardrails: dict[str, Guardrail] = {}
     for position, about in enumerate(entries):
         guardrail = _guardrail(about, item(key, position), report)
@@ -197,15 +197,15 @@ def _guardrail(about: Values, key: str, report: Report) -> Guardrail | None:
 
 
 def _limit(metric: str, name: str, value: Any, key: str, report: Report) -> float:
-    """A percentage as a part of 1, milliseconds, a ratio."""
+    """Return a limit as a number: a percentage as a part of 1, milliseconds, or a ratio."""
     if name == "max_ratio":
         return float(value)
-    percent, wanted = isinstance(value, Decimal), METRICS[metric].kind != "latency"
-    if percent != wanted:
+    percent, percent_due = isinstance(value, Decimal), METRICS[metric].kind != "latency"
+    if percent != percent_due:
         report.add(
             key,
-            f"{metric} is {'a part of the requests' if wanted else 'a time'}",
-            f"write {name}: {'1%' if wanted else '50ms'}",
+            f"{metric} is {'a part of the requests' if percent_due else 'a time'}",
+            f"write {name}: {'1%' if percent_due else '50ms'}",
         )
     elif percent and not 0 < value < _ALL:
         report.add(
@@ -241,14 +241,14 @@ def _or(words: Sequence[str]) -> str:
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """What the rollouts say of the rest of the project."""
+    """Report what is wrong between rollouts and the rest of the project."""
     for rollout in spec.rollouts.values():
         _references(rollout, spec, declared, report)
 
 
 def _references(rollout: Rollout, spec: ProjectSpec, declared: Declared, report: Report) -> None:
     key = f"rollouts.{rollout.endpoint}"
-    known(
+    check_declared(
         rollout.endpoint, declared.endpoints, key, report, noun="an endpoint", has="endpoints are"
     )
     if rollout.source == rollout.to:
@@ -270,7 +270,7 @@ def _variants(rollout: Rollout, endpoint: Endpoint, key: str, report: Report) ->
     shares = {variant.name: variant.traffic for variant in endpoint.variants}
     has = f"{endpoint.name} has"
     both = [
-        known(
+        check_declared(
             variant, shares, child(key, side), report, noun=f"a variant of {endpoint.name}", has=has
         )
         for side, variant in (("from", rollout.source), ("to", rollout.to))

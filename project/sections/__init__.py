@@ -1,1 +1,1 @@
-"""What the sections of project.yaml share: values of attributes, and names that refer to each other."""
+"""Values of attributes, and names that refer to each other, which all sections share."""

@@ -11,7 +11,10 @@ from ..reading.report import Report
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
-    """Every name that is written down, sound or not: a broken event is not also an unknown one."""
+    """Every name that is written down, sound or not, by section.
+
+    So a broken event is not also an unknown one.
+    """
 
     entities: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
@@ -26,9 +29,10 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     monitors: tuple[str, ...] = ()
 
 
-def known(
+def check_declared(
     name: str, names: Iterable[str], key: str, report: Report, *, noun: str, has: str
 ) -> bool:
+    """Return whether a name is among those declared, and report it if it is not."""
     names = tuple(names)
     if name not in names:
         report.add(key, f"{name} is not {noun}", did_you_mean(name, names, has=has))

@@ -21,7 +21,7 @@ _PYTHON: dict[str, tuple[type, ...]] = {
 
 
 def allowed_values(about: Values) -> Values:
-    """The values that are listed, if any, as the type has them."""
+    """Return the listed values, if there are any, in the attribute's type."""
     return (
         {"allowed": tuple(typed(value, about["type"]) for value in about["allowed"])}
         if "allowed" in about
@@ -30,13 +30,14 @@ def allowed_values(about: Values) -> Values:
 
 
 def typed(value: Any, kind: str) -> Any:
-    """A whole number of YAML that stands for a float."""
+    """Return a value of YAML as its type has it: a whole number may stand for a float."""
     return float(value) if kind == "float" and type(value) is int else value
 
 
 def fits(value: Any, kind: str) -> bool:
-    """Whether a YAML value is of an attribute's type. true is no number here, though Python thinks
-    so.
+    """Return whether a YAML value is of an attribute's type.
+
+    true is no number here, though Python thinks so.
     """
     return isinstance(value, _PYTHON.get(kind, ())) and (
         kind == "bool" or not isinstance(value, bool)
@@ -88,42 +89,48 @@ def _check_allowed(attribute: Attribute | Parameter, key: str, report: Report) -
             )
 
 
-def value_problem(value: Any, of: Attribute | Parameter) -> tuple[str, str] | None:
-    """Of a YAML value that stands for an attribute's or a parameter's:
-
-    (what is wrong, remedy), or None.
-    """
-    if not fits(value, of.type):
-        quotes = of.type == "string" and isinstance(value, int | float)
+def value_problem(value: Any, attribute: Attribute | Parameter) -> tuple[str, str] | None:
+    """Return (what is wrong, remedy) of a value of an attribute or a parameter; None if it fits."""
+    if not fits(value, attribute.type):
+        quotes = attribute.type == "string" and isinstance(value, int | float)
         return (
-            f"{value!r} is not of type {of.type}, as {of.name} is",
-            f'write it in quotes: "{value}"' if quotes else f"write a value of type {of.type}",
+            f"{value!r} is not of type {attribute.type}, as {attribute.name} is",
+            f'write it in quotes: "{value}"'
+            if quotes
+            else f"write a value of type {attribute.type}",
         )
-    if of.allowed is not None and value not in of.allowed:
-        allowed = [str(value) for value in of.allowed]
-        return f"{value!r} is not among the values of {of.name}", did_you_mean(
+    if attribute.allowed is not None and value not in attribute.allowed:
+        allowed = [str(value) for value in attribute.allowed]
+        return f"{value!r} is not among the values of {attribute.name}", did_you_mean(
             str(value), allowed, has="they are"
         ) or ""
-    if (of.min is not None and value < of.min) or (of.max is not None and value > of.max):
+    if (attribute.min is not None and value < attribute.min) or (
+        attribute.max is not None and value > attribute.max
+    ):
         return (
-            f"{value:g} is outside of {_bounds(of)}, which {of.name} has",
+            f"{value:g} is outside of {_bounds(attribute)}, which {attribute.name} has",
             "write a value between, or widen the bounds",
         )
     return None
 
 
-def condition_problems(condition: Condition, of: Attribute) -> Iterator[tuple[str, str]]:
-    """What stands against its values and bounds: (what is wrong, remedy)."""
+def condition_problems(condition: Condition, attribute: Attribute) -> Iterator[tuple[str, str]]:
+    """Yield (what is wrong, remedy) of a condition's values and bounds."""
     values = (*(condition.among or ()), *(condition.not_among or ()))
-    yield from dict.fromkeys(filter(None, (value_problem(value, of) for value in values)))
-    if (condition.min is not None or condition.max is not None) and of.type not in ("int", "float"):
+    yield from dict.fromkeys(filter(None, (value_problem(value, attribute) for value in values)))
+    if (condition.min is not None or condition.max is not None) and attribute.type not in (
+        "int",
+        "float",
+    ):
         yield (
-            f"{of.name} is of type {of.type}, which has no min and max",
+            f"{attribute.name} is of type {attribute.type}, which has no min and max",
             "write its values: a list, or {not: ...}",
         )
     if condition.min is not None and condition.max is not None and condition.min > condition.max:
         yield f"max {condition.max:g} is below min {condition.min:g}", "swap them"
 
 
-def _bounds(of: Attribute | Parameter) -> str:
-    return " .. ".join("" if bound is None else f"{bound:g}" for bound in (of.min, of.max)).strip()
+def _bounds(attribute: Attribute | Parameter) -> str:
+    return " .. ".join(
+        "" if bound is None else f"{bound:g}" for bound in (attribute.min, attribute.max)
+    ).strip()

@@ -1,1 +1,1 @@
-"""What a project says, as frozen structs, and what follows from them alone."""
+"""A project as frozen structs, and what follows from them alone."""

@@ -1,4 +1,4 @@
-"""What a project says, as frozen structs: everything can be built in Python too.
+"""A project as frozen structs: everything can be built in Python too.
 
 No file, no environment, no engine here.
 """
@@ -42,7 +42,9 @@ class Attribute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """`event_id` (string) and `event_timestamp` (UTC) come with every event and are not among the
+    """An event and its attributes.
+
+    `event_id` (string) and `event_timestamp` (UTC) come with every event and are not among the
     attributes.
     """
 
@@ -96,7 +98,7 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
-    """What an arm may set: a rule reads it as $name, a predictor takes it by keyword."""
+    """A value that an arm may set: a rule reads it as $name, a predictor takes it by keyword."""
 
     name: str
     type: ParameterType
@@ -108,8 +110,9 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shadow(msgspec.Struct, frozen=True, kw_only=True):
-    """A variant that is sent a copy of some requests after they were answered; what it says is
-    compared, and shown to nobody.
+    """A variant that is sent a copy of some requests after they were answered.
+
+    Its answers are compared, and shown to nobody.
     """
 
     variant: str
@@ -148,8 +151,8 @@ class Guardrail(msgspec.Struct, frozen=True, kw_only=True):
     Of one metric and kind of limit there is one.
     """
 
-    # project/rollouts/guardrails.py lists them: error_rate, server_error_rate, latency_p50 _p90 _p99 _mean,
-    # score_mean
+    # project/rollouts/guardrails.py lists them: error_rate, server_error_rate, latency_p50 _p90
+    # _p99 _mean, score_mean
     metric: str
     max: float | None = None  # a rate from 0 to 1; a latency in ms
     max_ratio: float | None = None  # times the old variant's, in the same minutes
@@ -305,10 +308,10 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):
-    """A parsed project: what it says, and where it says it, so that a later error can name file and
-    line.
+    """A parsed project: what it says, and where it says it.
 
-    `places` is keyed by path, e.g. "rollouts.ranker.guardrails[1]", "feature_views.item_history",
+    So a later error can name file and line. `places` is keyed by path, e.g.
+    "rollouts.ranker.guardrails[1]", "feature_views.item_history",
     "models/logistic.yaml:features[2]".
     """
 

@@ -1,5 +1,6 @@
-"""What a project says of A/B tests, as frozen structs: metrics of units, layers, experiments of the
-gateway, analyses of others.
+"""The A/B tests of a project as frozen structs.
+
+Metrics of units, layers, experiments that the gateway assigns, analyses of others.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ class ExperimentGuardrail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
-    """`{arm: impression.policy, control: random, treatment: bts, metric: ctr}`: assigned elsewhere,
-    the arm stands on the exposure.
+    """An A/B test that was assigned elsewhere: an attribute of the exposure holds the arm.
+
+    `{arm: impression.policy, control: random, treatment: bts, metric: ctr}`
     """
 
     name: str
@@ -44,7 +46,7 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Total(msgspec.Struct, frozen=True, kw_only=True):
-    """What a metric adds up over a unit's events: their number, or an attribute of theirs."""
+    """The number of a unit's events, or the sum of one of their attributes."""
 
     event: str
     attribute: str | None = None  # None: one for each event
@@ -74,9 +76,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Layer(msgspec.Struct, frozen=True, kw_only=True):
-    """Experiments of one layer never share a unit; those of two layers are independent of each
-    other.
-    """
+    """Experiments that never share a unit; layers are independent of each other."""
 
     name: str
     endpoint: str
@@ -108,10 +108,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gateway assigns. The first arm is the control.
+    """An experiment that the gateway assigns. The first arm is the control.
 
-    `interleave`: two variants, the control first, that both rank each request of its units; then
-    there is one arm, INTERLEAVED.
+    `interleave`: two variants, the control first, that both rank each request of its units;
+    then there is one arm, INTERLEAVED.
     """
 
     name: str
@@ -132,5 +132,5 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def aims(self) -> bool:
-        """Whether its arms are variants: then its runs own the endpoint's traffic."""
+        """Whether its arms are variants, so that its runs own the endpoint's traffic."""
         return self.interleave is not None or any("variant" in arm.parameters for arm in self.arms)

@@ -1,4 +1,4 @@
-"""What a project watches of an endpoint for bias, as frozen structs."""
+"""A project's monitors of bias as frozen structs."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ class Alarms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Monitor(msgspec.Struct, frozen=True, kw_only=True):
-    """`{endpoint: ranker, units: gender, window: 7d, alarm: {satisfied_ratio: 0.8}}`: one of
-    `items` and `units` groups.
+    """A watch over groups of one endpoint's items or units.
+
+    `{endpoint: ranker, units: gender, window: 7d, alarm: {satisfied_ratio: 0.8}}`
     """
 
     name: str

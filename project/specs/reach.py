@@ -1,5 +1,6 @@
-"""How an event comes to the unit that an experiment assigns: by its own attribute, by the exposure,
-or by an event that it refers to.
+"""The way from an event to the unit that an experiment assigns.
+
+It leads by the event's own attribute, by the exposure, or by an event that it refers to.
 """
 
 from __future__ import annotations
@@ -12,14 +13,12 @@ EXPOSURE_ID = "exposure_id"
 
 
 def path(event: str, unit: str, events: Mapping[str, Event]) -> tuple[str, ...] | None:
-    """The attributes to follow:
+    """Return the attributes that lead from an event to a unit by the shortest way, None if none do.
 
     `("impression_id", "visitor_id")`. The last one is the unit's or `exposure_id`.
-
-    The shortest path there is; None: none.
     """
     waiting: list[tuple[str, tuple[str, ...]]] = [(event, ())]
-    seen = {event}
+    visited = {event}
     while waiting:
         name, steps = waiting.pop(0)
         attributes = events[name].attributes if name in events else ()
@@ -27,23 +26,24 @@ def path(event: str, unit: str, events: Mapping[str, Event]) -> tuple[str, ...] 
         if ends:
             return (*steps, unit if unit in ends else EXPOSURE_ID)
         for attribute in attributes:
-            if attribute.event is not None and attribute.event not in seen:
-                seen.add(attribute.event)
+            if attribute.event is not None and attribute.event not in visited:
+                visited.add(attribute.event)
                 waiting.append((attribute.event, (*steps, attribute.name)))
     return None
 
 
 def to_exposure(event: str, events: Mapping[str, Event]) -> tuple[str, ...] | None:
-    """The attributes to follow from an event to the exposure that it followed, whatever else says
-    its unit. None: it does not say.
+    """Return the attributes that lead from an event to the exposure it followed; None: none do.
+
+    Whatever else says the event's unit does not count.
     """
     return path(event, "", events)
 
 
 def steps(event: str, unit: str, events: Mapping[str, Event]) -> tuple[tuple[str, str], ...]:
-    """The path with the event that has each attribute:
+    """Return the path to a unit with the event that has each attribute; empty without one.
 
-    `(("click", "impression_id"), ("impression", "visitor_id"))`; empty without one.
+    `(("click", "impression_id"), ("impression", "visitor_id"))`
     """
     followed: list[tuple[str, str]] = []
     for name in path(event, unit, events) or ():
@@ -60,7 +60,7 @@ def steps(event: str, unit: str, events: Mapping[str, Event]) -> tuple[tuple[str
 
 
 def has_exposure(event: Event) -> bool:
-    """Whether it says what it followed: then it has the view `<event>_exposed`."""
+    """Return whether an event says what it followed, so that it has the view `<event>_exposed`."""
     return any(map(_exposure, event.attributes))
 
 

@@ -1,5 +1,6 @@
-"""What a request to an endpoint carries that experiments may ask for, beside its unit and the keys
-of entities.
+"""The attributes of a request to an endpoint that experiments may ask for.
+
+Its unit and the keys of entities are not among them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ DECIDED_BY_RANKING = ("position", "propensity", "policy")
 
 
 def exposure_attributes(spec: ProjectSpec, endpoint: Endpoint) -> dict[str, Attribute]:
-    """Those of the endpoint's exposure that are no key; none, if the exposure is not sound."""
+    """Return the exposure's attributes that are no key; none, if the exposure is not sound."""
     keys = {entity.key for entity in spec.entities.values()}
     objective = spec.objectives.get(endpoint.objective)
     exposure = spec.events.get(objective.exposure) if objective else None
@@ -29,11 +30,11 @@ def exposure_attributes(spec: ProjectSpec, endpoint: Endpoint) -> dict[str, Attr
 
 
 def request_attributes(spec: ProjectSpec, endpoint: Endpoint) -> dict[str, Attribute]:
-    """Without what is only known once it is ranked."""
+    """Return the attributes that a request may carry, without what ranking decides."""
     shown = exposure_attributes(spec, endpoint)
-    known = {
+    exposed = {
         name: attribute
         for name, attribute in shown.items()
         if name not in (*DECIDED_BY_RANKING, EXPOSURE_ID)
     }
-    return known | {attribute.name: attribute for attribute in endpoint.attributes}
+    return exposed | {attribute.name: attribute for attribute in endpoint.attributes}

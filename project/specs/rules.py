@@ -1,4 +1,4 @@
-"""What overrules a ranking, as frozen structs; and a condition, which rules and experiments share."""
+"""The rules over a ranking as frozen structs, and conditions, which experiments share."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import msgspec
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Of one attribute of a request; all that are written must hold.
+    """A condition on one attribute of a request; all parts that are written must hold.
 
-    What is absent or null meets none.
+    An absent or null attribute meets no condition.
     """
 
     attribute: str
@@ -22,7 +22,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RuleBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="rule"):
-    """What is common to all rules over a ranking.
+    """The fields that all rules over a ranking have.
 
     `where` and `by` name a key of an entity, or `view.feature`, of the candidates.
     """
@@ -65,9 +65,7 @@ class Cap(RuleBase, frozen=True, kw_only=True, tag="cap"):
 
 
 class UnitCap(RuleBase, frozen=True, kw_only=True, tag="cap_per_unit"):
-    """Of one value of `by`, at most so many answers show it to a unit, in any window of this
-    length.
-    """
+    """A limit on how many answers show a unit one value of `by`, in any window of this length."""
 
     by: str
     max: int | str  # "$name": a parameter

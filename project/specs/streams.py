@@ -11,7 +11,7 @@ Stream = Literal["exposures", "rankings", "assignments", "shadows"]
 
 
 def streams_of(spec: ProjectSpec, endpoint: Endpoint) -> tuple[Stream, ...]:
-    """What its gateways fill, in the order of delivery."""
+    """Return the streams that an endpoint's gateways fill, in the order of delivery."""
     shadows: tuple[Stream, ...] = ("shadows",) if endpoint.shadow else ()
     if _assigns(spec, endpoint):
         return ("exposures", "rankings", "assignments", *shadows)
@@ -23,7 +23,7 @@ def streams_of(spec: ProjectSpec, endpoint: Endpoint) -> tuple[Stream, ...]:
 
 
 def logged(spec: ProjectSpec) -> tuple[Stream, ...]:
-    """The streams of all endpoints."""
+    """Return the streams that the gateways of any endpoint fill."""
     filled = {
         stream for endpoint in spec.endpoints.values() for stream in streams_of(spec, endpoint)
     }
@@ -31,8 +31,9 @@ def logged(spec: ProjectSpec) -> tuple[Stream, ...]:
 
 
 def applied(spec: ProjectSpec) -> bool:
-    """Whether they are there before a `deploy`: arms are also assigned for who ranks elsewhere, and
-    a view reads exposures.
+    """Return whether the streams' tables exist before a `deploy`.
+
+    Arms are also assigned for those who rank elsewhere, and a view reads exposures.
     """
     return bool(exposed_events(spec)) or any(
         _assigns(spec, endpoint) for endpoint in spec.endpoints.values()
@@ -40,8 +41,9 @@ def applied(spec: ProjectSpec) -> bool:
 
 
 def _assigns(spec: ProjectSpec, endpoint: Endpoint) -> bool:
-    """Whether there may be anything to assign: an endpoint's own layer is always there, and may be
-    empty.
+    """Return whether there may be anything to assign at an endpoint.
+
+    An endpoint's own layer always exists, and may be empty.
     """
     tried = {experiment.layer for experiment in spec.experiments.values()}
     return any(
@@ -51,9 +53,7 @@ def _assigns(spec: ProjectSpec, endpoint: Endpoint) -> bool:
 
 
 def watched(spec: ProjectSpec, endpoint: Endpoint) -> tuple[str, ...]:
-    """The attributes of its requests that monitors group units by: what `rankings` says of a
-    request.
-    """
+    """Return the attributes of requests that monitors group units by, which `rankings` holds."""
     return tuple(
         sorted(
             {
@@ -66,5 +66,5 @@ def watched(spec: ProjectSpec, endpoint: Endpoint) -> tuple[str, ...]:
 
 
 def exposed_events(spec: ProjectSpec) -> tuple[Event, ...]:
-    """The events that have a view `<event>_exposed`."""
+    """Return the events that have a view `<event>_exposed`."""
     return tuple(event for event in spec.events.values() if spec.endpoints and has_exposure(event))
