@@ -260,7 +260,7 @@ def _with_experiments(
 
 
 def _models(fenced: Fence, report: Report) -> tuple[dict[str, Model], dict[str, set[str]]]:
-    """Return the sound configurations, and the aliases that any configuration gives to each model."""
+    """Return the sound configurations, and the aliases that any of them gives to each model."""
     models: dict[str, Model] = {}
     registered: dict[str, set[str]] = {}
     for name, file, node in model_files(fenced, report):

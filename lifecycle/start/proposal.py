@@ -276,7 +276,8 @@ def _description(
     yield from (
         f"  {entity}: {{key: {key.name}, type: {key.type}}}\n" for entity, key in keys.items()
     )
-    yield "\nevents:                          # event_id and event_timestamp (UTC) come with every event"
+    yield "\nevents:                          "
+    yield "# event_id and event_timestamp (UTC) come with every event"
     yield f"\n  {event}:\n"
     yield "    description: What a row means.\n    owner: you@example.com\n    attributes:\n"
     for column in attributes:

@@ -58,8 +58,8 @@ ATTRIBUTE = Record(
         "type": Key(
             shape=OneOf(
                 words=("bool", "int", "float", "string", "timestamp"),
-                near={"str": "string", "text": "string", "integer": "int", "double": "float", "number": "float", "boolean": "bool",
-                      "datetime": "timestamp"},
+                near={"str": "string", "text": "string", "integer": "int", "double": "float",
+                      "number": "float", "boolean": "bool", "datetime": "timestamp"},
             ),
             required=True,
             example="string",

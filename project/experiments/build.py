@@ -188,7 +188,7 @@ def _arms(values: Values, key: str, report: Report) -> tuple[ExperimentArm, ...]
 
 
 def arm_key(experiment: str, arm: str, parameter: str, places: Container[str]) -> str:
-    """Where an arm's parameter is written, `arms` or the short form; `places`: the keys that are."""
+    """Return where an arm's parameter is written: below `arms`, or in the short form."""
     key = f"experiments.{experiment}"
     return f"{key}.arms.{arm}.{parameter}" if f"{key}.arms" in places else f"{key}.{arm}"
 

@@ -200,7 +200,8 @@ def _uncountable(metric: Metric, spec: ProjectSpec) -> tuple[str, str] | None:
             else f"{metric.numerator.event}.{metric.numerator.attribute}"
         )
         return (
-            f"interleaved orders are compared by the number of events, and {metric.name} has {extra}",
+            "interleaved orders are compared by the number of events, and "
+            f"{metric.name} has {extra}",
             "name a metric that counts events",
         )
     event = (

@@ -262,8 +262,8 @@ ASSIGNED = Record(
         "targeting": Key(
             shape=MapOf(of=Targeted(), pattern=NAME),
             example="{country: [JP, TW], platform: {not: web}}",
-            description="Whom it is for, by attributes of the request: a value, a list, {not: ...}, "
-            "{min: , max: }.",
+            description="Whom it is for, by attributes of the request: a value, a list, "
+            "{not: ...}, {min: , max: }.",
         ),
         "metric": Key(
             shape=_OneOrMany(NAME_SHAPE),
@@ -274,7 +274,8 @@ ASSIGNED = Record(
         "segments": Key(
             shape=ListOf(of=NAME_SHAPE),
             example="[platform]",
-            description="Attributes of the request, or model_version: results of each value by itself.",
+            description="Attributes of the request, or model_version: results of each value by "
+            "itself.",
         ),
         "plan": Key(
             shape=_PLAN,
@@ -292,8 +293,8 @@ INTERLEAVED = Record(
             shape=ListOf(of=NAME_SHAPE, least=2, most=2),
             required=True,
             example="[champion, challenger]",
-            description="Two variants that both rank each request. One order is made of the two; clicks "
-            "say which is preferred.",
+            description="Two variants that both rank each request. One order is made of the two; "
+            "clicks say which is preferred.",
         ),
         **{
             name: ASSIGNED.keys[name]
@@ -308,8 +309,8 @@ INTERLEAVED = Record(
         "plan": Key(
             shape=_PLAN,
             example="{minimum_effect: 8%, days: 14}",
-            description="The effect is how many more events one variant has than the other, of those "
-            "that count: 8% is 54 to 46.",
+            description="The effect is how many more events one variant has than the other, of "
+            "those that count: 8% is 54 to 46.",
         ),
         **{name: ASSIGNED.keys[name] for name in ("salt", "owner", "hypothesis")},
     },

@@ -16,8 +16,8 @@ COLUMN_LENGTH = 63  # the shortest limit of a feature's name: SageMaker's 64, Bi
 # Columns that our own tables add to an event's, an objective's or a view's
 # (events/tables/relations.py, feature_store/tables/relations.py).
 OWN_COLUMNS = frozenset({
-    "event_id", "event_timestamp", "created_timestamp", "outcome", "dt", "payload_digest", "source", "line", "correction",
-    "stored_timestamp", "entity_key", "loaded_timestamp",
+    "event_id", "event_timestamp", "created_timestamp", "outcome", "dt", "payload_digest", "source",
+    "line", "correction", "stored_timestamp", "entity_key", "loaded_timestamp",
     "file_row_number",  # DuckDB's own, of a file that it reads
 })  # fmt: skip
 
@@ -27,15 +27,20 @@ SQL_WORDS = frozenset(
     re.findall(
         r"\w+",
         """
-    all alter analyse analyze and any array as asc assert_rows_modified asymmetric at between both by case cast check collate column
-    constraint contains create cross cube current current_catalog current_date current_path current_role current_schema current_time
-    current_timestamp current_user deallocate default deferrable define delete desc describe distinct drop else end enum escape except
-    exclude execute exists extract false fetch following for foreign from full graph_table group grouping groups hash having if ignore in
-    initially inner insert intersect interval into is join json_array json_exists json_object json_query json_table json_value lambda
-    lateral leading left like limit listagg localtime localtimestamp lookup merge natural new no normalize not null nulls of offset on only
-    or order outer over partition pivot pivot_longer pivot_wider placing preceding prepare primary proto qualify range recursive references
-    respect returning right rollup rows select set show skip some struct summarize symmetric table tablesample then to trailing treat trim
-    true uescape unbounded union unique unnest unpivot using values variadic when where window with within
+    all alter analyse analyze and any array as asc assert_rows_modified asymmetric at between
+    both by case cast check collate column constraint contains create cross cube current
+    current_catalog current_date current_path current_role current_schema current_time
+    current_timestamp current_user deallocate default deferrable define delete desc describe
+    distinct drop else end enum escape except exclude execute exists extract false fetch
+    following for foreign from full graph_table group grouping groups hash having if ignore in
+    initially inner insert intersect interval into is join json_array json_exists json_object
+    json_query json_table json_value lambda lateral leading left like limit listagg localtime
+    localtimestamp lookup merge natural new no normalize not null nulls of offset on only or
+    order outer over partition pivot pivot_longer pivot_wider placing preceding prepare primary
+    proto qualify range recursive references respect returning right rollup rows select set show
+    skip some struct summarize symmetric table tablesample then to trailing treat trim true
+    uescape unbounded union unique unnest unpivot using values variadic when where window with
+    within
     """,
     )
 )

@@ -40,15 +40,18 @@ GUARDRAIL = Record(
         "metric": Key(
             shape=OneOf(
                 words=tuple(METRICS),
-                near={"errors": "error_rate", "latency": "latency_p99", "p50": "latency_p50", "p90": "latency_p90", "p99": "latency_p99",
-                      "score": "score_mean"},
+                near={"errors": "error_rate", "latency": "latency_p99", "p50": "latency_p50",
+                      "p90": "latency_p90", "p99": "latency_p99", "score": "score_mean"},
             ),
             required=True,
             example="error_rate",
         ),
         "max": Key(
             shape=Text(
-                what="a limit", pattern=f"{quantities.PERCENT}|{quantities.LATENCY}", parse=_max, example="1%"
+                what="a limit",
+                pattern=f"{quantities.PERCENT}|{quantities.LATENCY}",
+                parse=_max,
+                example="1%",
             ),
             description="1% of the requests, or 50ms.",
         ),

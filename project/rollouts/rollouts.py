@@ -139,7 +139,8 @@ def _rising(steps: Sequence[RolloutStep], key: str, report: Report) -> None:
             message = (
                 "a step to 0 % is none"
                 if not previous_traffic
-                else f"{step.traffic:f} % is not above the {previous_traffic:f} % of the step before it"
+                else f"{step.traffic:f} % is not above the {previous_traffic:f} % of the step "
+                "before it"
             )
             report.add(
                 child(item(key, position), "traffic"),
