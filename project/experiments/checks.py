@@ -200,8 +200,10 @@ def _uncountable(metric: Metric, spec: ProjectSpec) -> tuple[str, str] | None:
             else f"{metric.numerator.event}.{metric.numerator.attribute}"
         )
         return (
-            "interleaved orders are compared by the number of events, and "
-            f"{metric.name} has {extra}",
+            (
+                "interleaved orders are compared by the number of events, and "
+                f"{metric.name} has {extra}"
+            ),
             "name a metric that counts events",
         )
     event = (
