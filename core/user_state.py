@@ -200,9 +200,8 @@ def claim(home: Path, project: Path, *, trusted: bool = False) -> None:
         return
     if not trusted and (record.projects or Path(record.folder).name == FOLDER):
         raise Refused(
-            f"{home} is kept for {', '.join(record.projects) or Path(record.folder).parent}, "
-            f"and {project} names "
-            "it as its own; nothing of it was read",
+            f"{home} is kept for {', '.join(record.projects) or Path(record.folder).parent}, and "
+            f"{project} names it as its own; nothing of it was read",
             remedy="if both projects are yours: isthmus trust; else name another `home` in "
             "profiles.yaml",
         )
@@ -254,9 +253,9 @@ def _require_untracked(folder: Path, *, removable: bool) -> None:
     names = tracked_below(Path(os.path.realpath(folder.parent)) / folder.name)
     if names:
         raise Refused(
-            f"git tracks files in {folder}: {_first(names)}. Whoever may commit could so "
-            "name processes, "
-            "ports, commands and modules that a verb would use; nothing of it was read",
+            f"git tracks files in {folder}: {_first(names)}. Whoever may commit could so name "
+            "processes, ports, commands and modules that a verb would use; nothing of it was "
+            "read",
             remedy=f"git -C {quote(str(folder.parent))} rm -r --cached {folder.name}\n"
             f"and write {folder.name}/ into .gitignore"
             + (
@@ -271,17 +270,14 @@ def _unknown(folder: Path, entries: set[str], *, removable: bool) -> Refused:
     stored = sorted(name for name in entries if not is_derived(name))
     loses = (
         f"that removes what was stored there ({_first(stored)}): of events, runs, models and "
-        "endpoints on "
-        "the laptop it may be the only copy"
+        "endpoints on the laptop it may be the only copy"
         if stored
         else "that is safe: all that lies there is made again by the next command"
     )
     return Refused(
-        f"{folder} is not known to {root()}: it came with the project, from another machine "
-        "or user, or "
-        "from an older Isthmus. Its records name processes, ports, commands and modules that "
-        "a verb would "
-        "use; nothing of it was read",
+        f"{folder} is not known to {root()}: it came with the project, from another machine or "
+        "user, or from an older Isthmus. Its records name processes, ports, commands and "
+        "modules that a verb would use; nothing of it was read",
         remedy=(
             f"if it came with a clone or an archive: rm -r {quote(str(folder))}\n  {loses}"
             if removable

@@ -75,9 +75,7 @@ PROJECT = Record(
             ),
             example="[/data/logs]",
             description="Files and folders outside of the project's folder that its sources may "
-            "read, "
-            "absolute or from the folder. "
-            "Links are followed to their end.",
+            "read, absolute or from the folder. Links are followed to their end.",
         ),
         **{
             section: Key(shape=MapOf(of=shape, names=judge, pattern=NAME))

@@ -352,16 +352,14 @@ def _within_domain(node: exp.Expr) -> exp.Expr:
 # is beyond the largest number
 _DOMAINS: dict[type[exp.Expr], str] = {
     exp.Ln: "CASE WHEN x > 0 THEN LN(x) WHEN x = 0 THEN CAST('-inf' AS FLOAT64) WHEN x < 0 THEN "
-    "CAST('nan' AS FLOAT64) "
-    "ELSE CAST(x AS FLOAT64) END",
+    "CAST('nan' AS FLOAT64) ELSE CAST(x AS FLOAT64) END",
     # ln(1.7976931348623157e308)
     exp.Exp: "CASE WHEN x > 709.782712893384 THEN CAST('inf' AS FLOAT64) ELSE EXP(x) END",
     exp.Sqrt: "CASE WHEN x < 0 THEN CAST('nan' AS FLOAT64) ELSE SQRT(x) END",
     exp.Pow: "COALESCE(SAFE.POWER(x, y), CASE WHEN x < 0 AND y <> TRUNC(y) THEN CAST('nan' AS "
-    "FLOAT64) "
-    "WHEN IEEE_DIVIDE(1, x) < 0 AND y = TRUNC(y) AND y / 2 <> TRUNC(y / 2) THEN CAST('-inf' "
-    "AS FLOAT64) "
-    "WHEN NOT x IS NULL AND NOT y IS NULL THEN CAST('inf' AS FLOAT64) END)",
+    "FLOAT64) WHEN IEEE_DIVIDE(1, x) < 0 AND y = TRUNC(y) AND y / 2 <> TRUNC(y / 2) THEN "
+    "CAST('-inf' AS FLOAT64) WHEN NOT x IS NULL AND NOT y IS NULL THEN CAST('inf' AS FLOAT64) "
+    "END)",
 }
 _WORDS: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Add: _sum,

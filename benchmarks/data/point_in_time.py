@@ -181,12 +181,10 @@ def world(folder: Path, *, spine: int, history: int, views: int, keys: int) -> o
         keep(
             f"view_{number}",
             "SELECT DISTINCT ON (item_id, event_timestamp) *, CAST(item_id AS VARCHAR) AS "
-            "entity_key, "
-            f"event_timestamp + INTERVAL {LAG.seconds} SECOND AS created_timestamp FROM (SELECT "
-            f"CAST(hash(i * 7 + {number}) % {keys} AS BIGINT) AS item_id, "
-            f"{moment(100 + number)} AS event_timestamp, "
-            f"CAST(hash(i * 17) % 1000 AS DOUBLE) AS a_{number}, i AS b_{number} FROM "
-            f"range({history}) t(i))",
+            f"entity_key, event_timestamp + INTERVAL {LAG.seconds} SECOND AS created_timestamp "
+            f"FROM (SELECT CAST(hash(i * 7 + {number}) % {keys} AS BIGINT) AS item_id, "
+            f"{moment(100 + number)} AS event_timestamp, CAST(hash(i * 17) % 1000 AS DOUBLE) AS "
+            f"a_{number}, i AS b_{number} FROM range({history}) t(i))",
         )
     return target
 

@@ -80,9 +80,8 @@ def print_alarms(title, worlds, visitors, world):
     print(f"{title}: worlds of {worlds} with an alarm by the second, third, sixth version")
     for figure, goal in GOALS.items():
         print(
-            f"  {figure:<16} {counts[figure, 2]:>4} {counts[figure, 3]:>4} "
-            f"{counts[figure, 6]:>4}   "
-            f"{'' if world else goal}"
+            f"  {figure:<16} {counts[figure, 2]:>4} {counts[figure, 3]:>4} {counts[figure, 6]:>4} "
+            f"  {'' if world else goal}"
         )
     print(
         f"  {'either':<16} {sum(any(run) for run in alarms_by_world):>14}   "

@@ -129,9 +129,8 @@ def list_(console: Console) -> None:
 
 @command(
     help="Rank through the gateway: online features, the endpoint, exploration, the exposure log. "
-    "REQUEST is JSON, or - for stdin. "
-    "With --parameter a model is only asked: its predictions in the candidates' order, and "
-    "no exposure."
+    "REQUEST is JSON, or - for stdin. With --parameter a model is only asked: its predictions in "
+    "the candidates' order, and no exposure."
 )
 @click.argument("endpoint")
 @click.argument("request")
@@ -165,8 +164,7 @@ def _request(request: str) -> dict[str, object]:
 
 @command(
     help="The order that the model gives to REQUEST, and what each rule of ENDPOINT makes of it. "
-    "Nothing is drawn, shown or logged. "
-    "REQUEST is JSON, or - for stdin."
+    "Nothing is drawn, shown or logged. REQUEST is JSON, or - for stdin."
 )
 @click.argument("endpoint")
 @click.argument("request")

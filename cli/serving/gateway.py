@@ -13,10 +13,9 @@ from ..console.console import Console
 
 @command(
     help="Serve ENDPOINTs (default: all) over HTTP until SIGTERM or Ctrl-C: POST /rank, /assign, "
-    "/track, /ofrep/v1/evaluate/flags; "
-    "GET /health, /ping, /metrics, /openapi.json. Of this machine it answers your own user "
-    "and those whom ISTHMUS_ALLOW_USER names, or "
-    "whoever has ISTHMUS_TOKEN."
+    "/track, /ofrep/v1/evaluate/flags; GET /health, /ping, /metrics, /openapi.json. Of this "
+    "machine it answers your own user and those whom ISTHMUS_ALLOW_USER names, or whoever has "
+    "ISTHMUS_TOKEN."
 )
 @click.argument("endpoints", nargs=-1, metavar="[ENDPOINT]...")
 @click.option(

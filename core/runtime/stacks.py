@@ -179,11 +179,8 @@ def _ending_report(ready: Path) -> str | None:
 
 _KEPT = (
     "  what it held is kept, and the next one goes on with it: jobs that ran have failed, "
-    "endpoints "
-    "start again;\n"
-    "  what is gone: metrics, logs, records in flight, histories of queries, faults, and "
-    "that callers "
-    "are held to policies"
+    "endpoints start again;\n  what is gone: metrics, logs, records in flight, histories of "
+    "queries, faults, and that callers are held to policies"
 )
 _NOT_KEPT = "  what it held is gone: the next one starts empty; begin again with `isthmus apply`"
 

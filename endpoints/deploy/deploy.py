@@ -184,9 +184,8 @@ def _apply(project: Project, spec: EndpointSpec) -> None:
                 change = f"would become {new.model}@{new.version}" if new else "would go"
                 share = percent_text(now.target_percent)
                 raise Refused(
-                    f"{spec.name}: {now.name} ({now.model}@{now.version}) has {share} % of "
-                    f"the traffic and {change}; "
-                    "deploy never moves traffic",
+                    f"{spec.name}: {now.name} ({now.model}@{now.version}) has {share} % of the "
+                    f"traffic and {change}; deploy never moves traffic",
                     remedy=f"isthmus traffic {spec.name} {now.name}=0     then     isthmus deploy "
                     f"{spec.name}",
                 ) from error

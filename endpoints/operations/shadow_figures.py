@@ -18,8 +18,8 @@ from ..traffic.resolution import endpoint_of
 _PAIR = ("version", "shadow_version")
 _COPIES = (  # a row of a stream may stand there twice
     "SELECT DISTINCT event_id, version, shadow_version, milliseconds, shadow_milliseconds, "
-    "failure, score_difference, agreement "
-    f"FROM {SHADOWS.name} WHERE endpoint = $endpoint AND dt >= $since"
+    f"failure, score_difference, agreement FROM {SHADOWS.name} WHERE endpoint = $endpoint AND dt "
+    ">= $since"
 )
 FIGURES = f"""
 SELECT version, shadow_version, count(*) AS copies, count(failure) AS failed,

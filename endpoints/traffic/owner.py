@@ -271,9 +271,8 @@ def _ended_refusal(endpoint: str, owner: Owner, until: datetime, now: datetime) 
         )
     span = f"{math.ceil(seconds / 60)} min" if seconds > 60 else f"{math.ceil(seconds)} s"
     return Refused(
-        f"{endpoint}'s traffic belongs to {owner.owner} {owner.name} until {until:%H:%M:%S} "
-        f"UTC, in {span}: "
-        "it has ended, and looks whether a late call changes what it left",
+        f"{endpoint}'s traffic belongs to {owner.owner} {owner.name} until {until:%H:%M:%S} UTC, "
+        f"in {span}: it has ended, and looks whether a late call changes what it left",
         remedy=f"{driving} waits until then, and gives it back; deploy, traffic and destroy do so "
         "with --wait",
     )

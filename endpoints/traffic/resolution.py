@@ -183,9 +183,8 @@ def _stays(endpoint: str, variant: VariantState, heir: str | None) -> str:
     why = f", which {heir} is to have" if heir else ""
     share = f"{percent_text(max(variant.percent, variant.target_percent))} %"
     return (
-        f"{variant.name} stays {variant.model}@{variant.version}{why}, while it has {share} "
-        "of the traffic: "
-        f"isthmus traffic {endpoint} {move}, then deploy again"
+        f"{variant.name} stays {variant.model}@{variant.version}{why}, while it has {share} of "
+        f"the traffic: isthmus traffic {endpoint} {move}, then deploy again"
     )
 
 

@@ -58,24 +58,19 @@ def open_sql(event: Event) -> str:
     quarantine, raw = quarantine_name(event.name), raw_name(event.name)
     listed = ", ".join(f"q.{column.name}" for column in quarantine_table(event).columns)
     return (
-        f"SELECT {listed} FROM {quarantine} AS q "
-        "LEFT JOIN (SELECT payload_digest FROM (SELECT payload_digest, "
-        f"coalesce({CORRECTION.name}, 0) AS isthmus_correction, "
-        f"row_number() OVER (PARTITION BY dt, event_id ORDER BY {winning_order()}) AS "
-        f"isthmus_copy FROM {raw}) AS copies "
-        "WHERE isthmus_copy = 1 OR isthmus_correction > 0 GROUP BY payload_digest) AS seen "
-        "ON seen.payload_digest = q.payload_digest "
-        f"LEFT JOIN (SELECT event_id FROM {raw} GROUP BY event_id) AS mended "
-        "ON mended.event_id = q.event_id AND q.retry = FALSE AND q.attribute <> 'event_id' "
-        f"LEFT JOIN (SELECT payload_digest FROM {quarantine} WHERE retry = FALSE GROUP BY "
-        "payload_digest) AS lost "
-        "ON lost.payload_digest = q.payload_digest AND q.retry = TRUE "
-        f"LEFT JOIN (SELECT payload_digest FROM {quarantine} WHERE attribute <> "
-        "'event_timestamp' GROUP BY payload_digest) AS due "
-        "ON due.payload_digest = q.payload_digest AND q.retry = TRUE AND q.attribute = "
-        "'event_timestamp' "
-        "WHERE seen.payload_digest IS NULL AND mended.event_id IS NULL AND "
-        "lost.payload_digest IS NULL AND due.payload_digest IS NULL"
+        f"SELECT {listed} FROM {quarantine} AS q LEFT JOIN (SELECT payload_digest FROM (SELECT "
+        f"payload_digest, coalesce({CORRECTION.name}, 0) AS isthmus_correction, row_number() "
+        f"OVER (PARTITION BY dt, event_id ORDER BY {winning_order()}) AS isthmus_copy FROM "
+        f"{raw}) AS copies WHERE isthmus_copy = 1 OR isthmus_correction > 0 GROUP BY "
+        "payload_digest) AS seen ON seen.payload_digest = q.payload_digest LEFT JOIN (SELECT "
+        f"event_id FROM {raw} GROUP BY event_id) AS mended ON mended.event_id = q.event_id AND "
+        "q.retry = FALSE AND q.attribute <> 'event_id' LEFT JOIN (SELECT payload_digest FROM "
+        f"{quarantine} WHERE retry = FALSE GROUP BY payload_digest) AS lost ON "
+        "lost.payload_digest = q.payload_digest AND q.retry = TRUE LEFT JOIN (SELECT "
+        f"payload_digest FROM {quarantine} WHERE attribute <> 'event_timestamp' GROUP BY "
+        "payload_digest) AS due ON due.payload_digest = q.payload_digest AND q.retry = TRUE AND "
+        "q.attribute = 'event_timestamp' WHERE seen.payload_digest IS NULL AND mended.event_id "
+        "IS NULL AND lost.payload_digest IS NULL AND due.payload_digest IS NULL"
     )
 
 
@@ -89,17 +84,14 @@ def losers_sql(event: Event) -> str:
     id_, content = "PARTITION BY dt, event_id", "PARTITION BY dt, event_id, payload_digest"
     return (
         f"SELECT {', '.join(f'isthmus_copies.{name}' for name in names)} FROM (SELECT "
-        f"{', '.join(names)}, "
-        f"row_number() OVER ({id_} ORDER BY {winning_order()}) AS isthmus_place, "
-        f"row_number() OVER ({content} ORDER BY {winning_order()}) AS isthmus_copy, "
-        f"max(coalesce({CORRECTION.name}, 0)) OVER ({id_}) AS isthmus_corrections FROM "
-        f"{raw}) AS isthmus_copies "
-        f"LEFT JOIN (SELECT payload_digest FROM {quarantine} WHERE attribute = 'event_id' "
-        "GROUP BY payload_digest) AS isthmus_listed "
-        "ON isthmus_listed.payload_digest = isthmus_copies.payload_digest "
-        f"WHERE isthmus_place > 1 AND isthmus_copy = 1 AND coalesce({CORRECTION.name}, 0) = "
-        "isthmus_corrections "
-        "AND isthmus_listed.payload_digest IS NULL"
+        f"{', '.join(names)}, row_number() OVER ({id_} ORDER BY {winning_order()}) AS "
+        f"isthmus_place, row_number() OVER ({content} ORDER BY {winning_order()}) AS "
+        f"isthmus_copy, max(coalesce({CORRECTION.name}, 0)) OVER ({id_}) AS isthmus_corrections "
+        f"FROM {raw}) AS isthmus_copies LEFT JOIN (SELECT payload_digest FROM {quarantine} WHERE "
+        "attribute = 'event_id' GROUP BY payload_digest) AS isthmus_listed ON "
+        "isthmus_listed.payload_digest = isthmus_copies.payload_digest WHERE isthmus_place > 1 "
+        f"AND isthmus_copy = 1 AND coalesce({CORRECTION.name}, 0) = isthmus_corrections AND "
+        "isthmus_listed.payload_digest IS NULL"
     )
 
 
@@ -143,10 +135,9 @@ def summary(project: Project, event: str) -> tuple[Group, ...]:
     spec = _event(project, event)
     sql = (
         "SELECT attribute, coalesce(rule, reason) AS rule, retry, count(*) AS rows_of_it, "
-        "min(reason) AS one, max(reason) AS other, "
-        "min(event_timestamp) AS earliest, max(event_timestamp) AS latest FROM "
-        f"({open_sql(spec)}) AS isthmus_open "
-        "GROUP BY attribute, coalesce(rule, reason), retry"
+        "min(reason) AS one, max(reason) AS other, min(event_timestamp) AS earliest, "
+        f"max(event_timestamp) AS latest FROM ({open_sql(spec)}) AS isthmus_open GROUP BY "
+        "attribute, coalesce(rule, reason), retry"
     )
     groups = [_group(row) for row in project.target.warehouse.query(sql, {}).to_pylist()]
     (lost,) = project.target.warehouse.query(

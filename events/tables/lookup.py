@@ -60,10 +60,9 @@ def stored(warehouse: Warehouse, event: Event, ids: Ids, days: Days) -> Iterator
     """
     sql = (
         f"SELECT dt, event_id, payload_digest, coalesce({CORRECTION.name}, 0) AS "
-        f"{CORRECTION.name}, "
-        f"coalesce({STORED_TIMESTAMP.name}, TIMESTAMP '1970-01-01 00:00:00') AS "
-        f"{STORED_TIMESTAMP.name} "
-        f"FROM {raw_name(event.name)} WHERE dt >= $since AND dt <= $until AND {{among}}"
+        f"{CORRECTION.name}, coalesce({STORED_TIMESTAMP.name}, TIMESTAMP '1970-01-01 00:00:00') "
+        f"AS {STORED_TIMESTAMP.name} FROM {raw_name(event.name)} WHERE dt >= $since AND dt <= "
+        "$until AND {among}"
     )
     for rows in _query_parts(warehouse, raw_name(event.name), sql, ids, days):
         yield rows.select(STORED.names).cast(STORED)

@@ -96,10 +96,9 @@ def exactly_once_view(event: Event) -> TableSpec:
         columns=(),
         time_column="event_timestamp",
         view_sql=(
-            f"SELECT {names}, dt FROM (SELECT {names}, dt, "
-            f"row_number() OVER (PARTITION BY dt, event_id ORDER BY {winning_order()}) AS "
-            "isthmus_copy "
-            f"FROM {raw_name(event.name)}) AS isthmus_copies WHERE isthmus_copy = 1"
+            f"SELECT {names}, dt FROM (SELECT {names}, dt, row_number() OVER (PARTITION BY dt, "
+            f"event_id ORDER BY {winning_order()}) AS isthmus_copy FROM {raw_name(event.name)}) "
+            "AS isthmus_copies WHERE isthmus_copy = 1"
         ),
     )
 

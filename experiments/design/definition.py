@@ -129,9 +129,8 @@ def _check_variants(project: Project, experiment: Experiment, endpoint: Endpoint
     ]:
         if name is not None and name not in phases:
             raise NotFound(
-                f"experiments.{experiment.name}.{key}: {project.target.name} {endpoint.name} "
-                f"runs no variant {name}; "
-                f"it runs {', '.join(phases)}",
+                f"experiments.{experiment.name}.{key}: {project.target.name} {endpoint.name} runs "
+                f"no variant {name}; it runs {', '.join(phases)}",
                 remedy=f"isthmus deploy {endpoint.name}",
             )
         if name is not None and phases[name] != "ready":

@@ -325,10 +325,8 @@ def _outcome_rows(
     earliest = f"units.first_day - INTERVAL {days_before} DAY" if days_before else "units.first_at"
     return (
         f"SELECT {of_unit.replace('unit', 'units.unit')}, {_COUNTED}, {_day(days_before)} AS day, "
-        f"{columns} "
-        f"FROM units JOIN ({rows(spec, source, tuple(values), unit)}) AS happened ON "
-        "happened.unit = units.unit "
-        f"WHERE happened_at >= {earliest}"
+        f"{columns} FROM units JOIN ({rows(spec, source, tuple(values), unit)}) AS happened ON "
+        f"happened.unit = units.unit WHERE happened_at >= {earliest}"
     )
 
 

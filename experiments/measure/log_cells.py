@@ -110,10 +110,9 @@ def cells_sql(experiment: Analysis, objective: Objective) -> str:
     so_far = f"{of_unit} ORDER BY isthmus_day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
     running = (
         f"SELECT isthmus_day AS day, y, d, min(isthmus_least) {of_unit}) AS arm, "
-        f"max(isthmus_most) {of_unit}) AS other, "
-        f"CASE WHEN row_number() {of_unit} ORDER BY isthmus_day) = 1 THEN 1 ELSE 0 END AS "
-        "isthmus_new, "
-        f"sum(y) {so_far} AS all_y, sum(d) {so_far} AS all_d FROM ({by_day}) AS isthmus_days"
+        f"max(isthmus_most) {of_unit}) AS other, CASE WHEN row_number() {of_unit} ORDER BY "
+        f"isthmus_day) = 1 THEN 1 ELSE 0 END AS isthmus_new, sum(y) {so_far} AS all_y, sum(d) "
+        f"{so_far} AS all_d FROM ({by_day}) AS isthmus_days"
     )
     return (
         f"SELECT arm, other, day, {_INCREMENTS} FROM ({running}) AS isthmus_units GROUP BY arm, "

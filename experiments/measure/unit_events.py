@@ -112,10 +112,9 @@ def _credited_rows(spec: ProjectSpec, source: Source, event: Event, *, until: st
     )
     return (
         f"SELECT isthmus_of.unit, event_timestamp AS happened_at, {count} AS isthmus_counts, "
-        f"{count} * isthmus_of.win AS isthmus_win "
-        f"FROM {source.objective or view_name(event.name)} AS isthmus_row JOIN ({credits_sql}) AS "
-        "isthmus_of "
-        f"ON isthmus_row.{via} = isthmus_of.isthmus_id WHERE {read}"
+        f"{count} * isthmus_of.win AS isthmus_win FROM "
+        f"{source.objective or view_name(event.name)} AS isthmus_row JOIN ({credits_sql}) AS "
+        f"isthmus_of ON isthmus_row.{via} = isthmus_of.isthmus_id WHERE {read}"
     )
 
 
@@ -129,9 +128,9 @@ def _credits_of(spec: ProjectSpec, event: Event, steps: tuple[str, ...]) -> str:
     )
     return (
         "SELECT isthmus_event.event_id AS isthmus_id, min(isthmus_next.unit) AS unit, "
-        "min(isthmus_next.win) AS win "
-        f"FROM {view_name(event.name)} AS isthmus_event JOIN ({of_next}) AS isthmus_next "
-        f"ON isthmus_event.{step} = isthmus_next.isthmus_id GROUP BY isthmus_event.event_id"
+        f"min(isthmus_next.win) AS win FROM {view_name(event.name)} AS isthmus_event JOIN "
+        f"({of_next}) AS isthmus_next ON isthmus_event.{step} = isthmus_next.isthmus_id GROUP BY "
+        "isthmus_event.event_id"
     )
 
 

@@ -174,10 +174,9 @@ def _scored_rows(spec: ProjectSpec, endpoint: Endpoint) -> str:
     """Return a query of each exposure with its group, its score and its outcome."""
     outcome, hits = _outcome(spec, endpoint)
     return (
-        "SELECT unit, dt, version, entity_key, position, score, explored, "
-        f"CASE WHEN place <= {MOST_GROUPS} THEN grouped.grp ELSE '{OTHERS}' END AS grp, "
-        f"{outcome} AS outcome "
-        f"FROM grouped JOIN largest ON largest.grp = grouped.grp{hits}"
+        "SELECT unit, dt, version, entity_key, position, score, explored, CASE WHEN place <= "
+        f"{MOST_GROUPS} THEN grouped.grp ELSE '{OTHERS}' END AS grp, {outcome} AS outcome FROM "
+        f"grouped JOIN largest ON largest.grp = grouped.grp{hits}"
     )
 
 
@@ -221,9 +220,7 @@ def _catalogue(groups: Grouping) -> str:
     name = groups.view.features[0].name
     return (
         f"SELECT entity_key, coalesce({groups.group}, '{UNKNOWN}') AS grp FROM (SELECT "
-        f"entity_key, {name}, "
-        "row_number() OVER (PARTITION BY entity_key ORDER BY event_timestamp DESC, "
-        "created_timestamp DESC) AS place "
-        f"FROM {groups.view.history} WHERE event_timestamp < $until{published}) AS "
-        "isthmus_newest WHERE place = 1"
+        f"entity_key, {name}, row_number() OVER (PARTITION BY entity_key ORDER BY "
+        f"event_timestamp DESC, created_timestamp DESC) AS place FROM {groups.view.history} "
+        f"WHERE event_timestamp < $until{published}) AS isthmus_newest WHERE place = 1"
     )

@@ -32,9 +32,8 @@ def trained_sql(objective: str, entity: Entity, groups: Grouping) -> str:
     """
     spine = (
         f"SELECT {entity.key}, {entity_key_sql(entity)} AS entity_key, event_timestamp FROM "
-        f"{objective} "
-        "WHERE event_timestamp >= $start_time AND event_timestamp < $end_time "
-        "AND created_timestamp <= $as_of AND dt >= $start_date AND dt <= $end_date"
+        f"{objective} WHERE event_timestamp >= $start_time AND event_timestamp < $end_time AND "
+        "created_timestamp <= $as_of AND dt >= $start_date AND dt <= $end_date"
     )
     rows = spine if groups.view is None else join_sql(spine, ("entity_key",), [groups.view])
     grp = f"coalesce({groups.group}, '{UNKNOWN}')"

@@ -62,9 +62,8 @@ def _first_of(key: str, when: str) -> str:
     order = "CASE WHEN attributes IS NULL THEN 1 ELSE 0 END, event_timestamp, event_id"
     return (
         "SELECT unit, dt, version, attributes FROM (SELECT unit, dt, version, attributes, "
-        f"row_number() OVER (PARTITION BY {key} ORDER BY {order}) AS isthmus_place FROM "
-        f"answers WHERE {when}) "
-        "AS isthmus_answers WHERE isthmus_place = 1"
+        f"row_number() OVER (PARTITION BY {key} ORDER BY {order}) AS isthmus_place FROM answers "
+        f"WHERE {when}) AS isthmus_answers WHERE isthmus_place = 1"
     )
 
 

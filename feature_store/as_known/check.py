@@ -325,9 +325,8 @@ def _notes(project: Project, read: Sequence[Input]) -> tuple[str, ...]:
         if outcome not in names:
             continue
         same = (
-            f"SELECT count(*) AS isthmus_rows FROM {outcome} AS isthmus_hit JOIN {exposure} "
-            "AS isthmus_shown "
-            f"ON isthmus_hit.{objective.exposure}_id = isthmus_shown.event_id "
+            f"SELECT count(*) AS isthmus_rows FROM {outcome} AS isthmus_hit JOIN {exposure} AS "
+            f"isthmus_shown ON isthmus_hit.{objective.exposure}_id = isthmus_shown.event_id "
             "WHERE isthmus_hit.event_timestamp = isthmus_shown.event_timestamp"
         )
         if count := warehouse.query(same, {})["isthmus_rows"][0].as_py():

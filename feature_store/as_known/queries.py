@@ -103,11 +103,9 @@ def known_times_sql(read: Sequence[Input], shares: Sequence[float]) -> str:
     )
     return (
         "SELECT isthmus_known FROM (SELECT isthmus_known, row_number() OVER (ORDER BY "
-        "isthmus_known) AS isthmus_place, "
-        "count(*) OVER () AS isthmus_total FROM (SELECT DISTINCT isthmus_known FROM "
-        f"({times}) AS isthmus_times "
-        "WHERE isthmus_known <= $until) AS isthmus_distinct) AS isthmus_placed WHERE "
-        f"{places} ORDER BY isthmus_known"
+        "isthmus_known) AS isthmus_place, count(*) OVER () AS isthmus_total FROM (SELECT "
+        f"DISTINCT isthmus_known FROM ({times}) AS isthmus_times WHERE isthmus_known <= $until) "
+        f"AS isthmus_distinct) AS isthmus_placed WHERE {places} ORDER BY isthmus_known"
     )
 
 
@@ -166,8 +164,7 @@ def blamed_sql(
     runs = _runs(source, read, len(moments), again=again)
     counted_runs = (
         "SELECT *, sum(isthmus_in_0) OVER (PARTITION BY entity_key, event_timestamp) AS "
-        "isthmus_there "
-        f"FROM (\n{_side_by_side(source, runs)}\n) AS isthmus_rows"
+        f"isthmus_there FROM (\n{_side_by_side(source, runs)}\n) AS isthmus_rows"
     )
     repeat = 2 * len(moments) + 1 if again else None
     ways = (
@@ -175,9 +172,9 @@ def blamed_sql(
     )
     blamed = " OR ".join(f"{changed} OR (isthmus_there = 0 AND {gone})" for changed, gone in ways)
     sql = (
-        f"SELECT *, count(*) OVER () AS isthmus_blamed FROM (\n{counted_runs}\n) AS isthmus_placed "
-        f"WHERE {blamed} "
-        "ORDER BY created_timestamp, event_timestamp, entity_key LIMIT 1"
+        f"SELECT *, count(*) OVER () AS isthmus_blamed FROM (\n{counted_runs}\n) AS "
+        f"isthmus_placed WHERE {blamed} ORDER BY created_timestamp, event_timestamp, entity_key "
+        "LIMIT 1"
     )
     return sql, _params(sql, moments)
 

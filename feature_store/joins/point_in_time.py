@@ -227,10 +227,9 @@ def _versions(number: int, view: JoinView) -> str:
         else "".join(f", {term}" for feature in view.features for term in canonical_order(feature))
     )
     return (
-        f"SELECT {view.key}, event_timestamp, isthmus_known{names}, "
-        f"row_number() OVER (PARTITION BY {view.key} ORDER BY event_timestamp, "
-        f"{created}{ties}) AS isthmus_version "
-        f"FROM ({_rows(number, view)}) AS isthmus_published"
+        f"SELECT {view.key}, event_timestamp, isthmus_known{names}, row_number() OVER (PARTITION "
+        f"BY {view.key} ORDER BY event_timestamp, {created}{ties}) AS isthmus_version FROM "
+        f"({_rows(number, view)}) AS isthmus_published"
     )
 
 
@@ -267,21 +266,18 @@ def _portable_tables(number: int, view: JoinView, time: str) -> list[str]:
     # The default frame, RANGE up to the current row, takes in peers: a row known at exactly the
     # asked time counts.
     moments = (
-        f"SELECT {key}, isthmus_known AS isthmus_moment, isthmus_version, 0 AS isthmus_asked "
-        f"FROM {versions}\nUNION ALL\n"
-        f"SELECT {key}, {time} AS isthmus_moment, 0 AS isthmus_version, 1 AS isthmus_asked "
-        "FROM isthmus_spine "
-        f"WHERE {key} IS NOT NULL AND {time} IS NOT NULL GROUP BY {key}, {time}"
+        f"SELECT {key}, isthmus_known AS isthmus_moment, isthmus_version, 0 AS isthmus_asked FROM "
+        f"{versions}\nUNION ALL\nSELECT {key}, {time} AS isthmus_moment, 0 AS isthmus_version, 1 "
+        f"AS isthmus_asked FROM isthmus_spine WHERE {key} IS NOT NULL AND {time} IS NOT NULL "
+        f"GROUP BY {key}, {time}"
     )
     newest = (
         f"max(isthmus_version) OVER (PARTITION BY {key} ORDER BY isthmus_moment) AS isthmus_version"
     )
     rows = (
         f"SELECT isthmus_best.{key}, isthmus_best.isthmus_moment AS isthmus_time{names} FROM "
-        f"{best} AS isthmus_best "
-        f"JOIN {versions} AS isthmus_row "
-        f"ON isthmus_row.{key} = isthmus_best.{key} AND isthmus_row.isthmus_version = "
-        "isthmus_best.isthmus_version "
+        f"{best} AS isthmus_best JOIN {versions} AS isthmus_row ON isthmus_row.{key} = "
+        f"isthmus_best.{key} AND isthmus_row.isthmus_version = isthmus_best.isthmus_version "
         f"WHERE isthmus_best.isthmus_asked = 1{fresh}"
     )
     return [
@@ -310,9 +306,8 @@ def _asof_rows(number: int, view: JoinView) -> str:
     # Of unique rows with one event_timestamp the one known last is the newest anyway, so their
     # events are order enough.
     return (
-        f"SELECT {view.key}, event_timestamp, isthmus_known{names} FROM ("
-        f"SELECT *, max({order}) OVER (PARTITION BY {view.key} ORDER BY isthmus_known) AS "
-        f"isthmus_newest FROM ({rows})) "
+        f"SELECT {view.key}, event_timestamp, isthmus_known{names} FROM (SELECT *, max({order}) "
+        f"OVER (PARTITION BY {view.key} ORDER BY isthmus_known) AS isthmus_newest FROM ({rows})) "
         f"WHERE {order} = isthmus_newest"
     )
 

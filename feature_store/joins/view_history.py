@@ -82,16 +82,14 @@ def computed_sql(source: ViewSource) -> str:
     created_column = f", {_moment('created_timestamp')}" if source.has_created else ""
     raw = f"SELECT {key}, {_moment('event_timestamp')}{created_column}{features}"
     return (
-        f"SELECT {', '.join(source.columns)} FROM (\n"
-        f"SELECT {entity_key_sql(source.entity)} AS entity_key, {key}, event_timestamp, "
-        f"created_timestamp{names}, "
-        f"row_number() OVER (PARTITION BY {key}, event_timestamp, created_timestamp ORDER BY "
-        f"{newest}) AS isthmus_copy FROM (\n"
-        f"SELECT {key}, event_timestamp, {created} AS created_timestamp{names} FROM (\n"
-        f"{raw} FROM (\n{body(source.view.sql)}\n) AS isthmus_written) AS isthmus_typed\n"
-        f"WHERE {key} IS NOT NULL AND event_timestamp IS NOT NULL) AS isthmus_known\n"
-        "WHERE event_timestamp <= $until AND created_timestamp <= $until) AS isthmus_copies "
-        "WHERE isthmus_copy = 1"
+        f"SELECT {', '.join(source.columns)} FROM (\nSELECT {entity_key_sql(source.entity)} AS "
+        f"entity_key, {key}, event_timestamp, created_timestamp{names}, row_number() OVER "
+        f"(PARTITION BY {key}, event_timestamp, created_timestamp ORDER BY {newest}) AS "
+        f"isthmus_copy FROM (\nSELECT {key}, event_timestamp, {created} AS "
+        f"created_timestamp{names} FROM (\n{raw} FROM (\n{body(source.view.sql)}\n) AS "
+        f"isthmus_written) AS isthmus_typed\nWHERE {key} IS NOT NULL AND event_timestamp IS NOT "
+        "NULL) AS isthmus_known\nWHERE event_timestamp <= $until AND created_timestamp <= "
+        "$until) AS isthmus_copies WHERE isthmus_copy = 1"
     )
 
 

@@ -37,19 +37,16 @@ def objective_view(spec: ProjectSpec, objective: Objective) -> TableSpec:
     )
     sql = (
         f"SELECT {columns}, CASE WHEN isthmus_hit.event_id IS NULL THEN 0 ELSE 1 END AS outcome, "
-        f"isthmus_shown.event_timestamp + {within} AS created_timestamp, isthmus_shown.dt "
-        f"FROM {exposure} AS isthmus_shown LEFT JOIN ("
-        "SELECT event_id, dt FROM (SELECT isthmus_exposure.event_id, isthmus_exposure.dt, "
-        "row_number() OVER (PARTITION BY isthmus_outcome.dt, isthmus_outcome.event_id "
-        f"ORDER BY isthmus_exposure.event_timestamp DESC) AS isthmus_place FROM {exposure} "
-        "AS isthmus_exposure "
-        f"JOIN {outcome} AS isthmus_outcome ON isthmus_outcome.{reference} = "
-        "isthmus_exposure.event_id "
-        f"AND isthmus_outcome.event_timestamp >= isthmus_exposure.event_timestamp "
-        "AND isthmus_outcome.event_timestamp <= isthmus_exposure.event_timestamp + "
-        f"{within}) AS isthmus_nearest "
-        "WHERE isthmus_place = 1 GROUP BY event_id, dt) AS isthmus_hit "
-        "ON isthmus_hit.event_id = isthmus_shown.event_id AND isthmus_hit.dt = isthmus_shown.dt"
+        f"isthmus_shown.event_timestamp + {within} AS created_timestamp, isthmus_shown.dt FROM "
+        f"{exposure} AS isthmus_shown LEFT JOIN (SELECT event_id, dt FROM (SELECT "
+        "isthmus_exposure.event_id, isthmus_exposure.dt, row_number() OVER (PARTITION BY "
+        "isthmus_outcome.dt, isthmus_outcome.event_id ORDER BY isthmus_exposure.event_timestamp "
+        f"DESC) AS isthmus_place FROM {exposure} AS isthmus_exposure JOIN {outcome} AS "
+        f"isthmus_outcome ON isthmus_outcome.{reference} = isthmus_exposure.event_id AND "
+        "isthmus_outcome.event_timestamp >= isthmus_exposure.event_timestamp AND "
+        f"isthmus_outcome.event_timestamp <= isthmus_exposure.event_timestamp + {within}) AS "
+        "isthmus_nearest WHERE isthmus_place = 1 GROUP BY event_id, dt) AS isthmus_hit ON "
+        "isthmus_hit.event_id = isthmus_shown.event_id AND isthmus_hit.dt = isthmus_shown.dt"
     )
     return TableSpec(name=objective.name, columns=(), time_column="event_timestamp", view_sql=sql)
 

@@ -135,6 +135,6 @@ def _outcome_events(
             message=f"{slowest.outcome} decides {' and '.join(o.name for o in objectives)}: "
             f"a row at the {slowest.exposure}'s own time may hold its own label",
             remedy=f"read {slowest.name}, or return {CREATED} = event_timestamp + "
-            f"{duration_text(slowest.within)}; "
-            f"if it is meant: outcome_events: known in feature_views.{view.name}",
+            f"{duration_text(slowest.within)}; if it is meant: outcome_events: known in "
+            f"feature_views.{view.name}",
         )

@@ -42,21 +42,17 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 MOTO_EXECUTES: dict[str, frozenset[str]] = {
     "s3": words_of(
         "AbortMultipartUpload CompleteMultipartUpload CopyObject CreateBucket "
-        "CreateMultipartUpload DeleteBucket DeleteObject "
-        "DeleteObjects GetObject GetObjectAttributes GetObjectTagging HeadBucket HeadObject "
-        "ListBuckets ListMultipartUploads "
-        "ListObjectVersions ListObjects ListObjectsV2 ListParts PutObject PutObjectTagging "
-        "DeleteObjectTagging UploadPart "
-        "UploadPartCopy"
+        "CreateMultipartUpload DeleteBucket DeleteObject DeleteObjects GetObject "
+        "GetObjectAttributes GetObjectTagging HeadBucket HeadObject ListBuckets "
+        "ListMultipartUploads ListObjectVersions ListObjects ListObjectsV2 ListParts PutObject "
+        "PutObjectTagging DeleteObjectTagging UploadPart UploadPartCopy"
     ),
     "glue": words_of(
         "BatchCreatePartition BatchDeletePartition BatchDeleteTable BatchGetPartition "
-        "BatchUpdatePartition CreateDatabase "
-        "CreatePartition CreateTable DeleteDatabase DeletePartition DeleteTable "
-        "DeleteTableVersion GetDatabase GetDatabases "
-        "GetPartition GetPartitions GetTable GetTableVersion GetTableVersions GetTables "
-        "UpdateDatabase UpdatePartition "
-        "UpdateTable"
+        "BatchUpdatePartition CreateDatabase CreatePartition CreateTable DeleteDatabase "
+        "DeletePartition DeleteTable DeleteTableVersion GetDatabase GetDatabases GetPartition "
+        "GetPartitions GetTable GetTableVersion GetTableVersions GetTables UpdateDatabase "
+        "UpdatePartition UpdateTable"
     ),
     "kinesis": words_of(
         "CreateStream DeleteStream DescribeStream DescribeStreamSummary GetRecords "
@@ -79,11 +75,9 @@ NOTES = {
         "instances is refused."
     ),
     "application-autoscaling": (
-        "Of variants' DesiredInstanceCount alone; of the other namespaces targets are "
-        "stored, policies and scheduled actions refused. "
-        "How much a tracked "
-        "metric changes a count is ours (count x metric / target, rounded up): AWS's way is "
-        "not published."
+        "Of variants' DesiredInstanceCount alone; of the other namespaces targets are stored, "
+        "policies and scheduled actions refused. How much a tracked metric changes a count is "
+        "ours (count x metric / target, rounded up): AWS's way is not published."
     ),
 }
 

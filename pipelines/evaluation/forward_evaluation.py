@@ -175,8 +175,8 @@ def forward(
     if not tables:
         raise Invalid(
             f"{model.path}: no period can be tested: {data.num_rows:,} rows in a window of "
-            f"{_in_words(end - start)}, "
-            f"tested from {_in_words(model.evaluate.after)} after the first day on",
+            f"{_in_words(end - start)}, tested from {_in_words(model.evaluate.after)} after the "
+            "first day on",
             remedy="widen `window`, or make `evaluate.after` shorter",
         )
     return Forward(

@@ -210,8 +210,8 @@ def _check_parameters(predictor: Predictor, manifest: Manifest) -> None:
     if manifest.accepted and (now := call_parameters.parameters_of(predictor)) != manifest.accepted:
         raise Invalid(
             f"{manifest.model}: {manifest.module}.{manifest.predictor}.predict takes "
-            f"{_parameters_text(now)}, "
-            f"and took {_parameters_text(manifest.accepted)} when it was saved",
+            f"{_parameters_text(now)}, and took {_parameters_text(manifest.accepted)} when it "
+            "was saved",
             remedy="install the version of its module with which it was trained, or train again",
         )
 

@@ -75,13 +75,10 @@ def _worth(run: Run, evaluation: Evaluation) -> list[str]:
         else ""
     )
     explanation = (
-        "How much worse the model ranks when a feature's values are shuffled among the rows "
-        "of a test period, on "
-        f"{evaluation.worth[0].rows:,} of {evaluation.rows:,} test rows; intervals are 95 % "
-        f"and draw {drawn}. "
-        f"{exchanged}"
-        "Features that say the same thing hide each other: two that are worth nothing may be "
-        "worth much together."
+        "How much worse the model ranks when a feature's values are shuffled among the rows of a "
+        f"test period, on {evaluation.worth[0].rows:,} of {evaluation.rows:,} test rows; "
+        f"intervals are 95 % and draw {drawn}. {exchanged}Features that say the same thing hide "
+        "each other: two that are worth nothing may be worth much together."
     )
     table = page.table(head, rows, numbers=True)
     if not lines:

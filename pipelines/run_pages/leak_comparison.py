@@ -212,13 +212,11 @@ def _page(
             page.section(
                 "What was done",
                 page.words(
-                    f"Point in time: each row got the {entity}'s rate as it was known when "
-                    "the row happened, from earlier "
-                    f"{record.exposure}s whose outcome was already known. Whole window: each "
-                    f"row got the {entity}'s rate over the whole "
-                    "window, which one GROUP BY over the log gives. That rate counts the "
-                    f"row's own {outcome} and every later one: "
-                    "it has seen the answers."
+                    f"Point in time: each row got the {entity}'s rate as it was known when the "
+                    f"row happened, from earlier {record.exposure}s whose outcome was already "
+                    f"known. Whole window: each row got the {entity}'s rate over the whole "
+                    "window, which one GROUP BY over the log gives. That rate counts the row's "
+                    f"own {outcome} and every later one: it has seen the answers."
                 ),
                 page.table(("", "AUC within days (95 %)"), rows, wordy=0),
                 page.words(
@@ -232,9 +230,8 @@ def _page(
                 "Why it matters",
                 page.words(
                     f"With few {outcome}s such a rate is mostly those {outcome}s themselves. "
-                    "Offline the model looks "
-                    f"excellent; online the later {outcome}s do not exist yet, and it ranks "
-                    "as the point-in-time figures say."
+                    f"Offline the model looks excellent; online the later {outcome}s do not "
+                    "exist yet, and it ranks as the point-in-time figures say."
                 ),
                 page.words(alarm),
             ),

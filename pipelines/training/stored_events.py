@@ -44,8 +44,7 @@ def stored_events(
     sql = (
         "SELECT count(*) AS isthmus_rows, max(stored_timestamp) AS isthmus_newest, "
         "coalesce(sum(CASE WHEN correction > 0 AND stored_timestamp > $since THEN 1 ELSE 0 "
-        "END), 0) AS isthmus_corrections "
-        f"FROM ({copies}) AS isthmus_copies"
+        f"END), 0) AS isthmus_corrections FROM ({copies}) AS isthmus_copies"
     )
     params = {
         "first": f"{start:%Y-%m-%d}",

@@ -149,8 +149,7 @@ ENDPOINT = Record(
             shape=MapOf(of=ATTRIBUTE, names=attribute_problem, pattern=NAME),
             example="{platform: {type: string, allowed: [web, ios]}}",
             description="Of a request, beside those of the exposure: experiments target by them "
-            "and are "
-            "shown by their values.",
+            "and are shown by their values.",
         ),
         "parameters": Key(
             shape=MapOf(of=PARAMETER, names=parameter_problem, pattern=NAME),
@@ -176,8 +175,7 @@ ENDPOINT = Record(
                 numbers=True,
             ),
             description="How long the gateway keeps a row of features that it has read; 0: not at "
-            "all. "
-            "Default 1s.",
+            "all. Default 1s.",
         ),
         "max_candidates": Key(
             shape=Number(whole=True, least=1),
@@ -187,22 +185,19 @@ ENDPOINT = Record(
         "routing": Key(
             shape=OneOf(words=("weighted", "sticky")),
             description="Who splits: the target, by request; or (sticky) the gateway, by the "
-            "unit. Kept "
-            "as long as the endpoint runs.",
+            "unit. Kept as long as the endpoint runs.",
         ),
         "rules": Key(
             shape=RULES,
             example="[{pin: {item_id: 7, position: 1}}]",
             description="What people overrule of a ranking, in the order of their kinds: block, "
-            "boost, "
-            "pin, reserve, cap.",
+            "boost, pin, reserve, cap.",
         ),
         "shadow": Key(
             shape=SHADOW,
             example="{variant: challenger, share: 10%}",
             description="A variant that gets a copy of some answered requests; its answers are "
-            "compared, "
-            "and shown to nobody.",
+            "compared, and shown to nobody.",
         ),
     },
 )

@@ -122,8 +122,7 @@ _OF_GROUP = {
         required=True,
         example="{item_profile.item_kind: ad}",
         description="Which candidates: features as view.feature, or the key. A value, a list, "
-        "{not: "
-        "...}, {min: , max: }; null meets none.",
+        "{not: ...}, {min: , max: }; null meets none.",
     ),
     **_ANY,
 }
@@ -179,8 +178,7 @@ CAP = Record(
             required=True,
             example="response",
             description="Response: so many items of an answer. Unit: so many answers that show it "
-            "to a "
-            "unit, in any window.",
+            "to a unit, in any window.",
         ),
         "in": Key(
             shape=_LENGTH,

@@ -85,10 +85,9 @@ EVENT = Record(
             shape=Text(what="a source", parse=_source),
             example="data/clicks/*.jsonl.gz",
             description="Where its rows are, in place of sources/<event>.sql: a file, a folder or "
-            "a "
-            "glob, s3://bucket/folder/, "
-            "athena://database.table, gs://bucket/folder/, bigquery://dataset.table. "
-            "Files are JSON lines, CSV, TSV (plain, .gz, .zst) or Parquet.",
+            "a glob, s3://bucket/folder/, athena://database.table, gs://bucket/folder/, "
+            "bigquery://dataset.table. Files are JSON lines, CSV, TSV (plain, .gz, .zst) or "
+            "Parquet.",
         ),
         "max_lateness": Key(
             shape=DURATION, description="Older events are quarantined. Default 30d."

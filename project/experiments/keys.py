@@ -116,8 +116,7 @@ ANALYSIS = Record(
             required=True,
             example="impression.policy",
             description="The exposure's attribute that holds the arm: it was assigned elsewhere, "
-            "and is "
-            "analysed only.",
+            "and is analysed only.",
         ),
         "control": Key(
             shape=Free(),
@@ -140,8 +139,7 @@ ANALYSIS = Record(
         "weights": Key(
             shape=_TWO_WEIGHTS,
             description="How units were meant to be split: {control: 50, treatment: 50}. Then the "
-            "split "
-            "is checked.",
+            "split is checked.",
         ),
         **_TOLD,
     },
@@ -229,8 +227,7 @@ ASSIGNED = Record(
             ),
             example="{control: {}, treatment: {variant: challenger}}",
             description="Parameters by arm; the first arm is the control. variant and explore are "
-            "known "
-            "to every endpoint.",
+            "known to every endpoint.",
         ),
         "control": Key(
             shape=NAME_SHAPE,
@@ -246,8 +243,7 @@ ASSIGNED = Record(
             shape=MapOf(of=Number(), pattern=NAME, least=1),
             example="{control: 50, treatment: 50}",
             description="How units are split between the arms. Default: equally. Fixed for the "
-            "life of a "
-            "run.",
+            "life of a run.",
         ),
         "share": Key(
             shape=_BUCKETS, example="20%", description="Of the layer, when it starts. Default 100%."
@@ -256,8 +252,7 @@ ASSIGNED = Record(
             shape=_BUCKETS,
             example="5%",
             description="Of its units: they keep the control, also after the treatment has "
-            "shipped, "
-            "until close.",
+            "shipped, until close.",
         ),
         "targeting": Key(
             shape=MapOf(of=Targeted(), pattern=NAME),

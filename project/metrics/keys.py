@@ -74,8 +74,7 @@ METRIC = Record(
         "before": Key(
             shape=DAYS,
             description="The same total in so many days before the first exposure, which reduces "
-            "the "
-            "variance.",
+            "the variance.",
         ),
         "at_most": Key(
             shape=Number(), example="50000", description="A unit's sum counts up to this."

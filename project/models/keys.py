@@ -31,8 +31,7 @@ EVALUATE = Record(
         "forward": Key(
             shape=DURATION,
             description="The length of one test period. Default: a tenth of the days to test, in "
-            "whole "
-            "days.",
+            "whole days.",
         ),
         "after": Key(
             shape=DURATION,
@@ -105,13 +104,12 @@ MODEL = Record(
         "evaluate": Key(shape=EVALUATE),
         "gate": Key(
             shape=GATE,
-            description="What the whole 95 % interval of a figure must keep: {ndcg@10_vs_champion: "
-            "{at_least: 0}, calibration: "
-            "{within: [0.67, 1.5]}}. Figures: auc, ndcg@k, recall@k, mrr, group_auc, "
-            "log_loss, calibration; with _vs_champion their "
-            "difference to the champion's. `leaks: none` fails with the leak alarm. Default "
-            "where rows were ranked against each other, "
-            "unless a ranking is compared already: ndcg@10_vs_champion: {at_least: 0}.",
+            description="What the whole 95 % interval of a figure must keep: "
+            "{ndcg@10_vs_champion: {at_least: 0}, calibration: {within: [0.67, 1.5]}}. Figures: "
+            "auc, ndcg@k, recall@k, mrr, group_auc, log_loss, calibration; with _vs_champion "
+            "their difference to the champion's. `leaks: none` fails with the leak alarm. "
+            "Default where rows were ranked against each other, unless a ranking is compared "
+            "already: ndcg@10_vs_champion: {at_least: 0}.",
         ),
     },
 )

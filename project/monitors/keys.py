@@ -15,8 +15,7 @@ _ALARM = Record(
             shape=Number(),
             example="2",
             description="Items: a group's share of what is shown over its share of explored "
-            "clicks, at "
-            "most.",
+            "clicks, at most.",
         ),
         "calibration": Key(
             shape=ListOf(of=Number(), least=2, most=2),
@@ -32,8 +31,7 @@ _ALARM = Record(
             shape=Number(),
             example="0.8",
             description="Units: the satisfied share of the lowest group over that of the highest, "
-            "at "
-            "least.",
+            "at least.",
         ),
         "mix_drift": Key(
             shape=Text(
@@ -44,8 +42,7 @@ _ALARM = Record(
             ),
             example="5%",
             description="Units: how far a group's share of the active units may be from that of "
-            "the "
-            "first window, in points.",
+            "the first window, in points.",
         ),
     },
 )
@@ -59,8 +56,7 @@ MONITOR = Record(
             ),
             example="item_profile.item_category",
             description="Groups items: a feature as view.feature, by its value when the item was "
-            "shown, "
-            "or an entity's key.",
+            "shown, or an entity's key.",
         ),
         "units": Key(
             shape=NAME_SHAPE,

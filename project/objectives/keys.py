@@ -42,8 +42,7 @@ OBJECTIVE = Record(
             shape=COLUMN,
             example="request_id",
             description="The exposure's attribute whose rows, of one unit, were ranked against "
-            "each "
-            "other. Default: the unit.",
+            "each other. Default: the unit.",
         ),
     },
 )

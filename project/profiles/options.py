@@ -117,8 +117,8 @@ OFFLINE = Key(
 BUDGET = Key(
     shape=_Budget(),
     description="`plan` fails above it, and where a price is unknown, unless `{limit: 1.00 USD/h, "
-    "unknown: allow}` says otherwise; "
-    "so does a check for later data that costs more than an hour of it.",
+    "unknown: allow}` says otherwise; so does a check for later data that costs more than an "
+    "hour of it.",
 )
 IMAGE = Key(shape=FILLED, description="The container image of jobs and of the model server.")
 

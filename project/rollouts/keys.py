@@ -123,8 +123,7 @@ ROLLOUT = Record(
                 },
             ),
             description="Above a limit without proof when the bake is over. Default: hold one "
-            "more bake, "
-            "then pause.",
+            "more bake, then pause.",
         ),
         "on_drift": Key(
             shape=OneOf(words=("correct", "pause", "abort")),

@@ -134,8 +134,7 @@ def _check_scores(project: Project, rollout: Rollout, new: VariantState) -> None
     if scored and was_adopted(project.target.registry.get(new.model, new.version)):
         raise Invalid(
             f"rollouts.{rollout.endpoint}.guardrails: {scored[0]} judges the scores that a "
-            "gateway logs; "
-            f"none serves {rollout.endpoint}, which was adopted",
+            f"gateway logs; none serves {rollout.endpoint}, which was adopted",
             remedy="judge it by error_rate and latency",
         )
 

@@ -28,8 +28,7 @@ MARKS = (
             for name in ("deployed_models", "host", "adoption", "deployment")
         ),
         use="never compared: it goes from a look into the one call that rests on that look. What "
-        "two looks are compared "
-        "by is a digest of content and of times of creation",
+        "two looks are compared by is a digest of content and of times of creation",
         rests_on=f"{_RECORDED}: equal content, another etag at each read, 9 of 9, and the same "
         f"`createTime`; {_ASSUMED}",
     ),
@@ -44,8 +43,7 @@ MARKS = (
         files=("vertex/warehouse/catalogue.py", "vertex/online/store.py"),
         use="never compared: Google's client sends it as If-Match; when refused, from a new read",
         rests_on=f"{_RECORDED}: equal content, the same etag, 7 of 7 datasets and tables; that a "
-        "stale one is refused is "
-        "Google's page on tables.patch",
+        "stale one is refused is Google's page on tables.patch",
     ),
     Mark(
         value="Cloud Storage: generation of an object",
@@ -72,11 +70,9 @@ MARKS = (
         value="SageMaker: LastModifiedTime of an endpoint",
         files=("sagemaker/endpoints/host.py", "sagemaker/endpoints/variants.py"),
         use="no part of a token. Compared once: where the config that this process asked for is "
-        "not there, it was rolled "
-        "back if the time has moved, else the look is from before",
-        rests_on="an assumption, wrong where autoscaling moves it within the seconds in which a look "
-        "is still from before: "
-        "then `deploy` says so, and is run again",
+        "not there, it was rolled back if the time has moved, else the look is from before",
+        rests_on="an assumption, wrong where autoscaling moves it within the seconds in which a "
+        "look is still from before: then `deploy` says so, and is run again",
     ),
     Mark(
         value="SageMaker: PipelineVersionId",

@@ -113,9 +113,8 @@ def test_after_a_promotion_the_roles_go_home_without_the_old_version_ever_servin
     ]
     (note,) = home.notes
     assert note == (
-        f"challenger stays ranker@{new}, which champion is to have, while it has 100 % of "
-        "the traffic: "
-        "isthmus traffic ranker champion=100, then deploy again"
+        f"challenger stays ranker@{new}, which champion is to have, while it has 100 % of the "
+        "traffic: isthmus traffic ranker champion=100, then deploy again"
     )
     assert old != new
     traffic(fresh, "ranker", {"champion": D(100)})

@@ -40,9 +40,8 @@ PEEKS = {
 }
 NEWEST = (
     "SELECT item_id, event_timestamp, created_timestamp, 1 AS item_ctr FROM (SELECT *, "
-    "row_number() OVER "
-    "(PARTITION BY item_id ORDER BY event_timestamp DESC, event_id) AS nth FROM ctr) AS aged "
-    "WHERE nth = 1"
+    "row_number() OVER (PARTITION BY item_id ORDER BY event_timestamp DESC, event_id) AS nth "
+    "FROM ctr) AS aged WHERE nth = 1"
 )
 NEXT = (
     "SELECT item_id, event_timestamp, created_timestamp,\n lead(outcome) OVER (PARTITION BY "

@@ -36,16 +36,14 @@ GREATEST = (
 )
 WINDOW = (
     "SELECT item_id, event_timestamp, {created} AS created_timestamp, count(*) OVER w AS n, "
-    "avg(outcome) OVER w AS x FROM ctr "
-    "WINDOW w AS (PARTITION BY item_id {order})"
+    "avg(outcome) OVER w AS x FROM ctr WINDOW w AS (PARTITION BY item_id {order})"
 )
 EARLIER = "(PARTITION BY item_id ORDER BY event_timestamp, event_id{})"
 SESSIONS = (
     "SELECT *, sum(fresh) OVER "
-    f"{EARLIER.format(' ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW')} AS session FROM ("
-    f"SELECT *, CASE WHEN event_timestamp <= lag(event_timestamp) OVER {EARLIER.format('')} "
-    "+ INTERVAL {{back}} MINUTE "
-    "THEN 0 ELSE 1 END AS fresh FROM {}) AS marked"
+    f"{EARLIER.format(' ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW')} AS session FROM "
+    f"(SELECT *, CASE WHEN event_timestamp <= lag(event_timestamp) OVER {EARLIER.format('')} + "
+    "INTERVAL {{back}} MINUTE THEN 0 ELSE 1 END AS fresh FROM {}) AS marked"
 )
 LAST = "ORDER BY event_timestamp RANGE BETWEEN INTERVAL {back} MINUTE PRECEDING AND {end}"
 
@@ -190,8 +188,8 @@ HONEST = {
     ),
     "sessions by their start": (
         "SELECT item_id, min(event_timestamp) AS event_timestamp, max(created_timestamp) AS "
-        "created_timestamp, count(*) AS n, "
-        f"avg(outcome) AS x FROM ({SESSIONS.format('ctr')}) AS numbered GROUP BY item_id, session"
+        f"created_timestamp, count(*) AS n, avg(outcome) AS x FROM ({SESSIONS.format('ctr')}) AS "
+        "numbered GROUP BY item_id, session"
     ),
     "sessions by their end, known when their gap is over": (
         "SELECT item_id, max(event_timestamp) AS event_timestamp, max(event_timestamp) + "
@@ -200,23 +198,19 @@ HONEST = {
         "item_id, session"
     ),
     "two objectives": (
-        f"SELECT ctr.item_id, ctr.event_timestamp, {GREATEST} AS created_timestamp, "
-        "ctr.outcome + 2 * cvr.outcome AS x "
-        "FROM ctr JOIN cvr ON cvr.event_id = ctr.event_id"
+        f"SELECT ctr.item_id, ctr.event_timestamp, {GREATEST} AS created_timestamp, ctr.outcome + "
+        "2 * cvr.outcome AS x FROM ctr JOIN cvr ON cvr.event_id = ctr.event_id"
     ),
     "events": (
         "SELECT item_id, event_timestamp, count(*) OVER (PARTITION BY item_id ORDER BY "
-        "event_timestamp) AS n, "
-        "lag(event_id) OVER (PARTITION BY item_id ORDER BY event_timestamp, event_id) AS "
-        "before FROM events_impression"
+        "event_timestamp) AS n, lag(event_id) OVER (PARTITION BY item_id ORDER BY "
+        "event_timestamp, event_id) AS before FROM events_impression"
     ),
     "clicks that wait": (
         "SELECT i.item_id, i.event_timestamp, i.event_timestamp + INTERVAL 30 MINUTE AS "
-        "created_timestamp, "
-        "max(CASE WHEN c.event_timestamp <= i.event_timestamp + INTERVAL 30 MINUTE THEN 1 "
-        "ELSE 0 END) AS x "
-        "FROM events_impression AS i LEFT JOIN events_click AS c ON c.impression_id = i.event_id "
-        "GROUP BY i.event_id, i.item_id, i.event_timestamp"
+        "created_timestamp, max(CASE WHEN c.event_timestamp <= i.event_timestamp + INTERVAL 30 "
+        "MINUTE THEN 1 ELSE 0 END) AS x FROM events_impression AS i LEFT JOIN events_click AS c "
+        "ON c.impression_id = i.event_id GROUP BY i.event_id, i.item_id, i.event_timestamp"
     ),
 }
 
@@ -308,9 +302,8 @@ PEEKS = {
     "newest only": (
         (
             "SELECT item_id, event_timestamp, created_timestamp, 1 AS x FROM (SELECT *, "
-            "row_number() OVER "
-            "(PARTITION BY item_id ORDER BY event_timestamp DESC, event_id) AS nth FROM ctr) "
-            "AS aged WHERE nth = 1"
+            "row_number() OVER (PARTITION BY item_id ORDER BY event_timestamp DESC, event_id) AS "
+            "nth FROM ctr) AS aged WHERE nth = 1"
         ),
         lambda log, _depth: several_times(log),
     ),

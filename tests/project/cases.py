@@ -1,6 +1,5 @@
 """The mistakes that one edit of the example makes: what breaks each rule."""
 
-
 IMPRESSION = "  impression:\n"
 LAST = (
     "    explore: 5%                  # share answered in random order, logged with its "

@@ -2,7 +2,6 @@
 case is as in cases.py.
 """
 
-
 from .cases import P
 
 ARMS = "arms:      {control: {}, treatment: {variant: challenger}}"

@@ -24,8 +24,8 @@ def ingested(engine, folder):
         )
     engine.execute(
         "CREATE VIEW ctr AS SELECT impression.*, (event_id IN (SELECT impression_id FROM "
-        "click))::BIGINT AS outcome, "
-        "event_timestamp + INTERVAL 30 MINUTE AS created_timestamp FROM impression"
+        "click))::BIGINT AS outcome, event_timestamp + INTERVAL 30 MINUTE AS created_timestamp "
+        "FROM impression"
     )
     return engine
 
@@ -33,9 +33,8 @@ def ingested(engine, folder):
 def counts(engine):
     return engine.execute(
         "SELECT (SELECT count(*) FROM impression), (SELECT count(DISTINCT event_id) FROM "
-        "impression), "
-        "(SELECT count(*) FROM click), (SELECT count(DISTINCT impression_id) FROM click), "
-        "(SELECT sum(outcome) FROM ctr)"
+        "impression), (SELECT count(*) FROM click), (SELECT count(DISTINCT impression_id) FROM "
+        "click), (SELECT sum(outcome) FROM ctr)"
     ).fetchall()[0]
 
 

@@ -151,9 +151,8 @@ class LocalOnlineStore:
             changes = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in names[1:])
             db.executemany(
                 f"INSERT INTO {table} ({', '.join(map(quoted, names))}) VALUES "
-                f"({', '.join('?' * len(names))}) "
-                f"ON CONFLICT (entity_key) DO UPDATE SET {changes} "
-                f"WHERE (excluded.event_ms, excluded.created_ms) >= ({table}.event_ms, "
+                f"({', '.join('?' * len(names))}) ON CONFLICT (entity_key) DO UPDATE SET "
+                f"{changes} WHERE (excluded.event_ms, excluded.created_ms) >= ({table}.event_ms, "
                 f"{table}.created_ms)",
                 _rows(latest),
             )

@@ -47,9 +47,8 @@ class CloudMonitoring:
         endpoints = lookup.serving(self._session, endpoint)
         if window.end + self._delay > self._target.clock():
             raise NotSettled(
-                f"the window ends at {window.end:%H:%M} UTC, and Cloud Monitoring's minutes "
-                "come up to "
-                f"{self._delay.total_seconds() / 60:g} late",
+                f"the window ends at {window.end:%H:%M} UTC, and Cloud Monitoring's minutes come "
+                f"up to {self._delay.total_seconds() / 60:g} late",
                 remedy="ask again after that, or for the minutes before it",
             )
         return {

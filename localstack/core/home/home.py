@@ -265,9 +265,9 @@ def _check(folder: Path, text: bytes, expected: _About) -> None:
     for name, version in expected.versions.items():
         if about.versions.get(name) != version:
             raise NotUsable(
-                f"{folder} was written with {name} {about.versions.get(name, 'unknown')}, "
-                f"here is {version}: "
-                f"pip install {name}=={about.versions.get(name, '')}, or name another folder"
+                f"{folder} was written with {name} {about.versions.get(name, 'unknown')}, here is "
+                f"{version}: pip install {name}=={about.versions.get(name, '')}, or name another "
+                "folder"
             )
     if about.moto_answers != expected.moto_answers:
         written, remedy = (

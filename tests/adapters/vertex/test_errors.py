@@ -150,8 +150,8 @@ def disabled_by_grpc():
 
 def disabled_by_http():
     message = (
-        "BigQuery API has not been used in project 4711 before or it is disabled. Enable it "
-        "by visiting "
+        "BigQuery API has not been used in project 4711 before or it is disabled. Enable it by "
+        "visiting "
         "https://console.developers.google.com/apis/api/bigquery.googleapis.com/overview?project=4711 "
         "then retry."
     )

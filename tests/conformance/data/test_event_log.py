@@ -143,8 +143,8 @@ def test_an_append_that_was_cut_can_be_repeated_and_readers_see_each_event_once(
         assert target.events.append(SPEC.name, [event(1), event(2)]) == ()
     once = (
         "SELECT event_id FROM (SELECT event_id, row_number() OVER (PARTITION BY dt, event_id "
-        "ORDER BY payload_digest) AS n "
-        "FROM exposures_raw) AS copies WHERE n = 1 ORDER BY event_id"
+        "ORDER BY payload_digest) AS n FROM exposures_raw) AS copies WHERE n = 1 ORDER BY "
+        "event_id"
     )
     assert [row["event_id"] for row in visible(target, once, 2)] == ["e1", "e2"]
 

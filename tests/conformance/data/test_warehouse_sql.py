@@ -173,8 +173,8 @@ def test_results_have_canonical_types(warehouse):
     warehouse.append("clicks_raw", rows(1, 2), batch="b1")
     found = warehouse.query(
         "SELECT sum(item) AS total, count(*) AS n, avg(score) AS mean, 1.5 AS half, "
-        "max(event_timestamp) AS last, "
-        "max(seen) AS any_seen, min(dt) AS first_day, CAST(1 AS INTEGER) AS one FROM clicks_raw",
+        "max(event_timestamp) AS last, max(seen) AS any_seen, min(dt) AS first_day, CAST(1 AS "
+        "INTEGER) AS one FROM clicks_raw",
         {},
     )
     kinds = [

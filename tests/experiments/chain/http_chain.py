@@ -72,10 +72,8 @@ ASSIGNED = (
     "GROUP BY run, endpoint, layer, unit, arm, reason"
 )
 SHOWN = (  # a row of a stream may stand there twice, as the same event
-    "SELECT DISTINCT event_id, endpoint, unit, variant, version, assignments, parameters, "
-    "config, entity, entity_key, position, "
-    "score, propensity, explored "
-    "FROM exposures"
+    "SELECT DISTINCT event_id, endpoint, unit, variant, version, assignments, parameters, config, "
+    "entity, entity_key, position, score, propensity, explored FROM exposures"
 )
 
 

@@ -111,9 +111,8 @@ def replayed(project, version, **window):
 def exposures(project):
     sql = (
         "SELECT isthmus_shown.entity_key, isthmus_shown.position, isthmus_shown.propensity, "
-        "coalesce(outcome, 0) AS reward "
-        "FROM exposures AS isthmus_shown LEFT JOIN ctr ON ctr.exposure_id = isthmus_shown.event_id "
-        "WHERE isthmus_shown.event_timestamp >= $since"
+        "coalesce(outcome, 0) AS reward FROM exposures AS isthmus_shown LEFT JOIN ctr ON "
+        "ctr.exposure_id = isthmus_shown.event_id WHERE isthmus_shown.event_timestamp >= $since"
     )
     return project.target.warehouse.query(sql, {"since": TODAY}).to_pylist()
 

@@ -131,12 +131,10 @@ def test_what_was_sent_is_what_is_stored_and_each_arm_is_the_hashs(project, week
     )
     (stored,) = rows(
         project,
-        "SELECT (SELECT count(*) FROM exposures) AS shown, (SELECT count(*) FROM rankings) "
-        "AS answers, "
-        "(SELECT count(*) FROM events_click WHERE event_id LIKE 'click-%') AS clicks, "
+        "SELECT (SELECT count(*) FROM exposures) AS shown, (SELECT count(*) FROM rankings) AS "
+        "answers, (SELECT count(*) FROM events_click WHERE event_id LIKE 'click-%') AS clicks, "
         "(SELECT count(*) FROM events_impression WHERE event_id LIKE 'impression-%') AS "
-        "impressions, "
-        "(SELECT count(DISTINCT unit) FROM exposures) AS units",
+        "impressions, (SELECT count(DISTINCT unit) FROM exposures) AS units",
     )
     assert stored == {
         "shown": played.shown,
@@ -205,9 +203,8 @@ def test_bots_are_units_and_an_event_counts_on_the_day_on_which_it_happened(proj
     (late,) = rows(
         project,
         "SELECT count(*) AS late, max(stored_timestamp) AS last FROM impression_raw WHERE "
-        "event_id LIKE 'impression-%' "
-        "AND date_trunc('hour', stored_timestamp) > date_trunc('hour', event_timestamp) + "
-        "INTERVAL 1 HOUR",
+        "event_id LIKE 'impression-%' AND date_trunc('hour', stored_timestamp) > "
+        "date_trunc('hour', event_timestamp) + INTERVAL 1 HOUR",
     )
     assert late["late"] > 0
     assert utc_milliseconds(late["last"].replace(tzinfo=UTC)) <= played.ended

@@ -34,8 +34,8 @@ def test_whenever_a_controller_dies_or_sleeps_the_rollout_ends_the_same(capsys):
     with capsys.disabled():
         print(
             f"\n{points:,} points x {len(WAYS)} ways, {len(played)} of {len(CELLS)} pairs of "
-            "scenario and target, "
-            f"the last under sticky routing: {runs:,} of them run, {len(broken)} differ "
-            f"({late} saw a call that came late where none can be fenced, and baked anew)"
+            f"scenario and target, the last under sticky routing: {runs:,} of them run, "
+            f"{len(broken)} differ ({late} saw a call that came late where none can be fenced, "
+            "and baked anew)"
         )
     assert broken == []

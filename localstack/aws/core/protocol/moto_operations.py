@@ -34,9 +34,8 @@ MADE_UP: dict[str, frozenset[str]] = {
     "codebuild": words_of("StartBuild"),
     "comprehend": words_of(
         "DetectKeyPhrases DetectPiiEntities DetectSentiment StartDocumentClassificationJob "
-        "StartDominantLanguageDetectionJob "
-        "StartEntitiesDetectionJob StartEventsDetectionJob StartFlywheelIteration "
-        "StartKeyPhrasesDetectionJob StartPiiEntitiesDetectionJob "
+        "StartDominantLanguageDetectionJob StartEntitiesDetectionJob StartEventsDetectionJob "
+        "StartFlywheelIteration StartKeyPhrasesDetectionJob StartPiiEntitiesDetectionJob "
         "StartSentimentDetectionJob StartTargetedSentimentDetectionJob StartTopicsDetectionJob"
     ),
     "datasync": words_of("StartTaskExecution"),
@@ -71,17 +70,13 @@ MADE_UP: dict[str, frozenset[str]] = {
 _MOTO_ELSEWHERE: dict[str, frozenset[str]] = {
     "s3": words_of(
         "BucketCORSPreflightCheck CompleteMultipartUpload CreateBucket CreateMultipartUpload "
-        "DeleteObjects "
-        "GetBucketLifecycleConfiguration GetBucketNotificationConfiguration GetBucketTagging "
-        "ListBuckets "
-        "ObjectCORSPreflightCheck PostObject PutBucketAccelerateConfiguration PutBucketAcl "
-        "PutBucketCors PutBucketEncryption "
+        "DeleteObjects GetBucketLifecycleConfiguration GetBucketNotificationConfiguration "
+        "GetBucketTagging ListBuckets ObjectCORSPreflightCheck PostObject "
+        "PutBucketAccelerateConfiguration PutBucketAcl PutBucketCors PutBucketEncryption "
         "PutBucketInventoryConfiguration PutBucketLifecycleConfiguration PutBucketLogging "
-        "PutBucketNotificationConfiguration "
-        "PutBucketOwnershipControls PutBucketPolicy PutBucketReplication PutBucketTagging "
-        "PutBucketVersioning "
-        "PutBucketWebsite PutObjectLockConfiguration PutPublicAccessBlock RestoreObject "
-        "SelectObjectContent "
+        "PutBucketNotificationConfiguration PutBucketOwnershipControls PutBucketPolicy "
+        "PutBucketReplication PutBucketTagging PutBucketVersioning PutBucketWebsite "
+        "PutObjectLockConfiguration PutPublicAccessBlock RestoreObject SelectObjectContent "
     ),
 }
 

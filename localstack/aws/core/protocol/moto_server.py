@@ -118,9 +118,8 @@ def made_up(incoming: Incoming) -> AwsError | None:
         return None
     return AwsError(
         "NotImplemented",
-        f"the AWS stack does not execute {incoming.service}:{incoming.operation} yet, and "
-        "does not answer as if it had; "
-        "--moto-answers gives moto's canned answer",
+        f"the AWS stack does not execute {incoming.service}:{incoming.operation} yet, and does "
+        "not answer as if it had; --moto-answers gives moto's canned answer",
         501,
     )
 

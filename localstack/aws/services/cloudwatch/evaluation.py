@@ -109,7 +109,6 @@ def _reason(
     verb = "was" if breaching == 1 else "were"
     return (
         f"Threshold Crossed: {breaching} out of the last {decisive} datapoints [{shown}]{missing} "
-        f"{verb} {relation} the threshold "
-        f"({threshold:g}) (minimum {needed} datapoint{'s' if needed > 1 else ''} for the "
-        "transition OK -> ALARM)."
+        f"{verb} {relation} the threshold ({threshold:g}) (minimum {needed} "
+        f"datapoint{'s' if needed > 1 else ''} for the transition OK -> ALARM)."
     )

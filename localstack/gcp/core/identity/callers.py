@@ -154,9 +154,8 @@ class Callers:
         now = time.time()
         if not (claims.iat - _SKEW <= now < claims.exp <= claims.iat + _LIFE):
             raise ValueError(
-                "Invalid JWT: Token must be a short-lived token (60 minutes) and in a "
-                "reasonable timeframe. "
-                "Check your iat and exp values in the JWT claim."
+                "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable "
+                "timeframe. Check your iat and exp values in the JWT claim."
             )
         return claims.exp
 

@@ -73,47 +73,36 @@ def _role(size: int, text: str) -> Role:
 
 _AIPLATFORM_USER = (  # of those that a call here can need, aiplatform.admin grants no more
     "aiplatform.artifacts create delete get list update; aiplatform.contexts "
-    "addContextArtifactsAndExecutions "
-    "addContextChildren create delete get list queryContextLineageSubgraph update; "
-    "aiplatform.customJobs cancel create delete "
-    "get list; aiplatform.datasets create delete get list update; aiplatform.endpoints "
-    "create delete deploy explain get list "
-    "predict undeploy update; aiplatform.executions addExecutionEvents create delete get "
-    "list queryExecutionInputsAndOutputs "
-    "update; aiplatform.featureGroups create delete get list update; "
-    "aiplatform.featureOnlineStores create delete get list "
+    "addContextArtifactsAndExecutions addContextChildren create delete get list "
+    "queryContextLineageSubgraph update; aiplatform.customJobs cancel create delete get list; "
+    "aiplatform.datasets create delete get list update; aiplatform.endpoints create delete "
+    "deploy explain get list predict undeploy update; aiplatform.executions addExecutionEvents "
+    "create delete get list queryExecutionInputsAndOutputs update; aiplatform.featureGroups "
+    "create delete get list update; aiplatform.featureOnlineStores create delete get list "
     "update; aiplatform.featureViewSyncs get list; aiplatform.featureViews create delete "
-    "directWrite fetchFeatureValues get "
-    "list searchNearestEntities sync update; aiplatform.features create delete get list "
-    "update; aiplatform.metadataSchemas "
-    "create get list; aiplatform.metadataStores create delete get list; aiplatform.models "
-    "delete get list update upload; "
-    "aiplatform.pipelineJobs cancel create delete get list; aiplatform.schedules create "
-    "delete get list update; "
-    "aiplatform.tensorboardExperiments create delete get list update write; "
-    "aiplatform.tensorboardRuns batchCreate create "
-    "delete get list update write; aiplatform.tensorboardTimeSeries batchCreate batchRead "
-    "create delete get list read update; "
+    "directWrite fetchFeatureValues get list searchNearestEntities sync update; "
+    "aiplatform.features create delete get list update; aiplatform.metadataSchemas create get "
+    "list; aiplatform.metadataStores create delete get list; aiplatform.models delete get list "
+    "update upload; aiplatform.pipelineJobs cancel create delete get list; aiplatform.schedules "
+    "create delete get list update; aiplatform.tensorboardExperiments create delete get list "
+    "update write; aiplatform.tensorboardRuns batchCreate create delete get list update write; "
+    "aiplatform.tensorboardTimeSeries batchCreate batchRead create delete get list read update; "
     "aiplatform.tensorboards create delete get list update; resourcemanager.projects get list"
 )
 
 ROLES: Mapping[str, Role] = {
     "roles/aiplatform.viewer": _role(
         189,
-        "aiplatform.artifacts get list; aiplatform.contexts get list "
-        "queryContextLineageSubgraph; aiplatform.customJobs get list; "
-        "aiplatform.datasets get list; aiplatform.endpoints get list; aiplatform.executions "
-        "get list "
-        "queryExecutionInputsAndOutputs; aiplatform.featureGroups get list; "
-        "aiplatform.featureOnlineStores get list; "
-        "aiplatform.featureViewSyncs get list; aiplatform.featureViews fetchFeatureValues "
-        "get list searchNearestEntities; "
-        "aiplatform.features get list; aiplatform.metadataSchemas get list; "
-        "aiplatform.metadataStores get list; aiplatform.models "
-        "get list; aiplatform.pipelineJobs get list; aiplatform.schedules get list; "
-        "aiplatform.tensorboardExperiments get list; "
-        "aiplatform.tensorboardRuns get list; aiplatform.tensorboardTimeSeries batchRead get "
-        "list read; aiplatform.tensorboards get "
+        "aiplatform.artifacts get list; aiplatform.contexts get list queryContextLineageSubgraph; "
+        "aiplatform.customJobs get list; aiplatform.datasets get list; aiplatform.endpoints get "
+        "list; aiplatform.executions get list queryExecutionInputsAndOutputs; "
+        "aiplatform.featureGroups get list; aiplatform.featureOnlineStores get list; "
+        "aiplatform.featureViewSyncs get list; aiplatform.featureViews fetchFeatureValues get "
+        "list searchNearestEntities; aiplatform.features get list; aiplatform.metadataSchemas "
+        "get list; aiplatform.metadataStores get list; aiplatform.models get list; "
+        "aiplatform.pipelineJobs get list; aiplatform.schedules get list; "
+        "aiplatform.tensorboardExperiments get list; aiplatform.tensorboardRuns get list; "
+        "aiplatform.tensorboardTimeSeries batchRead get list read; aiplatform.tensorboards get "
         "list; resourcemanager.projects get list",
     ),
     "roles/aiplatform.user": _role(446, _AIPLATFORM_USER),
@@ -140,9 +129,8 @@ ROLES: Mapping[str, Role] = {
     ),
     "roles/storage.objectAdmin": _role(
         31,
-        "monitoring.timeSeries create; resourcemanager.projects get list; storage.objects "
-        "create delete get getIamPolicy list "
-        "setIamPolicy update",
+        "monitoring.timeSeries create; resourcemanager.projects get list; storage.objects create "
+        "delete get getIamPolicy list setIamPolicy update",
     ),
     "roles/storage.admin": _role(
         104,
@@ -172,9 +160,8 @@ ROLES: Mapping[str, Role] = {
     ),
     "roles/bigquery.dataOwner": _role(
         92,
-        "bigquery.datasets create delete get update; bigquery.tables create delete get "
-        "getData list update updateData; "
-        "resourcemanager.projects get list",
+        "bigquery.datasets create delete get update; bigquery.tables create delete get getData "
+        "list update updateData; resourcemanager.projects get list",
     ),
     "roles/bigquery.readSessionUser": _role(
         5, "bigquery.readsessions create getData; resourcemanager.projects get list"
@@ -189,8 +176,7 @@ ROLES: Mapping[str, Role] = {
     "roles/pubsub.viewer": _role(
         28,
         "pubsub.schemas get list; pubsub.snapshots get list; pubsub.subscriptions get list; "
-        "pubsub.topics get list; "
-        "resourcemanager.projects get",
+        "pubsub.topics get list; resourcemanager.projects get",
     ),
     "roles/pubsub.publisher": _role(1, "pubsub.topics publish"),
     "roles/pubsub.subscriber": _role(
@@ -220,18 +206,16 @@ ROLES: Mapping[str, Role] = {
     "roles/datastore.user": _role(
         16,
         "datastore.databases getMetadata; datastore.entities create delete get list update; "
-        "datastore.indexes list; "
-        "resourcemanager.projects get list",
+        "datastore.indexes list; resourcemanager.projects get list",
     ),
     "roles/datastore.indexAdmin": _role(
         8, "datastore.indexes create delete get list update; resourcemanager.projects get list"
     ),
     "roles/datastore.owner": _role(
         38,
-        "datastore.databases create delete getMetadata list update; datastore.entities "
-        "create delete get list update; "
-        "datastore.indexes create delete get list update; datastore.operations get list; "
-        "resourcemanager.projects get list",
+        "datastore.databases create delete getMetadata list update; datastore.entities create "
+        "delete get list update; datastore.indexes create delete get list update; "
+        "datastore.operations get list; resourcemanager.projects get list",
     ),
     "roles/monitoring.viewer": _role(
         35,

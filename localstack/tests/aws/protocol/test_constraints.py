@@ -69,8 +69,7 @@ def test_a_name_that_breaks_the_services_pattern_is_refused_in_its_words(
         "ValidationException",
         (
             f"1 validation error detected: Value '{name}' at '{path}' failed to satisfy "
-            "constraint: "
-            f"Member must satisfy regular expression pattern: {pattern}"
+            f"constraint: Member must satisfy regular expression pattern: {pattern}"
         ),
     )
 

@@ -46,8 +46,7 @@ def fit(result: Result, table: Table, targets: tuple[str, ...]) -> Result:
         raise QueryFailed(
             "TYPE_MISMATCH",
             f"Insert query has {len(result.names)} expression(s) but expected {len(targets)} "
-            "target column(s). "
-            f"Mismatch at column {min(len(targets), len(result.names)) + 1}",
+            f"target column(s). Mismatch at column {min(len(targets), len(result.names)) + 1}",
             position=(1, 1),
         )
     arrays = []

@@ -67,7 +67,7 @@ def _variant(variant: Mapping[str, Any]) -> None:
     memory = (variant.get("ServerlessConfig") or {}).get("MemorySizeInMB")
     if memory is not None and memory not in range(1024, 6145, 1024):
         raise refusal(
-            f"1 validation error detected: Value '{memory}' at 'MemorySizeInMB' failed to "
-            "satisfy constraint: "
-            "Member must satisfy enum value set: [1024, 2048, 3072, 4096, 5120, 6144]"
+            f"1 validation error detected: Value '{memory}' at 'MemorySizeInMB' failed to satisfy "
+            "constraint: Member must satisfy enum value set: [1024, 2048, 3072, 4096, 5120, "
+            "6144]"
         )

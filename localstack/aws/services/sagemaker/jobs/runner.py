@@ -180,9 +180,8 @@ def unmapped_message(image: str | None) -> str:
     image_name = names_of(image)[-1] if image else "NAME"
     return (
         "ClientError: the local stack does not pull images and no command is mapped to "
-        f"'{image}'. Start it with "
-        f"--image {image_name}=COMMAND (or `images:` in profiles.yaml), or give the request a "
-        "ContainerEntrypoint."
+        f"'{image}'. Start it with --image {image_name}=COMMAND (or `images:` in profiles.yaml), "
+        "or give the request a ContainerEntrypoint."
     )
 
 

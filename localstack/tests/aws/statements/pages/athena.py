@@ -39,9 +39,8 @@ def table(aws, columns="a int, b string", *, partitioned="", data=None, properti
     by = f"partitioned by ({partitioned})" if partitioned else ""
     more = f"tblproperties ({properties})" if properties else ""
     aws.rows(
-        f"create external table {name} ({columns}) {by} row format delimited fields "
-        "terminated by ',' "
-        f"location 's3://bucket/{location}' {more}"
+        f"create external table {name} ({columns}) {by} row format delimited fields terminated by "
+        f"',' location 's3://bucket/{location}' {more}"
     )
     return name, location
 
@@ -183,8 +182,7 @@ def json_is_read(aws):
     aws.put(f"tables/{name}/a.json", b'{"a": 1, "b": ["x", "y"]}\n')
     aws.rows(
         f"create external table {name} (a int, b array<string>) row format serde "
-        "'org.openx.data.jsonserde.JsonSerDe' "
-        f"location 's3://bucket/tables/{name}/'"
+        f"'org.openx.data.jsonserde.JsonSerDe' location 's3://bucket/tables/{name}/'"
     )
     assert aws.rows(f"select a, b[2] from {name}") == [("1", "y")]
 

@@ -40,10 +40,9 @@ def test_parameters_have_their_types_by_name_and_by_place(client, rows):
 def test_every_type_comes_back_as_it_is(rows):
     values = rows(
         "SELECT 1, 1.5, NUMERIC '1.10', BIGNUMERIC '1e-38', TRUE, 'ä', b'\\xff', DATE "
-        "'2024-02-29', DATETIME '2024-01-02T03:04:05.6', "
-        "TIME '01:02:03', TIMESTAMP '2024-01-02 03:04:05+02', JSON '{\"a\": [1, null]}', [1, "
-        "2], STRUCT(1 AS a, ['x'] AS b), "
-        "CAST('nan' AS FLOAT64) > 1"
+        "'2024-02-29', DATETIME '2024-01-02T03:04:05.6', TIME '01:02:03', TIMESTAMP '2024-01-02 "
+        "03:04:05+02', JSON '{\"a\": [1, null]}', [1, 2], STRUCT(1 AS a, ['x'] AS b), CAST('nan' "
+        "AS FLOAT64) > 1"
     )[0]
     assert values == (
         1, 1.5, Decimal("1.1"), Decimal("1e-38"), True, "ä", b"\xff", dt.date(2024, 2, 29),
@@ -73,9 +72,8 @@ def test_statements_change_tables_and_say_how_many_rows(client, rows):
     assert run("UPDATE shop.t SET s = 'z', r.x = 9 WHERE k = 1") == 1
     assert run("DELETE FROM shop.t WHERE k = 3") == 1
     merge = (
-        "MERGE shop.t t USING UNNEST([STRUCT(2 AS k, 'm' AS s), (7, 'n')]) u ON t.k = u.k "
-        "WHEN MATCHED THEN UPDATE SET s = u.s WHEN NOT MATCHED THEN INSERT (k, s) VALUES "
-        "(u.k, u.s) "
+        "MERGE shop.t t USING UNNEST([STRUCT(2 AS k, 'm' AS s), (7, 'n')]) u ON t.k = u.k WHEN "
+        "MATCHED THEN UPDATE SET s = u.s WHEN NOT MATCHED THEN INSERT (k, s) VALUES (u.k, u.s) "
         "WHEN NOT MATCHED BY SOURCE AND t.k = 1 THEN DELETE"
     )
     assert run(merge) == 3
