@@ -1,10 +1,10 @@
-"""One look at every monitor: for cron, or the handler of a function that is called once a day (AWS
-Lambda, Cloud Run).
+"""Look once at every monitor, from cron or from a function that is called once a day.
 
-As a script it exits with 3 on an alarm, with 1 where it could not look, and prints a line a
-monitor. As a handler it raises either, so that the schedule's own alarm tells of it. Looks are kept
-once a day: a call that is repeated, or tried again, does no harm. PROJECT (default: project.yaml
-beside this file) and TARGET (default: profiles.yaml's) are environment variables.
+Such a function is AWS Lambda's or Cloud Run's, and `handler` is its handler. As a script it exits
+with 3 on an alarm, with 1 where it could not look, and prints a line a monitor. As a handler it
+raises either, so that the schedule's own alarm tells of it. Looks are kept once a day: a call that
+is repeated, or tried again, does no harm. PROJECT (default: project.yaml beside this file) and
+TARGET (default: profiles.yaml's) are environment variables.
 """
 # ruff: noqa: INP001  a script, not a package
 
@@ -21,7 +21,7 @@ ALARM, FAILED = "ALARM", "error"
 
 
 def looked() -> dict[str, str]:
-    """By monitor, what there is to tell. One that cannot look stands in no other's way."""
+    """Look at every monitor and return a line for each, also where a look fails."""
     path = Path(os.environ.get("PROJECT", Path(__file__).parent / "project.yaml"))
     with im.open(path, target=os.environ.get("TARGET")) as project:
         return {name: _line(project, name) for name in project.spec.monitors}
@@ -41,7 +41,11 @@ def _line(project: im.Project, name: str) -> str:
 
 
 def handler(_event: object = None, _context: object = None) -> dict[str, str]:
-    """By monitor: quiet. Raises what is not."""
+    """Look at every monitor and return a line for each.
+
+    Raises:
+        RuntimeError: A monitor has an alarm, or could not look.
+    """
     lines = looked()
     if loud := [f"{name}   {line}" for name, line in lines.items() if line != "quiet"]:
         raise RuntimeError("\n".join(loud))
@@ -49,10 +53,10 @@ def handler(_event: object = None, _context: object = None) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    told = looked()
-    sys.stdout.write("".join(f"{name}   {line}\n" for name, line in told.items()))
+    lines = looked()
+    sys.stdout.write("".join(f"{name}   {line}\n" for name, line in lines.items()))
     sys.exit(
         3
-        if any(line.startswith(ALARM) for line in told.values())
-        else any(line.startswith(FAILED) for line in told.values())
+        if any(line.startswith(ALARM) for line in lines.values())
+        else any(line.startswith(FAILED) for line in lines.values())
     )

@@ -1,5 +1,6 @@
-"""Move the traffic of a SageMaker endpoint to one of its variants, step by step; take it back when
-that variant fails.
+"""Move a SageMaker endpoint's traffic to one of its variants, step by step.
+
+Take it back when that variant fails.
 
     python deploy/shift_sagemaker.py ENDPOINT --to VARIANT [--steps 10,50,100] [--bake 10m]
     [--max-errors 1%] [--min-requests 200]
@@ -62,26 +63,27 @@ def main(
     try:
         sagemaker = boto3.client("sagemaker")
         described = _in_service(sagemaker, endpoint)
-        before = _split(described)
-        if variant not in before:
+        first_split = _split(described)
+        if variant not in first_split:
             raise click.BadParameter(
-                f"{endpoint} has no variant {variant}; it has {', '.join(before)}",
+                f"{endpoint} has no variant {variant}; it has {', '.join(first_split)}",
                 param_hint="--to",
             )
-        if len(before) < 2:
+        if len(first_split) < 2:
             raise click.BadParameter(
                 f"{endpoint} has one variant: there is nothing to shift", param_hint="ENDPOINT"
             )
-        if shares[0] <= before[variant]:
+        if shares[0] <= first_split[variant]:
             raise click.BadParameter(
-                f"{variant} has {before[variant]:g} % already: begin above it", param_hint="--steps"
+                f"{variant} has {first_split[variant]:g} % already: begin above it",
+                param_hint="--steps",
             )
         for share in shares:
             since = datetime.now(UTC)
             _set(
                 sagemaker,
                 endpoint,
-                _with_share(before, variant, share),
+                _with_share(first_split, variant, share),
                 described["EndpointConfigName"],
             )
             click.echo(
@@ -91,10 +93,10 @@ def main(
                 endpoint, variant, since, seconds=seconds, limit=limit, least=min_requests
             )
             if reason is not None:
-                _set(sagemaker, endpoint, before, described["EndpointConfigName"])
+                _set(sagemaker, endpoint, first_split, described["EndpointConfigName"])
                 raise Stopped(
                     f"{variant} at {share:g} %: {reason}. The traffic was taken back: "
-                    f"{_shown(before)}"
+                    f"{_shown(first_split)}"
                 )
     except (BotoCoreError, ClientError) as error:
         raise Stopped(
@@ -124,7 +126,11 @@ def _set(sagemaker: Any, endpoint: str, split: Mapping[str, float], config: str)
 
 
 def _in_service(sagemaker: Any, endpoint: str) -> dict[str, Any]:
-    """The endpoint once it is in service. Stopped when it fails, or is not there in time."""
+    """Wait until the endpoint is in service, and return its description.
+
+    Raises:
+        Stopped: It failed, or was not in service in time.
+    """
     deadline = time.monotonic() + _ARRIVES
     while True:
         described: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=endpoint)
@@ -144,7 +150,7 @@ def _in_service(sagemaker: Any, endpoint: str) -> dict[str, Any]:
 def _watch(
     endpoint: str, variant: str, since: datetime, *, seconds: float, limit: float, least: int
 ) -> str | None:
-    """Look at the variant until the bake is over. Why it must not go on, or None."""
+    """Watch the variant until the bake is over; return why it must not go on, or None."""
     cloudwatch = boto3.client("cloudwatch")
     end = time.monotonic() + seconds
     while True:
@@ -164,7 +170,10 @@ def _watch(
 
 
 def _counts(cloudwatch: Any, endpoint: str, variant: str, since: datetime) -> tuple[float, float]:
-    """Requests, and failed ones (4xx and 5xx), of a variant since a moment, by whole minutes."""
+    """Count a variant's requests, and those that failed, in whole minutes since a moment.
+
+    Failed are those answered with 4xx or 5xx.
+    """
     dimensions = [
         {"Name": "EndpointName", "Value": endpoint},
         {"Name": "VariantName", "Value": variant},
@@ -196,20 +205,21 @@ def _counts(cloudwatch: Any, endpoint: str, variant: str, since: datetime) -> tu
 
 
 def _split(described: Mapping[str, Any]) -> dict[str, float]:
-    """Percent by variant: SageMaker has relative weights."""
+    """Return the percentage by variant, as SageMaker has relative weights."""
     weights = {
-        each["VariantName"]: each["CurrentWeight"] for each in described["ProductionVariants"]
+        variant["VariantName"]: variant["CurrentWeight"]
+        for variant in described["ProductionVariants"]
     }
     total = sum(weights.values())
     return {name: 100 * weight / total if total else 0.0 for name, weight in weights.items()}
 
 
-def _with_share(before: Mapping[str, float], variant: str, share: float) -> dict[str, float]:
-    """`variant` at `share`; the others keep their proportions."""
-    rest = 100 - before[variant]
+def _with_share(first_split: Mapping[str, float], variant: str, share: float) -> dict[str, float]:
+    """Return a split with `variant` at `share`, where the others keep their proportions."""
+    rest = 100 - first_split[variant]
     return {
         name: share if name == variant else (100 - share) * percent / rest
-        for name, percent in before.items()
+        for name, percent in first_split.items()
     }
 
 

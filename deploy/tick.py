@@ -1,11 +1,10 @@
-"""One look at every running rollout: the handler of a scheduled function (AWS Lambda, or anything
-that calls a function once a minute).
+"""Look once at every running rollout: the handler of a scheduled function.
 
-The function's package holds the project's folder and `isthmus[sagemaker]`. PROJECT (default:
-project.yaml beside this file) and TARGET (default: profiles.yaml's) are environment variables. What
-it may do in AWS: run a rollout against the offline AWS, and `isthmus stack policy` writes it. Start
-rollouts with `isthmus rollout start ENDPOINT --no-controller`. A look that is killed, late or
-doubled does no harm.
+AWS Lambda, or anything else, calls it once a minute. The function's package holds the project's
+folder and `isthmus[sagemaker]`. PROJECT (default: project.yaml beside this file) and TARGET
+(default: profiles.yaml's) are environment variables. What it may do in AWS: run a rollout against
+the offline AWS, and `isthmus stack policy` writes it. Start rollouts with `isthmus rollout start
+ENDPOINT --no-controller`. A look that is killed, late or doubled does no harm.
 """
 # ruff: noqa: INP001  a script, not a package
 
@@ -19,9 +18,9 @@ import isthmus as im
 
 
 def handler(_event: object = None, _context: object = None) -> dict[str, str]:
-    """By endpoint: what the look did, in a line.
+    """Look at every running rollout and return what was done, a line for each endpoint.
 
-    Raises when it could not look: the schedule's own alarm tells of it.
+    It raises when it could not look, so that the schedule's own alarm tells of it.
     """
     path = Path(os.environ.get("PROJECT", Path(__file__).parent / "project.yaml"))
     with im.open(path, target=os.environ.get("TARGET")) as project:
