@@ -1,4 +1,4 @@
-"""What is made of what: boxes in columns, and a line from each to what is made of it.
+"""Draw which thing is made of which: boxes in columns, with lines to what is made of them.
 
 SVG as text.
 """
@@ -26,7 +26,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
-    """`source` and `target`: names of boxes, of which the target stands further to the right."""
+    """A line between two boxes, by their names; the target stands further to the right."""
 
     source: str
     target: str
@@ -39,10 +39,10 @@ Place = tuple[float, float, float]  # left, top, width
 def flow(
     title: str, columns: Sequence[Sequence[Box]], links: Sequence[Link], *, behind: str = ""
 ) -> str:
-    """One figure.
+    """Draw boxes in columns, and the links between them, as one figure.
 
-    A box's name is its own: no other has it. A line that passes a column has a row of it for itself
-    and its like.
+    Names of boxes are unique. A link that passes a column takes a row of it, which links to the
+    same target share.
     """
     column_of = {box.name: number for number, column in enumerate(columns) for box in column}
     rows: list[list[str]] = [[box.name for box in column] for column in columns]
@@ -92,7 +92,7 @@ def _width(box: Box) -> float:
 def _line(link: Link, places: Sequence[Mapping[str, Place]], first: int, last: int) -> str:
     stops = [
         places[first][link.source],
-        *(places[at][_lane(link)] for at in range(first + 1, last)),
+        *(places[number][_lane(link)] for number in range(first + 1, last)),
         places[last][link.target],
     ]
     left, top, width = stops[0]

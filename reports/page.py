@@ -1,5 +1,6 @@
-"""One self-contained HTML page: its style inside, no script, nothing fetched; readable on a phone
-and in print, light and dark.
+"""Draw one self-contained HTML page: its style inside, no script, nothing fetched.
+
+It is readable on a phone and in print, light and dark.
 """
 
 from __future__ import annotations
@@ -10,54 +11,77 @@ from html import escape
 
 STYLE = """
 :root { --ink: #1c2126; --soft: #5c6670; --faint: #e3e7ea; --paper: #fff; --panel: #f6f7f8;
-  --a: #1f66b0; --b: #c2540a; --c: #2c7f4f; --d: #8a4fb0; --e: #a3740a; --f: #0f7f87; --quiet: #98a2ab; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --soft: #a0aab3; --faint: #333b43; --paper: #16191d; --panel: #1f242a;
-  --a: #6fb1f2; --b: #f0954d; --c: #6fca95; --d: #c79ae6; --e: #d9b154; --f: #62c6cd; --quiet: #6f7a84; } }
+  --a: #1f66b0; --b: #c2540a; --c: #2c7f4f; --d: #8a4fb0; --e: #a3740a; --f: #0f7f87; --quiet: \
+#98a2ab; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --soft: #a0aab3; --faint: #333b43; \
+--paper: #16191d; --panel: #1f242a;
+  --a: #6fb1f2; --b: #f0954d; --c: #6fca95; --d: #c79ae6; --e: #d9b154; --f: #62c6cd; --quiet: \
+#6f7a84; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.6rem 1.1rem 3rem; max-width: 54rem; background: var(--paper); color: var(--ink);
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; -webkit-text-size-adjust: 100%; }
+body { margin: 0 auto; padding: 1.6rem 1.1rem 3rem; max-width: 54rem; background: var(--paper); \
+color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; \
+-webkit-text-size-adjust: 100%; }
 h1 { font-size: 1.55rem; line-height: 1.2; margin: 0 0 .3rem; letter-spacing: -.01em; }
 h2 { font-size: 1.08rem; margin: 2.1rem 0 .6rem; }
-p { margin: .5rem 0; max-width: 42rem; overflow-wrap: anywhere; } .soft { color: var(--soft); } .lead { font-size: 1.05rem; }
-.verdict { background: var(--panel); border-left: 4px solid var(--quiet); padding: .7rem .95rem; margin: 1.1rem 0;
+p { margin: .5rem 0; max-width: 42rem; overflow-wrap: anywhere; } .soft { color: var(--soft); } \
+.lead { font-size: 1.05rem; }
+.verdict { background: var(--panel); border-left: 4px solid var(--quiet); padding: .7rem .95rem; \
+margin: 1.1rem 0;
   border-radius: 0 4px 4px 0; }
-.verdict p { margin: .15rem 0; } .verdict.fail { border-color: #c0392b; } .verdict.pass { border-color: #2e8b57; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
-th, td { text-align: left; padding: .38rem .9rem .38rem 0; border-bottom: 1px solid var(--faint); vertical-align: top; }
+.verdict p { margin: .15rem 0; } .verdict.fail { border-color: #c0392b; } .verdict.pass { \
+border-color: #2e8b57; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; \
+width: 100%; }
+th, td { text-align: left; padding: .38rem .9rem .38rem 0; border-bottom: 1px solid var(--faint); \
+vertical-align: top; }
 th { font-weight: 600; } thead th { color: var(--soft); font-size: .86rem; }
 td.n, th.n { text-align: right; } td { white-space: nowrap; }
 td.words, th.words { white-space: normal; min-width: 9rem; overflow-wrap: anywhere; }
 tbody th { font-weight: 500; white-space: nowrap; } tbody th.words { white-space: normal; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1.4rem 1.8rem; margin: 1rem 0; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); \
+gap: 1.4rem 1.8rem; margin: 1rem 0; }
 .charts > :only-child { max-width: 32rem; }
 figure { margin: 0; } figcaption { font-weight: 600; font-size: .92rem; }
 figcaption div { font-weight: 400; color: var(--soft); min-height: 1.5em; }
 .key { margin-right: 1.1em; white-space: nowrap; } .key::before { content: "";
   display: inline-block; width: .95em; height: .22em; margin-right: .4em;
   vertical-align: .25em; background: var(--hue, var(--quiet)); }
-.a { --hue: var(--a); } .b { --hue: var(--b); } .c { --hue: var(--c); } .d { --hue: var(--d); } .e { --hue: var(--e); }
+.a { --hue: var(--a); } .b { --hue: var(--b); } .c { --hue: var(--c); } .d { --hue: var(--d); } .e \
+{ --hue: var(--e); }
 .f { --hue: var(--f); } .quiet { --hue: var(--quiet); }
 details { margin-top: .2rem; font-size: .86rem; } summary { cursor: pointer; color: var(--soft); }
 details .wide { max-height: 22rem; overflow: auto; }
 svg { width: 100%; height: auto; display: block; }
 svg text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; }
 svg.flow { width: auto; height: auto; max-width: none; margin: .4rem 0; }
-.frame { fill: var(--panel); stroke: var(--hue); stroke-width: 1.5; } .made { fill: none; stroke: var(--quiet); stroke-width: 1.2; }
-a { color: var(--a); } svg.small { width: 6.5rem; height: 1.5rem; } .bar { fill: var(--hue); } svg .in { fill: var(--paper); }
-.tick { fill: var(--soft); } .label { fill: var(--ink); } .grid { stroke: var(--faint); } .axis { stroke: var(--quiet); }
-.line { fill: none; stroke-width: 2; stroke: var(--hue); } .whisker { stroke: var(--hue); stroke-width: 1.6; opacity: .75; }
+.frame { fill: var(--panel); stroke: var(--hue); stroke-width: 1.5; } .made { fill: none; stroke: \
+var(--quiet); stroke-width: 1.2; }
+a { color: var(--a); } svg.small { width: 6.5rem; height: 1.5rem; } .bar { fill: var(--hue); } svg \
+.in { fill: var(--paper); }
+.tick { fill: var(--soft); } .label { fill: var(--ink); } .grid { stroke: var(--faint); } .axis { \
+stroke: var(--quiet); }
+.line { fill: none; stroke-width: 2; stroke: var(--hue); } .whisker { stroke: var(--hue); \
+stroke-width: 1.6; opacity: .75; }
 .line.quiet { stroke-dasharray: 4 4; stroke-width: 1.4; } .dot { fill: var(--hue); }
-pre { background: var(--panel); padding: .8rem .95rem; overflow-x: auto; font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace;
+pre { background: var(--panel); padding: .8rem .95rem; overflow-x: auto; font: 13px/1.5 \
+ui-monospace, "SF Mono", Menlo, Consolas, monospace;
   border-radius: 4px; }
-footer { margin-top: 2.6rem; color: var(--soft); font-size: .86rem; border-top: 1px solid var(--faint); padding-top: .7rem; }
-@media (max-width: 36rem) { svg.broad { min-width: 38rem; } table { font-size: .9rem; } th, td { padding-right: .6rem; } }
+footer { margin-top: 2.6rem; color: var(--soft); font-size: .86rem; border-top: 1px solid \
+var(--faint); padding-top: .7rem; }
+@media (max-width: 36rem) { svg.broad { min-width: 38rem; } table { font-size: .9rem; } th, td { \
+padding-right: .6rem; } }
 @media print { body { max-width: none; } .charts, table { break-inside: avoid; } }
 """
 
 
 def page(title: str, parts: Iterable[str], footer: str) -> str:
-    """`title` and `footer` are text; `parts` are HTML made by the functions below and by
-    plots.chart.
+    """Return a whole HTML page.
+
+    Args:
+        title: Text, not HTML.
+        parts: HTML made by the functions below and by plots.chart.
+        footer: Text, not HTML.
     """
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
@@ -94,7 +118,7 @@ class Drawn(str):
 
 
 def link(text: str, to: str) -> Drawn:
-    """A cell that leads somewhere: a place relative to the page, or on its own host."""
+    """Return a cell that links to a place relative to the page, or on its own host."""
     return Drawn(f'<a href="{escape(to, quote=True)}">{escape(text)}</a>')
 
 
@@ -105,9 +129,13 @@ def table(
     numbers: bool = False,
     wordy: int | Collection[int] = (),
 ) -> str:
-    """`numbers`: all but the first column are right-aligned.
+    """Return an HTML table, which the keyboard scrolls where it is too wide.
 
-    `wordy`: the columns that may wrap. The keyboard scrolls what is too wide.
+    Args:
+        head: The columns' titles; without any text there is no head.
+        rows: Cells, as text or as markup (`Drawn`).
+        numbers: Whether all columns but the first are aligned to the right.
+        wordy: The numbers of the columns whose text may wrap.
     """
     wrapping = {wordy} if isinstance(wordy, int) else wordy
 
@@ -118,14 +146,14 @@ def table(
 
     top = (
         "<thead><tr>"
-        + "".join(cell("th" if one else "td", i, one) for i, one in enumerate(head))
+        + "".join(cell("th" if text else "td", i, text) for i, text in enumerate(head))
         + "</tr></thead>"
         if any(head)
         else ""
     )
     body = "".join(
         "<tr>"
-        + "".join(cell("th" if i == 0 else "td", i, one) for i, one in enumerate(row))
+        + "".join(cell("th" if i == 0 else "td", i, text) for i, text in enumerate(row))
         + "</tr>"
         for row in rows
     )
@@ -140,7 +168,10 @@ def footer(when: datetime, target: str) -> str:
 
 
 def links(targets: Sequence[tuple[str, str]]) -> str:
-    """(text, where): places relative to the page, or on it (#...). Nothing is loaded from them."""
+    """Return a line of links from pairs of a text and a place.
+
+    Places are relative to the page, or on it (#...). Nothing is loaded from them.
+    """
     return (
         '<p class="soft">'
         + " &middot; ".join(
@@ -151,7 +182,7 @@ def links(targets: Sequence[tuple[str, str]]) -> str:
 
 
 def line(*parts: str) -> str:
-    """A line of text and of links (`link`), a dot between."""
+    """Return a line of texts and of links (`link`), with a dot between them."""
     inner = " &middot; ".join(part if isinstance(part, Drawn) else escape(part) for part in parts)
     return f'<p class="soft">{inner}</p>' if parts else ""
 
@@ -165,6 +196,9 @@ def charts(*drawn: str) -> str:
 
 
 def code(text: str, *, copied: bool = False) -> str:
-    """`copied`: a page with a script may offer to copy it, whole."""
+    """Return preformatted text.
+
+    With `copied`, a page that has a script may offer to copy the whole text.
+    """
     more = " data-copy" * copied
     return f'<pre tabindex="0"{more}>{escape(text if copied else text.rstrip())}</pre>'

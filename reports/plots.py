@@ -1,4 +1,4 @@
-"""Small charts as SVG text: no library, no outside resource, sharp on a phone.
+"""Draw small charts as SVG text: no library, no outside resource, sharp on a phone.
 
 Colours and type come from the page's style.
 """
@@ -22,7 +22,9 @@ STYLES: tuple[Style, ...] = ("a", "b", "c", "d", "e", "f")
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """`style` is a class of the page's style sheet: a model's, or quiet.
+    """The points of one line, or of one colour of dots or bars, in a chart.
+
+    `style` is a class of the page's style sheet: a model's, or quiet.
 
     `low` and `high` draw whiskers of dots.
     """
@@ -46,7 +48,7 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def axis(label: str, low: float, high: float, *, digits: int | None = None, steps: int = 5) -> Axis:
-    """A linear axis with round ticks inside [low, high]."""
+    """Return a linear axis with round ticks inside [low, high]."""
     raw = (high - low) / steps
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * 0.999)
@@ -63,22 +65,22 @@ def axis(label: str, low: float, high: float, *, digits: int | None = None, step
 def chart(
     title: str, x: Axis, y: Axis, series: Sequence[Series], *, behind: str = "", wide: bool = False
 ) -> str:
-    """One figure: a legend above when it says more than the title, gridlines behind, whiskers where
-    a series has them.
+    """Draw series over two axes as one figure, with a legend and gridlines.
 
-    `behind` is the HTML of the table whose figures it shows; it is folded away below.
+    `behind` is the HTML of the table whose figures the chart shows; it is folded away below.
     """
     width = _WIDE if wide else _WIDTH
     across = _scale(x, _LEFT, width - _RIGHT)
     up = _scale(y, _HEIGHT - _BOTTOM, _TOP)
     parts = []
     for value, text in y.ticks:
-        at = up(value)
+        line_y = up(value)
         parts.append(
-            f'<line class="grid" x1="{_LEFT}" x2="{width - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
+            f'<line class="grid" x1="{_LEFT}" x2="{width - _RIGHT}" '
+            f'y1="{line_y:.1f}" y2="{line_y:.1f}"/>'
         )
         parts.append(
-            f'<text class="tick" x="{_LEFT - 7}" y="{at + 3.5:.1f}" '
+            f'<text class="tick" x="{_LEFT - 7}" y="{line_y + 3.5:.1f}" '
             f'text-anchor="end">{escape(text)}</text>'
         )
     floor = _HEIGHT - _BOTTOM
@@ -110,7 +112,10 @@ def chart(
 
 
 def svg(title: str, width: float, height: float, parts: Sequence[str]) -> str:
-    """A wide picture is not made smaller than can be read: it is moved across a phone's screen."""
+    """Wrap the parts of a picture in an SVG element.
+
+    A wide picture is not made too small to read: a phone scrolls it.
+    """
     about = (
         f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title, quote=True)}"'
     )
@@ -120,7 +125,7 @@ def svg(title: str, width: float, height: float, parts: Sequence[str]) -> str:
 
 
 def framed(title: str, picture: str, behind: str, *, legend: str = "") -> str:
-    """A picture with its title above, and its table folded away below."""
+    """Return a picture with its title above, and its table folded away below."""
     table = f"<details><summary>as a table</summary>{behind}</details>" if behind else ""
     return f"<figure><figcaption>{escape(title)}{legend}</figcaption>{picture}{table}</figure>"
 
@@ -138,16 +143,18 @@ class Range(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ranges(title: str, x: Axis, lines: Sequence[Range], *, behind: str = "") -> str:
-    """One figure, a line a name: a dot with its interval, and where nothing is."""
+    """Draw values with their intervals, a line for each, and an axis at zero."""
     left = min(300.0, 24 + 7 * max((len(line.name) for line in lines), default=0))
     floor = _TOP + _ROW * len(lines)
     across = _scale(x, left, _WIDE - _RIGHT)
     parts = []
     for value, text in x.ticks:
-        at = across(value)
-        parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{floor}"/>')
+        line_x = across(value)
         parts.append(
-            f'<text class="tick" x="{at:.1f}" y="{floor + 17}" '
+            f'<line class="grid" x1="{line_x:.1f}" x2="{line_x:.1f}" y1="{_TOP}" y2="{floor}"/>'
+        )
+        parts.append(
+            f'<text class="tick" x="{line_x:.1f}" y="{floor + 17}" '
             f'text-anchor="middle">{escape(text)}</text>'
         )
     zero = across(0.0)
@@ -161,10 +168,10 @@ def ranges(title: str, x: Axis, lines: Sequence[Range], *, behind: str = "") -> 
         )
         ends = f'x1="{across(line.low):.1f}" x2="{across(line.high):.1f}"'
         parts.append(f'<line class="whisker a" {ends} y1="{y:.1f}" y2="{y:.1f}"/>')
-        told = _titled(f"{line.name}: {line.value:.4g} ({line.low:.4g} .. {line.high:.4g})")
+        tooltip = _titled(f"{line.name}: {line.value:.4g} ({line.low:.4g} .. {line.high:.4g})")
         parts.append(
             f'<circle class="dot a" cx="{across(line.value):.1f}" cy="{y:.1f}" '
-            f'r="4">{told}</circle>'
+            f'r="4">{tooltip}</circle>'
         )
     middle = (left + _WIDE - _RIGHT) / 2
     parts.append(
@@ -175,7 +182,7 @@ def ranges(title: str, x: Axis, lines: Sequence[Range], *, behind: str = "") -> 
 
 
 def bars(shares: Sequence[float], title: str) -> str:
-    """A histogram for a cell of a table."""
+    """Draw a histogram that fits a cell of a table."""
     top, width = max(shares, default=0) or 1, 100 / max(len(shares), 1)
     drawn = "".join(
         f'<rect class="bar a" x="{place * width:.1f}" y="{24 * (1 - share / top):.1f}" '
@@ -212,17 +219,19 @@ class Strip(msgspec.Struct, frozen=True, kw_only=True):
 def strips(
     title: str, x: Axis, lines: Sequence[Strip], *, behind: str = "", wide: bool = False
 ) -> str:
-    """One figure, a bar a line: who has which part of a whole."""
+    """Draw a bar for each line that shows who has which part of a whole."""
     width = _WIDE if wide else _WIDTH
     left = min(width / 3, 20 + _LETTER * max((len(line.name) for line in lines), default=0))
     floor = _TOP + (_THICK + 2 * _GAP) * len(lines)
     across = _scale(x, left, width - _RIGHT)
     parts = []
     for value, text in x.ticks:
-        at = across(value)
-        parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{floor}"/>')
+        line_x = across(value)
         parts.append(
-            f'<text class="tick" x="{at:.1f}" y="{floor + 16}" '
+            f'<line class="grid" x1="{line_x:.1f}" x2="{line_x:.1f}" y1="{_TOP}" y2="{floor}"/>'
+        )
+        parts.append(
+            f'<text class="tick" x="{line_x:.1f}" y="{floor + 16}" '
             f'text-anchor="middle">{escape(text)}</text>'
         )
     for number, line in enumerate(lines):
@@ -231,7 +240,7 @@ def strips(
             f'<text class="label" x="{left - 8:.1f}" y="{y + 13:.1f}" '
             f'text-anchor="end">{escape(line.name)}</text>'
         )
-        parts += [name, *(_stretch(of, y, across) for of in line.stretches)]
+        parts += [name, *(_stretch(stretch, y, across) for stretch in line.stretches)]
     middle = (left + width - _RIGHT) / 2
     parts.append(
         f'<text class="label" x="{middle:.1f}" y="{floor + 34}" '
@@ -240,25 +249,25 @@ def strips(
     return framed(title, svg(title, width, floor + 40, parts), behind)
 
 
-def _stretch(of: Stretch, y: float, across: Callable[[float], float]) -> str:
-    start, width = across(of.low), across(of.high) - across(of.low)
-    bar = _bar(of.style, (start, max(width, 1.0)), (y, _THICK), of.title)
-    if width < _LETTER * len(of.name) + 8:
+def _stretch(stretch: Stretch, y: float, across: Callable[[float], float]) -> str:
+    start, width = across(stretch.low), across(stretch.high) - across(stretch.low)
+    bar = _bar(stretch.style, (start, max(width, 1.0)), (y, _THICK), stretch.title)
+    if width < _LETTER * len(stretch.name) + 8:
         return bar
     return (
         f'{bar}<text class="in" x="{start + width / 2:.1f}" y="{y + 13:.1f}" '
-        f'text-anchor="middle">{escape(of.name)}</text>'
+        f'text-anchor="middle">{escape(stretch.name)}</text>'
     )
 
 
 def _bar(style: Style, x: tuple[float, float], y: tuple[float, float], title: str) -> str:
-    """`x` and `y`: where it begins, and how far it goes."""
+    """Draw one bar; `x` and `y` are pairs of a start and a length."""
     place = f'x="{x[0]:.1f}" y="{y[0]:.1f}" width="{x[1]:.1f}" height="{y[1]:.1f}"'
     return f'<rect class="bar {style}" {place}>{_titled(title)}</rect>'
 
 
 def _titled(text: str) -> str:
-    """What is told of a mark that somebody points at."""
+    """Return the tooltip of a mark, or nothing for an empty text."""
     return f"<title>{escape(text)}</title>" if text else ""
 
 
@@ -280,7 +289,7 @@ def _drawn(
         return [
             f'<polyline class="line {graph.style}" points="{path}">{_titled(graph.name)}</polyline>'
         ]
-    titles = graph.titles or [_told(graph, number) for number in range(len(points))]
+    titles = graph.titles or [_value_text(graph, number) for number in range(len(points))]
     if graph.kind == "bars":
         floor, width = (
             _HEIGHT - _BOTTOM,
@@ -302,7 +311,7 @@ def _drawn(
     return parts
 
 
-def _told(graph: Series, number: int) -> str:
+def _value_text(graph: Series, number: int) -> str:
     between = (
         f" ({graph.low[number]:.4g} .. {graph.high[number]:.4g})"
         if graph.low is not None and graph.high is not None

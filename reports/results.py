@@ -1,6 +1,6 @@
-"""What verbs return, in a notebook and in other libraries:
+"""Show what verbs return in a notebook, and hand it to other libraries.
 
-HTML by the page kit, Arrow and pandas of what is a table.
+Structs become HTML by the page kit; tables become Arrow and pandas, too.
 """
 
 from __future__ import annotations
@@ -24,26 +24,31 @@ _ARROWS = (datetime, Decimal, bytes)  # what Arrow has itself
 
 
 class Shown:
-    """A mixin of result structs: a notebook shows what the console prints, or field by field where
-    that is nothing of its own.
+    """A mixin of result structs that a notebook shows as the console prints them.
+
+    A struct without a text of its own is shown field by field.
     """
 
     __slots__ = ()
 
     def _repr_html_(self) -> str:
         return (
-            page.code(str(self)) if _speaks(self) else page.table(("", ""), _fields(self), wordy=1)
+            page.code(str(self))
+            if _has_own_text(self)
+            else page.table(("", ""), _fields(self), wordy=1)
         )
 
 
 class Rows(tuple[_Row, ...]):
-    """A tuple of a verb's structs, or of its dicts, which is a table: a column a field."""
+    """A tuple of a verb's structs, or dicts, which is a table with a column for each field."""
 
     __slots__ = ()
 
     def to_arrow(self) -> pa.Table:
-        """Nested structs are Arrow's structs; a column whose values have no common type is JSON
-        text.
+        """Return the rows as an Arrow table.
+
+        Nested structs become Arrow's structs; a column whose values have no common type becomes
+        JSON text.
         """
         import pyarrow as pa
 
@@ -52,7 +57,7 @@ class Rows(tuple[_Row, ...]):
         return pa.table({name: _array([row.get(name) for row in rows]) for name in columns})
 
     def to_pandas(self) -> pd.DataFrame:
-        """The columns of `to_arrow`."""
+        """Return the rows as a data frame with the columns of `to_arrow`."""
         return self.to_arrow().to_pandas()
 
     def _repr_html_(self) -> str:
@@ -103,11 +108,11 @@ def _cell(value: object) -> str:
         return f"{value:.6g}"
     if isinstance(value, (tuple, list, set, frozenset)):
         return ", ".join(map(_cell, value))
-    if isinstance(value, msgspec.Struct) and not _speaks(value):
+    if isinstance(value, msgspec.Struct) and not _has_own_text(value):
         return ", ".join(f"{name} {cell}" for name, cell in _fields(value) if cell)
     return str(value)
 
 
-def _speaks(value: object) -> bool:
-    """Whether its class says what its text is."""
+def _has_own_text(value: object) -> bool:
+    """Return whether the value's class defines its own text."""
     return type(value).__str__ is not object.__str__

@@ -1,8 +1,8 @@
-"""Who may see a page, who may change something from it, and by which name. Pure.
+"""Decide who may see a page, who may change something from it, and by which name. Pure.
 
-Every request passes endpoints/http/door.py; the token beyond loopback may also come as the password that
-a browser asks for. A change must carry the Origin of this server and a token that only its own
-pages have: tied to a cookie that is sent with no request of another site.
+Every request passes endpoints/http/door.py; the token beyond loopback may also come as the
+password that a browser asks for. A change must carry the Origin of this server and a token that
+only its own pages have: tied to a cookie that is sent with no request of another site.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ _LONGEST = 200  # characters of a name
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """`proxy`: the header, in lower case, in which a proxy names who asks.
+    """The rules by which requests are let in.
+
+    `proxy`: the header, in lower case, in which a proxy names who asks.
 
     `secret`: of this process, for the tokens of its forms.
 
@@ -59,7 +61,7 @@ def access_refusal(
     headers: list[tuple[bytes, bytes]],
     stranger: Callable[[], Refusal | None] = lambda: None,
 ) -> Refusal | None:
-    """Return why a request is refused; None: come in.
+    """Return why a request is refused, or None if it may come in.
 
     `headers`: names in lower case, as ASGI has them. `stranger`: as for the door.
     """
@@ -84,9 +86,9 @@ def access_refusal(
 
 
 def comes_from_elsewhere(method: str, headers: Mapping[bytes, bytes]) -> bool:
-    """A person who follows a link of another site, or comes back from where a proxy let him log in:
-    told so, and let in by a click.
+    """Return whether a person follows a link of another site to a page.
 
+    Coming back from a proxy's log-in counts, too. The page says so, and a click lets the person in.
     Neither the cookie of the forms comes with that, nor may another site have a page ask what costs
     something.
     """
@@ -114,8 +116,9 @@ def _write_refusal(access: Access, method: str, headers: Mapping[bytes, bytes]) 
 
 
 def _with_password(headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
-    """The token as a browser sends it: the password of HTTP's Basic scheme (RFC 7617), whatever the
-    name.
+    """Return the headers with a browser's password as the bearer token.
+
+    Browsers send the token as the password of HTTP's Basic scheme (RFC 7617), with any name.
     """
     scheme, _, encoded = headers.get(b"authorization", b"").partition(b" ")
     if scheme.lower() != b"basic":
@@ -127,7 +130,7 @@ def _with_password(headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
 
 
 def who(access: Access, headers: Mapping[bytes, bytes]) -> str | None:
-    """For the history: the name that the proxy vouches for.
+    """Return the name for the history: the one that the proxy vouches for.
 
     None: the user of this machine, who alone reaches it.
     """
@@ -145,7 +148,7 @@ def new_cookie() -> str:
 
 
 def token(access: Access, cookie: str) -> str:
-    """Of the forms of whoever has the cookie."""
+    """Return the token of the forms on pages that are drawn for this cookie."""
     return hmac.new(access.secret, cookie.encode(), hashlib.sha256).hexdigest()
 
 

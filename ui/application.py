@@ -49,7 +49,9 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @final
 class Application:
-    """`read`: the project as its files are now; it opens nothing new.
+    """The ASGI application of the pages.
+
+    `read`: returns the project as its files are now; it opens nothing new.
 
     `same`: the options of a command for the same target.
     """
@@ -115,10 +117,10 @@ class Application:
         return asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     def _draw(self, page: Page, ending: str, request: Request) -> Response:
-        asked = dict(request.query_params) | request.path_params
+        query = dict(request.query_params) | request.path_params
         try:
             project = self._read()
-            view: View = _function(page.draw)(project, asked)
+            view: View = _function(page.draw)(project, query)
             if ending == _JSON:
                 return _json(view.data)
             return (
@@ -193,7 +195,7 @@ class Application:
         return response
 
     def _error_page(self, path: str, status: int, view: View) -> Response:
-        """What went wrong, without a word of the project: who is refused learns nothing of it."""
+        """Return a page that says what went wrong, and nothing about the project."""
         if path.endswith(_JSON):
             return _json(view.data, status)
         links = [(page.title, page.path) for page in PAGES if page.title]
@@ -243,7 +245,11 @@ def _json(data: object, status: int = 200) -> Response:
 
 
 def _download(view: View, ending: str, path: str) -> Response:
-    """Invalid: the page has no such file, and says why."""
+    """Return a file of the page to download.
+
+    Raises:
+        Invalid: The page has no such file, and says why.
+    """
     if ending not in view.files:
         raise Invalid("there is no such file", remedy="the page says why")
     name = "".join(
@@ -264,7 +270,7 @@ def _foot(project: Project) -> str:
 
 
 def _section(path: str) -> str:
-    """The page of the navigation that a path belongs to."""
+    """Return the path of the navigation's page that a path belongs to."""
     places = [
         page.path
         for page in PAGES
@@ -280,7 +286,11 @@ def _function(named: str) -> Callable[..., Any]:
 
 
 async def _fields(request: Request) -> dict[str, str]:
-    """Of a form as a browser sends it. ValueError: it is too large, or is none."""
+    """Return the fields of a form as a browser sends it.
+
+    Raises:
+        ValueError: The body is too large, or is no form.
+    """
     body = b""
     async for part in request.stream():
         body += part

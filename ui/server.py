@@ -36,13 +36,13 @@ def access(
     drawn = not token and proxy is None and is_loopback(host) and not kernel_tells()
     token = secrets.token_urlsafe(24) if drawn else token
     try:
-        at = _door(host, allow_hosts, token, behind=proxy is not None)
+        checked_door = _door(host, allow_hosts, token, behind=proxy is not None)
     except ValueError as error:
         raise Invalid(
             str(error), remedy="or let a proxy say who asks: --behind-proxy HEADER"
         ) from None
     return Access(
-        door=at, write=write, proxy=proxy.lower().encode() if proxy else None, drawn=drawn
+        door=checked_door, write=write, proxy=proxy.lower().encode() if proxy else None, drawn=drawn
     )
 
 
@@ -59,22 +59,23 @@ def _door(host: str, allow_hosts: tuple[str, ...], token: str | None, *, behind:
 
 
 def with_token(where: str, to: Access) -> str:
-    """Return the pages' address with the token that was drawn, as a password, which a browser sends
-    along.
+    """Return the pages' address with the drawn token as its password.
+
+    A browser sends the password along.
     """
     token = (to.door.token or b"").decode()
     return where.replace("://", f"://isthmus:{token}@", 1) if to.drawn else where
 
 
 def reread(path: Path, target: Target) -> Project:
-    """As its files are now, by the simulated clock where the target has one."""
+    """Read the project's files anew, on the simulated clock where the target has one."""
     return on_simulated_clock(reopen(path, target))
 
 
 def serve(
     project: Project, path: Path, to: Access, listening: socket.socket, *, same: str = ""
 ) -> None:
-    """Until SIGTERM or SIGINT: what is under way is finished.
+    """Serve the pages until SIGTERM or SIGINT, then finish what is under way.
 
     A second signal ends at once. `same`: as of Application.
     """

@@ -186,21 +186,22 @@ def main():
                 f"{name:<26}{cuts[49]:>9.3f}{cuts[98]:>9.3f}{rate(callers[name], calls // 4):>9,.0f}"
             )
         within = True
-        for name, (beside, goal) in GOALS.items():
+        for name, (reference, goal) in GOALS.items():
             ratio = statistics.median(
-                ours / theirs for ours, theirs in zip(medians[name], medians[beside], strict=True)
+                ours / theirs
+                for ours, theirs in zip(medians[name], medians[reference], strict=True)
             )
             within = within and ratio <= goal
-            print(f"{name} beside {beside}: {ratio:.2f}x at p50   goal: {goal}x")
+            print(f"{name} beside {reference}: {ratio:.2f}x at p50   goal: {goal}x")
         counts = Counter(
             target.endpoints.invoke("ranker", ROWS, variant=None, request_id="q").variant
             for _ in range(calls)
         )
         sigma = (calls * 0.9 * 0.1) ** 0.5
         off = (counts["challenger"] - calls * 0.1) / sigma
-        seen = f"{counts['champion']:,} / {counts['challenger']:,}"
+        split = f"{counts['champion']:,} / {counts['challenger']:,}"
         print(
-            f"split of {calls:,} calls at 90/10: {seen}   {off:+.2f} sigma   ready in {ready:.1f} s"
+            f"split of {calls:,} calls at 90/10: {split}   {off:+.2f} sigma   ready in {ready:.1f} s"
         )
         within = within and abs(off) <= 3
         print("within the goals and 3 sigma" if within else "NOT within the goals and 3 sigma")

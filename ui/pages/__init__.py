@@ -9,7 +9,9 @@ import msgspec
 
 
 class Page(msgspec.Struct, frozen=True):
-    """`path`: what stands in braces goes to `draw` among the query.
+    """A page and its address.
+
+    `path`: names in braces are added to the query that `draw` takes.
 
     `title`: in the navigation; "": it is reached from another page.
     """
@@ -21,9 +23,9 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Action(msgspec.Struct, frozen=True):
-    """A POST to `path`.
+    """A change that a POST to `path` makes.
 
-    Of those of one `turn` one goes after the other; "": those to the same URL do.
+    Actions with the same `turn` run one after the other; "": those to the same URL do.
     """
 
     path: str

@@ -1,1 +1,1 @@
-"""What every page is made of: its frame, forms, links, style, and what it says of a failure."""
+"""The parts that every page is made of: frame, forms, links, style, and failures."""

@@ -1,4 +1,4 @@
-"""What a page says where there is nothing to show: which error, where, and what to do. Pure."""
+"""Draw the page of an error: which error, where, and what to do. Pure."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def refusal_view(refusal: Refusal) -> View:
 
 
 def at_the_door(path: str, query: str) -> View:
-    """For who comes by a link of another site."""
-    here = "/" + quote(path.lstrip("/"))  # two of them would lead to another host
-    to = f"{here}?{query}" if query else here
+    """Return the page for people who come by a link of another site."""
+    address = "/" + quote(path.lstrip("/"))  # two of them would lead to another host
+    to = f"{address}?{query}" if query else address
     return View(
         title="You come from another site",
         below="Its link leads here. Nothing was asked of the project yet.",

@@ -12,7 +12,7 @@ TOKEN = "token"  # noqa: S105  the field's name
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """`choices`: of a list to choose from; (value, text)."""
+    """A field of a form; `choices` are pairs of a value and its text."""
 
     name: str
     label: str
@@ -24,7 +24,9 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True):
-    """`action`: where it is sent.
+    """A form on a page, with the command that does the same.
+
+    `action`: where it is sent.
 
     With `get` it changes nothing and asks for a page; else it is offered with --write only.
 
@@ -45,8 +47,9 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def html(form: Form, *, token: str, write: bool, same: str = "") -> str:
-    """`token`: what tells the server that a page of its own was sent.
+    """Return a form's HTML, or only its command where the form may not be sent.
 
+    `token`: tells the server that the form is from a page of its own.
     `same`: what follows a command, for the same target.
     """
     note = f"<p>{escape(form.note)}</p>" if form.note else ""
@@ -74,7 +77,8 @@ def _fold(fields: Sequence[Field]) -> str:
     opened = " open" * any(field.value for field in fields)
     return (
         "<details "
-        f'class="more"{opened}><summary>More</summary><div>{"".join(map(_field, fields))}</div></details>'
+        f'class="more"{opened}><summary>More</summary>'
+        f"<div>{''.join(map(_field, fields))}</div></details>"
     )
 
 

@@ -1,4 +1,4 @@
-"""What stands around a page: its head, the way to the others, the foot. Pure."""
+"""Draw the frame of a page: its head, the navigation, the foot. Pure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .view import Region, View
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
-    """`links`:
+    """The texts and places of a page's frame.
 
-    (title, path) of the pages in the navigation; `here`: the path of the one that is shown, or that
-    it belongs to.
+    `links`: (title, path) of the pages in the navigation. `here`: the path of the one that is
+    shown, or that the shown page belongs to.
     """
 
     project: str
@@ -44,7 +44,8 @@ def html(view: View, around: Frame) -> str:
         f"<header><p><strong>{escape(around.project)}</strong> <span "
         f'class="soft">{escape(about)}</span></p>'
         "<nav "
-        f'aria-label="Pages"><ul>{"".join(_link(around, *link) for link in around.links)}</ul></nav></header>\n'
+        f'aria-label="Pages"><ul>{"".join(_link(around, *link) for link in around.links)}'
+        "</ul></nav></header>\n"
         f'<main id="main" tabindex="-1">{page.heading(view.title, view.below)}\n'
         + "\n".join(_part(part, around) for part in view.parts)
         + f"\n</main>{_foot(around)}</body></html>\n"
@@ -52,8 +53,8 @@ def html(view: View, around: Frame) -> str:
 
 
 def _link(around: Frame, title: str, path: str) -> str:
-    here = ' aria-current="page"' if path == around.here else ""
-    return f'<li><a href="{escape(path, quote=True)}"{here}>{escape(title)}</a></li>'
+    current = ' aria-current="page"' if path == around.here else ""
+    return f'<li><a href="{escape(path, quote=True)}"{current}>{escape(title)}</a></li>'
 
 
 def _foot(around: Frame) -> str:

@@ -1,4 +1,4 @@
-"""What a page asks its target. What cannot be read is said on the page, and the rest is shown."""
+"""Read from the target for a page, which names what cannot be read and shows the rest."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Reads:
         self.unread: list[Unread] = []
         self._away = False
 
-    def of(self, what: str, read: Callable[[], T]) -> T | Unread:
-        """What `read` gives; or why it could not, when the target raises an IsthmusError."""
+    def attempt(self, what: str, read: Callable[[], T]) -> T | Unread:
+        """Return the result of `read`, or why it failed if the target raised an IsthmusError."""
         if self._away:
             return self._note(Unread(what=what, why="not asked: the target is away"))
         try:
@@ -43,9 +43,10 @@ class Reads:
             return self._note(Unread(what=what, why=error.message, remedy=error.remedy))
 
     def box(self) -> tuple[str, ...]:
-        """What a page shows first of all that could not be read; nothing, where everything could."""
+        """Return a box that lists what could not be read, or nothing."""
         lines = [
-            f"{of.what}: {of.why}{f'   {of.remedy}' if of.remedy else ''}" for of in self.unread
+            f"{unread.what}: {unread.why}{f'   {unread.remedy}' if unread.remedy else ''}"
+            for unread in self.unread
         ]
         return (kit.verdict(["Not everything could be read", *lines], "fail"),) if lines else ()
 
@@ -55,12 +56,16 @@ class Reads:
 
 
 def missing(unread: Unread) -> str:
-    """In the place of what would stand there."""
+    """Return the text to show in place of what could not be read."""
     return kit.words(f"{unread.what} could not be read: {unread.why}", "soft")
 
 
 def whole(query: Mapping[str, str], name: str, *, default: int, most: int) -> int:
-    """A whole number of the query string, 1 .. most. Invalid."""
+    """Return a whole number of the query string.
+
+    Raises:
+        Invalid: It is not a whole number from 1 to `most`.
+    """
     text = query.get(name, str(default))
     if (
         not text.isascii()

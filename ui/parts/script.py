@@ -1,5 +1,6 @@
-"""The one script of the pages, which all work without: parts that are drawn anew while somebody
-types, and a button that copies.
+"""The one script of the pages, which all work without it.
+
+It draws parts anew while somebody types, and adds a button that copies.
 """
 
 SCRIPT = """"use strict";
@@ -12,7 +13,8 @@ for (const form of document.querySelectorAll("form[data-fills]")) {
       const answer = await fetch(url);
       if (!answer.ok || mine !== asked) return;
       const drawn = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const part = drawn.getElementById(form.dataset.fills), here = document.getElementById(form.dataset.fills);
+      const part = drawn.getElementById(form.dataset.fills), here = \
+document.getElementById(form.dataset.fills);
       if (part && here) { here.replaceWith(part); copies(part); }
       history.replaceState(null, "", url);
     }, 300);

@@ -1,4 +1,4 @@
-"""What a page is: HTML by the kit of reports/, and the same as data, for its `.json`."""
+"""Structs of a page: HTML by the kit of reports/, and the same as data, for its `.json`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Region(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """`parts`:
+    """A page without its frame.
 
-    HTML made by reports.page and reports.plots alone, as they escape; a Form is drawn by who knows
-    whether it may be sent.
+    `parts`: HTML made by reports.page and reports.plots alone, as they escape. A Form is drawn
+    later, by the frame, which knows whether it may be sent.
     """
 
     title: str
@@ -32,7 +32,13 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Draw = Callable[[Project, Mapping[str, str]], View]
-"""A page from the project and the query string (with what the path names, by its name). NotFound: 404, Invalid: 400."""
+"""A function that draws a page from the project and the query string.
+
+The query also has what the path names, by its name. NotFound becomes 404, Invalid 400.
+"""
 
 Act = Callable[[Project, Mapping[str, str]], str]
-"""A change, from a form's fields (and what the path names). The path of the page that shows what became of it."""
+"""A function that makes a change from a form's fields, and what the path names.
+
+It returns the path of the page that shows the outcome.
+"""

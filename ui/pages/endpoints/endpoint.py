@@ -1,5 +1,6 @@
-"""One endpoint: variants and split, owner, rollout, the last minutes, and the rules with how often
-each had a say.
+"""Draw the page of one endpoint.
+
+It shows variants and split, owner, rollout, the last minutes, and how often each rule had a say.
 """
 
 from __future__ import annotations
@@ -52,12 +53,11 @@ class EndpointData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """Query:
+    """Draw the page of one endpoint.
 
-    `minutes` back; `days` of answers in which the rules are counted; `unit`, whose counts are
-    shown.
-
-    Without the last two neither the warehouse nor the store of the counts is asked.
+    The query has `minutes` to look back, `days` of answers in which rules are counted, and the
+    `unit` whose counts are shown. Without the last two neither the warehouse nor the store of the
+    counts is asked.
     """
     endpoint = declared_endpoint(project, query["endpoint"])
     name, minutes = endpoint.name, whole(query, "minutes", default=_MINUTES, most=_MOST_MINUTES)
@@ -69,25 +69,27 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     )
     window, reads = settled_window(project, timedelta(minutes=minutes)), Reads()
     data = EndpointData(
-        endpoint=reads.of(
+        endpoint=reads.attempt(
             f"endpoint {name}", lambda: routed_endpoints(project.target).observe(name)
         ),
-        owner=reads.of(f"the owner of {name}'s traffic", lambda: owner_of(project, name)),
-        layers=reads.of(
+        owner=reads.attempt(f"the owner of {name}'s traffic", lambda: owner_of(project, name)),
+        layers=reads.attempt(
             f"the experiments on {name}",
             lambda: [layer for layer in layers_now(project) if layer.endpoint == name],
         ),
-        rollout=reads.of(
+        rollout=reads.attempt(
             f"the rollout of {name}",
             lambda: rollout.status(project, name) if rollout.has_any(project, name) else None,
         ),
-        minutes=reads.of(
+        minutes=reads.attempt(
             f"the minutes of {name}", lambda: project.target.metrics.read(name, window)
         ),
         rules=None
         if days is None
-        else reads.of("answers by rule", lambda: rule_hits.rule_hits(project, name, days=days)),
-        unit=reads.of(f"what {unit} was shown", lambda: unit_counts(project, name, unit))
+        else reads.attempt(
+            "answers by rule", lambda: rule_hits.rule_hits(project, name, days=days)
+        ),
+        unit=reads.attempt(f"what {unit} was shown", lambda: unit_counts(project, name, unit))
         if unit
         else None,
         unread=(),
@@ -106,7 +108,11 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 
 def declared_endpoint(project: Project, name: str) -> Endpoint:
-    """NotFound."""
+    """Return an endpoint of project.yaml.
+
+    Raises:
+        NotFound: project.yaml has no endpoint of this name.
+    """
     endpoint = project.spec.endpoints.get(name)
     if endpoint is None:
         raise NotFound(
@@ -153,35 +159,38 @@ def _table(state: EndpointState) -> str:
     return kit.table(head, [_variant(variant) for variant in state.variants])
 
 
-def _variant(of: VariantState) -> tuple[str, ...]:
-    version = version_link(f"{of.model}@{of.version}")
+def _variant(variant: VariantState) -> tuple[str, ...]:
+    version = version_link(f"{variant.model}@{variant.version}")
     instances = (
-        f"{of.instances}"
-        if of.instances == of.target_instances
-        else f"{of.instances} of {of.target_instances}"
+        f"{variant.instances}"
+        if variant.instances == variant.target_instances
+        else f"{variant.instances} of {variant.target_instances}"
     )
     return (
-        of.name,
+        variant.name,
         version,
-        f"{percent_text(of.percent)} %",
-        f"{percent_text(of.target_percent)} %",
+        f"{percent_text(variant.percent)} %",
+        f"{percent_text(variant.target_percent)} %",
         instances,
-        of.phase,
+        variant.phase,
     )
 
 
 def _split(variants: Sequence[VariantState]) -> str:
-    """Now, and where that is to change."""
+    """Draw the split as it is, and as it shall be where that differs."""
     lines = [
         plots.Strip(
-            name="now", stretches=_stretches([(of.name, float(of.percent)) for of in variants])
+            name="now",
+            stretches=_stretches([(variant.name, float(variant.percent)) for variant in variants]),
         )
     ]
-    if any(of.percent != of.target_percent for of in variants):
+    if any(variant.percent != variant.target_percent for variant in variants):
         lines.append(
             plots.Strip(
                 name="to be",
-                stretches=_stretches([(of.name, float(of.target_percent)) for of in variants]),
+                stretches=_stretches(
+                    [(variant.name, float(variant.target_percent)) for variant in variants]
+                ),
             )
         )
     behind = kit.table(
@@ -192,18 +201,22 @@ def _split(variants: Sequence[VariantState]) -> str:
 
 
 def _stretches(shares: Sequence[tuple[str, float]]) -> list[plots.Stretch]:
-    at, stretches = 0.0, []
+    start, stretches = 0.0, []
     for (name, percent), style in zip(shares, (*plots.STYLES,) * len(shares), strict=False):
         stretches += (
             [
                 plots.Stretch(
-                    name=name, style=style, low=at, high=at + percent, title=f"{name} {percent:g} %"
+                    name=name,
+                    style=style,
+                    low=start,
+                    high=start + percent,
+                    title=f"{name} {percent:g} %",
                 )
             ]
             if percent
             else []
         )
-        at += percent
+        start += percent
     return stretches
 
 
@@ -215,8 +228,11 @@ def _experiments(layers: list[LayerNow] | Unread) -> list[str]:
     )
     parts = [
         part
-        for of, layer in holders
-        for part in (kit.link(of.run, experiments.path(of.run)), f"{of.share:g} % of layer {layer}")
+        for holder, layer in holders
+        for part in (
+            kit.link(holder.run, experiments.path(holder.run)),
+            f"{holder.share:g} % of layer {layer}",
+        )
     ]
     return [kit.line("Experiments", *parts)] if parts else []
 

@@ -1,5 +1,6 @@
-"""Endpoints: every one that project.yaml names, with its variants, its split and who has its
-traffic.
+"""Draw the page of all endpoints that project.yaml names.
+
+It shows variants, split and the owner of the traffic.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ class EndpointsData(msgspec.Struct, frozen=True, kw_only=True):
 
 def page(project: Project, _query: Mapping[str, str]) -> View:
     reads = Reads()
-    listed = reads.of("endpoints", lambda: listing(project))
-    known = listed if isinstance(listed, Listing) else Listing(endpoints={}, urls={})
+    listed = reads.attempt("endpoints", lambda: listing(project))
+    shown = listed if isinstance(listed, Listing) else Listing(endpoints={}, urls={})
     owners = {
-        name: reads.of(f"the owner of {name}", partial(owner_of, project, name))
-        for name in known.endpoints
+        name: reads.attempt(f"the owner of {name}", partial(owner_of, project, name))
+        for name in shown.endpoints
     }
-    rows = [_row(name, state, owners[name]) for name, state in known.endpoints.items()]
+    rows = [_row(name, state, owners[name]) for name, state in shown.endpoints.items()]
     empty = (
         [kit.words("project.yaml names no endpoint.", "soft")] if not project.spec.endpoints else []
     )
@@ -44,7 +45,7 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
         below=f"On {project.target.name}: what answers, and who has its traffic.",
         parts=(*reads.box(), *empty, *([kit.table(_HEAD, rows, wordy=3)] if rows else [])),
         data=EndpointsData(
-            endpoints=known.endpoints, urls=known.urls, owners=owners, unread=tuple(reads.unread)
+            endpoints=shown.endpoints, urls=shown.urls, owners=owners, unread=tuple(reads.unread)
         ),
     )
 
@@ -62,25 +63,25 @@ def owner_of(project: Project, endpoint: str) -> owner.Owner | None:
 
 
 def _row(
-    name: str, state: EndpointState | None, of: owner.Owner | Unread | None
+    name: str, state: EndpointState | None, holder: owner.Owner | Unread | None
 ) -> tuple[str, ...]:
     if state is None:
         return (kit.link(name, path(name)), "not there", f"isthmus deploy {name}", "")
     split = ", ".join(
         f"{v.name} {v.model}@{v.version} {percent_text(v.percent)} %" for v in state.variants
     )
-    return (kit.link(name, path(name)), state.phase, split, owner_text(of))
+    return (kit.link(name, path(name)), state.phase, split, owner_text(holder))
 
 
-def owner_text(of: owner.Owner | Unread | None) -> str:
-    """Who has the traffic, in a few words."""
-    if isinstance(of, Unread):
+def owner_text(holder: owner.Owner | Unread | None) -> str:
+    """Describe in a few words who has an endpoint's traffic."""
+    if isinstance(holder, Unread):
         return "not known"
-    if of is None or of.owner == "none":
+    if holder is None or holder.owner == "none":
         return "nobody: deploy and traffic may move it"
-    since = f"since {of.changed:%Y-%m-%d %H:%M} UTC"
+    since = f"since {holder.changed:%Y-%m-%d %H:%M} UTC"
     return (
-        f"{of.owner} {of.name} {since}; {of.command} ends it"
-        if of.lasting
-        else f"isthmus {of.owner} {since}"
+        f"{holder.owner} {holder.name} {since}; {holder.command} ends it"
+        if holder.lasting
+        else f"isthmus {holder.owner} {since}"
     )

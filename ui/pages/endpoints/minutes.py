@@ -19,7 +19,7 @@ Minutes = Mapping[str, tuple[Bucket, ...]]
 
 
 def minutes_parts(minutes: Minutes, window: Window) -> list[str]:
-    """`minutes`: of the window by variant, a request at least."""
+    """Draw a table and charts of the minutes in which variants had requests."""
     drawn = [_chart(figure, minutes, window) for figure in _FIGURES]
     rows = [_row(of_buckets(variant, buckets)) for variant, buckets in minutes.items() if buckets]
     words = "Latencies are the medians of the minutes' own: percentiles do not add up."
@@ -29,14 +29,14 @@ def minutes_parts(minutes: Minutes, window: Window) -> list[str]:
 _HEAD = ("variant", "minutes with requests", "requests", "4xx", "5xx", "p50 ms", "p99 ms")
 
 
-def _row(of: VariantSummary) -> tuple[str, ...]:
+def _row(summary: VariantSummary) -> tuple[str, ...]:
     counts = (
-        f"{of.minutes:,}",
-        f"{of.requests:,}",
-        f"{of.client_errors:,}",
-        f"{of.server_errors:,}",
+        f"{summary.minutes:,}",
+        f"{summary.requests:,}",
+        f"{summary.client_errors:,}",
+        f"{summary.server_errors:,}",
     )
-    return (of.variant, *counts, f"{of.p50_ms:.2f}", f"{of.p99_ms:.2f}")
+    return (summary.variant, *counts, f"{summary.p50_ms:.2f}", f"{summary.p99_ms:.2f}")
 
 
 def _errors(bucket: Bucket) -> float:
@@ -68,11 +68,19 @@ def _chart(figure: _Figure, minutes: Minutes, window: Window) -> str:
     every = [start + number * _MINUTE for number in range(length)]
     series = [
         _series(
-            name, style, start, of if figure.gaps else {at: of.get(at, 0.0) for at in every}, figure
+            name,
+            style,
+            start,
+            by_minute if figure.gaps else {minute: by_minute.get(minute, 0.0) for minute in every},
+            figure,
         )
-        for (name, of), style in zip(values.items(), plots.STYLES, strict=False)
+        for (name, by_minute), style in zip(values.items(), plots.STYLES, strict=False)
     ]
-    top = max((value for of in values.values() for value in of.values()), default=0) * 1.1 or 1.0
+    top = (
+        max((value for by_minute in values.values() for value in by_minute.values()), default=0)
+        * 1.1
+        or 1.0
+    )
     behind = kit.table(("minute (UTC)", *values), _rows(values), numbers=True)
     return plots.chart(
         figure.title, _across(start, length), plots.axis(figure.unit, 0, top), series, behind=behind
@@ -80,25 +88,37 @@ def _chart(figure: _Figure, minutes: Minutes, window: Window) -> str:
 
 
 def _series(
-    name: str, style: plots.Style, start: datetime, of: Mapping[datetime, float], figure: _Figure
+    name: str,
+    style: plots.Style,
+    start: datetime,
+    by_minute: Mapping[datetime, float],
+    figure: _Figure,
 ) -> plots.Series:
-    titles = [f"{name} {at:%H:%M}: {value:.4g} {figure.unit}" for at, value in of.items()]
-    x = [(at - start) / _MINUTE for at in of]
+    titles = [
+        f"{name} {minute:%H:%M}: {value:.4g} {figure.unit}" for minute, value in by_minute.items()
+    ]
+    x = [(minute - start) / _MINUTE for minute in by_minute]
     return plots.Series(
         name=name,
         style=style,
         x=x,
-        y=list(of.values()),
+        y=list(by_minute.values()),
         kind="dots" if figure.gaps else "line",
         titles=titles,
     )
 
 
 def _rows(values: Mapping[str, Mapping[datetime, float]]) -> list[tuple[str, ...]]:
-    every = sorted({at for of in values.values() for at in of})
+    every = sorted({minute for by_minute in values.values() for minute in by_minute})
     return [
-        (f"{at:%H:%M}", *(f"{of[at]:.4g}" if at in of else "" for of in values.values()))
-        for at in every
+        (
+            f"{minute:%H:%M}",
+            *(
+                f"{by_minute[minute]:.4g}" if minute in by_minute else ""
+                for by_minute in values.values()
+            ),
+        )
+        for minute in every
     ]
 
 

@@ -1,5 +1,6 @@
-"""The running or last rollout of an endpoint, in full: the same parts as the page that `isthmus
-rollout report` writes.
+"""Draw the running or last rollout of an endpoint in full.
+
+The parts are those of the page that `isthmus rollout report` writes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ class RolloutData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """NotFound: the endpoint has had none."""
+    """Draw the page of an endpoint's running or last rollout.
+
+    Raises:
+        NotFound: The endpoint never had a rollout.
+    """
     name = declared_endpoint(project, query["endpoint"]).name
     status, entries = rollout.status(project, name), rollout.history(project, name)
     minutes = documents.kept_minutes(project.target.blobs, status.state)

@@ -1,6 +1,4 @@
-"""The rules of an endpoint as they are written, and how often each had a say in what gateways
-answered.
-"""
+"""Draw an endpoint's rules, and how often each had a say in gateways' answers."""
 
 from __future__ import annotations
 
@@ -87,7 +85,7 @@ def _hit(rule: Rule, hits: RuleHits) -> tuple[str, str]:
 def unit_parts(
     endpoint: Endpoint, unit: str, counted: dict[str, dict[str, int]] | Unread | None
 ) -> list[str | Form]:
-    """What caps per unit have counted of one unit; a form that asks for one."""
+    """Draw what caps have counted for one unit, and a form to choose a unit."""
     if not counts_units(endpoint):
         return []
     field = Field(name="unit", label=endpoint.unit, value=unit, required=True)
@@ -110,7 +108,7 @@ def unit_parts(
 
 
 def _does(rule: Rule) -> str:
-    """In words; a parameter by its name, `$ad_boost`."""
+    """Describe a rule's effect in words; a parameter by its name, `$ad_boost`."""
     match rule:
         case Boost():
             return f"score times {_number(rule.times)}" + (

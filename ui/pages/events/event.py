@@ -35,17 +35,17 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """Query:
+    """Draw the page of one event.
 
-    `days` to count the events of, and `quarantine` to read what was refused; without them the
-    warehouse is not asked.
+    The query has `days` to count the events of, and `quarantine` to read what was refused. Without
+    them the warehouse is not queried.
     """
     name, spec = query["event"], project.spec
     reads = Reads()
     describe(spec, name)  # NotFound
     days = whole(query, "days", default=_DAYS, most=_MOST_DAYS) if "days" in query else None
-    versions = reads.of("registered versions", lambda: versions_of(project))
-    state = reads.of(
+    versions = reads.attempt("registered versions", lambda: versions_of(project))
+    state = reads.attempt(
         f"the table of {name}", lambda: project.target.warehouse.observe(raw_name(name))
     )
     data = EventData(
@@ -53,8 +53,8 @@ def page(project: Project, query: Mapping[str, str]) -> View:
         rows=state.rows if isinstance(state, TableState) else state,
         days=None
         if days is None
-        else reads.of("events by date", lambda: volume(project, name, days=days)),
-        quarantine=reads.of("the quarantine", lambda: summary(project, name))
+        else reads.attempt("events by date", lambda: volume(project, name, days=days)),
+        quarantine=reads.attempt("the quarantine", lambda: summary(project, name))
         if "quarantine" in query
         else None,
         unread=(),
@@ -95,11 +95,18 @@ def _about(event: EventEntry) -> list[str]:
 _HEAD = ("attribute", "type", "values", "refers to", "read by", "")
 
 
-def _attribute(of: AttributeEntry) -> tuple[str, ...]:
-    kind, _, name = of.refers_to.partition(" ")
-    refers = kit.link(of.refers_to, path(name)) if kind == "event" else of.refers_to
-    type_ = of.type if of.required else f"{of.type}, may be missing"
-    return (of.name, type_, of.rule, refers, ", ".join(of.readers), of.description)
+def _attribute(attribute: AttributeEntry) -> tuple[str, ...]:
+    kind, _, name = attribute.refers_to.partition(" ")
+    refers = kit.link(attribute.refers_to, path(name)) if kind == "event" else attribute.refers_to
+    type_ = attribute.type if attribute.required else f"{attribute.type}, may be missing"
+    return (
+        attribute.name,
+        type_,
+        attribute.rule,
+        refers,
+        ", ".join(attribute.readers),
+        attribute.description,
+    )
 
 
 def _volume_section(data: EventData, days: int | None, price: str) -> str:
@@ -128,25 +135,25 @@ def _volume(volumes: tuple[DayVolume, ...] | Unread | None, days: int) -> list[s
     if not volumes:
         return [kit.words(f"None came on the last {days} dates of the project's clock.", "soft")]
     behind = kit.table(
-        ("date", "events"), [(f"{of.date}", f"{of.events:,}") for of in volumes], numbers=True
+        ("date", "events"), [(f"{day.date}", f"{day.events:,}") for day in volumes], numbers=True
     )
     first, last = volumes[0].date, volumes[-1].date
     bars = plots.Series(
         name="",
         style="a",
-        x=[float((of.date - first).days) for of in volumes],
-        y=[float(of.events) for of in volumes],
+        x=[float((day.date - first).days) for day in volumes],
+        y=[float(day.events) for day in volumes],
         kind="bars",
-        titles=[f"{of.date}: {of.events:,}" for of in volumes],
+        titles=[f"{day.date}: {day.events:,}" for day in volumes],
     )
-    up = plots.axis("events", 0, 1.08 * max(of.events for of in volumes), digits=0)
+    up = plots.axis("events", 0, 1.08 * max(day.events for day in volumes), digits=0)
     return [
         kit.charts(plots.chart("Events by date", dates(first, last), up, [bars], behind=behind))
     ]
 
 
 def dates(first: date, last: date) -> plots.Axis:
-    """From the first date on, in days: a tick for some of them."""
+    """Return an axis of days from the first date on, with a tick for some of them."""
     number = (last - first).days + 1
     every = max(1, -(-number // 5))
     ticks = [
@@ -184,7 +191,10 @@ def _groups(event: str, groups: Sequence[Group]) -> list[str]:
 
 
 def _price(project: Project, state: TableState | Unread | None) -> str:
-    """What the queries of this page read at most; that of the quarantine has the table three times."""
+    """Describe how much the page's queries read at most.
+
+    The quarantine's query reads the table three times.
+    """
     if not isinstance(state, TableState) or state.size is None:
         return kit.words(
             "Counting, and reading the quarantine, are queries of the warehouse.", "soft"

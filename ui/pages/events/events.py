@@ -22,16 +22,16 @@ class EventsData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, _query: Mapping[str, str]) -> View:
-    """One look at each table; no query."""
+    """Draw the page of all events: one look at each table, and no query."""
     reads = Reads()
     entries = tuple(describe(project.spec, name) for name in project.spec.events)
-    tables = reads.of("what is stored", lambda: event_tables(project))
-    known = [] if isinstance(tables, Unread) else tables
+    tables = reads.attempt("what is stored", lambda: event_tables(project))
+    stored_tables = [] if isinstance(tables, Unread) else tables
     return View(
         title="Events",
         below=f"What is logged, whose it is, and who reads it. Stored on {project.target.name}, "
         "copies included.",
-        parts=(*reads.box(), *_catalogue(entries, known), *_streams(known, tables)),
+        parts=(*reads.box(), *_catalogue(entries, stored_tables), *_streams(stored_tables, tables)),
         data=EventsData(events=entries, tables=tables, unread=tuple(reads.unread)),
     )
 

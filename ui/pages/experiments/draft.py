@@ -1,6 +1,6 @@
-"""From a form's fields to the file of an experiment:
+"""Write the file of an experiment, `experiments/<name>.yaml`, from a form's fields.
 
-`experiments/<name>.yaml`. Pure; the project's loader says whether it is one.
+Pure; the project's loader says whether the file is sound.
 """
 
 from __future__ import annotations
@@ -35,19 +35,23 @@ _GUARDRAIL = re.compile(r"(\w+)\s+(?:may\s+)?(drop|rise)\s+(?:by\s+|to\s+)?([0-9
 
 
 def file_of(name: str) -> str:
-    """Relative to the project's folder. ValueError: it is no name, so there is no such file."""
+    """Return the path of an experiment's file, relative to the project's folder.
+
+    Raises:
+        ValueError: The text is not a name.
+    """
     if name_problem(name) is not None:
         raise ValueError(f"{name!r} is not a name")
     return f"experiments/{name}.yaml"
 
 
 def text(fields: Mapping[str, str]) -> str:
-    """YAML, in the order in which people read it. What is empty is left out."""
+    """Return the fields as YAML, in the order in which people read it, without empty ones."""
     return "\n".join(_lines({name: _trim(name, fields.get(name, "")) for name in FIELDS})) + "\n"
 
 
 def diff(file: str, written: str) -> str:
-    """What `git apply` and `patch -p1` make the file of."""
+    """Return the diff from which `git apply` and `patch -p1` make the file."""
     lines = written.splitlines()
     head = [
         f"diff --git a/{file} b/{file}",
@@ -60,35 +64,35 @@ def diff(file: str, written: str) -> str:
 
 
 def _trim(name: str, value: str) -> str:
-    """Of a line without what nobody can see in a file."""
+    """Return a field's value, without invisible characters if it is a single line."""
     if name in BLOCKS:
         return value.strip()
     return " ".join("".join(letter if letter.isprintable() else " " for letter in value).split())
 
 
-def _lines(of: Mapping[str, str]) -> Iterator[str]:
+def _lines(fields: Mapping[str, str]) -> Iterator[str]:
     for name in ("layer", "owner", "hypothesis"):
-        yield from _scalar(name, of[name])
-    yield from _block("arms", of["arms"])
-    yield from _block("weights", of["weights"])
+        yield from _scalar(name, fields[name])
+    yield from _block("arms", fields["arms"])
+    yield from _block("weights", fields["weights"])
     for name in ("share", "holdout"):
-        yield from [f"{name}: {_percent(of[name])}"] if of[name] else []
-    yield from _block("targeting", of["targeting"])
-    yield from _list("metric", of["metric"], alone=True)
-    if of["guardrails"]:
+        yield from [f"{name}: {_percent(fields[name])}"] if fields[name] else []
+    yield from _block("targeting", fields["targeting"])
+    yield from _list("metric", fields["metric"], alone=True)
+    if fields["guardrails"]:
         yield from [
             "guardrails:",
-            *(f"  - {_guardrail(line)}" for line in _nonempty_lines(of["guardrails"])),
+            *(f"  - {_guardrail(line)}" for line in _nonempty_lines(fields["guardrails"])),
         ]
-    yield from _list("also", of["also"])
-    yield from _list("segments", of["segments"])
-    if of["effect"]:
-        days = f", days: {of['days']}" if of["days"] else ""
-        yield f"plan: {{minimum_effect: {_percent(of['effect'])}{days}}}"
+    yield from _list("also", fields["also"])
+    yield from _list("segments", fields["segments"])
+    if fields["effect"]:
+        days = f", days: {fields['days']}" if fields["days"] else ""
+        yield f"plan: {{minimum_effect: {_percent(fields['effect'])}{days}}}"
 
 
 def _scalar(name: str, value: str) -> list[str]:
-    """Quoted, unless it cannot be read as anything but words."""
+    """Return a line of YAML, quoted unless the value can only be read as words."""
     if not value:
         return []
     words = _PLAIN.fullmatch(value) and scalar(value).value == value
@@ -96,7 +100,7 @@ def _scalar(name: str, value: str) -> list[str]:
 
 
 def _block(name: str, value: str) -> list[str]:
-    """A mapping, an entry a line."""
+    """Return a mapping of YAML, with a line for each entry."""
     return [f"{name}:", *(f"  {line}" for line in _nonempty_lines(value))] if value else []
 
 
@@ -105,7 +109,10 @@ def _nonempty_lines(value: str) -> list[str]:
 
 
 def _list(name: str, value: str, *, alone: bool = False) -> list[str]:
-    """`ctr, bought` or one a line. `alone`: of one the value itself."""
+    """Return a list of YAML from names separated by commas or lines.
+
+    With `alone`, a single name is written as the value itself.
+    """
     parts = [part for part in re.split(r"[\s,]+", value) if part]
     if not parts:
         return []
@@ -117,7 +124,7 @@ def _percent(value: str) -> str:
 
 
 def _guardrail(line: str) -> str:
-    """`bought may drop 2 %`, as pages say it; what reads otherwise is left to the loader."""
+    """Convert `bought may drop 2 %` to YAML; leave any other text to the loader."""
     if words := _GUARDRAIL.fullmatch(line.strip()):
         return f"{{metric: {words[1]}, max_{words[2]}: {words[3]}%}}"
     return line.strip()

@@ -1,5 +1,7 @@
-"""One experiment: what it is, how its newest run stands, what a look showed, what may be changed,
-and its history.
+"""Draw the page of one experiment.
+
+It shows the definition, the newest run's state, what a look showed, what may be changed, and the
+history.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ _AGREED = "yes"  # of the query's `despite-split` and `compare`
 
 
 class OneExperiment(msgspec.Struct, frozen=True, kw_only=True):
-    """`is_`: as the run was started, or as project.yaml says it.
+    """The data of an experiment's page.
+
+    `is_`: as the run was started, or as project.yaml says it.
 
     `results`: of the look that is shown; None: nobody has looked.
 
@@ -52,16 +56,17 @@ class OneExperiment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OneAnalysis(msgspec.Struct, frozen=True, kw_only=True):
-    """`results`: None: nobody asked the log."""
+    """The data of an analysis's page; `results` are None if nobody asked the log."""
 
     is_: Analysis = msgspec.field(name="is")
     results: LogDocument | None = None
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """`look`: the name of an earlier one.
+    """Draw the page of one experiment or analysis.
 
-    `despite-split`: show figures that a broken split may bias. `compare`: ask a log of others.
+    The query may have `look`: the name of an earlier look; `despite-split`: show figures that a
+    broken split may bias. `compare`: query the log of an analysis.
     """
     name = query["name"]
     if name in project.spec.analyses:
@@ -74,10 +79,10 @@ def page(project: Project, query: Mapping[str, str]) -> View:
         if name not in project.spec.experiments:
             raise
         return _not_started(project, project.spec.experiments[name])
-    return _of_run(project, run, query)
+    return _run_view(project, run, query)
 
 
-def _of_run(project: Project, run: FrozenRun, query: Mapping[str, str]) -> View:
+def _run_view(project: Project, run: FrozenRun, query: Mapping[str, str]) -> View:
     experiment = run.definition.experiment
     history = runs.history(project.target.state, experiment.name)
     status = standing.status(project, experiment.name, counted=False)
@@ -109,7 +114,11 @@ def _of_run(project: Project, run: FrozenRun, query: Mapping[str, str]) -> View:
 
 
 def _look(project: Project, run: str, name: str) -> Results | None:
-    """NotFound: no look of this name was stored."""
+    """Return a stored look at a run: the newest, or the one of this name.
+
+    Raises:
+        NotFound: No look of this name was stored.
+    """
     blobs = project.target.blobs
     if not name:
         return results_store.newest(blobs, run)
@@ -142,10 +151,10 @@ def _standing(data: OneExperiment, run: FrozenRun, *, startable: bool) -> Iterat
 
 
 def _result_parts(data: OneExperiment, run: str, *, agreed: bool) -> list[str]:
-    seen = data.results
-    if seen is None:
+    results = data.results
+    if results is None:
         return []
-    if seen.split.alarm and not agreed:
+    if results.split.alarm and not agreed:
         despite = kit.links(
             [("Show the figures despite it", f"{path(run)}?despite-split={_AGREED}")]
         )
@@ -153,8 +162,8 @@ def _result_parts(data: OneExperiment, run: str, *, agreed: bool) -> list[str]:
             "The arms did not get their planned shares of units, so every figure would be "
             "biased. Look for what loses or adds units."
         )
-        return [kit.words(note), results_page.split_section(seen), despite]
-    return results_page.sections(seen)
+        return [kit.words(note), results_page.split_section(results), despite]
+    return results_page.sections(results)
 
 
 def _looks(looks: Looks, data: OneExperiment, run: str) -> list[str]:
@@ -186,7 +195,7 @@ def _looks(looks: Looks, data: OneExperiment, run: str) -> list[str]:
 
 
 def _analysis(project: Project, analysis: Analysis, *, compare: bool) -> View:
-    """`compare`: with one query over the log, of which nothing is stored."""
+    """Draw an analysis; `compare` runs one query over the log and stores nothing."""
     results = compare_log(project, analysis.name) if compare else None
     ask = kit.links([("Compare its arms now", f"{path(analysis.name)}?compare={_AGREED}")])
     note = kit.verdict(
@@ -209,17 +218,17 @@ def _analysis(project: Project, analysis: Analysis, *, compare: bool) -> View:
 
 
 def _not_started(project: Project, experiment: Experiment) -> View:
-    at = place(project.description, f"experiments.{experiment.name}")
+    location = place(project.description, f"experiments.{experiment.name}")
     uncommitted = (
-        [f"{at.file} is not committed: a run keeps the revision that it was started from"]
-        if _is_loose(project, at.file)
+        [f"{location.file} is not committed: a run keeps the revision that it was started from"]
+        if _is_loose(project, location.file)
         else []
     )
     parts = (
         kit.verdict(
             [
                 f"It was never started on {project.target.name}",
-                f"It is written in {at.file}:{at.line}",
+                f"It is written in {location.file}:{location.line}",
                 *uncommitted,
             ]
         ),
@@ -235,7 +244,7 @@ def _not_started(project: Project, experiment: Experiment) -> View:
 
 
 def _is_loose(project: Project, file: str) -> bool:
-    """In a repository, and other than its newest revision has it."""
+    """Return whether a file in a repository differs from the newest revision."""
     revision = git(project.folder, file)
     return revision is not None and revision.dirty
 

@@ -51,7 +51,7 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
 
 
 def path(name: str) -> str:
-    """Of the page of an experiment, or of one of its runs."""
+    """Return the path of the page of an experiment, or of one of its runs."""
     return f"/experiments/{quote(name, safe='')}"
 
 
@@ -86,7 +86,7 @@ def _row(project: Project, line: Listed) -> list[str]:
 
 
 def layers_now(project: Project) -> list[LayerNow]:
-    """Of project.yaml's layers and of those that live runs have, who holds what."""
+    """Return who holds which part of each layer of project.yaml and of live runs."""
     live = runs.current(project.target.state, project.log_time()).live
     declared = {name: layer.endpoint for name, layer in project.spec.layers.items()}
     endpoints = declared | {name: layer.endpoint for name, layer in live.layers.items()}

@@ -1,4 +1,4 @@
-"""What may be changed of an experiment's run from its page, and the changes."""
+"""Draw the forms that change an experiment's run, and make the changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def start(name: str) -> Form:
 
 
 def of_run(status: RunStatus, run: FrozenRun, *, startable: bool) -> Iterator[Form]:
-    """By how it stands. `startable`: project.yaml still has the experiment."""
+    """Yield the forms that a run's state allows.
+
+    `startable`: project.yaml still has the experiment.
+    """
     name = run.definition.experiment.name
     yield Form(
         action=f"{path(name)}/look",
@@ -95,7 +98,7 @@ def _ship(name: str, run: FrozenRun) -> Form:
 
 
 def look(project: Project, fields: Mapping[str, str]) -> str:
-    """Also where the split is broken: the page shows that, and no figure."""
+    """Look at a run, even if its split is broken: the page then shows that, and no figure."""
     comparison.results(project, fields["name"], despite_split=True)
     return path(fields["name"])
 

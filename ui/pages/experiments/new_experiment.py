@@ -40,7 +40,9 @@ _of_log: dict[tuple[str, str, str, Metric], tuple[float, Past]] = {}
 
 
 class NewExperiment(msgspec.Struct, frozen=True, kw_only=True):
-    """`problems`: the loader's, were the file there.
+    """The data of the page: the file as it would be written, and what is known of it.
+
+    `problems`: what the loader would say of the file.
 
     `power`: None: nothing says what units do, or the file is not sound.
     """
@@ -63,7 +65,7 @@ class NewExperiment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """The query is the form's fields; without a name the form is empty."""
+    """Draw the form, filled from the query, and the answer to it if it has a name."""
     layers = layers_now(project)
     fields, more = _fields(project, layers, query), _more(query)
     form = Form(action=PATH, button="Check it", fields=fields, more=more, get=True, fills=_ANSWER)
@@ -141,10 +143,10 @@ def _answer(data: NewExperiment, query: Mapping[str, str]) -> tuple[str | Form, 
         table = kit.table(["where", "what", "what to do"], rows, wordy=(1, 2))
         text = kit.section("As it would be written", kit.code(data.text)) if data.text else ""
         return (kit.verdict(["It cannot be committed as it is"], "fail"), table, text)
-    told = [problem.message for problem in data.problems if problem.file == data.file]
-    told += [data.too_few] if data.too_few else []
+    messages = [problem.message for problem in data.problems if problem.file == data.file]
+    messages += [data.too_few] if data.too_few else []
     return (
-        kit.verdict(["The project's loader takes it", *told], "pass"),
+        kit.verdict(["The project's loader takes it", *messages], "pass"),
         _how_long(data),
         *_to_commit(data, query),
     )
@@ -201,7 +203,7 @@ def _query(query: Mapping[str, str]) -> str:
 def _power(
     project: Project, description: Description, name: str, query: Mapping[str, str]
 ) -> tuple[Power | None, str]:
-    """None with the reason why it is not known."""
+    """Return the power of the experiment, or None with the reason why it is not known."""
     as_if = Project(description, project.target)
     experiment = description.spec.experiments[name]
     try:
@@ -210,9 +212,9 @@ def _power(
             _number(query.get("units", ""), "units a day"),
         )
         days = experiment.plan.days if experiment.plan else None
-        asked: dict[str, Any] = {"units_per_day": a_day and round(a_day), "days": days or _DAYS}
+        options: dict[str, Any] = {"units_per_day": a_day and round(a_day), "days": days or _DAYS}
         if control is not None:
-            return _of_arms(power_of(as_if, name, control=control / 100, **asked)), ""
+            return _arms_power(power_of(as_if, name, control=control / 100, **options)), ""
         if query.get("rate") != "log":
             return (
                 None,
@@ -222,19 +224,23 @@ def _power(
                 ),
             )
         metric = description.spec.metrics[experiment.metric[0]]
-        known = _cached_past(as_if, metric, description.spec.layers[experiment.layer].endpoint)
-        return _of_arms(power_of(as_if, name, past=known, **asked)), ""
+        log_past = _cached_past(as_if, metric, description.spec.layers[experiment.layer].endpoint)
+        return _arms_power(power_of(as_if, name, past=log_past, **options)), ""
     except IsthmusError as error:
         return None, f"{error.message}. {error.remedy or ''}"
 
 
-def _of_arms(power: Power | PreferencePower) -> Power | None:
+def _arms_power(power: Power | PreferencePower) -> Power | None:
     """Return the power of an experiment with arms, which is all that the form describes."""
     return power if isinstance(power, Power) else None
 
 
 def _number(text: str, what: str) -> float | None:
-    """Invalid: it is none above 0."""
+    """Return the number of a text, or None for an empty text.
+
+    Raises:
+        Invalid: It is not a number above 0.
+    """
     if not (written := text.strip().removesuffix("%").replace(",", "")):
         return None
     try:
@@ -247,21 +253,21 @@ def _number(text: str, what: str) -> float | None:
 
 
 def _cached_past(project: Project, metric: Metric, endpoint: str) -> Past:
-    """What the log says of a metric, asked at most once in ten minutes."""
+    """Return the past of a metric from the log, queried at most once in ten minutes."""
     key = (str(project.folder), project.target.name, endpoint, metric)
-    at, known = _of_log.get(key, (0.0, None))
-    if known is None or time.monotonic() - at > _REMEMBERED:
-        known = past(project, metric, endpoint)
+    asked_at, cached = _of_log.get(key, (0.0, None))
+    if cached is None or time.monotonic() - asked_at > _REMEMBERED:
+        cached = past(project, metric, endpoint)
         while len(_of_log) >= _MOST:
             _of_log.pop(next(iter(_of_log)), None)
-        _of_log[key] = (time.monotonic(), known)
-    return known
+        _of_log[key] = (time.monotonic(), cached)
+    return cached
 
 
 def _fields(
     project: Project, layers: list[LayerNow], query: Mapping[str, str]
 ) -> tuple[Field, ...]:
-    """With what was typed, and what the project has to choose from."""
+    """Return the form's fields with what was typed, and the project's choices."""
     spec = project.spec
     free = tuple((layer.layer, f"{layer.layer}, {layer.free:g} % free") for layer in layers)
     field = partial(_field, query or _EMPTY)
@@ -327,10 +333,10 @@ def _field(typed: Mapping[str, str], name: str, label: str, hint: str = "", **ab
 
 
 def _parameters_text(endpoints: Iterable[Endpoint]) -> str:
-    return "; ".join(map(_of_endpoint, endpoints))
+    return "; ".join(map(_endpoint_parameters, endpoints))
 
 
-def _of_endpoint(endpoint: Endpoint) -> str:
+def _endpoint_parameters(endpoint: Endpoint) -> str:
     variants = ", ".join(variant.name for variant in endpoint.variants)
     own = [
         f"{parameter.name} ({parameter.type}, {parameter.default})"
@@ -342,7 +348,10 @@ def _of_endpoint(endpoint: Endpoint) -> str:
 def write(project: Project, fields: Mapping[str, str]) -> str:
     """Put the file into the project's folder.
 
-    ProjectError: the loader refuses it. AlreadyExists: there is one. IsthmusError: no room.
+    Raises:
+        ProjectError: The loader refuses the file.
+        AlreadyExists: There is such a file.
+        IsthmusError: The file cannot be written.
     """
     data = _draft(project, fields, [])
     if not data.sound:

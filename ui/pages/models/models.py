@@ -1,5 +1,7 @@
-"""Registered versions: who has which alias, which run made it, who serves it; and every promotion
-with its reason.
+"""Draw the page of registered versions.
+
+It shows aliases, the run that made each version, who serves it, and every promotion with its
+reason.
 """
 
 from __future__ import annotations
@@ -33,9 +35,9 @@ class ModelsData(msgspec.Struct, frozen=True, kw_only=True):
 
 def page(project: Project, _query: Mapping[str, str]) -> View:
     reads = Reads()
-    versions = reads.of("versions", lambda: promotion.versions(project))
-    trained = reads.of("runs", lambda: runs.list_runs(project, newest=_RUNS))
-    promotions = reads.of(
+    versions = reads.attempt("versions", lambda: promotion.versions(project))
+    trained = reads.attempt("runs", lambda: runs.list_runs(project, newest=_RUNS))
+    promotions = reads.attempt(
         "promotions", lambda: _promotions(project, () if isinstance(versions, Unread) else versions)
     )
     data = ModelsData(
@@ -58,8 +60,8 @@ def makers(trained: Sequence[Run]) -> dict[str, str]:
 
 
 def variants_by_version(project: Project, reads: Reads) -> dict[str, list[str]]:
-    """Of each version the variants that run it, whatever their share."""
-    listed = reads.of("endpoints", lambda: listing(project))
+    """Return the variants that run each version, whatever their share."""
+    listed = reads.attempt("endpoints", lambda: listing(project))
     where: dict[str, list[str]] = {}
     if isinstance(listed, Listing):
         for name, state in listed.endpoints.items():
@@ -71,7 +73,7 @@ def variants_by_version(project: Project, reads: Reads) -> dict[str, list[str]]:
 
 
 def _promotions(project: Project, versions: Sequence[ModelVersion]) -> list[Promotion]:
-    """Newest first."""
+    """Return the promotions of all models, newest first."""
     names = dict.fromkeys(version.model for version in versions)
     return sorted(
         (entry for name in names for entry in promotion.promotions(project, name)),
@@ -95,17 +97,17 @@ def _versions(data: ModelsData) -> list[str]:
     ]
 
 
-def _row(of: ModelVersion, data: ModelsData) -> tuple[str, ...]:
-    version = f"{of.model}@{of.version}"
+def _row(registered: ModelVersion, data: ModelsData) -> tuple[str, ...]:
+    version = f"{registered.model}@{registered.version}"
     run = data.runs.get(version)
     maker = run_link(run) if run else ""
     return (
         version_link(version),
-        ", ".join(sorted(of.aliases)),
-        of.approval,
+        ", ".join(sorted(registered.aliases)),
+        registered.approval,
         maker,
         ", ".join(data.served.get(version, ())),
-        of.digest[:12],
+        registered.digest[:12],
     )
 
 
@@ -120,13 +122,13 @@ def promotion_table(promotions: Sequence[Promotion]) -> str:
     return kit.table(head, map(_promotion, promotions), wordy=5)
 
 
-def _promotion(of: Promotion) -> tuple[str, ...]:
-    before = "" if of.before is None else f"{of.model}@{of.before}"
+def _promotion(entry: Promotion) -> tuple[str, ...]:
+    previous = "" if entry.before is None else f"{entry.model}@{entry.before}"
     return (
-        of.at[:16].replace("T", " "),
-        of.alias,
-        version_link(f"{of.model}@{of.version}"),
-        before,
-        of.gate or "none",
-        of.because or "",
+        entry.at[:16].replace("T", " "),
+        entry.alias,
+        version_link(f"{entry.model}@{entry.version}"),
+        previous,
+        entry.gate or "none",
+        entry.because or "",
     )

@@ -1,5 +1,6 @@
-"""One training run: the parts of the page that it wrote when it ended; of one that has not, its
-steps.
+"""Draw the page of one training run.
+
+A run that has ended shows the parts of the page that it wrote; any other shows its steps.
 """
 
 from __future__ import annotations
@@ -28,7 +29,11 @@ class RunData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """NotFound: no such run."""
+    """Draw the page of one training run.
+
+    Raises:
+        NotFound: There is no such run.
+    """
     name = query["run"]
     try:
         run = runs.get_run(project, name)
@@ -39,7 +44,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 def _finished_view(project: Project, run: Run) -> View:
     reads = Reads()
-    stored = reads.of("its notes", lambda: notes.read(project.target.blobs, run.name))
+    stored = reads.attempt("its notes", lambda: notes.read(project.target.blobs, run.name))
     remarks = Notes() if isinstance(stored, Unread) else stored
     body = _failure_parts(run) if run.evaluation is None else _parts(project, run, reads)
     return View(
@@ -52,11 +57,15 @@ def _finished_view(project: Project, run: Run) -> View:
 
 def _parts(project: Project, run: Run, reads: Reads) -> list[str]:
     blobs, champion = project.target.blobs, run.champion.run
-    ours = reads.of(f"the predictions of {run.name}", lambda: runs.predictions_of(blobs, run.name))
+    ours = reads.attempt(
+        f"the predictions of {run.name}", lambda: runs.predictions_of(blobs, run.name)
+    )
     if isinstance(ours, Unread):
         return [kit.code(str(run))]
     theirs = (
-        reads.of(f"the predictions of {champion}", lambda: runs.predictions_of(blobs, champion))
+        reads.attempt(
+            f"the predictions of {champion}", lambda: runs.predictions_of(blobs, champion)
+        )
         if champion
         else None
     )

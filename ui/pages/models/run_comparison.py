@@ -1,5 +1,6 @@
-"""Runs side by side, each paired with the first on the rows that both were tested on: as `isthmus
-runs compare`.
+"""Draw runs side by side, as `isthmus runs compare` does.
+
+Each is paired with the first on the rows that both were tested on.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ _MOST = 20
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """Query:
+    """Draw the comparison of runs.
 
-    `first`, and `others` with blanks between them. Invalid: none, or too many; runs that do not
-    compare. NotFound.
+    The query has `first`, and `others` with blanks between them.
+
+    Raises:
+        Invalid: There are no runs or too many, or they do not compare.
+        NotFound: There is no such run.
     """
     names = [query.get("first", ""), *query.get("others", "").replace(",", " ").split()]
     if not names[0] or len(names) < 2:

@@ -26,17 +26,22 @@ class RunsData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """Query:
+    """Draw the list of training runs.
 
-    `sort`, a figure, `where`, FIELD=VALUE with blanks between several, `newest`, how many are read.
-    Invalid: another one.
+    The query has `sort`, a figure; `where`, FIELD=VALUE with blanks between several; and `newest`,
+    how many runs are read.
+
+    Raises:
+        Invalid: One of them is not such a value.
     """
     sort, where = query.get("sort") or None, query.get("where", "").split()
     conditions(sort, where)
     newest, reads = whole(query, "newest", default=_NEWEST, most=_MOST), Reads()
-    read = reads.of("the runs", lambda: list_runs(project, sort=sort, where=where, newest=newest))
+    read = reads.attempt(
+        "the runs", lambda: list_runs(project, sort=sort, where=where, newest=newest)
+    )
     listed: Sequence[NotedRun] = () if isinstance(read, Unread) else read
-    going_on = reads.of("runs that go on", lambda: watch.going_on(project))
+    going_on = reads.attempt("runs that go on", lambda: watch.going_on(project))
     table = _table(listed, sort, read=not isinstance(read, Unread))
     parts: tuple[str | Form, ...] = (
         _choice(sort, where, newest),
@@ -105,7 +110,9 @@ def _table(listed: Sequence[NotedRun], sort: str | None, *, read: bool) -> list[
     ]
     shown, *rows = zip(*columns, strict=True)
     return [
-        kit.table(shown, rows, wordy=[at for at, name in enumerate(shown) if name == "note"]),
+        kit.table(
+            shown, rows, wordy=[number for number, name in enumerate(shown) if name == "note"]
+        ),
         *note,
     ]
 
@@ -134,7 +141,7 @@ def _row(run: NotedRun, figures: Sequence[str]) -> tuple[str, ...]:
 
 
 def _compare(listed: Sequence[NotedRun]) -> list[str | Form]:
-    """The newest against the champion that it met, at first."""
+    """Return the form that compares runs, filled with the newest and its champion."""
     able = [run for run in listed if run.evaluation is not None]
     if len(able) < 2:
         return []

@@ -36,7 +36,11 @@ _STYLES: dict[str, Style] = {
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """NotFound: no such version."""
+    """Draw the page of one version.
+
+    Raises:
+        NotFound: There is no such version.
+    """
     model, number = parsed(query["version"])
     name, reads = f"{model}@{number}", Reads()
     lineage = version_lineage(project, model, number)
@@ -101,17 +105,17 @@ def _edge_text(edge: Edge) -> str:
 
 
 def _boxes(edges: Sequence[Edge]) -> list[list[flow.Box]]:
-    """A column before the first of what is made of it."""
+    """Return columns of boxes, each left of everything that is made of it."""
     targets: dict[Node, list[Node]] = {}
     for edge in edges:
         targets.setdefault(edge.source, []).append(edge.target)
         targets.setdefault(edge.target, [])
-    before: dict[Node, int] = {}  # columns before the last
+    distance: dict[Node, int] = {}  # in columns, from the last
     for node in TopologicalSorter(targets).static_order():
-        before[node] = max((before[target] + 1 for target in targets[node]), default=0)
+        distance[node] = max((distance[target] + 1 for target in targets[node]), default=0)
     columns = [
-        [node for node in sorted(before) if before[node] == number]
-        for number in reversed(range(max(before.values()) + 1))
+        [node for node in sorted(distance) if distance[node] == number]
+        for number in reversed(range(max(distance.values()) + 1))
     ]
     return [
         [flow.Box(name=str(node), style=_STYLES[node.kind], title=str(node)) for node in column]

@@ -1,4 +1,4 @@
-"""The figures of a monitor as tables and pictures: of the newest window, over the days, by version."""
+"""Draw a monitor's figures: of the newest window, over the days, by version."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..events.event import dates
 
 
 class _Shown(msgspec.Struct, frozen=True):
-    """How a figure is called and written:
+    """The title and the format of a figure.
 
-    `factor` times the value, with so many digits and the unit.
+    It is written as `factor` times the value, with so many digits and the unit.
     """
 
     title: str
@@ -74,33 +74,33 @@ def _is_of_groups(rows: Sequence[Row], figure: Figure) -> bool:
     return figure != "satisfied_ratio" and any(_is(row, figure) and row.group for row in rows)
 
 
-def newest_parts(seen: Snapshot) -> list[str]:
-    """A line a group; what has no group, or two, below."""
-    rows = [row for row in seen.rows if row.scope == "window"]
+def newest_parts(look: Snapshot) -> list[str]:
+    """Draw the newest window: a line for each group, then what has no group, or two."""
+    rows = [row for row in look.rows if row.scope == "window"]
     grouped: list[Figure] = [figure for figure in FIGURES if _is_of_groups(rows, figure)]
     groups = dict.fromkeys(row.group for row in rows if row.group)
     lines = [
-        (group, *(_cell(seen.by_group(figure).get(group), figure) for figure in grouped))
+        (group, *(_cell(look.by_group(figure).get(group), figure) for figure in grouped))
         for group in groups
     ]
     whole = [
         (_name(row), FIGURES[row.figure].text(row)) for row in rows if not row.group or row.against
     ]
     first = (
-        f"Moves and rises are since the first window, {seen.first[0]} to {seen.first[1]}. In "
+        f"Moves and rises are since the first window, {look.first[0]} to {look.first[1]}. In "
         "brackets 95 %."
     )
     by_group = (
         [
             kit.table(
-                (seen.groups, *(FIGURES[figure].title for figure in grouped)), lines, numbers=True
+                (look.groups, *(FIGURES[figure].title for figure in grouped)), lines, numbers=True
             )
         ]
         if lines
         else []
     )
     over_all = [kit.table(("over all", ""), whole)] if whole else []
-    notes = [kit.words(note, "soft") for note in (first, *seen.notes)]
+    notes = [kit.words(note, "soft") for note in (first, *look.notes)]
     return [kit.section("The last window", *by_group, *notes, *over_all)]
 
 
@@ -118,7 +118,7 @@ def _name(row: Row) -> str:
 
 
 def over_time(looks: Sequence[Snapshot]) -> list[str]:
-    """Each day by itself, as the newest look that has it says."""
+    """Draw each day by itself, as the newest look that has it says."""
     days = {row.of: look for look in looks for row in look.rows if row.scope == "day"}
     rows = [
         row for day in sorted(days) for row in days[day].rows if (row.scope, row.of) == ("day", day)
@@ -164,8 +164,9 @@ def _by_day(figure: Figure, rows: Sequence[Row], alarms: Alarms) -> str:
 
 
 def versions_parts(looks: Sequence[Snapshot]) -> list[str]:
-    """Amplification: what one version after the other does to the groups, each as the newest look
-    that has it says; of two at least.
+    """Draw amplification: what one version after the other does to the groups.
+
+    Each version is as the newest look that has it says. Fewer than two are not drawn.
     """
     newest = {version: look for look in looks for version in look.labels("version")}
     versions = sorted(newest, key=version_order)
@@ -182,9 +183,9 @@ def versions_parts(looks: Sequence[Snapshot]) -> list[str]:
         for row in newest[version].rows
         if (row.scope, row.of) == ("version", version)
     ]
-    by, alarms = _Across(axis, places), looks[-1].alarm
+    across, alarms = _Across(axis, places), looks[-1].alarm
     drawn = [
-        _chart(figure, mine, by, alarms)
+        _chart(figure, mine, across, alarms)
         for figure in _VERSIONED
         if (mine := [row for row in rows if row.figure == figure])
     ]
@@ -196,14 +197,14 @@ def versions_parts(looks: Sequence[Snapshot]) -> list[str]:
 
 
 class _Across(msgspec.Struct, frozen=True):
-    """Where days, or versions, stand."""
+    """An axis, and the places of days or versions on it."""
 
     axis: plots.Axis
     places: Mapping[str, float]
 
 
 def _chart(figure: Figure, rows: Sequence[Row], across: _Across, alarms: Alarms) -> str:
-    """A series a group; of a ratio, which groups it is of changes, one."""
+    """Draw a series for each group, or a single one for a ratio, whose groups change."""
     shown = FIGURES[figure]
     series: dict[str, list[Row]] = {}
     for row in rows:
@@ -248,7 +249,7 @@ def _chart(figure: Figure, rows: Sequence[Row], across: _Across, alarms: Alarms)
 
 
 def limits(figure: Figure, alarms: Alarms) -> tuple[float, ...]:
-    """Of a figure that is not measured from the first window."""
+    """Return the limits of a figure that is not measured from the first window."""
     if figure == "calibration":
         return alarms.calibration or ()
     limit = {
@@ -270,7 +271,7 @@ _APART = 0.09  # of a day, or of a version: so that no whisker hides another
 def _series(
     name: str, rows: Sequence[Row], across: _Across, place: tuple[int, int]
 ) -> plots.Series:
-    """`place`: which of how many."""
+    """Return a group's series; `place` is its number, and how many there are."""
     shown, (number, several) = FIGURES[rows[0].figure], place
     return plots.Series(
         name=name,

@@ -30,30 +30,34 @@ class MonitorData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """Query: of how many `days` looks are read. NotFound: no such monitor."""
-    of = monitor.monitor_of(project, query["monitor"])
+    """Draw the page of one monitor, with the looks of the query's `days`.
+
+    Raises:
+        NotFound: There is no such monitor.
+    """
+    spec = monitor.monitor_of(project, query["monitor"])
     days, reads = whole(query, "days", default=_DAYS, most=_MOST_DAYS), Reads()
-    read = reads.of(
-        f"the looks of {of.name}",
-        lambda: list(snapshot.stored_snapshots(project.target.blobs, of.name, days)),
+    read = reads.attempt(
+        f"the looks of {spec.name}",
+        lambda: list(snapshot.stored_snapshots(project.target.blobs, spec.name, days)),
     )
     looks = [] if isinstance(read, Unread) else read
     return View(
-        title=of.name,
-        below=f"{of.kind.capitalize()} of {of.endpoint} by {of.groups}, {of.window.days} days at a "
-        "time.",
+        title=spec.name,
+        below=f"{spec.kind.capitalize()} of {spec.endpoint} by {spec.groups}, "
+        f"{spec.window.days} days at a time.",
         parts=(
             *reads.box(),
             *([] if isinstance(read, Unread) else _looks(looks)),
-            _look(of.name),
-            _more(of.name),
+            _look(spec.name),
+            _more(spec.name),
         ),
         data=MonitorData(looks=looks, unread=tuple(reads.unread)),
     )
 
 
 def look(project: Project, fields: Mapping[str, str]) -> str:
-    """Ask the log now, and keep what is seen. Raises as monitor.show."""
+    """Query the log now, and store the look. Raises as monitor.show."""
     return path(monitor.show(project, fields["monitor"]).monitor)
 
 
@@ -65,14 +69,14 @@ def _looks(looks: Sequence[Snapshot]) -> list[str]:
 
 
 def _verdict(newest: Snapshot) -> str:
-    seen = f"{newest.since} to {newest.until}, {newest.units:,} active units"
+    summary = f"{newest.since} to {newest.until}, {newest.units:,} active units"
     if newest.alarm == Alarms():
-        return kit.verdict(["No limit is set, so nothing is an alarm", seen])
+        return kit.verdict(["No limit is set, so nothing is an alarm", summary])
     if not newest.alarms:
-        return kit.verdict(["No alarm", seen], "pass")
+        return kit.verdict(["No alarm", summary], "pass")
     number = len(newest.alarms)
     return kit.verdict(
-        [f"{number} alarm{'s' if number > 1 else ''}", *meanings(newest), seen], "fail"
+        [f"{number} alarm{'s' if number > 1 else ''}", *meanings(newest), summary], "fail"
     )
 
 

@@ -21,9 +21,9 @@ class BiasData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, _query: Mapping[str, str]) -> View:
-    """The newest stored look of each monitor; no query."""
+    """Draw the newest stored look of each monitor, without a query."""
     reads = Reads()
-    lines = reads.of("what monitors saw", lambda: monitor.list(project))
+    lines = reads.attempt("what monitors saw", lambda: monitor.list(project))
     return View(
         title="Bias",
         below="Whether groups of items and of people are served alike. These are stored looks: the "
@@ -44,15 +44,15 @@ def _table(lines: tuple[Listed, ...]) -> list[str]:
     return [kit.table(head, map(_row, lines), wordy=5)]
 
 
-def _row(of: Listed) -> tuple[str, ...]:
-    quiet = "none" if of.until else "nobody has looked"
-    alarms = ", ".join(of.alarms).replace("_", " ") or quiet
-    window = f"{of.window} day{'s' if of.window > 1 else ''}"
+def _row(line: Listed) -> tuple[str, ...]:
+    quiet = "none" if line.until else "nobody has looked"
+    alarms = ", ".join(line.alarms).replace("_", " ") or quiet
+    window = f"{line.window} day{'s' if line.window > 1 else ''}"
     return (
-        kit.link(of.monitor, path(of.monitor)),
-        of.endpoint,
-        f"{of.kind} by {of.groups}",
+        kit.link(line.monitor, path(line.monitor)),
+        line.endpoint,
+        f"{line.kind} by {line.groups}",
         window,
-        of.until or "",
+        line.until or "",
         alarms,
     )
