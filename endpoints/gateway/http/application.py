@@ -1,4 +1,4 @@
-"""The gateway as an ASGI application:
+"""The gateway as an ASGI application.
 
 POST /rank, /assign, /track and OpenFeature's flags; GET /health, /ping, /metrics, /openapi.json.
 """
@@ -62,20 +62,29 @@ class _Gone(Exception): ...
 
 @final
 class Application:
-    """`make` opens the service: at the server's start, or with the first request where it tells of
-    no start.
+    """The ASGI application of a gateway.
+
+    `make` opens the service: at the server's start, or with the first request where the server
+    announces no start.
     """
 
     def __init__(
-        self, make: Callable[[], Service], at: Door, *, listening: bool = True, tells: bool = True
+        self,
+        make: Callable[[], Service],
+        request_door: Door,
+        *,
+        listening: bool = True,
+        tells: bool = True,
     ) -> None:
-        """`listening`: whoever made it knows the address and asked for a token beyond loopback;
-        else each request is looked at.
+        """Prepare the application without opening the service.
 
-        `tells`: on stderr, how warming up ended.
+        `listening`: its maker knows the address and asked for a token beyond loopback; else each
+        request's address is checked.
+
+        `tells`: print on stderr how warming up ended.
         """
         self._make = make
-        self._door = at
+        self._door = request_door
         self._listening = listening
         self._tells = tells
         self._service: Service | None = None
@@ -151,7 +160,7 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _keep(self, service: Service) -> None:
-        """Warm up until it is done; once a second, tell the other processes what they should know."""
+        """Warm up until it is done; once a second, publish to the other processes."""
         pause, due, warm = 1.0, 0.0, False
         while True:
             if not warm and time.monotonic() >= due:
@@ -357,8 +366,9 @@ def _tell(service: Service, seconds: float) -> None:
 
 
 def _at_loopback(scope: Scope) -> bool:
-    """Whether this connection came to an address that only this machine reaches; a Unix socket has
-    none.
+    """Tell whether this connection came to an address that only this machine reaches.
+
+    A Unix socket has no address, and counts as one.
     """
     server = scope.get("server")
     return server is None or server[1] is None or is_loopback(server[0])

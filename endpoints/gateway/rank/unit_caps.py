@@ -68,7 +68,7 @@ class Counting:
             self._counters.end()
 
     def read(self, rules: Sequence[Rule], unit: str, now: datetime) -> Counted:
-        """Read the unit's counts for the caps among `rules`, the rules that hold for the request."""
+        """Read the unit's counts for the caps among `rules`, which hold for the request."""
         caps = capping.caps_of(rules)
         if self._counters is None or not caps:
             return _NOTHING
