@@ -127,7 +127,7 @@ class Gateway:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What does not go as it should, though it answers."""
+        """The faults that degrade the gateway's answers without preventing them."""
         shadow = "" if self._shadowing is None else self._shadowing.problem
         return tuple([problem for problem in (self._counting.problem, shadow) if problem])
 

@@ -109,7 +109,7 @@ class Application:
             await send({"type": "websocket.close"})
 
     async def open(self) -> Service:
-        """The service, which from now on is warmed up and watched."""
+        """Open the service once, then warm it up and watch it. Return it."""
         async with self._opening:
             service = self._service
             if service is None:
@@ -119,7 +119,7 @@ class Application:
         return service
 
     async def warmed(self) -> None:
-        """Returns after the first try to warm up."""
+        """Wait for the first try to warm up."""
         await self.open()
         await self._tried.wait()
 
@@ -297,7 +297,7 @@ class Application:
     async def _receive_body(
         self, receive: Receive, headers: Mapping[bytes, bytes], parts: list[bytes]
     ) -> None:
-        """What is appended to `parts` is counted in `_bodies`."""
+        """Receive a request's body into `parts`, counting its bytes in `_bodies`."""
         if b"expect" in headers and int(headers.get(b"content-length", b"0")) > MAX_BYTES:
             raise _TooLarge  # it asks before it sends
         size, more = 0, True
@@ -316,8 +316,9 @@ class Application:
             raise _TooLarge
 
     async def _health(self, service: Service) -> Answer:
-        """Asked anew at most once a second, and by one request at a time: probes of many must not
-        be work of many.
+        """Return the health, examined at most once a second and by one request at a time.
+
+        Many probes must not cause much work.
         """
         if self._looking is None and time.monotonic() - self._looked >= 1:
             self._looking = self._in_thread(self._looks, service.health)

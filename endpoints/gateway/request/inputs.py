@@ -46,8 +46,8 @@ def manifest_of(project: Project, model: str, version: int) -> Manifest:
         raise Refused(
             f"{model}@{version} was not trained by Isthmus: {registered.uri or 'its image'} "
             "does not say which features it reads",
-            remedy="traffic and rollouts move what was adopted; deploy, and the gateway, serve what "
-            "isthmus train made",
+            remedy="traffic and rollouts move what was adopted; deploy, and the gateway, serve "
+            "what isthmus train made",
         )
     uri = f"{registered.uri.rstrip('/')}/{MANIFEST}"
     return decode(project.target.blobs.get(uri), Manifest, what=uri)
