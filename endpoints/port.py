@@ -315,7 +315,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Adopter(Protocol):
-    """What looks at an existing endpoint of a provider, and makes it the project's."""
+    """The inspector of a provider's existing endpoints, which makes one the project's."""
 
     def look(self, native: str, *, name: str | None) -> Standing:
         """Describe an endpoint without changing anything.

@@ -1,3 +1,4 @@
-"""The gateway: a request becomes a ranking, and what was shown is logged; by itself or as a service
-over HTTP.
+"""The gateway: a request becomes a ranking, and what was shown is logged.
+
+It runs by itself or as a service over HTTP.
 """

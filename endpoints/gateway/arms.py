@@ -1,5 +1,6 @@
-"""The arms of one endpoint's units as a gateway gives them: under the document that is known now,
-each logged once a day.
+"""The arms that a gateway gives one endpoint's units under the present live document.
+
+Each assignment is logged once a day.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ class Arms:
         self._logged = Logged(REMEMBERED)
 
     def now(self) -> Assigner:
-        """By what the last look at the store has left.
+        """Return the assigner under the copy of the last look at the store.
 
         An answer takes all that it says of experiments from one assigner.
         """
-        live, split = self.reader.known().value, self.reader.split(self._endpoint.name)
+        live, split = self.reader.current().value, self.reader.split(self._endpoint.name)
         ranges = split.ranges if split else None
         assigner = self._assigner
         if assigner.live is not live or assigner.split is not ranges:
@@ -73,8 +74,9 @@ class Arms:
         ]
 
     def lost(self, stream: Stream, rows: Sequence[Row]) -> None:
-        """Whose assignment was not delivered is logged again by the next request: else it would
-        miss in the day's comparison.
+        """Forget undelivered assignments, so that the unit's next request logs them again.
+
+        Else the unit would miss in the day's comparison.
         """
         if stream == "assignments":
             self._logged.forget((str(row["unit"]), str(row["run"])) for row in rows)
@@ -82,8 +84,9 @@ class Arms:
 
 @final
 class Logged:
-    """The last `most` units and runs, with the day on which each was logged; the longest unused is
-    forgotten, and logged again.
+    """The last `most` units and runs, with the day on which each was logged.
+
+    The longest unused is forgotten, and logged again.
     """
 
     def __init__(self, most: int) -> None:
@@ -96,7 +99,7 @@ class Logged:
         self._lock = threading.Lock()
 
     def new(self, assignments: tuple[Assignment, ...], unit: str, day: date) -> list[Assignment]:
-        """Those that were not logged on this day; from now on they are."""
+        """Return the assignments that were not logged on this day, and mark them as logged."""
         with self._lock:
             fresh = [
                 assigned for assigned in assignments if self._days.get((unit, assigned.run)) != day

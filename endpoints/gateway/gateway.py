@@ -1,6 +1,4 @@
-"""The gateway: joins features at request time, asks the endpoint, orders, explores, and says what
-it showed.
-"""
+"""The gateway: joins features at request time, asks the endpoint, orders, explores, and logs."""
 
 from __future__ import annotations
 
@@ -115,7 +113,7 @@ class Gateway:
 
     @property
     def undelivered_rows(self) -> Mapping[Stream, int]:
-        """Of everything that is logged, by stream."""
+        """The number of lost rows of everything that is logged, by stream."""
         return self._writer.undelivered
 
     @property
@@ -129,7 +127,7 @@ class Gateway:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What does not go as it should, though it answers."""
+        """The faults that degrade the gateway's answers without preventing them."""
         shadow = "" if self._shadowing is None else self._shadowing.problem
         return tuple([problem for problem in (self._counting.problem, shadow) if problem])
 
@@ -152,9 +150,10 @@ class Gateway:
         self.close()
 
     def rank(self, request: Mapping[str, Any]) -> Ranking:
-        """Invalid: the request.
+        """Rank the candidates of a request, and log what is shown.
 
-        ModelError, Busy, Unavailable: the endpoint. An exposure that is lost is told in `problems`.
+        Raises Invalid for the request; ModelError, Busy or Unavailable for the endpoint. A lost
+        exposure is reported in `problems`.
         """
         question = self._question(request)
         request_id = self._numbers.take()
@@ -165,8 +164,9 @@ class Gateway:
             raise
 
     def explain(self, request: Mapping[str, Any]) -> Explanation:
-        """What each rule does to the order of this request, by its arms; nothing is drawn, shown or
-        logged. Raises what `rank` does.
+        """Return the effect of each rule on the order of this request, by the unit's arms.
+
+        Nothing is drawn, shown or logged. Raises the errors of `rank`.
         """
         question = self._question(request)
         decision = self._decide(question)
@@ -179,28 +179,36 @@ class Gateway:
 
     def _question(self, request: Mapping[str, Any]) -> Question:
         began = time.perf_counter()
-        asked = parsed(request, self._shape)
-        sent = len(asked.candidates)
+        ranked_request = parsed(request, self._shape)
+        sent = len(ranked_request.candidates)
         now = self.project.now()
         rules = (
-            self._rulebook.active(asked.entity, asked.context, now) if self.endpoint.rules else ()
+            self._rulebook.active(ranked_request.entity, ranked_request.context, now)
+            if self.endpoint.rules
+            else ()
         )
-        if added := pinned_items(rules, asked):
-            asked = msgspec.structs.replace(asked, candidates=[*asked.candidates, *added])
+        if added := pinned_items(rules, ranked_request):
+            ranked_request = msgspec.structs.replace(
+                ranked_request, candidates=[*ranked_request.candidates, *added]
+            )
         assigner, deployed = self._arms.now(), self._models.now()
         rows, counted = (
-            self._models.rows(asked, deployed.inputs),
-            self._counting.read(rules, asked.unit, now),
+            self._models.rows(ranked_request, deployed.inputs),
+            self._counting.read(rules, ranked_request.unit, now),
         )
-        return Question(asked, assigner, deployed, rows, sent, rules, counted, began)
+        return Question(ranked_request, assigner, deployed, rows, sent, rules, counted, began)
 
     def _decide(self, question: Question) -> Decision:
         return question.assigner.decide(question.asked.unit, question.asked.context)
 
     def _answer(self, question: Question, request_id: str) -> Ranking:
-        asked, assigner, decision = question.asked, question.assigner, self._decide(question)
+        ranked_request, assigner, decision = (
+            question.asked,
+            question.assigner,
+            self._decide(question),
+        )
         rivals = self._rivals(question, request_id, decision)
-        scored, *beside = rivals
+        scored, *others = rivals
         decision, candidates = scored.decision, scored.candidates
         outcome = self._draw(question, request_id, rivals)
         self.tally.overruled(outcome.names)
@@ -209,18 +217,18 @@ class Gateway:
             request_id=request_id,
             moment=self.project.now(),
             endpoint=self.endpoint.name,
-            unit=asked.unit,
-            by=tuple([(of.variant, of.version) for of in rivals]),
-            entity=asked.entity,
+            unit=ranked_request.unit,
+            by=tuple([(rival.variant, rival.version) for rival in rivals]),
+            entity=ranked_request.entity,
             explored=outcome.explored,
             decision=decision,
             config=assigner.version,
         )
         uncounted = self._counting.add(
-            question.counted, asked.unit, candidates, places, answered.moment
+            question.counted, ranked_request.unit, candidates, places, answered.moment
         )
         rows = self._rows(question, answered, outcome, rivals)
-        if self._shadowing is not None and not beside:
+        if self._shadowing is not None and not others:
             self._shadowing.answered(question.asked, question.rows.instances, scored, answered)
         ids = tuple([log_rows.exposure_id(request_id, place.position) for place in places])
         positions = tuple([place.position for place in places])
@@ -245,7 +253,7 @@ class Gateway:
     def _rivals(
         self, question: Question, request_id: str, decision: Decision
     ) -> tuple[Scored, ...]:
-        """One, or the two that are interleaved."""
+        """Return the answer of one variant, or those of the two that are interleaved."""
         if decision.duel is not None and self._rulebook.drawable:
             return self._scoring.rivals(question, request_id, decision, decision.duel)
         if decision.duel is not None:  # of rules that were written since the run began
@@ -253,10 +261,10 @@ class Gateway:
         return (self._scoring.scored(question, request_id, decision),)
 
     def _draw(self, question: Question, request_id: str, rivals: Sequence[Scored]) -> Drawn:
-        first, *beside = rivals
+        first, *others = rivals
         decision = first.decision
         explore = self._explore if decision.explore is None else decision.explore / 100
-        if not beside or decision.duel is None:
+        if not others or decision.duel is None:
             return draw(
                 question.rules,
                 self._rulebook,
@@ -265,7 +273,7 @@ class Gateway:
                 explore=explore,
                 rng=self._rng,
             )
-        pair, coin = (first.candidates, beside[0].candidates), coins(decision.duel.salt, request_id)
+        pair, coin = (first.candidates, others[0].candidates), coins(decision.duel.salt, request_id)
         return interleave(
             question.rules,
             self._rulebook,
@@ -279,16 +287,16 @@ class Gateway:
     def _rows(
         self, question: Question, answered: Answered, outcome: Drawn, rivals: Sequence[Scored]
     ) -> dict[Stream, list[Row]]:
-        asked, assigner = question.asked, question.assigner
+        ranked_request, assigner = question.asked, question.assigner
         rows: dict[Stream, list[Row]] = {"exposures": log_rows.exposures(answered, outcome.places)}
         if "rankings" in self._streams or assigner.assigns:
             spent = 1000 * (time.perf_counter() - question.began)
             overruled = outcome.overruled
-            attributes = log_rows.attributes_of(asked.context, self._watched)
-            orders = [of.candidates.best for of in rivals]
+            attributes = log_rows.attributes_of(ranked_request.context, self._watched)
+            orders = [rival.candidates.best for rival in rivals]
             row = log_rows.ranking(
                 answered,
-                asked,
+                ranked_request,
                 orders,
                 overruled,
                 attributes,
@@ -297,14 +305,18 @@ class Gateway:
             )
             rows["rankings"] = [row]
         rows["assignments"] = self._arms.unlogged(
-            assigner, answered.decision, asked.unit, answered.moment, asked.context
+            assigner,
+            answered.decision,
+            ranked_request.unit,
+            answered.moment,
+            ranked_request.context,
         )
         return rows
 
     def assign(self, request: Mapping[str, Any], *, log: bool = True) -> Assigned:
-        """The arms and parameters of a unit, for a product that ranks elsewhere.
+        """Return the arms and parameters of a unit, for a product that ranks elsewhere.
 
-        Invalid: the request.
+        Raises Invalid for the request.
 
         `request`: the unit, and the attributes that experiments go by. `log` False: nobody is
         logged as assigned.
@@ -324,9 +336,9 @@ class Gateway:
         )
 
     def evaluate(self, unit: object, context: Mapping[str, Any]) -> tuple[Decision, int | None]:
-        """The same for the flags of OpenFeature: what else is in the `context` is not looked at.
+        """Decide a unit's arms for the flags of OpenFeature, ignoring undeclared context.
 
-        With the version of what is known.
+        Return the decision with the version of the live document that it goes by.
         """
         name, attributes = unit_of(unit, self._shape), context_of(context, self._shape)
         assigner = self._arms.now()
@@ -373,8 +385,9 @@ class Gateway:
         return reply
 
     def look(self, request: Mapping[str, Any] | None = None) -> None:
-        """Whether the endpoint is there, and the features of `request` can be read: raises what
-        `rank` would.
+        """Check that the endpoint exists and that the features of `request` can be read.
+
+        Raises the errors of `rank`.
         """
         inputs = self._models.now().inputs
         if request is not None:

@@ -79,9 +79,9 @@ def interleave(
     rng: Random,
     coin: Coin,
 ) -> Drawn:
-    """The same candidates as both variants scored them.
+    """Place the candidates of two variants, which both scored the same ones, as one order.
 
-    What is drawn at random credits nobody. The `rulebook` is drawable.
+    Places that are drawn at random credit nobody. The `rulebook` is drawable.
     """
     (own, eligible), (other, _) = (steps(rules, candidates, parameters) for candidates in rivals)
     explored = explore > 0 and rng.random() < explore
@@ -117,7 +117,7 @@ def _places(
     coin: Coin,
     rng: Random | None,
 ) -> Iterator[Shown]:
-    """`rng`: they are drawn at random; None: drafted."""
+    """Yield the places of two variants' items, drafted, or drawn at random by `rng`."""
     begins = 0
     for lane, other in zip(first.lanes, second.lanes, strict=True):
         likely = chances(lane, other)
@@ -126,36 +126,36 @@ def _places(
         else:
             shuffled = permute(lane, rng)[: len(lane.places)]
             picks = [
-                Pick(number=number, candidate=at, by=0, credited=False)
-                for number, at in enumerate(shuffled)
+                Pick(number=number, candidate=candidate, by=0, credited=False)
+                for number, candidate in enumerate(shuffled)
             ]
         for pick in picks:
-            at, quota = pick.candidate, lane.quotas.get(pick.candidate, 1)
+            candidate, quota = pick.candidate, lane.quotas.get(pick.candidate, 1)
             share = propensity(
-                is_best=likely.get((pick.number, at), 0.0),
+                is_best=likely.get((pick.number, candidate), 0.0),
                 explore=explore,
                 candidates=lane.members,
                 quota=quota,
             )
-            yield _place(rivals, at, lane.places[pick.number], share, pick)
-    for place, at in first.pins.items():
-        yield _place(rivals, at, place, 1.0)
+            yield _place(rivals, candidate, lane.places[pick.number], share, pick)
+    for place, candidate in first.pins.items():
+        yield _place(rivals, candidate, place, 1.0)
 
 
 def _place(
     rivals: tuple[Candidates, Candidates],
-    at: int,
+    candidate: int,
     place: int,
     share: float,
     pick: Pick | None = None,
 ) -> Shown:
-    by, credited = (pick.by, pick.credited) if pick else (0, False)
-    of = rivals[by]
+    picker, credited = (pick.by, pick.credited) if pick else (0, False)
+    candidates = rivals[picker]
     return Shown(
-        item=of.items[at],
+        item=candidates.items[candidate],
         position=place,
-        score=of.scores[at],
+        score=candidates.scores[candidate],
         propensity=share,
-        by=by,
+        by=picker,
         credited=credited,
     )

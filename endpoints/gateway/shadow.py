@@ -1,5 +1,4 @@
-"""Shadow traffic: a copy of a share of the requests goes to another variant after they were
-answered, and both answers are compared.
+"""Shadow traffic: copies of answered requests that another variant answers for comparison.
 
 Nothing of it is shown, and it is no exposure: `shadows` is a stream of its own. An answer never
 waits for it: a copy for which there is no room is dropped, and counted. Copies go one after the
@@ -64,7 +63,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class Shadowing:
-    """From many threads.
+    """The sender of an endpoint's copies. Many threads may call it.
 
     Its own thread begins with the first copy; a forked process has one of its own, with nothing in
     it.
@@ -74,16 +73,16 @@ class Shadowing:
         self,
         project: Project,
         endpoint: Endpoint,
-        of: Shadow,
+        shadow: Shadow,
         models: Models,
         *,
         log: Callable[[Row], object],
         tally: Tally,
     ) -> None:
-        """Unsupported: a request cannot be aimed at a variant on this target."""
+        """Raise Unsupported if this target cannot aim a request at a variant."""
         if not hosting.aims(project.target.capabilities, endpoint.routing):
             raise Unsupported(
-                f"{endpoint.name}: {project.target.name} cannot aim a copy at {of.variant} "
+                f"{endpoint.name}: {project.target.name} cannot aim a copy at {shadow.variant} "
                 "under routing: weighted",
                 capability=hosting.AIM,
                 remedy="routing: sticky, or take `shadow:` out",
@@ -94,8 +93,8 @@ class Shadowing:
             log,
             tally,
         )
-        self._endpoint, self._variant = endpoint.name, of.variant
-        self._below = int(of.share * 100)  # of 10,000 requests
+        self._endpoint, self._variant = endpoint.name, shadow.variant
+        self._below = int(shadow.share * 100)  # of 10,000 requests
         self._maximise = project.spec.objectives[endpoint.objective].goal == "maximise"
         self.renew()
         renewed_when_forked(self)
@@ -109,14 +108,12 @@ class Shadowing:
 
     def answered(
         self,
-        asked: RankRequest,
+        request: RankRequest,
         instances: list[dict[str, Any]],
         scored: Scored,
         answered: Answered,
     ) -> None:
-        """Copy the request, if it is one of the share: of those that this variant has not answered
-        itself.
-        """
+        """Queue a copy of the request if it is in the share and another variant answered it."""
         if (
             scored.variant == self._variant
             or bucket("shadow", self._endpoint, answered.request_id) >= self._below
@@ -125,11 +122,11 @@ class Shadowing:
         copy = Copy(
             request_id=answered.request_id,
             moment=answered.moment,
-            unit=asked.unit,
+            unit=request.unit,
             instances=instances,
             parameters=scored.decision.parameters,
             items=scored.candidates.items,
-            slots=asked.slots,
+            slots=request.slots,
             variant=scored.variant,
             version=scored.version,
             scores=scored.candidates.scores,
@@ -138,7 +135,7 @@ class Shadowing:
         self._offer(copy)
 
     def end(self) -> None:
-        """No copy is sent any more; those that wait are dropped."""
+        """Stop sending copies and drop those that wait."""
         self._ended = True
         with suppress(Empty):
             while True:
@@ -147,7 +144,7 @@ class Shadowing:
         self._queue.put_nowait(None)
 
     def close(self) -> None:
-        """The same, and the copy that is on its way is waited for, for a second."""
+        """Stop sending copies, and wait up to a second for the copy that is on its way."""
         if self._thread is not None:
             self.end()
             self._thread.join(_JOINED)
@@ -191,9 +188,10 @@ class Shadowing:
         self._tally.shadowed("compared" if compared else "failed")
 
     def _note(self, error: Exception) -> None:
-        self.problem = f"a copy for {self._variant} failed by a mistake in Isthmus: {type(error).__name__}: {error}"[
-            :_LONGEST
-        ]
+        self.problem = (
+            f"a copy for {self._variant} failed by a mistake in Isthmus: "
+            f"{type(error).__name__}: {error}"
+        )[:_LONGEST]
         tell(f"a copy for {self._variant} failed by a mistake in Isthmus", error)
 
     def _comparison(self, copy: Copy) -> Row:
@@ -221,7 +219,10 @@ class Shadowing:
 def shadowing(
     project: Project, endpoint: Endpoint, models: Models, writer: LogWriter, tally: Tally
 ) -> Shadowing | None:
-    """None: the endpoint has no `shadow:`. What it logs goes with the gateway's own rows."""
+    """Return the sender of copies, or None if the endpoint has no `shadow:`.
+
+    Its rows are logged with the gateway's own.
+    """
     if endpoint.shadow is None:
         return None
     return Shadowing(
@@ -243,7 +244,10 @@ def row(
     failure: str | None = None,
     maximise: bool = True,
 ) -> Row:
-    """Of `shadows`. Latencies to 0.1 ms, so that percentiles are counted, not listed."""
+    """Build a row of the stream `shadows`.
+
+    Latencies are rounded to 0.1 ms, so that percentiles are counted, not listed.
+    """
     return {
         "event_id": copy.request_id,
         "event_timestamp": copy.moment,
@@ -262,9 +266,13 @@ def row(
 
 
 def agreement(copy: Copy, scores: Sequence[float], *, maximise: bool) -> float:
-    """Of the items that stand first by one model, as many as were asked for: the share that stands
-    first by the other, too.
+    """Return the share of one model's first items that are among the other's first, too.
+
+    As many items count as places were asked for.
     """
     first = min(copy.slots, len(copy.items))
-    both = (set(order(copy.items, of, maximise=maximise)[:first]) for of in (copy.scores, scores))
+    both = (
+        set(order(copy.items, model_scores, maximise=maximise)[:first])
+        for model_scores in (copy.scores, scores)
+    )
     return len(set.intersection(*both)) / first

@@ -1,6 +1,4 @@
-"""A few requests to an endpoint that was just deployed, made from keys that the feature history
-knows.
-"""
+"""Requests that test a fresh deployment, made from keys that the feature history knows."""
 
 from __future__ import annotations
 
@@ -34,7 +32,7 @@ class Smoke(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def smoke(project: Project, name: str, variants: list[str]) -> Smoke:
-    """To each variant in turn where the target can aim, else by the split.
+    """Send test requests to each variant in turn where the target can aim, else by the split.
 
     Nothing is shown to anybody, so no exposure is logged.
     """
@@ -50,8 +48,9 @@ def smoke(project: Project, name: str, variants: list[str]) -> Smoke:
 def smoke_arm(
     project: Project, name: str, variant: str | None, parameters: Mapping[str, object]
 ) -> Smoke:
-    """As a unit of an experiment's arm is answered: aimed at `variant` (None: by the split), with
-    the arm's parameters.
+    """Send test requests with the parameters of an experiment's arm.
+
+    They are aimed at `variant`, or follow the split if it is None.
     """
     return _send(project, name, [variant] * REQUESTS, parameters)
 
@@ -76,7 +75,7 @@ def _send(
 
 
 def example_request(project: Project, name: str) -> dict[str, Any]:
-    """A request as callers send it, from the newest exposures' keys and attributes of the log."""
+    """Build a request from the keys and attributes of the newest logged exposures."""
     from ...events.tables.relations import view_name
 
     spec = project.spec
@@ -101,7 +100,7 @@ def example_request(project: Project, name: str) -> dict[str, Any]:
 
 
 def ranked_key(spec: ProjectSpec, endpoint: Endpoint) -> str | None:
-    """The key that an endpoint's candidates have: what is clicked is what is ranked.
+    """Return the key of an endpoint's candidates: the one of exposures that outcomes have, too.
 
     None: an exposure has no entity's key.
     """

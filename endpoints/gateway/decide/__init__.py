@@ -1,1 +1,1 @@
-"""What holds for a request: the running experiments and its arms, the split, the rules, the caps."""
+"""Everything that holds for a request: experiments and arms, the split, the rules, the caps."""

@@ -1,9 +1,8 @@
-"""Which arm of which experiment a unit has, and with it which parameters: by a hash of the unit's
-name alone. Pure.
+"""The assignment of units to arms and parameters, by a hash of the unit's name alone. Pure.
 
 `bucket` is MurmurHash3 (x86, 32 bits, seed 0) of `isthmus/1:<purpose>:<salt>:<unit>`, in ten
-thousandths of its range, so any language can say the same. mmh3 (MIT, maintained) computes it: 0.1
-us a hash where SHA-256 takes 0.76.
+thousandths of its range, so any language can compute the same. mmh3 (MIT, maintained) computes it:
+0.1 us a hash where SHA-256 takes 0.76.
 """
 
 from __future__ import annotations
@@ -31,7 +30,9 @@ Purpose = Literal["layer", "arm", "holdout", "split", "shadow", "coin"]
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a layer with a holdout there is one more, whose `run` is `<layer>_holdout` and whose arms
+    """A unit's arm in a run.
+
+    A layer with a holdout has one more assignment, whose `run` is `<layer>_holdout` and whose arms
     are `in` and `holdout`.
     """
 
@@ -78,8 +79,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     duel: Duel | None = None  # then `variant` is the first of the two, for who cannot ask both
 
     def undrawn(self) -> Decision:
-        """Of a unit of a duel whose answer somebody else ranks: by the first variant, and compared
-        with nobody's.
+        """Return the decision for a unit of a duel whose answer is ranked elsewhere.
+
+        The first variant answers, and the unit is compared with nobody's.
         """
         if self.duel is None:
             return self
@@ -101,7 +103,10 @@ def bucket(purpose: Purpose, salt: str, unit: str) -> int:
 
 
 def uppers(weights: Sequence[float]) -> list[int]:
-    """The bucket at which each arm ends: floor(10000 x the cumulated share), the last 10,000."""
+    """Return the bucket at which each arm ends: floor(10000 x the cumulated share).
+
+    The last arm ends at 10,000.
+    """
     parts = [Fraction(str(weight)) for weight in weights]  # 0.1 is a tenth
     return [int(BUCKETS * part / sum(parts)) for part in accumulate(parts)]
 
@@ -141,8 +146,10 @@ class Assigner:
         defaults: Mapping[str, Any],
         split: Mapping[str, Ranges] | None = None,
     ) -> None:
-        """`live` None: nobody knows which experiments run, so every unit has the defaults and
-        nothing is assigned.
+        """Prepare the assignment under a version of the live document.
+
+        `live` None: nobody knows which experiments run, so every unit has the defaults and nothing
+        is assigned.
 
         `split`: of a sticky endpoint, the buckets by variant. A run that aims has the last word.
         """
@@ -319,7 +326,7 @@ def _arm(run: LiveRun, *, first: int) -> _Choose:
 
 
 def _outcomes(run: LiveRun, besides: tuple[Assignment, ...]) -> list[_Outcome]:
-    """Of each arm, and last of the holdout, which has the control's parameters."""
+    """Return the outcome of each arm, then of the holdout, which has the control's parameters."""
     duel = Duel(run=run.run, salt=run.salt, variants=run.interleave) if run.interleave else None
 
     def outcome(arm: LiveArm, reason: Reason, duel: Duel | None = None) -> _Outcome:
@@ -332,8 +339,9 @@ def _outcomes(run: LiveRun, besides: tuple[Assignment, ...]) -> list[_Outcome]:
 
 
 def _shipped_outcomes(run: LiveRun, about: LiveLayer) -> tuple[_Choose, list[_Outcome]]:
-    """outcomes: not targeted; the layer's holdout; whatever arm it would be; the experiment's
-    holdout.
+    """Return how to choose an outcome of a shipped run, and its outcomes.
+
+    The outcomes: not targeted; the layer's holdout; one for each arm; the experiment's holdout.
     """
     ships = next(arm for arm in run.arms if arm.name == run.ships)
     control = run.arms[0]
@@ -355,7 +363,7 @@ def _shipped_outcomes(run: LiveRun, about: LiveLayer) -> tuple[_Choose, list[_Ou
 def _sources(
     run: LiveRun, name: str, arm: str, how: Literal["split", "holdout", "shipped"]
 ) -> dict[str, Source]:
-    """Of every parameter that some arm of the run sets."""
+    """Return the source of every parameter that some arm of the run sets."""
     source = Source(run=name, arm=arm, how=how, targeted=bool(run.targeting))
     return {parameter: source for other in run.arms for parameter in other.parameters}
 
@@ -365,5 +373,5 @@ def _prefix(purpose: Purpose, salt: str) -> bytes:
 
 
 def _first(bucket: int) -> int:
-    """The least hash of a bucket."""
+    """Return the least hash of a bucket."""
     return -(-(bucket << 32) // BUCKETS)

@@ -1,8 +1,8 @@
-"""A store of counts that does not answer is asked by nobody who waits for an answer, until it
-answers again.
+"""A breaker that keeps answers from waiting for a store of counts that does not answer.
 
 A call that failed and took `SLOW` opens the breaker: calls fail at once, as that one did, and a
-thread asks the store from time to time. What fails at once makes nobody wait, so it opens nothing.
+thread asks the store from time to time until it answers again. What fails at once makes nobody
+wait, so it opens nothing.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Breaker:
         )
 
     def end(self) -> None:
-        """The thread ends, without being waited for; the store counts as there."""
+        """End the thread without waiting for it, and count the store as available."""
         with self._lock:
             self._ending.set()
             self.away = None

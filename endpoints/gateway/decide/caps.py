@@ -1,5 +1,4 @@
-"""How often a unit was shown what: a window in 24 buckets, the names of their numbers in a unit's
-document, and what has left. Pure.
+"""How often a unit was shown a value: windows of 24 buckets in the unit's document. Pure.
 
 What was shown in bucket i counts until bucket i + 24 is over. So no window has more than the most,
 and what has left the window is held back for one bucket at most: a 24th of it. Buckets ahead count,
@@ -29,7 +28,7 @@ def caps_of(rules: Sequence[Rule]) -> tuple[UnitCap, ...]:
 
 
 def value_text(value: object) -> str:
-    """Of a key or a feature, as names of numbers have it."""
+    """Return a key or a feature as the names of numbers write it."""
     return _encode(value).decode()
 
 
@@ -47,7 +46,7 @@ class Judged(msgspec.Struct, frozen=True):
 def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> Judged:
     """In one pass, as it is on the way of every answer."""
     moment, current, gone = epoch_milliseconds(now), dict[str, int | None](), []
-    before: dict[str, dict[str, int]] = {_prefix(cap): {} for cap in caps}
+    shown_counts: dict[str, dict[str, int]] = {_prefix(cap): {} for cap in caps}
     for name, count in counts.items():
         prefix, _, rest = name.partition("/")
         bucket, _, value = rest.partition("/")
@@ -58,17 +57,17 @@ def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> Judged:
         age = ahead - int(bucket)
         if age > BUCKETS:
             gone.append(name)
-        elif age >= -BUCKETS and (times := before.get(prefix)) is not None:
+        elif age >= -BUCKETS and (times := shown_counts.get(prefix)) is not None:
             times[value] = times.get(value, 0) + count
-    return Judged({cap: before[_prefix(cap)] for cap in caps}, gone)
+    return Judged({cap: shown_counts[_prefix(cap)] for cap in caps}, gone)
 
 
 def entries(
     caps: Iterable[UnitCap], shown: Sequence[Mapping[str, Any]], now: datetime
 ) -> dict[str, int]:
-    """What an answer adds: one for each value that it shows, however many items have it.
+    """Return the counts that an answer adds: one for each value shown, by its number's name.
 
-    `shown`: what rules read of its items.
+    `shown`: the features of its items that rules read.
     """
     names: dict[str, int] = {}
     for cap in caps:
@@ -86,13 +85,16 @@ def needed_until(caps: Iterable[UnitCap], wall: datetime) -> datetime:
 
 @lru_cache(maxsize=1_000)
 def _prefix(cap: UnitCap) -> str:
-    """Of the names of its numbers. Another `max`, or other days, go on with what was counted."""
+    """Return the prefix of the names of a cap's numbers.
+
+    Another `max`, or other days, go on with the same numbers.
+    """
     digest = hashlib.sha256(_encode((cap.by, cap.when))).hexdigest()[:8]
     return f"{digest}.{cap.window // timedelta(seconds=1)}"
 
 
 def _bucket_now(prefix: str, moment: int) -> int | None:
-    """None: the prefix is not one of ours."""
+    """Return the present bucket of a prefix's window, or None for a foreign prefix."""
     seconds = prefix.partition(".")[2]
     return (
         moment * BUCKETS // (1000 * int(seconds)) if seconds.isdecimal() and int(seconds) else None

@@ -1,5 +1,6 @@
-"""One document of the StateStore as one process knows it: the last sound copy is kept, whatever the
-store does.
+"""One document of the StateStore as one process knows it.
+
+The last sound copy is kept, whatever the store does.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class DocumentCopy(Generic[Document]):
     def __init__(
         self, key: str, read: Read, decoded: Callable[[bytes], Document], clock: Callable[[], float]
     ) -> None:
-        """`decoded`: Invalid, Refused for what is no such document."""
+        """Begin without a copy. `decoded` raises Invalid or Refused for an unsound document."""
         self.key = key
         self.last: Known[Document] = Known()
         self._read, self._decoded, self._clock = read, decoded, clock
@@ -52,24 +53,27 @@ class DocumentCopy(Generic[Document]):
     @property
     def age(self) -> float | None:
         """Seconds since this was what the store had; None: there was no answer yet."""
-        seen = self.last.seen
-        return None if seen is None else max(0.0, self._clock() - seen)
+        seen_at = self.last.seen
+        return None if seen_at is None else max(0.0, self._clock() - seen_at)
 
     def look(self) -> None:
         """Once. Whatever goes wrong, the copy stays and the problem is noted."""
         began = self._clock()
         try:
-            self.last = self._seen(self._read(), began)
+            self.last = self._accept(self._read(), began)
         except IsthmusError as error:
-            self.told(str(error))
+            self.note_problem(str(error))
         except Exception as error:  # noqa: BLE001  the thread must go on, whatever it was; it is told
-            self.told(repr(error))
+            self.note_problem(repr(error))
 
-    def told(self, problem: str) -> None:
+    def note_problem(self, problem: str) -> None:
         self.last = msgspec.structs.replace(self.last, problem=problem)
 
-    def _seen(self, document: Versioned | None, began: float) -> Known[Document]:
-        """Invalid, Refused: what is there is none, or older than what was there."""
+    def _accept(self, document: Versioned | None, began: float) -> Known[Document]:
+        """Return the copy after a read of the store.
+
+        Raises Invalid or Refused if the document is absent, unsound, or older than the copy.
+        """
         value = self.last.value
         if document is None:
             if value is not None:

@@ -27,7 +27,9 @@ class LiveLayer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class LiveArm(msgspec.Struct, frozen=True, array_like=True):
-    """`upper`: the first bucket of purpose `arm` that it does not have; the arm before it has those
+    """An arm of a run and the end of its buckets.
+
+    `upper`: the first bucket of purpose `arm` that it does not have; the arm before it has those
     below.
     """
 
@@ -65,7 +67,7 @@ class LiveRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Change(StoredDocument, frozen=True, kw_only=True):
-    """What made a version of the document.
+    """The change that made a version of the document.
 
     The next change moves it to `experiments/history/<version>`, where it is written once.
     """

@@ -1,8 +1,7 @@
-"""`experiments/live` and the splits of sticky endpoints as one process knows them: a thread reads
-them every 5 s, no request does.
+"""One process's copies of `experiments/live` and of sticky splits, read by a thread every 5 s.
 
-The last sound copy of what runs is kept, however old; a split is applied for 15 s (PORTS.md 6), so
-that who moves it knows when it serves.
+The last sound copy of the live document is kept, however old; a split is applied for 15 s (PORTS.md
+6), so that a change of it is known to serve by then. No request reads them.
 """
 
 from __future__ import annotations
@@ -54,8 +53,8 @@ class LiveReader:
         """
         self._live = DocumentCopy(LIVE, read, _live, clock)
         self._splits = {
-            name: DocumentCopy(sticky.key(name), of, partial(_split, name), clock)
-            for name, of in splits.items()
+            name: DocumentCopy(sticky.key(name), read_split, partial(_split, name), clock)
+            for name, read_split in splits.items()
         }
         self._every = every.total_seconds()
         self._closers = closers
@@ -72,11 +71,11 @@ class LiveReader:
 
     @property
     def last(self) -> Known[Live]:
-        """What the last look left."""
+        """The copy of the live document after the last look at the store."""
         return self._live.last
 
-    def known(self) -> Known[Live]:
-        """What the last look left.
+    def current(self) -> Known[Live]:
+        """Return the copy of the live document, starting the thread if there is none.
 
         The first requests wait for the first look, for a second at most.
         """
@@ -88,8 +87,9 @@ class LiveReader:
         return self.last
 
     def split(self, endpoint: str) -> sticky.Split | None:
-        """None: it is not sticky, has no document, or nobody knows whether that document still
-        holds.
+        """Return the split of an endpoint, or None if there is none that surely holds.
+
+        None: it is not sticky, has no document, or the copy is too old.
         """
         copy = self._splits.get(endpoint)
         return None if copy is None or _too_old(copy) else copy.last.value
@@ -155,9 +155,9 @@ class LiveReader:
             try:
                 thread.start()
             except RuntimeError as error:  # no thread can be started: as if the store were away
-                self._live.told(str(error))
+                self._live.note_problem(str(error))
                 for copy in self._splits.values():
-                    copy.told(str(error))
+                    copy.note_problem(str(error))
                 self._waits = False
                 return
             self._thread = thread
@@ -193,7 +193,7 @@ class LiveReader:
 
 
 def reader_of(project: Project, endpoints: Iterable[Endpoint]) -> LiveReader:
-    """Of the gateways of these endpoints."""
+    """Create the reader for the gateways of these endpoints."""
     state = project.target.state
     splits = {
         e.name: partial(state.get, sticky.key(e.name)) for e in endpoints if e.routing == "sticky"
@@ -256,6 +256,6 @@ def _shared_buckets(run: LiveRun, live: Live) -> str:
     )
     return (
         "shares buckets with another run"
-        if any(low <= before for (_, before), (low, _) in pairwise(ranges))
+        if any(low <= previous_high for (_, previous_high), (low, _) in pairwise(ranges))
         else ""
     )

@@ -1,6 +1,4 @@
-"""The rules of an endpoint: which of them hold for a request, what they read of a candidate, and
-what they are called. Pure.
-"""
+"""The rules of an endpoint: which hold for a request, what they read, their names. Pure."""
 
 from __future__ import annotations
 
@@ -32,10 +30,10 @@ class Rulebook:
             if (entity := entity_of(reads(rule)[0], spec)) is not None
         ]
         self.features: dict[str, dict[str, tuple[str, ...]]] = {}
-        for rule, of in self._rules:
+        for rule, entity_name in self._rules:
             for view, dot, name in (read.partition(".") for read in reads(rule)):
                 if dot:
-                    views = self.features.setdefault(of, {})
+                    views = self.features.setdefault(entity_name, {})
                     views[view] = tuple(dict.fromkeys((*views.get(view, ()), name)))
         self.digest = (
             hashlib.sha256(msgspec.json.encode(endpoint.rules)).hexdigest()[:16]
@@ -45,12 +43,16 @@ class Rulebook:
         self.drawable = not any(undrawable(endpoint))
 
     def active(self, entity: str, context: Mapping[str, Any], now: datetime) -> tuple[Rule, ...]:
-        """In the order in which they are applied.
+        """Return the rules that hold for a request, in the order in which they are applied.
 
         `entity`: of the candidates; `context`: the request's attributes.
         """
         return tuple(
-            [rule for rule, of in self._rules if of == entity and _holds(rule, context, now)]
+            [
+                rule
+                for rule, entity_name in self._rules
+                if entity_name == entity and _holds(rule, context, now)
+            ]
         )
 
 
@@ -62,17 +64,17 @@ def _holds(rule: Rule, context: Mapping[str, Any], now: datetime) -> bool:
     )
 
 
-def pinned_items(rules: Sequence[Rule], asked: RankRequest) -> list[int | str]:
-    """The items that may have to be shown though nobody sent them."""
-    pins = [rule.item for rule in rules if isinstance(rule, Pin) and rule.position <= asked.slots]
-    return [item for item in dict.fromkeys(pins) if item not in asked.candidates]
+def pinned_items(rules: Sequence[Rule], request: RankRequest) -> list[int | str]:
+    """Return the items that a pin may show though the request does not list them."""
+    pins = [rule.item for rule in rules if isinstance(rule, Pin) and rule.position <= request.slots]
+    return [item for item in dict.fromkeys(pins) if item not in request.candidates]
 
 
 @lru_cache(maxsize=1_000)
 def name_of(rule: Rule) -> str:
-    """As answers, figures and `explain` call it, whatever its parameters are:
+    """Return a rule's name in answers, figures and `explain`, such as `cap item_category 2`.
 
-    `cap item_category 2`.
+    It does not depend on the rule's parameters.
     """
     if isinstance(rule, Pin):
         return f"pin {rule.item}"
@@ -86,20 +88,20 @@ def name_of(rule: Rule) -> str:
 def condition_text(condition: Condition) -> str:
     name = _short(condition.attribute)
     parts = [
-        f"{name}{sign}{'|'.join(map(str, of))}"
-        for sign, of in (("=", condition.among), ("!=", condition.not_among))
-        if of
+        f"{name}{sign}{'|'.join(map(str, operand))}"
+        for sign, operand in (("=", condition.among), ("!=", condition.not_among))
+        if operand
     ]
     bounds = [
-        f"{name}{sign}{of:g}"
-        for sign, of in ((">=", condition.min), ("<=", condition.max))
-        if of is not None
+        f"{name}{sign}{operand:g}"
+        for sign, operand in ((">=", condition.min), ("<=", condition.max))
+        if operand is not None
     ]
     return " ".join([*parts, *bounds])
 
 
 def _length(window: timedelta) -> str:
-    """A day is 24h, as a window of it is no day of the calendar."""
+    """Return the text of a window. A day is 24h, since it is no day of the calendar."""
     return "24h" if window == timedelta(days=1) else duration_text(window)
 
 

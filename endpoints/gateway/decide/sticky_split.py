@@ -1,5 +1,4 @@
-"""`split/<endpoint>`: which variant each unit of a sticky endpoint is sent to, in ranges of
-buckets. Pure.
+"""`split/<endpoint>`: the ranges of buckets of a sticky endpoint's variants. Pure.
 
 A variant that grows takes the highest buckets of those that shrink, so exactly the share that moves
 changes its variant (EXPERIMENTS.md 3).
@@ -16,9 +15,8 @@ from ....errors import Invalid
 from ....project.specs.description import BUCKETS
 from .live_document import Ranges
 
-KEPT = timedelta(
-    seconds=15
-)  # that a gateway applies a copy which it cannot renew: what was written so long ago is served everywhere
+# How long a gateway applies a copy which it cannot renew: an older change is served everywhere.
+KEPT = timedelta(seconds=15)
 # A `written` so far ahead was left by a clock that is moved (simulations once wrote theirs): clouds
 # answer no machine that is so wrong.
 _AHEAD = timedelta(minutes=15)
@@ -52,14 +50,15 @@ def shares(ranges: Mapping[str, Ranges]) -> dict[str, Decimal]:
 
 
 def served_shares(split: Split, now: datetime) -> dict[str, Decimal]:
-    """Return the percent by variant that every gateway serves by now: what was before, until no
-    gateway can have an older copy.
+    """Return the percent by variant that every gateway serves by now.
+
+    Until no gateway can have an older copy, these are the shares before the change.
     """
     return split.before if -_AHEAD < now - split.written < KEPT else shares(split.ranges)
 
 
 def moved_ranges(ranges: Mapping[str, Ranges], split: Mapping[str, Decimal]) -> dict[str, Ranges]:
-    """The ranges under another split: percents in steps of 0.01 that sum to 100.
+    """Return the ranges under another split: percents in steps of 0.01 that sum to 100.
 
     A variant that is not named gives all that it has.
     """
@@ -77,7 +76,7 @@ def moved_ranges(ranges: Mapping[str, Ranges], split: Mapping[str, Decimal]) -> 
 
 
 def sound(split: Split, what: str) -> Split:
-    """The split itself, if each bucket has one variant. Invalid, naming `what`, if not."""
+    """Return the split if each bucket has one variant. Raises Invalid, naming `what`, if not."""
     spans = sorted(span for spans in split.ranges.values() for span in spans)
     begins, follows = [low for low, _ in spans], [high + 1 for _, high in spans]
     if [*begins, BUCKETS] != [0, *follows] or any(low > high for low, high in spans):

@@ -1,4 +1,4 @@
-"""What a gateway answers over HTTP, beside rankings. Pure."""
+"""Answers of a gateway over HTTP other than rankings. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gateway as an ASGI application:
+"""The gateway as an ASGI application.
 
 POST /rank, /assign, /track and OpenFeature's flags; GET /health, /ping, /metrics, /openapi.json.
 """
@@ -62,20 +62,29 @@ class _Gone(Exception): ...
 
 @final
 class Application:
-    """`make` opens the service: at the server's start, or with the first request where it tells of
-    no start.
+    """The ASGI application of a gateway.
+
+    `make` opens the service: at the server's start, or with the first request where the server
+    announces no start.
     """
 
     def __init__(
-        self, make: Callable[[], Service], at: Door, *, listening: bool = True, tells: bool = True
+        self,
+        make: Callable[[], Service],
+        request_door: Door,
+        *,
+        listening: bool = True,
+        tells: bool = True,
     ) -> None:
-        """`listening`: whoever made it knows the address and asked for a token beyond loopback;
-        else each request is looked at.
+        """Prepare the application without opening the service.
 
-        `tells`: on stderr, how warming up ended.
+        `listening`: its maker knows the address and asked for a token beyond loopback; else each
+        request's address is checked.
+
+        `tells`: print on stderr how warming up ended.
         """
         self._make = make
-        self._door = at
+        self._door = request_door
         self._listening = listening
         self._tells = tells
         self._service: Service | None = None
@@ -100,7 +109,7 @@ class Application:
             await send({"type": "websocket.close"})
 
     async def open(self) -> Service:
-        """The service, which from now on is warmed up and watched."""
+        """Open the service once, then warm it up and watch it. Return it."""
         async with self._opening:
             service = self._service
             if service is None:
@@ -110,7 +119,7 @@ class Application:
         return service
 
     async def warmed(self) -> None:
-        """Returns after the first try to warm up."""
+        """Wait for the first try to warm up."""
         await self.open()
         await self._tried.wait()
 
@@ -151,7 +160,7 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _keep(self, service: Service) -> None:
-        """Warm up until it is done; once a second, tell the other processes what they should know."""
+        """Warm up until it is done; once a second, publish to the other processes."""
         pause, due, warm = 1.0, 0.0, False
         while True:
             if not warm and time.monotonic() >= due:
@@ -288,7 +297,7 @@ class Application:
     async def _receive_body(
         self, receive: Receive, headers: Mapping[bytes, bytes], parts: list[bytes]
     ) -> None:
-        """What is appended to `parts` is counted in `_bodies`."""
+        """Receive a request's body into `parts`, counting its bytes in `_bodies`."""
         if b"expect" in headers and int(headers.get(b"content-length", b"0")) > MAX_BYTES:
             raise _TooLarge  # it asks before it sends
         size, more = 0, True
@@ -307,8 +316,9 @@ class Application:
             raise _TooLarge
 
     async def _health(self, service: Service) -> Answer:
-        """Asked anew at most once a second, and by one request at a time: probes of many must not
-        be work of many.
+        """Return the health, examined at most once a second and by one request at a time.
+
+        Many probes must not cause much work.
         """
         if self._looking is None and time.monotonic() - self._looked >= 1:
             self._looking = self._in_thread(self._looks, service.health)
@@ -357,8 +367,9 @@ def _tell(service: Service, seconds: float) -> None:
 
 
 def _at_loopback(scope: Scope) -> bool:
-    """Whether this connection came to an address that only this machine reaches; a Unix socket has
-    none.
+    """Tell whether this connection came to an address that only this machine reaches.
+
+    A Unix socket has no address, and counts as one.
     """
     server = scope.get("server")
     return server is None or server[1] is None or is_loopback(server[0])

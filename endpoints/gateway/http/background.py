@@ -1,5 +1,6 @@
-"""The gateway's application in a thread of this process, on a free port of loopback: for who moves
-the project's clock.
+"""The gateway's application in a thread of this process, on a free port of loopback.
+
+It is for callers that move the project's clock.
 """
 
 from __future__ import annotations
@@ -44,11 +45,10 @@ class Background:
 
 @contextmanager
 def in_background(project: Project, endpoint: str, samples: Samples) -> Iterator[Background]:
-    """Serving until the end of the `with`: what is under way is finished then, what was answered
-    delivered, and the target closed.
+    """Serve until the end of the `with`; then finish requests, deliver the log, close the target.
 
-    It begins once it is known which experiments run: whoever were answered before would get the
-    defaults, and count for no arm. Unavailable: that is not known within a minute, or the gateway
+    Serving begins once it is known which experiments run: earlier callers would get the defaults,
+    and count for no arm. Raises Unavailable if that is not known within a minute, or the gateway
     did not start.
     """
     service = Service(

@@ -1,4 +1,4 @@
-"""What POST requests to a gateway get, without HTTP: a body in, an answer out.
+"""Answers to POST requests of a gateway, without HTTP: a body in, an answer out.
 
 Never raises: what goes wrong is the answer.
 """
@@ -108,14 +108,14 @@ class Calls:
 
         return _answer_or_failure(lambda: _of_context(body, evaluated, key))
 
-    def flags(self, body: bytes, known: str) -> Answer:
-        """`known`: If-None-Match."""
+    def flags(self, body: bytes, if_none_match: str) -> Answer:
+        """Answer with all flags. `if_none_match`: the header of that name."""
 
         def evaluated(context: dict[str, Any]) -> Answer:
             every = []
             for gateway in self._gateways.values():
                 every += ofrep.flags(gateway.endpoint, *self._evaluate(gateway, context))
-            return ofrep.bulk(every, known)
+            return ofrep.bulk(every, if_none_match)
 
         return _answer_or_failure(lambda: _of_context(body, evaluated))
 
@@ -127,7 +127,7 @@ class Calls:
     def _of_endpoint(
         self, body: bytes, answer: Callable[[Gateway, dict[str, Any]], Answer]
     ) -> Answer:
-        """That which the request names, or the only one."""
+        """Answer by the endpoint that the request names, or by the only one."""
         try:
             request = _decode(body)
         except _UNREADABLE as error:

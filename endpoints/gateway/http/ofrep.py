@@ -1,9 +1,8 @@
-"""OpenFeature's Remote Evaluation Protocol 0.3.0 (github.com/open-feature/protocol): an endpoint's
-parameters as flags. Pure.
+"""OpenFeature's Remote Evaluation Protocol 0.3.0: an endpoint's parameters as flags. Pure.
 
-`ranker.blend` is one parameter, `ranker` all of them as an object. A value is always sent with its
-variant, and an error with its details:
-the protocol's Python provider fails without them.
+The protocol is github.com/open-feature/protocol. `ranker.blend` is one parameter, `ranker` all of
+them as an object. A value is always sent with its variant, and an error with its details: the
+protocol's Python provider fails without them.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ class RefusedError(Exception):
 
 
 def context_of(body: bytes) -> dict[str, Any]:
-    """With its targetingKey. RefusedError."""
+    """Return the context of a request, which has a targetingKey. Raises RefusedError."""
     try:
         context = _decode(body).get("context", {})
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -70,7 +69,7 @@ def context_of(body: bytes) -> dict[str, Any]:
 
 
 def flag(key: str, endpoint: Endpoint, decision: Decision, config: int | None) -> Flag | None:
-    """None: there is no such flag."""
+    """Evaluate a flag, or return None if there is no such flag."""
     _, dot, name = key.partition(".")
     settings = _settings(endpoint, decision)
     if dot and name not in settings:
@@ -90,7 +89,10 @@ def flags(endpoint: Endpoint, decision: Decision, config: int | None) -> list[Fl
 
 
 def _settings(endpoint: Endpoint, decision: Decision) -> dict[str, Any]:
-    """A whole number of a parameter of type float has a point, too: clients compare types."""
+    """Return the parameters' values, those of type float always as floats.
+
+    Clients compare types, so a whole number has a point, too.
+    """
     floats = {name for name, parameter in endpoint.parameters.items() if parameter.type == "float"}
     return {
         name: float(value) if name in floats and type(value) is int else value
@@ -112,7 +114,10 @@ def _flag(key: str, value: Any, sources: Iterable[Source], config: int | None) -
 
 
 def _reason(source: Source) -> Reason:
-    """DISABLED: the unit is in a holdout. What has shipped is no split any more."""
+    """Return the protocol's reason for a value.
+
+    DISABLED: the unit is in a holdout. A shipped arm is no split any more.
+    """
     if source.how == "holdout":
         return "DISABLED"
     return "SPLIT" if source.how == "split" else "TARGETING_MATCH" if source.targeted else "STATIC"
@@ -122,13 +127,14 @@ def single(evaluated: Flag) -> Answer:
     return Answer(status=200, body=_encode(evaluated))
 
 
-def bulk(evaluated: Iterable[Flag], known: str) -> Answer:
-    """`known`: the caller's If-None-Match. 304 without a body when nothing has changed for this
-    unit.
+def bulk(evaluated: Iterable[Flag], if_none_match: str) -> Answer:
+    """Answer with all flags, or with 304 and no body if they are unchanged for this unit.
+
+    `if_none_match`: the caller's header of that name.
     """
     body = _encode({"flags": list(evaluated)})
     etag = f'"{sha256(body).hexdigest()[:32]}"'
-    tags = {tag.strip().removeprefix("W/") for tag in known.split(",")}
+    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
     return (
         Answer(status=304, body=b"", etag=etag)
         if etag in tags
@@ -144,7 +150,7 @@ def refusal(code: ErrorCode, details: str, *, status: int = 400, key: str = "") 
 
 
 def as_error(answer: Answer) -> Answer:
-    """An error of the gateway's own (`error`, `remedy`) in the words of the protocol."""
+    """Translate an error of the gateway (`error`, `remedy`) into the words of the protocol."""
     fields = _decode(answer.body)
     if "errorCode" in fields:
         return answer

@@ -1,4 +1,4 @@
-"""What a gateway takes and gives, as an OpenAPI 3.1 document, from what project.yaml declares.
+"""The OpenAPI 3.1 document of a gateway, from the declarations of project.yaml.
 
 Pure.
 
@@ -79,7 +79,7 @@ _REFUSALS = {
 
 
 def document(spec: ProjectSpec, names: tuple[str, ...], *, token: bool) -> dict[str, Any]:
-    """Of the endpoints `names`. `token`: callers must send ISTHMUS_TOKEN's value."""
+    """Describe the endpoints `names`. `token`: callers must send ISTHMUS_TOKEN's value."""
     _, components = msgspec.json.schema_components(
         [Ranking, Assigned, Health, Rejection], ref_template="#/components/schemas/{name}"
     )
@@ -291,7 +291,7 @@ def _request(spec: ProjectSpec, endpoint: Endpoint, *, several: bool) -> dict[st
 
 
 def _common(shape: RequestShape, endpoint: Endpoint, *, several: bool) -> dict[str, Any]:
-    """What a request to rank and one to assign share."""
+    """Return the properties that a request to rank and one to assign share."""
     common: dict[str, Any] = {
         **{name: _nullable(attribute) for name, attribute in shape.attributes.items()},
         **{name: _of_request(attribute) for name, attribute in shape.of_request.items()},

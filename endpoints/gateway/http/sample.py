@@ -31,7 +31,7 @@ class Samples(Protocol):
 
 
 class Sampler(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a project as `isthmus.open` takes it.
+    """A source of sample requests for a project, named as `isthmus.open` takes it.
 
     The processes of one gateway share `folder`, so that one query serves them all.
     """

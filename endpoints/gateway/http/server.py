@@ -1,5 +1,6 @@
-"""One process that serves a project's gateways over HTTP: all of a gateway, or one of its workers
-(workers.py starts those).
+"""One process that serves a project's gateways over HTTP.
+
+It is all of a gateway, or one of its workers (workers.py starts those).
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ NOT_OPENED = 3  # exit code of a worker whose project, or target, does not open
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What every process of a gateway gets. The token is in the environment only."""
+    """The settings that every process of a gateway gets. The token is in the environment only."""
 
     project: str = "project.yaml"
     target: str | None = None
@@ -95,16 +96,17 @@ def _run(
     *,
     warm_first: bool = False,
 ) -> bool:
-    """Whether something hangs that Python would wait for at its end, though all that was answered
-    is delivered.
+    """Serve until stopped. Return whether a thread hangs that Python would wait for at its end.
+
+    All that was answered is delivered by then.
     """
-    at = door(
+    request_door = door(
         listen=settings.host,
         allow_hosts=settings.allow_hosts,
         token=os.environ.get(TOKEN),
         users=allowed_users(),
     )
-    application = Application(make, at)
+    application = Application(make, request_door)
     config = listening_config(application, lifespan="on")
     server = Server(config, ending=_ENDING, cut=_CUT)
 

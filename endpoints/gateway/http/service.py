@@ -1,5 +1,6 @@
-"""The gateways of a project as one service: what is ready, what there is to count, and what answers
-(calls.py). Blocking; no HTTP here.
+"""The gateways of a project as one service: readiness, counts, and answers (calls.py).
+
+It blocks, and knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ class Service:
         )
 
     def _silent(self, name: str, gateway: Gateway, request: dict[str, Any]) -> dict[str, str]:
-        """The variants that did not answer, and why."""
+        """Return the reason of each variant that did not answer."""
         state = self.project.target.endpoints.observe(name)
         missing = (
             {variant.name: "it was not reached" for variant in state.variants} if state else {}
@@ -141,8 +142,9 @@ class Service:
         return missing
 
     def health(self) -> Health:
-        """Ask anew whether the endpoints are there, their features can be read and what is logged
-        is stored.
+        """Check that the endpoints exist, features can be read and the log is stored.
+
+        Return the health.
         """
         for served in self._served.values():
             served.gateway.retry_log()
@@ -159,7 +161,7 @@ class Service:
         return self.as_it_was()
 
     def as_it_was(self) -> Health:
-        """What is known without asking."""
+        """Return the health from the last checks, without a new one."""
         figures = totals(self.folder)
         return Health(
             ready=self._ready,
@@ -177,8 +179,8 @@ class Service:
     def _problems(self) -> list[str]:
         return [
             f"{name}: {problem}"
-            for name, of in self._served.items()
-            for problem in of.gateway.problems
+            for name, served in self._served.items()
+            for problem in served.gateway.problems
         ]
 
     def metrics(self) -> str:
@@ -193,7 +195,7 @@ class Service:
         return _encode(document(self.project.spec, self.names, token=token))
 
     def publish(self) -> None:
-        """What other processes of this gateway should see of this one."""
+        """Write this process's figures to where the gateway's other processes read them."""
         with self._counted:
             for name, served in self._served.items():
                 counted = _counts(name, served.gateway)
@@ -253,9 +255,9 @@ def _readiness(served: _Endpoint) -> Readiness:
 
 
 def served_endpoints(project: Project, names: tuple[str, ...]) -> tuple[str, ...]:
-    """The endpoints of project.yaml, or those of them that are named.
+    """Return the endpoints of project.yaml, or those of them that are named.
 
-    NotFound; Invalid: a request could not say which it is for.
+    Raises NotFound, or Invalid if a request could not say which endpoint it is for.
     """
     declared = project.spec.endpoints
     for name in names:
@@ -283,7 +285,7 @@ def _sum(figures: dict[str, float], name: str) -> int:
 
 
 def _counts(name: str, gateway: Gateway) -> Counter[str]:
-    """What only grows, by sample; 0 where there was none yet, so that it can be asked for."""
+    """Return the counters of a gateway by sample; those without an event yet are 0."""
     lost, tally = gateway.undelivered_rows, gateway.tally
     counts = {
         sample(counters.UNDELIVERED_ROWS, endpoint=name, stream=stream): lost[stream]

@@ -1,5 +1,6 @@
-"""Events of the catalogue that a product sends to the gateway: judged as `emit` judges them, and
-stored when the answer says so.
+"""Events of the catalogue that a product sends to the gateway.
+
+They are judged as `emit` judges them, and stored when the answer says so.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ class Rejection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tracked(msgspec.Struct, frozen=True, kw_only=True):
-    """`error`: of the target; what it did not take is among the rejected, and may be sent again
-    under its event_id.
+    """The result of storing tracked events.
+
+    `error`: of the target; the events that it did not take are among the rejected, and may be sent
+    again under their event_id.
     """
 
     accepted: int
@@ -35,8 +38,9 @@ class Tracked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def track(project: Project, events: Sequence[object]) -> Tracked:
-    """Each event is `{event, attributes...}`. event_id (default: a new one) and event_timestamp
-    (default: now) may be among them.
+    """Store events, each `{event, attributes...}`. Return which were accepted.
+
+    event_id (default: a new one) and event_timestamp (default: now) may be among the attributes.
     """
     reasons: dict[int, str] = {}
     rows: dict[str, dict[int, Row]] = {}
@@ -61,7 +65,7 @@ def track(project: Project, events: Sequence[object]) -> Tracked:
 
 
 def _row(project: Project, event: object) -> Row | str:
-    """With an id and a time; or why it is none."""
+    """Return the event as a row with an id and a time, or a text why it is invalid."""
     if not isinstance(event, Mapping):
         return "is not an object"
     name = event.get("event")

@@ -1,5 +1,6 @@
-"""Several processes that serve one gateway on one socket: started, started again when one dies,
-ended together.
+"""Several processes that serve one gateway on one socket.
+
+They are started, started again when one dies, and ended together.
 """
 
 from __future__ import annotations
@@ -113,16 +114,16 @@ class _Workers:
         self._events.put(("ended", number))
 
     def _until_an_event(self) -> bool:
-        """False: everything has ended."""
+        """Handle the next event. Return False once everything has ended."""
         due = [slot.due for slot in self._slots if slot.due is not None]
         try:
             kind, number = self._events.get(
                 timeout=max(0, min(due) - time.monotonic()) if due else None
             )
         except Empty:
-            for at, slot in enumerate(self._slots):
+            for index, slot in enumerate(self._slots):
                 if slot.due is not None and slot.due <= time.monotonic():
-                    self._start_again(at, slot)
+                    self._start_again(index, slot)
             return True
         if kind == "signal":
             return self._stop(number)

@@ -1,1 +1,1 @@
-"""What a gateway logs of its answers: streams, their rows, and the threads that write them."""
+"""The log of a gateway's answers: streams, their rows, and the threads that write them."""

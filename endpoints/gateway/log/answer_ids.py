@@ -1,5 +1,6 @@
-"""Ids of answers: those of one process are numbered, so that a number that is missing among the
-exposures is a lost answer.
+"""Ids of answers, numbered within a process.
+
+A number that is missing among the exposures is a lost answer.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class AnswerNumbers:
         return f"{self._name}-{number}"
 
     def give_back(self, answer: str) -> None:
-        """It was not answered: the next answer has this number."""
+        """Let the next answer take the number of a request that was not answered."""
         name, _, number = answer.rpartition("-")
         if name == self._name:
             self._unused.append(int(number))

@@ -1,4 +1,4 @@
-"""What a gateway logs, handed to its streams: also to a table that was made before a later column."""
+"""Delivery of a gateway's log to its streams, also to tables that lack the latest columns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from .streams import LATER, STREAMS
 
 
 def deliver(project: Project, stream: Stream, rows: Sequence[Row]) -> Sequence[Rejected]:
-    """A table that was made before a later column takes the rows without it."""
+    """Emit rows to a stream, without the latest columns where the table lacks them.
+
+    Return the rows that were rejected.
+    """
     refused = emit_stream(project, STREAMS[stream], rows)
     lacking = LATER.intersection(name for refusal in refused for name in refusal.unknown)
     if not lacking:

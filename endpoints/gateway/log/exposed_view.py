@@ -1,7 +1,4 @@
-"""The view `<event>_exposed`: an event of the catalogue beside the exposure that it refers to.
-
-Pure.
-"""
+"""The view `<event>_exposed`: an event of the catalogue joined to its exposure. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +12,13 @@ OF_EXPOSURE = ("unit", "variant", "version", "assignments", "parameters", "posit
 
 
 def exposed_view(event: Event) -> TableSpec:
-    """The rows of `events_<event>`, with what the exposure says of each; nulls where there is none,
-    or none yet.
+    """Define the view of `events_<event>` joined to the exposure that each row refers to.
 
-    One row each, also where an exposure's id stands on two dates: the earlier one counts. An
-    attribute of the event that is called like a column of the exposure is left out: what a client
-    says of it is not what was shown.
+    The exposure's columns are null where there is no exposure, or none yet.
+
+    Each event is one row, also where an exposure's id stands on two dates: the earlier one counts.
+    An attribute of the event that is called like a column of the exposure is left out: the client's
+    word is not what was shown.
     """
     own = [column.name for column in event_columns(event) if column.name not in OF_EXPOSURE]
     names = ", ".join(OF_EXPOSURE)

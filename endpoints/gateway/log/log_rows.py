@@ -1,4 +1,4 @@
-"""What an answer leaves in the streams (streams.py), row by row. Pure."""
+"""Rows that an answer leaves in the streams (streams.py). Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _AND = "+"  # in no variant's name
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer, as its rows say it."""
+    """One answer, with the values that its rows share."""
 
     request_id: str  # <gateway's process>-<number>
     moment: datetime  # the project's clock
@@ -44,7 +44,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
         return _AND.join([version for _, version in self.by])
 
     def shared(self) -> dict[str, object]:
-        """The columns that exposures and rankings share."""
+        """Return the columns that exposures and rankings share."""
         return {
             "event_timestamp": self.moment,
             "endpoint": self.endpoint,
@@ -80,7 +80,10 @@ def exposures(answered: Answered, places: Iterable[Shown]) -> list[Row]:
 
 
 def _pick_columns(answered: Answered, place: Shown) -> dict[str, object]:
-    """Of an interleaved answer: whose pick the item is, and whom a click on it counts for."""
+    """Return the variant that picked an interleaved item, and the credit of a click on it.
+
+    Empty for an answer of a single variant.
+    """
     duel = answered.decision.duel
     if len(answered.by) == 1 or duel is None:
         return {}
@@ -93,17 +96,17 @@ def _pick_columns(answered: Answered, place: Shown) -> dict[str, object]:
 
 
 def is_interleaved(variant: str) -> bool:
-    """By the column of `rankings`: whether one order was made of two variants'."""
+    """Tell by the `variant` column of `rankings` whether two variants made the order."""
     return _AND in variant
 
 
 def credit(run: str, variant: str) -> str:
-    """As exposures have it: results compare the text."""
+    """Return the `credit` column of exposures as text, which results compare."""
     return _encode({run: variant}).decode()
 
 
 class Overruled(msgspec.Struct, frozen=True):
-    """What an endpoint's rules did to an answer; nothing, by default."""
+    """The effects of an endpoint's rules on an answer; by default none."""
 
     digest: str | None = None  # of the rules as they are written; None: there are none
     eligible: Sequence[int] | None = None  # places among the candidates; None: all
@@ -112,14 +115,14 @@ class Overruled(msgspec.Struct, frozen=True):
 
 
 def attributes_of(context: Mapping[str, Any], names: Iterable[str]) -> str | None:
-    """What a request says of these attributes, as JSON. None: nothing."""
+    """Return the request's values of these attributes as JSON, or None if it has none."""
     values = {name: context[name] for name in names if context.get(name) is not None}
     return _encode(values).decode() if values else None
 
 
 def ranking(
     answered: Answered,
-    asked: RankRequest,
+    request: RankRequest,
     orders: Sequence[Sequence[int]],
     overruled: Overruled,
     attributes: str | None,
@@ -127,14 +130,17 @@ def ranking(
     explore: float,
     milliseconds: float,
 ) -> Row:
-    """`orders`: the model's, or of an interleaved answer those of both variants."""
+    """Build the row of `rankings` for an answer.
+
+    `orders`: the model's, or of an interleaved answer those of both variants.
+    """
     gateway, _, number = answered.request_id.rpartition("-")
     return {
         "event_id": answered.request_id,
         **answered.shared(),
         "gateway": gateway,
         "sequence": int(number),
-        "candidates": _encode(asked.candidates).decode(),
+        "candidates": _encode(request.candidates).decode(),
         "model_order": _encode(orders[0]).decode(),
         "explore": explore,
         "milliseconds": milliseconds,
@@ -142,8 +148,8 @@ def ranking(
         "rules": _encode(overruled.texts).decode() if overruled.texts else None,
         "rules_digest": overruled.digest,
         "attributes": attributes,
-        "slots": asked.slots,
-        "request": _encode({**asked.keys, **asked.context}).decode(),
+        "slots": request.slots,
+        "request": _encode({**request.keys, **request.context}).decode(),
         **({"rival_order": _encode(orders[1]).decode()} if len(orders) > 1 else {}),
         **({"arranged": _encode(overruled.arranged).decode()} if overruled.arranged else {}),
     }
@@ -159,8 +165,10 @@ def assignment(
     segments: Sequence[str],
     context: Mapping[str, Any],
 ) -> list[Row]:
-    """One row, and one more for each of the `segments` (attributes of a request) that this request
-    says.
+    """Build the rows of `assignments` for a unit.
+
+    There is one row, and one more for each of the `segments` (attributes of a request) that this
+    request has.
     """
     row = {
         "event_timestamp": moment,
@@ -172,13 +180,16 @@ def assignment(
         "reason": assigned.reason,
         "config": config,
     }
-    of = [
+    segment_texts = [
         "",
         *(f"{name}={_text(context[name])}" for name in segments if context.get(name) is not None),
     ]
-    return [{"event_id": f"a-{secrets.token_hex(12)}", **row, "segment": segment} for segment in of]
+    return [
+        {"event_id": f"a-{secrets.token_hex(12)}", **row, "segment": segment}
+        for segment in segment_texts
+    ]
 
 
 def _text(value: object) -> str:
-    """As JSON spells it, so that true is not True; text as it is."""
+    """Return a value as JSON spells it, so that true is not True; text stays as it is."""
     return value if isinstance(value, str) else _encode(value).decode().strip('"')

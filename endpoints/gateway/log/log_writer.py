@@ -1,9 +1,8 @@
-"""What a gateway logs leaves in groups: a thread of its own hands the rows to their streams, so
-that an answer waits for no commit.
+"""Group-wise delivery of a gateway's log by a thread, so that an answer waits for no commit.
 
-A process that is killed loses what waits: what came in the last 20 ms, and the group that is on its
-way. Of a group the streams go one after the other, exposures first; one that fails takes no other
-with it.
+A process that is killed loses the waiting rows: those of the last 20 ms, and the group that is on
+its way. The streams of a group go one after the other, exposures first; one that fails takes no
+other with it.
 """
 
 from __future__ import annotations
@@ -90,12 +89,14 @@ class LogWriter:
         patience: timedelta = PATIENCE,
         retries: timedelta = RETRIES,
     ) -> None:
-        """`name`: of the endpoint, for messages.
+        """Prepare a writer without a thread.
+
+        `name`: of the endpoint, for messages.
 
         `durable`: `put` returns when the rows are delivered, or given up.
 
         `closers`: where `close` is while there is a thread, for what must come before the target is
-        closed. `lost` hears of rows of which some are not delivered.
+        closed. `lost` is called with rows of which some are not delivered.
         """
         self._emit = emit
         self._name = name
@@ -109,7 +110,7 @@ class LogWriter:
         renewed_when_forked(self)
 
     def renew(self) -> None:
-        """As it was made, and without a thread: what a forked process begins with."""
+        """Reset to an empty writer without a thread, as a forked process needs it."""
         self.undelivered: Counter[Stream] = Counter()  # rows
         self.waiting: Counter[Stream] = (
             Counter()
@@ -135,10 +136,10 @@ class LogWriter:
         self._sample: tuple[Stream, Row] | None = None  # of the rows that were lost last
 
     def retry(self) -> None:
-        """Try one of the lost rows again where none is on its way: callers who are told of the loss
-        ask no more, so none would come.
+        """Try one of the lost rows again if nothing is on its way.
 
-        A row that left after all is read once: it has its id.
+        Callers who learn of the loss send no more requests, so no other row would come. A row that
+        was stored after all is read once: it has its id.
         """
         with self._arrived:
             if not self.failing or self._sample is None or self._queue or self._on_its_way:
@@ -154,8 +155,9 @@ class LogWriter:
             self.failing = ""
 
     def put(self, rows: Rows) -> tuple[str, ...]:
-        """Problems, to be told with this answer: its own rows that are lost, or, once, those of
-        earlier answers.
+        """Queue the rows of one answer. Return the problems to report with this answer.
+
+        These are the loss of its own rows or, once, that of earlier answers.
         """
         answer = _Answer(rows)
         if not answer.size:
@@ -175,8 +177,8 @@ class LogWriter:
             if self._durable:
                 self._left.wait_for(lambda: answer.done)
                 return (answer.problem,) if answer.problem else ()
-            told, self._untold = self._untold, ""
-        return (told,) if told else ()
+            problem, self._untold = self._untold, ""
+        return (problem,) if problem else ()
 
     def _count(self, answers: Iterable[_Answer], sign: int) -> None:
         for answer in answers:
@@ -196,9 +198,9 @@ class LogWriter:
         return not fits()
 
     def _start(self) -> str:
-        """Why not, or nothing.
+        """Start the thread. Return an empty text, or why it could not start.
 
-        No daemon: a program that ends waits for it, in a process of `multiprocessing`, too.
+        It is no daemon: a program that ends waits for it, in a process of `multiprocessing`, too.
         """
         self._ending, self._deadline = False, float("inf")
         thread = threading.Thread(target=self._run, name=f"log of {self._name}")
@@ -250,7 +252,7 @@ class LogWriter:
                 self._settle(group, self._lose(losses))
 
     def _next(self) -> list[_Answer] | None:
-        """Waits for a group. None: the thread ends."""
+        """Wait for a group and return it, or None if the thread should end."""
         with self._arrived:
             while not self._queue:
                 ended = not threading.main_thread().is_alive()
@@ -294,7 +296,7 @@ class LogWriter:
         return losses
 
     def _send(self, stream: Stream, rows: Sequence[Row], given_up: float) -> tuple[int, str]:
-        """How many were not, and why."""
+        """Emit rows, retrying transient errors. Return how many were lost, and why."""
         pause = _PAUSE
         while True:
             try:

@@ -1,5 +1,4 @@
-"""What a gateway logs, as streams of events: exposures, the answers they came from, and who was
-assigned to which arm.
+"""Streams that a gateway logs: exposures, the answers they came from, and assignments to arms.
 
 JSON stands in columns of text. `exposures` has no column exposure_id: its `event_id` is what an
 event's `exposure_id` refers to.

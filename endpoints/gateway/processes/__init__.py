@@ -1,1 +1,1 @@
-"""What a gateway's process counts, what its processes share, and what a forked one begins anew."""
+"""Counters of a gateway's process, figures that its processes share, and renewal after a fork."""

@@ -1,9 +1,8 @@
-"""Figures that the processes of one gateway share, and that outlive a killed one: a file each, in a
-folder of theirs.
+"""Figures that a gateway's processes share and that outlive a killed process: a file for each.
 
 A file is the count of its used bytes (u64), then entries: the key's length (u64), the key (UTF-8,
-spaces to a multiple of 8), a float64. A change is one store of eight aligned bytes, so who reads
-meanwhile, and who goes on after a kill, sees whole numbers.
+spaces to a multiple of 8), a float64. A change is one store of eight aligned bytes, so a concurrent
+reader, and a process that goes on after a kill, see whole numbers.
 """
 
 from __future__ import annotations
@@ -97,7 +96,7 @@ _VALUE = struct.Struct("<d")
 
 
 def sample(name: str, **labels: str) -> str:
-    """A line's name as Prometheus has it: `name{endpoint="ranker"}`."""
+    """Return a sample's name as Prometheus writes it: `name{endpoint="ranker"}`."""
     inside = ",".join(f'{label}="{_escaped(value)}"' for label, value in labels.items())
     return f"{name}{{{inside}}}" if inside else name
 
@@ -119,7 +118,7 @@ class Counters:
     """
 
     def __init__(self, path: Path) -> None:
-        """Busy: a process that lives has this file."""
+        """Open the file of counts. Raises Busy if a living process has it."""
         self._lock = threading.Lock()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if not _try_lock(self._file):
@@ -130,7 +129,7 @@ class Counters:
         self._map = mmap.mmap(self._file, 0)
         self._answers: dict[tuple[str, str, int], _AnswerPlaces] = {}
         self._used: int = _WORD.unpack_from(self._map, 0)[0]
-        self._places = {key: at for key, at, _ in _entries(self._map)}
+        self._places = {key: offset for key, offset, _ in _entries(self._map)}
         for key in self._places:
             if key.startswith(_GAUGES):
                 self.set(key, 0)
@@ -151,14 +150,15 @@ class Counters:
                     endpoint, variant, status
                 )
             self._raise(places.requests, 1)
-            for at in places.buckets[bisect_left(BUCKETS, seconds) :]:
-                self._raise(at, 1)
+            for offset in places.buckets[bisect_left(BUCKETS, seconds) :]:
+                self._raise(offset, 1)
             self._raise(places.sum, seconds)
             self._raise(places.count, 1)
 
     def _answer_places(self, endpoint: str, variant: str, status: int) -> _AnswerPlaces:
-        """Made with 0 where they are new: for Prometheus a bucket that is not there is no bucket of
-        0.
+        """Return where one kind of answer is counted, creating new figures with 0.
+
+        For Prometheus a bucket that is absent is not a bucket of 0.
         """
         labels = {"endpoint": endpoint, "variant": variant, "status": str(status)}
         return _AnswerPlaces(
@@ -171,8 +171,8 @@ class Counters:
             count=self._place(sample(f"{SECONDS}_count", **labels)),
         )
 
-    def _raise(self, at: int, amount: float) -> None:
-        _VALUE.pack_into(self._map, at, _VALUE.unpack_from(self._map, at)[0] + amount)
+    def _raise(self, offset: int, amount: float) -> None:
+        _VALUE.pack_into(self._map, offset, _VALUE.unpack_from(self._map, offset)[0] + amount)
 
     def close(self) -> None:
         with self._lock:
@@ -180,9 +180,9 @@ class Counters:
             os.close(self._file)
 
     def _place(self, key: str) -> int:
-        at = self._places.get(key)
-        if at is not None:
-            return at
+        offset = self._places.get(key)
+        if offset is not None:
+            return offset
         name = key.encode()
         name += b" " * (-len(name) % 8)
         start = 8 + self._used
@@ -201,7 +201,7 @@ class Counters:
 
 
 def totals(folder: Path) -> dict[str, float]:
-    """The sum over every process by key; the gauges of those that live."""
+    """Sum each figure over all processes, and each gauge over those that live."""
     summed: dict[str, float] = {}
     for path in sorted(folder.glob("*.counters")):
         with path.open("rb") as file:
@@ -214,11 +214,11 @@ def totals(folder: Path) -> dict[str, float]:
 
 
 def exposition(figures: Mapping[str, float]) -> str:
-    """Prometheus' text format, version 0.0.4.
+    """Write figures in Prometheus' text format, version 0.0.4.
 
-    Buckets stand in the order of their bounds; what is NaN is not known, and left out.
+    Buckets stand in the order of their bounds; a figure that is NaN is unknown and left out.
     """
-    known = {key: value for key, value in figures.items() if not math.isnan(value)}
+    finite = {key: value for key, value in figures.items() if not math.isnan(value)}
     lines: list[str] = []
     for family, (kind, help_) in _FAMILIES.items():
         names = (
@@ -229,7 +229,7 @@ def exposition(figures: Mapping[str, float]) -> str:
         mine = [
             (key, value)
             for name in names
-            for key, value in known.items()
+            for key, value in finite.items()
             if key == name or key.startswith(f"{name}{{")
         ]
         if mine:
@@ -242,27 +242,28 @@ def exposition(figures: Mapping[str, float]) -> str:
 
 
 def _order(entry: tuple[str, float]) -> tuple[str, float]:
-    before, _, bound = entry[0].rpartition(',le="')  # not the end of rule="
-    return (before, float(bound.removesuffix('"}'))) if before else (entry[0], 0.0)
+    labels, _, bound = entry[0].rpartition(',le="')  # not the end of rule="
+    return (labels, float(bound.removesuffix('"}'))) if labels else (entry[0], 0.0)
 
 
 def _entries(content: bytes | mmap.mmap) -> list[tuple[str, int, float]]:
-    """Key, where its value stands, and the value."""
+    """Return the key, the offset and the value of each entry."""
     used = _WORD.unpack_from(content, 0)[0] if len(content) >= 8 else 0
-    entries, at = [], 8
-    while at < 8 + used:
-        length = _WORD.unpack_from(content, at)[0]
-        key = bytes(content[at + 8 : at + 8 + length]).decode().rstrip()
-        at += 8 + length
-        entries.append((key, at, float(_VALUE.unpack_from(content, at)[0])))
-        at += 8
+    entries, offset = [], 8
+    while offset < 8 + used:
+        length = _WORD.unpack_from(content, offset)[0]
+        key = bytes(content[offset + 8 : offset + 8 + length]).decode().rstrip()
+        offset += 8 + length
+        entries.append((key, offset, float(_VALUE.unpack_from(content, offset)[0])))
+        offset += 8
     return entries
 
 
 def _try_lock(file: int) -> bool:
-    """The kernel frees it with its process: that is how the dead are told.
+    """Try to lock a file for this process. Return whether it succeeded.
 
-    Readers of figures share it, and are waited for.
+    The kernel frees the lock when the process ends, which shows who is dead. Readers of figures
+    share the lock, and are waited for.
     """
     until = time.monotonic() + _READING
     while True:

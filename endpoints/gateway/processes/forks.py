@@ -1,5 +1,7 @@
-"""What a forked process begins anew: locks that a thread of its parent holds, threads that it has
-not, numbers that are the parent's.
+"""Renewal of objects in a forked process.
+
+It renews locks that a thread of the parent holds, threads that the child lacks, and numbers that
+are the parent's.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ class Renewing(Protocol):
 
 
 def renewed_when_forked(thing: Renewing) -> None:
-    """As long as somebody else holds it."""
+    """Renew `thing` in each forked process, for as long as something else refers to it."""
     _things.add(thing)
 
 

@@ -17,9 +17,9 @@ _open: list[int] = []  # locked until this process ends, however it ends
 
 
 def shared_folder() -> Path:
-    """A new one, for this user alone.
+    """Create a folder that only this user may read.
 
-    Whoever makes it removes it; those of makers that were killed are removed here.
+    Its maker removes it; those of makers that were killed are removed here.
     """
     memory = Path("/dev/shm")  # noqa: S108  mkdtemp makes a name of its own in it
     above = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())

@@ -1,4 +1,4 @@
-"""What one process saw of an endpoint's answers: counts and latencies by variant.
+"""One process's record of an endpoint's answers: counts and latencies by variant.
 
 The durable figures are MetricSource's.
 """

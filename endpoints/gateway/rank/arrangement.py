@@ -1,8 +1,7 @@
-"""What rules make of a ranking: who is eligible, what a score becomes, which lane a place belongs
-to. Pure.
+"""The order that rules make of a ranking: eligibility, changed scores, and lanes of places. Pure.
 
 Rules come in the order of their kinds: block, cap per unit, boost, pin, reserve, cap per response
-(rulebook.py). Candidates are indexes; what is null is of no group.
+(rulebook.py). Candidates are indexes; a null is of no group.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Candidates(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """What is arranged once a rule is applied."""
+    """The arrangement after a rule was applied."""
 
     rule: Rule | None  # None: before all rules
     arrangement: Arrangement
@@ -59,15 +58,20 @@ class _State(msgspec.Struct, frozen=True, kw_only=True):
 def steps(
     rules: Sequence[Rule], candidates: Candidates, parameters: Mapping[str, Any]
 ) -> tuple[tuple[Step, ...], list[int]]:
-    """The last one is what is shown; and who was eligible."""
-    ranked = [at for at in candidates.best if at < candidates.sent]
+    """Apply each rule in turn. Return the arrangement after each and the eligible candidates.
+
+    The last arrangement is the one to show.
+    """
+    ranked = [index for index in candidates.best if index < candidates.sent]
     state = _State(of=candidates, parameters=parameters, ranked=ranked, scores=candidates.scores)
     arrangement = _arrangement(state)
     every = [Step(rule=None, arrangement=arrangement)]
     for rule in rules:
-        before = state
+        previous_state = state
         state, done, group = _APPLIED[type(rule)](rule, state)
-        arrangement = arrangement if _is_arranged_alike(before, state) else _arrangement(state)
+        arrangement = (
+            arrangement if _is_arranged_alike(previous_state, state) else _arrangement(state)
+        )
         every.append(Step(rule=rule, arrangement=arrangement, done=done, group=group))
     return tuple(every), sorted([*state.ranked, *state.pins.values()])
 
@@ -84,12 +88,17 @@ def _block(rule: Block, state: _State) -> _Applied:
 
 
 def _cap_per_unit(rule: UnitCap, state: _State) -> _Applied:
-    """What is full leaves, and may be pinned all the same."""
+    """Remove the candidates whose group the unit has been shown often enough.
+
+    They may be pinned all the same.
+    """
     most = _figure(rule.max, state.parameters, math.inf)
     full = {value for value, answers in state.of.before.get(rule, {}).items() if answers >= most}
     values = [features[rule.by] for features in state.of.features] if full else []
     group = frozenset(
-        at for at, value in enumerate(values) if value is not None and value_text(value) in full
+        index
+        for index, value in enumerate(values)
+        if value is not None and value_text(value) in full
     )
     return *_without(group, state), frozenset()
 
@@ -97,10 +106,10 @@ def _cap_per_unit(rule: UnitCap, state: _State) -> _Applied:
 def _without(group: frozenset[int], state: _State) -> tuple[_State, str]:
     if not group:
         return state, ""
-    leaving = [f"-{state.of.items[at]}" for at in state.ranked if at in group]
-    return _with_fields(state, ranked=[at for at in state.ranked if at not in group]), _enumeration(
-        leaving, " "
-    )
+    leaving = [f"-{state.of.items[index]}" for index in state.ranked if index in group]
+    return _with_fields(
+        state, ranked=[index for index in state.ranked if index not in group]
+    ), _enumeration(leaving, " ")
 
 
 def _boost(rule: Boost, state: _State) -> _Applied:
@@ -110,19 +119,19 @@ def _boost(rule: Boost, state: _State) -> _Applied:
         for value, neutral in ((rule.times, 1.0), (rule.add, 0.0))
     )
     scores = [
-        score * times + add if at in group else score for at, score in enumerate(state.scores)
+        score * times + add if index in group else score for index, score in enumerate(state.scores)
     ]
-    ranked = order(state.of.items, scores, maximise=state.of.maximise, of=state.ranked)
+    ranked = order(state.of.items, scores, maximise=state.of.maximise, subset=state.ranked)
     return _with_fields(state, scores=scores, ranked=ranked), "", group
 
 
 def _pin(rule: Pin, state: _State) -> _Applied:
     place, slots = rule.position, state.of.slots
-    at = state.of.items.index(rule.item) if place <= slots else -1
-    stands = next((elsewhere for elsewhere, pinned in state.pins.items() if pinned == at), None)
+    index = state.of.items.index(rule.item) if place <= slots else -1
+    stands = next((elsewhere for elsewhere, pinned in state.pins.items() if pinned == index), None)
     if place > slots:
         problem = f": beyond {slots} place{'s' * (slots != 1)}"
-    elif at in state.blocked:
+    elif index in state.blocked:
         problem = ": blocked"
     elif place in state.pins:
         problem = f": {state.of.items[state.pins[place]]} stands there"
@@ -131,8 +140,8 @@ def _pin(rule: Pin, state: _State) -> _Applied:
     else:
         state = _with_fields(
             state,
-            ranked=[other for other in state.ranked if other != at],
-            pins={**state.pins, place: at},
+            ranked=[other for other in state.ranked if other != index],
+            pins={**state.pins, place: index},
         )
         problem = ""
     return state, f"-> {place}{problem}", frozenset()
@@ -165,28 +174,30 @@ def _with_fields(state: _State, **fields: Any) -> _State:
 
 
 def _figure(value: float | str, parameters: Mapping[str, Any], neutral: float) -> Any:
-    """A run outlives edits of project.yaml: where its arm gives no number for what is one by now,
-    the rule changes nothing.
+    """Return a rule's number, looking up a parameter's name among the arm's parameters.
+
+    A run outlives edits of project.yaml: where its arm has no number for the parameter, return
+    `neutral`, which changes nothing.
     """
     figure = parameters[value.removeprefix("$")] if isinstance(value, str) else value
     return figure if isinstance(figure, int | float) else neutral
 
 
-def _members(where: Sequence[Condition], of: Candidates) -> frozenset[int]:
-    inside: Sequence[int] = range(len(of.features))
+def _members(where: Sequence[Condition], candidates: Candidates) -> frozenset[int]:
+    inside: Sequence[int] = range(len(candidates.features))
     for condition in where:
         name = condition.attribute
-        inside = [at for at in inside if is_met(condition, of.features[at][name])]
+        inside = [index for index in inside if is_met(condition, candidates.features[index][name])]
     return frozenset(inside)
 
 
-def _is_arranged_alike(before: _State, after: _State) -> bool:
-    """Of a state and what a rule has made of it."""
+def _is_arranged_alike(previous: _State, changed: _State) -> bool:
+    """Tell whether a rule left the state as it was, so that its arrangement still holds."""
     return (
-        before.pins is after.pins
-        and before.reserves is after.reserves
-        and before.caps is after.caps
-        and before.ranked == after.ranked
+        previous.pins is changed.pins
+        and previous.reserves is changed.reserves
+        and previous.caps is changed.caps
+        and previous.ranked == changed.ranked
     )
 
 
@@ -199,8 +210,8 @@ def _arrangement(state: _State) -> Arrangement:
             for place in sorted(reserve.positions)
             if place <= state.of.slots and place not in taken
         ]
-        inside = [at for at in rest if at in group]
-        rest = [at for at in rest if at not in group]
+        inside = [index for index in rest if index in group]
+        rest = [index for index in rest if index not in group]
         taken.update(places)
         lanes.append(Lane(places=places, arranged=inside, members=len(inside)))
     last = min(state.of.slots, len(rest) + len(taken))
@@ -209,31 +220,31 @@ def _arrangement(state: _State) -> Arrangement:
 
 
 def _free(state: _State, rest: Sequence[int], places: Sequence[int]) -> Lane:
-    """The lane of whoever has no reserved place, under the caps."""
+    """Build the lane of the candidates without a reserved or pinned place, under the caps."""
     caps = [
         (cap.by, _figure(cap.max, state.parameters, len(state.of.items)), dict[Any, int]())
         for cap in state.caps
     ]
-    for by, most, left in caps:
-        pinned = [state.of.features[at][by] for at in state.pins.values()]
+    for feature, most, left in caps:
+        pinned = [state.of.features[index][feature] for index in state.pins.values()]
         for value in (value for value in pinned if value is not None):
             left[value] = max(0, left.setdefault(value, most) - 1)
     if len(caps) == 1:
-        by, most, left = caps[0]
+        feature, most, left = caps[0]
         return _under_one_cap(
-            rest, places, [features[by] for features in state.of.features], most, left
+            rest, places, [features[feature] for features in state.of.features], most, left
         )
     if not caps:
         return Lane(places=places, arranged=rest, members=len(rest))
     arranged = []
-    for at in rest:
+    for index in rest:
         groups = [
             (left, value, most)
-            for by, most, left in caps
-            if (value := state.of.features[at][by]) is not None
+            for feature, most, left in caps
+            if (value := state.of.features[index][feature]) is not None
         ]
         if all(left.setdefault(value, most) > 0 for left, value, most in groups):
-            arranged.append(at)
+            arranged.append(index)
             for left, value, _ in groups:
                 left[value] -= 1
     return Lane(
@@ -248,27 +259,28 @@ def _under_one_cap(
     most: int,
     left: Mapping[Any, int],
 ) -> Lane:
-    """`left`: of groups that pins have taken from.
+    """Build the free lane under a single cap.
 
-    Of a group that its quota does not hold whole, so many are drawn.
+    `left`: the rest of the quotas of groups that pins have taken from. Of a group larger than its
+    quota, only as many as the quota are drawn.
     """
     groups: dict[Any, list[int]] = {}
     arranged = []
-    for at in rest:
-        value = value_of[at]
+    for index in rest:
+        value = value_of[index]
         if value is None:
-            arranged.append(at)
+            arranged.append(index)
             continue
         group = groups.setdefault(value, [])
         if len(group) < left.get(value, most):
-            arranged.append(at)
-        group.append(at)
+            arranged.append(index)
+        group.append(index)
     short = tuple(
         (group, left.get(value, most))
         for value, group in groups.items()
         if left.get(value, most) < len(group)
     )
-    quotas = {at: quota / len(group) for group, quota in short for at in group}
+    quotas = {index: quota / len(group) for group, quota in short for index in group}
     return Lane(
         places=places, arranged=arranged, members=len(arranged), groups=short, quotas=quotas
     )
@@ -277,22 +289,22 @@ def _under_one_cap(
 def effect_texts(
     every: Sequence[Step], items: Sequence[Item], *, explored: bool
 ) -> list[tuple[str, str]]:
-    """The names of the rules that did something, and what.
+    """Return the name and a description of each rule that changed something.
 
-    What is drawn has no order that a rule would have changed.
+    A drawn order has no moves that a rule would have made.
     """
     texts: list[tuple[str, str]] = []
-    for before, step in pairwise(every):
+    for previous_step, step in pairwise(every):
         moves = (
             []
             if explored or step.group == frozenset()
-            else _moves(before.arrangement, step.arrangement, step.group)
+            else _moves(previous_step.arrangement, step.arrangement, step.group)
         )
         words = [
             text
             for text in (
                 step.done,
-                _enumeration([f"{items[at]} {was} -> {now}" for at, was, now in moves], ", "),
+                _enumeration([f"{items[index]} {was} -> {now}" for index, was, now in moves], ", "),
             )
             if text
         ]
@@ -305,32 +317,33 @@ def effect_texts(
 
 
 def places_of(arrangement: Arrangement) -> dict[int, int]:
-    """Candidate -> place."""
+    """Return the place of each candidate that has one."""
     lanes = {
-        at: place
+        index: place
         for lane in arrangement.lanes
-        for place, at in zip(lane.places, lane.arranged, strict=False)
+        for place, index in zip(lane.places, lane.arranged, strict=False)
     }
-    return lanes | {at: place for place, at in arrangement.pins.items()}
+    return lanes | {index: place for place, index in arrangement.pins.items()}
 
 
 def _moves(
     old: Arrangement, new: Arrangement, group: frozenset[int] | None
 ) -> list[tuple[int, int | str, int | str]]:
-    """(candidate, place before, place after), by the place before; of a `group`, or of those who
-    fall.
+    """Return (candidate, old place, new place) for each move, by the old place.
+
+    Only the moves of a `group`, or without one only those of candidates that fall.
     """
     if old is new:
         return []
-    before, after, moves = places_of(old), places_of(new), []
-    for at in sorted(
-        before.keys() | after.keys(),
-        key=lambda at: (before.get(at, len(before) + 1), after.get(at, 0)),
+    old_places, new_places, moves = places_of(old), places_of(new), []
+    for index in sorted(
+        old_places.keys() | new_places.keys(),
+        key=lambda index: (old_places.get(index, len(old_places) + 1), new_places.get(index, 0)),
     ):
-        was, now = before.get(at), after.get(at)
+        was, now = old_places.get(index), new_places.get(index)
         falls = now is None or (was is not None and now > was)
-        if was != now and (at in group if group is not None else falls):
-            moves.append((at, "out" if was is None else was, "out" if now is None else now))
+        if was != now and (index in group if group is not None else falls):
+            moves.append((index, "out" if was is None else was, "out" if now is None else now))
     return moves
 
 

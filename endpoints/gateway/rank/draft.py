@@ -1,13 +1,12 @@
-"""Team-draft interleaving: two rankings of the same candidates as one order, each item credited to
-who picked it. Pure.
+"""Team-draft interleaving: one order of two rankings, each item credited to its picker. Pure.
 
 After Radlinski, Kurup, Joachims (CIKM 2008), a lane of places (ranking.py) at a time, round by
-round. In a round both rankings pick their best candidate that is still free. Is it the same one, it
-is placed and credits nobody. Else a coin says whose pick stands first, and each
-is credited with its own. So what a round places does not depend on its coin, only the order does:
-each of the two stands first with probability 1/2, and whoever clicks by place alone credits both
-alike. Where two picks want the last place of a group under a cap, or the last place of the lane,
-the coin's winner alone stands.
+round. In a round both rankings pick their best candidate that is still free. If they pick the same
+one, it is placed and credits nobody. Else a coin says whose pick stands first, and each is credited
+with its own. So what a round places does not depend on its coin, only the order does: each of the
+two stands first with probability 1/2, and a user who clicks by place alone credits both alike.
+Where two picks want the last place of a group under a cap, or the last place of the lane, the
+coin's winner alone stands.
 """
 
 from __future__ import annotations
@@ -59,19 +58,19 @@ class LanePair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def lanes(self) -> tuple[Lane, Lane]:
-        """As far as a draft reads them."""
+        """The lane of each ranking, with the fields that a draft reads."""
         groups = tuple(self.groups)
         first, second = (
-            Lane(places=self.places, arranged=of, members=len(of), groups=groups)
-            for of in (self.first, self.second)
+            Lane(places=self.places, arranged=arranged, members=len(arranged), groups=groups)
+            for arranged in (self.first, self.second)
         )
         return first, second
 
 
 class Arranged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What rules made of both rankings, as `rankings` logs it: with the coins it gives the draft.
+    """The arrangements of both rankings under the rules, as `rankings` logs them.
 
-    `pins`: place -> candidate.
+    Together with the coins they give the draft. `pins`: place -> candidate.
     """
 
     lanes: Sequence[LanePair]
@@ -89,19 +88,24 @@ def paired(first: Arrangement, second: Arrangement) -> Arranged:
 
 
 def coins(salt: str, request_id: str) -> Coin:
-    """Those of an answer: by the hash of assignments (assignment.py), so that whoever has the log
-    can say them again.
+    """Return the coin of an answer's rounds.
+
+    It is the hash of assignments (assignment.py), so that a reader of the log can toss it again.
     """
     return lambda number: bucket("coin", salt, f"{request_id}:{number}") < _EVEN
 
 
 def rounds(first: Lane, second: Lane) -> Iterator[Round]:
-    """Of one lane as two models arrange it: the same places, candidates and quotas.
+    """Yield the rounds of a draft of one lane until its places are full.
 
-    As many as fill its places.
+    Both lanes have the same places, candidates and quotas.
     """
     closed: set[int] = set()
-    group_of = {at: number for number, (members, _) in enumerate(first.groups) for at in members}
+    group_of = {
+        candidate: number
+        for number, (members, _) in enumerate(first.groups)
+        for candidate in members
+    }
     left, room = [quota for _, quota in first.groups], len(first.places)
     for own, other in zip(
         _open(first.arranged, closed), _open(second.arranged, closed), strict=False
@@ -115,17 +119,17 @@ def rounds(first: Lane, second: Lane) -> Iterator[Round]:
         room -= places
         closed |= {own, other}
         for full in _count_down(
-            {group} if contested else [group_of.get(at) for at in {own, other}], left
+            {group} if contested else [group_of.get(candidate) for candidate in {own, other}], left
         ):
             closed.update(first.groups[full][0])
 
 
 def _open(arranged: Iterable[int], closed: set[int]) -> Iterator[int]:
-    return (at for at in arranged if at not in closed)
+    return (candidate for candidate in arranged if candidate not in closed)
 
 
 def _count_down(groups: Iterable[int | None], left: list[int]) -> Iterator[int]:
-    """One of each group more; those that are full by it."""
+    """Count one more member of each group. Yield the groups that are full by it."""
     for group in groups:
         if group is not None:
             left[group] -= 1
@@ -134,31 +138,42 @@ def _count_down(groups: Iterable[int | None], left: list[int]) -> Iterator[int]:
 
 
 def draft(first: Lane, second: Lane, coin: Coin, *, begins: int = 0) -> tuple[list[Pick], int]:
-    """The lane's places in their order, and the number of the next round.
+    """Draft one lane. Return its picks by place and the number of the next round.
 
-    `begins`: that of this lane's first.
+    `begins`: the number of this lane's first round.
     """
     picks: list[Pick] = []
-    for of in rounds(first, second):
-        pair = ((of.first, 0), (of.second, 1)) if coin(begins) else ((of.second, 1), (of.first, 0))
+    for pair_round in rounds(first, second):
+        pair = (
+            ((pair_round.first, 0), (pair_round.second, 1))
+            if coin(begins)
+            else ((pair_round.second, 1), (pair_round.first, 0))
+        )
         picks += [
-            Pick(number=len(picks) + at, candidate=candidate, by=by, credited=not of.shared)
-            for at, (candidate, by) in enumerate(pair[: of.places])
+            Pick(
+                number=len(picks) + offset,
+                candidate=candidate,
+                by=picker,
+                credited=not pair_round.shared,
+            )
+            for offset, (candidate, picker) in enumerate(pair[: pair_round.places])
         ]
         begins += 1
     return picks, begins
 
 
 def chances(first: Lane, second: Lane) -> dict[tuple[int, int], float]:
-    """How likely the draft has a candidate at a place of the lane: by (number of the place,
-    candidate). What is not there has none.
+    """Return the probability of a candidate at a place, by (number of the place, candidate).
+
+    A pair that is absent has probability 0.
     """
     likely: dict[tuple[int, int], float] = {}
     number = 0
-    for of in rounds(first, second):
-        for at in range(of.places):
+    for pair_round in rounds(first, second):
+        for offset in range(pair_round.places):
             likely |= dict.fromkeys(
-                [(number + at, of.first), (number + at, of.second)], 1.0 if of.shared else 0.5
+                [(number + offset, pair_round.first), (number + offset, pair_round.second)],
+                1.0 if pair_round.shared else 0.5,
             )
-        number += of.places
+        number += pair_round.places
     return likely

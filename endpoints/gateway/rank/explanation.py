@@ -1,4 +1,4 @@
-"""What `endpoints explain` says: an order before and after the rules, rule by rule. Pure."""
+"""The answer of `endpoints explain`: an order before and after the rules, rule by rule. Pure."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ def explanation(
 
 
 def _explain_step(pair: tuple[Step | None, Step], items: Sequence[Item]) -> Explained:
-    before, step = pair
+    previous_step, step = pair
     place_of = places_of(step.arrangement)
-    at_place = {place: items[at] for at, place in place_of.items()}
+    at_place = {place: items[index] for index, place in place_of.items()}
     order = tuple(at_place.get(place) for place in range(1, max(at_place, default=0) + 1))
     did = (
-        "; ".join(text for _, text in effect_texts((before, step), items, explored=False))
-        if before
+        "; ".join(text for _, text in effect_texts((previous_step, step), items, explored=False))
+        if previous_step
         else ""
     )
     return Explained(

@@ -1,6 +1,4 @@
-"""The models that an endpoint's variants serve, as a gateway knows them, and the rows that they are
-asked with.
-"""
+"""The models that an endpoint's variants serve, and the rows that they are asked with."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ REFRESH = timedelta(
 
 
 class Rows(msgspec.Struct, frozen=True):
-    """Of the candidates, in their order."""
+    """The feature rows of a request's candidates, in the order of the candidates."""
 
     instances: list[dict[str, Any]]  # what the models are asked with
     stale: tuple[str, ...]  # `view.feature`, served as null
@@ -40,7 +38,7 @@ class Rows(msgspec.Struct, frozen=True):
 class Deployed(msgspec.Struct, frozen=True):
     inputs: Inputs
     models: dict[str, str]  # by variant
-    seen: float
+    seen: float  # monotonic time of the observation
 
 
 @final
@@ -68,9 +66,9 @@ class Models:
         )
 
     def now(self) -> Deployed:
-        """What its models take and which model each variant has; looked at again every few seconds.
+        """Return the deployed models and their inputs, observed anew every few seconds.
 
-        NotFound: it is not deployed.
+        Raises NotFound if the endpoint is not deployed.
         """
         now = time.monotonic()
         deployed = self._deployed
@@ -101,20 +99,19 @@ class Models:
             manifest = self._manifests[model, version] = manifest_of(self._project, model, version)
         return manifest
 
-    def rows(self, asked: RankRequest, inputs: Inputs) -> Rows:
-        """One row a candidate.
+    def rows(self, request: RankRequest, inputs: Inputs) -> Rows:
+        """Read the features of a request and return one row for each candidate.
 
-        The features of the other entities are read once and shared; all that is read is read in one
-        call.
+        The features of the other entities are read once and shared; everything is read in one call.
         """
-        key = self._project.spec.entities[asked.entity].key
-        _check_complete(asked, inputs, key, self._endpoint.name)
-        ruled = self._ruled.get(asked.entity, {})
-        served = self._reader(inputs).read(keys_by_view(asked, inputs, ruled, key))
-        return join(asked, inputs, served, key=key, ruled=ruled if self._endpoint.rules else None)
+        key = self._project.spec.entities[request.entity].key
+        _check_complete(request, inputs, key, self._endpoint.name)
+        ruled = self._ruled.get(request.entity, {})
+        served = self._reader(inputs).read(keys_by_view(request, inputs, ruled, key))
+        return join(request, inputs, served, key=key, ruled=ruled if self._endpoint.rules else None)
 
     def _reader(self, inputs: Inputs) -> OnlineReader:
-        """One for each thread: a reader serves one at a time."""
+        """Return this thread's reader of the online store: a reader serves one thread at a time."""
         views, reader = getattr(self._local, "reader", (None, None))
         if reader is None or views != inputs.views:
             reader = OnlineReader(
@@ -127,7 +124,7 @@ class Models:
 def names_by_view(
     inputs: Inputs, ruled: Mapping[str, Mapping[str, Sequence[str]]]
 ) -> dict[str, Sequence[str]]:
-    """The features that the models and the rules read.
+    """Return the names of the features that the models and the rules read, by view.
 
     `ruled`: by entity and view, as a Rulebook has them.
     """
@@ -138,26 +135,32 @@ def names_by_view(
 
 
 def keys_by_view(
-    asked: RankRequest, inputs: Inputs, ruled: Iterable[str], key: str
+    request: RankRequest, inputs: Inputs, ruled: Iterable[str], key: str
 ) -> Mapping[str, Sequence[int | str]]:
-    """Whose rows are read. `key`: the candidates'; `ruled`: the views that rules read of them."""
-    wanted: dict[str, Sequence[int | str]] = {
-        view: asked.candidates if own == key else [asked.keys[own]]
+    """Return the keys whose rows are read, by view.
+
+    `key`: the name of the candidates' key; `ruled`: the views that rules read of them.
+    """
+    keys: dict[str, Sequence[int | str]] = {
+        view: request.candidates if own == key else [request.keys[own]]
         for view, (own, _) in inputs.views.items()
     }
-    return wanted | dict.fromkeys(ruled, asked.candidates)
+    return keys | dict.fromkeys(ruled, request.candidates)
 
 
 def join(
-    asked: RankRequest,
+    request: RankRequest,
     inputs: Inputs,
     served: Mapping[str, Served],
     *,
     key: str,
     ruled: Mapping[str, Sequence[str]] | None,
 ) -> Rows:
-    """`ruled`: by view, what rules read of the candidates; None: there are no rules."""
-    shared = asked.attributes | inputs.constants
+    """Join the request's attributes with the served features into one row for each candidate.
+
+    `ruled`: by view, the features of candidates that rules read; None: there are no rules.
+    """
+    shared = request.attributes | inputs.constants
     stale: list[str] = []
     for view, (own, names) in inputs.views.items():
         of_view = served[view]
@@ -167,12 +170,12 @@ def join(
             stale += [
                 f"{view}.{name}" for name in names if f"{view}.{name}" in of_view.stale_features
             ]
-    rows = [shared.copy() for _ in asked.candidates]
+    rows = [shared.copy() for _ in request.candidates]
     for view, (own, names) in inputs.views.items():
         if own == key:
             _fill(rows, served[view], {name: name for name in names})
     of_rules: list[dict[str, Any]] = (
-        [] if ruled is None else [{key: candidate} for candidate in asked.candidates]
+        [] if ruled is None else [{key: candidate} for candidate in request.candidates]
     )
     for view, read in (ruled or {}).items():
         qualified = {f"{view}.{name}": name for name in read}
@@ -181,16 +184,18 @@ def join(
     return Rows(rows, tuple(dict.fromkeys(stale)), of_rules)
 
 
-def _check_complete(asked: RankRequest, inputs: Inputs, candidates_key: str, endpoint: str) -> None:
-    """Invalid: a model reads what the request has not."""
+def _check_complete(
+    request: RankRequest, inputs: Inputs, candidates_key: str, endpoint: str
+) -> None:
+    """Raise Invalid if a model reads a key or an attribute that the request lacks."""
     for name in inputs.attributes:
-        if name not in asked.attributes:
+        if name not in request.attributes:
             raise Invalid(
                 f"{endpoint}: the deployed models read {name}",
                 remedy=f"send {name}, or give it in serve_as",
             )
     for view, (key, names) in inputs.views.items():
-        if key != candidates_key and key not in asked.keys:
+        if key != candidates_key and key not in request.keys:
             raise Invalid(
                 f"{endpoint}: {key} is missing",
                 remedy=f"the deployed models read {view}.{names[0]}",
@@ -198,7 +203,7 @@ def _check_complete(asked: RankRequest, inputs: Inputs, candidates_key: str, end
 
 
 def _fill(rows: Sequence[dict[str, Any]], served: Served, names: Mapping[str, str]) -> None:
-    """`names`: of the features, by what the rows call them."""
+    """Copy features into the rows. `names`: the feature of each name that the rows use."""
     for name, feature in names.items():
         for row, stored in zip(rows, served.rows, strict=True):
             row[name] = stored[feature]

@@ -1,7 +1,7 @@
 """Scores to an order, exploration, and the probability of what was shown. Pure.
 
 A place of an answer belongs to exactly one lane: a pinned item's, a reserved group's, or the free
-one (arranging.py). Without rules there is one lane, of all places and candidates.
+one (arrangement.py). Without rules there is one lane, of all places and candidates.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ def order(
     scores: Sequence[float],
     *,
     maximise: bool = True,
-    of: Iterable[int] | None = None,
+    subset: Iterable[int] | None = None,
 ) -> list[int]:
-    """Indexes, best first; ties go to the smaller item id.
+    """Return the candidates' indexes, best first; ties go to the smaller item id.
 
-    `of`: those that are put in order, by default all.
+    `subset`: the indexes to put in order, by default all.
     """
-    indexes = sorted(range(len(items)) if of is None else of, key=items.__getitem__)
+    indexes = sorted(range(len(items)) if subset is None else subset, key=items.__getitem__)
     indexes.sort(
         key=scores.__getitem__, reverse=maximise
     )  # equals keep their order, in reverse, too
@@ -65,16 +65,16 @@ def order(
 
 
 def plain_arrangement(best: Sequence[int], slots: int) -> Arrangement:
-    """Of an answer without rules."""
+    """Return the arrangement of an answer without rules."""
     return Arrangement(
         lanes=(Lane(places=range(1, min(slots, len(best)) + 1), arranged=best, members=len(best)),)
     )
 
 
 def propensity(*, is_best: float, explore: float, candidates: int, quota: float = 1) -> float:
-    """Probability that this item is shown at this place:
+    """Return the probability that this item is shown at this place.
 
-    (1-e) when it is arranged there, and e (q/n) / m by a random order.
+    It is (1-e) when the item is arranged there, and e (q/n) / m by a random order.
 
     `is_best`: whether it is arranged there, or how likely that is. `candidates`: m, those that a
     draw puts in order; `quota`: q/n, the share of the item's group that is drawn.
@@ -92,18 +92,19 @@ def shown_places(
     explore: float,
     rng: Random,
 ) -> tuple[tuple[Shown, ...], bool]:
-    """The places as they are arranged, or, of a share `explore` of all answers, each lane in random
-    order; and which it was.
+    """Return the places to show, and whether they are a random order.
+
+    Of a share `explore` of all answers each lane is in random order; the others are as arranged.
     """
     explored = explore > 0 and rng.random() < explore
     places = [
         Shown(
-            item=items[at],
+            item=items[index],
             position=place,
-            score=scores[at],
-            propensity=1.0 if lane is None else chance(lane, number, at, explore),
+            score=scores[index],
+            propensity=1.0 if lane is None else chance(lane, number, index, explore),
         )
-        for lane, number, place, at in fill(arrangement, rng if explored else None)
+        for lane, number, place, index in fill(arrangement, rng if explored else None)
     ]
     return tuple(
         sorted(places, key=lambda place: place.position)
@@ -115,54 +116,62 @@ def shown_places(
 def fill(
     arrangement: Arrangement, rng: Random | None = None
 ) -> Iterator[tuple[Lane | None, int, int, int]]:
-    """(lane, the number of the place in it, place, candidate), as they are arranged, or drawn.
+    """Yield (lane, number of the place in it, place, candidate), as arranged or drawn by `rng`.
 
-    None: a pin's.
+    The lane of a pinned item is None.
     """
     for lane in arrangement.lanes:
         final = lane.arranged if rng is None else permute(lane, rng)
         yield from (
-            (lane, number, place, at)
-            for number, (place, at) in enumerate(zip(lane.places, final, strict=False))
+            (lane, number, place, candidate)
+            for number, (place, candidate) in enumerate(zip(lane.places, final, strict=False))
         )
-    yield from ((None, 0, place, at) for place, at in arrangement.pins.items())
+    yield from ((None, 0, place, candidate) for place, candidate in arrangement.pins.items())
 
 
-def chance(lane: Lane, number: int, at: int, explore: float) -> float:
+def chance(lane: Lane, number: int, candidate: int, explore: float) -> float:
     """How likely a candidate of the lane, `at`, is shown at the lane's place of this number."""
-    quota = lane.quotas.get(at, 1)
+    quota = lane.quotas.get(candidate, 1)
     return propensity(
-        is_best=at == lane.arranged[number], explore=explore, candidates=lane.members, quota=quota
+        is_best=candidate == lane.arranged[number],
+        explore=explore,
+        candidates=lane.members,
+        quota=quota,
     )
 
 
 def permute(lane: Lane, rng: Random) -> list[int]:
-    """Of each group as many as its quota, then all in random order."""
+    """Draw each group's quota at random, then put all drawn candidates in random order."""
     if not lane.groups:
         return rng.sample(lane.arranged, lane.members)
-    of_groups = (at for group, quota in lane.groups for at in rng.sample(group, quota))
-    members = [*(at for at in lane.arranged if at not in lane.quotas), *of_groups]
+    of_groups = (
+        candidate for group, quota in lane.groups for candidate in rng.sample(group, quota)
+    )
+    members = [
+        *(candidate for candidate in lane.arranged if candidate not in lane.quotas),
+        *of_groups,
+    ]
     return rng.sample(members, len(members))
 
 
 def as_scores(predictions: Sequence[object], items: int, *, who: str) -> list[float]:
-    """A ranker answers one finite number an item.
+    """Check that a ranker answered one finite number for each item, and return the numbers.
 
-    ModelError, naming the model, when it does not.
+    Raises ModelError, naming the model, when it did not.
     """
     if len(predictions) != items:
         raise _wrong(f"{who} answered {len(predictions):,} scores for {items:,} items")
     if _are_floats(predictions) and all(map(math.isfinite, predictions)):
         return list(predictions)
     scores = []
-    for at, value in enumerate(predictions):
+    for index, value in enumerate(predictions):
         if (
             isinstance(value, bool)
             or not isinstance(value, int | float)
             or not math.isfinite(value)
         ):
             raise _wrong(
-                f"{who} answered {repr(value)[:80]} for item {at}: a score is a finite number"
+                f"{who} answered {repr(value)[:80]} for item {index}: a score is a finite number"
             )
         scores.append(float(value))
     return scores

@@ -1,4 +1,4 @@
-"""What a gateway answers to who ranks, or asks for arms alone."""
+"""The gateway's answers to requests that rank, or that ask for arms alone."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Ranking(Shown, msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     ] = ()  # ids that events refer to as exposure_id; absent where none do and nothing is tested
     positions: tuple[
         int, ...
-    ] = ()  # of the items; absent where they are 1, 2, 3, ... as no place before the last stays empty
+    ] = ()  # of the items; absent where they are 1, 2, 3, ... without a gap
     problems: tuple[
         str, ...
-    ] = ()  # exposures that could not be delivered, of this answer or of earlier ones; absent when all is well
+    ] = ()  # undelivered exposures, of this answer or of earlier ones; absent when all is well
 
     def __str__(self) -> str:
         short = msgspec.structs.replace(

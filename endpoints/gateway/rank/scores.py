@@ -1,6 +1,4 @@
-"""A request's candidates as the endpoint's models score them: by the variant that its arm names, or
-by the two that are interleaved.
-"""
+"""Scores of a request's candidates by the variant of its arm, or by two interleaved variants."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ from .models import Deployed, Models, Rows
 from .ranking import as_scores, order
 from .unit_caps import Counted
 
-_BESIDE = 32  # calls of second variants that are under way at once; more wait
+_SECOND_CALLS = 32  # calls of second variants that are under way at once; more wait
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -72,8 +70,9 @@ class Scoring:
         self._threads: ThreadPoolExecutor | None = None
 
     def close(self) -> None:
-        """What is under way goes on; a request after this has threads of its own, which end with
-        it.
+        """Let running calls finish and give up the threads.
+
+        A later request starts threads of its own, which end with it.
         """
         with self._lock:
             threads, self._threads = self._threads, None
@@ -81,8 +80,10 @@ class Scoring:
             threads.shutdown(wait=False)
 
     def scored(self, question: Question, request_id: str, decision: Decision) -> Scored:
-        """Where the variant of the `decision` is not there the call goes where any goes, with the
-        defaults, and counts for no arm.
+        """Score the candidates by the variant of the `decision`.
+
+        Where that variant is not deployed the call goes where any goes, with the defaults, and
+        counts for no arm.
         """
         if decision.variant is not None and decision.variant not in question.deployed.models:
             decision = self._fallback(question.assigner)
@@ -96,29 +97,31 @@ class Scoring:
     def rivals(
         self, question: Question, request_id: str, decision: Decision, duel: Duel
     ) -> tuple[Scored, ...]:
-        """Of both variants, or of the one that answers: such an answer credits nobody, and is
-        counted. Raises where neither does.
+        """Score the candidates by both variants of a duel. Return one result if only one answers.
+
+        Such an answer credits nobody, and is counted. Raises the error of a variant if neither
+        answers.
         """
         first, second = (replace(decision, variant=variant) for variant in duel.variants)
-        beside = self._beside(question, f"i-{request_id}", second)
-        tries = (self._try(question, request_id, first), beside.result())
-        answered = tuple(of for of in tries if isinstance(of, Scored))
+        second_future = self._start_second(question, f"i-{request_id}", second)
+        tries = (self._try(question, request_id, first), second_future.result())
+        answered = tuple(attempt for attempt in tries if isinstance(attempt, Scored))
         if len(answered) < len(tries):
             self._tally.answered_alone()
         if answered:
             return answered
-        failures = [of for of in tries if isinstance(of, IsthmusError)]
+        failures = [attempt for attempt in tries if isinstance(attempt, IsthmusError)]
         if all(isinstance(failure, NotFound) for failure in failures):
             return (self.scored(question, request_id, first),)
         raise next(failure for failure in failures if not isinstance(failure, NotFound))
 
-    def _beside(
+    def _start_second(
         self, question: Question, request_id: str, decision: Decision
     ) -> Future[Scored | IsthmusError]:
         with self._lock:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(
-                    _BESIDE, thread_name_prefix=f"rivals of {self._endpoint}"
+                    _SECOND_CALLS, thread_name_prefix=f"rivals of {self._endpoint}"
                 )
             return self._threads.submit(self._try, question, request_id, decision)
 
@@ -137,7 +140,7 @@ class Scoring:
         return assigner.unassigned
 
     def _ask(self, question: Question, request_id: str, decision: Decision) -> Scored:
-        asked, deployed = question.asked, question.deployed
+        request, deployed = question.asked, question.deployed
         began = time.perf_counter()
         reply = self._invoke(question.rows.instances, request_id, decision)
         spent = 1000 * (time.perf_counter() - began)
@@ -145,15 +148,15 @@ class Scoring:
             deployed = self._models.again()
         version = f"{deployed.models.get(reply.variant, self._endpoint)}@{reply.version}"
         scores = as_scores(
-            reply.predictions, len(asked.candidates), who=f"{reply.variant} ({version})"
+            reply.predictions, len(request.candidates), who=f"{reply.variant} ({version})"
         )
         candidates = Candidates(
-            items=asked.candidates,
+            items=request.candidates,
             scores=scores,
-            best=order(asked.candidates, scores, maximise=self._maximise),
+            best=order(request.candidates, scores, maximise=self._maximise),
             features=question.rows.ruled,
             sent=question.sent,
-            slots=asked.slots,
+            slots=request.slots,
             maximise=self._maximise,
             before=question.counted.before,
         )

@@ -1,5 +1,6 @@
-"""Caps per unit beside the store that counts: what a request is judged by, and what its answer
-adds. The store may be away.
+"""Caps per unit and the store that counts for them: reading counts and adding answers.
+
+The store may be away.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from .ranking import Shown
 
 
 class Counted(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one request. Without caps that hold for it nothing is read and nothing is added."""
+    """The counts that one request is judged by.
+
+    Without caps that hold for it nothing is read and nothing is added.
+    """
 
     caps: tuple[UnitCap, ...] = ()
     before: Mapping[
@@ -38,10 +42,10 @@ _NOTHING = Counted()
 
 @final
 class Counting:
-    """From many threads."""
+    """The reader and writer of an endpoint's counts per unit. Many threads may call it."""
 
     def __init__(self, project: Project, endpoint: Endpoint, tally: Tally) -> None:
-        """Unsupported: the rules count, and the target cannot."""
+        """Raise Unsupported if the rules count and the target cannot."""
         self._project = project
         self._endpoint = endpoint.name
         self._tally = tally
@@ -59,12 +63,12 @@ class Counting:
         )
 
     def end(self) -> None:
-        """Nothing is asked any more in the background."""
+        """Stop asking the store in the background."""
         if self._counters is not None:
             self._counters.end()
 
     def read(self, rules: Sequence[Rule], unit: str, now: datetime) -> Counted:
-        """`rules`: those that hold for the request."""
+        """Read the unit's counts for the caps among `rules`, which hold for the request."""
         caps = capping.caps_of(rules)
         if self._counters is None or not caps:
             return _NOTHING
@@ -85,8 +89,9 @@ class Counting:
         places: Sequence[Shown],
         moment: datetime,
     ) -> tuple[str, ...]:
-        """Before an answer is given: one that nobody gets counts, too, and none is given that does
-        not. Returns the answer's problems.
+        """Count an answer for its unit, before it is given. Return the problems of counting.
+
+        An answer that nobody receives counts, too, so that none is given that does not count.
         """
         if not counted.caps:
             return ()

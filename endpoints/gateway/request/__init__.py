@@ -1,1 +1,1 @@
-"""What a caller of the gateway sends, and what the deployed models read of it."""
+"""Requests of a gateway's callers, and the inputs of the deployed models."""

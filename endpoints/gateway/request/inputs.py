@@ -1,5 +1,6 @@
-"""What the deployed models read: the union of their features, so that one read serves whichever
-variant answers.
+"""Inputs of the deployed models: the union of their features.
+
+One read serves whichever variant answers.
 """
 
 from __future__ import annotations
@@ -28,33 +29,35 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def was_adopted(version: ModelVersion) -> bool:
-    """Whether it stood before (endpoints/deploy/adoption.py), so that we know neither its features nor a
-    request.
+    """Tell whether the version was adopted (endpoints/deploy/adoption.py).
+
+    Of an adopted version we know neither its features nor a request.
     """
     return version.digest.startswith(ADOPTED)
 
 
 def manifest_of(project: Project, model: str, version: int) -> Manifest:
-    """The manifest in the version's model folder.
+    """Return the manifest in the version's model folder.
 
-    NotFound; Refused: it was adopted, and nobody knows which features it reads.
+    Raises NotFound, or Refused if the version was adopted and nobody knows which features it reads.
     """
     registered = project.target.registry.get(model, version)
     if was_adopted(registered):
         raise Refused(
             f"{model}@{version} was not trained by Isthmus: {registered.uri or 'its image'} "
             "does not say which features it reads",
-            remedy="traffic and rollouts move what was adopted; deploy, and the gateway, serve what "
-            "isthmus train made",
+            remedy="traffic and rollouts move what was adopted; deploy, and the gateway, serve "
+            "what isthmus train made",
         )
     uri = f"{registered.uri.rstrip('/')}/{MANIFEST}"
     return decode(project.target.blobs.get(uri), Manifest, what=uri)
 
 
 def union(manifests: Sequence[Manifest], keys: dict[str, str]) -> Inputs:
-    """`keys`: each view's entity key, for manifests that do not say.
+    """Combine the inputs of several models.
 
-    Invalid: two models mean different things by one name.
+    `keys`: each view's entity key, for manifests without one. Raises Invalid if two models mean
+    different things by one name.
     """
     constants = _constants(manifests)
     views: dict[str, tuple[str, dict[str, None]]] = {}
@@ -94,7 +97,7 @@ def _constants(manifests: Sequence[Manifest]) -> dict[str, Any]:
 
 
 def _check_place(feature: ModelFeature, configuration: str, view: str | None, first: str) -> None:
-    """Invalid: the configuration `first` reads a feature of the name from another view."""
+    """Raise Invalid if the configuration `first` reads the feature's name from another view."""
     if view != feature.view:
         raise Invalid(
             f"{feature.name} is {_place(view)} for {first} and {_place(feature.view)} for "

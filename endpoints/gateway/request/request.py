@@ -1,7 +1,6 @@
-"""What a caller sends to the gateway, checked: the unit, the candidates, the other keys and
-attributes. Pure.
+"""Checks of a gateway's requests: the unit, candidates, other keys and attributes. Pure.
 
-Each check takes time in the size of what was sent, and no message repeats more of it than a line.
+Each check takes time in the size of the request, and no message repeats more of it than a line.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class RankRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestShape(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be in a request; worked out once an endpoint."""
+    """The names and types that a request may have; computed once for each endpoint."""
 
     endpoint: str
     unit: str
@@ -60,9 +59,9 @@ def shape_of(spec: ProjectSpec, endpoint: Endpoint) -> RequestShape:
 
 
 def parsed(request: Mapping[str, Any], shape: RequestShape) -> RankRequest:
-    """A request, checked against what the endpoint takes.
+    """Check a request against what the endpoint takes, and return it typed.
 
-    Invalid says what is missing or wrong, and what would be right.
+    Raises Invalid, which says what is missing or wrong, and what would be right.
     """
     for name in request:
         if name not in shape.entities and name != "slots" and not _is_known(name, shape):
@@ -95,7 +94,7 @@ def parsed(request: Mapping[str, Any], shape: RequestShape) -> RankRequest:
 
 
 def asked_of(request: Mapping[str, Any], shape: RequestShape) -> tuple[str, dict[str, Any]]:
-    """The unit and the context of a request that ranks nothing. Invalid."""
+    """Return the unit and the context of a request that ranks nothing. Raises Invalid."""
     for name in request:
         if not _is_known(name, shape):
             raise _unknown(name, shape)
@@ -103,7 +102,7 @@ def asked_of(request: Mapping[str, Any], shape: RequestShape) -> tuple[str, dict
 
 
 def unit_of(unit: object, shape: RequestShape) -> str:
-    """As the hash takes it: a number is its decimal digits. Invalid."""
+    """Return the unit as the hash takes it: a number as its decimal digits. Raises Invalid."""
     if isinstance(unit, bool) or not isinstance(unit, str | int) or unit == "":
         raise Invalid(
             f"{shape.endpoint}: {shape.unit} is missing or not a string",
@@ -114,21 +113,23 @@ def unit_of(unit: object, shape: RequestShape) -> str:
 
 
 def context_of(request: Mapping[str, Any], shape: RequestShape) -> dict[str, Any]:
-    """The attributes that are known; other keys are not looked at. Invalid."""
+    """Return the declared attributes of a request, ignoring other keys. Raises Invalid."""
     return _attributes(request, shape) | _of_request(request, shape)
 
 
 def _attributes(request: Mapping[str, Any], shape: RequestShape) -> dict[str, Any]:
     return {
-        name: _attribute(request[name], of, shape.endpoint)
-        for name, of in shape.attributes.items()
+        name: _attribute(request[name], attribute, shape.endpoint)
+        for name, attribute in shape.attributes.items()
         if name in request
     }
 
 
 def _of_request(request: Mapping[str, Any], shape: RequestShape) -> dict[str, Any]:
-    """They are used as they come, so their bounds hold here; what an event has is judged where it
-    is emitted.
+    """Return the attributes that no model reads, checked against their bounds.
+
+    They are used as they come, so their bounds hold here; an event's attributes are checked where
+    it is emitted.
     """
     values = {}
     for name, attribute in shape.of_request.items():
@@ -147,14 +148,17 @@ def _is_known(name: object, shape: RequestShape) -> bool:
 
 
 def _unknown(name: object, shape: RequestShape, *others: str) -> Invalid:
-    """`others`: the names that it may have beside the unit and the attributes."""
-    known = {shape.unit, *others, *shape.attributes, *shape.of_request}
+    """Return the error for a name that a request cannot have.
+
+    `others`: the names that it may have besides the unit and the attributes.
+    """
+    names = {shape.unit, *others, *shape.attributes, *shape.of_request}
     near = (
-        did_you_mean(name, known) if isinstance(name, str) and len(name) <= _LONGEST_NAME else None
+        did_you_mean(name, names) if isinstance(name, str) and len(name) <= _LONGEST_NAME else None
     )
     return Invalid(
         f"{shape.endpoint}: a request has no {_quoted(name)}",
-        remedy=near or f"it has {', '.join(sorted(known))}",
+        remedy=near or f"it has {', '.join(sorted(names))}",
     )
 
 
@@ -176,8 +180,8 @@ def _candidates(
         for value in values:
             _check_key(value, entity, shape.endpoint)
     if len(set(values)) < len(values):
-        seen: set[int | str] = set()
-        twice = next(value for value in values if value in seen or seen.add(value))  # type: ignore[func-returns-value]  # None: it is new
+        earlier: set[int | str] = set()
+        twice = next(value for value in values if value in earlier or earlier.add(value))  # type: ignore[func-returns-value]  # None: it is new
         raise Invalid(
             f"{shape.endpoint}: {entity.key} lists {_quoted(twice)} twice",
             remedy="list each candidate once",
@@ -186,7 +190,10 @@ def _candidates(
 
 
 def _are_keys(values: Sequence[Any], entity: Entity) -> bool:
-    """True: no look at each of them is needed."""
+    """Tell by a quick look at all values whether each is a valid key of the entity.
+
+    False does not mean that one is invalid: then each must be checked.
+    """
     if entity.type == "int":
         return set(map(type, values)) == {int} and min(values) >= -(2**63) and max(values) < 2**63
     return (
@@ -207,7 +214,7 @@ def _check_key(value: object, entity: Entity, endpoint: str) -> None:
 
 
 def _check_size(value: object, name: str, endpoint: str) -> None:
-    """Of a key: an int of 64 bits, or Unicode text that is not too long."""
+    """Raise Invalid unless a key fits 64 bits, or is Unicode text that is not too long."""
     if isinstance(value, int):
         if not -(2**63) <= value < 2**63:
             raise Invalid(
@@ -231,7 +238,7 @@ def _check_size(value: object, name: str, endpoint: str) -> None:
 
 
 def _attribute(value: object, attribute: Attribute, endpoint: str) -> object:
-    """As the model was trained on it: of the declared type, a timestamp in UTC."""
+    """Convert a value to the type that the model was trained on; a timestamp is in UTC."""
     kind = f"{endpoint}: {attribute.name}"
     remedy = f"project.yaml declares it as {attribute.type}"
     if value is None:
@@ -261,7 +268,7 @@ def _slots(slots: object, candidates: int, endpoint: str) -> int:
 
 
 def _quoted(value: object) -> str:
-    """As a message repeats it.
+    """Return a value as a message quotes it, shortened.
 
     Text of a deep list would be as deep, and Python refuses that of an int of thousands of digits.
     """

@@ -179,15 +179,15 @@ def test_it_reads_in_a_thread_of_its_own_that_ends_with_it_and_begins_again_when
         lambda: state.get("experiments/live"), every=timedelta(milliseconds=1), closers=closers
     )
     assert state.reads == 0
-    assert known.known().value.version == 12
+    assert known.current().value.version == 12
     assert len(closers) == 1
     state.put(live(run(), version=13))
-    until(lambda: known.known().value.version == 13)
+    until(lambda: known.current().value.version == 13)
     known.close()
     assert not closers
     until(lambda: "experiments/live" not in {thread.name for thread in threading.enumerate()})
     state.put(live(run(), version=14))
-    until(lambda: known.known().value.version == 14)
+    until(lambda: known.current().value.version == 14)
     known.close()
 
 
@@ -198,9 +198,9 @@ def test_a_store_that_hangs_holds_the_first_request_for_a_second_at_most(monkeyp
     hang = threading.Event()
     known = LiveReader(hang.wait)
     try:
-        assert known.known().value is None
+        assert known.current().value is None
         assert (
-            known.known().value is None
+            known.current().value is None
         )  # the second one does not wait: no clock in a test can say so, the deadline of the suite does
     finally:
         hang.set()
@@ -211,14 +211,14 @@ def test_a_store_that_hangs_holds_the_first_request_for_a_second_at_most(monkeyp
 def test_a_forked_process_keeps_the_copy_and_looks_again_by_itself():
     state = State(live(run()))
     known = LiveReader(lambda: state.get("experiments/live"), every=timedelta(milliseconds=1))
-    known.known()
+    known.current()
     child = os.fork()
     if child == 0:
         code = 1
         try:
             alone, before = known._thread is None, known.last.value.version
             state.put(live(run(), version=13))
-            until(lambda: known.known().value.version == 13)
+            until(lambda: known.current().value.version == 13)
             code = 0 if alone and before == 12 else 1
         finally:
             os._exit(code)
