@@ -81,7 +81,7 @@ def test_a_home_of_classes_that_have_changed_since_is_refused_and_left_alone(tmp
     home = shutil.copytree(written, tmp_path / "home")
     record = next((home / "stores" / "model_packages.Registry").iterdir())
     classes, payload = pickle.loads(unsealed(record.read_bytes()))
-    name = ("isthmus_stack.aws.services.sagemaker.model_packages.operations", "Registry")
+    name = ("isthmus_stack.aws.services.sagemaker.model_packages.records", "Registry")
     record.write_bytes(sealed(pickle.dumps((classes | {name: (*classes[name], "more")}, payload))))
     files = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
     with pytest.raises(

@@ -116,7 +116,7 @@ def test_a_run_outlives_the_command_that_submitted_it(project):
     does.
     """
     code = (
-        "import pathlib, sys, time\nfrom isthmus.tests.pipelines import test_resume, traced\n"
+        "import pathlib, sys, time\nfrom isthmus.tests.pipelines.runs import test_resume, traced\n"
         "project = traced.make(pathlib.Path(sys.argv[1]))\n"
         "test_resume.submit(project, test_resume.graph(project), "
         "run='r1')\nprint('submitted', flush=True)\ntime.sleep(600)"
