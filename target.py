@@ -1,4 +1,4 @@
-"""What an adapter says of itself, and a target: its ports under one profile, built on first touch.
+"""An adapter's description of itself, and a target: its ports under a profile, built late.
 
 It forwards nothing.
 """
@@ -51,7 +51,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """What endpoints would cost once deployed, by an adapter's dated price table."""
+    """The price of endpoints once deployed, by an adapter's dated price table."""
 
     hourly_cost: Decimal | None  # USD; None: a price is not in the table
     machines: str  # 2 x ml.m5.large
@@ -118,7 +118,7 @@ class AccountCheck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cheap round on an account needs to know of the adapter."""
+    """An adapter's part of a cheap round on an account."""
 
     smallest: Callable[[Profile], Profile]  # the same profile with the smallest machines
     hourly: Callable[[Profile], Estimate]  # what those cost at most
@@ -413,7 +413,7 @@ class Target:
 
     @cached_property
     def inventory(self) -> Inventory:
-        """What carries a project's tags."""
+        """The resources that carry a project's tags."""
         return self._build("inventory")  # type: ignore[no-any-return]
 
     @cached_property
@@ -438,7 +438,7 @@ class Target:
 
     @cached_property
     def pipelines(self) -> PipelineEngine:
-        """What runs training's steps."""
+        """The engine that runs training's steps."""
         return self._build("pipelines")  # type: ignore[no-any-return]
 
     @cached_property
@@ -463,7 +463,7 @@ class Target:
 
     @cached_property
     def logs(self) -> LogSource:
-        """What jobs and endpoints printed."""
+        """The lines that jobs and endpoints printed."""
         return self._build("logs")  # type: ignore[no-any-return]
 
     @cached_property

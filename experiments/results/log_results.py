@@ -21,6 +21,7 @@ from ..statistics.ranges import as_range
 from ..statistics.ratio import Difference, compare
 from ..statistics.split import Split
 from ..statistics.sums import NOTHING, Sums
+from ..statistics.verdict import Judgement
 from .effects import effect_of, metric_arms
 from .results import DayEffect, Effect, LogDayEffect, LogResults, MetricArms, Role, SiteLog
 from .text import figure_text
@@ -171,7 +172,9 @@ def _conclusion(
     objective: Objective,
 ) -> Conclusion:
     """Return how the treatment compares; where it cannot be told, what the log's size shows."""
-    judged = ((effect.metric, effect.judged) for effect in effects if effect.judged)
+    judged: list[tuple[str, Judgement]] = [
+        (effect.metric, effect.judged) for effect in effects if effect.judged
+    ]
     conclusion = compared(difference, metric.metric.goal, verdict.by_metric(judged))
     if conclusion.word != "undecided":
         return conclusion

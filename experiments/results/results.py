@@ -96,7 +96,7 @@ class DayEffect(msgspec.Struct, frozen=True, kw_only=True):
 class LogDayEffect(DayEffect, frozen=True, kw_only=True):
     """The effect in a site's log at the end of a day."""
 
-    absolute: Range | None
+    absolute: Range | None  # pyright: ignore[reportIncompatibleMethodOverride]  a field answers it
 
 
 class Trend(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,4 +206,4 @@ class LogResults(Results, frozen=True, kw_only=True, tag=3):
     as one look.
     """
 
-    log: SiteLog
+    log: SiteLog  # pyright: ignore[reportIncompatibleMethodOverride]  a field answers it

@@ -55,20 +55,20 @@ def examine(project: Project) -> tuple[Finding, ...]:
                 detail=f"{target.name} keeps checksums itself; nothing was read",
             ),
         )
-    seen = target.adapter.maintained.examine(target)
-    whole = not seen.problems
-    detail = f"{seen.looked}: " + (
+    examination = target.adapter.maintained.examine(target)
+    whole = not examination.problems
+    detail = f"{examination.looked}: " + (
         "as they were written"
         if whole
-        else f"{len(seen.problems):,} damaged or lost; {seen.remedy}"
+        else f"{len(examination.problems):,} damaged or lost; {examination.remedy}"
     )
     return (
         Finding(name="stored", ok=whole, detail=detail, required=True),
         *(
             Finding(name="damage", ok=False, detail=problem, required=True)
-            for problem in seen.problems
+            for problem in examination.problems
         ),
-        *(Finding(name="note", ok=True, detail=note) for note in seen.notes),
+        *(Finding(name="note", ok=True, detail=note) for note in examination.notes),
     )
 
 
@@ -140,11 +140,11 @@ def _installed(name: str) -> Finding:
     No cloud is asked: `plan --target` does that, with the profile's account.
     """
     try:
-        known = adapter(name)
-        require(known.needs, f"adapter {name}")
+        installed = adapter(name)
+        require(installed.needs, f"adapter {name}")
     except IsthmusError as error:
         return Finding(name=name, ok=False, detail=error.remedy or str(error))
-    return Finding(name=name, ok=bool(known.ports), detail=_detail(known))
+    return Finding(name=name, ok=bool(installed.ports), detail=_detail(installed))
 
 
 def _detail(adapter: Adapter) -> str:

@@ -99,7 +99,7 @@ def status(project: Project) -> Status:
             )
         )
     costs = [r.hourly_cost for r in project.target.inventory.list(project.spec.name)]
-    known = [c for c in costs if c is not None]
+    known_costs = [cost for cost in costs if cost is not None]
     return Status(
         target=project.target.name,
         where=place,
@@ -107,6 +107,6 @@ def status(project: Project) -> Status:
         endpoints={
             name: routed_endpoints(project.target).observe(name) for name in project.spec.endpoints
         },
-        hourly_cost=sum(known, Decimal(0)) if len(known) == len(costs) else None,
+        hourly_cost=sum(known_costs, Decimal(0)) if len(known_costs) == len(costs) else None,
         experiments=live_lines(project),
     )

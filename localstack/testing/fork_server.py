@@ -37,6 +37,16 @@ def _server(preparation):
     return server
 
 
+def _connect(preparation, descriptors):
+    """Ask a fork server for a process; one that was killed is started again once it is reaped."""
+    for _ in range(1000):
+        try:
+            return _server(preparation).connect_to_new_process(descriptors)
+        except ConnectionRefusedError:
+            time.sleep(0.01)
+    raise RuntimeError("the process from which others are forked does not answer")
+
+
 class Forked:
     """A forked process with the part of subprocess.Popen that callers use.
 
@@ -65,7 +75,7 @@ class Forked:
         streams = [_Stream(number, stream) for number, stream in enumerate((stdin, stdout, stderr))]
         ready, is_ready = os.pipe()
         theirs = [*(stream.theirs for stream in streams), is_ready]
-        self._ended, sending = _server(preparation).connect_to_new_process(theirs)
+        self._ended, sending = _connect(preparation, theirs)
         weakref.finalize(self, os.close, self._ended)  # not before: threads may wait for it
         for descriptor in (is_ready, *(stream.theirs for stream in streams if stream.opened)):
             os.close(descriptor)

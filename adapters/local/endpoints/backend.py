@@ -74,6 +74,7 @@ class Queue(Protocol):
 
     def failure(self, status: int, error: str, message: str, code: str) -> Answer:
         """Return an answer of the router's own in the variant's name."""
+        ...
 
 
 class _TooLarge(Exception):

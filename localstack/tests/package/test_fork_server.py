@@ -78,10 +78,9 @@ def test_a_child_hears_ctrl_c_where_who_started_the_tests_ignores_it(tmp_path):
         f"subprocess.run([sys.executable, '-c', {asks!r}], check=True)"
     )
     process = subprocess.run(
-        [sys.executable, "-c", code],
+        ["sh", "-c", 'trap "" INT; exec "$0" -c "$1"', sys.executable, code],
         capture_output=True,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
         check=True,
     )
     assert process.stdout == "True\n"

@@ -216,14 +216,14 @@ def test_a_scheduled_call_looks_at_every_monitor_and_tells_of_each_alarm(shop, a
         replace(shop.project.spec, monitors={"served_alike": monitors["served_alike"]}),
     )
     monkeypatch.setattr(isthmus, "open", lambda *_, **__: nullcontext(shop.project))
-    lines = script.looked()
+    lines = script.look()
     assert lines["served_alike"].startswith("ALARM   mix_drift f  -0.1"), lines
     with pytest.raises(RuntimeError, match="served_alike   ALARM"):
         script.handler()
     monkeypatch.setattr(
         script.im.monitor, "show", lambda _project, name: look(shop.project, f"{name}s")
     )
-    assert script.looked()["served_alike"].startswith(
+    assert script.look()["served_alike"].startswith(
         "error   project.yaml has no monitor served_alikes"
     )
 
