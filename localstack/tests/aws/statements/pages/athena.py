@@ -134,11 +134,12 @@ def a_query_is_cancelled(aws):
     numbers = "unnest(sequence(1, 10000))"
     long = (
         f"select count(*) from {numbers} a(x) cross join {numbers} b(y) cross join {numbers} "
-        "c(z) where x * y % 7 = z"
+        "c(z) where (x * y + z) % 7 = 3"
     )
     identity = aws.query(long)
     aws.athena.stop_query_execution(QueryExecutionId=identity)
-    assert until(lambda: aws.ended(identity))["Status"]["State"] == "CANCELLED"
+    query = until(lambda: aws.ended(identity))
+    assert query["Status"]["State"] == "CANCELLED"
 
 
 @promises(
