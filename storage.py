@@ -61,27 +61,38 @@ class BlobStore(Protocol):
     root: str  # file:///..., s3://bucket/prefix, gs://bucket/prefix
 
     def get(self, uri: str) -> bytes:
-        """NotFound."""
+        """Return a blob's bytes.
+
+        Raises:
+            NotFound: There is no such blob.
+        """
         ...
 
     def put(self, uri: str, data: bytes) -> None:
-        """Overwrite; the last writer wins."""
+        """Write a blob, over what stood there: the last writer wins."""
         ...
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
-        """Everything below a prefix, in uri order."""
+        """Yield every blob below a prefix, in the order of their URIs."""
         ...
 
     def upload(self, folder: Path, prefix: str) -> None:
-        """Not atomic: `manifest.json` goes last and readers look for it first."""
+        """Write a folder's files below a prefix, file by file, `manifest.json` last.
+
+        It is not atomic: readers look for `manifest.json` first.
+        """
         ...
 
     def download(self, prefix: str, folder: Path) -> None:
-        """NotFound when nothing is below the prefix."""
+        """Write all blobs below a prefix into a folder.
+
+        Raises:
+            NotFound: Nothing is below the prefix.
+        """
         ...
 
     def delete(self, uri: str) -> None:
-        """Absent is success."""
+        """Delete a blob; one that is absent is deleted already."""
         ...
 
 
@@ -108,25 +119,34 @@ class StateStore(Protocol):
     """
 
     def get(self, key: str) -> Versioned | None:
-        """Return the document with its token and when it was written (UTC, ms); None: absent.
+        """Return a document with its token and when it was written (UTC, ms); None if it is absent.
 
-        Invalid: the key, or a damaged document.
+        Raises:
+            Invalid: The key is none, or the document is damaged.
         """
         ...
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
-        """Write if the token is still `expect` (None: if absent); return the new token.
+        """Write a document if its token is still `expect` (None: if it is absent).
 
-        Conflict.
+        Returns:
+            The new token.
+
+        Raises:
+            Conflict: Its token is another one.
         """
         ...
 
     def delete(self, key: str, *, expect: str) -> None:
-        """Conflict."""
+        """Delete a document if its token is still `expect`.
+
+        Raises:
+            Conflict: Its token is another one.
+        """
         ...
 
     def keys(self, prefix: str) -> tuple[str, ...]:
-        """In order, by the beginning of the key, also in the middle of a part."""
+        """Return the keys that begin so, in order; a prefix may end in the middle of a part."""
         ...
 
 
@@ -134,7 +154,11 @@ LARGEST_VALUE = 64 * 1024  # bytes of a StateStore's value
 
 
 def check_key(key: str) -> None:
-    """Invalid: what no StateStore takes as a key."""
+    """Refuse what no StateStore takes as a key.
+
+    Raises:
+        Invalid: It is no key.
+    """
     if (
         not key
         or "\0" in key
@@ -149,7 +173,11 @@ def check_key(key: str) -> None:
 
 
 def check_document(key: str, value: bytes) -> None:
-    """Invalid: the key, or a value of more than 64 KiB."""
+    """Refuse a document that no StateStore takes.
+
+    Raises:
+        Invalid: The key is none, or the value has more than 64 KiB.
+    """
     check_key(key)
     if len(value) > LARGEST_VALUE:
         raise Invalid(
@@ -173,11 +201,18 @@ class Inventory(Protocol):
     """The resources with this project's tags: the truth for plan, status and destroy."""
 
     def list(self, project: str) -> Iterator[Resource]:
-        """May lag creation by minutes: plan also observes every declared name."""
+        """Yield a project's resources; new ones may lack for minutes.
+
+        So `plan` observes every declared name, too.
+        """
         ...
 
     def delete(self, resource: Resource) -> None:
-        """Return at once; absent is success; Busy while something uses it."""
+        """Begin to delete a resource, and return at once; an absent one is deleted already.
+
+        Raises:
+            Busy: Something uses it.
+        """
         ...
 
 
@@ -185,9 +220,11 @@ class LogSource(Protocol):
     """Optional: the lines that a resource wrote."""
 
     def tail(self, resource: str, *, after: str | None = None, limit: int = 100) -> LogPage:
-        """Return the last `limit` lines; with `after` (a page's cursor) the first `limit` after it.
+        """Return a log's last `limit` lines; with `after` (a page's cursor) the first after it.
 
-        NotFound, Invalid (a strange cursor).
+        Raises:
+            NotFound: There is no such resource.
+            Invalid: The cursor is none of this log's.
         """
         ...
 

@@ -42,7 +42,7 @@ class Capability(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a target is. It holds no secrets: the SDKs' own credential chains are used."""
+    """The choice of a target in profiles.yaml. It holds no secrets: the SDKs find credentials."""
 
     name: str
     adapter: str

@@ -1,4 +1,4 @@
-"""In a process of ours, PyArrow does without pandas until somebody imports it.
+"""Let PyArrow do without pandas in a process of ours until somebody imports it.
 
 PyArrow imports pandas, where it is installed, with the first array that it makes of Python values:
 0.2 s and 40 MB in every step and

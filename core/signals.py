@@ -52,7 +52,7 @@ def _nothing(*_: object) -> None:
 
 
 def lives(process: int) -> bool:
-    """Whether there is a process of this number, whosever it is."""
+    """Tell whether there is a process of this number, whosever it is."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -64,7 +64,7 @@ def verb(name: str) -> Generator[None]:
 
 
 def listening() -> bool:
-    """Whether something has imported the API."""
+    """Tell whether something has imported OpenTelemetry's API."""
     return "opentelemetry.trace" in sys.modules
 
 

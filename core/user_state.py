@@ -45,7 +45,7 @@ _NAMED = 6  # entries that a message names
 
 
 class KnownFolder(StoredDocument, frozen=True, kw_only=True):
-    """Where a folder with an id of ours was last seen.
+    """The place where a folder with an id of ours was last seen.
 
     The inode tells an original from its copy.
     """

@@ -1,4 +1,4 @@
-"""For other people's suites: the fixtures `aws_stack` and `gcp_stack`, clouds that execute.
+"""The fixtures `aws_stack` and `gcp_stack` for other people's suites: clouds that execute.
 
 They are installed with the package; docs/offline-aws.md and docs/offline-gcp.md show them.
 

@@ -31,7 +31,10 @@ VAGUE = frozenset(
     )
 )
 # A docstring that begins so continues the function's name, or has no verb.
-FRAGMENT = re.compile(r"(Of|By|As|With|That|Those|What|Who|Whoever|It|None)\b")
+FRAGMENT = re.compile(
+    r"(Of|By|As|With|That|Those|What|Who|Whoever|It|None|Where|When|For|To|Not|In|Until|Each|Its"
+    r"|Only|From|Also|Nothing|Invalid|NotFound|Conflict|Refused|Busy|Absent|May)\b"
+)
 
 Sources = Mapping[str, str]
 

@@ -43,7 +43,7 @@ class Database:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """This thread's connection, opened when it is first used."""
+        """Return this thread's connection, opened when it is first used."""
         cached: tuple[int, sqlite3.Connection | None] = getattr(self._local, "cached", (0, None))
         pid, connection = cached
         if connection is None or pid != os.getpid():

@@ -22,7 +22,7 @@ waits = click.option(
 
 
 class Command(click.Command):
-    """Its help ends with an example; its parameters complete the project's names."""
+    """A command whose help ends with an example and whose parameters complete names."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from .examples import EXAMPLES

@@ -255,7 +255,7 @@ def show_warning(message: Warning | str, category: type[Warning], *place: Any, *
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether it is a terminal that may show more than plain text."""
+    """Tell whether the output is a terminal that may show more than plain text."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 

@@ -141,7 +141,7 @@ def _ingested(reports: tuple[IngestReport, ...]) -> str:
 
 
 def _reasons(report: IngestReport) -> Iterator[str]:
-    """Why rows were quarantined, a line a reason and one for its remedy."""
+    """Say why rows were quarantined: a line a reason, and one for its remedy."""
     place = max(
         (len(reason.reason) for reason in report.reasons if reason.line is not None), default=0
     )
@@ -245,7 +245,7 @@ def _short(value: object) -> object:
 
 
 def _description(console: Console) -> Description:
-    """No target is opened: the catalogue is project.yaml's."""
+    """Return what project.yaml says of the events, without opening a target."""
     from ...project.load import load
 
     return load(Path(console.path))

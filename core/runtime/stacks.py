@@ -261,7 +261,7 @@ def _forget(place: Path, *, ending: bool) -> None:
 
 
 def home(folder: Path, stack: Offline) -> Path | None:
-    """Where the project's own stack keeps what it holds; None: such a stack keeps nothing."""
+    """Return where the project's own stack keeps what it holds; None: it keeps nothing."""
     from isthmus_stack.run import environment_of
 
     return (
@@ -272,7 +272,7 @@ def home(folder: Path, stack: Offline) -> Path | None:
 
 
 def homes(folder: Path) -> tuple[Path, ...]:
-    """Where the project's own stacks, running or not, keep what they hold."""
+    """Return where the project's own stacks, running or not, keep what they hold."""
     place = _known_record_folder(folder)
     return () if place is None else tuple(path for path in sorted(place.glob("*")) if path.is_dir())
 
@@ -287,7 +287,7 @@ def running(folder: Path) -> dict[str, Ready]:
 
 
 def running_urls(folder: Path) -> tuple[str, ...]:
-    """Where the project's own stacks listen; none when none runs."""
+    """Return the addresses of the project's own stacks that run."""
     return tuple(stack.url for stack in running(folder).values())
 
 
@@ -371,7 +371,11 @@ def _variable(stack: Offline) -> tuple[str, str] | None:
 
 
 def _records(folder: Path) -> list[Path]:
-    """Refused: one that a later version wrote."""
+    """Return the records of a project's stacks.
+
+    Raises:
+        Refused: A later version wrote one.
+    """
     place = _known_record_folder(folder)
     ready = [] if place is None else sorted(place.glob("*.json"))
     if ready:
@@ -393,7 +397,7 @@ def _refuse_newer(ready: Path) -> None:
 
 
 def _known_record_folder(project: Path) -> Path | None:
-    """Where the stacks of a project are recorded; None: it has none.
+    """Return the folder in which a project's stacks are recorded; None: it has none.
 
     Refused: its `.isthmus` is not known to this user.
     """

@@ -112,7 +112,7 @@ class Logged:
         return fresh
 
     def forget(self, units: Iterable[tuple[str, str]]) -> None:
-        """Each with the run."""
+        """Forget which of these (unit, run) pairs were logged today."""
         with self._lock:
             for unit in units:
                 self._days.pop(unit, None)

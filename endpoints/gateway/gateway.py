@@ -62,7 +62,9 @@ class Gateway:
         refresh: timedelta = REFRESH,
         live: LiveReader | None = None,
     ) -> None:
-        """NotFound: project.yaml has no such endpoint.
+        """Open a gateway of an endpoint.
+
+        NotFound: project.yaml has no such endpoint.
 
         Unsupported: its rules count what units are shown, and the target cannot.
 
@@ -369,7 +371,7 @@ class Gateway:
         variant: str | None = None,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """Only ask the models: nothing is shown, so no exposure. What deploy's smoke test calls."""
+        """Ask the models alone, as deploy's smoke test does: no exposure is logged."""
         instances = self._models.rows(
             parsed(request, self._shape), self._models.now().inputs
         ).instances

@@ -14,7 +14,7 @@ from .source import Source
 
 
 class RawSource(StoredDocument, frozen=True, kw_only=True):
-    """Where kept bytes came from: the document `raw/<event>/<digest>/manifest.json`."""
+    """The origin of kept bytes: the document `raw/<event>/<digest>/manifest.json`."""
 
     event: str
     source: str

@@ -1,4 +1,4 @@
-"""From project.yaml to a run, as it is frozen at its start.
+"""Make a run of what project.yaml says, as it is frozen at its start.
 
 Everything that `start` refuses of the two is refused here, before anything is written.
 """

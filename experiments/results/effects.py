@@ -1,4 +1,4 @@
-"""From an experiment's sums to effects, trends and segments. Pure."""
+"""Make effects, trends and segments of an experiment's sums. Pure."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def _cells(project: Project, run: FrozenRun, comparison: Comparison, reading: Re
 
 
 class _Judging(Protocol):
-    """From sums, by metric and arm, to figures: effects.py of arms, interleaving.py of variants."""
+    """Make figures of sums by metric and arm: effects.py of arms, interleaving.py of variants."""
 
     def units_needed(self, comparison: Comparison, sums: Arms) -> int | None: ...
     def information_by_metric(self, comparison: Comparison, sums: Arms) -> dict[str, float]: ...

@@ -42,9 +42,9 @@ class MovedClock:
 
 
 class SimulatedTime(StoredDocument, frozen=True, kw_only=True):
-    """Where simulated time stands, as `simulation/clock.json`.
+    """The moment at which simulated time stands, as `simulation/clock.json`.
 
-    `since`: when simulated time began. `waiting`: events that happened by `at` and come later.
+        `since`: when simulated time began. `waiting`: events that happened by `at` and come later.
     `effects`: what was true of each run's arms, by arm and event; None: not the same all the time,
     or not said by a file.
     """

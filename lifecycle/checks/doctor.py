@@ -135,7 +135,7 @@ def _laptop() -> Finding:
 
 
 def _installed(name: str) -> Finding:
-    """Whether an adapter can be imported and has its packages.
+    """Find whether an adapter can be imported and has its packages.
 
     No cloud is asked: `plan --target` does that, with the profile's account.
     """

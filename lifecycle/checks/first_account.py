@@ -197,7 +197,7 @@ def _recorder(target: Target, folder: Path, trial: Trial) -> Any:
 
 @contextmanager
 def _until(project: Project, span: timedelta) -> Generator[None, None, None]:
-    """No call of the target is made once `span` has passed."""
+    """Refuse every call of the target once `span` has passed."""
     end = time.monotonic() + span.total_seconds()
 
     def refuse(call: Call) -> None:

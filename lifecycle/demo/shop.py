@@ -263,7 +263,7 @@ def _let_through(run: Run) -> str:
 
 
 def _differences(run: Run) -> str:
-    """Each check of the gate, with the figure that it stands on."""
+    """Say each check of the gate with the figure that it stands on."""
     return "   ".join(
         f"{check.name}: {check.reason}, wanted {check.wanted}" for check in run.checks.checks
     )

@@ -78,7 +78,7 @@ def prepared(project: Project, stage: Stages) -> Prepared:
 
 @contextmanager
 def started_for(project: Project, endpoint: str, *, keep: bool) -> Generator[bool, None, None]:
-    """Whether the endpoint was there before.
+    """Stop an endpoint at the end unless it was there before, or `keep`; yield whether it was.
 
     If it was not, it is stopped at the end, whatever happens, unless `keep`.
     """
@@ -93,7 +93,11 @@ def started_for(project: Project, endpoint: str, *, keep: bool) -> Generator[boo
 
 
 def require(project: Project, example: str, scenario: str) -> None:
-    """Invalid: the project is not this example, though it may have its name."""
+    """Refuse a project that is not this example, though it may have its name.
+
+    Raises:
+        Invalid: It is another project.
+    """
     if project.spec.name == example and (project.folder / scenario).is_file():
         return
     raise Invalid(
@@ -120,7 +124,7 @@ def auc_of(run: Run) -> str:
 
 
 def future(checked: Sequence[AsKnown], skew: SkewReport) -> str:
-    """Whether a feature saw what came later: what was looked at, and never that there is none."""
+    """Say whether a feature saw what came later, by what was looked at."""
     if skew.differ:
         return (
             f"not known: {skew.differ:,} of {skew.keys:,} keys are served otherwise than they "

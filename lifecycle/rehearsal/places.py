@@ -61,7 +61,7 @@ class Home:
         shift = target.endpoints.shift
 
         def going_back(endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
-            """No router of ours does this: the split is put back right after it was set."""
+            """Put a split back right after it was set, which no router of ours does."""
             previous_state = target.endpoints.observe(endpoint)
             shift(endpoint, split, expect=expect)
             if self._rollbacks and previous_state is not None:

@@ -125,7 +125,13 @@ def compare(folder: Path, *, url: str | None = None) -> Comparison:
 
 
 def _stack_of(cloud: str) -> Offline:
-    """NotFound; Unsupported, MissingDependency: it cannot be started here."""
+    """Return the stack of a name.
+
+    Raises:
+        NotFound: There is none of this name.
+        Unsupported: It cannot be started here.
+        MissingDependency: A package of it is absent.
+    """
     stack_clouds = stacks.clouds()
     if cloud not in stack_clouds:
         raise NotFound(

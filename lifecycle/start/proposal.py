@@ -75,9 +75,15 @@ class _Column(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def propose(source: Path, folder: Path) -> Proposal:
-    """For a project in `folder`. `source`: JSON lines, CSV, TSV or Parquet, a row an event.
+    """Propose the description of a project in `folder` from a file of events, a row an event.
 
-    NotFound. Invalid: of no such format, unreadable, without rows or a time.
+    Args:
+        source: JSON lines, CSV, TSV or Parquet.
+        folder: The project's folder, which need not be there.
+
+    Raises:
+        NotFound: The file is not there.
+        Invalid: It is of another format, cannot be read, or has no rows or no time.
     """
     if not source.is_file():
         raise NotFound(f"{source} is not there", remedy="--from names one file of events")

@@ -58,9 +58,11 @@ def check(
 
 
 def leaks(project: Project, config: str) -> Rows[Looked]:
-    """Each feature of a configuration: its AUC by day, and with what was known earlier.
+    """Return for each feature of a configuration its AUC by day, and with what was known earlier.
 
-    ProjectError, NotFound: the configuration.
+    Raises:
+        ProjectError: The configuration has a mistake.
+        NotFound: There is no such configuration.
     """
     from ...pipelines.evaluation.leak_alarm import look
 

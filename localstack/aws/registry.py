@@ -1,4 +1,4 @@
-"""For other people's handlers: the names that docs/offline-aws.md tells them to import."""
+"""The names that docs/offline-aws.md tells other people's handlers to import."""
 
 from .core.registry import AwsError, Context, handles
 

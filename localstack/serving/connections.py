@@ -19,7 +19,7 @@ _LONGEST = 2048  # bytes of an answer's head that is remembered
 
 
 class NotReached(Exception):
-    """Nobody listens, or the connection ended before an answer."""
+    """The server was not reached: nobody listens, or the connection ended before an answer."""
 
 
 class TimedOut(Exception):

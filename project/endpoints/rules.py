@@ -89,7 +89,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 
 
 def places(endpoint: Endpoint) -> Iterator[tuple[Rule, str]]:
-    """Each rule with its key."""
+    """Yield each rule of an endpoint with its key."""
     for position, rule in enumerate(endpoint.rules):
         yield rule, child(item(f"endpoints.{endpoint.name}.rules", position), kind_of(rule))
 
@@ -99,7 +99,7 @@ def kind_of(rule: Rule) -> str:
 
 
 def counts_units(endpoint: Endpoint) -> bool:
-    """Whether a rule asks how often a unit was shown what."""
+    """Tell whether a rule asks how often a unit was shown what."""
     return any(isinstance(rule, UnitCap) for rule in endpoint.rules)
 
 

@@ -38,7 +38,7 @@ def build_event(
 def _check_reference(
     attribute: Attribute, event: str, entities: dict[str, Entity], key: str, report: Report
 ) -> None:
-    """To an entity or an event, by its name."""
+    """Report an attribute whose type is not that of the entity or event it refers to."""
     kind = attribute.type
     if attribute.entity is not None and kind != entities[attribute.entity].type:
         key_type = entities[attribute.entity].type

@@ -214,7 +214,10 @@ def _weights(values: Values | None, arms: list[str], key: str, report: Report) -
 
 
 def _typed(arm: ExperimentArm, endpoint: Endpoint | None) -> ExperimentArm:
-    """Its values as the parameters' types have them; `explore` as a number of percent."""
+    """Return an arm with its values as the parameters' types have them.
+
+    `explore` is a number of percent.
+    """
     parameters = dict(arm.parameters)
     for name, value in arm.parameters.items():
         if name == "explore":

@@ -31,7 +31,7 @@ def check_problem(name: str) -> tuple[str, str] | None:
 
 
 def ranks(metric: str) -> bool:
-    """Whether a metric is of rows that were ranked against each other."""
+    """Tell whether a metric is of rows that were ranked against each other."""
     return re.fullmatch(_RANKING, metric) is not None
 
 

@@ -142,7 +142,7 @@ def budget(profile: Profile) -> Decimal | None:
 
 
 def takes_unknown_prices(profile: Profile) -> bool:
-    """Whether the budget allows what nobody knows the price of."""
+    """Tell whether the budget allows what nobody knows the price of."""
     written = profile.options.get("budget")
     return isinstance(written, dict) and written.get("unknown") == "allow"
 

@@ -19,7 +19,7 @@ _VARIABLE = re.compile(r"\$\{([^}]*\}?)")  # with its end, where it has one
 
 
 def unset(node: yaml.Node) -> bool:
-    """Whether a value below `node` needs a variable that is not there."""
+    """Tell whether a value below `node` needs a variable that is not set."""
     return any(
         written[:-1] not in os.environ
         for scalar in _scalars(node)

@@ -23,7 +23,7 @@ class Fence(msgspec.Struct, frozen=True, kw_only=True):
     declared: tuple[Path, ...] = ()
 
     def allows(self, path: Path) -> bool:
-        """Whether the end of a path lies in the folder or below a declared path."""
+        """Tell whether the end of a path lies in the folder or below a declared path."""
         end = Path(path).resolve()
         return any(end.is_relative_to(allowed) for allowed in (self.folder, *self.declared))
 

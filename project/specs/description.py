@@ -189,7 +189,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OfficeHours(msgspec.Struct, frozen=True, kw_only=True):
-    """When steps may go up. They may go down at any time."""
+    """The times at which steps may go up. They may go down at any time."""
 
     days: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6)  # 0: Monday
     start: int = 0  # minutes since midnight
@@ -258,7 +258,7 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
-    """Each part passes, fails or is inconclusive."""
+    """A gate's checks: each passes, fails or is inconclusive."""
 
     bounds: tuple[Bound, ...] = ()
     leaks: Literal["none"] | None = None  # "none": the leak alarm calls no feature

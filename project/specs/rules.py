@@ -58,7 +58,7 @@ class Reserve(RuleBase, frozen=True, kw_only=True, tag="reserve"):
 
 
 class Cap(RuleBase, frozen=True, kw_only=True, tag="cap"):
-    """At most so many of one value of `by` in an answer."""
+    """A limit on how many items of one value of `by` stand in an answer."""
 
     by: str
     max: int | str  # "$name": a parameter

@@ -1,4 +1,4 @@
-"""Where runs and versions have their pages: each names the other."""
+"""The addresses of the pages of runs and versions: each names the other."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> Judged:
-    """In one pass, as it is on the way of every answer."""
+    """Add up a unit's counts by cap in one pass, as it is on the way of every answer."""
     moment, current, gone = epoch_milliseconds(now), dict[str, int | None](), []
     shown_counts: dict[str, dict[str, int]] = {_prefix(cap): {} for cap in caps}
     for name, count in counts.items():
@@ -79,7 +79,7 @@ def entries(
 
 
 def needed_until(caps: Iterable[UnitCap], wall: datetime) -> datetime:
-    """Nothing that is added at `wall` counts after it."""
+    """Return the time after which nothing that is added at `wall` counts any more."""
     return wall + max(cap.window for cap in caps) * (BUCKETS + 1) / BUCKETS
 
 

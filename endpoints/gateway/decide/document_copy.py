@@ -90,9 +90,12 @@ class DocumentCopy(Generic[Document]):
         return Known(value=value, seen=began)
 
     def _newer(self, value: Document, than: Document | None) -> Document:
-        """Invalid: an old copy of the store's.
+        """Return a document, unless it is an old copy of the store's.
 
         One that was begun anew has a lower version and was written later.
+
+        Raises:
+            Invalid: It has a lower version, and was not written later.
         """
         if than is not None and value.version < than.version and value.written <= than.written:
             raise Invalid(

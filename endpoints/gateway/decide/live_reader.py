@@ -206,7 +206,11 @@ def _too_old(copy: DocumentCopy[sticky.Split]) -> bool:
 
 
 def _live(value: bytes) -> Live:
-    """Invalid, too, where units could not be assigned by it."""
+    """Return the document of what runs, by which units can be assigned.
+
+    Raises:
+        Invalid: It is damaged, or contradicts itself.
+    """
     live = decode(value, Live, what=LIVE)
     for run in live.runs:
         if fault := _fault(run, live):

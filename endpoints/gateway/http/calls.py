@@ -32,7 +32,7 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 @final
 class Calls:
-    """From many threads."""
+    """The calls of a gateway's API, answered for many threads."""
 
     def __init__(
         self, project: Project, gateways: Mapping[str, Gateway], counted: Counters

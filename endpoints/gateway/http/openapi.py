@@ -322,7 +322,7 @@ def _attribute(attribute: Attribute) -> dict[str, Any]:
 
 
 def _of_request(attribute: Attribute) -> dict[str, Any]:
-    """Its bounds hold for a request, too."""
+    """Return the schema of a request's attribute, with its bounds."""
     allowed = attribute.allowed and [*attribute.allowed, *([] if attribute.required else [None])]
     bounds = {"minimum": attribute.min, "maximum": attribute.max, "enum": allowed}
     return {

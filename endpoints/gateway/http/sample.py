@@ -21,7 +21,7 @@ _SECONDS = 120
 
 
 class SampleFailed(Exception):
-    """Its text says why."""
+    """The sample request could not be made; the text says why."""
 
 
 class Samples(Protocol):

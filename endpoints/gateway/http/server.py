@@ -59,7 +59,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def serve(project: Project, settings: Settings, listening: socket.socket) -> None:
-    """Until SIGTERM or SIGINT: what is under way is finished, what was answered delivered.
+    """Serve until SIGTERM or SIGINT, then finish what is under way and deliver what was answered.
 
     A second signal ends at once.
     """

@@ -67,7 +67,9 @@ class Service:
         durable: bool = False,
         owns_folder: bool = False,
     ) -> None:
-        """NotFound, Invalid: project.yaml does not have these endpoints.
+        """Open the gateways of a service.
+
+        NotFound, Invalid: project.yaml does not have these endpoints.
 
         Busy: another process has this slot.
         """

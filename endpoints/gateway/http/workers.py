@@ -32,9 +32,10 @@ _SHORT_LIFE, _LONGEST_PAUSE = (
 
 
 def serve(settings: Settings, listening: socket.socket, count: int) -> int:
-    """Until SIGTERM or SIGINT; a second one ends everything at once.
+    """Run the workers until SIGTERM or SIGINT; a second one ends everything at once.
 
-    The exit code: 0 when every worker finished what it had under way.
+    Returns:
+        The exit code: 0 when every worker finished what it had under way.
     """
     folder = shared_folder()
     try:

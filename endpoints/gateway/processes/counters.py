@@ -102,7 +102,7 @@ def sample(name: str, **labels: str) -> str:
 
 
 class _AnswerPlaces(msgspec.Struct, frozen=True):
-    """Where the figures of one kind of answer stand."""
+    """The place of the figures of one kind of answer."""
 
     requests: int
     buckets: tuple[int, ...]  # of BUCKETS, then of all

@@ -13,7 +13,7 @@ from typing import Protocol
 
 class Renewing(Protocol):
     def renew(self) -> None:
-        """In the child, before it has a second thread."""
+        """Begin anew in a forked child, before it has a second thread."""
 
 
 def renewed_when_forked(thing: Renewing) -> None:

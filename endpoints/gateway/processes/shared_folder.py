@@ -1,4 +1,4 @@
-"""Where the processes of one gateway keep what they share.
+"""The folder in which the processes of one gateway keep what they share.
 
 In memory where there is such a file system; gone with the gateway.
 """

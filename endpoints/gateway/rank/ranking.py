@@ -130,7 +130,7 @@ def fill(
 
 
 def chance(lane: Lane, number: int, candidate: int, explore: float) -> float:
-    """How likely a candidate of the lane, `at`, is shown at the lane's place of this number."""
+    """Return the probability that a lane's candidate `at` is shown at this place of the lane."""
     quota = lane.quotas.get(candidate, 1)
     return propensity(
         is_best=candidate == lane.arranged[number],

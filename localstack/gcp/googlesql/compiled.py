@@ -26,7 +26,7 @@ from typing import Any
 
 
 class NotCompiled(RuntimeError):
-    """There is no machine code to load.
+    """The machine code cannot be loaded.
 
     The message says why: the compiler's last words, or what is wrong with the cache.
     """

@@ -1,4 +1,4 @@
-"""When the stack's state is written into its home.
+"""Write the stack's state into its home at the right moments.
 
 A request's changes are written before it is answered, the rest once a second, and all of it at a
 clean end. What background work alone changed in a large store (stores.py) waits for a request that

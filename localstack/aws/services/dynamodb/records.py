@@ -6,7 +6,7 @@ from datetime import datetime
 
 
 class Tables:
-    """When each table is ready.
+    """The time at which each table is ready.
 
     What is read here and then changed is so under `SERIAL`, as moto's own handlers are.
     """

@@ -36,7 +36,7 @@ _CALL = re.compile(r"([A-Za-z_][\w.]*)\(")
 
 
 class FilterError(ValueError):
-    """Not a filter, or one over a field that does not exist."""
+    """The text is no filter, or one over a field that does not exist."""
 
 
 class _Call(msgspec.Struct, frozen=True):

@@ -53,7 +53,7 @@ def on_alarm(prefix: str, action: Action) -> None:
 
 @not_kept
 class Evaluations:
-    """When each alarm is to be looked at next."""
+    """The time at which each alarm is to be looked at next."""
 
     def __init__(self) -> None:
         self.next: dict[str, datetime] = {}

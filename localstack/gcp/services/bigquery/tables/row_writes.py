@@ -45,7 +45,7 @@ Fill = Callable[
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a job's rows go, and what may be changed there."""
+    """The table that takes a job's rows, and what may be changed there."""
 
     ref: TableRef
     create: str = "CREATE_IF_NEEDED"
