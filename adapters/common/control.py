@@ -29,7 +29,7 @@ def post(url: str, path: str, body: bytes) -> None:
         Unavailable: Nothing answers at the URL.
     """
     headers = {"Authorization": f"Bearer {keys(url).get('control', '')}"}
-    request = urllib.request.Request(  # noqa: S310
+    request = urllib.request.Request(  # noqa: S310  a stack of this machine
         f"{url.rstrip('/')}/{path}", data=body, method="POST", headers=headers
     )
     try:

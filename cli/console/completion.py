@@ -43,7 +43,7 @@ class Name(click.types.StringParamType):
     def shell_complete(
         self,
         ctx: click.Context,
-        param: click.Parameter,  # noqa: ARG002
+        param: click.Parameter,  # noqa: ARG002  click passes it
         incomplete: str,
     ) -> list[CompletionItem]:
         if folder := ctx.find_root().params.get("folder"):  # isthmus -C DIR ...

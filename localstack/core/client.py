@@ -148,7 +148,7 @@ class Stack:
             {"Authorization": f"Bearer {self._keys.control}"} if self._keys is not None else {}
         )
         body = data if method != "GET" else None
-        request = urllib.request.Request(  # noqa: S310
+        request = urllib.request.Request(  # noqa: S310  a stack of this machine
             f"{self.url}{path}", data=body, method=method, headers=headers
         )
         try:
