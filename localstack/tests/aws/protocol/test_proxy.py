@@ -62,15 +62,15 @@ def answer(door, request, more=b""):
         return head, client.recv(100) if more else b""
 
 
-def test_a_fixed_address_of_aws_leads_to_the_stack(example_process):
-    env = environment_for(example_process.url, {})
+def test_a_fixed_address_of_aws_leads_to_the_stack(example_stack):
+    env = environment_for(example_stack.url, {})
     sts = boto3.client(
         "sts",
         endpoint_url="https://sts.us-east-1.amazonaws.com",
         region_name="us-east-1",
         verify=env["AWS_CA_BUNDLE"],
         config=Config(proxies={"https": env["HTTPS_PROXY"]}, retries={"total_max_attempts": 1}),
-        **keys(example_process.url),
+        **keys(example_stack.url),
     )
     assert sts.get_caller_identity()["Arn"].startswith(
         "arn:aws:sts::123456789012:assumed-role/AmazonSageMaker-ExecutionRole/"
