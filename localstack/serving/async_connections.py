@@ -11,7 +11,7 @@ from io import BytesIO
 
 import aiohttp
 
-from .connections import Answer, Headers, NotReached, TimedOut, clean, decoded, require_final
+from .connections import CLOSED, Answer, Headers, NotReached, TimedOut, clean, decoded, require_final
 
 _LONGEST_LINE = 65_536  # bytes of a line of an answer's head: as many as http.client reads
 _LARGE = 1_000_000  # bytes of a body above which it is sent in parts
@@ -72,6 +72,8 @@ class AsyncConnections:
             raise TimedOut(f"no answer within {within:g} seconds") from error
         except aiohttp.ClientConnectorError as error:
             raise NotReached(f"nothing listens on 127.0.0.1:{port}") from error
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError) as error:
+            raise NotReached(CLOSED) from error
         except (aiohttp.ClientError, OSError) as error:
             raise NotReached(f"the connection to the container failed: {error}") from error
 

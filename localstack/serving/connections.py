@@ -20,6 +20,7 @@ from urllib3.exceptions import (
 from urllib3.util import SKIP_HEADER
 
 Headers = tuple[tuple[str, str], ...]
+CLOSED = "the container closed the connection before it had answered"
 _MOST_KEPT = 256  # connections that are idle
 _PART = 65_536  # bytes of a stream's part at most
 _AUTOMATIC = {"user-agent": SKIP_HEADER, "accept-encoding": SKIP_HEADER}
@@ -178,9 +179,12 @@ class Connections:
         except ReadTimeoutError as error:
             raise TimedOut(f"no answer within {seconds:g} seconds") from error
         except (HTTPError, OSError) as error:
-            if isinstance(error, ProtocolError) and isinstance(error.args[-1], TimeoutError):
+            cause = error.args[-1] if isinstance(error, ProtocolError) else error
+            if isinstance(cause, TimeoutError):
                 raise TimedOut(f"the request was not read within {seconds:g} seconds") from error
-            raise NotReached(f"the connection to the container failed: {error}") from error
+            if isinstance(cause, http.client.RemoteDisconnected | http.client.IncompleteRead):
+                raise NotReached(CLOSED) from error
+            raise NotReached(f"the connection to the container failed: {cause}") from error
 
     def close(self) -> None:
         """Close the connections that are idle; nothing can be asked from now on."""
