@@ -11,7 +11,16 @@ from io import BytesIO
 
 import aiohttp
 
-from .connections import CLOSED, Answer, Headers, NotReached, TimedOut, clean, decoded, require_final
+from .connections import (
+    CLOSED,
+    Answer,
+    Headers,
+    NotReached,
+    TimedOut,
+    clean,
+    decoded,
+    require_final,
+)
 
 _LONGEST_LINE = 65_536  # bytes of a line of an answer's head: as many as http.client reads
 _LARGE = 1_000_000  # bytes of a body above which it is sent in parts
