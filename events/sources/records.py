@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import msgspec
 import pyarrow as pa
@@ -21,27 +22,29 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class Record(msgspec.Struct, frozen=True):
-    """A record of a CSV file, with the line where it begins; `fault` where it is none."""
+    """A record of a text file: the line where it begins, its fields, its text.
+
+    `fault` says why it is none; the text is then its first line alone.
+    """
 
     line: int
-    fields: list[str]
+    fields: list[Any]
+    text: str
     fault: str = ""
-    text: str = ""  # as it was read, of a faulty one
 
 
 @contextmanager
 def binary(path: Path) -> Iterator[IO[bytes]]:
     """Open a file for reading, unpacked by its suffix."""
-    match path.suffix.lower():
-        case ".gz":
-            stream = cast("IO[bytes]", gzip.open(path, "rb"))
-        case ".zst":
-            packed = pa.input_stream(path, compression="zstd")
-            stream = cast("IO[bytes]", io.BufferedReader(cast("io.RawIOBase", packed)))
-        case _:
-            stream = path.open("rb")
-    with stream:
-        yield stream
+    with path.open("rb") as packed:
+        match path.suffix.lower():
+            case ".gz":
+                yield cast("IO[bytes]", gzip.open(packed, "rb"))
+            case ".zst":
+                stream = pa.input_stream(packed, compression="zstd")
+                yield cast("IO[bytes]", io.BufferedReader(cast("io.RawIOBase", stream)))
+            case _:
+                yield packed
 
 
 def unicode_encoding(path: Path) -> str:
@@ -82,52 +85,108 @@ def shown(line: str) -> str:
     return whole.rstrip("\r\n")
 
 
-def csv_records(lines: IO[str], *, encoding: str, delimiter: str) -> Iterator[Record]:
+class _Lines:
+    """The lines of a file, some of which may be read again."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._again: list[str] = []
+        self.read: list[str] = []  # since the record under way began
+
+    def __iter__(self) -> Iterator[str]:
+        while True:
+            line = self._again.pop() if self._again else next(self._lines, None)
+            if line is None:
+                return
+            self.read.append(line)
+            yield line
+
+    def begin(self) -> None:
+        self.read.clear()
+
+    def go_back(self) -> None:
+        """Give the lines after the record's first one again."""
+        self._again.extend(reversed(self.read[1:]))
+        del self.read[1:]
+
+
+def csv_records(lines: Iterable[str], *, encoding: str, delimiter: str) -> Iterator[Record]:
     """Yield the records of a CSV file. The first names the columns, the others have as many fields.
 
     A faulty record ends with its first line: a quote that is never closed takes no other row with
     it. An empty line is no record.
     """
-    pending: list[str] = []  # lines that are read again
-    consumed: list[str] = []  # lines of the record under way
-    names = encoding.removesuffix("-sig").upper()
-
-    def source() -> Iterator[str]:
-        while True:
-            line = pending.pop() if pending else next(lines, None)
-            if line is None:
-                return
-            consumed.append(line)
-            yield line
-
-    feed = source()
-    reader = csv.reader(feed, strict=True, delimiter=delimiter)
+    source = _Lines(iter(lines))
+    reader = csv.reader(iter(source), strict=True, delimiter=delimiter)
     width, number = 0, 1
     while True:
-        consumed.clear()
+        source.begin()
         fault, fields = "", []
         try:
             fields = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            fault = (
-                "has a quote that is not closed" if "unexpected end" in str(error) else str(error)
-            )
-            if not consumed:
-                return
-            feed = source()  # a generator that reached the file's end is spent
-            reader = csv.reader(feed, strict=True, delimiter=delimiter)
-        if fields and not fault and not all(is_decoded(line, encoding) for line in consumed):
-            fault = f"is not {names}"
-        elif fields and not fault and width and len(fields) != width:
-            fault = f"has {len(fields)} fields, not {width}"
-        if not fault:
-            if fields:
-                width = width or len(fields)
-                yield Record(number, fields)
-            number += len(consumed)
+            fault = _csv_fault(error)
+            reader = csv.reader(iter(source), strict=True, delimiter=delimiter)
+        fault = fault or (fields and _fault(fields, source.read, encoding, width)) or ""
+        if fault:
+            source.go_back()
+            yield Record(number, fields, shown(source.read[0]), fault)
+        elif fields:
+            width = width or len(fields)
+            yield Record(number, fields, "".join(source.read))
+        number += len(source.read)
+
+
+def _csv_fault(error: csv.Error) -> str:
+    text = str(error)
+    if "unexpected end" in text:
+        return "has a quote that is not closed"
+    return "has text after a closing quote" if "expected after" in text else text
+
+
+def _fault(fields: list[str], lines: list[str], encoding: str, width: int) -> str:
+    if not all(is_decoded(line, encoding) for line in lines):
+        return not_of(encoding)
+    return f"has {len(fields)} fields, not {width}" if width and len(fields) != width else ""
+
+
+def not_of(encoding: str) -> str:
+    """Return the fault of a line that is not of an encoding."""
+    name = encoding.removesuffix("-sig")
+    return f"is not {name.upper() if name.startswith('utf') else name}"
+
+
+def json_records(lines: Iterable[str], *, encoding: str) -> Iterator[Record]:
+    """Yield a record for each line of a file of JSON lines; its one field is the object."""
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
             continue
-        yield Record(number, fields, fault, shown(consumed[0]))
-        pending.extend(reversed(consumed[1:]))
-        number += 1
+        fault, row = "", None
+        if not is_decoded(line, encoding):
+            fault = f"is not JSON ({not_of(encoding).removeprefix('is ')})"
+        else:
+            try:
+                row = msgspec.json.decode(line)
+            except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+                fault = f"is not JSON ({json_fault(line, error)})"
+            else:
+                fault = "" if isinstance(row, dict) else "is not a JSON object"
+        yield Record(number, [row], shown(line) if fault else line, fault)
+
+
+def json_fault(line: str | bytes, error: Exception) -> str:
+    """Return why a line is no JSON, by Python's own parser.
+
+    It says the column, in words that do not change with msgspec's version.
+    """
+    try:
+        json.loads(line.strip())
+    except UnicodeDecodeError:
+        return "not UTF-8"
+    except RecursionError:
+        return "nested too deeply"
+    except json.JSONDecodeError as fault:
+        return f"{fault.msg.lower().removesuffix(' at')} at column {fault.colno}"
+    return str(error)

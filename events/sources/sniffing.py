@@ -266,6 +266,17 @@ def _sniffed_json(path: Path, encoding: str) -> TextFormat:
     return msgspec.structs.replace(format_, types=times, decimal_comma=False)
 
 
+def advice(path: Path, shown: str) -> str:
+    """Return how a source's SQL reads a file, where the file's own form asks for it."""
+    try:
+        form = sniff(path)
+    except Invalid as error:
+        return error.remedy or ""
+    if form.plain:
+        return "nothing was changed; mend the file"
+    return f"in a source's SQL: FROM {form.relation(shown)}"
+
+
 class _Column:
     """A count of a column's values by what they look like."""
 
