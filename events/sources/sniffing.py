@@ -93,28 +93,38 @@ class TextFormat(msgspec.Struct, frozen=True, kw_only=True):
             and (self.kind not in {".csv", ".tsv"} or self.delimiter == default)
         )
 
+    @property
+    def reader(self) -> str:
+        """DuckDB's function that reads such a file."""
+        return "read_csv" if self.kind in {".csv", ".tsv"} else "read_json"
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The reader's options, as SQL."""
+        if self.reader == "read_json":
+            return {}
+        options = {"delim": _literal(self.delimiter), "header": "true"}
+        if self.encoding != "utf-8":
+            options["encoding"] = _literal(self.encoding)
+        if self.decimal_comma:
+            options["decimal_separator"] = "','"
+        if common := self.common_time_format:
+            name = "timestampformat" if "%H" in common or "%I" in common else "dateformat"
+            options[name] = _literal(common)
+        if self.types:
+            options["types"] = _struct(self.types)
+        return options
+
     def relation(self, path: str) -> str:
         """Return the SQL that reads the file: `read_csv('path', ...)`, or 'path' alone.
 
         `ingest` takes every encoding of Python's by `encoding`, and quarantines rows that are not
         of `types`. Times that are not of the commonest format stay text: `time_formats` has theirs.
         """
-        options = []
-        if self.kind in {".csv", ".tsv"}:
-            options.append(f"delim = {_literal(self.delimiter)}")
-            options.append("header = true")
-            if self.encoding != "utf-8":
-                options.append(f"encoding = {_literal(self.encoding)}")
-            if self.decimal_comma:
-                options.append("decimal_separator = ','")
-            if common := self.common_time_format:
-                name = "timestampformat" if "%H" in common or "%I" in common else "dateformat"
-                options.append(f"{name} = {_literal(common)}")
-            if self.types:
-                options.append(f"types = {_struct(self.types)}")
-        if self.plain or not options:
+        if self.plain or not self.options:
             return _literal(path)
-        return f"read_csv({', '.join([_literal(path), *options])})"
+        words = [_literal(path), *(f"{name} = {value}" for name, value in self.options.items())]
+        return f"{self.reader}({', '.join(words)})"
 
     @property
     def common_time_format(self) -> str:

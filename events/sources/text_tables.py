@@ -21,7 +21,7 @@ from ...errors import Invalid
 from ..validation.chunks import Broken
 from ..validation.values import shown
 from . import records
-from .sniffing import advice, delimiter_of
+from .sniffing import TextFormat, advice, delimiter_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -53,6 +53,11 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[Path, ...]
     names: tuple[str, ...]  # of the files, as the user is told them
     options: dict[str, str]
+
+    @classmethod
+    def of(cls, path: Path, form: TextFormat) -> Reading:
+        """Return how a file that was sniffed is read."""
+        return cls(reader=form.reader, files=(path,), names=(path.name,), options=form.options)
 
     @property
     def is_csv(self) -> bool:
