@@ -173,4 +173,5 @@ def _together(name: str, sources: Sequence[Source], raw: Path) -> Source:
         raw=raw,
         rows=None if None in counts else sum(filter(None, counts)),
         chunks=chunks,
+        texts={name: text for source in sources for name, text in source.texts.items()},
     )

@@ -39,10 +39,11 @@ def binary(path: Path) -> Iterator[IO[bytes]]:
     with path.open("rb") as packed:
         match path.suffix.lower():
             case ".gz":
-                yield cast("IO[bytes]", gzip.open(packed, "rb"))
+                with gzip.GzipFile(fileobj=packed) as stream:
+                    yield cast("IO[bytes]", stream)
             case ".zst":
-                stream = pa.input_stream(packed, compression="zstd")
-                yield cast("IO[bytes]", io.BufferedReader(cast("io.RawIOBase", stream)))
+                unpacked = pa.input_stream(packed, compression="zstd")
+                yield cast("IO[bytes]", io.BufferedReader(cast("io.RawIOBase", unpacked)))
             case _:
                 yield packed
 

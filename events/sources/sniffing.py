@@ -9,42 +9,19 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import pyarrow as pa
-import pyarrow.compute
 
 from ...errors import Invalid
 from . import records
+from .column_forms import FEW, ROWS, SHOWN, ColumnForm, has_clock
 from .files import kind_of
 
-pc: Any = pyarrow.compute
-
 DELIMITERS = (",", ";", "\t", "|")
-_FEW = 0.05  # the share of a column's values that may be of another kind than the rest
-_SHOWN = 5  # bad rows
-_ROWS = 50_000  # of a chunk
 _HALF_KANA = re.compile("[\uff61-\uff9f]")
 _JAPANESE = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
-_CLOCK = r"(?:([ T])(\d{1,2}):(\d\d)(:\d\d)?([.]\d{1,6})?( ?[AaPp][Mm])?)?"
-_DAY_FIRST = re.compile(rf"(\d{{1,2}})([./-])(\d{{1,2}})[./-](\d{{4}}|\d\d){_CLOCK}")
-_YEAR_FIRST = re.compile(rf"(\d{{4}})([./])(\d{{1,2}})[./](\d{{1,2}}){_CLOCK}")
-_KANJI = re.compile(
-    r"\d{4}年\d{1,2}月\d{1,2}日(?:( ?)\d{1,2}(時|:)\d{1,2}(分|:)?(?:(\d{1,2})(秒)?)?)?"
-)
-_ISO = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?( ?(Z|UTC|[+-]\d\d(:?\d\d)?))?)?$"
-_FRACTION = r"^\s*[+-]?(\d+,\d{1,2}|\d+,\d{4,}|0,\d+|\d{4,},\d+)\s*$"
-_KINDS = {  # of a column by what its values look like, the narrowest first
-    "BIGINT": r"^\s*[+-]?\d{1,18}\s*$",
-    "DOUBLE": r"^\s*[+-]?(\d+([.]\d*)?|[.]\d+)([eE][+-]?\d+)?\s*$",
-    "COMMA": r"^\s*[+-]?\d+(,\d+)?\s*$",
-    "BOOLEAN": r"^(?i:true|false)$",
-    "ISO": _ISO,
-}
 
 
 class BadRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,14 +50,14 @@ class TextFormat(msgspec.Struct, frozen=True, kw_only=True):
     kind: str  # .csv, .tsv, .jsonl, .ndjson, .json
     encoding: str
     delimiter: str
-    decimal_comma: bool
-    columns: tuple[str, ...]
-    rows: int
-    types: dict[str, str]
-    time_formats: dict[str, str]
-    either_order: tuple[str, ...]
-    bad: tuple[BadRow, ...]
-    bad_rows: int
+    decimal_comma: bool = False
+    columns: tuple[str, ...] = ()
+    rows: int = 0
+    types: dict[str, str] = msgspec.field(default_factory=dict)
+    time_formats: dict[str, str] = msgspec.field(default_factory=dict)
+    either_order: tuple[str, ...] = ()
+    bad: tuple[BadRow, ...] = ()
+    bad_rows: int = 0
 
     @property
     def plain(self) -> bool:
@@ -109,7 +86,7 @@ class TextFormat(msgspec.Struct, frozen=True, kw_only=True):
         if self.decimal_comma:
             options["decimal_separator"] = "','"
         if common := self.common_time_format:
-            name = "timestampformat" if "%H" in common or "%I" in common else "dateformat"
+            name = "timestampformat" if has_clock(common) else "dateformat"
             options[name] = _literal(common)
         if self.types:
             options["types"] = _struct(self.types)
@@ -164,7 +141,7 @@ def encoding_of(path: Path) -> str:
                 strange.append(line)
                 if len(strange) > 1_000:
                     break
-    if len(strange) <= _FEW * lines and not (strange and lines < 20):
+    if len(strange) <= FEW * lines and not (strange and lines < 20):
         return "utf-8"
     sample = b"".join(strange)
     runs = re.findall(rb"[\x80-\xff]+", sample)
@@ -211,264 +188,123 @@ def delimiter_of(path: Path, encoding: str) -> str:
 
 def _sniffed_csv(path: Path, encoding: str, delimiter: str) -> TextFormat:
     codec = encoding if encoding != "utf-8" else "utf-8-sig"
-    columns: tuple[str, ...] = ()
-
-    def chunks() -> Iterator[list[records.Record]]:
-        with records.text(path, codec) as stream:
-            parsed = records.csv_records(stream, encoding=encoding, delimiter=delimiter)
-            while part := list(islice(parsed, _ROWS)):
-                yield part
-
     bad: list[BadRow] = []
     bad_rows = rows = 0
-    tallies: list[_Column] = []
-    for part in chunks():
-        if not columns:
-            columns = tuple(name.strip() for name in part[0].fields)
-            tallies = [_Column(name) for name in columns]
-            part = part[1:]
-        rows += len(part)
-        for record in part:
-            if record.fault:
-                bad_rows += 1
-                if len(bad) < _SHOWN:
-                    bad.append(BadRow(line=record.line, value=record.text, reason=record.fault))
-        whole = [record for record in part if not record.fault]
-        lines = [record.line for record in whole]
-        for tally, values in zip(
-            tallies, zip(*(r.fields for r in whole), strict=True), strict=False
-        ):
-            tally.add(list(values), lines)
-    if not columns:
-        raise Invalid(f"{path.name} is empty", remedy="its first row names the columns")
-    return _described(path, encoding, delimiter, columns, rows, tallies, bad, bad_rows)
+    with records.text(path, codec) as stream:
+        parsed = records.csv_records(stream, encoding=encoding, delimiter=delimiter)
+        header = next(parsed, None)
+        if header is None:
+            raise Invalid(f"{path.name} is empty", remedy="its first row names the columns")
+        columns = tuple(name.strip() for name in header.fields)
+        tallies = [ColumnForm(name) for name in columns]
+        while part := list(islice(parsed, ROWS)):
+            rows += len(part)
+            faulty = [record for record in part if record.fault]
+            bad_rows += len(faulty)
+            bad += [
+                BadRow(line=record.line, value=record.text, reason=record.fault)
+                for record in faulty[: SHOWN - len(bad)]
+            ]
+            whole = [record for record in part if not record.fault]
+            lines = [record.line for record in whole]
+            fields = zip(*(record.fields for record in whole), strict=True)
+            for tally, values in zip(tallies, fields, strict=False):
+                tally.add(list(values), lines)
+    form = TextFormat(
+        kind=kind_of(path),
+        encoding=encoding,
+        delimiter=delimiter,
+        columns=columns,
+        rows=rows,
+        bad_rows=bad_rows,
+    )
+    return _described(form, tallies, bad)
 
 
 def _sniffed_json(path: Path, encoding: str) -> TextFormat:
     codec = encoding if encoding != "utf-8" else "utf-8-sig"
-    tallies: dict[str, _Column] = {}
+    tallies: dict[str, ColumnForm] = {}
     bad: list[BadRow] = []
     bad_rows = rows = 0
     with records.text(path, codec) as stream:
-        for number, line in enumerate(stream, 1):
-            if not line.strip():
-                continue
+        for record in records.json_records(stream, encoding=encoding):
             rows += 1
-            try:
-                row = msgspec.json.decode(line)
-            except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-                row = None
-            if not isinstance(row, dict):
+            if record.fault:
                 bad_rows += 1
-                if len(bad) < _SHOWN:
-                    reason = "is not a JSON object"
-                    bad.append(BadRow(line=number, value=records.shown(line), reason=reason))
+                if len(bad) < SHOWN:
+                    bad.append(BadRow(line=record.line, value=record.text, reason=record.fault))
                 continue
-            for name, value in row.items():
-                tally = tallies.setdefault(name, _Column(name))
+            for name, value in record.fields[0].items():
+                tally = tallies.setdefault(name, ColumnForm(name))
                 if isinstance(value, str):
-                    tally.add_later(value, number)
+                    tally.add_later(value, record.line)
     for tally in tallies.values():
         tally.flush()
-    texts = [tally for tally in tallies.values() if tally.count]
-    format_ = _described(path, encoding, "", tuple(tallies), rows, texts, bad, bad_rows)
-    times = {n: t for n, t in format_.types.items() if t in {"TIMESTAMP", "TIMESTAMPTZ", "DATE"}}
-    return msgspec.structs.replace(format_, types=times, decimal_comma=False)
+    form = TextFormat(
+        kind=kind_of(path),
+        encoding=encoding,
+        delimiter="",
+        columns=tuple(tallies),
+        rows=rows,
+        bad_rows=bad_rows,
+    )
+    form = _described(form, [tally for tally in tallies.values() if tally.count], bad)
+    times = {n: t for n, t in form.types.items() if t in {"TIMESTAMP", "TIMESTAMPTZ", "DATE"}}
+    return msgspec.structs.replace(form, types=times, decimal_comma=False)
 
 
-def advice(path: Path, shown: str) -> str:
-    """Return how a source's SQL reads a file, where the file's own form asks for it."""
+def advice(path: Path, name: str) -> str:
+    """Return how a source's query reads a file, where the file's own form asks for it."""
     try:
         form = sniff(path)
     except Invalid as error:
         return error.remedy or ""
     if form.plain:
         return "nothing was changed; mend the file"
-    return f"in a source's SQL: FROM {form.relation(shown)}"
+    return f"in a source's query: FROM {form.relation(name)}"
 
 
-class _Column:
-    """A count of a column's values by what they look like."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.count = 0
-        self.kinds: Counter[str] = Counter()
-        self.zoned = 0
-        self.fraction = False  # a comma that cannot stand between thousands
-        self.formats: Counter[str] = Counter()
-        self.most = [0, 0]  # of the first two numbers of a date
-        self.strange: dict[str, list[tuple[int, str]]] = {kind: [] for kind in (*_KINDS, "TIME")}
-        self._values: list[str] = []
-        self._lines: list[int] = []
-
-    def add_later(self, value: str, line: int) -> None:
-        self._values.append(value)
-        self._lines.append(line)
-        if len(self._values) >= _ROWS:
-            self.flush()
-
-    def flush(self) -> None:
-        if self._values:
-            self.add(self._values, self._lines)
-        self._values, self._lines = [], []
-
-    def add(self, values: list[str], lines: list[int]) -> None:
-        array = pa.array(values, pa.string())
-        filled = pc.not_equal(array, "")
-        self.count += pc.sum(filled).as_py() or 0
-        for kind, pattern in _KINDS.items():
-            matches = pc.match_substring_regex(array, pattern)
-            count = pc.sum(matches).as_py() or 0
-            self.kinds[kind] += count
-            if len(self.strange[kind]) < _SHOWN and count:
-                others = pc.indices_nonzero(pc.and_(filled, pc.invert(matches)))
-                for row in others.slice(0, _SHOWN).to_pylist():
-                    self.strange[kind].append((lines[row], values[row]))
-        if self.kinds["COMMA"] and not self.fraction:
-            self.fraction = pc.any(pc.match_substring_regex(array, _FRACTION)).as_py() is True
-        if self.kinds["ISO"]:
-            zoned = pc.match_substring_regex(array, r":\d\d([.,]\d+)? ?(Z|UTC|[+-]\d\d(:?\d\d)?)$")
-            self.zoned += pc.sum(zoned).as_py() or 0
-        if self.kinds["ISO"] * 2 < self.count and self._may_be_times(values):
-            for value, line in zip(values, lines, strict=True):
-                self._add_time(value, line)
-
-    def _may_be_times(self, values: list[str]) -> bool:
-        filled = [value for value in islice(values, 200) if value]
-        return 2 * sum(_time_format(value) is not None for value in filled) > len(filled)
-
-    def _add_time(self, value: str, line: int) -> None:
-        if not value:
-            return
-        form = _time_format(value)
-        if form is None:
-            if len(self.strange["TIME"]) < _SHOWN:
-                self.strange["TIME"].append((line, value))
-            return
-        self.formats[form] += 1
-        if form.startswith("?"):
-            numbers = value.replace("-", ".").replace("/", ".").split(".")
-            self.most = [max(self.most[0], int(numbers[0])), max(self.most[1], int(numbers[1]))]
-
-    def time_format(self) -> tuple[str, bool]:
-        """Return the format of the column's times, and whether day and month may be exchanged."""
-        if not self.formats:
-            return "", False
-        form, count = self.formats.most_common(1)[0]
-        if count < (1 - _FEW) * self.count:
-            return "", False
-        if not form.startswith("?"):
-            return form, False
-        separator = form[1]
-        day_first = self.most[0] > 12 or (self.most[1] <= 12 and separator != "/")
-        either = max(self.most) <= 12 and separator != "."
-        pair = ("%d", "%m") if day_first else ("%m", "%d")
-        return separator.join(pair) + separator + form[2:], either
-
-    def kind(self) -> str:
-        """Return what nearly all values look like, "" for text."""
-        for kind in _KINDS:
-            if self.count and self.kinds[kind] >= (1 - _FEW) * self.count:
-                return kind if kind != "COMMA" or self.fraction else ""
-        return ""
-
-
-def _time_format(value: str) -> str | None:
-    """Return the strptime format of a time that is not ISO's; "?" stands for day and month."""
-    if match := _DAY_FIRST.fullmatch(value):
-        year = "%Y" if len(match[4]) == 4 else "%y"
-        return f"?{match[2]}{year}{_clock(match, 5)}"
-    if match := _YEAR_FIRST.fullmatch(value):
-        return f"%Y{match[2]}%m{match[2]}%d{_clock(match, 5)}"
-    if match := _KANJI.fullmatch(value):
-        if match[2] is None:
-            return "%Y年%m月%d日"
-        seconds = f"{'%S' if match[4] else ''}{match[5] or ''}"
-        return f"%Y年%m月%d日{match[1]}%H{match[2]}%M{match[3] or ''}{seconds}"
-    return None
-
-
-def _clock(match: re.Match[str], first: int) -> str:
-    gap, hour, minute, seconds, fraction, half = match.groups()[first - 1 : first + 5]
-    if hour is None or minute is None:
-        return ""
-    clock = (
-        ("%I:%M" if half else "%H:%M") + (":%S" if seconds else "") + (".%f" if fraction else "")
-    )
-    return f"{gap}{clock}" + (f"{' ' if half.startswith(' ') else ''}%p" if half else "")
-
-
-def _described(
-    path: Path,
-    encoding: str,
-    delimiter: str,
-    columns: tuple[str, ...],
-    rows: int,
-    tallies: list[_Column],
-    bad: list[BadRow],
-    bad_rows: int,
-) -> TextFormat:
+def _described(form: TextFormat, tallies: list[ColumnForm], bad: list[BadRow]) -> TextFormat:
+    """Return the form of a file with what its columns tell. `bad`: its broken lines."""
     types: dict[str, str] = {}
     formats: dict[str, str] = {}
     either: list[str] = []
-    comma = False
-    kinds = {tally.name: tally.kind() for tally in tallies}
+    bad_rows = form.bad_rows
     for tally in tallies:
-        form, exchanged = tally.time_format()
-        kind = kinds[tally.name]
-        if form:
-            formats[tally.name] = form
+        time_format, exchanged = tally.time_format()
+        kind = tally.kind()
+        if time_format:
+            formats[tally.name] = time_format
             either += [tally.name] if exchanged else []
-            strange, words = "TIME", f"is not a time such as {form}"
         elif kind == "COMMA":
-            comma, types[tally.name] = True, "DOUBLE"
-            strange, words = kind, "is not a number with a decimal comma"
-        elif kind:
-            strange, words = kind, _WORDS[kind]
-        else:
-            continue
-        fitting = sum(tally.formats.values()) if form else tally.kinds[kind]
-        if fitting < tally.count:
-            bad_rows += tally.count - fitting
+            types[tally.name] = "DOUBLE"
+        if count := tally.misfits():
+            bad_rows += count
             bad += [
-                BadRow(line=line, column=tally.name, value=value, reason=words)
-                for line, value in tally.strange[strange]
+                BadRow(line=line, column=tally.name, value=value, reason=tally.words())
+                for line, value in tally.strange_values()
             ]
-            if kind == "ISO":
-                types[tally.name] = "TIMESTAMPTZ" if tally.zoned else "TIMESTAMP"
-            elif kind and kind != "COMMA":
-                types[tally.name] = kind
+            if kind and not time_format:
+                types.setdefault(tally.name, tally.sql_type())
+    comma = any(tally.kind() == "COMMA" and not tally.time_format()[0] for tally in tallies)
     if comma:  # DuckDB reads a point as text then
-        types |= {name: "VARCHAR" for name, kind in kinds.items() if kind == "DOUBLE"}
+        types |= {tally.name: "VARCHAR" for tally in tallies if tally.kind() == "DOUBLE"}
     common = Counter(formats.values()).most_common(1)
-    for name, form in formats.items():
-        if form != common[0][0]:
+    for name, time_format in formats.items():
+        if time_format != common[0][0]:
             types[name] = "VARCHAR"
         else:
-            types[name] = "TIMESTAMP" if "%H" in form or "%I" in form else "DATE"
+            types[name] = "TIMESTAMP" if has_clock(time_format) else "DATE"
     bad.sort(key=lambda row: row.line)
-    return TextFormat(
-        kind=kind_of(path),
-        encoding=encoding,
-        delimiter=delimiter,
+    return msgspec.structs.replace(
+        form,
         decimal_comma=comma,
-        columns=columns,
-        rows=rows,
         types=types,
         time_formats=formats,
         either_order=tuple(either),
-        bad=tuple(bad[:_SHOWN]),
+        bad=tuple(bad[:SHOWN]),
         bad_rows=bad_rows,
     )
-
-
-_WORDS = {
-    "BIGINT": "is not a whole number",
-    "DOUBLE": "is not a number",
-    "BOOLEAN": "is neither true nor false",
-    "ISO": "is not a time",
-}
 
 
 def _struct(members: dict[str, str]) -> str:

@@ -130,7 +130,7 @@ def query_to_parquet(sql: str, *, name: str, event: str, fence: Fence, to: Path)
         traced_sql = _traced(connection, tree, tables, tolerant=False)
         try:
             _copy(connection, traced_sql or plain, to)
-        except _VALUE_ERRORS():
+        except _value_errors():
             traced_sql = _traced(connection, tree, tables, tolerant=True)
             if traced_sql is None:
                 raise
@@ -165,7 +165,8 @@ class _Query(msgspec.Struct, frozen=True):
     fence: Fence
 
 
-def _VALUE_ERRORS() -> tuple[type[Exception], ...]:  # noqa: N802
+def _value_errors() -> tuple[type[Exception], ...]:
+    """Return the errors of single values, which another row may not have."""
     import duckdb
 
     return duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException
@@ -220,13 +221,8 @@ def _reading(connection: duckdb.DuckDBPyConnection, query: _Query, node: Node) -
     ]
     if not files:
         return None  # DuckDB says what is not there
-    names = [
-        str(file.relative_to(query.fence.folder))
-        if file.is_relative_to(query.fence.folder)
-        else str(file)
-        for file in files
-    ]
-    return Reading(reader=reader, files=tuple(files), names=tuple(names), options=options)
+    names = tuple(_name(file, query.fence) for file in files)
+    return Reading(reader=reader, files=tuple(files), names=names, options=options)
 
 
 def _traced(
@@ -309,16 +305,21 @@ def _remedy(words: str, fence: Fence) -> str:
         return fence.remedy(Path(refused[1]).resolve())
     if "extension" in words:
         return "no extension is loaded for a source: convert the file to CSV, JSON lines or Parquet"
-    if match := _FILE_IN_ERROR.search(words):
-        path = Path(match[1])
-        if path.is_file():
-            name = path.relative_to(fence.folder) if path.is_relative_to(fence.folder) else path
-            return advice(path, str(name))
+    match = _FILE_IN_ERROR.search(words)
+    if match and (path := Path(match[1])).is_file():
+        return advice(path, _name(path, fence))
+    candidates = _CANDIDATES.search(words)
     if words.startswith(("Conversion Error", "Invalid Input Error")):
-        return "write TRY_CAST or TRY_STRPTIME: a row without a value goes to the quarantine"
-    if candidates := _CANDIDATES.search(words):
-        return f"did you mean {candidates[1]}?"
-    return "nothing was changed; mend the query"
+        remedy = "write TRY_CAST or TRY_STRPTIME: a row without a value goes to the quarantine"
+    else:
+        remedy = "nothing was changed; mend the query"
+    return f"there are {candidates[1]}" if candidates else remedy
+
+
+def _name(path: Path, fence: Fence) -> str:
+    """Return a file's name as a query of the project has it."""
+    within = path.is_relative_to(fence.folder)
+    return str(path.relative_to(fence.folder)) if within else str(path)
 
 
 def rooted(sql: str, fence: Fence, *, name: str = "SQL", event: str = "<event>") -> str:

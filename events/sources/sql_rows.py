@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from ...project.specs.description import Attribute, Event
 from ..validation.chunks import Broken, Chunk, attributes_of
 from ..validation.values import Fault, shown
-from .source import ROWS, Source, check_columns
+from .source import ROWS, Source, TextFile, check_columns
 from .sql import QueryRows
 from .syntax import FAULT, ROW, TABLE
 from .text_tables import TextTable
@@ -44,7 +44,14 @@ def sql_source(event: Event, rows: QueryRows, name: str) -> Source:
                 else:
                     yield _chunk(part, attributes, name)
 
-    return Source(name=name, raw=rows.parquet, rows=count, chunks=chunks)
+    texts = {
+        f"{name}: {file_name}": TextFile(
+            path=path, name=file_name, options=frozenset(table.reading.options)
+        )
+        for table in rows.tables
+        for path, file_name in zip(table.reading.files, table.reading.names, strict=True)
+    }
+    return Source(name=name, raw=rows.parquet, rows=count, chunks=chunks, texts=texts, in_sql=True)
 
 
 def _is_ours(column: str) -> bool:
@@ -60,7 +67,7 @@ def _broken(table: TextTable, name: str) -> Iterator[Chunk]:
             columns={},
             rows=0,
             broken=tuple(sorted(broken, key=lambda row: row.line or 0)),
-            source=f"{name}: {table.names[number]}",
+            source=f"{name}: {table.reading.names[number]}",
         )
 
 
@@ -80,7 +87,7 @@ def _by_file(
         files, at = lines.of(own[ROW].to_numpy())
         for file in dict.fromkeys(files.tolist()):
             rows = own.filter(pa.array(files == file))
-            source = f"{name}: {tables[number].names[file]}"
+            source = f"{name}: {tables[number].reading.names[file]}"
             chunk = _chunk(rows, attributes, source)
             yield msgspec.structs.replace(chunk, lines=at[np.equal(files, file)].tolist())
 

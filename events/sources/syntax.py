@@ -171,7 +171,7 @@ class _Tracer:
                 node["setop_type"] == "UNION"
                 and node["setop_all"]
                 and not any(_has_star_of_query(child) for child in node["children"])
-                and all([self.trace(child, tables) for child in node["children"]])
+                and all(self.trace(child, tables) for child in node["children"])
             )
         if node["type"] != "SELECT_NODE" or id(node) in self._done:
             return node["type"] == "SELECT_NODE"

@@ -20,7 +20,7 @@ from ..tables.column_types import OF_ATTRIBUTE, arrow_type
 from ..validation.chunks import Broken, Chunk, attributes_of
 from . import records
 from .sniffing import DELIMITERS
-from .source import ROWS, Source, check_columns
+from .source import ROWS, Source, TextFile, check_columns
 
 
 def csv_source(event: Event, path: Path, name: str, *, delimiter: str = ",") -> Source:
@@ -48,11 +48,12 @@ def csv_source(event: Event, path: Path, name: str, *, delimiter: str = ",") -> 
         except records.UNREADABLE as error:
             raise _unreadable(name, error) from error
 
-    return Source(name=name, raw=path, rows=None, chunks=chunks)
+    texts = {name: TextFile(path=path, name=name.replace(": ", "/"))}
+    return Source(name=name, raw=path, rows=None, chunks=chunks, texts=texts)
 
 
 def _header(event: Event, path: Path, encoding: str, delimiter: str) -> tuple[list[str], str]:
-    """Return the columns' names and the delimiter by which they are the event's, if there is one."""
+    """Return the columns' names, and the delimiter by which they are the event's, or the usual."""
     headers: dict[str, list[str]] = {}
     for candidate in (delimiter, *DELIMITERS):
         with records.text(path, encoding) as lines:
@@ -126,7 +127,8 @@ def json_source(event: Event, path: Path, name: str) -> Source:
         except records.UNREADABLE as error:
             raise _unreadable(name, error) from error
 
-    return Source(name=name, raw=path, rows=None, chunks=chunks)
+    texts = {name: TextFile(path=path, name=name.replace(": ", "/"))}
+    return Source(name=name, raw=path, rows=None, chunks=chunks, texts=texts)
 
 
 @contextmanager

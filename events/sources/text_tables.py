@@ -124,7 +124,7 @@ class TextTable(msgspec.Struct, frozen=True, kw_only=True):
     """Text files as a Parquet file. `lines` is None where nobody can say them."""
 
     parquet: Path
-    names: tuple[str, ...]
+    reading: Reading
     lines: Lines | None
     broken: tuple[tuple[int, Broken], ...]  # with the number of the file
 
@@ -155,7 +155,7 @@ def load(
     if not reading.options.keys() <= known or not _one_record_a_line(reading):
         files = [_decoded(reading, number, folder) for number in range(len(reading.files))]
         _write(connection, reading.sql(files, options), parquet, head=head)
-        return TextTable(parquet=parquet, names=reading.names, lines=None, broken=())
+        return TextTable(parquet=parquet, reading=reading, lines=None, broken=())
     if reading.is_csv and not any(name in options for name in _DELIMITERS):
         options["delim"] = f"'{delimiter_of(reading.files[0], _codec(reading, 0))}'"
     broken: list[tuple[int, Broken]] = []
@@ -171,9 +171,9 @@ def load(
     else:
         rejected = _write_csv(connection, reading, files, options, parquet, head=head)
     if head:
-        return TextTable(parquet=parquet, names=reading.names, lines=None, broken=())
+        return TextTable(parquet=parquet, reading=reading, lines=None, broken=())
     lines = _lines(connection, checked, parquet, rejected, broken)
-    return TextTable(parquet=parquet, names=reading.names, lines=lines, broken=tuple(broken))
+    return TextTable(parquet=parquet, reading=reading, lines=lines, broken=tuple(broken))
 
 
 def quoted(text: str) -> str:
