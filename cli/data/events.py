@@ -162,7 +162,7 @@ def _reasons(report: IngestReport) -> Iterator[str]:
 
 def _first(reason: Reason) -> str:
     """Say the first of several rows: its file, where there are several, its line and its value."""
-    if reason.count == 1 or reason.first_line is None:
+    if reason.count == 1 or reason.first_line is None or reason.key:
         return ""
     file = reason.first_source.partition(": ")[2]
     words = reason.first_reason.removesuffix(reason.reason).strip()

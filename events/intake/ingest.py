@@ -408,7 +408,7 @@ def _require_readable(project: Project, staged: Sequence[_Batch], max_bad: float
         first = min(reasons, key=lambda reason: (reason.first_source, reason.first_line or 0))
         line = "" if first.first_line is None else f", line {first.first_line}"
         raise TooManyBad(
-            f"{event.name}: {share} of {batch.read:,} rows cannot be taken, more than the "
+            f"{event.name}: {share} of {batch.read:,} read cannot be taken, more than the "
             f"{allowed} allowed (--max-bad); nothing was stored. The first: {first.first_source}"
             f"{line}: {first.attribute} {first.first_reason}",
             remedy=next((reason.remedy for reason in reasons if reason.remedy), "")

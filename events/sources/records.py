@@ -128,7 +128,7 @@ def csv_records(lines: Iterable[str], *, encoding: str, delimiter: str) -> Itera
         except StopIteration:
             return
         except csv.Error as error:
-            fault = _csv_fault(error)
+            fault = _csv_fault(error, source.read)
             reader = csv.reader(iter(source), strict=True, delimiter=delimiter)
         fault = fault or (fields and _fault(fields, source.read, encoding, width)) or ""
         if fault:
@@ -140,9 +140,9 @@ def csv_records(lines: Iterable[str], *, encoding: str, delimiter: str) -> Itera
         number += len(source.read)
 
 
-def _csv_fault(error: csv.Error) -> str:
+def _csv_fault(error: csv.Error, lines: list[str]) -> str:
     text = str(error)
-    if "unexpected end" in text:
+    if "unexpected end" in text or len(lines) > 1:  # it met the end, or another quote
         return "has a quote that is not closed"
     return "has text after a closing quote" if "expected after" in text else text
 

@@ -84,12 +84,12 @@ def _by_file(
         if lines is None:
             yield _chunk(own, attributes, name)
             continue
-        files, at = lines.of(own[ROW].to_numpy())
+        files, line_numbers = lines.positions(own[ROW].to_numpy())
         for file in dict.fromkeys(files.tolist()):
             rows = own.filter(pa.array(files == file))
             source = f"{name}: {tables[number].reading.names[file]}"
             chunk = _chunk(rows, attributes, source)
-            yield msgspec.structs.replace(chunk, lines=at[np.equal(files, file)].tolist())
+            yield msgspec.structs.replace(chunk, lines=line_numbers[np.equal(files, file)].tolist())
 
 
 def _chunk(part: pa.Table, attributes: dict[str, Attribute], source: str) -> Chunk:
@@ -99,6 +99,11 @@ def _chunk(part: pa.Table, attributes: dict[str, Attribute], source: str) -> Chu
         if _is_ours(column):
             continue
         values, attribute = part[column], attributes[column]
+        if isinstance(values.type, pa.JsonType):  # of JSON lines whose values are of several types
+            columns[column] = [
+                None if v is None else msgspec.json.decode(v) for v in values.to_pylist()
+            ]
+            continue
         if pa.types.is_string(values.type) and attribute.type != "string":
             text.add(column)
             if attribute.type == "timestamp":  # a database's times without a zone are UTC

@@ -74,7 +74,7 @@ def call(connection: duckdb.DuckDBPyConnection, node: Node) -> tuple[str, list[s
 
 
 def _arguments(value: Node) -> list[Node]:
-    items = value.get("arguments", value.get("children", []))
+    items: list[Node] = value.get("arguments") or value.get("children") or []
     return [item.get("expression", item) for item in items]
 
 
@@ -87,10 +87,10 @@ def replace_by_file(node: Node, path: str) -> None:
     alias = node["alias"] or (
         node["function"]["function_name"] if node["type"] == "TABLE_FUNCTION" else ""
     )
-    kept = {name: node[name] for name in ("sample", "query_location", "column_name_alias")}
+    common = {name: node[name] for name in ("sample", "query_location", "column_name_alias")}
     node.clear()
     node.update(
-        kept,
+        common,
         type="BASE_TABLE",
         alias=alias,
         schema_name="",
@@ -167,11 +167,11 @@ class _Tracer:
             if not entry["value"]["aliases"]:
                 tables[entry["key"].lower()] = entry["value"]["query_node"]
         if node["type"] == "SET_OPERATION_NODE":
-            return (
-                node["setop_type"] == "UNION"
-                and node["setop_all"]
-                and not any(_has_star_of_query(child) for child in node["children"])
-                and all(self.trace(child, tables) for child in node["children"])
+            if node["setop_type"] != "UNION" or not node["setop_all"]:
+                return False
+            branches: list[Node] = node["children"]
+            return not any(map(_is_of_query, branches)) and all(
+                self.trace(branch, tables) for branch in branches
             )
         if node["type"] != "SELECT_NODE" or id(node) in self._done:
             return node["type"] == "SELECT_NODE"
@@ -273,8 +273,8 @@ class _Tracer:
         return expression_sql(self._connection, expression)
 
 
-def _has_star_of_query(node: Node) -> bool:
-    """Return whether a branch of a UNION is itself of branches, or of a query within."""
+def _is_of_query(node: Node) -> bool:
+    """Return whether the rows of a UNION's branch come from another query."""
     table = node.get("from_table")
     while table and table["type"] == "JOIN":
         table = table["left"]

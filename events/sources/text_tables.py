@@ -55,7 +55,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, str]
 
     @classmethod
-    def of(cls, path: Path, form: TextFormat) -> Reading:
+    def sniffed(cls, path: Path, form: TextFormat) -> Reading:
         """Return how a file that was sniffed is read."""
         return cls(reader=form.reader, files=(path,), names=(path.name,), options=form.options)
 
@@ -85,12 +85,12 @@ class Lines(msgspec.Struct, frozen=True):
     lines: array[int]
     files: array[int]
 
-    def at(self, row: int) -> tuple[int, int]:
+    def position(self, row: int) -> tuple[int, int]:
         """Return the file's number and the line of a row."""
-        files, lines = self.of([row])
+        files, lines = self.positions([row])
         return int(files[0]), int(lines[0])
 
-    def of(self, rows: Any) -> tuple[Any, Any]:
+    def positions(self, rows: Any) -> tuple[Any, Any]:
         """Return the files' numbers and the lines of rows, as arrays."""
         import numpy as np
 
@@ -103,20 +103,20 @@ class Lines(msgspec.Struct, frozen=True):
     def without(self, removed: Sequence[int]) -> Lines:
         """Return the lines of the rows that are left when some are taken out."""
         points = [*zip(self.rows, self.files, self.lines, strict=True)]
-        points += [(row + 1, *self.at(row + 1)) for row in removed]
+        points += [(row + 1, *self.position(row + 1)) for row in removed]
         points.sort(key=lambda point: point[0])
-        gone, before, kept = sorted(removed), 0, dict[int, tuple[int, int]]()
+        gone, passed, points_left = sorted(removed), 0, dict[int, tuple[int, int]]()
         for row, file, line in points:
-            while before < len(gone) and gone[before] < row:
-                before += 1
-            kept[row - before] = (
+            while passed < len(gone) and gone[passed] < row:
+                passed += 1
+            points_left[row - passed] = (
                 file,
                 line,
             )  # of several at one place the last is a row that is left
         return Lines(
-            array("q", kept),
-            array("q", (line for _, line in kept.values())),
-            array("q", (file for file, _ in kept.values())),
+            array("q", points_left),
+            array("q", (line for _, line in points_left.values())),
+            array("q", (file for file, _ in points_left.values())),
         )
 
 
@@ -151,8 +151,8 @@ def load(
     folder.mkdir(parents=True)
     parquet = folder / f"{reading.files[0].name.partition('.')[0] or 'rows'}.parquet"
     options = {name: value for name, value in reading.options.items() if name != "encoding"}
-    known = _CSV_OPTIONS if reading.is_csv else _JSON_OPTIONS
-    if not reading.options.keys() <= known or not _one_record_a_line(reading):
+    followed = _CSV_OPTIONS if reading.is_csv else _JSON_OPTIONS
+    if not reading.options.keys() <= followed or not _one_record_a_line(reading):
         files = [_decoded(reading, number, folder) for number in range(len(reading.files))]
         _write(connection, reading.sql(files, options), parquet, head=head)
         return TextTable(parquet=parquet, reading=reading, lines=None, broken=())
@@ -382,7 +382,7 @@ def _lines(
     every = sum(file.records for file in checked)
     removed = {(places[path], line - 1) for path, line, *_ in rejected}
     header = 1 if count + len(removed) == every - len(checked) else 0
-    known = count + len(removed) == every - header * len(checked)
+    complete = count + len(removed) == every - header * len(checked)
     lines, gone = Lines(array("q"), array("q"), array("q")), []
     first = 0  # row of a file
     for number, file in enumerate(checked):
@@ -394,15 +394,15 @@ def _lines(
         lines.files.extend(own.files)
         gone += [first + row - header for place, row in removed if place == number]
         first += file.records - header
-    told: set[tuple[int, int]] = set()
+    noted: set[tuple[int, int]] = set()
     for path, record, column, message, text in rejected:
         place = (places[path], record - 1)
-        if place not in told:
-            told.add(place)
+        if place not in noted:
+            noted.add(place)
             row = sum(file.records - header for file in checked[: place[0]]) + place[1] - header
-            line = lines.at(row)[1] if known else None
+            line = lines.position(row)[1] if complete else None
             broken.append((place[0], _rejected(line, column, message, text)))
-    return lines.without(gone) if known else None
+    return lines.without(gone) if complete else None
 
 
 _NOT_CONVERTED = re.compile(r"Could not convert string \"(.*)\" to '?([A-Z ]+)", re.DOTALL)
