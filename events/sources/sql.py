@@ -37,6 +37,12 @@ _TEXT = re.compile(r"(?i)\.(csv|tsv|jsonl?|ndjson)(\.(gz|zst))?$")
 _KIND_OF_ERROR = re.compile(r"[A-Z][A-Za-z ]+ Error: ")
 _LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
 _FILE_IN_ERROR = re.compile(r'(?:[Ff]ile|CSV file) "([^"]+)"')
+_REMEDIES = {
+    "IO Error: No files found": "paths are told from the project's folder",
+    "Conversion Error": "write TRY_CAST: a row without a required value goes to the quarantine",
+    "Invalid Input Error": "write TRY_CAST or TRY_STRPTIME: a row without a required value goes to "
+    "the quarantine",
+}
 _CANDIDATES = re.compile(r"(?:Candidate bindings|Did you mean)[^\"]*(\"[^\n]*)")
 MEMORY, THREADS = (
     "1GiB",
@@ -285,10 +291,11 @@ def _as_invalid(
     words = str(error).strip()
     first, _, rest = words.partition("\n")
     try:
-        connection.sql(text)  # as it was written: its lines are the user's
+        connection.execute(f"EXPLAIN {text}")  # as it was written: its lines are the user's
     except duckdb.Error as own:
         rest = str(own).strip().partition("\n")[2] if str(own).startswith(first) else ""
     first = first.partition(": ")[2] if _KIND_OF_ERROR.match(first) else first
+    first = first.replace(f"{query.fence.folder}/", "")
     line = _LINE.search(rest)
     place = f"{query.name}, line {line[1]}" if line else query.name
     return Invalid(f"{place}: {first.rstrip('!.')}", remedy=_remedy(words, query.fence))
@@ -308,12 +315,12 @@ def _remedy(words: str, fence: Fence) -> str:
     match = _FILE_IN_ERROR.search(words)
     if match and (path := Path(match[1])).is_file():
         return advice(path, _name(path, fence))
-    candidates = _CANDIDATES.search(words)
-    if words.startswith(("Conversion Error", "Invalid Input Error")):
-        remedy = "write TRY_CAST or TRY_STRPTIME: a row without a value goes to the quarantine"
-    else:
-        remedy = "nothing was changed; mend the query"
-    return f"there are {candidates[1]}" if candidates else remedy
+    if candidates := _CANDIDATES.search(words):
+        return f"did you mean one of {candidates[1].rstrip('?')}?"
+    return next(
+        (remedy for beginning, remedy in _REMEDIES.items() if words.startswith(beginning)),
+        "nothing was changed; mend the query",
+    )
 
 
 def _name(path: Path, fence: Fence) -> str:

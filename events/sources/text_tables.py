@@ -7,6 +7,7 @@ a copy.
 
 from __future__ import annotations
 
+import codecs
 import re
 from array import array
 from collections.abc import Iterator, Sequence
@@ -148,6 +149,7 @@ def load(
         Invalid: A file cannot be unpacked, or is broken all through.
         duckdb.Error: DuckDB cannot read the files by these options.
     """
+    _require_encoding(reading)
     folder.mkdir(parents=True)
     parquet = folder / f"{reading.files[0].name.partition('.')[0] or 'rows'}.parquet"
     options = {name: value for name, value in reading.options.items() if name != "encoding"}
@@ -195,6 +197,16 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     lines: array[int]
 
 
+def _require_encoding(reading: Reading) -> None:
+    try:
+        codecs.lookup(reading.encoding or "utf-8")
+    except LookupError as error:
+        raise Invalid(
+            f"{reading.names[0]}: {reading.encoding} is no encoding that Python has",
+            remedy="such as shift_jis, cp1252, latin-1 or utf-16",
+        ) from error
+
+
 def _codec(reading: Reading, number: int) -> str:
     own = records.unicode_encoding(reading.files[number])
     named = reading.encoding
@@ -208,10 +220,6 @@ def _opened(reading: Reading, number: int) -> Iterator[tuple[IO[str], str]]:
     try:
         with records.text(reading.files[number], encoding) as stream:
             yield stream, encoding
-    except LookupError as error:
-        raise Invalid(
-            f"{name}: {encoding} is no encoding", remedy="such as shift_jis, cp1252 or utf-16"
-        ) from error
     except records.UNREADABLE as error:
         raise Invalid(
             f"{name} cannot be read: {error}",

@@ -252,7 +252,12 @@ def test_an_error_of_the_engine_is_one_line_with_its_place_and_what_to_do(tmp_pa
     write(tmp_path, "log.csv", separated(rows(9)))
     for query, place, words, remedy in (
         ("SELECT *,\n  nothing\nFROM {}", ", line 2", '"nothing" not found', '"position"'),
-        ("SELECT max(event_id)::INT AS event_id FROM {}", "", "Could not convert", "TRY_CAST"),
+        (
+            "SELECT max(event_id)::INT AS event_id FROM {}",
+            ", line 1",
+            "Could not convert",
+            "TRY_CAST",
+        ),
     ):
         with pytest.raises(Invalid, match=words) as error:
             ingested(tmp_path, "log.csv", query)
