@@ -173,10 +173,11 @@ class _Tracer:
             return not any(map(_is_of_query, branches)) and all(
                 self.trace(branch, tables) for branch in branches
             )
-        if node["type"] != "SELECT_NODE" or id(node) in self._done:
-            return node["type"] == "SELECT_NODE"
+        if id(node) in self._done:
+            return True
         if (
-            node["group_expressions"]
+            node["type"] != "SELECT_NODE"
+            or node["group_expressions"]
             or node["having"]
             or any(modifier["type"] == "DISTINCT_MODIFIER" for modifier in node["modifiers"])
         ):
