@@ -20,8 +20,9 @@ import msgspec
 
 from ...errors import Invalid
 from ...project.reading.fence import Fence
+from .retyping import retyped
 from .sniffing import advice
-from .syntax import Node, call, file_references, parsed, rendered, replace_by_file, traced
+from .syntax import Node, call, file_references, parsed, redirect, rendered, replace_by_file, traced
 from .text_tables import CSV_READERS, JSON_READERS, Reading, TextTable, load
 
 if TYPE_CHECKING:
@@ -205,7 +206,29 @@ def _loaded(
         if key not in tables:
             tables[key] = load(connection, reading, folder / str(len(tables)), head=head)
         replace_by_file(node, str(tables[key].parquet))
-    return tuple(tables.values()), tree if tables else None
+    if tree is None or not tables:
+        return (), None
+    return _bindable(connection, tuple(tables.values()), tree), tree
+
+
+def _bindable(
+    connection: duckdb.DuckDBPyConnection, tables: tuple[TextTable, ...], tree: Node
+) -> tuple[TextTable, ...]:
+    """Return the tables with the types that the query takes, where other ones let it not bind.
+
+    The tree is made to read them.
+    """
+    import duckdb
+
+    for numbers in (False, True):
+        try:
+            connection.execute(f"EXPLAIN {rendered(connection, tree)}")
+        except duckdb.BinderException:
+            changed = [retyped(connection, table, numbers=numbers) or table for table in tables]
+            for old, new in zip(tables, changed, strict=True):
+                redirect(tree, str(old.parquet), str(new.parquet))
+            tables = tuple(changed)
+    return tables
 
 
 def _reading(connection: duckdb.DuckDBPyConnection, query: _Query, node: Node) -> Reading | None:

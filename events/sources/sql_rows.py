@@ -16,13 +16,11 @@ from ..validation.values import Fault, shown
 from .source import ROWS, Source, TextFile, check_columns
 from .sql import QueryRows
 from .syntax import FAULT, ROW, TABLE
-from .text_tables import TextTable
+from .text_tables import TextTable, type_words
 
 pc: Any = pyarrow.compute
 _WITHOUT_ZONE = r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)$"
 _DATE = r"^(\d{4}-\d\d-\d\d)$"
-_KINDS = {"TIMESTAMP": "a timestamp", "DATE": "a timestamp", "DOUBLE": "a float"}
-_INTEGER = ("INT", "BIGINT", "SMALLINT", "TINYINT", "HUGEINT")
 
 
 def sql_source(event: Event, rows: QueryRows, name: str) -> Source:
@@ -112,7 +110,7 @@ def _chunk(part: pa.Table, attributes: dict[str, Attribute], source: str) -> Chu
         columns[column] = values
     faulty = []
     for row, attribute_name, kind, value in _faulty(part):
-        faulty.append((row, attribute_name, Fault(f"is not {_kind(kind)}", shown(value))))
+        faulty.append((row, attribute_name, Fault(f"is not {type_words(kind)}", shown(value))))
         if attribute_name in columns and attribute_name != "event_id":  # as it was read
             if not isinstance(columns[attribute_name], list):
                 columns[attribute_name] = columns[attribute_name].to_pylist()
@@ -133,11 +131,3 @@ def _faulty(part: pa.Table) -> Iterator[tuple[int, str, str, str]]:
             for row in pc.indices_nonzero(pc.is_valid(part[column])).to_pylist():
                 fault = part[column][row].as_py()
                 yield row, fault["attribute"], fault["type"], fault["value"]
-
-
-def _kind(kind: str) -> str:
-    if "%" in kind:
-        return f"a time such as {kind}"
-    if kind.upper().removeprefix("U") in _INTEGER or kind.upper() == "INTEGER":
-        return "an int"
-    return _KINDS.get(kind.upper().removesuffix("TZ").removesuffix(" WITH TIME ZONE"), kind)

@@ -101,6 +101,13 @@ def replace_by_file(node: Node, path: str) -> None:
     )
 
 
+def redirect(tree: Node, old: str, new: str) -> None:
+    """Let a tree read another file of ours."""
+    for node in file_references(tree["statements"]):
+        if node.get("table_name") == old:
+            node.update(table_name=new, qualified_name={"path": [new]})
+
+
 def expression_sql(connection: duckdb.DuckDBPyConnection, expression: Node) -> str:
     """Return the SQL of one expression."""
     tree = parsed(connection, "SELECT 1")

@@ -143,7 +143,7 @@ def load(
         connection: A DuckDB that may read the files, and write to the folder.
         reading: The files, and how they are read.
         folder: The folder for the copies.
-        head: Whether only the columns are asked for; the table then has no rows.
+        head: Whether only the columns are asked for; the table then has the first rows.
 
     Raises:
         Invalid: A file cannot be unpacked, or is broken all through.
@@ -186,6 +186,17 @@ def unquoted(literal: str) -> str:
     """Return the text of an SQL literal."""
     text = literal.removeprefix("E").strip("'").replace("''", "'")
     return text.replace("\\t", "\t")
+
+
+def type_words(kind: str) -> str:
+    """Return a type of DuckDB's, or a format of times, as a reason names it: an int."""
+    if "%" in kind:
+        return f"a time such as {kind}"
+    name = kind.upper().removesuffix(" WITH TIME ZONE").removesuffix("TZ")
+    if name.removeprefix("U") in {"INT", "INTEGER", "BIGINT", "SMALLINT", "TINYINT", "HUGEINT"}:
+        return "an int"
+    words = {"TIMESTAMP": "a timestamp", "DATE": "a date", "DOUBLE": "a float", "FLOAT": "a float"}
+    return words.get(name, "a bool" if name == "BOOLEAN" else kind)
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True):
@@ -319,7 +330,7 @@ def _broken_through(reading: Reading, number: int, broken: Sequence[tuple[int, B
 def _write(
     connection: duckdb.DuckDBPyConnection, relation: str, parquet: Path, *, head: bool
 ) -> None:
-    limit = " LIMIT 0" if head else ""
+    limit = f" LIMIT {HEAD}" if head else ""
     connection.execute(
         f"COPY (SELECT * FROM {relation}{limit}) TO '{quoted(str(parquet))}' "
         "(FORMAT parquet, COMPRESSION lz4)"
@@ -420,7 +431,7 @@ def _rejected(line: int | None, column: str, message: str, text: str) -> Broken:
     if match := _NOT_CONVERTED.search(message):
         return Broken(
             line=line,
-            reason=f"is not {match[2].strip()}",
+            reason=f"is not {type_words(match[2].strip())}",
             text=text,
             value=f"{column} = {shown(match[1])}",
         )

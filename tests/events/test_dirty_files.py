@@ -177,7 +177,7 @@ def test_a_german_log_is_proposed_with_its_decimal_commas_and_its_days_first(tmp
     assert "timestampformat = '%d.%m.%Y %H:%M'" in query
     report, bad, stored = ingested(tmp_path, "log.csv", query, max_bad=0.05)
     assert counts(report) == (41, 40, 0, 1)
-    assert bad == {42: ("line", 'event_timestamp = "bald" is not TIMESTAMP')}
+    assert bad == {42: ("line", 'event_timestamp = "bald" is not a timestamp')}
     assert {row["propensity"] for row in stored} == {n / 10 for n in range(9)}
 
 
@@ -204,6 +204,24 @@ def test_a_long_file_tells_the_true_line_of_its_one_bad_row(tmp_path, declared):
     report, bad, _ = ingested(tmp_path, "log.csv", DECLARED[declared])
     assert counts(report) == (100_001, 100_000, 0, 1)
     assert list(bad) == [90_001]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_query_that_computes_with_times_and_numbers_is_given_them_for_all_good_rows(
+    tmp_path, name
+):
+    """One value that is no time makes a column of text, with which the query would not bind."""
+    content, numbers, _ = FORMATS[name]()
+    write(tmp_path, name, content)
+    query = (
+        "SELECT * REPLACE (event_timestamp + INTERVAL 0 DAY AS event_timestamp, "
+        "item_id + 1 - 1 AS item_id) FROM {}"
+    )
+    report, bad, _ = ingested(tmp_path, name, query, max_bad=6)
+    assert set(bad) == {line for kind, line in numbers.items() if kind != "blank"}
+    assert bad[numbers["time"]] == ("line", 'event_timestamp = "soon" is not a timestamp')
+    assert bad[numbers["int"]] == ("line", 'item_id = "n/a" is not an int')
+    assert report.stored == GOOD
 
 
 def test_a_query_over_several_files_names_the_file_of_each_bad_row(tmp_path):
