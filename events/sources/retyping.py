@@ -18,6 +18,7 @@ from .text_tables import TextTable, quoted, type_words
 if TYPE_CHECKING:
     import duckdb
 
+QUOTE = '"'
 _ZONED = r"\d(Z| ?[+-]\d\d(:?\d\d)?)$"
 _TIMES = {
     "DATE": r"^\d{4}-\d\d-\d\d$",
@@ -66,7 +67,7 @@ def retyped(
                     line=line,
                     reason=f"is not {type_words(types[name])}",
                     text=text,
-                    value=f"{name.strip(chr(34))} = {shown(value.strip('"'))}",
+                    value=f"{name.strip(QUOTE)} = {shown(value.strip(QUOTE))}",
                 ),
             )
         )
