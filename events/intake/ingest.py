@@ -8,13 +8,9 @@ same command goes on, loses nothing and doubles nothing.
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +19,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from ...core.runtime.project import Project
-from ...core.user_state import FOLDER, make
-from ...errors import Invalid, LimitExceeded, NotFound, Refused
+from ...errors import Invalid, NotFound, Refused
 from ...feature_store.port import TableSpec
 from ...project.reading.fence import fence
 from ...project.specs.description import Event, ProjectSpec
@@ -45,6 +40,7 @@ from .settlement import Settled, settle
 from .staging import Late, Staged, restage, stage
 from .stamps import forget, stored_timestamp
 from .tolerance import MAX_BAD, allowed_rows, bad_rows, share_and_limit
+from .workspace import full_disk_as_error, workspace
 
 if TYPE_CHECKING:
     import duckdb
@@ -123,7 +119,7 @@ def ingest(
             nothing is changed then. Or more are quarantined, with those that lost to what is stored
             or refer to nothing: the good ones are stored then. It has the `reports`.
     """
-    with project.lock("ingest"), _workspace(project.folder) as folder, _full_disk_as_error(folder):
+    with project.lock("ingest"), workspace(project.folder) as folder, full_disk_as_error(folder):
         chosen = _chosen_events(project, event, data is not None)
         if isinstance(data, str | Path):
             files.matching(
@@ -407,22 +403,22 @@ def _require_readable(project: Project, staged: Sequence[_Batch], max_bad: float
         share, allowed = share_and_limit(tally.rows, batch.read, max_bad)
         first = min(reasons, key=lambda reason: (reason.first_source, reason.first_line or 0))
         line = "" if first.first_line is None else f", line {first.first_line}"
+        remedies = [reason.remedy for reason in reasons if reason.remedy]
+        report = IngestReport(
+            event=event.name,
+            read=batch.read,
+            stored=0,
+            already_there=0,
+            quarantined=0,
+            # the error says the first remedy
+            reasons=tuple(msgspec.structs.replace(reason, remedy="") for reason in reasons),
+        )
         raise TooManyBad(
             f"{event.name}: {share} of {batch.read:,} read cannot be taken, more than the "
             f"{allowed} allowed (--max-bad); nothing was stored. The first: {first.first_source}"
             f"{line}: {first.attribute} {first.first_reason}",
-            remedy=next((reason.remedy for reason in reasons if reason.remedy), "")
-            or f"mend the source, or quarantine them: --max-bad {tally.rows}",
-            reports=(
-                IngestReport(
-                    event=event.name,
-                    read=batch.read,
-                    stored=0,
-                    already_there=0,
-                    quarantined=0,
-                    reasons=reasons,
-                ),
-            ),
+            remedy=next(iter(remedies), f"mend the source, or allow more: --max-bad {tally.rows}"),
+            reports=(report,),
         )
 
 
@@ -442,33 +438,3 @@ def _reasons(
         remedy = proposal(source, event.name, reason.first_source, reason.first_reason)
         reasons[number] = msgspec.structs.replace(reason, remedy=reason.remedy or remedy)
     return tuple(reasons)
-
-
-@contextmanager
-def _full_disk_as_error(folder: Path) -> Iterator[None]:
-    """Turn the system's error for a full disk into one that says so.
-
-    Some events of several may be stored already.
-    """
-    try:
-        yield
-    except OSError as error:  # Arrow's, and what sql.bounded makes of DuckDB's
-        if error.errno in {errno.ENOSPC, errno.EDQUOT} or "No space left" in str(error):
-            raise LimitExceeded(
-                f"the disk of {folder.parent} is full: a batch waits there while it is judged",
-                remedy="free some space and run this again: it goes on where it was",
-            ) from error
-        raise
-
-
-@contextmanager
-def _workspace(root: Path) -> Iterator[Path]:
-    """Make a folder for this ingest, and remove those that killed ones left.
-
-    The lock shows that none of them still runs.
-    """
-    base = make(root / FOLDER / "tmp")
-    for leftover in base.glob("ingest-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix="ingest-", dir=base) as folder:
-        yield Path(folder)

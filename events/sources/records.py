@@ -150,13 +150,15 @@ def _csv_fault(error: csv.Error, lines: list[str]) -> str:
 def _fault(fields: list[str], lines: list[str], encoding: str, width: int) -> str:
     if not all(is_decoded(line, encoding) for line in lines):
         return not_of(encoding)
-    return f"has {len(fields)} fields, not {width}" if width and len(fields) != width else ""
+    if not width or len(fields) == width:
+        return ""
+    return f"has {len(fields)} field{'' if len(fields) == 1 else 's'}, not {width}"
 
 
 def not_of(encoding: str) -> str:
     """Return the fault of a line that is not of an encoding."""
     name = encoding.removesuffix("-sig")
-    return f"is not {name.upper() if name.startswith('utf') else name}"
+    return f"is no text in {name.upper() if name.startswith('utf') else name}"
 
 
 def json_records(lines: Iterable[str], *, encoding: str) -> Iterator[Record]:
@@ -166,7 +168,7 @@ def json_records(lines: Iterable[str], *, encoding: str) -> Iterator[Record]:
             continue
         fault, row = "", None
         if not is_decoded(line, encoding):
-            fault = f"is not JSON ({not_of(encoding).removeprefix('is ')})"
+            fault = "is not JSON (not UTF-8)"
         else:
             try:
                 row = msgspec.json.decode(line)
