@@ -269,7 +269,9 @@ def _store(
         already_there=settled.already_there,
         corrected=settled.corrected,
         quarantined=refused.rows,
-        reasons=_reasons(project, event, source, refused, first_ingest=first_ingest),
+        reasons=_reasons(
+            project, event, source, refused, read=staged.read, first_ingest=first_ingest
+        ),
         seconds=round(time.perf_counter() - started, 3),
     )
 
@@ -399,7 +401,7 @@ def _require_readable(project: Project, staged: Sequence[_Batch], max_bad: float
         tally = bad_rows(batch)
         if tally.rows <= allowed_rows(max_bad, batch.read):
             continue
-        reasons = _reasons(project, event, source, tally, first_ingest=False)
+        reasons = _reasons(project, event, source, tally, read=batch.read, first_ingest=False)
         share, allowed = share_and_limit(tally.rows, batch.read, max_bad)
         first = min(reasons, key=lambda reason: (reason.first_source, reason.first_line or 0))
         line = "" if first.first_line is None else f", line {first.first_line}"
@@ -423,7 +425,13 @@ def _require_readable(project: Project, staged: Sequence[_Batch], max_bad: float
 
 
 def _reasons(
-    project: Project, event: Event, source: Source, tally: Tally, *, first_ingest: bool
+    project: Project,
+    event: Event,
+    source: Source,
+    tally: Tally,
+    *,
+    read: int,
+    first_ingest: bool,
 ) -> tuple[Reason, ...]:
     """Return why rows are refused; the first reason of a file that it is written so has a proposal.
 
@@ -435,6 +443,12 @@ def _reasons(
         if reason.key or not reason.first_source or reason.first_source in done:
             continue
         done.add(reason.first_source)
-        remedy = proposal(source, event.name, reason.first_source, reason.first_reason)
+        remedy = proposal(
+            source,
+            event.name,
+            reason.first_source,
+            reason.first_reason,
+            most=2 * reason.count > read,
+        )
         reasons[number] = msgspec.structs.replace(reason, remedy=reason.remedy or remedy)
     return tuple(reasons)

@@ -9,7 +9,7 @@ from .source import Source
 _OPTIONS = ("encoding", "decimal_separator", "timestampformat", "dateformat")
 
 
-def proposal(source: Source, event: str, name: str, reason: str) -> str:
+def proposal(source: Source, event: str, name: str, reason: str, *, most: bool) -> str:
     """Return what to write into the source, "" where its file needs nothing.
 
     Args:
@@ -17,6 +17,7 @@ def proposal(source: Source, event: str, name: str, reason: str) -> str:
         event: The event's name.
         name: The file, as the quarantine calls it.
         reason: Why its first row was refused.
+        most: Whether most rows were refused so.
     """
     text = source.texts.get(name)
     if text is None:
@@ -26,7 +27,7 @@ def proposal(source: Source, event: str, name: str, reason: str) -> str:
     except Invalid:
         return ""
     missing = [option for option in _OPTIONS if option in form.options.keys() - text.options]
-    zoneless = reason.endswith("has no time zone") and not source.in_sql
+    zoneless = most and reason.endswith("has no time zone") and not source.in_sql
     if not missing and not zoneless:
         return ""
     relation = form.relation(text.name)
