@@ -218,6 +218,7 @@ def _data(run: Run) -> list[str]:
         ),
     ]
     parts += [page.verdict([f"Leak alarm. {warning}"], "fail") for warning in data.warnings]
+    parts += [page.verdict([f"Known too late. {late}"], "fail") for late in data.late]
     if data.leaks:
         summary = (
             "Leak alarm: AUC of each feature alone, by day, and with what was known earlier "
