@@ -167,7 +167,7 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
 
 def _power(evaluation: Evaluation, outcome: str) -> str:
     tested = f"{len(evaluation.periods)} test periods, {evaluation.rows:,} rows. "
-    if evaluation.unit is None:
+    if not evaluation.units or evaluation.unit is None:
         return (
             f"{tested}{figure_text.power(evaluation.positives, outcome)} Intervals: "
             f"{figure_text.independence(evaluation)}."
