@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus.events.intake.emit import emit as emit
     from isthmus.events.intake.ingest import ingest as ingest
     from isthmus.experiments import experiment as experiment
-    from isthmus.experiments.monitors import monitor as monitor
+    from isthmus.experiments import monitor as monitor
     from isthmus.feature_store.offline.materialize import materialize as materialize
     from isthmus.feature_store.offline.query import query as query
     from isthmus.feature_store.offline.training_set import training_set as training_set
@@ -76,7 +76,7 @@ _WHERE = {
     "Gateway": "isthmus.endpoints.gateway.gateway",
     "rollout": "isthmus.rollouts.verbs",  # a module, as those that follow: im.rollout.start(...)
     "experiment": "isthmus.experiments",
-    "monitor": "isthmus.experiments.monitors",
+    "monitor": "isthmus.experiments",
     "events": "isthmus",
     "features": "isthmus.lifecycle.verbs",
     "runs": "isthmus.lifecycle.verbs",

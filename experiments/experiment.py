@@ -1,5 +1,6 @@
 """The verbs of `isthmus experiment`. project.yaml describes a run; whether it runs is state.
 
+They go by the target's simulated clock after a simulation: results are those of its last day.
 Each verb that changes something checks first, then changes the live document by one write. Killed
 anywhere, the same verb again goes on.
 """
@@ -14,16 +15,17 @@ from ..endpoints.gateway.decide.live_document import Change
 from ..reports.results import Rows
 from .design import runs
 from .design.definition import never_ran
-from .measure.audit import audit
-from .measure.power import power
-from .results.comparison import results
-from .results.page import report
-from .running.close import close
-from .running.ramp import ramp
-from .running.start import start
-from .running.status import listing as list
-from .running.status import status
-from .running.stop import stop
+from .measure.audit import audit as audit_run
+from .measure.power import power as power_of
+from .results.comparison import results as compare
+from .results.page import report as write_report
+from .running.close import close as close_run
+from .running.ramp import ramp as ramp_run
+from .running.start import start as start_run
+from .running.status import listing
+from .running.status import status as status_of
+from .running.stop import stop as stop_run
+from .simulation.clock import by_simulated_clock
 
 if TYPE_CHECKING:
     from .simulation.simulate import Simulated
@@ -42,6 +44,19 @@ __all__ = [  # im.experiment
     "status",
     "stop",
 ]
+__dir__ = __all__.copy  # what completion offers
+
+
+audit = by_simulated_clock(audit_run)
+close = by_simulated_clock(close_run)
+list = by_simulated_clock(listing)
+power = by_simulated_clock(power_of)
+ramp = by_simulated_clock(ramp_run)
+report = by_simulated_clock(write_report)
+results = by_simulated_clock(compare)
+start = by_simulated_clock(start_run)
+status = by_simulated_clock(status_of)
+stop = by_simulated_clock(stop_run)
 
 
 def history(project: Project, name: str | None = None) -> Rows[Change]:

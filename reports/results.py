@@ -13,23 +13,32 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from . import page
+from .columns import aligned
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
 _Row = TypeVar("_Row")
-_MOST = 100  # rows that a notebook shows
+_MOST = 100  # rows that a notebook or a prompt shows
+_WIDEST = 60  # characters of a cell at a prompt
 _ARROWS = (datetime, Decimal, bytes)  # what Arrow has itself
 
 
 class Shown:
-    """A mixin of result structs that a notebook shows as the console prints them.
+    """A mixin of result structs that notebooks and Python's prompt show as the console does.
 
     A struct without a text of its own is shown field by field.
     """
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self) if _has_own_text(self) else super().__repr__()
+
+    def overview(self) -> Mapping[str, object]:
+        """Return what a table of such structs shows of this one, by column. Default: all fields."""
+        return dict(_values(self))
 
     def _repr_html_(self) -> str:
         return (
@@ -60,15 +69,30 @@ class Rows(tuple[_Row, ...]):
         """Return the rows as a data frame with the columns of `to_arrow`."""
         return self.to_arrow().to_pandas()
 
+    def __repr__(self) -> str:
+        if not self:
+            return "no rows"
+        head, rows = self._overview()
+        lines = aligned(
+            [head, *([_short(cell) for cell in row] for row in rows)], left=range(len(head))
+        )
+        return "\n".join([*lines, *self._rest()])
+
     def _repr_html_(self) -> str:
         if not self:
             return page.words("no rows")
-        rows = [dict(_values(row)) for row in self[:_MOST]]
-        more = page.words(f"{len(self) - _MOST:,} more rows") if len(self) > _MOST else ""
-        return (
-            page.table(list(rows[0]), ([_cell(value) for value in row.values()] for row in rows))
-            + more
-        )
+        return page.table(*self._overview()) + "".join(map(page.words, self._rest()))
+
+    def _overview(self) -> tuple[list[str], list[list[str]]]:
+        """Return the names of the columns, and the first rows' cells."""
+        rows = [
+            row.overview() if isinstance(row, Shown) else dict(_values(row)) for row in self[:_MOST]
+        ]
+        head = list(dict.fromkeys(name for row in rows for name in row))
+        return head, [[_cell(row.get(name)) for name in head] for row in rows]
+
+    def _rest(self) -> list[str]:
+        return [f"{len(self) - _MOST:,} more rows"] if len(self) > _MOST else []
 
 
 def _array(values: list[Any]) -> pa.Array[Any]:
@@ -93,6 +117,12 @@ def _values(row: Any) -> Iterable[tuple[str, object]]:
         if isinstance(row, Mapping)
         else ((name, getattr(row, name)) for name in row.__struct_fields__)
     )
+
+
+def _short(cell: str) -> str:
+    """Return a cell as one line that a terminal only shows, cut where it is long."""
+    line = cell if cell.isprintable() else repr(cell)[1:-1]
+    return line if len(line) <= _WIDEST else f"{line[: _WIDEST - 1]}…"
 
 
 def _fields(result: object) -> Iterable[tuple[str, str]]:

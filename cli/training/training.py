@@ -103,26 +103,19 @@ def runs() -> None: ...
 )
 def list_runs(console: Console, sort: str | None, where: tuple[str, ...]) -> None:
     from ...lifecycle.verbs.runs import list as read
-    from ...pipelines.run_pages.run_list import comparable, figure
+    from ...pipelines.run_pages.run_list import comparable
 
     with console.open() as project:
         listed = read(project, sort=sort, where=where)
     shown = ["auc"] if sort in (None, "auc") else ["auc", sort]
-    rows = [
-        (
-            run.name,
-            f"{run.started:%Y-%m-%d %H:%M}",
-            run.title(),
-            run.version or run.status,
-            run.alias or "",
-            *(f"{estimate.value:.4g}" if (estimate := figure(run, name)) else "" for name in shown),
-            run.gate or "",
-            " ".join(run.tags),
-        )
-        for run in listed
-    ]
-    head = ("run", "started", "configuration", "version", "alias", *shown, "gate", "tags")
-    text = grid(rows, head=head) if rows else "no such run" if where else "no runs yet"
+    rows = [run.overview(shown) for run in listed]
+    text = (
+        grid(map(tuple, map(dict.values, rows)), head=tuple(rows[0]))
+        if rows
+        else "no such run"
+        if where
+        else "no runs yet"
+    )
     note = (
         ["figures are of each run's own rows, which differ: runs compare pairs them"]
         if sort and not comparable(listed)

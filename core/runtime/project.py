@@ -58,6 +58,9 @@ class Project:
         self.clock = clock
         self.before_close: set[Callable[[], None]] = set()  # what still delivers to the target
 
+    def __repr__(self) -> str:
+        return f"<isthmus project {self.spec.name} on {self.target.name}: {self.folder}>"
+
     def now(self) -> datetime:
         """Return the project's time: `now:` of project.yaml (an old log), else that of its log.
 

@@ -8,8 +8,10 @@ the gateways and the provider do, and would wait for ever for one that stands st
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import final
+from functools import wraps
+from typing import Any, TypeVar, cast, final
 
 import msgspec
 from msgspec.structs import replace
@@ -24,6 +26,7 @@ from ...times import utc_milliseconds
 from .behaviour import Waiting
 from .simulation import Effects
 
+_Verb = TypeVar("_Verb", bound=Callable[..., Any])
 _PLACE = "simulation/clock.json"
 
 
@@ -106,9 +109,21 @@ def is_simulated(project: Project) -> bool:
 
 
 def on_simulated_clock(project: Project) -> Project:
-    """Return the project by simulated time; as it is, where its target has none."""
+    """Return the project by simulated time; as it is, where it has a clock, or its target none."""
+    if project.clock is not None:
+        return project
     time = stored_time(project.target.blobs) if on_this_machine(project.target) else None
     return project if time is None else with_clock(project, project.target, MovedClock(time.at))
+
+
+def by_simulated_clock(verb: _Verb) -> _Verb:
+    """Return a verb that goes by the simulated time of its project's target, where it has one."""
+
+    @wraps(verb)
+    def by_clock(project: Project, *args: Any, **options: Any) -> Any:
+        return verb(on_simulated_clock(project), *args, **options)
+
+    return cast("_Verb", by_clock)
 
 
 def _uri(blobs: BlobStore) -> str:

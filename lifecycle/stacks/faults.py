@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from isthmus_stack.core.faults import Fault
 
 __all__ = ["add", "clear", "list"]
+__dir__ = __all__.copy  # what completion offers
 
 
 class Cleared(Shown, msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["compare", "coverage", "down", "fault", "policy", "run", "status", "up"]
 
 
+__all__ = ["compare", "coverage", "down", "fault", "policy", "run", "status", "up"]
+__dir__ = __all__.copy  # what completion offers
+
+
 class Ended(Shown, msgspec.Struct, frozen=True, kw_only=True):
     stopped: bool  # False: no stack of this project ran
     ended: str | None  # how one that did not run any more had ended

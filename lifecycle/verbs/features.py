@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ...pipelines.evaluation.leak_alarm import Looked
 
 __all__ = ["check", "get", "leaks", "skew"]
+__dir__ = __all__.copy  # what completion offers
 
 
 class OnlineRows(Shown, msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ import msgspec
 
 from ...core.runtime.project import Project
 from ...experiments.replay.version import replay_version
+from ...experiments.simulation.clock import by_simulated_clock
 from ...pipelines.models import lineage
 from ...pipelines.training.promotion import promote, versions
 from ...reports.results import Rows, Shown
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ...project.specs.description import Description
 
 __all__ = ["graph", "list", "promote", "replay"]
+__dir__ = __all__.copy  # what completion offers
 Form = Literal["text", "mermaid", "dot"]
 
 
@@ -36,6 +38,7 @@ def list(project: Project) -> Rows[ModelVersion]:
     return Rows(versions(project))
 
 
+@by_simulated_clock
 def replay(
     project: Project,
     version: str,

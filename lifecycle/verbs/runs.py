@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ...pipelines.port import RunState
 
 __all__ = ["cancel", "compare", "export", "list", "log", "note", "show", "tag", "why_rerun"]
+__dir__ = __all__.copy  # what completion offers
 
 
 class StepLog(Shown, msgspec.Struct, frozen=True, kw_only=True):

@@ -31,6 +31,23 @@ class NotedRun(Run, frozen=True, kw_only=True):
     def __str__(self) -> str:
         return "\n".join([super().__str__(), *note_lines(self)])
 
+    def overview(self, figures: Sequence[str] = ("auc",)) -> dict[str, object]:
+        """Return what a list of runs shows of this one, by column, with these of its figures."""
+        estimates = {name: figure(self, name) for name in figures}
+        return {
+            "run": self.name,
+            "started": f"{self.started:%Y-%m-%d %H:%M}",
+            "configuration": self.title(),
+            "version": self.version or self.status,
+            "alias": self.alias or "",
+            **{
+                name: f"{estimate.value:.4g}" if estimate else ""
+                for name, estimate in estimates.items()
+            },
+            "gate": self.gate or "",
+            "tags": " ".join(self.tags),
+        }
+
 
 def with_notes(run: Run, notes: Notes) -> NotedRun:
     return NotedRun(

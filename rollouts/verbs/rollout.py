@@ -32,7 +32,7 @@ from ..announcements import tell
 from ..controller import EVERY, LookResult, drive, give_back, look, tell_of
 from ..evidence.judgement import overall_verdict
 from ..page import report as page_of_rollout
-from ..rehearsal.rehearse import rehearse as rehearse  # noqa: PLC0414  im.rollout.rehearse
+from ..rehearsal.rehearse import rehearse
 from ..state import documents, wishes
 from ..state.documents import Stored
 from ..state.planning import beginning
@@ -42,6 +42,22 @@ from .declared_plan import differs, plan_of
 from .foresight import Foresight, foresee
 from .project_ports import ports_of
 from .status import Status, plan_text, status_of
+
+__all__ = [  # im.rollout
+    "abort",
+    "history",
+    "pause",
+    "promote",
+    "rehearse",
+    "report",
+    "resume",
+    "run",
+    "start",
+    "status",
+    "tick",
+    "wait",
+]
+__dir__ = __all__.copy  # what completion offers
 
 Outcome = Literal["promoted", "aborted", "refused", "lost", "waiting", "timeout"]
 _NONCE = secrets.token_hex(2)

@@ -1,6 +1,7 @@
 """Every command has a verb of its name: `isthmus runs show` is `im.runs.show`."""
 
 import inspect
+import sys
 from operator import attrgetter
 from pathlib import Path
 from typing import get_origin
@@ -47,6 +48,17 @@ def test_no_module_of_a_room_takes_the_place_of_a_verb(room):
 def test_a_room_has_no_other_name(room):
     with pytest.raises(AttributeError, match=f"module 'isthmus.{room}' has no attribute 'nothing'"):
         attrgetter(f"{room}.nothing")(isthmus)
+
+
+ROOMS = sorted({command.split()[0] for command in COMMANDS if " " in command})
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_completion_offers_the_verbs_of_a_room_and_nothing_else(room, monkeypatch):
+    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+    below = [command.split()[1:] for command in COMMANDS if command.split()[0] == room]
+    verbs = {words[0].replace("-", "_") for words in below} - {"serve"}  # im.Gateway
+    assert dir(getattr(isthmus, room)) == sorted(verbs)
 
 
 # what is told by others' structs, which know no page: a port's, the description's, a stack's

@@ -66,3 +66,36 @@ def test_a_notebook_shows_rows_as_a_table_and_a_struct_as_the_console_prints_it_
     assert '<th>value</th><td class="words">0.612346</td>' in RUNS[0].auc._repr_html_()
     assert "99 more rows" in Rows([Spoken("x")] * 199)._repr_html_()
     assert "no rows" in Rows(())._repr_html_()
+
+
+def test_a_prompt_shows_rows_as_a_table_and_a_struct_as_the_console_prints_it():
+    first, second, third = repr(RUNS).splitlines()
+    assert first.split() == ["name", "started", "auc", "parameters", "tags"]
+    assert "value 0.612346, low 0.5" in second
+    assert third.split()[0] == "<r2>"
+    assert repr(Spoken("yes")) == "it says yes"
+    assert repr(RUNS[0].auc) == "Figure(value=0.61234567, low=0.5)"
+    assert "99 more rows" in repr(Rows([Spoken("x")] * 199))
+    assert repr(Rows(())) == "no rows"
+
+
+def test_a_prompt_shows_a_cell_in_one_line_that_moves_no_cursor():
+    _, line = repr(Rows([Spoken("two\nlines\x1b[2J" + "x" * 99)])).splitlines()
+    assert line.strip().startswith("two\\nlines\\x1b[2Jxx")
+    assert line.endswith("…")
+    assert len(line) < 70
+
+
+class Brief(Shown, msgspec.Struct, frozen=True):
+    name: str
+    record: str
+
+    def overview(self):
+        return {"name": self.name}
+
+
+def test_a_struct_says_what_a_table_shows_of_it_and_data_frames_have_all():
+    rows = Rows([Brief("one", "long"), Brief("two", "longer")])
+    assert [line.split() for line in repr(rows).splitlines()] == [["name"], ["one"], ["two"]]
+    assert "long" not in rows._repr_html_()
+    assert rows.to_arrow().column_names == ["name", "record"]

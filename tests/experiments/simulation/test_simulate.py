@@ -266,6 +266,19 @@ def test_at_the_console_each_command_goes_by_the_simulated_clock_and_says_so(pro
     assert clock.stored_time(project.target.blobs) == before
 
 
+def test_in_python_each_verb_goes_by_the_simulated_clock_of_a_project_that_was_open_before(
+    project, week
+):
+    """A notebook opens its project, simulates, and looks at the results."""
+    shown = command(project.folder, "experiment", "results", "same", "--json").json
+    seen = isthmus.experiment.results(project, "same")
+    assert project.now() == NOW
+    assert seen.as_of > NOW
+    assert (seen.run, seen.until) == (shown["run"], datetime.fromisoformat(shown["until"]))
+    assert seen.complete == shown["complete"] > 0
+    assert isthmus.experiment.audit(project, "same").sound
+
+
 def test_nobody_is_made_up_on_a_cloud(tmp_path):
     (tmp_path / "project.yaml").write_text("name: mini\n")
     keys = (
