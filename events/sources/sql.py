@@ -16,8 +16,13 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ...errors import Invalid
 from ...project.reading.fence import Fence
+from .sniffing import advice
+from .syntax import Node, call, file_references, parsed, rendered, replace_by_file, traced
+from .text_tables import CSV_READERS, JSON_READERS, Reading, TextTable, load
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,6 +33,11 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(//|/)")
 _REFUSED_FILE = re.compile(r'Cannot access (?:file|directory) "([^"]*)"')
 _CLOUD = re.compile(r"(?i)(s3|s3a|s3n|gs|gcs|r2|az|azure|abfss)://")
 _DATA = re.compile(r"(?i)[*?]|/$|\.(parquet|csv|tsv|jsonl?|ndjson|txt)(\.(gz|zst))?$")
+_TEXT = re.compile(r"(?i)\.(csv|tsv|jsonl?|ndjson)(\.(gz|zst))?$")
+_KIND_OF_ERROR = re.compile(r"[A-Z][A-Za-z ]+ Error: ")
+_LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
+_FILE_IN_ERROR = re.compile(r'(?:[Ff]ile|CSV file) "([^"]+)"')
+_CANDIDATES = re.compile(r"(?:Candidate bindings|Did you mean)[^\"]*(\"[^\n]*)")
 MEMORY, THREADS = (
     "1GiB",
     4,
@@ -88,70 +98,227 @@ def system_error(error: Exception) -> OSError | None:
     return None if number is None else OSError(number, os.strerror(number))
 
 
-def query_to_parquet(sql: str, *, name: str, event: str, fence: Fence, to: Path) -> None:
+class QueryRows(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows of a source's query as a Parquet file.
+
+    `tables` are the text files that it read. Where `traced`, rows have the columns of
+    `syntax.traced`, which say where in them each row comes from.
+    """
+
+    parquet: Path
+    tables: tuple[TextTable, ...] = ()
+    traced: bool = False
+
+
+def query_to_parquet(sql: str, *, name: str, event: str, fence: Fence, to: Path) -> QueryRows:
     """Write a query's rows to a Parquet file, in the query's order.
 
-    TIMESTAMPTZ stay instants; the session's zone is UTC.
+    TIMESTAMPTZ stay instants; the session's zone is UTC. Rows of text files that cannot be read, or
+    whose values cannot be cast, are told by the result; the others are written.
 
     Raises:
         Invalid: DuckDB refuses the query. The error has its words and `name`.
     """
-    with _bound(
-        sql, name=name, event=event, fence=fence, spill=to.parent.parent / "spill", to=to.parent
-    ) as rows:
-        rows.write_parquet(str(to), compression="zstd")
+    query = _Query(sql, name, event, fence)
+    spill = to.parent.parent / "spill"
+    with _bound(query, spill=spill, to=to.parent.parent) as (connection, text):
+        tables, tree = _loaded(connection, query, text, to.parent.parent / "text")
+        if tree is None:
+            connection.sql(text).write_parquet(str(to), compression="zstd")
+            return QueryRows(parquet=to)
+        plain = rendered(connection, tree)
+        traced_sql = _traced(connection, tree, tables, tolerant=False)
+        try:
+            _copy(connection, traced_sql or plain, to)
+        except _VALUE_ERRORS():
+            traced_sql = _traced(connection, tree, tables, tolerant=True)
+            if traced_sql is None:
+                raise
+            _copy(connection, traced_sql, to)
+        return QueryRows(parquet=to, tables=tables, traced=traced_sql is not None)
 
 
-def query_schema(sql: str, *, name: str, event: str, fence: Fence) -> pa.Schema:
-    """Return the columns that a query would give; of the files only what tells their types is read.
+def query_schema(
+    sql: str, *, name: str, event: str, fence: Fence, folder: Path
+) -> tuple[pa.Schema, bool]:
+    """Return the columns that a query would give, and whether it reads text files.
+
+    Of the files only what tells their types is read. `folder` is for copies.
 
     Raises:
         Invalid: DuckDB refuses the query. The error has its words and `name`.
     """
-    with _bound(sql, name=name, event=event, fence=fence, spill=fence.folder) as rows:
+    query = _Query(sql, name, event, fence)
+    with _bound(query, spill=folder / "spill", to=folder) as (connection, text):
+        tables, tree = _loaded(connection, query, text, folder / "text", head=True)
+        rows = connection.sql(text if tree is None else rendered(connection, tree))
         columns: pa.Table = rows.limit(0).to_arrow_table()
-        return columns.schema
+        return columns.schema, bool(tables)
+
+
+class _Query(msgspec.Struct, frozen=True):
+    """A source's query: its text, its name and its event's, what it may read."""
+
+    sql: str
+    name: str
+    event: str
+    fence: Fence
+
+
+def _VALUE_ERRORS() -> tuple[type[Exception], ...]:  # noqa: N802
+    import duckdb
+
+    return duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, sql: str, to: Path) -> None:
+    connection.execute(f"COPY ({sql}) TO {_literal(str(to))} (FORMAT parquet, COMPRESSION zstd)")
+
+
+def _loaded(
+    connection: duckdb.DuckDBPyConnection,
+    query: _Query,
+    text: str,
+    folder: Path,
+    *,
+    head: bool = False,
+) -> tuple[tuple[TextTable, ...], Node | None]:
+    """Load the text files that a query reads; return them, and its tree that reads them there.
+
+    None for the tree where it reads no text files, or is of a form that has no tree.
+    """
+    tree = parsed(connection, text)
+    references = [] if tree is None else list(file_references(tree["statements"]))
+    tables: dict[str, TextTable] = {}
+    for node in references:
+        reading = _reading(connection, query, node)
+        if reading is None:
+            continue
+        key = str(reading)
+        if key not in tables:
+            tables[key] = load(connection, reading, folder / str(len(tables)), head=head)
+        replace_by_file(node, str(tables[key].parquet))
+    return tuple(tables.values()), tree if tables else None
+
+
+def _reading(connection: duckdb.DuckDBPyConnection, query: _Query, node: Node) -> Reading | None:
+    """Return how a reference reads text files; None if it reads others, or a table."""
+    options: dict[str, str] = {}
+    if node["type"] == "BASE_TABLE":
+        paths, kind = [node["table_name"]], _TEXT.search(node["table_name"])
+        if kind is None or node["schema_name"]:
+            return None
+        reader = "read_csv" if kind[1].lower() in {"csv", "tsv"} else "read_json"
+    else:
+        reader, paths, options = call(connection, node)
+        if reader not in (*CSV_READERS, *JSON_READERS) or not paths:
+            return None
+    files = [
+        Path(row[0])
+        for path in paths
+        for row in connection.execute("SELECT file FROM glob(?)", [path]).fetchall()
+    ]
+    if not files:
+        return None  # DuckDB says what is not there
+    names = [
+        str(file.relative_to(query.fence.folder))
+        if file.is_relative_to(query.fence.folder)
+        else str(file)
+        for file in files
+    ]
+    return Reading(reader=reader, files=tuple(files), names=tuple(names), options=options)
+
+
+def _traced(
+    connection: duckdb.DuckDBPyConnection,
+    tree: Node,
+    tables: Sequence[TextTable],
+    *,
+    tolerant: bool,
+) -> str | None:
+    """Return the query whose rows say where they come from; None if they cannot say it."""
+    import duckdb
+
+    numbers = {str(table.parquet): number for number, table in enumerate(tables)}
+    changed = traced(connection, tree, numbers, tolerant=tolerant)
+    if changed is None:
+        return None
+    sql = rendered(connection, changed)
+    own = connection.sql(rendered(connection, tree)).columns
+    try:
+        columns = connection.sql(sql).columns
+    except duckdb.Error:  # an aggregate without GROUP BY
+        return None
+    return sql if [name for name in columns if not name.startswith("isthmus_")] == own else None
 
 
 @contextmanager
 def _bound(
-    sql: str, *, name: str, event: str, fence: Fence, spill: Path, to: Path | None = None
-) -> Iterator[duckdb.DuckDBPyRelation]:
+    query: _Query, *, spill: Path, to: Path
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+    """Open a DuckDB for a source's query, and give its text with absolute paths."""
     import duckdb
 
-    text = rooted(sql, fence, name=name, event=event)
-    reads = (fence.folder, *fence.declared, *([to] if to else []))
+    text = rooted(query.sql, query.fence, name=query.name, event=query.event)
+    reads = (query.fence.folder, *query.fence.declared, to)
     with bounded(spill, reads=reads, memory=MEMORY, threads=THREADS) as connection:
         connection.execute("SET lock_configuration = true")
         try:
             statements = connection.extract_statements(text)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise Invalid(
-                    f"{name} is not one SELECT",
+                    f"{query.name} is not one SELECT",
                     remedy="a source is a single query; its columns are the event's attributes",
                 )
-            yield connection.sql(text)
+            yield connection, text
         except duckdb.Error as error:
             if (
                 isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException)
                 and system_error(error) is not None
             ):
                 raise
-            raise Invalid(f"{name}: {str(error).strip()}", remedy=_remedy(error, fence)) from error
+            raise _as_invalid(connection, query, text, error) from error
 
 
-def _remedy(error: duckdb.Error, fence: Fence) -> str:
+def _as_invalid(
+    connection: duckdb.DuckDBPyConnection, query: _Query, text: str, error: duckdb.Error
+) -> Invalid:
+    """Return DuckDB's error as ours: its first line, the line of the query, what to do."""
+    import duckdb
+
+    words = str(error).strip()
+    first, _, rest = words.partition("\n")
+    try:
+        connection.sql(text)  # as it was written: its lines are the user's
+    except duckdb.Error as own:
+        rest = str(own).strip().partition("\n")[2] if str(own).startswith(first) else ""
+    first = first.partition(": ")[2] if _KIND_OF_ERROR.match(first) else first
+    line = _LINE.search(rest)
+    place = f"{query.name}, line {line[1]}" if line else query.name
+    return Invalid(f"{place}: {first.rstrip('!.')}", remedy=_remedy(words, query.fence))
+
+
+def _remedy(words: str, fence: Fence) -> str:
     """Return what to do about an error of a source's query.
 
     Most of all that is a file that the engine refused.
     """
-    if refused := _REFUSED_FILE.search(str(error)):
+    if refused := _REFUSED_FILE.search(words):
         if _URI.match(refused[1]):
             return "SQL here reads files alone: download it into the project's folder"
         return fence.remedy(Path(refused[1]).resolve())
-    if "extension" in str(error):
+    if "extension" in words:
         return "no extension is loaded for a source: convert the file to CSV, JSON lines or Parquet"
-    return "nothing was changed; try the query in the duckdb shell"
+    if match := _FILE_IN_ERROR.search(words):
+        path = Path(match[1])
+        if path.is_file():
+            name = path.relative_to(fence.folder) if path.is_relative_to(fence.folder) else path
+            return advice(path, str(name))
+    if words.startswith(("Conversion Error", "Invalid Input Error")):
+        return "write TRY_CAST or TRY_STRPTIME: a row without a value goes to the quarantine"
+    if candidates := _CANDIDATES.search(words):
+        return f"did you mean {candidates[1]}?"
+    return "nothing was changed; mend the query"
 
 
 def rooted(sql: str, fence: Fence, *, name: str = "SQL", event: str = "<event>") -> str:
