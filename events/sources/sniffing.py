@@ -157,14 +157,16 @@ def encoding_of(path: Path) -> str:
     if encoding != "utf-8-sig":
         return encoding
     with records.binary(path) as stream:
-        lines, strange = 0, []
+        lines, strange, first = 0, [], b""
         for line in islice(stream, 200_000):
             lines += 1
+            first = first or line
             if not line.isascii() and not _decodes(line, "utf-8"):
                 strange.append(line)
                 if len(strange) > 1_000:
                     break
-    if len(strange) <= _FEW * lines and not (strange and lines < 20):
+    few = len(strange) <= _FEW * lines and not (strange and lines < 20)
+    if few and not (strange and strange[0] == first):  # a header is read, or nothing is
         return "utf-8"
     sample = b"".join(strange)
     runs = re.findall(rb"[\x80-\xff]+", sample)

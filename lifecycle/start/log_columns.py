@@ -29,6 +29,7 @@ _TYPES = {
     r"VARCHAR|UUID": "string",
     r"DATE|TIMESTAMP(_S|_MS|_NS)?( WITH TIME ZONE)?": "timestamp",
 }
+_EXACT = 1_000_000  # rows of which distinct values are counted and not estimated
 _VALUES = 12  # distinct values of a column that are looked at one by one
 
 
@@ -153,8 +154,9 @@ def _columns(connection: duckdb.DuckDBPyConnection, table: str, rows: int) -> It
     relation = connection.sql(f"FROM {table}")
     for source, kind in zip(relation.columns, map(str, relation.types), strict=True):
         sql = '"' + source.replace('"', '""') + '"'
+        count = f"count(DISTINCT {sql})" if rows <= _EXACT else f"approx_count_distinct({sql})"
         nulls, distinct = connection.sql(
-            f"SELECT count(*) - count({sql}), approx_count_distinct({sql}) FROM {table}"
+            f"SELECT count(*) - count({sql}), {count} FROM {table}"
         ).fetchall()[0]
         values: tuple[str, ...] = ()
         if distinct <= _VALUES:
@@ -162,7 +164,7 @@ def _columns(connection: duckdb.DuckDBPyConnection, table: str, rows: int) -> It
                 f"SELECT DISTINCT {sql} AS v FROM {table} WHERE v IS NOT NULL ORDER BY v"
             ).fetchall()
             values, distinct = tuple(str(value) for (value,) in answer), len(answer)
-        elif 2 * distinct > rows:
+        elif rows > _EXACT and 2 * distinct > rows:
             (distinct,) = connection.sql(f"SELECT count(DISTINCT {sql}) FROM {table}").fetchall()[0]
         yield Column(
             source=source,

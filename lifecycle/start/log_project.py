@@ -12,6 +12,7 @@ import msgspec
 from ...project.reading.fence import line
 from ...project.reading.quantities import duration_text
 from .log_shape import Attribute, Shape, linked_outcomes, where_shown
+from .role_words import without_id
 
 _WINDOW = "14"  # days of an item's history
 _SMOOTHING = 10  # rows at the log's mean that an item begins with
@@ -62,7 +63,7 @@ def objective_name(shape: Shape) -> str:
 
 
 def _entity(key: Attribute) -> str:
-    return key.name.removesuffix("_id") or key.name
+    return without_id(key.name)
 
 
 def _guesses(shape: Shape) -> Iterator[str]:
@@ -76,13 +77,15 @@ def _guesses(shape: Shape) -> Iterator[str]:
     yield from _dirt(shape)
     for key in (shape.item, shape.user):
         if key is not None:
-            yield f"entity {_entity(key)}: {key.column.source}, about {key.column.distinct:,} of them"
+            column = key.column
+            yield f"entity {_entity(key)}: {column.source}, {column.distinct:,} of them"
     if shape.request is not None:
         yield f"list: rows of one {shape.request.column.source} were ranked against each other"
     if shape.outcome is not None:
         link = f", {shape.link.words}" if shape.link else ""
         yield (
-            f"outcome {shape.outcome}: {shape.outcome_words}{link}; {100 * shape.share:.3g} % of "
+            f"outcome{'' if shape.outcome == 'outcome' else f' {shape.outcome}'}: "
+            f"{shape.outcome_words}{link}; {100 * shape.share:.3g} % of "
             f"the rows, within {duration_text(shape.within)}"
         )
     renamed = [
@@ -117,7 +120,9 @@ def _dirt(shape: Shape) -> Iterator[str]:
             yield f"day or month first cannot be told in {', '.join(form.either_order)}"
         if form.bad_rows or log.broken:
             first = f", the first in {form.bad[0]}" if form.bad else ""
-            yield f"{max(form.bad_rows, log.broken):,} bad rows go to quarantine{first}"
+            bad = max(form.bad_rows, log.broken)
+            rows = "bad row goes" if bad == 1 else "bad rows go"
+            yield f"{bad:,} {rows} to quarantine{first}"
 
 
 def _project(shape: Shape, now: datetime | None, paths: str) -> Iterator[str]:
@@ -204,7 +209,7 @@ def _zone(shape: Shape) -> str:
     _, zoned, rest = shape.roles.time.partition(" AT TIME ZONE ")
     if not zoned:
         return ""
-    return f"-- Its times name no zone: they are read as {rest}. Write another one where they are not.\n"
+    return f"-- Its times name no zone: they are read as {rest}, which is a guess.\n"
 
 
 def _selected(attribute: Attribute) -> str:
@@ -230,7 +235,7 @@ def _outcome_source(shape: Shape) -> str:
     outcome = shape.roles.outcome
     assert outcome is not None  # noqa: S101  it or a link is there
     when = outcome.at or shape.roles.time
-    columns = (
+    selected = (
         f"{shape.event_id} AS event_id",
         f"{when} AS event_timestamp",
         f"{shape.event_id} AS {shape.exposure}_id",
@@ -238,7 +243,7 @@ def _outcome_source(shape: Shape) -> str:
     return (
         f"-- One row per {shape.exposure} that was followed by a {shape.outcome}: the condition is "
         "a guess.\nSELECT "
-        + ",\n       ".join(columns)
+        + ",\n       ".join(selected)
         + f"\nFROM {shape.log.relation}\nWHERE {outcome.condition}\n"
     )
 
@@ -246,8 +251,8 @@ def _outcome_source(shape: Shape) -> str:
 def _views(shape: Shape) -> dict[str, str]:
     """Return the SQL of feature views by their names."""
     if not _is_ranked(shape) or shape.item is None:
-        key = shape.item or shape.user
-        return {f"{_entity(key)}_history": _count_view(shape, key)} if key is not None else {}
+        owner = shape.item or shape.user
+        return {f"{_entity(owner)}_history": _count_view(shape, owner)} if owner else {}
     entity, key = _entity(shape.item), shape.item.name
     rate = max(shape.share, 0.001)
     window = (

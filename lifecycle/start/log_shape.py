@@ -100,7 +100,6 @@ def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | N
     """
     attributes, left_out = _attributes(log, roles)
     where = _where_shown(roles)
-    (newest,) = log.ask(f"epoch_ms(max({roles.time}))")
     event_id, event_id_words = _event_id(log, roles)
     shape = Shape(
         log=log,
@@ -110,7 +109,7 @@ def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | N
         event_id_words=event_id_words,
         attributes=tuple(_whose(log, roles, attributes, where)),
         left_out=left_out,
-        newest=datetime.fromtimestamp(newest / 1000, UTC),
+        newest=_newest(log, roles.time),
     )
     if second is not None and second_roles is not None:
         return _with_second(shape, second, second_roles)
@@ -128,9 +127,15 @@ def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | N
         exposure="impression",
         outcome=_outcome_name(roles.outcome.column.source),
         outcome_words=roles.outcome.words,
+        newest=max(shape.newest, _newest(log, roles.outcome.at or roles.time)),
         within=within,
         share=hits / log.rows,
     )
+
+
+def _newest(log: Log, instant: str) -> datetime:
+    (newest,) = log.ask(f"epoch_ms(max({instant}))")
+    return datetime.fromtimestamp(newest / 1000, UTC)
 
 
 def _with_kinds(shape: Shape) -> Shape:
@@ -169,6 +174,7 @@ def _with_second(shape: Shape, second: Log, roles: Roles) -> Shape:
         outcome_words=f"a row of {second.path.name}",
         second=second,
         second_roles=roles,
+        newest=max(shape.newest, _newest(second, roles.time)),
         link=link,
         share=min(1.0, second.rows / shape.log.rows),
     )

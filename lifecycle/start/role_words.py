@@ -77,6 +77,16 @@ def plain(name: str) -> str:
     return re.sub(r"[\W_]+", "_", text).strip("_")
 
 
+def is_id(name: str) -> bool:
+    """Return whether a column's name says that it holds an id."""
+    return _SUFFIX.search(plain(name)) is not None
+
+
+def without_id(name: str) -> str:
+    """Return what an attribute's name says an id is of; the name itself where nothing is left."""
+    return re.sub(r"_(id|nr|no|nummer|number|key|code|hash)$", "", name)
+
+
 def likeness(role: str, name: str) -> int:
     """Return how well a column's name fits a role: 3 by its whole name, 0 not at all."""
     words, text = WORDS[role].split(), plain(name)

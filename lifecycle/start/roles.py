@@ -11,7 +11,7 @@ from ...errors import Invalid
 from ...project.reading.names import did_you_mean
 from .log_columns import Column, Log
 from .log_times import instant, instant_of
-from .role_words import FALSE, FOLLOWED, SHOWN, TRUE, likeness, plain
+from .role_words import FALSE, FOLLOWED, SHOWN, TRUE, is_id, likeness, plain
 
 ROLES = ("id", "time", "user", "item", "request", "position", "outcome", "kind")
 _CONDITION = re.compile(r"(?s)(.*?)\s*(>=|>|<=|<|==|=|!=)\s*(\S+)")
@@ -58,23 +58,15 @@ def guess(log: Log, given: Mapping[str, str], *, zone: str, outcomes: bool = Fal
     for role, text in given.items():
         if role in ROLES and text:
             found[role], conditions[role] = _given(log, role, text)
-    ruled_out = {role for role, text in given.items() if not text}
-    time = found.get("time")
-    found["time"], when = instant(log, time, zone=zone)
+    found["time"], when = instant(log, found.get("time"), zone=zone)
     for role in ("id", "kind", "outcome", "request", "user", "item", "position"):
-        if role in found or role in ruled_out or (outcomes and role in ("outcome", "kind")):
-            continue
-        free = [c for c in log.columns if c not in found.values() and _may_be(role, c, log.rows)]
-        near = [(likeness(role, column.source), column) for column in free]
-        if best := max((fit for fit, _ in near), default=0):
-            found[role] = next(column for fit, column in near if fit == best)
-    shown = followed = ""
+        nobody = given.get(role) == "" or (outcomes and role in ("outcome", "kind"))
+        if role not in found and not nobody and (column := _likeliest(log, role, found)):
+            found[role] = column
+    shown, followed = "", ""
     if "kind" in found:
         shown, followed = _kinds(found["kind"], given.get("outcome", ""))
-        if not (shown and followed):
-            del found["kind"]
-        else:
-            found.pop("outcome", None)
+        found.pop("outcome" if shown and followed else "kind", None)
     outcome = None
     if "outcome" in found:
         outcome = _outcome(log, found["outcome"], conditions.get("outcome", ""), zone=zone)
@@ -83,32 +75,44 @@ def guess(log: Log, given: Mapping[str, str], *, zone: str, outcomes: bool = Fal
     return Roles(columns=found, time=when, outcome=outcome, shown=shown, followed=followed)
 
 
+def _likeliest(log: Log, role: str, found: Mapping[str, Column]) -> Column | None:
+    """Return the column whose name and values fit a role best; None where none does."""
+    free = [c for c in log.columns if c not in found.values() and _may_be(role, c, log.rows)]
+    best = max(free, key=lambda column: likeness(role, column.source), default=None)
+    if best is not None and likeness(role, best.source):
+        return best
+    return next((c for c in free if is_id(c.source)), None) if role == "id" else None
+
+
 def _may_be(role: str, column: Column, rows: int) -> bool:
     """Return whether a column's values fit a role."""
     if column.numbers_rows or column.type is None:
         return False
-    if role == "id":
-        return column.type in ("int", "string") and not column.nulls and column.distinct == rows
-    if role == "kind":
-        return column.type == "string" and len(column.values) > 1
-    if role == "outcome":
-        return column.distinct > 1 or bool(column.nulls)
-    if role == "position":
-        return column.type == "int"
-    if role in ("user", "request", "item"):  # something that comes again
-        return column.type in ("int", "string") and column.distinct < rows and column.distinct > 1
-    return False
+    key = column.type in ("int", "string")
+    again = key and 1 < column.distinct < rows  # something that comes again
+    return {
+        "id": key and not column.nulls and column.distinct == rows,
+        "kind": column.type == "string" and len(column.values) > 1,
+        "outcome": column.distinct > 1 or bool(column.nulls),
+        "position": column.type == "int",
+        "user": again,
+        "request": again,
+        "item": again,
+    }[role]
 
 
 def _kinds(kind: Column, wanted: str) -> tuple[str, str]:
-    """Return the values of a column that say that something was shown, and what came of it."""
+    """Return the values of a column that say that something was shown, and what came of it.
+
+    Both or none is "".
+    """
     by_plain = {plain(value): value for value in kind.values}
     shown = next((value for name, value in by_plain.items() if name in SHOWN), "")
     order = (plain(wanted), *FOLLOWED) if wanted else FOLLOWED
     followed = next(
         (value for word in order for name, value in by_plain.items() if name.startswith(word)), ""
     )
-    return shown, followed if followed != shown else ""
+    return (shown, followed) if shown and followed and followed != shown else ("", "")
 
 
 def _outcome(log: Log, column: Column, condition: str, *, zone: str) -> Outcome | None:

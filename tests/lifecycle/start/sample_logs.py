@@ -149,7 +149,9 @@ def purchases_of_a_second_file_by_user_and_item(folder):
             "amount": bought["price"],
         }
     )
-    views = log.drop(columns="clicked").rename(columns={"user_id": "customer", "item_id": "product"})
+    views = log.drop(columns="clicked").rename(
+        columns={"user_id": "customer", "item_id": "product"}
+    )
     views.to_parquet(folder / "views.parquet")
     return [folder / "views.parquet", _csv(orders, folder / "orders.csv")]
 
@@ -167,7 +169,9 @@ def kinds_of_events_in_one_file(folder):
 def stars_as_grades(folder):
     log = site()
     random = np.random.default_rng(SEED + 1)
-    stars = np.where(log["clicked"] == 1, random.integers(4, 6, len(log)), random.integers(1, 5, len(log)))
+    stars = np.where(
+        log["clicked"] == 1, random.integers(4, 6, len(log)), random.integers(1, 5, len(log))
+    )
     log = log.assign(rating=stars)[["user_id", "item_id", "ts", "category", "rating"]]
     log["ts"] = iso(log["ts"])
     return [_csv(log.rename(columns={"item_id": "movie_id"}), folder / "ratings.csv")]
