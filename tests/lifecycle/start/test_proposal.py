@@ -122,7 +122,9 @@ def test_columns_that_would_have_one_name_and_spans_of_time_are_left_out(tmp_pat
         "'home' AS page",
     )
     made = im.init(tmp_path / "shop", source=log)
-    assert any(guess.startswith("left out: user_id: another has its name; stay:") for guess in made.guesses)
+    assert any(
+        guess.startswith("left out: user_id: another has its name; stay:") for guess in made.guesses
+    )
     assert ingested(tmp_path / "shop") == ("visit", 1, 0)
 
 
