@@ -1,4 +1,4 @@
-"""Draw the page of the rollouts: of each endpoint the running or last one, and what comes next."""
+"""Draw the page of the rollouts: of each endpoint the running or last one, and what follows."""
 
 from __future__ import annotations
 
@@ -106,8 +106,11 @@ def _rows(status: Status) -> list[tuple[str, str]]:
         ("state", (state.end or "ended") if ended else phase_text(status)),
         ("why", state.cause),
         ("step", f"{state.stage} of {len(stages)}{share}"),
-        ("weights", ", ".join(f"{name} {percent_text(of)} %" for name, of in weights.items())),
-        *((each.name, _judged(judged.get(each.name))) for each in guardrails),
+        (
+            "weights",
+            ", ".join(f"{name} {percent_text(weight)} %" for name, weight in weights.items()),
+        ),
+        *((guardrail.name, _judged(judged.get(guardrail.name))) for guardrail in guardrails),
         ("next", _next(status)),
     ]
 
