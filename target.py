@@ -281,6 +281,7 @@ def missing(packages: Packages) -> tuple[str, ...]:
 
 
 def _is_importable(module: str) -> bool:
+    """Return whether a module can be imported."""
     try:
         return find_spec(module) is not None
     except ModuleNotFoundError:  # its parent package is absent
@@ -346,6 +347,7 @@ class CallLog:
             self.after(call)
 
     def _record(self, call: Call) -> None:
+        """Note a call to the provider, and log it."""
         if len(self.calls) >= 2 * _REMEMBERED_CALLS:  # a gateway lives for months
             del self.calls[:_REMEMBERED_CALLS]
         self.calls.append(call)
@@ -381,6 +383,7 @@ class Target:
         self.shared: list[object] = []  # by the ports that were built: closed after them
 
     def _build(self, port: str) -> Any:
+        """Build one of the target's ports; raise if the adapter has none."""
         if not self.adapter.ports:
             sql = (
                 f"; its SQL check for {self.adapter.engine.name} works: isthmus validate"

@@ -34,6 +34,7 @@ def escaped_line(text: str) -> str:
 
 
 def _notation(match: re.Match[str]) -> str:
+    r"""Return a character as a \u escape."""
     return f"\\u{ord(match[0]):04x}"
 
 

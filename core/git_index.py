@@ -60,6 +60,7 @@ def _git_folder(tree: Path) -> Path:
 
 
 def _uses_sha256(git: Path) -> bool:
+    """Return whether a git repository names its objects by SHA-256."""
     try:
         text = (git / "config").read_text(errors="replace")
     except OSError:  # a linked work tree's is elsewhere

@@ -25,6 +25,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_free(lease: Lease, now: datetime) -> bool:
+    """Return whether a lease has no holder, or one whose time is over."""
     return not lease.holder or lease.until is None or lease.until <= now
 
 
@@ -39,6 +40,7 @@ def take(lease: Lease, holder: str, now: datetime) -> Lease:
 
 
 def renew(lease: Lease, now: datetime) -> Lease:
+    """Extend a lease by its full length from now."""
     return msgspec.structs.replace(lease, until=now + LENGTH)
 
 

@@ -86,6 +86,7 @@ _looked_up: list[logging.Logger] = []
 
 
 def as_json() -> bool:
+    """Return whether the log is to be written as JSON lines."""
     return os.environ.get(FORM, "").lower() == "json"
 
 
@@ -125,6 +126,7 @@ def tolerate_full_disk() -> None:
 
 class _Lossy(io.FileIO):
     def write(self, data: Any, /) -> int:
+        """Write data, or drop them if the stream is broken: a log must not end the program."""
         try:
             return super().write(data)
         except OSError:
@@ -132,10 +134,12 @@ class _Lossy(io.FileIO):
 
 
 def _handler(stream: TextIO) -> logging.Handler:
+    """Return the handler that writes log records as text or as JSON lines."""
     import logging
 
     class Lines(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
+            """Format a record as a line of text or of JSON."""
             return (
                 _json(record) if as_json() else f"{_moment(record):%H:%M:%S} {record.getMessage()}"
             )
@@ -146,6 +150,7 @@ def _handler(stream: TextIO) -> logging.Handler:
 
 
 def _json(record: logging.LogRecord) -> str:
+    """Return a log record as a line of JSON."""
     line: dict[str, Any] = {
         "time": f"{_moment(record):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z",
         "level": record.levelname.lower(),
@@ -156,10 +161,12 @@ def _json(record: logging.LogRecord) -> str:
 
 
 def _moment(record: logging.LogRecord) -> datetime:
+    """Return when a log record was made, in UTC."""
     return datetime.fromtimestamp(record.created, UTC)
 
 
 def _text(event: str, fields: dict[str, object]) -> str:
+    """Return an event and its fields as one line of text, without the empty fields."""
     return "  ".join(
         [event, *(f"{name}={value}" for name, value in fields.items() if value not in (None, ""))]
     )

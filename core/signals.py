@@ -41,6 +41,7 @@ def calling(
 
 
 def _tell(reading: int, numbers: frozenset[int], function: Callable[[int], object]) -> None:
+    """Call a function for each signal whose number is read from a pipe."""
     while caught := os.read(reading, 64):
         for number in caught:
             if number in numbers:

@@ -69,6 +69,7 @@ def listening() -> bool:
 
 
 def _caller(sent: Mapping[str, str] | None) -> Any:
+    """Return the caller's trace context from the headers that it sent, or None."""
     if sent is None:
         return None
     from opentelemetry.propagate import extract  # of the same package, which is imported
@@ -77,6 +78,7 @@ def _caller(sent: Mapping[str, str] | None) -> Any:
 
 
 def _named(attributes: Mapping[str, object]) -> dict[str, Any]:
+    """Return a span's attributes under their full names; those without a value are left out."""
     return {
         name if "." in name else f"{_NAME}.{name}": value
         for name, value in attributes.items()

@@ -235,6 +235,7 @@ def _written(folder: Path) -> tuple[int, int]:
 
 
 def _require_folder(folder: Path, status: os.stat_result) -> None:
+    """Refuse a state folder that is a symbolic link or no folder."""
     if stat.S_ISLNK(status.st_mode):
         raise Refused(
             f"{folder} is a symbolic link, to {folder.readlink()}: a project could so lead into "
@@ -250,6 +251,7 @@ def _require_folder(folder: Path, status: os.stat_result) -> None:
 
 
 def _require_untracked(folder: Path, *, removable: bool) -> None:
+    """Refuse a state folder in which git tracks files: a commit could so run commands."""
     names = tracked_below(Path(os.path.realpath(folder.parent)) / folder.name)
     if names:
         raise Refused(
@@ -267,6 +269,7 @@ def _require_untracked(folder: Path, *, removable: bool) -> None:
 
 
 def _unknown(folder: Path, entries: set[str], *, removable: bool) -> Refused:
+    """Return the refusal of a state folder that this user's Isthmus did not make."""
     stored = sorted(name for name in entries if not is_derived(name))
     loses = (
         f"that removes what was stored there ({_first(stored)}): of events, runs, models and "
@@ -288,6 +291,7 @@ def _unknown(folder: Path, entries: set[str], *, removable: bool) -> Refused:
 
 
 def _first(names: Sequence[str]) -> str:
+    """Name the first of some files, and count the rest."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"{', '.join(ascii(name)[1:-1] for name in names[:_NAMED])}{more}"
 
@@ -306,6 +310,7 @@ def _read_id(folder: Path) -> str | None:
 
 
 def _record(number: str | None) -> KnownFolder | None:
+    """Read what is known of a project's state folder, by its number."""
     if number is None or not _is_ours(root()):
         return None
     path = kept_for(number) / "project.json"
@@ -370,6 +375,7 @@ def _placed(folder: Path, number: str, record: KnownFolder, inode: int) -> str:
 
 
 def _inode(folder: Path) -> int | None:
+    """Return a folder's inode number, or None if there is no such folder."""
     try:
         return folder.lstat().st_ino
     except OSError:
@@ -401,6 +407,7 @@ def _register(folder: Path) -> str:
 
 
 def _write_record(number: str, record: KnownFolder) -> None:
+    """Write what is known of a project's state folder, whole or not at all."""
     place = kept_for(number)
     make_folder(place)
     new = place / "project.json.new"
@@ -412,6 +419,7 @@ def _write_record(number: str, record: KnownFolder) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
+    """Write a new file that only this user may read, and force it to disk."""
     with os.fdopen(
         os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb"
     ) as file:
@@ -446,6 +454,7 @@ _held: list[IO[bytes]] = []
 
 
 def _locked(state: Path) -> IO[bytes]:
+    """Lock the user's state folder, and make it if needed."""
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         _is_ours(state)

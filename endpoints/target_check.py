@@ -57,6 +57,7 @@ def check_target(
 def _refusals(
     endpoint: Endpoint, capabilities: Mapping[str, Capability]
 ) -> Iterator[tuple[str, str, str]]:
+    """Yield what the target refuses of an endpoint's declaration: key, value and remedy."""
     if not can_run(endpoint, capabilities):
         yield f"endpoints.{endpoint.name}.routing", "sticky", "write weighted"
     if not can_count(endpoint, capabilities):
@@ -71,4 +72,5 @@ def _refusals(
 
 
 def _refuses(capabilities: Mapping[str, Capability], row: str) -> bool:
+    """Return whether the target refuses a row of the parity table."""
     return row in capabilities and capabilities[row].level == "refused"

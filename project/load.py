@@ -139,11 +139,13 @@ def _paths(root: yaml.Node | None) -> tuple[str, ...]:
 
 
 def _where(path: Path) -> Path:
+    """Return the path of project.yaml."""
     path = Path(path)
     return path / "project.yaml" if path.is_dir() else path
 
 
 def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec | None:
+    """Build the project from its YAML; None if it is too broken."""
     folder = fenced.folder
     values = PROJECT.read(root, "", report)
     if values is WRONG:
@@ -229,6 +231,7 @@ def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec |
 def _with_experiments(
     spec: ProjectSpec, declared: Declared, sections: dict[str, Entries], report: Report
 ) -> ProjectSpec:
+    """Add metrics, layers, experiments and monitors to the project."""
     built = {
         name: unit_metrics.build(name, values, report)
         for name, values in sections["metrics"].items()
@@ -280,6 +283,7 @@ def _models(fenced: Fence, report: Report) -> tuple[dict[str, Model], dict[str, 
 
 
 def _sound(spec: ProjectSpec, report: Report) -> ProjectSpec:
+    """Return the project without the endpoints that have mistakes."""
     return msgspec.structs.replace(
         spec,
         endpoints={

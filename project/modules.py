@@ -42,11 +42,13 @@ def importable(folder: str) -> None:
 
 class _FromSource(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
+        """Compile the module from its source: no cached bytecode is read."""
         path = self.get_filename(fullname)
         return self.source_to_code(self.get_data(path), path)
 
 
 def _finder(path: str) -> FileFinder:
+    """Return the import finder of the project's folder."""
     if not _is_ours(path):
         raise ImportError(path)
     return FileFinder(

@@ -61,6 +61,7 @@ def overridden(description: Description, model: Model, overrides: Sequence[str])
 
 
 def _split(override: str) -> tuple[list[str], yaml.Node]:
+    """Parse KEY=VALUE of --set."""
     path, equals, text = override.partition("=")
     if not equals or not all(path.split(".")):
         raise Invalid(
@@ -92,6 +93,7 @@ def _put(node: yaml.Node | None, path: list[str], value: yaml.Node, override: st
 
 
 def _declared(description: Description) -> Declared:
+    """Return the names that the project declares."""
     spec = description.spec
     return Declared(
         events=tuple(spec.events),

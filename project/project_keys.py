@@ -25,6 +25,7 @@ def _relation_name(name: str) -> tuple[str, str] | None:
 
 
 def _declared_path(text: str) -> str:
+    """Check a path that the project may read beside its folder."""
     if (
         not text.strip()
         or text.startswith("~")

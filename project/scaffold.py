@@ -91,6 +91,7 @@ def create(
 
 
 def _fill(draft: Path, name: str, *, example: str | None, files: Mapping[str, str] | None) -> None:
+    """Write a new project's files into a draft folder."""
     draft.mkdir(parents=True)
     if files is None:
         _copy(_examples().joinpath(example or DEFAULT), draft)
@@ -156,10 +157,12 @@ def _left_by_killed(folder: Path) -> list[Path]:
 
 
 def _entries(folder: Path) -> list[Path]:
+    """Return what lies in a folder; nothing if it is absent."""
     return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def _remove(drafts: Iterable[Path]) -> None:
+    """Remove draft folders."""
     for draft in drafts:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -191,6 +194,7 @@ def _is_same(draft: Path, path: Path) -> bool:
 
 
 def _not_empty(folder: Path, existing: Collection[str]) -> AlreadyExists:
+    """Return the error that a folder is not empty."""
     listed = ", ".join(sorted(existing)[:3]) + (", ..." if len(existing) > 3 else "")
     return AlreadyExists(
         f"{folder} is not empty: it holds {listed}",
@@ -199,6 +203,7 @@ def _not_empty(folder: Path, existing: Collection[str]) -> AlreadyExists:
 
 
 def _write(files: Mapping[str, str], draft: Path) -> None:
+    """Write a project's files into a draft folder."""
     for name, text in files.items():
         (draft / name).parent.mkdir(exist_ok=True)
         (draft / name).write_text(text, encoding="utf-8")
@@ -229,6 +234,7 @@ def _complete(draft: Path) -> None:
 
 
 def _name(draft: Path) -> str:
+    """Return the project's name from its first line."""
     return (
         (draft / "project.yaml")
         .read_text(encoding="utf-8")
@@ -238,6 +244,7 @@ def _name(draft: Path) -> str:
 
 
 def _examples() -> Traversable:
+    """Return the folder of examples that comes with the package."""
     return files(__name__.partition(".")[0]).joinpath("examples")
 
 
@@ -253,6 +260,7 @@ def _copy(source: Traversable, folder: Path) -> None:
 
 
 def _walk(source: Traversable, below: str = "") -> Iterator[tuple[str, Traversable]]:
+    """Yield an example's files with their relative paths."""
     for entry in source.iterdir():
         if entry.name in _LEFT_BEHIND:
             continue

@@ -47,6 +47,7 @@ def access(
 
 
 def _door(host: str, allow_hosts: tuple[str, ...], token: str | None, *, behind: bool) -> Door:
+    """Return who may reach the pages: hosts, users, and the token."""
     bodies, users = frozenset({FORM}), allowed_users()
     if (
         behind and not token and not is_loopback(host)

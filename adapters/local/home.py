@@ -211,6 +211,7 @@ def _stamps(file: Path) -> tuple[tuple[int, int, int] | None, tuple[int, int, in
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return what identifies a file's content: inode, size and time; None if it is absent."""
     try:
         status = path.stat()
     except FileNotFoundError:

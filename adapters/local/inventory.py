@@ -140,4 +140,5 @@ class LocalInventory:
             forget(self._target, resource.kind, resource.name)
 
     def close(self) -> None:
+        """Close the database."""
         self._database.close()

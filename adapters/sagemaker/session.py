@@ -320,9 +320,11 @@ def _session(stack: str | None, region: str | None) -> Any:
         """
 
         def client(self, *args: Any, **more: Any) -> Any:
+            """Return a client of the offline stack."""
             return super().client(*args, **more | {"endpoint_url": led(more.get("endpoint_url"))})
 
         def resource(self, *args: Any, **more: Any) -> Any:
+            """Return a resource of the offline stack."""
             return super().resource(*args, **more | {"endpoint_url": led(more.get("endpoint_url"))})
 
     return Offline(

@@ -184,12 +184,14 @@ class Console:
         self._progress_shown = shown
 
     def _tell_progress(self, what: str, share: str, done: int, total: int | None) -> None:
+        """Log or print the progress of a long task."""
         if logs.as_json():
             logs.emit("progress", what=what, done=done, total=total)
         else:
             click.echo(escaped(f"{what}  {share}"), err=True)
 
     def _clear(self) -> None:
+        """Take the progress line off the terminal."""
         if self._progress_shown:
             self._draw(
                 "\r\x1b[K"
@@ -260,6 +262,7 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def _terminal(stream: TextIO) -> Terminal | None:
+    """Return the terminal to write to, or None if the stream is none."""
     if not is_terminal(stream):
         return None
     from .terminal import Terminal
@@ -268,6 +271,7 @@ def _terminal(stream: TextIO) -> Terminal | None:
 
 
 def _show(parts: tuple[str | Grid, ...], *, err: bool = False, raw: bool = False) -> None:
+    """Print text and tables, laid out for the terminal if there is one."""
     terminal = _terminal(sys.stderr if err else sys.stdout)
     if terminal is None or raw:
         click.echo(
@@ -282,6 +286,7 @@ def _show(parts: tuple[str | Grid, ...], *, err: bool = False, raw: bool = False
 
 
 def _error_lines(error: IsthmusError, remedy: str | None) -> Iterator[str]:
+    """Yield an error's lines for the terminal."""
     if isinstance(error, ProjectError):
         yield from map(str, error.problems)
         count = sum(p.severity == "error" for p in error.problems)
@@ -303,6 +308,7 @@ def document(value: object) -> dict[str, object]:
 
 
 def _json(value: object) -> str:
+    """Return a value as indented JSON."""
     import msgspec
 
     try:
@@ -314,12 +320,14 @@ def _json(value: object) -> str:
 
 
 def _builtins(value: object) -> object:
+    """Return a value as dicts, lists and scalars."""
     import msgspec
 
     return msgspec.to_builtins(value, enc_hook=_plain)
 
 
 def _error(error: IsthmusError, remedy: str | None) -> dict[str, object]:
+    """Return an error as a document of --json."""
     document: dict[str, object] = {
         "kind": type(error).__name__,
         "message": error.message,

@@ -132,17 +132,20 @@ def _widest(cell: str) -> int:
 
 
 def _wrapped(cell: str, room: int) -> list[str]:
+    """Break a cell into lines; a command stays on one line."""
     if cell.startswith(("isthmus ", "cd ")):
         return [cell]
     return TextWrapper(width=room, break_long_words=False, break_on_hyphens=False).wrap(cell)
 
 
 def _longest_word(grid: Grid, column: int) -> int:
+    """Return the length of the longest word of a column."""
     cells = [row[column] for row in (*grid.rows, *([grid.head] if grid.head else []))]
     return max((len(word) for cell in cells for word in cell.split()), default=0)
 
 
 def _columns(grid: Grid, longest: list[int]) -> Table:
+    """Return a rich table with columns as wide as their longest words."""
     table = Table(
         box=None,
         pad_edge=False,
@@ -164,6 +167,7 @@ def _columns(grid: Grid, longest: list[int]) -> Table:
 
 
 def _record(head: tuple[str, ...], row: tuple[str, ...]) -> Table:
+    """Return one row as a list of names and values, for a narrow terminal."""
     table = Table(box=None, pad_edge=False, padding=(0, len(GAP), 0, 0), show_header=False)
     table.add_column(style="bold", min_width=max(map(len, head)))
     table.add_column(overflow="fold")
@@ -175,6 +179,7 @@ def _record(head: tuple[str, ...], row: tuple[str, ...]) -> Table:
 
 
 def _coloured(cell: str) -> Text:
+    """Return a cell with its words coloured by meaning."""
     text = Text(cell)
     for pattern, style in _STYLES.items():
         if not pattern.startswith("^"):

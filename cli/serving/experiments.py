@@ -43,6 +43,7 @@ class Percent(click.ParamType[Decimal]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Decimal:
+        """Parse a percentage."""
         try:
             return Decimal(str(value).removesuffix("%"))
         except InvalidOperation:

@@ -73,12 +73,14 @@ def _own(name: str) -> Adapter | None:
 
 
 def _entry_points() -> tuple[EntryPoint, ...]:
+    """Return the entry points by which adapters are installed."""
     from importlib.metadata import entry_points
 
     return tuple(entry_points(group=GROUP))
 
 
 def _loaded(point: EntryPoint) -> Adapter:
+    """Import an adapter from its entry point; raise MissingDependency if it lacks a package."""
     try:
         named = point.load()
     except ImportError as error:

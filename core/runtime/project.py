@@ -187,6 +187,7 @@ _held: dict[Path, bool] = {}
 
 
 def _holder(text: str) -> str:
+    """Say which command holds a lock, from what it wrote into the lock's file."""
     try:
         holder = json.loads(text)
     except ValueError:

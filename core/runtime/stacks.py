@@ -157,6 +157,7 @@ def _own(folder: Path, url: str) -> Path | None:
 
 
 def _ending_report(ready: Path) -> str | None:
+    """Return when and how a stack's process ended, or None if that is unknown."""
     from isthmus_stack.core.detached import death
 
     end = death(ready, _log(ready))
@@ -186,6 +187,7 @@ _NOT_KEPT = "  what it held is gone: the next one starts empty; begin again with
 
 
 def _how(code: int) -> str:
+    """Say how a process ended, from its exit code."""
     if code <= 128:
         return f"it failed, with exit code {code}"
     try:
@@ -300,6 +302,7 @@ def record(folder: Path, stack: Offline) -> Path:
 
 
 def _log(ready: Path) -> Path:
+    """Return the log file of a stack."""
     return ready.with_suffix(".log")
 
 
@@ -360,6 +363,7 @@ def require_package() -> None:
 
 
 def _stacks() -> list[Offline]:
+    """Return the offline stack of each installed adapter that has one."""
     return [adapter.offline for adapter in adapters() if adapter.offline is not None]
 
 
@@ -406,6 +410,7 @@ def _known_record_folder(project: Path) -> Path | None:
 
 
 def _record_folder(project: Path) -> Path:
+    """Return the folder that records the project's stacks, and make it if needed."""
     make(project / FOLDER)
     place = _known_record_folder(project)
     if place is None:

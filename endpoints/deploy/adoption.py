@@ -110,6 +110,7 @@ def adopt(
 
 
 def _adopter(project: Project) -> Adopter:
+    """Return the target's means to take over an endpoint; raise Unsupported if it has none."""
     adapter = project.target.adapter
     if adapter.adoptable is None:
         raise Unsupported(
@@ -121,6 +122,7 @@ def _adopter(project: Project) -> Adopter:
 
 
 def _standing(project: Project, native: str, name: str | None) -> Standing:
+    """Look at a running endpoint; refuse one that is another project's."""
     standing = _adopter(project).look(native, name=name)
     if standing.owner not in (None, project.spec.name):
         raise Refused(
@@ -139,6 +141,7 @@ def _standing(project: Project, native: str, name: str | None) -> Standing:
 
 
 def _check_name(what: str, name: str, remedy: str, longest: int | None = None) -> None:
+    """Raise Invalid if the target's name of a thing cannot be a name in project.yaml."""
     if problem := name_problem(name, **({} if longest is None else {"longest": longest})):
         raise Invalid(f"{what} would be called {name!r} here: {problem[0]}", remedy=remedy)
 
@@ -146,6 +149,7 @@ def _check_name(what: str, name: str, remedy: str, longest: int | None = None) -
 def _adoption(
     project: Project, standing: Standing, model: str | None, objective: str | None
 ) -> Adoption:
+    """Return what taking over this running endpoint would do, without doing it."""
     adopted = standing.owner == project.spec.name and all(
         variant.version for variant in standing.variants
     )
@@ -197,6 +201,7 @@ def _with_versions(project: Project, standing: Standing, model: str) -> tuple[St
 def _project_lines(
     spec: ProjectSpec, name: str, variants: tuple[StandingVariant, ...], objective: str | None
 ) -> list[str]:
+    """Return the lines to add to project.yaml, so that it declares the running endpoint."""
     objective = _objective(spec, name, objective)
     width = max(len(variant.name) for variant in variants)
     return [
@@ -223,6 +228,7 @@ def _shares(variants: tuple[StandingVariant, ...]) -> list[Decimal]:
 
 
 def _objective(spec: ProjectSpec, name: str, objective: str | None) -> str:
+    """Return the objective to write into project.yaml: the chosen, declared or only one."""
     declared = spec.endpoints.get(name)
     chosen = (
         objective
@@ -269,6 +275,7 @@ def _profile_lines(project: Project, options: Mapping[str, Any]) -> list[str]:
 
 
 def _flow(value: object) -> str:
+    """Return a value as YAML's flow style, on one line."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_flow(inner)}" for key, inner in value.items()) + "}"
     return msgspec.json.encode(value).decode()

@@ -33,6 +33,7 @@ def comparison(endpoint: Endpoint, manifests: Sequence[Manifest]) -> tuple[str, 
 def _compare(
     endpoint: str, parameter: Parameter, manifests: Sequence[Manifest], figures: Collection[str]
 ) -> Iterator[str]:
+    """Yield how models differ in the values that they accept for a serving parameter."""
     ruled = f"${parameter.name}" in figures  # of rules
     takers = {
         m.configuration: m.accepted[parameter.name]

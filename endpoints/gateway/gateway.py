@@ -180,6 +180,7 @@ class Gateway:
         )
 
     def _question(self, request: Mapping[str, Any]) -> Question:
+        """Check a request and gather what answering needs: rules, models, features, assigner."""
         began = time.perf_counter()
         ranked_request = parsed(request, self._shape)
         sent = len(ranked_request.candidates)
@@ -201,9 +202,11 @@ class Gateway:
         return Question(ranked_request, assigner, deployed, rows, sent, rules, counted, began)
 
     def _decide(self, question: Question) -> Decision:
+        """Assign the request's unit to an arm of each running experiment."""
         return question.assigner.decide(question.asked.unit, question.asked.context)
 
     def _answer(self, question: Question, request_id: str) -> Ranking:
+        """Rank a request's candidates: assign, score, order, log, and return the answer."""
         ranked_request, assigner, decision = (
             question.asked,
             question.assigner,
@@ -263,6 +266,7 @@ class Gateway:
         return (self._scoring.scored(question, request_id, decision),)
 
     def _draw(self, question: Question, request_id: str, rivals: Sequence[Scored]) -> Drawn:
+        """Choose and order the items from one variant's scores, or interleave two variants'."""
         first, *others = rivals
         decision = first.decision
         explore = self._explore if decision.explore is None else decision.explore / 100
@@ -289,6 +293,7 @@ class Gateway:
     def _rows(
         self, question: Question, answered: Answered, outcome: Drawn, rivals: Sequence[Scored]
     ) -> dict[Stream, list[Row]]:
+        """Return the rows to log for an answer, by stream."""
         ranked_request, assigner = question.asked, question.assigner
         rows: dict[Stream, list[Row]] = {"exposures": log_rows.exposures(answered, outcome.places)}
         if "rankings" in self._streams or assigner.assigns:
@@ -351,6 +356,7 @@ class Gateway:
     def _log(
         self, assigner: Assigner, decision: Decision, unit: str, context: Mapping[str, Any]
     ) -> tuple[str, ...]:
+        """Log a unit's new assignments, and return problems with the log."""
         return self._writer.put(
             {
                 "assignments": self._arms.unlogged(
@@ -397,6 +403,7 @@ class Gateway:
 
 
 def _undrawn(duel: Duel | None) -> tuple[str, ...]:
+    """Return a sentence that says why an interleaved order was not made; none without a duel."""
     if duel is None:
         return ()
     first, second = duel.variants
@@ -409,6 +416,7 @@ def _undrawn(duel: Duel | None) -> tuple[str, ...]:
 
 
 def _half_of_duel_text(duel: Duel, variant: str) -> str:
+    """Return a sentence: this answer is one of the two orders that the run interleaves."""
     return (
         f"{duel.run} interleaves {' and '.join(duel.variants)} for this unit; this is the order "
         f"of {variant} alone"

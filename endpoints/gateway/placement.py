@@ -149,6 +149,7 @@ def _place(
     share: float,
     pick: Pick | None = None,
 ) -> Shown:
+    """Return a shown item: its place, scores, and the chance that it was shown there."""
     picker, credited = (pick.by, pick.credited) if pick else (0, False)
     candidates = rivals[picker]
     return Shown(

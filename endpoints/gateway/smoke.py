@@ -24,6 +24,7 @@ class Smoke(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
+        """Whether every variant answered."""
         return self.answered == self.sent
 
     def __str__(self) -> str:
@@ -58,6 +59,7 @@ def smoke_arm(
 def _send(
     project: Project, name: str, variants: Sequence[str | None], parameters: Mapping[str, object]
 ) -> Smoke:
+    """Send an example request to each variant, and count the answers."""
     gateway = Gateway(project, name)
     answered, first = 0, None
     try:

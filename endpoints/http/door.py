@@ -158,10 +158,12 @@ def ambiguous(headers: Iterable[tuple[bytes, bytes]], also: Iterable[bytes] = ()
 
 
 def _of_another_site(headers: Mapping[bytes, bytes]) -> bool:
+    """Return whether a browser sends this request on behalf of another site."""
     return headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin")
 
 
 def _unknown_host(entrance: Door, host: bytes) -> Refusal | None:
+    """Refuse a Host header that is not one of this server's names."""
     if without_port(host) in entrance.hosts:
         return None
     shown = host.decode("latin-1")[:200]
@@ -173,6 +175,7 @@ def _unknown_host(entrance: Door, host: bytes) -> Refusal | None:
 
 
 def _without_token(entrance: Door, headers: Mapping[bytes, bytes]) -> Refusal | None:
+    """Refuse a request without the right bearer token."""
     if entrance.token is None:
         return None
     scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
@@ -187,6 +190,7 @@ def _without_token(entrance: Door, headers: Mapping[bytes, bytes]) -> Refusal | 
 
 
 def _wrong_body(entrance: Door, headers: Mapping[bytes, bytes]) -> Refusal | None:
+    """Refuse a body of another content type."""
     if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() in entrance.bodies:
         return None
     accepted = " or ".join(sorted(name.decode() for name in entrance.bodies))
@@ -222,4 +226,5 @@ def _name(host: str) -> bytes:
 
 
 def _host_literal(host: str) -> bytes:
+    """Return a host as it stands in a Host header; an IPv6 address in brackets."""
     return f"[{host}]".encode() if ":" in host else host.encode()

@@ -47,6 +47,7 @@ def allowed_users(environ: Mapping[str, str] = os.environ) -> frozenset[int] | N
 
 
 def _number(name: str) -> int:
+    """Return the number of a user by name or number; raise if there is none."""
     if name.isdecimal():
         return int(name)
     try:
@@ -103,6 +104,7 @@ def stranger_of(users: frozenset[int] | None, scope: MutableMapping[str, Any]) -
 
 
 def _words(user: int | None) -> str:
+    """Return why a user of this machine is refused."""
     if user is None:
         return "this connection was closed before it could be told whose it is"
     name = _name(user)
@@ -115,6 +117,7 @@ def _words(user: int | None) -> str:
 
 
 def _name(user: int) -> str:
+    """Return a user's name, or the number if it has no name."""
     try:
         return pwd.getpwuid(user).pw_name
     except KeyError:

@@ -162,6 +162,7 @@ class Application:
             await _send(send, answer)
 
     async def _answer(self, request: Request, scope: Scope, receive: Receive) -> Answer | None:
+        """Return the answer to a request, or None if the client went away."""
         refused = self._refused(request, scope)
         if refused is not None:
             return refused
@@ -191,6 +192,7 @@ class Application:
         return self._too_much(0, length)
 
     def _twice(self, headers: list[tuple[bytes, bytes]]) -> bytes | None:
+        """Return a header that came twice and may only come once, or None."""
         names = [name for name, _ in headers]
         return next((name for name in self._deciding if names.count(name) > 1), None)
 
@@ -228,19 +230,23 @@ class Application:
                 return None
 
     def _give_up(self, request: Request) -> None:
+        """Stop work on a request whose client went away."""
         self._release(request)
         request.give_up()
 
     def _release(self, request: Request) -> None:
+        """Give back what a request's body took of the shared budget of bytes."""
         self.connections.bytes -= request.size
         request.size = 0
 
 
 def _refusal_body(refusal: Refusal) -> bytes:
+    """Return a refusal's body as the model server writes errors."""
     return msgspec.json.encode(Failure(error=refusal.error, message=refusal.message))
 
 
 async def _send(send: Send, answer: Answer) -> None:
+    """Send an answer by ASGI's messages."""
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(answer.body)),

@@ -30,6 +30,7 @@ class VariantSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def errors(self) -> int:
+        """The number of requests that failed, by the client's fault or the server's."""
         return self.client_errors + self.server_errors
 
 

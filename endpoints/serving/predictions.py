@@ -96,6 +96,7 @@ class Predictions:
         self._loop.call_soon_threadsafe(self.ended.set)
 
     def _predict(self, request: Request) -> tuple[int, bytes]:
+        """Predict for a request, within the time limit; return the status and the body."""
         if self._timeout is None:
             return answer(self._model, request)
         self._began = request, time.monotonic()
@@ -108,11 +109,13 @@ class Predictions:
             self._began = None
 
     def _finish(self, request: Request, status: int, body: bytes) -> None:
+        """Answer a request, unless its client went away meanwhile."""
         if request in self.under_way:
             del self.under_way[request]
             request.reply(Answer(status, body, self._headers))
 
     def _watch(self, timeout: float) -> None:
+        """End the process if the prediction under way exceeds its time limit."""
         began = self._began
         if began is not None and time.monotonic() - began[1] >= timeout:
             self._end(began[0], timeout)

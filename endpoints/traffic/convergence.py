@@ -40,4 +40,5 @@ def has_converged(
 
 
 def _steps(percent: Decimal, resolution: Decimal) -> int:
+    """Return a percentage in steps of the target's resolution."""
     return int((percent / resolution).to_integral_value())

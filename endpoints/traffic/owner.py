@@ -279,6 +279,7 @@ def _ended_refusal(endpoint: str, owner: Owner, until: datetime, now: datetime) 
 
 
 def _put(state: StateStore, endpoint: str, owner: Owner, claim: Claim | None) -> Claim:
+    """Write an endpoint's owner, if nobody else has since the claim was read."""
     token = state.put(
         key(endpoint), msgspec.json.encode(owner), expect=None if claim is None else claim.token
     )

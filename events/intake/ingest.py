@@ -182,6 +182,7 @@ def in_order(spec: ProjectSpec) -> tuple[Event, ...]:
 
 
 def _chosen_events(project: Project, event: str | None, has_data: bool) -> tuple[Event, ...]:
+    """Return the events to ingest: the named one, or all that have a source."""
     events = project.spec.events
     if event is not None:
         if event not in events:
@@ -223,6 +224,8 @@ def _check_tables(project: Project, chosen: Iterable[Event]) -> None:
 def _stage(
     project: Project, event: Event, source: Source, folder: Path, *, backfill: bool
 ) -> Staged:
+    """Read a source, check its rows, and write good and bad ones to files in a folder."""
+
     def progress(done: int) -> None:
         project.progress(event.name, done, source.rows)
 
@@ -246,6 +249,7 @@ def _store(
     connection: duckdb.DuckDBPyConnection,
     corrects: bool,
 ) -> IngestReport:
+    """Store what was staged of one event, and return the report."""
     with settle(
         project.spec,
         project.target.warehouse,
@@ -297,6 +301,7 @@ def _quarantine(project: Project, event: Event, settled: Settled) -> Tally:
 
 
 def _append(project: Project, event: Event, settled: Settled, *, batch: str) -> None:
+    """Append the new rows of a batch to the event's raw table."""
     if not settled.stored:
         forget(project, event, batch)
         return
@@ -373,11 +378,13 @@ def _retry_event(
 
 
 def _late_batch(late: pa.Table) -> str:
+    """Return the name of a batch of late events, made from their digests."""
     digests: list[Any] = late["payload_digest"].to_pylist()
     return f"late-{hashlib.blake2b(''.join(digests).encode(), digest_size=16).hexdigest()}"
 
 
 def _require_few_bad(reports: tuple[IngestReport, ...], max_bad: float) -> None:
+    """Raise TooManyBad if a source has more bad rows than are allowed."""
     for report in reports:
         if (
             report.quarantined > max_bad * report.read

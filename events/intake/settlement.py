@@ -52,6 +52,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_schema(event: Event) -> pa.Schema:
+    """Return the columns of new rows: the event's, and which stored row each corrects."""
     return good_schema(event).append(pa.field(CORRECTION.name, pa.int64()))
 
 
@@ -338,6 +339,7 @@ def _all_refused(
     selected: Callable[[str], Iterator[pa.Table]],
     unstored: Path | None,
 ) -> Iterator[pa.Table]:
+    """Yield all refused rows: the bad ones, and those that were not stored."""
     yield from _tables(staged.bad)
     for part in () if unstored is None else _tables(unstored):
         moments: list[Any] = part["event_timestamp"].to_pylist()
@@ -387,6 +389,7 @@ def _selected(
 
 
 def _tables(path: Path) -> Iterator[pa.Table]:
+    """Yield a Parquet file's rows in tables of limited size."""
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=ROWS):
             if batch.num_rows:
@@ -399,8 +402,10 @@ def _count(path: Path) -> int:
 
 
 def _rows_of(path: Path) -> str:
+    """Return the SQL that reads a Parquet file with its row numbers."""
     return f"read_parquet('{_quoted(path)}', file_row_number = true)"
 
 
 def _quoted(path: Path) -> str:
+    """Escape a path for a string literal of SQL."""
     return str(path).replace("'", "''")

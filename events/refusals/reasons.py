@@ -44,6 +44,7 @@ class Tally:
         self.rows = 0
 
     def add(self, refused: pa.Table) -> None:
+        """Count refused rows by attribute, rule and key."""
         self.rows += refused.num_rows
         keys = ["attribute", "rule", "key"]
         ends: Any = [
@@ -79,6 +80,7 @@ class Tally:
 def _reason(
     attribute: str, rule: str, _key: str, parts: list[dict[str, Any]], remedy: str
 ) -> Reason:
+    """Combine equal refusals into one reason, with its count and first and last time."""
     count = sum(row["reason_count"] for row in parts)
     words = {row[end] for row in parts for end in ("reason_min", "reason_max")}
     timed = [

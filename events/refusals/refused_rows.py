@@ -75,6 +75,7 @@ def judged(
 
 
 def _words(faults: Sequence[values.Fault]) -> dict[str, Any]:
+    """Return the columns that say why rows were refused."""
     return {
         name: pa.array(column, pa.string())
         for name, column in (

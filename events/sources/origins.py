@@ -88,6 +88,7 @@ def is_declared(folder: Path, event: Event) -> bool:
 
 
 def source_sql(folder: Path, event: str) -> Path:
+    """Return the file that holds an event's source query."""
     return folder / "sources" / f"{event}.sql"
 
 
@@ -112,6 +113,7 @@ def source_text(fence: Fence, event: str) -> str:
 
 
 def _sql(fence: Fence, event: Event, stage: Path) -> Source:
+    """Run an event's source query, and return its rows as a source."""
     name = f"sources/{event.name}.sql"
     copy = stage / "rows.parquet"
     query_to_parquet(
@@ -123,6 +125,7 @@ def _sql(fence: Fence, event: Event, stage: Path) -> Source:
 def _declared(
     fence: Fence, event: Event, source: str, stage: Path, target: Target | None
 ) -> Source:
+    """Open the source that project.yaml declares: files, a pattern or a blob's address."""
     scheme = files.scheme_of(source)
     if not scheme:
         return _files(
@@ -147,6 +150,7 @@ def _declared(
 def _files(
     event: Event, matches: files.Matches, shown: str, stage: Path, *, move: bool = False
 ) -> Source:
+    """Copy or move the matching files into the stage, and open them as one source."""
     place = shutil.move if move else shutil.copyfile
     if matches.single:
         (file,) = matches.files
@@ -161,6 +165,8 @@ def _files(
 
 
 def _together(name: str, sources: Sequence[Source], raw: Path) -> Source:
+    """Join several sources into one, which names each row's file."""
+
     def chunks() -> Iterator[Chunk]:
         for source in sources:
             for chunk in source.chunks():

@@ -117,6 +117,7 @@ def query_schema(sql: str, *, name: str, event: str, fence: Fence) -> pa.Schema:
 def _bound(
     sql: str, *, name: str, event: str, fence: Fence, spill: Path, to: Path | None = None
 ) -> Iterator[duckdb.DuckDBPyRelation]:
+    """Open a database that may read only the project's folders, and run a query in it."""
     import duckdb
 
     text = rooted(sql, fence, name=name, event=event)
@@ -276,8 +277,10 @@ def _path_tokens(tokens: Sequence[Token]) -> Iterator[Token]:
 
 
 def _literal(text: str) -> str:
+    """Return text as a string literal of SQL."""
     return f"'{_quoted(text)}'"
 
 
 def _quoted(text: str) -> str:
+    """Double the quotes in text, for a string literal of SQL."""
     return text.replace("'", "''")

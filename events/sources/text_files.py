@@ -26,6 +26,7 @@ UNREADABLE = (OSError, EOFError, zlib.error, pa.ArrowException)  # what gzip and
 
 
 def _binary(path: Path) -> IO[bytes]:
+    """Open a file for reading, unpacked by its suffix (.gz, .zst)."""
     match path.suffix.lower():
         case ".gz":
             return cast("IO[bytes]", gzip.open(path, "rb"))
@@ -163,6 +164,7 @@ def _fast_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk | Non
 
 
 def _slow_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk:
+    """Parse JSON lines one by one, and note the broken ones."""
     schema_names = set(schema.names)
     rows: list[dict[str, Any]] = []
     numbers: list[int] = []

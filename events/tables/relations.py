@@ -12,6 +12,7 @@ from .column_types import OF_ATTRIBUTE
 
 
 def raw_name(event: str) -> str:
+    """Return the name of the table that holds an event's raw rows."""
     return f"{event}_raw"
 
 
@@ -29,10 +30,12 @@ def exposed_name(event: str) -> str:
 
 
 def quarantine_name(event: str) -> str:
+    """Return the name of the table that holds an event's quarantined rows."""
     return f"quarantine_{event}"
 
 
 def column(attribute: Attribute) -> Column:
+    """Return the column that stores an attribute."""
     return Column(
         name=attribute.name, type=OF_ATTRIBUTE[attribute.type], required=attribute.required
     )

@@ -104,4 +104,5 @@ def ranges_for(live: Live, layer: str, count: int, *, run: LiveRun | None = None
 
 
 def _percent_text(count: int) -> str:
+    """Return a number of buckets as a percentage."""
     return f"{buckets.percent(count).normalize():f} %"

@@ -252,6 +252,7 @@ def run_key(run: str) -> str:
 
 
 def _runs(name: str) -> str:
+    """Return the prefix under which an experiment's runs are stored."""
     return f"experiments/{name}/runs/"
 
 

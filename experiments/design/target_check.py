@@ -59,4 +59,5 @@ def _problem(description: Description, experiment: Experiment, key: str, target:
 
 
 def _routing(spec: ProjectSpec, experiment: Experiment) -> str:
+    """Return the routing of the experiment's endpoint."""
     return spec.endpoints[spec.layers[experiment.layer].endpoint].routing

@@ -304,6 +304,7 @@ class _Measure(msgspec.Struct, frozen=True):
 
 
 def _roles(metric: Metric) -> tuple[Role, ...]:
+    """Return the sums that a metric needs: numerator, denominator, covariate."""
     return ("y", *(("d",) if metric.denominator else ()), *(("x",) if metric.before else ()))
 
 

@@ -105,6 +105,7 @@ def judge(answers: Iterable[tuple[Mapping[str, Any], Mapping[int, Place]]], duel
 
 
 def _is_of_run(row: Mapping[str, Any], run: str) -> bool:
+    """Return whether a logged answer was interleaved by this run."""
     return bool(msgspec.json.decode(row["assignments"] or "{}").get(run) == INTERLEAVED)
 
 

@@ -99,6 +99,7 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
         return dict(sorted(values.items()))
 
     def _units_by_first_day(self, arm: str) -> Iterator[tuple[date, int]]:
+        """Yield the arm's days and how many units were first seen on each."""
         return ((cell.first, _units(cell)) for cell in self.cells if cell.arm == arm)
 
     def sums_at(
@@ -411,10 +412,12 @@ def _sql(spec: ProjectSpec, query: CellQuery, unit: str) -> str:
 
 
 def _parameters(query: CellQuery, known_at: datetime) -> dict[str, object]:
+    """Return the query's parameters, as of a moment."""
     return parameters(query.metrics, query.arms, known_at=known_at, shifts=query.shifts)
 
 
 def _arms(run: FrozenRun) -> tuple[str, ...]:
+    """Name the arms of a run."""
     return tuple(arm.name for arm in run.definition.experiment.arms)
 
 
@@ -534,4 +537,5 @@ def _means(metric: Metric, everyone: Sums) -> Shift:
 
 
 def _total(cells: RunCells, metric: Metric, arm: str) -> Sums:
+    """Return a metric's sums of one arm over all cells."""
     return sum((c.sums[metric.name] for c in cells.cells if c.arm == arm), NOTHING)

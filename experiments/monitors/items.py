@@ -134,6 +134,7 @@ def answer(table: Sequence[Mapping[str, Any]]) -> Answer:
 
 
 def _of_kind(table: Sequence[Mapping[str, Any]], kind: str) -> list[Mapping[str, Any]]:
+    """Return the rows of one kind."""
     return [row for row in table if row["kind"] == kind]
 
 

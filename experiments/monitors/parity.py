@@ -118,6 +118,7 @@ def drift(kinds: Mapping[str, Kind], first: Mapping[str, Kind]) -> dict[str, Est
 
 
 def _units(kinds: Mapping[str, Kind], name: str) -> int:
+    """Return the units of a kind; 0 if it did not occur."""
     return kinds[name].units if name in kinds else 0
 
 

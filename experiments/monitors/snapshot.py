@@ -127,12 +127,15 @@ def stored_snapshots(blobs: BlobStore, monitor: str, days: int = 92) -> Iterator
 
 
 def _read(blobs: BlobStore, uri: str) -> Snapshot:
+    """Read a monitor's snapshot."""
     return decode(blobs.get(uri), Snapshot, what=uri)
 
 
 def _uris(blobs: BlobStore, monitor: str) -> list[str]:
+    """Return the addresses of a monitor's snapshots."""
     return [blob.uri for blob in blobs.list(_folder(blobs, monitor))]
 
 
 def _folder(blobs: BlobStore, monitor: str) -> str:
+    """Return the folder of a monitor's snapshots."""
     return f"{blobs.root.rstrip('/')}/monitors/{monitor}/"

@@ -34,6 +34,7 @@ def _lines(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _days(number: int) -> str:
+    """Return a number of days as text."""
     return "1 day" if number == 1 else f"{number} days"
 
 
@@ -122,6 +123,7 @@ def _items_table(snapshot: Snapshot) -> Table:
 
 
 def _calibration(row: Row | None) -> str:
+    """Return a calibration figure as text, with its alarm."""
     return f"{_value_text(row)}{_alarm_text(row)}" if row else "-"
 
 
@@ -222,10 +224,12 @@ def _remedy_text(snapshot: Snapshot) -> str:
 
 
 def _label(snapshot: Snapshot) -> str:
+    """Return by which column a snapshot is grouped."""
     return snapshot.groups.rpartition(".")[2]
 
 
 def _percent(row: Row | None, digits: int = 1) -> str:
+    """Return a row's share as a percentage."""
     return "-" if row is None else f"{100 * row.value:.{digits}f} %"
 
 
@@ -239,4 +243,5 @@ def _value_text(row: Row, spec: str = ".2f") -> str:
 
 
 def _alarm_text(row: Row) -> str:
+    """Return the word ALARM for a row that raised one."""
     return "   ALARM" if row.alarm else ""

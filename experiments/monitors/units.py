@@ -167,6 +167,7 @@ def kinds(cells: Iterable[Cell]) -> Kinds:
 
 
 def _mix_rows(groups: Kinds, scope: Scope, label: str = "") -> Iterator[Row]:
+    """Yield each group's share of the units."""
     for name, share in parity.mix(groups).items():
         yield _row("mix", name, share, groups[name].units, scope=scope, label=label)
 

@@ -68,10 +68,12 @@ def _first_of(key: str, when: str) -> str:
 
 
 def _flag(joined: str) -> str:
+    """Return the SQL of 1 where a joined table has the unit, else 0."""
     return f"CASE WHEN {joined}.unit IS NULL THEN 0 ELSE 1 END"
 
 
 def _met_flag(joined: str) -> str:
+    """Return the SQL column that tells whether a unit satisfied the metric."""
     return f"{_flag(joined)} AS satisfied"
 
 

@@ -175,6 +175,7 @@ def _drawn_rows(sums: LogSums, samples: int, seed: int) -> dict[str, Estimate]:
 
 
 def _percentiles(value: float, drawn: Floats) -> Estimate:
+    """Return a value with its 95 % interval, from bootstrap draws."""
     low, high = map(float, np.nanpercentile(drawn, [2.5, 97.5]))
     return Estimate(value=value, low=low, high=high)
 
@@ -205,6 +206,7 @@ def _replay(sums: LogSums, drawn: Mapping[str, Estimate]) -> Replay:
 
 
 def _value(value: float, drawn: Estimate | None) -> Value:
+    """Return a value with its interval, if there is one."""
     return Value(value=value, low=drawn.low, high=drawn.high) if drawn else Value(value=value)
 
 

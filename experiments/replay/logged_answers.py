@@ -149,4 +149,5 @@ def _answer(row: Mapping[str, Any], places: list[Place]) -> Answer:
 
 
 def _decoded(text: str | None, nothing: Any) -> Any:
+    """Decode JSON text, or return a default if there is none."""
     return nothing if text is None else msgspec.json.decode(text)

@@ -162,6 +162,7 @@ def _check_rows(
 
 
 def _within(values: Any, least: int, most: int) -> bool:
+    """Return whether all values lie between two bounds."""
     return bool(values.min() >= least and values.max() <= most)
 
 

@@ -152,6 +152,7 @@ def _metric(results: Results, effect: Effect) -> LogMetric:
 
 
 def _difference(absolute: Range | None, relative: Range | None) -> LogDifference | None:
+    """Return a difference between arms, absolute and relative, or None without both."""
     if absolute is None or relative is None:
         return None
     return LogDifference(absolute=_estimate(absolute), relative=_estimate(relative))

@@ -86,6 +86,7 @@ class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
 
 
 def _is_new(units: int, last: int, planned: int | None) -> bool:
+    """Return whether enough new units have come for another look."""
     return units - last >= max(1, NEW * (planned or last))
 
 

@@ -130,6 +130,7 @@ class _Judging(Protocol):
 
 
 def _judging(comparison: Comparison) -> _Judging:
+    """Return the functions that judge a run: interleaved ones differ from arms."""
     return interleaving if comparison.experiment.interleave else arms_judging
 
 

@@ -47,4 +47,5 @@ def read(blobs: BlobStore, run: str, name: str) -> Results:
 
 
 def _folder(blobs: BlobStore, run: str) -> str:
+    """Return the folder of a run's stored results."""
     return f"{blobs.root.rstrip('/')}/experiments/{run}/results/"

@@ -109,6 +109,7 @@ def left_out(results: Results, log: SiteLog) -> list[str]:
 
 
 def _head(results: Results) -> str:
+    """Return the first line of a report of results."""
     return f"{results.run}   layer {results.layer}   {'   '.join(head_parts(results))}"
 
 

@@ -128,6 +128,7 @@ class Stopped(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return "   ".join(parts)
 
     def _ships(self) -> str:
+        """Say which arm ships and what units get now."""
         held_out = f" except the holdout ({percent_text(self.holdout)} %)" if self.holdout else ""
         return f"{self.ships} ships: units get {parameters_text(self.parameters)}{held_out}"
 
@@ -199,6 +200,7 @@ class RunStatus(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return lines
 
     def _units(self, arm: str) -> str:
+        """Return an arm's number of units in brackets, if it is known."""
         return "" if self.units is None else f" ({self.units.get(arm, 0):,} units)"
 
 

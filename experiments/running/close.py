@@ -166,6 +166,7 @@ def _endpoint_spec(project: Project, endpoint: str) -> Endpoint:
 
 
 def _shipped_parameters(run: LiveRun) -> dict[str, Any]:
+    """Return the parameters of the arm that ships."""
     return next(arm.parameters for arm in run.arms if arm.name == run.ships)
 
 

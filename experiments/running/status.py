@@ -179,6 +179,7 @@ def _line(project: Project, live: Live, name: str, *, counted: bool) -> Listed:
 
 
 def _state(run: LiveRun | None, last: Change | None) -> RunState:
+    """Return a run's state; one that is no longer live was closed or stopped."""
     return run.state if run else "closed" if last and last.what == "closed" else "stopped"
 
 

@@ -193,4 +193,5 @@ def _event_due(
 
 
 def _random(setting: Setting, visit: Visit, what: str) -> Random:
+    """Return a random generator for one question of a visit, the same at each repeat."""
     return Random(f"{setting.simulation.seed}:{what}:{visit.session}")  # noqa: S311  a simulation's

@@ -41,6 +41,7 @@ class MovedClock:
         return self.moment
 
     def move(self, moment: datetime) -> None:
+        """Move the clock forward to a moment; never back."""
         self.moment = max(self.moment, utc_milliseconds(moment))
 
 
@@ -58,6 +59,7 @@ class SimulatedTime(StoredDocument, frozen=True, kw_only=True):
     effects: dict[str, Effects | None] = {}
 
     def with_run(self, run: str, effects: Effects | None) -> SimulatedTime:
+        """Add a run's true effects; two that differ make them unknown."""
         same = self.effects.get(run, effects) == effects
         return replace(self, effects={**self.effects, run: effects if same else None})
 
@@ -71,6 +73,7 @@ def stored_time(blobs: BlobStore) -> SimulatedTime | None:
 
 
 def store(blobs: BlobStore, time: SimulatedTime) -> None:
+    """Store the simulated time."""
     blobs.put(_uri(blobs), msgspec.json.encode(time))
 
 
@@ -127,4 +130,5 @@ def by_simulated_clock(verb: _Verb) -> _Verb:
 
 
 def _uri(blobs: BlobStore) -> str:
+    """Return where the simulated time is stored."""
     return f"{blobs.root.rstrip('/')}/{_PLACE}"

@@ -265,5 +265,6 @@ class Drive:
 
 
 def _in_groups(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
+    """Yield the items in groups of a size."""
     while group := list(islice(items, size)):
         yield group

@@ -132,6 +132,7 @@ class Session:
         return replace(played, undelivered=gateway.lost)
 
     def _note(self, time: SimulatedTime) -> None:
+        """Keep and store the simulated time."""
         self.time = time
         simulated_time.store(self._project.target.blobs, time)
 

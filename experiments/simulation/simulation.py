@@ -28,6 +28,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def certain(self) -> bool:
+        """Whether the action always happens."""
         return self.chance == 1 and not self.function
 
 
@@ -76,6 +77,7 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
 
     def effect(self, arm: str | None, event: str) -> float:
+        """Return by how much an arm raises an event's chance; 0 outside the experiment."""
         return self.effects.get(arm, {}).get(event, 0.0) if arm is not None else 0.0
 
 

@@ -58,6 +58,7 @@ def read(path: Path, spec: ProjectSpec) -> Simulation:
 
 
 def _share(text: str) -> float:
+    """Parse a percentage as a share from 0 to 1."""
     return float(percent(text) / 100)
 
 
@@ -90,6 +91,7 @@ class _Values:
         return values
 
     def schema(self) -> Schema:
+        """Return the JSON schema of a value or a list of values."""
         value: Schema = {"type": ["string", "number", "boolean"]}
         return {"anyOf": [value, {"type": "array", "items": value, "minItems": 1}]}
 
@@ -175,6 +177,7 @@ class _File(NamedTuple):
     report: Report
 
     def wrong(self, key: str, message: str, remedy: str | None = None) -> None:
+        """Report a mistake at a key of the simulation's file."""
         self.report.add(child(self.key, key), message, remedy)
 
 

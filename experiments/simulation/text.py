@@ -46,6 +46,7 @@ def _lines(simulated: Simulated) -> Iterator[str]:
 
 
 def _count_lines(what: str, reasons: Mapping[str, int]) -> Iterator[str]:
+    """Yield a line for each of the most frequent reasons."""
     most = sorted(reasons.items(), key=lambda reason: -reason[1])
     yield from (f"  {what:<11} {count:,} times: {reason}" for reason, count in most[:_TOLD])
 

@@ -36,6 +36,7 @@ class Visit(msgspec.Struct, frozen=True, order=True):
 
     @property
     def session(self) -> str:
+        """The name of the visit's session."""
         return f"{self.unit}-{self.number}"
 
 

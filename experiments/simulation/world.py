@@ -130,4 +130,5 @@ def _visitors(
 
 
 def _chance(action: Action, visitor: Fields, _item: Fields, _position: int) -> float:
+    """Return a visitor's chance of an action."""
     return action.chance * float(visitor.get(LIKING, 1.0))

@@ -60,6 +60,7 @@ def _effect(pair: Pair) -> tuple[float, float] | None:
 
 
 def _mean(weighted: Iterable[tuple[float, float]]) -> float:
+    """Return the weighted mean of (weight, value) pairs."""
     pairs = list(weighted)
     return sum(weight * value for weight, value in pairs) / sum(weight for weight, _ in pairs)
 

@@ -124,4 +124,5 @@ def _rising(information: Sequence[float]) -> list[float]:
 
 @lru_cache(maxsize=256)
 def _last_bound(times: tuple[float, ...], alpha: float, information: tuple[float, ...]) -> float:
+    """Return the boundary of the last look of a sequential test."""
     return bounds(times, alpha=alpha, information=information)[-1] if times else math.inf

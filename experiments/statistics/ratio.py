@@ -65,6 +65,7 @@ def points(arms: Mapping[str, Sums]) -> dict[str, Point]:
 
 
 def _theta(everyone: Sums) -> float:
+    """Return CUPED's coefficient: how far the covariate predicts the numerator."""
     of_x = everyone.covariance("x", "x")
     return everyone.linear("x") / of_x if of_x > 0 else 0.0
 

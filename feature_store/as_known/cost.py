@@ -87,6 +87,7 @@ def scanned_bytes(project: Project, views: Sequence[str] | None = None) -> int |
 
 
 def _relations(spec: ProjectSpec) -> list[str]:
+    """Name what a view may read: events, objectives and tables."""
     return [*map(view_name, spec.events), *spec.objectives, *spec.tables]
 
 

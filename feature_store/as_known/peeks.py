@@ -37,6 +37,7 @@ class Peek(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def words(peek: Peek) -> str:
+    """Say what a view's SQL saw of the future, and in which row."""
     row = (
         f"the row of {peek.key} {peek.entity_key} at {_time(peek.event_timestamp)}, known at "
         f"{_time(peek.created_timestamp)},"
@@ -171,4 +172,5 @@ def _same(mine: Any, theirs: Any) -> bool:
 
 
 def _time(moment: datetime) -> str:
+    """Return a moment as text, to the millisecond."""
     return moment.isoformat(sep=" ", timespec="milliseconds")[:23]

@@ -180,6 +180,7 @@ def blamed_sql(
 
 
 def _params(sql: str, moments: Sequence[datetime]) -> dict[str, object]:
+    """Return the query's parameters for these moments."""
     params: dict[str, object] = {"until": _ALWAYS}
     for number, moment in enumerate(moments):
         params |= {
@@ -209,6 +210,7 @@ def _runs(
 
 
 def _side_by_side(source: ViewSource, runs: Mapping[int, str]) -> str:
+    """Return the SQL that computes a view several ways and puts the values side by side."""
     union = "\nUNION ALL\n".join(
         f"SELECT {run} AS isthmus_run, * FROM (\n{_computed(source, sql)}\n) AS isthmus_run_{run}"
         for run, sql in runs.items()
@@ -226,6 +228,7 @@ def value_name(feature: int, run: int) -> str:
 
 
 def _computed(source: ViewSource, sql: str) -> str:
+    """Return the SQL that computes a view from another SELECT."""
     return computed_sql(
         msgspec.structs.replace(source, view=msgspec.structs.replace(source.view, sql=sql))
     )
@@ -247,6 +250,7 @@ def _sql_over_inputs(
 
 
 def _removed(i: Input, number: int) -> str | None:
+    """Return the SQL of an input without what was known only after a moment."""
     if i.known is None:
         return None
     # `known` is null only in a static table: such a row is taken as one that was always there
@@ -262,6 +266,7 @@ def _removed(i: Input, number: int) -> str | None:
 
 
 def _flipped(i: Input, number: int) -> str | None:
+    """Return the SQL of an input with later outcomes flipped, or None if it has no outcome."""
     if not i.outcome:
         return None
     turned = (

@@ -125,10 +125,12 @@ def join_sql(
 
 
 def _stamp(view: JoinView) -> tuple[str, ...]:
+    """Return the view's column for the time of the joined row, if one is wanted."""
     return () if view.stamp is None else (view.stamp,)
 
 
 def join_params(views: Sequence[JoinView]) -> dict[str, object]:
+    """Return the query's parameters: until when each view's rows are known."""
     return {
         f"known_{number}": view.known_until
         for number, view in enumerate(views)
@@ -246,6 +248,7 @@ def canonical_order(column: Column) -> tuple[str, str]:
 
 
 def _portable_tables(number: int, view: JoinView, time: str) -> list[str]:
+    """Return the WITH parts that join a view as of a time, in SQL for every target."""
     key = view.key
     versions, best, names = (
         f"isthmus_versions_{number}",

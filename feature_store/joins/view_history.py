@@ -49,6 +49,7 @@ def entity_key(*parts: int | str) -> str:
 
 
 def entity_key_sql(entity: Entity) -> str:
+    """Return the SQL of an entity's key as text."""
     if entity.type == "int":
         return f"CAST({entity.key} AS VARCHAR)"
     return f"replace(replace({entity.key}, '\\', '\\\\'), '|', '\\|')"
@@ -177,6 +178,7 @@ def body(sql: str) -> str:
 
 
 def _moment(column: str) -> str:
+    """Return the SQL of a column as a timestamp."""
     return f"CAST({column} AS TIMESTAMP) AS {column}"
 
 

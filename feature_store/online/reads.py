@@ -96,6 +96,7 @@ class OnlineReader:
         return {view: self._served(self._views[view], rows) for view, rows in stored.items()}
 
     def _served(self, plan: _Plan, stored: Sequence[Row | None]) -> Served:
+        """Return the served rows: features that are not older than the view's ttl."""
         timestamps = [
             None if row is None else cast("datetime", row.pop("feature_timestamp"))
             for row in stored

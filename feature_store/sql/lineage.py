@@ -33,6 +33,7 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def plain(self) -> bool:
+        """Whether the value passes through unchanged: no function, no arithmetic."""
         return self.nodes <= PLAIN
 
 
@@ -103,6 +104,7 @@ def lineage(expression: exp.Expr, scope: Scope, relations: Relations) -> Lineage
 
 
 def _column(column: exp.Column, scope: Scope, relations: Relations) -> Lineage:
+    """Return from which columns of which relations a column comes."""
     name, table = column.name.lower(), column.table.lower()
     sources = {alias.lower(): source for alias, (_, source) in scope.selected_sources.items()}
     if not table:
@@ -122,6 +124,7 @@ def _column(column: exp.Column, scope: Scope, relations: Relations) -> Lineage:
 
 
 def _has(source: exp.Expr | Scope, name: str, relations: Relations) -> bool:
+    """Return whether a relation or subquery has a column of this name."""
     if not isinstance(source, Scope):
         return name in relations.get(source.name.lower(), ())
     first = next(branches(source))

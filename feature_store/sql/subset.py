@@ -87,6 +87,7 @@ def line_of(node: exp.Expr, default: int = 1) -> int:
 
 
 def _parse(sql: str) -> exp.Query | SqlProblem:
+    """Parse a SELECT, or return why it cannot be parsed."""
     try:
         statements = [
             tree
@@ -111,6 +112,7 @@ def _parse(sql: str) -> exp.Query | SqlProblem:
 
 
 def _unparsed(sql: str, error: Exception) -> SqlProblem:
+    """Return why SQL could not be parsed, with its line."""
     if isinstance(error, RecursionError):
         return SqlProblem(
             line=1,
@@ -179,6 +181,7 @@ def _line_of_part(part: object, what: str, node: exp.Expr, sql: str) -> int:
 
 
 def _walk(tree: exp.Expr, sql: str) -> Iterator[SqlProblem]:
+    """Yield every part of a query that the targets do not share."""
     pending = [tree]
     while pending:
         node = pending.pop()
@@ -202,6 +205,7 @@ def _walk(tree: exp.Expr, sql: str) -> Iterator[SqlProblem]:
 
 
 def _named(node: exp.Expr) -> str:
+    """Return an expression's name for a message: a function's or the short text."""
     if isinstance(node, exp.Anonymous):
         return f"{node.name}()"
     if isinstance(node, exp.Func):

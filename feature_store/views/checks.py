@@ -81,6 +81,7 @@ def _monitors(description: Description, schemas: dict[str, ViewSchema]) -> Itera
 
 
 def _misfits(rule: Rule, name: str, schema: ViewSchema) -> Iterator[tuple[str, str]]:
+    """Yield the conditions of a rule that do not fit its feature's type."""
     feature = next(column for column in schema.features if f"{schema.name}.{column.name}" == name)
     return rules.misfits(rule, Attribute(name=name, type=COLUMN_TYPES[feature.type].attribute))
 
@@ -88,6 +89,7 @@ def _misfits(rule: Rule, name: str, schema: ViewSchema) -> Iterator[tuple[str, s
 def _features(
     model: Model, description: Description, schemas: dict[str, ViewSchema]
 ) -> Iterator[Problem]:
+    """Yield the features of a model that no view has, or that clash."""
     first: dict[str, Feature] = {}
     for position, feature in enumerate(model.features):
         if unknown := _unknown(feature, model, description, schemas):

@@ -72,6 +72,7 @@ _last: list[tuple[Description, dict[str, tuple[Column, ...]], _Judged]] = []
 
 
 def _judged(description: Description, relations: Mapping[str, tuple[Column, ...]]) -> _Judged:
+    """Check every view's SQL, and return the schemas and the problems."""
     from ..sql.subset import check, parse
 
     problems: list[Problem] = []
@@ -104,6 +105,7 @@ def _judged(description: Description, relations: Mapping[str, tuple[Column, ...]
 def _of_meaning(
     view: FeatureView, spec: ProjectSpec, relations: Mapping[str, tuple[Column, ...]]
 ) -> list[Problem]:
+    """Return problems of a view that parses: lossy casts, ties, times of knowledge."""
     from sqlglot.optimizer.scope import build_scope
 
     from ..sql.casts import lossy_casts
@@ -139,6 +141,7 @@ def sql_problem(view: FeatureView, problem: SqlProblem) -> Problem:
 
 
 def _relations(description: Description) -> tuple[dict[str, tuple[Column, ...]], list[Problem]]:
+    """Return the columns of all that views may read, and the problems of static tables."""
     spec = description.spec
     relations = {view_name(event.name): event_columns(event) for event in spec.events.values()}
     relations |= {
@@ -207,6 +210,7 @@ def _engine(_process: int) -> duckdb.DuckDBPyConnection:
 
 
 def _quoted(name: str) -> str:
+    """Return a name in the double quotes of SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -244,6 +248,7 @@ def _sources(
 
 
 def _instead(name: str, spec: ProjectSpec, relations: Mapping[str, object]) -> str:
+    """Return what to read instead of a relation that views may not read."""
     if name in spec.feature_views:
         return "a view does not read another view's history: read the events, or repeat the SELECT"
     if name in spec.tables:
@@ -260,6 +265,7 @@ def _instead(name: str, spec: ProjectSpec, relations: Mapping[str, object]) -> s
 def _outputs(
     database: duckdb.DuckDBPyConnection, view: FeatureView
 ) -> tuple[Output, ...] | Problem:
+    """Return the columns of a view's SELECT as DuckDB describes them, or its error."""
     import duckdb
 
     prefix = "DESCRIBE "

@@ -69,6 +69,7 @@ class Round(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
+        """Whether every stage passed and nothing remains."""
         return all(stage.ok for stage in self.stages) and not self.remains
 
     def __str__(self) -> str:
@@ -152,6 +153,7 @@ def first_round(
 
 
 def _first(target: Target) -> FirstAccount:
+    """Return the target's checks of a new account; raise Unsupported if it has none."""
     if target.adapter.account_checked is None:
         raise Unsupported(
             f"{target.name} ({target.adapter.title}): looking at an account is not supported yet",
@@ -161,6 +163,7 @@ def _first(target: Target) -> FirstAccount:
 
 
 def _trial(target: Target) -> Trial:
+    """Return the target's trial of a new account; raise Unsupported if it has none."""
     trial = _first(target).trial
     if trial is None:
         raise Unsupported(
@@ -212,6 +215,7 @@ def _until(project: Project, span: timedelta) -> Generator[None, None, None]:
 
 
 def _tried(name: str, stage: Callable[[Project], str], project: Project) -> Stage:
+    """Run one stage of the round, and return an error as a failed stage."""
     try:
         return Stage(name=name, ok=True, detail=stage(project))
     except IsthmusError as error:
@@ -221,6 +225,7 @@ def _tried(name: str, stage: Callable[[Project], str], project: Project) -> Stag
 
 
 def _storage(project: Project) -> str:
+    """Write and read back a blob and a stored document."""
     blobs, state = project.target.blobs, project.target.state
     blobs.put(f"{blobs.root}/hello.txt", b"hello")
     if blobs.get(f"{blobs.root}/hello.txt") != b"hello":
@@ -239,6 +244,7 @@ def _storage(project: Project) -> str:
 
 
 def _table(project: Project) -> str:
+    """Make a table, append a row and query it."""
     import pyarrow as pa
 
     from ...events.port import Column
@@ -266,6 +272,7 @@ def _table(project: Project) -> str:
 
 
 def _job(project: Project) -> str:
+    """Run a job that prints a word."""
     from ...pipelines.graphs.graph import Pipeline, Step
     from ...pipelines.runs.submission import submit
     from ...pipelines.runs.watch import watch
@@ -324,6 +331,7 @@ def _trainer(file: Path) -> Generator[Any, None, None]:
 
 
 def _endpoint(project: Project) -> str:
+    """Deploy the round's model to a new endpoint, and send it a request."""
     from ...endpoints.port import EndpointSpec, VariantSpec
     from ...endpoints.traffic.convergence import variants_ready
 
@@ -388,6 +396,7 @@ def _listed(target: Target) -> Iterator[tuple[str, Callable[[], object]]]:
 
 
 def _removed(name: str, removal: Callable[[], object]) -> str:
+    """Remove one thing of the round, and return its name, or the error."""
     try:
         removal()
     except IsthmusError as error:
@@ -396,5 +405,6 @@ def _removed(name: str, removal: Callable[[], object]) -> str:
 
 
 def _forget(target: Target, key: str) -> None:
+    """Delete a stored document, if it is there."""
     if (document := target.state.get(key)) is not None:
         target.state.delete(key, expect=document.token)

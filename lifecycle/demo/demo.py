@@ -55,6 +55,7 @@ def demo(
 
 
 def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStage) -> Demo:
+    """Run the demo on the Open Bandit data, stage by stage, and return its figures."""
     from ...endpoints.deploy.deploy import deploy
     from ...experiments.results.comparison import results
     from ...experiments.results.log_document import log_document
@@ -125,6 +126,7 @@ def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStag
 
 
 def _leaked(leak: Leak) -> str:
+    """Say which AUC an honest and a leaking feature give."""
     return (
         f"auc {leak.honest.value:.3f} as it was known, {leak.leaked.value:.3f} had it seen the week"
     )
@@ -231,6 +233,7 @@ def _rehearsed(project: Project) -> RolledBack:
 
 
 def _exposures(project: Project) -> int:
+    """Return the number of logged exposures."""
     from ...endpoints.gateway.log.streams import EXPOSURES
 
     rows = project.target.warehouse.query(
@@ -240,6 +243,7 @@ def _exposures(project: Project) -> int:
 
 
 def _span(project: Project) -> tuple[datetime, datetime]:
+    """Return when the first and the last impression were."""
     rows = project.target.warehouse.query(
         "SELECT min(event_timestamp) AS first_time, max(event_timestamp) AS last_time FROM "
         "events_impression",

@@ -57,6 +57,7 @@ class RolledBack(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def headline(self) -> str:
+        """The rollout's end and its failed requests, in a line."""
         return f"{self.end}, {self.failed:,} requests failed"
 
 
@@ -87,6 +88,7 @@ class Demo(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lines(demo: Demo) -> Iterator[str]:
+    """Yield the demo's result: each question with its answer."""
     counts = {report.event: report.stored + report.already_there for report in demo.ingested}
     log = (
         f"{counts['impression']:,} impressions, {number_of(counts['click'], 'click')} of a real "
@@ -127,6 +129,7 @@ def lines(demo: Demo) -> Iterator[str]:
 
 
 def _apart(demo: Demo) -> str:
+    """Say whether two arms differ, and how sure that is."""
     comparison = demo.comparison
     difference = comparison.deciding()
     figure = (
@@ -148,6 +151,7 @@ def _apart(demo: Demo) -> str:
 
 
 def _taken_back(rollout: RolledBack) -> str:
+    """Say whether the failing variant was rolled back, after how long."""
     if rollout.unexpected:
         return f"no: {'; '.join(rollout.unexpected)}"
     without = f"{rollout.failed_unguarded:,} had nobody looked"
@@ -158,6 +162,7 @@ def _taken_back(rollout: RolledBack) -> str:
 
 
 def _traffic(served: Served) -> str:
+    """Say whether the requests went to the variants in the shares that were set."""
     total = sum(served.requests.values())
     sent = "/".join(f"{percent.normalize():f}" for percent in served.split.values())
     request_counts = "/".join(f"{served.requests.get(name, 0):,}" for name in served.split)
@@ -174,6 +179,7 @@ def _traffic(served: Served) -> str:
 
 
 def _replay(demo: Demo) -> str:
+    """Say whether the replay gives the published value."""
     value = demo.replay.value
     if value is None or demo.replay.low is None or demo.replay.high is None:
         return "no estimate"

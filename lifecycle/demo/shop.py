@@ -66,6 +66,7 @@ class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def headline(self) -> str:
+        """The rollout's end and its failed requests, in a line."""
         return f"{self.end}, {self.failed:,} of {self.requests:,} requests failed"
 
 
@@ -82,6 +83,7 @@ class Tested(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def headline(self) -> str:
+        """The experiment's answer and the A/A test's, in a line."""
         return f"{_answer(self.experiment)}; A/A {_answer(self.alike)}"
 
 
@@ -170,6 +172,7 @@ def _tested(project: Project) -> Tested:
 
 
 def _handed_over(project: Project) -> HandedOver:
+    """Rehearse the shop's rollout with a handover, and return how it went."""
     from ...pipelines.run_pages.report_store import keep
     from ...rollouts.page import report
     from ...rollouts.rehearsal.rehearse import rehearse
@@ -194,6 +197,7 @@ def _handed_over(project: Project) -> HandedOver:
 
 
 def _after(played: Rehearsal, what: str) -> float | None:
+    """Return how many minutes after the start an entry was written, or None."""
     return next(
         ((entry.at - played.started) / _MINUTE for entry in played.entries if entry.what == what),
         None,
@@ -201,10 +205,12 @@ def _after(played: Rehearsal, what: str) -> float | None:
 
 
 def _judged(run: Run) -> str:
+    """Say a run's AUC and what its gate decided."""
     return f"{auc_of(run)}, gate: {run.gate or 'none asked for'}"
 
 
 def _lines(demo: ShopDemo) -> Iterator[str]:
+    """Yield the shop demo's result: each question with its answer."""
     counts = ", ".join(
         f"{report.stored + report.already_there:,} {report.event}s" for report in demo.ingested
     )
@@ -255,6 +261,7 @@ def _ranks(demo: ShopDemo) -> str:
 
 
 def _let_through(run: Run) -> str:
+    """Say whether the gate let the version through."""
     if run.gate == "pass" and run.alias:
         return (
             f"yes: {run.version} ({run.configuration}) passes its gate and becomes the {run.alias}"
@@ -270,6 +277,7 @@ def _differences(run: Run) -> str:
 
 
 def _promoted(rollout: HandedOver) -> str:
+    """Say whether the new version was promoted, and through which steps."""
     if rollout.unexpected or rollout.promoted_after is None:
         return f"no: {'; '.join(rollout.unexpected) or rollout.end}"
     steps = ", ".join(
@@ -279,6 +287,7 @@ def _promoted(rollout: HandedOver) -> str:
 
 
 def _home(rollout: HandedOver) -> str:
+    """Say whether the endpoint was handed over, and what serves now."""
     if rollout.handed_after is None:
         return f"no: {rollout.end}, and nothing was handed over"
     serving = " and ".join(f"{name} {percent:g} %" for name, percent in rollout.serving.items())
@@ -295,6 +304,7 @@ def _answer(test_results: Results) -> str:
 
 
 def _relative(difference: Range | None) -> str:
+    """Return a relative difference with its interval."""
     if difference is None or difference.value is None:
         return "of too few units"
     from ...experiments.results.text import percent, range_text

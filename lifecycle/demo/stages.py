@@ -108,12 +108,14 @@ def require(project: Project, example: str, scenario: str) -> None:
 
 
 def ingested(reports: Sequence[IngestReport]) -> str:
+    """Say how many events of each kind were ingested."""
     return ", ".join(
         f"{report.stored + report.already_there:,} {report.event}s" for report in reports
     )
 
 
 def rows_of(views: Sequence[MaterializeReport]) -> str:
+    """Say how many rows of features were computed."""
     return f"{sum(view.rows for view in views):,} rows of features"
 
 
@@ -140,4 +142,5 @@ def future(checked: Sequence[AsKnown], skew: SkewReport) -> str:
 
 
 def relative_path(path: Path) -> str:
+    """Return a path relative to the current folder, if it lies below it."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -84,6 +84,7 @@ def _home(project: Project) -> Generator[Place, None, None]:
 
 
 def _remove(profile: Profile, folder: Path) -> None:
+    """Remove what an earlier rehearsal left on the target."""
     if not folder.is_dir():
         return
     target = targets.load(profile)

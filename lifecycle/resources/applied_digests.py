@@ -19,6 +19,7 @@ class Applied(StoredDocument, frozen=True, kw_only=True):
 
 
 def read(project: Project) -> Applied:
+    """Return the digests of what was applied last."""
     document = project.target.state.get(KEY)
     return Applied() if document is None else decode(document.value, Applied, what=f"state {KEY}")
 

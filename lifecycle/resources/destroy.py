@@ -144,6 +144,7 @@ def destroy(project: Project, *, wait: bool = False) -> Destruction:
 
 
 def _forget(project: Project, key: str) -> None:
+    """Delete a stored document, unless another command changes it."""
     document = project.target.state.get(key)
     if document is None:
         return

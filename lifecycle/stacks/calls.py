@@ -39,6 +39,7 @@ def as_ours() -> Generator[None, None, None]:
 
 
 def _ours(error: errors.StackError) -> IsthmusError:
+    """Return an error of isthmus_stack as one of ours."""
     from isthmus_stack.cli import errors
 
     remedy = error.remedy.replace("isthmus-stack ", "isthmus stack ")

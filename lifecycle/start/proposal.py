@@ -104,6 +104,7 @@ def propose(source: Path, folder: Path) -> Proposal:
 
 
 def _proposed(connection: duckdb.DuckDBPyConnection, source: Path, folder: Path) -> Proposal:
+    """Propose a description for a file of events: its key, time and attributes."""
     rows = "'" + str(source.resolve()).replace("'", "''") + "'"
     ask = partial(_row, connection, rows)
     (count,) = ask("count(*)")
@@ -169,11 +170,13 @@ def _proposed(connection: duckdb.DuckDBPyConnection, source: Path, folder: Path)
 
 
 def _row(connection: duckdb.DuckDBPyConnection, rows: str, what: str) -> tuple[Any, ...]:
+    """Return one row of aggregates over the file."""
     row: tuple[Any, ...] = connection.sql(f"SELECT {what} FROM {rows}").fetchall()[0]
     return row
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, rows: str) -> list[_Column]:
+    """Look at a file's columns: type, nulls, distinct values."""
     relation = connection.sql(f"FROM {rows}")
     columns: list[_Column] = []
     for source, kind in zip(relation.columns, map(str, relation.types), strict=True):
@@ -224,6 +227,7 @@ def _time(
 
 
 def _instant(column: _Column, ask: Callable[[str], tuple[Any, ...]]) -> str | None:
+    """Return the SQL of a column as a time in UTC, or None if it holds no times."""
     if column.kind == "TIMESTAMP WITH TIME ZONE":
         return column.sql
     if column.type == "timestamp":
@@ -240,6 +244,7 @@ def _instant(column: _Column, ask: Callable[[str], tuple[Any, ...]]) -> str | No
 
 
 def _event(source: Path) -> str:
+    """Return a name for the event, from the file's name."""
     stem = neutral(re.split(r"[.]", source.name)[0])
     # "bus" and "ads" are no plurals to cut
     name = stem.removesuffix("s") if len(stem) > 3 and (not stem.endswith("ss")) else stem
@@ -271,6 +276,7 @@ def _description(
     now: datetime | None,
     declared: str,
 ) -> Iterator[str]:
+    """Yield the lines of the proposed project.yaml."""
     yield f"name: {event}\n"  # until it is in its folder
     if now is not None:
         yield f"now: {now:%Y-%m-%dT%H:%M:%SZ}"
@@ -304,6 +310,7 @@ def _source(
     attributes: Sequence[_Column],
     rows: str,
 ) -> str:
+    """Return the proposed source query of the event."""
     every = ", ".join(column.sql for column in columns)
     digest = (
         f"md5(CAST(row({every}) AS VARCHAR)) || '-' ||\n           row_number() OVER (PARTITION "
@@ -318,6 +325,7 @@ def _source(
 
 
 def _attribute(column: _Column) -> str:
+    """Return a column of the source query, in a type that is stored."""
     if column.type == "timestamp" and column.kind != "TIMESTAMP WITH TIME ZONE":
         return f"CAST({column.sql} AS TIMESTAMP) AT TIME ZONE 'UTC' AS {column.name}"
     if column.kind == "UUID" or "DECIMAL" in column.kind or "HUGEINT" in column.kind:
@@ -333,6 +341,7 @@ def _attribute(column: _Column) -> str:
 
 
 def _view(event: str, entity: str, key: str) -> str:
+    """Return the proposed feature view: how many events a key had in seven days."""
     return (
         "-- The entity's key, event_timestamp and the features.\n"
         f"SELECT {key}, event_timestamp,\n       count(*) OVER last_7d AS "

@@ -120,6 +120,7 @@ def trust_home(home: Path) -> Trusted:
 
 
 def _folders(project: Path) -> tuple[Path, ...]:
+    """Return the folders in which the project keeps state on this machine."""
     from ...project.load import load
     from ...project.profiles.profiles import folders, profiles
 
@@ -136,11 +137,13 @@ def _folders(project: Path) -> tuple[Path, ...]:
 
 
 def _look(folder: Path) -> Untrusted:
+    """Look at a state folder: what lies in it, and whether it is known."""
     entries = tuple(_entry(path) for path in sorted(folder.iterdir()) if path.name != user_state.ID)
     return Untrusted(folder=str(folder), known=user_state.is_known(folder), entries=entries)
 
 
 def _entry(path: Path) -> Entry:
+    """Count the files, bytes and links below a path."""
     files = size = 0
     links: list[str] = []
     for place in _below(path):
@@ -158,6 +161,7 @@ def _entry(path: Path) -> Entry:
 
 
 def _below(path: Path) -> Iterator[Path]:
+    """Yield a path and all that lies below it; links are not followed."""
     yield path
     if path.is_dir() and not path.is_symlink():
         for folder, names, files in os.walk(path):

@@ -75,6 +75,7 @@ class Evaluation(StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
+        """Convert a stored evaluation of an earlier release."""
         return renamed(old) | {"periods": [renamed(period) for period in old.get("periods", ())]}
 
     def figures(self) -> dict[str, Estimate]:

@@ -205,6 +205,7 @@ def _predictions_of_all(shuffles: Sequence[Shuffled]) -> dict[str, NDArray[Any]]
 
 
 def _predictions(test: pa.Table, tested: FoldResult, among: Grouping, period: int) -> pa.Table:
+    """Return a period's predictions as a table: ids, outcomes, scores."""
     rows = test.num_rows
     columns = [
         *(test[name] for name in ("event_id", "event_timestamp", trainers.LABEL)),
@@ -220,9 +221,11 @@ def _predictions(test: pa.Table, tested: FoldResult, among: Grouping, period: in
 
 
 def _midnight(moment: datetime) -> datetime:
+    """Return the midnight that begins a day, in UTC."""
     return moment.replace(tzinfo=UTC, hour=0, minute=0, second=0, microsecond=0)
 
 
 def _in_words(length: timedelta) -> str:
+    """Return a length of time in days, as text."""
     days = length / timedelta(days=1)
     return f"{days:g} day{'s' if days != 1 else ''}"

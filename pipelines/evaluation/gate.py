@@ -151,12 +151,14 @@ def _disagreement(differences: Mapping[str, Estimate]) -> str | None:
 
 
 def _range_text(bound: Bound) -> str:
+    """Return a gate's bound as text."""
     if bound.low is not None and bound.high is not None:
         return f"within {bound.low:g} .. {bound.high:g}"
     return f"at most {bound.high:g}" if bound.low is None else f"at least {bound.low:g}"
 
 
 def _unknown(metric: str) -> str:
+    """Say why a metric has no value."""
     if ranks(metric):
         return "too few groups hold both outcomes"
     return (
@@ -167,9 +169,11 @@ def _unknown(metric: str) -> str:
 
 
 def spoken_figure(estimate: Estimate) -> str:
+    """Return a figure with its 95 % interval, as text."""
     return f"{estimate.value:.3f}, 95 % {estimate.low:.3f} .. {estimate.high:.3f}"
 
 
 def _worst(verdicts: list[Verdict]) -> Verdict | None:
+    """Return the worst of several verdicts."""
     order: tuple[Verdict, ...] = ("fail", "inconclusive", "pass")
     return next((verdict for verdict in order if verdict in verdicts), None)

@@ -82,6 +82,7 @@ class _Days(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def pairs(self) -> Floats:
+        """The pairs of a positive and a negative row, by day."""
         return self.positives * self.negatives
 
 
@@ -196,6 +197,7 @@ def look(
 
 
 def _has_order(table: pa.Table, name: str) -> bool:
+    """Return whether a column's values have an order: numbers and booleans."""
     if name not in table.column_names:
         return False
     kind = table.schema.field(name).type
@@ -203,6 +205,7 @@ def _has_order(table: pa.Table, name: str) -> bool:
 
 
 def _numbers(table: pa.Table, name: str) -> Floats:
+    """Return a column as floats."""
     return np.asarray(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
 
 
@@ -214,6 +217,7 @@ def _days(
     *,
     clustered: bool,
 ) -> _Days:
+    """Return the AUC of one feature alone, day by day, with its variance."""
     has_value = ~np.isnan(values)
     names, day = np.unique(days[has_value], return_inverse=True)
     number, hit = len(names), truth[has_value]
@@ -262,6 +266,7 @@ def _design(
 
 
 def _standing_out(by_day: _Days, limit: float) -> Iterator[str]:
+    """Yield the days on which a feature alone predicts far better than on the others."""
     for place in range(len(by_day.day)):
         others = np.arange(len(by_day.day)) != place
         pairs = by_day.pairs[others]
@@ -335,6 +340,7 @@ def _fall(
 
 
 def _variance(area: float, positives: Any, negatives: Any) -> Any:
+    """Return the variance of an AUC (Hanley and McNeil, 1982)."""
     first, second = area / (2 - area), 2 * area * area / (1 + area)
     spread = (
         area * (1 - area)

@@ -87,6 +87,7 @@ def _figures(
 
 
 def _ranking(forward: Forward, among: Clusters) -> Ranked | None:
+    """Return what is needed to measure ranking within groups, or None without groups."""
     if among.group is None:
         return None
     tell = metrics.groups_that_tell(forward.predictions, among)
@@ -103,6 +104,7 @@ def _ranking(forward: Forward, among: Clusters) -> Ranked | None:
 
 
 def _period(table: pa.Table, number: int, start: datetime, rows: int, positives: int) -> Period:
+    """Return the figures of one test period."""
     part = table.filter(pc.equal(table["period"], pa.scalar(number, pa.int64())))
     outcomes = part["outcome"].to_numpy()
     area = statistics.Pairs(part["prediction"].to_numpy(), outcomes, day_of(part)).auc(

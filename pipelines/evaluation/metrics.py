@@ -34,6 +34,7 @@ class Clusters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def clusters(predictions: pa.Table) -> Clusters:
+    """Return which rows belong together, by unit and by ranked group."""
     unit, group = (codes(predictions, name) for name in ("unit", "ranked_within"))
     if unit is None and group is None:
         rows = np.arange(predictions.num_rows)

@@ -79,6 +79,7 @@ def measure(
 
 
 def _runs(scores: Floats, outcomes: NDArray[Any], groups: Codes) -> _Runs:
+    """Sort rows by group and score, and mark runs of equal scores."""
     order = np.lexsort((-scores, groups))
     scores, group = scores[order], groups[order]
     new = np.ones(len(order), dtype=bool)

@@ -86,6 +86,7 @@ class Pairs:
         )
 
     def _share(self, counts: NDArray[Any]) -> float:
+        """Return the AUC when each row counts so many times; ties count half."""
         cumulated = np.concatenate(([0], np.cumsum(counts[: self._bunches])))
         first, below, up_to, end = cumulated[self._bounds]
         clicks = counts[self._bunches :][: self._bounds.shape[1]]
@@ -109,6 +110,7 @@ def _split_by_outcome(
 
 
 def _concatenate(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Join arrays of integers; none gives an empty one."""
     return np.concatenate([np.empty(0, dtype=np.int64), *parts])
 
 
@@ -151,6 +153,7 @@ def auc_difference(
 
 
 def _interval(value: float, drawn: Sequence[float]) -> Estimate:
+    """Return a value with its 95 % interval, from bootstrap draws."""
     areas = [area for area in drawn if not math.isnan(area)]  # a sample may have missed every click
     low, high = np.percentile(areas or [value], [100 * _TAIL_LOWER, 100 * _TAIL_UPPER])
     return Estimate(value=value, low=float(low), high=float(high))
@@ -213,6 +216,7 @@ def poisson_interval(count: int) -> tuple[float, float]:
 
 
 def _poisson_cdf(count: int, mean: float) -> float:
+    """Return the chance that a Poisson count is at most this."""
     steps = np.arange(count + 1)
     log_factorials = np.concatenate(([0.0], np.cumsum(np.log(np.arange(1, count + 1)))))
     return float(np.exp(steps * math.log(mean) - mean - log_factorials).sum())

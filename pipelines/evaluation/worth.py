@@ -197,6 +197,7 @@ def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[Wor
 
 
 def _deciding(worth: Worth) -> float:
+    """Return the fall of the metric by which features are ordered."""
     fall = next(
         (worth.falls[name] for name in (f"ndcg@{CUTOFF}", "auc") if name in worth.falls), None
     )

@@ -35,6 +35,7 @@ def holds(when: Condition, outputs: Mapping[str, object]) -> bool:
 
 
 def text(when: Condition) -> str:
+    """Return a condition as text."""
     return f"{when.step}.{when.output} {when.op} {when.value}"
 
 

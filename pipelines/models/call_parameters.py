@@ -96,6 +96,7 @@ def _keywords(predictor: object, method: str) -> dict[str, object]:
 
 
 def _parameter(where: str, name: str, default: object) -> CallParameter:
+    """Return one parameter of predict, with the type of its default."""
     if default is inspect.Parameter.empty:
         raise Invalid(
             f"{where} has no default for {name}",

@@ -217,6 +217,7 @@ def _check_parameters(predictor: Predictor, manifest: Manifest) -> None:
 
 
 def _parameters_text(parameters: Mapping[str, CallParameter]) -> str:
+    """Return the parameters of predict with their defaults, as text."""
     return (
         ", ".join(f"{name}={parameter.default!r}" for name, parameter in parameters.items())
         or "no parameters"
@@ -298,6 +299,7 @@ def _write(
     *,
     whole: bool,
 ) -> Manifest:
+    """Write a trained model's folder: its state, code and manifest."""
     kind = type(predictor)
     where, code, reason = _write_code(kind, folder / "code", whole=whole)
     if own := _has_own_form(kind):
@@ -342,6 +344,7 @@ def _write(
 
 
 def _has_own_form(kind: type) -> bool:
+    """Return whether a predictor has save and load of its own."""
     own = [callable(getattr(kind, name, None)) for name in ("save", "load")]
     if any(own) and not all(own):
         raise Invalid(
@@ -354,6 +357,7 @@ def _has_own_form(kind: type) -> bool:
 def _write_code(
     kind: type, folder: Path, *, whole: bool
 ) -> tuple[str, Literal["slice", "module", "installed"], str | None]:
+    """Write the predictor's code into the folder: a part, the module, or just its name."""
     module = sys.modules.get(kind.__module__)
     file = getattr(module, "__file__", None)
     if module is None or file is None or kind.__module__ == "__main__" or "." in kind.__qualname__:
@@ -376,6 +380,7 @@ def _write_code(
 
 
 def _is_installed(path: Path) -> bool:
+    """Return whether a file is part of an installed package."""
     places = {*site.getsitepackages(), *map(sysconfig.get_path, ("purelib", "platlib", "stdlib"))}
     return any(path.is_relative_to(Path(place).resolve()) for place in places)
 
@@ -420,6 +425,7 @@ def _attributes(predictor: Predictor) -> dict[str, Any]:
 
 
 def _slots(base: type) -> tuple[str, ...]:
+    """Return the attribute names that a class declares."""
     slots = base.__dict__.get("__struct_fields__") or base.__dict__.get("__slots__", ())
     return (slots,) if isinstance(slots, str) else tuple(slots)
 
@@ -447,6 +453,7 @@ def _not_json(value: object, where: str) -> str | None:
 
 
 def _hashes(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file of a folder."""
     files = sorted(
         path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
     )
@@ -457,6 +464,7 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 
 def _digest(manifest: Manifest) -> str:
+    """Return a manifest's digest, which its version numbers do not change."""
     plain = msgspec.to_builtins(manifest)
     plain = {
         key: value for key, value in plain.items() if key not in {"digest", "versions", "schema"}
@@ -490,6 +498,7 @@ def _import(folder: Path, manifest: Manifest) -> ModuleType:
 
 
 def _version() -> str:
+    """Return the installed version of Isthmus."""
     from importlib.metadata import version
 
     return version("isthmus")

@@ -121,6 +121,7 @@ def predict(
 
 
 def _message(error: Exception) -> str:
+    """Return an error's type and message."""
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 

@@ -26,6 +26,7 @@ def interval(figure: Estimate, digits: int = 3, *, sign: bool = False) -> str:
 
 
 def signed(value: float, digits: int) -> str:
+    """Return a number with its sign."""
     return f"{value:+.{digits}f}"
 
 
@@ -91,6 +92,7 @@ def independence(evaluation: Evaluation) -> str:
 
 
 def _few(number: int) -> str:
+    """Say that a number is too small for an interval, if it is."""
     from ..evaluation.units import FEWEST
 
     return f"; too few for an interval, which takes {FEWEST}" if number < FEWEST else ""

@@ -29,6 +29,7 @@ class Notes(Shown, StoredDocument, frozen=True, kw_only=True):
 
 
 def notes_uri(blobs: BlobStore, run: str) -> str:
+    """Return where a run's notes are stored."""
     return f"{runs_folder(blobs.root)}/{run}/notes.json"
 
 
@@ -87,6 +88,7 @@ def _change(
     remove: Collection[str] = (),
     note: str | None = None,
 ) -> Notes:
+    """Change a run's tags and note, and store them."""
     blobs = project.target.blobs
     runs.get_run(project, run)
     with project.lock("runs"):

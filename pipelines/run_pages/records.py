@@ -48,6 +48,7 @@ class Data(StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
+        """Convert a stored record of an earlier release."""
         return renamed(old)
 
 
@@ -110,6 +111,7 @@ class Run(Shown, StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
+        """Convert a stored record of an earlier release, with what it holds."""
         inner = {
             name: kind.upgraded(old[name], 1) | {"schema": schema(kind)}
             for name, kind in _INNER.items()
@@ -131,10 +133,12 @@ _INNER: dict[str, type[Data | Evaluation]] = {"data": Data, "evaluation": Evalua
 
 
 def record_uri(blobs: BlobStore, run: str) -> str:
+    """Return where a run's record is stored."""
     return f"{runs_folder(blobs.root)}/{run}/record.json"
 
 
 def keep(blobs: BlobStore, run: Run) -> None:
+    """Store a run's record."""
     write(blobs, record_uri(blobs, run.name), run)
 
 
@@ -149,4 +153,5 @@ def fetch(blobs: BlobStore, run: str) -> Run:
 
 
 def peek(blobs: BlobStore, run: str) -> Run | None:
+    """Return a run's record, or None if there is none."""
     return find(blobs, record_uri(blobs, run), Run)

@@ -50,6 +50,7 @@ class NotedRun(Run, frozen=True, kw_only=True):
 
 
 def with_notes(run: Run, notes: Notes) -> NotedRun:
+    """Return a run together with its tags and note."""
     return NotedRun(
         **{name: getattr(run, name) for name in run.__struct_fields__},
         tags=notes.tags,
@@ -126,6 +127,7 @@ def conditions(sort: str | None, where: Sequence[str]) -> list[Callable[[NotedRu
 
 
 def _condition(text: str) -> Callable[[NotedRun], bool]:
+    """Return the test that a --where condition stands for; raise Invalid if it is none."""
     field, equals, value = text.partition("=")
     if not equals:
         raise Invalid(

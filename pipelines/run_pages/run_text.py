@@ -56,6 +56,7 @@ def next_steps(run: Run) -> tuple[str, ...]:
 
 
 def _line(name: str, rest: str) -> str:
+    """Return a line of the report."""
     return f"  {name:<13} {rest}"
 
 
@@ -81,6 +82,7 @@ def description(data: Data) -> str:
 
 
 def _figures(run: Run, evaluation: Evaluation) -> list[str]:
+    """Return the report's lines about the figures."""
     number = len(evaluation.periods)
     plural = "s" if number != 1 else ""
     length = (
@@ -134,6 +136,7 @@ def _with_verdict(run: Run, check: str, text: str) -> str:
 
 
 def _ranking(run: Run, evaluation: Evaluation) -> list[str]:
+    """Return the report's lines about ranking within groups."""
     if evaluation.ranked is None:
         return []
     figures = ranking_figures(evaluation.metrics)
@@ -209,10 +212,12 @@ def _against(run: Run) -> list[str]:
 
 
 def digits_of(metric: str) -> int:
+    """Return how many digits a metric is shown with."""
     return {"log_loss": 5, "calibration": 2}.get(metric, 3)
 
 
 def _ceiling(champion: Champion) -> str:
+    """Say what AUC the best possible model would reach."""
     if champion.ceiling is None:
         return ""
     if champion.ceiling_of:
@@ -227,6 +232,7 @@ def _ceiling(champion: Champion) -> str:
 
 
 def _gate(run: Run) -> str:
+    """Say what the gate decided."""
     if run.gate is None:
         return "none asked for"
     return {

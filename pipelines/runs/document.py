@@ -58,6 +58,7 @@ class RunDocument(StoredDocument, frozen=True, kw_only=True, tag=2):
     )
 
     def step(self, name: str) -> Step:
+        """Return the run's step of this name; raise NotFound if there is none."""
         for step in self.steps:
             if step.name == name:
                 return step
@@ -100,10 +101,12 @@ class StepFailure(StoredDocument, frozen=True, kw_only=True, tag=2):
 
 
 def runs_folder(root: str) -> str:
+    """Return the folder of all runs."""
     return f"{root.rstrip('/')}/runs"
 
 
 def run_uri(root: str, run: str) -> str:
+    """Return where a run's document is stored."""
     return f"{runs_folder(root)}/{run}/run.json"
 
 
@@ -121,6 +124,7 @@ def local_path(uri: str) -> Path | None:
 
 
 def encode_run(document: RunDocument) -> bytes:
+    """Encode a run's document; wrapped values keep their types."""
     steps = tuple(
         msgspec.structs.replace(
             step,
@@ -146,6 +150,7 @@ def decode_run(data: bytes, uri: str) -> RunDocument:
 
 
 def _unwrap(step: Step) -> Step:
+    """Unwrap the parameter values of a stored step."""
     values = {
         name: msgspec.convert(wrapped, _Given | Value | Parameter)
         for name, wrapped in step.parameters.items()
@@ -185,6 +190,7 @@ def find(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind | None:
 
 
 def write(blobs: BlobStore, uri: str, document: StoredDocument) -> None:
+    """Store a document as JSON."""
     blobs.put(uri, msgspec.json.encode(document))
 
 

@@ -82,6 +82,7 @@ def files(folder: Path, *, also: tuple[str, ...] = ()) -> tuple[str, ...]:
 
 
 def _walk(folder: Path) -> Iterator[str]:
+    """Yield the project's files, without hidden folders and what Isthmus makes."""
     for place, folders, names in os.walk(folder):
         current = Path(place)
         folders[:] = [

@@ -138,6 +138,7 @@ def _document(
     run: str,
     retry_of: str | None,
 ) -> RunDocument:
+    """Return the document of a new run."""
     from importlib.metadata import version
 
     file = project.folder / "project.yaml"

@@ -96,6 +96,7 @@ def end_beside_failure(target: Target, state: RunState) -> None:
 
 
 def has_ended(state: RunState) -> bool:
+    """Return whether a run has ended."""
     return state.phase not in ("running", "cancelling")
 
 
@@ -124,6 +125,7 @@ def going_on(project: Project) -> tuple[str, ...]:
 
 
 def _goes_on(project: Project, run: str) -> bool:
+    """Return whether a run has not ended yet."""
     try:
         return not has_ended(observe(project, run))
     except NotFound:  # its number was given, and nothing was submitted
@@ -188,6 +190,7 @@ def log(project: Project, run: str, step: str) -> str:
 
 
 def _result(project: Project, run: str, step: str) -> StepResult:
+    """Return a step's result; raise NotFound if there is none."""
     blobs = project.target.blobs
     try:
         return read(blobs, f"{step_folder(blobs, run, step)}/step.json", StepResult)
@@ -242,6 +245,7 @@ def _state(project: Project, document: RunDocument, run: PipelineRun) -> RunStat
 
 
 def _why_skipped(document: RunDocument, step: Step) -> str:
+    """Say why a step was skipped."""
     skipped = next(
         (name for name in dependencies(step) if document.settled.get(name) == "skipped"), None
     )

@@ -57,10 +57,12 @@ class _Copy:
         self.thread.start()
 
     def stop(self) -> None:
+        """Stop copying, after the last lines."""
         self.stopping.set()
         self.thread.join()
 
     def _run(self) -> None:
+        """Copy new lines of the log at intervals until told to stop."""
         rounds = 0
         while not self.stopping.wait(_COPY):
             rounds += 1
@@ -68,6 +70,7 @@ class _Copy:
         self._copy(upload=True)
 
     def _copy(self, *, upload: bool) -> None:
+        """Copy the log's new bytes to stdout, and upload it."""
         with self.path.open("rb") as file:
             file.seek(self.seen)
             new = file.read()
@@ -88,5 +91,6 @@ def last_line(path: Path) -> str:
 
 
 def _flush() -> None:
+    """Flush what Python has buffered for stdout and stderr."""
     sys.stdout.flush()
     sys.stderr.flush()

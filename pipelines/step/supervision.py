@@ -46,6 +46,7 @@ class Supervisor:
         return process
 
     def _watch(self, lifeline: int) -> None:
+        """Kill the step's processes once the parent is gone."""
         while os.read(lifeline, 64):
             pass
         with self._starting:

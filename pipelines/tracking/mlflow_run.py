@@ -108,6 +108,7 @@ def copy(
 
 
 def _log(client: MlflowClient, mlflow_id: str, run: Run, tags: dict[str, str]) -> None:
+    """Log a run's metrics, parameters and tags."""
     from mlflow.entities import Metric, Param, RunTag
 
     metrics = [
@@ -124,6 +125,7 @@ def _log(client: MlflowClient, mlflow_id: str, run: Run, tags: dict[str, str]) -
 
 
 def _log_data(project: Project, client: MlflowClient, mlflow_id: str, run: Run) -> None:
+    """Log a run's training set as an MLflow dataset."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     if run.data is None:

@@ -58,6 +58,7 @@ def register(project: Project, client: MlflowClient, run: Run, mlflow_id: str) -
 
 
 def _identity(project: Project, version: ModelVersion) -> str:
+    """Return a digest that marks a version, so that it is exported once."""
     return digest_text(
         f"{project.target.blobs.root}\n{project.spec.name}\n{version.model}@{version.version}"
     )[:32]
@@ -72,6 +73,7 @@ def _put(
     name: str,
     mlflow_id: str,
 ) -> None:
+    """Register a version in MLflow with its files."""
     from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory() as scratch:

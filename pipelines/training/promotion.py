@@ -39,6 +39,7 @@ class Promotion(StoredDocument, frozen=True, kw_only=True):
 
 
 def current(registry: ModelRegistry, model: str, ref: int | str) -> ModelVersion | None:
+    """Return a model's version by number or alias, or None if there is none."""
     try:
         return registry.get(model, ref)
     except NotFound:
@@ -147,6 +148,7 @@ def promotions(project: Project, model: str) -> tuple[Promotion, ...]:
 
 
 def _prefix(model: str) -> str:
+    """Return the prefix under which a model's promotions are stored."""
     return f"models/{model}/promotions/"
 
 
@@ -163,6 +165,7 @@ def _record(project: Project, promotion: Promotion) -> None:
 
 
 def _figures(run: Run | None) -> str:
+    """Name the checks that were inconclusive."""
     checks = (
         [check for check in run.checks.checks if check.verdict == "inconclusive"] if run else []
     )
@@ -170,4 +173,5 @@ def _figures(run: Run | None) -> str:
 
 
 def _iso(moment: datetime) -> str:
+    """Return a time in ISO 8601 with Z."""
     return utc_milliseconds(moment).isoformat().replace("+00:00", "Z")

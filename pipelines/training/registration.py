@@ -129,10 +129,12 @@ def _submission(about: dict[str, Any]) -> dict[str, Any]:
 
 
 def _document(path: Path, kind: type[Kind]) -> Kind:
+    """Read a document of a step's output folder."""
     return decode(path.read_bytes(), kind, what=str(path))
 
 
 def _predictions(folder: Path) -> pa.Table:
+    """Read the predictions of an evaluation's output folder."""
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(folder / "predictions.parquet").read()
@@ -147,6 +149,7 @@ def _comparison(
     model: Model,
     spec: ProjectSpec,
 ) -> Champion:
+    """Compare the new version with the champion on common rows."""
     if champion is None:
         entity = entity_of(model.features, spec)
         best = (

@@ -136,6 +136,7 @@ def _known_data(
     stamped: pa.Table,
     looked: tuple[Looked, ...],
 ) -> Data:
+    """Return what the run's record says of its training set; raise Invalid if it is empty."""
     import pyarrow.compute as pc
 
     from ...feature_store.offline.training_set import canonical_hash
@@ -193,14 +194,17 @@ def _distribution(feature: Feature, stamped: pa.Table) -> Distribution:
 
 
 def _model(context: StepContext) -> Model:
+    """Return the model's specification from the step's parameters."""
     return msgspec.convert(context.parameters["model"], Model)
 
 
 def _moment(context: StepContext, name: str) -> datetime:
+    """Return a moment from the step's parameters."""
     return msgspec.convert(context.parameters[name], datetime)
 
 
 def _folder(context: StepContext) -> Path:
+    """Return the project's folder; raise Invalid if it has no file."""
     if context.project_file is None:
         raise Invalid(
             "a trainer is a module beside project.yaml, and this project has no file",

@@ -169,6 +169,7 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
 
 
 def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: Notes) -> Run:
+    """Train a configuration, wait for the end, and return the run."""
     from ..runs.submission import submit
     from ..runs.watch import failure, watch
     from ..tracking.export import mirror
@@ -242,6 +243,7 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: 
 
 
 def _progress(state: RunState, total: int) -> tuple[int, int]:
+    """Return how many steps are done, and of how many."""
     return sum(step.phase in ("done", "skipped") for step in state.steps), total
 
 
@@ -262,6 +264,7 @@ def _period(project: Project, run: str) -> str:
 def _failed_run(
     project: Project, model: Model, name: str, *, planned: Pipeline, failure: str
 ) -> Run:
+    """Return the record of a run that failed."""
     about = planned.steps[-1].parameters["about"]
     return Run(
         name=name,
@@ -368,6 +371,7 @@ def _about(
     overrides: tuple[str, ...],
     corrected: Corrected | None,
 ) -> dict[str, Any]:
+    """Return what a run's record says of its configuration."""
     file = project.folder / model.path
     return {
         "config": file.read_text(encoding="utf-8") if file.is_file() else "",
@@ -401,5 +405,6 @@ def git(folder: Path, file: str = ".") -> Git | None:
 
 
 def _iso(moment: datetime) -> str:
+    """Return a time as JSON has it."""
     text: str = msgspec.to_builtins(moment)
     return text

@@ -80,6 +80,7 @@ def edges_of(run: Run, spec: ProjectSpec) -> tuple[Edge, ...]:
 
 
 def _above(nodes: list[Node], spec: ProjectSpec) -> list[Edge]:
+    """Return the edges that lead to these nodes, from far above."""
     every, pending, edges = lineage.edges(spec), list(nodes), dict[Edge, None]()
     while pending:
         node = pending.pop()

@@ -30,6 +30,7 @@ def _check_endpoint(
     registered: dict[str, set[str]],
     report: Report,
 ) -> None:
+    """Report mistakes in an endpoint: undeclared objective or model, wrong unit or alias."""
     key = f"endpoints.{endpoint.name}"
     if check_declared(
         endpoint.objective,

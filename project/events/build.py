@@ -8,6 +8,7 @@ from ..specs.description import Attribute, Entity, Event
 
 
 def build_entity(name: str, values: Values) -> Entity:
+    """Build an entity from its section of project.yaml."""
     return Entity(name=name, **values)
 
 

@@ -19,6 +19,7 @@ from .build import arm_key
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+    """Report every mistake in the layers and experiments."""
     for name in declared.layers:
         if (layer := spec.layers.get(name)) is not None:
             check_declared(
@@ -43,6 +44,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 
 
 def _attributes(endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
+    """Report attributes of an endpoint that clash with keys or exposures."""
     keys = {entity.key: entity.name for entity in spec.entities.values()}
     shown = exposure_attributes(spec, endpoint)
     for attribute in endpoint.attributes:
@@ -69,6 +71,7 @@ def _attributes(endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
 
 
 def _name(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
+    """Report an experiment with a layer's name."""
     if experiment.name in spec.layers:
         message = (
             f"there is a layer {experiment.name}: units would be in both holdouts or in neither"
@@ -83,6 +86,7 @@ def _metrics(
     declared: Declared,
     report: Report,
 ) -> None:
+    """Report metrics of an experiment that cannot be measured for its units."""
     key = f"experiments.{experiment.name}"
     names = dict.fromkeys((*declared.metrics, *declared.objectives))
     reported_names: set[str] = set()
@@ -119,6 +123,7 @@ def _metric_names(
 
 
 def _arms(experiment: Experiment, endpoint: Endpoint, report: Report) -> None:
+    """Report arms' parameters that the endpoint does not have or refuses."""
     for arm, name, place in _places(experiment, report):
         value = arm[name]
         if name == "variant":

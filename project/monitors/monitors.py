@@ -21,6 +21,7 @@ _OF_KIND = {
 
 
 def build(name: str, values: dict[str, Any], report: Report) -> Monitor | None:
+    """Build a monitor, and report one that groups nothing or two things."""
     key = f"monitors.{name}"
     kinds = [kind for kind in _OF_KIND if kind in values]
     if len(kinds) != 1:
@@ -70,6 +71,7 @@ def _senseless(alarm: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+    """Report every mistake in the monitors."""
     for monitor in spec.monitors.values():
         key = f"monitors.{monitor.name}"
         if not check_declared(
@@ -94,6 +96,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 def _items(
     monitor: Monitor, spec: ProjectSpec, declared: Declared, key: str, report: Report
 ) -> None:
+    """Report items that are no feature of a declared view."""
     view, dot, _ = monitor.items.partition(".")
     if dot:
         check_declared(
@@ -178,6 +181,7 @@ def reads(monitor: Monitor, spec: ProjectSpec) -> set[tuple[str, str | None]]:
 def _units(
     monitor: Monitor, endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report
 ) -> None:
+    """Report units that are no attribute of the request."""
     attributes, noun, has = of_request(endpoint, spec)
     place = child(key, "units")
     if check_declared(monitor.units, attributes, place, report, noun=noun, has=has) and attributes[

@@ -17,6 +17,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 def _check_objective(
     objective: Objective, spec: ProjectSpec, declared: Declared, report: Report
 ) -> None:
+    """Report events of an objective that are not declared or not joined."""
     key = f"objectives.{objective.name}.rate"
     both = [
         check_declared(name, declared.events, key, report, noun="an event", has="events are")

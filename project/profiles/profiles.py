@@ -115,6 +115,7 @@ def mlflow(description: Description) -> str | None:
 
 
 def _nobody(_default: str) -> tuple[str, ...]:
+    """Return no target: none is used."""
     return ()
 
 
@@ -179,6 +180,7 @@ def check(
 
 
 def _mlflow(top: Mapping[str, yaml.Node], report: Report, *, needed: bool) -> str | None:
+    """Return the MLflow server that profiles.yaml names, or None."""
     node = top.get("tracking")
     if node is None or (not needed and variables.unset(node)):
         return None
@@ -193,6 +195,7 @@ def _read(
     used: Callable[[str], tuple[str, ...]] | None,
     tracked: bool = False,
 ) -> Profiles:
+    """Read profiles.yaml, or only the targets that are used."""
     report = Report()
     profiles_read = check(
         description.profiles,
@@ -208,6 +211,7 @@ def _read(
 
 
 def _default(top: Mapping[str, yaml.Node], targets: Mapping[str, yaml.Node], report: Report) -> str:
+    """Return the default target's name; report one that is not declared."""
     if "default" not in top:
         return DEFAULT
     node = top["default"]
@@ -226,6 +230,7 @@ def _default(top: Mapping[str, yaml.Node], targets: Mapping[str, yaml.Node], rep
 def _target(
     name: str, targets: Mapping[str, yaml.Node], project: str, folder: Path, report: Report
 ) -> Profile | None:
+    """Read one target of profiles.yaml."""
     key = child(f"{_PREFIX}targets", name)
     if not re.fullmatch(TARGET, name):
         report.add(
@@ -295,6 +300,7 @@ def _adapter_name(chain: list[str], targets: Mapping[str, yaml.Node]) -> str:
 
 
 def _scalar(node: yaml.Node, name: str) -> str:
+    """Return a scalar's text, or an empty text."""
     value = node.entries.get(name) if isinstance(node, yaml.Mapping) else None
     return value.text if isinstance(value, yaml.Scalar) and value.value is not None else ""
 
@@ -344,6 +350,7 @@ def _with_folders(adapter: Adapter, options: dict[str, Any], project: Path) -> d
 
 
 def _checked(chosen: Profile, adapter: Adapter, options: Mapping[str, object]) -> dict[str, object]:
+    """Check options that are given in Python: known, no secrets, of the right type."""
     keys = keys_of(adapter)
     for name in options:
         if secret_key(name):

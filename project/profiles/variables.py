@@ -52,6 +52,7 @@ def substitute(node: yaml.Node, key: str, report: Report) -> yaml.Node | None:
 
 
 def _scalar(node: yaml.Scalar, key: str, report: Report) -> yaml.Scalar | None:
+    """Replace the variables in a scalar; report those that are not set."""
     variables = _VARIABLE.findall(node.text)
     if not variables:
         return node
@@ -81,6 +82,7 @@ def _problem(written: str) -> tuple[str, str] | None:
 
 
 def _scalars(node: yaml.Node) -> Iterator[yaml.Scalar]:
+    """Yield every scalar below a node."""
     if isinstance(node, yaml.Scalar):
         yield node
     else:

@@ -69,11 +69,13 @@ def name_problem(name: str, *, longest: int = NAME_LENGTH) -> tuple[str, str] | 
 
 
 def _example(name: str) -> str:
+    """Return an example of a name that is allowed."""
     rest = neutral(name.removeprefix(OURS))
     return f", for example {rest}" if rest else ""
 
 
 def column_problem(name: str) -> tuple[str, str] | None:
+    """Return why a column may not have this name and what to do, or None."""
     if problem := name_problem(name, longest=COLUMN_LENGTH):
         return problem
     if name in OWN_COLUMNS:

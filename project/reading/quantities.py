@@ -39,6 +39,7 @@ class Mistake(Exception):
 
 
 def duration(text: str) -> timedelta:
+    """Parse a duration: a whole number and a unit."""
     if not re.fullmatch(DURATION, text):
         if re.fullmatch(r"[0-9]+", text) and int(text[:9]):
             raise Mistake(f"{text} has no unit", f"write {text}s, {text}m, {text}h or {text}d")
@@ -198,6 +199,7 @@ def zone(text: str) -> str:
 
 
 def _day(text: str) -> date:
+    """Parse a day."""
     try:
         return date.fromisoformat(text)
     except ValueError:

@@ -47,6 +47,7 @@ def fits(value: Any, kind: str) -> bool:
 def build_attribute(
     name: str, about: Values, key: str, report: Report, **derived: str | None
 ) -> Attribute:
+    """Build an attribute, and report rules that contradict each other."""
     fields: Values = about | allowed_values(about) | derived
     built = Attribute(name=name, **fields)
     check_domain(built, key, report)
@@ -54,6 +55,7 @@ def build_attribute(
 
 
 def check_domain(attribute: Attribute | Parameter, key: str, report: Report) -> None:
+    """Report bounds and allowed values that do not fit the type."""
     kind = attribute.type
     for bound in ("min", "max"):
         if getattr(attribute, bound) is not None and kind not in {"int", "float"}:
@@ -67,6 +69,7 @@ def check_domain(attribute: Attribute | Parameter, key: str, report: Report) -> 
 
 
 def _check_allowed(attribute: Attribute | Parameter, key: str, report: Report) -> None:
+    """Report allowed values that are not of the type or out of bounds."""
     if attribute.type == "timestamp":
         report.add(key, "timestamp has no list of values", "leave allowed out")
         return
@@ -131,6 +134,7 @@ def condition_problems(condition: Condition, attribute: Attribute) -> Iterator[t
 
 
 def _bounds(attribute: Attribute | Parameter) -> str:
+    """Return the bounds as text."""
     return " .. ".join(
         "" if bound is None else f"{bound:g}" for bound in (attribute.min, attribute.max)
     ).strip()

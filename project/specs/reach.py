@@ -65,6 +65,7 @@ def has_exposure(event: Event) -> bool:
 
 
 def _ends(attribute: Attribute, unit: str) -> bool:
+    """Return whether an attribute leads to the unit or to an exposure."""
     return _exposure(attribute) or (attribute.name == unit and attribute.type in ("int", "string"))
 
 

@@ -68,15 +68,19 @@ class WorldSetting:
         )
 
     def now(self) -> datetime:
+        """Return the simulated time."""
         return self.world.now()
 
     def ports(self) -> Ports:
+        """Return the ports of the simulated world."""
         return self.world.ports()
 
     def advance(self, span: timedelta) -> None:
+        """Move the simulated clock on."""
         self.world.advance(span)
 
     def change(self, change: Change) -> Callable[[], None]:
+        """Apply a scripted change; return what undoes it."""
         match change:
             case Answers(variant=variant, changes=changes):
                 return self._answers(variant, changes)
@@ -95,9 +99,11 @@ class WorldSetting:
         return lambda: None
 
     def minutes(self) -> Mapping[str, Sequence[Minute]]:
+        """Return what each variant answered, minute by minute."""
         return self.world.minutes
 
     def close(self) -> None:
+        """Do nothing: a simulated world holds no resources."""
         return
 
     def _answers(self, variant: str, changes: Mapping[str, float]) -> Callable[[], None]:

@@ -84,14 +84,17 @@ class _Endpoints:
         self._host, self._traps, self._controller = host, traps, controller
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
+        """Apply a specification, or be killed at this call as the script says."""
         with self._traps.around(self._controller, "apply"):
             return self._host.apply(spec)
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
+        """Shift traffic, or be killed at this call as the script says."""
         with self._traps.around(self._controller, "shift"):
             self._host.shift(endpoint, split, expect=expect)
 
     def observe(self, endpoint: str) -> EndpointState | None:
+        """Return the endpoint's state."""
         return self._host.observe(endpoint)
 
     def invoke(
@@ -103,6 +106,7 @@ class _Endpoints:
         request_id: str,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
+        """Invoke the endpoint."""
         return self._host.invoke(
             endpoint, instances, variant=variant, request_id=request_id, parameters=parameters
         )
@@ -121,16 +125,20 @@ class _State:
         )
 
     def get(self, key: str) -> Versioned | None:
+        """Read a stored document."""
         return self._state.get(key)
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
+        """Write a document; a write of the rollout's own may be killed as the script says."""
         if key != self._document:
             return self._state.put(key, value, expect=expect)
         with self._traps.around(self._controller, "write"):
             return self._state.put(key, value, expect=expect)
 
     def delete(self, key: str, *, expect: str) -> None:
+        """Delete a stored document."""
         self._state.delete(key, expect=expect)
 
     def keys(self, prefix: str) -> tuple[str, ...]:
+        """Return the keys with this prefix."""
         return self._state.keys(prefix)

@@ -22,6 +22,7 @@ class VirtualClock:
         self._count = itertools.count()
 
     def now(self) -> datetime:
+        """Return the simulated time."""
         return self._now
 
     def schedule(self, moment: datetime, action: Callable[[], None]) -> None:

@@ -102,14 +102,17 @@ class Fleet:
 
     @property
     def exists(self) -> bool:
+        """Whether the fleet has any variants."""
         return bool(self.variants)
 
     @property
     def updating(self) -> bool:
+        """Whether a change of the fleet is under way."""
         return self._change is not None
 
     @property
     def token(self) -> str:
+        """The version of the fleet's state, for fenced writes."""
         return f"{self._version}"
 
     def shares(self) -> dict[str, Decimal]:
@@ -260,6 +263,7 @@ class WorldEndpoints:
         )
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
+        """Begin to change the simulated fleet to a specification."""
         fleet = self._fleet
         hosting.check_spec(spec, self._rules)
         for variant in spec.variants:
@@ -292,6 +296,7 @@ class WorldEndpoints:
         return saw
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
+        """Set the simulated traffic split, unless the endpoint changed since `expect` was read."""
         fleet = self._fleet
         self._must(endpoint)
         if fleet.routing == "sticky":
@@ -316,6 +321,7 @@ class WorldEndpoints:
             )
 
     def observe(self, endpoint: str) -> EndpointState | None:
+        """Return the fleet's state, or None for another endpoint."""
         self._calls.reading("endpoints.observe", endpoint)
         return self._fleet.state() if endpoint == self._fleet.name else None
 
@@ -328,6 +334,7 @@ class WorldEndpoints:
         request_id: str,  # noqa: ARG002  the port's
         parameters: Mapping[str, object] = NO_PARAMETERS,  # noqa: ARG002  the port's
     ) -> Reply:
+        """Answer a request by the variant that the simulated split draws."""
         self._must(endpoint)
         variants = self._fleet.variants
         name = variant or max(variants, key=lambda name: variants[name].percent)

@@ -62,6 +62,7 @@ class World:
         self.outage = False  # the metrics cannot be read
 
     def now(self) -> datetime:
+        """Return the simulated time."""
         return self.clock.now()
 
     def ports(self, calls: CallLog | None = None) -> Ports:
@@ -166,6 +167,7 @@ class WorldMetrics:
         self._world, self._calls = world, calls
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
+        """Return the simulated metrics of the window; raise while they are out."""
         world = self._world
         self._calls.reading("metrics.read", endpoint)
         hosting.check_window(window)

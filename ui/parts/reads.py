@@ -51,6 +51,7 @@ class Reads:
         return (kit.verdict(["Not everything could be read", *lines], "fail"),) if lines else ()
 
     def _note(self, unread: Unread) -> Unread:
+        """Keep what could not be read, for the page's last lines."""
         self.unread.append(unread)
         return unread
 

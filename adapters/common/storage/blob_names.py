@@ -86,6 +86,7 @@ def upload_uris(folder: Path, prefix: str, names: BlobNames) -> list[tuple[Path,
 
 
 def _outside(uri: str, names: BlobNames) -> Invalid:
+    """Return the error of an address that is not below the store's root."""
     return Invalid(
         f"{uri} is not below {names.root}", remedy="a BlobStore serves the uris below its root"
     )

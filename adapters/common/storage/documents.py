@@ -210,6 +210,7 @@ class Documents:
         )
 
     def _look(self, key: str) -> ObjectHead | None:
+        """Return a document's token and nonce, or None if it is absent."""
         return self._objects.look(key)
 
 

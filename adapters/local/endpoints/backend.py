@@ -138,6 +138,7 @@ class Backend:
         self.hung()
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start a task, and hold a reference to it until it ends."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -152,6 +153,7 @@ class Backend:
             exchange.done(self._lost())
 
     async def _ask(self, session: aiohttp.ClientSession, port: int, exchange: Exchange) -> None:
+        """Send a request to the model server, and hand the answer to whoever waits."""
         answer = await self._answer(session, port, exchange.request)
         if session is not self._session:
             return  # whoever hung up has told it
@@ -196,6 +198,7 @@ class Backend:
         return self.balancer.failure(502, "ConnectionLost", words, "lost")
 
     async def _post(self, session: aiohttp.ClientSession, port: int, request: Request) -> Answer:
+        """Post a request to the model server, and return its answer."""
         body = request.body if len(request.body) <= _LARGE else BytesIO(request.body)
         headers = {"content-type": request.headers[b"content-type"].decode("latin-1")}
         url = URL.build(scheme="http", host="127.0.0.1", port=port, path="/invocations")

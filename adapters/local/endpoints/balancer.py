@@ -127,6 +127,7 @@ class Balancer:
         return failed(status, error, message, code=code, headers=self.headers)
 
     def _unavailable(self, exchange: Exchange) -> None:
+        """Answer that the variant has no server that can answer, and why."""
         why = self.backends[0].why if self.backends else "it is being removed"
         exchange.done(
             self.failure(
@@ -135,6 +136,7 @@ class Balancer:
         )
 
     def _arm(self) -> None:
+        """Start the timer that looks for requests which waited too long."""
         pause = max(0.01, min(self.timeout / 8, self.return_wait / 8, 0.25))
         self._timer = asyncio.get_running_loop().call_later(pause, self._tick)
 

@@ -25,9 +25,11 @@ class Started:
 
     @property
     def runs(self) -> bool:
+        """Whether the process still runs."""
         return self._process.returncode is None
 
     def send(self, number: Signals) -> None:
+        """Send the process a signal, if it still runs."""
         with suppress(ProcessLookupError):
             self._process.send_signal(number)
 
@@ -51,18 +53,22 @@ class TakenOver:
 
     @property
     def runs(self) -> bool:
+        """Whether the process still runs."""
         return alive(self.pid, self._started)
 
     def send(self, number: Signals) -> None:
+        """Send the process a signal, if it still runs."""
         if self.runs:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
     async def wait(self) -> str:
+        """Wait for the process's end, and say what is known of it."""
         await self._wait_for_end()
         return "ended; how is not known, as the supervisor that started it has died"
 
     async def _wait_for_end(self) -> None:
+        """Wait until the process has ended; it is no child of this one."""
         descriptor = _descriptor(self.pid)
         try:
             if descriptor >= 0 and self.runs:

@@ -166,6 +166,7 @@ class LocalEndpointHost:
         )
 
     def _post(self, endpoint: str, body: bytes, headers: list[tuple[str, str]]) -> Response:
+        """Post a request to the endpoint, and return the response; translate failures."""
         client, address = self._client(endpoint)
         what = f"invoking {endpoint}"
         try:
@@ -199,6 +200,7 @@ class LocalEndpointHost:
         self._db.close()
 
     def _row(self, name: str) -> EndpointRow | None:
+        """Read the endpoint's row, or None if there is none."""
         return read(self._db.connection, name)
 
     def _next_row(self, spec: EndpointSpec, row: EndpointRow | None) -> EndpointRow:
@@ -296,6 +298,7 @@ class LocalEndpointHost:
         return new_row
 
     def _start(self, row: EndpointRow) -> None:
+        """Start the endpoint's supervisor process."""
         with self._target.calls.mutating("endpoints.start", row.name):
             limits = arguments(
                 self._target.profile.options, row.name, max_bytes=self._rules.max_bytes
@@ -338,6 +341,7 @@ class LocalEndpointHost:
             )
 
     def _client(self, name: str) -> tuple[Client, Address]:
+        """Return an HTTP client for the endpoint's supervisor, and its address."""
         from .client import Client
 
         connection = self._clients.get(name)
@@ -356,6 +360,7 @@ class LocalEndpointHost:
         return connection[1], connection[0]
 
     def _ask(self, name: str, *, follow: bool, again: bool = False) -> Report:
+        """Ask the supervisor for its report."""
         address = supervision.address(self._home, name)
         connection = self._clients.get(name)
         if connection is not None and (address is None or connection[0].key != address.key):
@@ -423,6 +428,7 @@ class LocalEndpointHost:
             return None
 
     def _state(self, name: str, row: EndpointRow) -> EndpointState:
+        """Return the endpoint's state; start its supervisor again if it has died."""
         try:
             runs = supervision.alive(self._home, name) or self._start_again(name, row)
         except (

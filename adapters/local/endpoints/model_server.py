@@ -113,6 +113,7 @@ class ModelServer:
         self._kill(f"worked at one request for {self._balancer.timeout:g} s and was killed")
 
     def _kill(self, why: str) -> None:
+        """Kill the model server's process, and keep why."""
         if self._process is not None:
             self._killed = why
             self._process.send(SIGKILL)
@@ -187,6 +188,7 @@ class ModelServer:
         return f"{self._why(how)}{_tail(self._log, start)}"
 
     async def _start(self, log: int) -> tuple[Started, int]:
+        """Start a model server on a free port; return its process and port."""
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
             listening.listen(1024)
@@ -239,6 +241,7 @@ class ModelServer:
                 return  # it has ended, which _run sees
 
     def _why(self, how: str) -> str:
+        """Say how the process ended, and whether that was before it was ready."""
         spec = self.spec
         when = "" if self.phase == "ready" else " before it was ready"
         return (
@@ -247,12 +250,14 @@ class ModelServer:
         )
 
     def _log_file(self) -> BinaryIO:
+        """Open the model server's log for appending."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
         file = self._log.open("ab")
         file.seek(0, os.SEEK_END)
         return file
 
     def _note(self, text: str) -> None:
+        """Append a line of our own to the model server's log."""
         with suppress(OSError), self._log.open("a", encoding="utf-8") as file:  # a full disk
             file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} isthmus: {text}\n")
 

@@ -49,6 +49,7 @@ class RequestLog:
             print(f"request log: {error}", file=sys.stderr, flush=True)
 
     def _open(self, hour: int) -> None:
+        """Open the log of an hour, and remove those that are too old."""
         if self._file >= 0:
             os.close(self._file)
         path = self._folder / file_name(datetime.fromtimestamp(hour * 3600, UTC))

@@ -62,6 +62,7 @@ class LocalEndpointService:
 
 
 def _unit(target: Target, endpoint: str) -> str:
+    """Return the systemd unit that keeps an endpoint running."""
     folder = home(target).resolve()
     connection = database(folder)
     try:
@@ -170,6 +171,7 @@ def _same(descriptor: int, path: Path) -> bool:
 
 
 def _row(folder: Path, name: str) -> EndpointRow | None:
+    """Read an endpoint's row, or None if there is none."""
     connection = database(folder)
     try:
         prepare(connection, SCHEMA)

@@ -77,6 +77,7 @@ def state_of(row: EndpointRow, report: Report) -> EndpointState:
 
 
 def _variant(variant: VariantReport, row: EndpointRow, report: Report) -> VariantState:
+    """Return a variant's state from its row and the supervisor's report."""
     return VariantState(
         name=variant.name,
         model=variant.model,

@@ -82,6 +82,7 @@ def listen(preferred: int) -> socket.socket:
 
 
 def _listening(port: int) -> socket.socket | None:
+    """Return a socket that listens on a port, or None if the port is taken."""
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -151,6 +152,7 @@ def end_left(home: Path, name: str) -> None:
 
 
 def write_address(folder: Path, address: Address) -> None:
+    """Write the supervisor's address and key, readable by this user alone."""
     with replacing(folder / "supervisor.json") as file:
         os.fchmod(file.fileno(), 0o600)  # it holds the control routes' key
         file.write(msgspec.json.encode(address))
@@ -195,6 +197,7 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _locked(descriptor: int, how: int) -> bool:
+    """Return whether a file lock could be taken at once."""
     try:
         fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -269,6 +272,7 @@ def end(home: Path, name: str, *, within: float = 15.0) -> None:
 
 
 def _wait(condition: Callable[[], bool], seconds: float) -> None:
+    """Poll until a condition holds or the time is over."""
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -287,6 +291,7 @@ def last_words(home: Path, name: str, *, lines: int = 5) -> str:
 
 
 def _reap() -> None:
+    """Forget supervisors that this process started and that have ended."""
     for process in list(_started):
         if process.poll() is not None:
             with suppress(ValueError):

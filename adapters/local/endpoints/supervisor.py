@@ -197,9 +197,11 @@ class Supervisor:
         )
 
     def _end(self, leaving: Variant | ModelServer) -> None:
+        """Begin to end a variant or a server."""
         self._begin(leaving.end())
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start a task, and hold a reference to it until it ends."""
         task = asyncio.get_running_loop().create_task(work)
         self.ending.add(task)
         task.add_done_callback(self.ending.discard)
@@ -353,6 +355,7 @@ def _connections() -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the supervisor of one endpoint, as the command line says."""
     parser = argparse.ArgumentParser(prog="isthmus.adapters.local.supervisor")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--name", required=True)

@@ -42,6 +42,7 @@ class Variant:
         self.surplus = self.resize(spec)  # to be ended: more were taken over than it may have
 
     def _server(self, *, take_over: RunningServer | None = None) -> ModelServer:
+        """Return a new model server of this variant, or one that runs already."""
         return ModelServer(
             self.spec,
             self._model,

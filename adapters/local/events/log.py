@@ -125,6 +125,7 @@ class LocalEventLog:
             return catalogue.read(self._database.connection, stream)
 
     def close(self) -> None:
+        """Close the database."""
         self._database.close()
 
 

@@ -236,6 +236,7 @@ class LocalOnlineStore:
         self._readers.clear()
 
     def close(self) -> None:
+        """Close the database."""
         self._readers.clear()
         self._database.close()
 

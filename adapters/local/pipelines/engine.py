@@ -32,6 +32,7 @@ class LocalPipelineEngine:
 
     @property
     def _db(self) -> sqlite3.Connection:
+        """The connection to the database."""
         return self._database.connection
 
     def submit(self, run: PipelineRun) -> None:
@@ -98,6 +99,7 @@ class LocalPipelineEngine:
                 table.bury(self._db, run_id)
 
     def close(self) -> None:
+        """Close the database."""
         self._database.close()
 
     def _start(self, run: PipelineRun) -> None:

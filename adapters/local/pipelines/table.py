@@ -201,4 +201,5 @@ def now() -> datetime:
 
 
 def _moment(text: str | None) -> datetime | None:
+    """Parse a stored time, if there is one."""
     return datetime.fromisoformat(text) if text else None

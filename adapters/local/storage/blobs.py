@@ -82,6 +82,7 @@ class LocalBlobStore:
         return self._list(*listed_below(prefix, self._names))
 
     def _list(self, folder: str, prefix: str) -> Iterator[BlobInfo]:
+        """Yield the blobs below a folder."""
         with translated(f"listing {self.root}/{prefix}"):
             yield from self._below(folder, prefix)
 

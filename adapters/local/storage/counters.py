@@ -138,6 +138,7 @@ class LocalCounters:
                 db.execute(_FORGOTTEN, (endpoint, unit, _encode(list(forget)).decode()))
 
     def close(self) -> None:
+        """Close the database."""
         self._database.close()
 
 

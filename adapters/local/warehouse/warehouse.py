@@ -65,6 +65,7 @@ class LocalWarehouse:
         self._apply(table, stream_key=key)
 
     def _apply(self, spec: TableSpec, *, stream_key: str | None) -> None:
+        """Create or extend a table, and write its document."""
         check_spec(spec)
         documents = self._documents()
         old = documents.get(spec.name)
@@ -202,6 +203,7 @@ class LocalWarehouse:
             inventory.forget(self._target, "stream", name, connection=db)
 
     def close(self) -> None:
+        """Close DuckDB and the database."""
         self._engine.close()
         self._database.close()
 

@@ -372,8 +372,10 @@ def _decimal(number: float | Decimal) -> Decimal:
 
 
 def _number(text: str | None) -> int:
+    """Return a text as a number; 0 if it is none."""
     return int(text) if text and text.isdigit() else 0
 
 
 def _digest(value: object) -> str:
+    """Return the SHA-256 of a value's JSON."""
     return sha256(msgspec.json.encode(value)).hexdigest()

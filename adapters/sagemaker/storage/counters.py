@@ -231,6 +231,7 @@ def tables(aws: Aws) -> list[tuple[str, str]]:
 
 
 def _ours(aws: Aws, client: Any, name: str) -> tuple[str, str] | None:
+    """Return the table's ARN and state if its tags say that it is the project's, else None."""
     table = client.describe_table(TableName=name)["Table"]
     tags = {
         tag["Key"]: tag["Value"]
@@ -287,4 +288,5 @@ def _key(unit: str) -> dict[str, dict[str, str]]:
 
 
 def _name(aws: Aws, endpoint: str) -> str:
+    """Return the name of an endpoint's counter table."""
     return f"{names.underscored(aws.project, endpoint)}-{KIND}"

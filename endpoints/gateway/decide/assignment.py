@@ -112,6 +112,7 @@ def uppers(weights: Sequence[float]) -> list[int]:
 
 
 def meets(conditions: Sequence[Condition], attributes: Mapping[str, Any]) -> bool:
+    """Return whether a request's attributes meet all of a rule's conditions."""
     return all(is_met(condition, attributes.get(condition.attribute)) for condition in conditions)
 
 
@@ -185,6 +186,10 @@ class Assigner:
         )  # what a unit gets whose arm cannot be served
 
     def decide(self, unit: str, attributes: Mapping[str, Any]) -> Decision:
+        """Return a unit's arm in every layer.
+
+        Units with the same outcomes share one decision, which is kept.
+        """
         name, key = unit.encode(), 0
         for choose, outcomes in self._choosers:
             key = key * outcomes + choose(name, attributes)
@@ -198,6 +203,7 @@ class Assigner:
         return decision
 
     def _outcomes(self, key: int) -> list[_Outcome]:
+        """Return the outcome of every layer from the number that combines them."""
         chosen: list[_Outcome] = []
         for _, outcomes in reversed(self._parts):
             key, number = divmod(key, len(outcomes))
@@ -206,6 +212,7 @@ class Assigner:
 
 
 def _running(runs: Sequence[LiveRun], layer: str) -> list[LiveRun]:
+    """Return the layer's experiments that run now."""
     return [run for run in runs if run.state == "running" and run.layer == layer]
 
 
@@ -219,6 +226,7 @@ class _Outcome(msgspec.Struct, frozen=True):
 def _decision(
     defaults: Mapping[str, Any], outside: Mapping[str, Any], outcomes: Sequence[_Outcome]
 ) -> Decision:
+    """Merge the outcomes of all layers into one decision; a later layer's value wins."""
     values, sources = dict(outside), dict[str, Source]()
     for outcome in outcomes:
         values |= outcome.parameters
@@ -243,6 +251,7 @@ def _decision(
 
 
 def _json(values: Mapping[str, Any]) -> str | None:
+    """Return values as JSON text with sorted keys, or None if there are none."""
     return json.dumps(values, sort_keys=True) if values else None
 
 
@@ -298,6 +307,7 @@ def _layer(name: str, about: LiveLayer, runs: Sequence[LiveRun]) -> tuple[_Choos
 
 
 def _in_or_out(name: str, arm: str, holdout: int) -> tuple[Assignment, ...]:
+    """Return the assignment to log for a unit of a holdout; none where the holdout is 0 %."""
     return (
         (Assignment(run=f"{name}_holdout", layer=name, arm=arm, reason="holdout"),)
         if holdout
@@ -369,6 +379,7 @@ def _sources(
 
 
 def _prefix(purpose: Purpose, salt: str) -> bytes:
+    """Return what is hashed before a unit's name, so that each salt shuffles units anew."""
     return f"isthmus/1:{purpose}:{salt}:".encode()
 
 

@@ -67,6 +67,7 @@ class DocumentCopy(Generic[Document]):
             self.note_problem(repr(error))
 
     def note_problem(self, problem: str) -> None:
+        """Keep the last good copy, and note why a newer one could not be read."""
         self.last = msgspec.structs.replace(self.last, problem=problem)
 
     def _accept(self, document: Versioned | None, began: float) -> Known[Document]:

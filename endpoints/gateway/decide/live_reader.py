@@ -101,6 +101,7 @@ class LiveReader:
 
     @property
     def version(self) -> int | None:
+        """The version of the live document that is served, or None before the first read."""
         return self.last.value.version if self.last.value else None
 
     @property
@@ -112,6 +113,7 @@ class LiveReader:
         )
 
     def _live_problems(self) -> tuple[str, ...]:
+        """Return why units get no assignment, or an old one, as sentences for the operator."""
         problem, age = self.last.problem, self.age
         if age is None:
             return (
@@ -130,6 +132,7 @@ class LiveReader:
         return ()
 
     def _split_problem(self, copy: DocumentCopy[sticky.Split]) -> str:
+        """Return why calls are not aimed at a variant, or by an old split."""
         problem, age = copy.last.problem, copy.age
         if age is None:
             return (
@@ -145,6 +148,7 @@ class LiveReader:
         return f"{copy.key} as it was {age:.0f} s ago is used: {problem}" if problem else ""
 
     def start(self) -> None:
+        """Begin to read the live document at intervals, in a thread."""
         with self._lock:
             if self._thread is not None:
                 return
@@ -169,6 +173,7 @@ class LiveReader:
         self._ending.set()
 
     def close(self) -> None:
+        """Stop the thread that reads the live document."""
         with self._lock:
             thread, self._thread = self._thread, None
             self._ending.set()
@@ -178,6 +183,7 @@ class LiveReader:
             thread.join(_ENDING)
 
     def _run(self, ending: threading.Event) -> None:
+        """Read the live document at each interval until told to end."""
         while not ending.is_set():
             self.look()
             self._looked.set()
@@ -202,6 +208,7 @@ def reader_of(project: Project, endpoints: Iterable[Endpoint]) -> LiveReader:
 
 
 def _too_old(copy: DocumentCopy[sticky.Split]) -> bool:
+    """Return whether a copy of the split is too old to send calls by it."""
     return copy.age is None or copy.age >= sticky.KEPT.total_seconds()
 
 
@@ -219,11 +226,13 @@ def _live(value: bytes) -> Live:
 
 
 def _split(endpoint: str, value: bytes) -> sticky.Split:
+    """Decode an endpoint's stored traffic split; raise if it is not valid."""
     what = sticky.key(endpoint)
     return sticky.sound(decode(value, sticky.Split, what=what), what)
 
 
 def _fault(run: LiveRun, live: Live) -> str:
+    """Return why a run's document cannot be served, or an empty text."""
     ends = [arm.upper for arm in run.arms]
     explore = [arm.parameters["explore"] for arm in run.arms if "explore" in arm.parameters]
     if run.layer not in live.layers:
@@ -243,6 +252,7 @@ def _fault(run: LiveRun, live: Live) -> str:
 
 
 def _unnamed_variants(run: LiveRun) -> str:
+    """Return how the interleaved variants differ from the arms', or an empty text."""
     named = {arm.parameters.get("variant") for arm in run.arms}
     return (
         ""
@@ -252,6 +262,7 @@ def _unnamed_variants(run: LiveRun) -> str:
 
 
 def _shared_buckets(run: LiveRun, live: Live) -> str:
+    """Name the running experiment of the same layer that holds some of the run's buckets."""
     ranges = sorted(
         span
         for other in live.runs

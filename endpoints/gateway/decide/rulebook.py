@@ -57,6 +57,7 @@ class Rulebook:
 
 
 def _holds(rule: Rule, context: Mapping[str, Any], now: datetime) -> bool:
+    """Return whether a rule applies to a request: its dates and its conditions hold."""
     return (
         (rule.since is None or now >= rule.since)
         and (rule.until is None or now < rule.until)
@@ -86,6 +87,7 @@ def name_of(rule: Rule) -> str:
 
 
 def condition_text(condition: Condition) -> str:
+    """Return a condition as text, for example `country=de|at`."""
     name = _short(condition.attribute)
     parts = [
         f"{name}{sign}{'|'.join(map(str, operand))}"
@@ -106,4 +108,5 @@ def _length(window: timedelta) -> str:
 
 
 def _short(name: str) -> str:
+    """Return an attribute's name without its prefix."""
     return name.rpartition(".")[2]

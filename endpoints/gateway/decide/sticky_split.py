@@ -33,6 +33,7 @@ class Split(StoredDocument, frozen=True, kw_only=True):
 
 
 def key(endpoint: str) -> str:
+    """Return the key under which an endpoint's split is stored."""
     return f"split/{endpoint}"
 
 
@@ -89,10 +90,12 @@ def sound(split: Split, what: str) -> Split:
 
 
 def _buckets(spans: Iterable[tuple[int, int]]) -> list[int]:
+    """Return every bucket in these ranges, in order."""
     return sorted(bucket for low, high in spans for bucket in range(low, high + 1))
 
 
 def _spans(buckets: Sequence[int]) -> Ranges:
+    """Join consecutive buckets into ranges."""
     spans: list[tuple[int, int]] = []
     for bucket in buckets:
         if spans and spans[-1][1] == bucket - 1:

@@ -40,6 +40,7 @@ class Background:
 
     @property
     def lost(self) -> int:
+        """The number of rows that could not be delivered to the log."""
         return self._application.lost
 
 

@@ -95,6 +95,7 @@ class Service:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The names of the endpoints that are served."""
         return tuple(self._served)
 
     def warm(self) -> bool:
@@ -113,6 +114,7 @@ class Service:
         return all(served.warm for served in self._served.values())
 
     def _warm_up(self, name: str, served: _Endpoint) -> Readiness:
+        """Send an endpoint an example request, and return whether it is ready to serve."""
         served.gateway.look()
         if served.request is None:
             try:
@@ -179,6 +181,7 @@ class Service:
         )
 
     def _problems(self) -> list[str]:
+        """Return the problems of every endpoint, each after the endpoint's name."""
         return [
             f"{name}: {problem}"
             for name, served in self._served.items()
@@ -194,6 +197,7 @@ class Service:
         return counters.exposition(totals(self.folder) | self._ages[1])
 
     def openapi(self, *, token: bool) -> bytes:
+        """Return the OpenAPI document of what is served, as JSON."""
         return _encode(document(self.project.spec, self.names, token=token))
 
     def publish(self) -> None:
@@ -231,9 +235,11 @@ class Service:
 
     @property
     def _ready(self) -> bool:
+        """Return whether every endpoint is ready."""
         return all(_readiness(served).ready for served in self._served.values())
 
     def _feature_ages(self) -> dict[str, float]:
+        """Return the seconds since each feature view was synced; a view that fails is left out."""
         ages = {}
         for view in self.project.spec.feature_views:
             try:
@@ -249,6 +255,7 @@ class Service:
 
 
 def _readiness(served: _Endpoint) -> Readiness:
+    """Return an endpoint's readiness; one whose logged rows are being lost is not ready."""
     if losing := served.gateway.losing:
         return msgspec.structs.replace(
             served.readiness, ready=False, problem=f"what it logs is being lost: {losing}"
@@ -283,6 +290,7 @@ def served_endpoints(project: Project, names: tuple[str, ...]) -> tuple[str, ...
 
 
 def _sum(figures: dict[str, float], name: str) -> int:
+    """Return the sum of a counter over all of its labels."""
     return int(sum(value for key, value in figures.items() if key.partition("{")[0] == name))
 
 

@@ -37,10 +37,12 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def variant(self) -> str:
+        """The variant that scored the answer, or both variants of an interleaved one."""
         return _AND.join([variant for variant, _ in self.by])
 
     @property
     def version(self) -> str:
+        """The model version that scored the answer, or both of an interleaved one."""
         return _AND.join([version for _, version in self.by])
 
     def shared(self) -> dict[str, object]:
@@ -60,10 +62,12 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def exposure_id(request_id: str, position: int) -> str:
+    """Return an exposure's event id: the request's id and the place."""
     return f"{request_id}-{position}"
 
 
 def exposures(answered: Answered, places: Iterable[Shown]) -> list[Row]:
+    """Return the rows that log which items were shown, in which places."""
     shared = answered.shared()
     return [
         {

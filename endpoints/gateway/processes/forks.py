@@ -25,6 +25,7 @@ _things: weakref.WeakSet[Renewing] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
+    """Renew locks and threads in a process that was just forked."""
     for thing in _things:
         thing.renew()
 

@@ -33,6 +33,7 @@ class Round(msgspec.Struct, frozen=True):
 
     @property
     def shared(self) -> bool:
+        """Whether both variants pick the same item in this round."""
         return self.first == self.second
 
 
@@ -78,6 +79,7 @@ class Arranged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def paired(first: Arrangement, second: Arrangement) -> Arranged:
+    """Combine two arrangements of the same candidates, so that their items can be interleaved."""
     pairs = [
         LanePair(
             places=list(own.places), first=own.arranged, second=other.arranged, groups=own.groups
@@ -125,6 +127,7 @@ def rounds(first: Lane, second: Lane) -> Iterator[Round]:
 
 
 def _open(arranged: Iterable[int], closed: set[int]) -> Iterator[int]:
+    """Yield the candidates that are not placed yet."""
     return (candidate for candidate in arranged if candidate not in closed)
 
 

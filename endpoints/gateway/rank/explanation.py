@@ -57,6 +57,7 @@ class Explanation(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def explanation(
     endpoint: str, scored: Scored, every: Sequence[Step], *, problems: tuple[str, ...] = ()
 ) -> Explanation:
+    """Return what every rule did to the order, step by step."""
     items = scored.candidates.items
     return Explanation(
         endpoint=endpoint,
@@ -72,6 +73,7 @@ def explanation(
 
 
 def _explain_step(pair: tuple[Step | None, Step], items: Sequence[Item]) -> Explained:
+    """Return one step of the explanation: the rule, its effect and the order after it."""
     previous_step, step = pair
     place_of = places_of(step.arrangement)
     at_place = {place: items[index] for index, place in place_of.items()}

@@ -87,13 +87,16 @@ class Models:
         return deployed
 
     def again(self) -> Deployed:
+        """Read the deployed models again."""
         self.forget()
         return self.now()
 
     def forget(self) -> None:
+        """Drop the copy of what is deployed: the next look reads it."""
         self._deployed = None
 
     def _manifest(self, model: str, version: int) -> Manifest:
+        """Return a model version's manifest, from memory after the first time."""
         manifest = self._manifests.get((model, version))
         if manifest is None:
             manifest = self._manifests[model, version] = manifest_of(self._project, model, version)

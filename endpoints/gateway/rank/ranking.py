@@ -178,8 +178,10 @@ def as_scores(predictions: Sequence[object], items: int, *, who: str) -> list[fl
 
 
 def _are_floats(values: Sequence[object]) -> TypeGuard[Sequence[float]]:
+    """Return whether every value is a float: no bool, no int."""
     return set(map(type, values)) <= {float}
 
 
 def _wrong(words: str) -> ModelError:
+    """Return the error of a model that answered with something else than scores."""
     return ModelError(words, status=200, body="", remedy="look at what predict(rows) returns")

@@ -66,6 +66,7 @@ class Scoring:
         renewed_when_forked(self)
 
     def renew(self) -> None:
+        """Make a new lock and no threads, for a process that was just forked."""
         self._lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
 
@@ -118,6 +119,7 @@ class Scoring:
     def _start_second(
         self, question: Question, request_id: str, decision: Decision
     ) -> Future[Scored | IsthmusError]:
+        """Ask the second variant of an interleaved request in a thread."""
         with self._lock:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(
@@ -128,6 +130,7 @@ class Scoring:
     def _try(
         self, question: Question, request_id: str, decision: Decision
     ) -> Scored | IsthmusError:
+        """Ask a decision's variant for scores; return its error instead of raising it."""
         try:
             if decision.variant not in question.deployed.models:
                 return NotFound(f"{self._endpoint} runs no variant {decision.variant}")
@@ -136,10 +139,12 @@ class Scoring:
             return error
 
     def _fallback(self, assigner: Assigner) -> Decision:
+        """Count the miss, and return the decision of a unit in no experiment."""
         self._tally.aimed_at_nothing()
         return assigner.unassigned
 
     def _ask(self, question: Question, request_id: str, decision: Decision) -> Scored:
+        """Ask the endpoint for scores, and return them with the version that answered."""
         request, deployed = question.asked, question.deployed
         began = time.perf_counter()
         reply = self._invoke(question.rows.instances, request_id, decision)
@@ -171,6 +176,7 @@ class Scoring:
     def _invoke(
         self, instances: list[dict[str, Any]], request_id: str, decision: Decision
     ) -> Reply:
+        """Invoke the endpoint, and record the call as a span."""
         began = time.perf_counter()
         try:
             with spans.span(

@@ -103,6 +103,7 @@ class Counting:
         return problems
 
     def _add(self, counted: Counted, unit: str, amounts: Mapping[str, int]) -> tuple[str, ...]:
+        """Add to the unit's counts of shown items; return problems as text."""
         if self._counters is None or not amounts:
             return ()
         # by every cap: what one that does not hold for this request has counted stands in the same
@@ -116,4 +117,5 @@ class Counting:
 
 
 def _error_text(what: str, error: IsthmusError) -> str:
+    """Return a problem as text: what failed, the error and its remedy."""
     return f"{what}: {error}" + (f"; {error.remedy}" if error.remedy else "")

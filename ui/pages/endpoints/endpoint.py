@@ -123,6 +123,7 @@ def declared_endpoint(project: Project, name: str) -> Endpoint:
 
 
 def _parts(project: Project, endpoint: Endpoint, data: EndpointData, window: Window) -> list[str]:
+    """Return the parts of an endpoint's page."""
     whose = owner_text(data.owner)
     return [
         kit.section("Variants", *_variants(endpoint.name, data.endpoint)),
@@ -141,6 +142,7 @@ def _parts(project: Project, endpoint: Endpoint, data: EndpointData, window: Win
 
 
 def _variants(name: str, state: EndpointState | Unread | None) -> list[str]:
+    """Return the table of an endpoint's variants, or why there is none."""
     if isinstance(state, Unread):
         return [missing(state)]
     if state is None:
@@ -155,11 +157,13 @@ def _variants(name: str, state: EndpointState | Unread | None) -> list[str]:
 
 
 def _table(state: EndpointState) -> str:
+    """Return the table of variants."""
     head = ("variant", "version", "serves", "shall serve", "instances", "phase")
     return kit.table(head, [_variant(variant) for variant in state.variants])
 
 
 def _variant(variant: VariantState) -> tuple[str, ...]:
+    """Return a variant's row."""
     version = version_link(f"{variant.model}@{variant.version}")
     instances = (
         f"{variant.instances}"
@@ -201,6 +205,7 @@ def _split(variants: Sequence[VariantState]) -> str:
 
 
 def _stretches(shares: Sequence[tuple[str, float]]) -> list[plots.Stretch]:
+    """Return the parts of a bar that shows shares of traffic."""
     start, stretches = 0.0, []
     for (name, percent), style in zip(shares, (*plots.STYLES,) * len(shares), strict=False):
         stretches += (
@@ -221,6 +226,7 @@ def _stretches(shares: Sequence[tuple[str, float]]) -> list[plots.Stretch]:
 
 
 def _experiments(layers: list[LayerNow] | Unread) -> list[str]:
+    """Return the experiments that run on the endpoint."""
     holders = (
         []
         if isinstance(layers, Unread)
@@ -238,6 +244,7 @@ def _experiments(layers: list[LayerNow] | Unread) -> list[str]:
 
 
 def _rollout(name: str, status: Status | Unread | None) -> list[str]:
+    """Return the endpoint's rollout."""
     if isinstance(status, Unread):
         return [missing(status)]
     if status is None:
@@ -249,6 +256,7 @@ def _rollout(name: str, status: Status | Unread | None) -> list[str]:
 
 
 def _minutes(minutes: Mapping[str, tuple[Bucket, ...]] | Unread, window: Window) -> list[str]:
+    """Return the charts of the endpoint's last minutes."""
     if isinstance(minutes, Unread):
         return [missing(minutes)]
     if not any(minutes.values()):

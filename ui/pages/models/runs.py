@@ -59,10 +59,12 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 
 def _order(sort: str | None) -> str:
+    """Say how the runs are sorted."""
     return f"best {sort} first" if sort else "oldest first"
 
 
 def _choice(sort: str | None, where: Sequence[str], newest: int) -> Form:
+    """Return the form that sorts and selects runs."""
     sorts = tuple((name, name or "oldest first") for name in dict.fromkeys((*_SORTS, sort or "")))
     hint = "model=logistic gate=pass tag=..."
     fields = (
@@ -80,6 +82,7 @@ def _choice(sort: str | None, where: Sequence[str], newest: int) -> Form:
 
 
 def _table(listed: Sequence[NotedRun], sort: str | None, *, read: bool) -> list[str]:
+    """Return the table of runs."""
     if not listed:
         return [kit.words("No such run.", "soft")] if read else []
     figures = ["auc", *([sort] if sort and sort != "auc" else [])]
@@ -118,12 +121,14 @@ def _table(listed: Sequence[NotedRun], sort: str | None, *, read: bool) -> list[
 
 
 def _going_on(names: tuple[str, ...] | Unread) -> list[str]:
+    """Return links to the runs that have not ended."""
     if isinstance(names, Unread) or not names:
         return []
     return [kit.line("Running", *(run_link(name) for name in names))]
 
 
 def _row(run: NotedRun, figures: Sequence[str]) -> tuple[str, ...]:
+    """Return a run's row."""
     shown = (f"{estimate.value:.4g}" if (estimate := figure(run, name)) else "" for name in figures)
     version = version_link(run.version) if run.version else run.status
     started = f"{run.started:%Y-%m-%d %H:%M}"

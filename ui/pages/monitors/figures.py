@@ -27,6 +27,7 @@ class _Shown(msgspec.Struct, frozen=True):
     digits: int = 1
 
     def text(self, row: Row) -> str:
+        """Return a row's value with its interval and alarm."""
         ends = (
             ""
             if row.low is None or row.high is None
@@ -35,6 +36,7 @@ class _Shown(msgspec.Struct, frozen=True):
         return f"{self.number(row.value)}{self.unit}{ends}{'   ALARM' if row.alarm else ''}"
 
     def number(self, value: float) -> str:
+        """Return a number in the figure's unit."""
         return f"{self.factor * value:,.{self.digits}f}"
 
 
@@ -71,6 +73,7 @@ _VERSIONED: tuple[Figure, ...] = (
 
 
 def _is_of_groups(rows: Sequence[Row], figure: Figure) -> bool:
+    """Return whether a figure is measured by group."""
     return figure != "satisfied_ratio" and any(_is(row, figure) and row.group for row in rows)
 
 
@@ -105,14 +108,17 @@ def newest_parts(look: Snapshot) -> list[str]:
 
 
 def _is(row: Row, figure: Figure) -> bool:
+    """Return whether a row is of a figure."""
     return row.figure == figure
 
 
 def _cell(row: Row | None, figure: Figure) -> str:
+    """Return a row's figure as text."""
     return "" if row is None else FIGURES[figure].text(row)
 
 
 def _name(row: Row) -> str:
+    """Return the title of a row's figure."""
     against = f": {row.group} / {row.against}" if row.against else ""
     return f"{FIGURES[row.figure].title}{against}"
 
@@ -148,6 +154,7 @@ def over_time(looks: Sequence[Snapshot]) -> list[str]:
 
 
 def _alarm(look: Snapshot, row: Row) -> tuple[str, ...]:
+    """Return an alarm's row."""
     return (
         f"{look.until}",
         FIGURES[row.figure].title,
@@ -158,6 +165,7 @@ def _alarm(look: Snapshot, row: Row) -> tuple[str, ...]:
 
 
 def _by_day(figure: Figure, rows: Sequence[Row], alarms: Alarms) -> str:
+    """Return the chart of a figure by day."""
     first, last = (date.fromisoformat(choose(row.of for row in rows)) for choose in (min, max))
     places = {row.of: float((date.fromisoformat(row.of) - first).days) for row in rows}
     return _chart(figure, rows, _Across(dates(first, last), places), alarms)
@@ -260,6 +268,7 @@ def limits(figure: Figure, alarms: Alarms) -> tuple[float, ...]:
 
 
 def _limit(value: float, across: plots.Axis) -> plots.Series:
+    """Return a limit as a line of the chart."""
     return plots.Series(
         name=f"limit {value:g}", style="quiet", x=[across.low, across.high], y=[value, value]
     )
@@ -286,8 +295,10 @@ def _series(
 
 
 def _group(row: Row) -> str:
+    """Return a row's group as text."""
     return f"{row.group} / {row.against}" if row.against else row.group or "all"
 
 
 def _line(row: Row, shown: _Shown) -> tuple[str, ...]:
+    """Return a row of the table of figures."""
     return (row.of, _group(row), shown.text(row), f"{row.count:,}")
