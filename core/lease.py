@@ -30,7 +30,10 @@ def is_free(lease: Lease, now: datetime) -> bool:
 
 
 def take(lease: Lease, holder: str, now: datetime) -> Lease:
-    """Take the lease in a new epoch. A holder that did not get its epoch has fenced nobody yet."""
+    """Take the lease for a holder, and count a new epoch.
+
+    A holder that did not get its epoch has fenced nobody yet.
+    """
     return Lease(
         holder=holder,
         epoch=lease.epoch + 1,
@@ -45,5 +48,5 @@ def renew(lease: Lease, now: datetime) -> Lease:
 
 
 def give_back(lease: Lease) -> Lease:
-    """Anybody may take it. `until` stays: it tells when somebody was there last."""
+    """Release the lease; `until` stays and tells when it was last held."""
     return msgspec.structs.replace(lease, holder="")

@@ -57,14 +57,14 @@ EVENTS = {
 
 
 def emit(event: str, /, **fields: object) -> None:
-    """Log one of EVENTS."""
+    """Log an event of the list EVENTS, with its fields."""
     logger, level = _logger(), LEVELS[EVENTS[event][0]]
     if logger is not None and logger.isEnabledFor(level):
         logger.log(level, "%s", _text(event, fields), extra={"event": event, "fields": fields})
 
 
 def listening(event: str) -> bool:
-    """Return whether somebody wants records of this event.
+    """Return whether a log handler wants records of this event.
 
     Ask it before work that is done only for a record.
     """
@@ -73,7 +73,7 @@ def listening(event: str) -> bool:
 
 
 def _logger() -> logging.Logger | None:
-    """Return the logger, or None while nobody has imported `logging`.
+    """Return the logger, or None while `logging` is not imported: then nobody listens.
 
     It is looked up once, as every call of a provider asks for it.
     """
@@ -114,7 +114,7 @@ def configure(level: str | None = None, *, stream: TextIO | None = None) -> None
 
 
 def tolerate_full_disk() -> None:
-    """Drop log lines that stderr, a file on a full disk, does not take.
+    """Keep the program alive when its log, a file on a full disk, takes no more lines.
 
     A server calls it before `configure`, so that it goes on answering.
     """

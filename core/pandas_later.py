@@ -23,7 +23,7 @@ else:
 
 
 def install() -> None:
-    """Delay the import of pandas, in a process that is ours from its start.
+    """Delay the import of pandas until it is needed, in a process that is ours from its start.
 
     Where either of the two modules is imported already, nothing changes.
     """
@@ -54,7 +54,7 @@ class _Finder:
         return spec
 
     def without(self) -> None:
-        """Let PyArrow ask; not while pandas, which imports PyArrow, is on its way."""
+        """Let PyArrow import pandas, except while pandas itself is being imported."""
         import pyarrow as pa
 
         if "pandas" not in sys.modules:

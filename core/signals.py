@@ -17,7 +17,7 @@ from contextlib import contextmanager
 def calling(
     numbers: tuple[signal.Signals, ...], function: Callable[[int], object]
 ) -> Iterator[None]:
-    """Call `function(number)` for each of these signals meanwhile, in a thread of its own.
+    """Call `function(number)` for these signals while the block runs, in a thread of its own.
 
     Only the main thread may enter.
     """
@@ -53,7 +53,7 @@ def _nothing(*_: object) -> None:
 
 
 def lives(process: int) -> bool:
-    """Tell whether there is a process of this number, whosever it is."""
+    """Return whether a process of this number exists, whoever owns it."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

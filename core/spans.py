@@ -28,7 +28,7 @@ def span(
     sent: Mapping[str, str] | None = None,
     **attributes: object,
 ) -> Generator[Callable[..., None]]:
-    """Open a span around the block; an error that leaves the block is recorded as the span's.
+    """Open a tracing span around the block; an error that leaves it is recorded in the span.
 
     The block is given what adds attributes to it.
 
@@ -51,7 +51,7 @@ def span(
 
 @contextmanager
 def verb(name: str) -> Generator[None]:
-    """Open a span of a command or a verb, unless one within another verb."""
+    """Open a tracing span for a command, unless another command's span is open."""
     if _verb.get():
         yield
         return
@@ -64,7 +64,7 @@ def verb(name: str) -> Generator[None]:
 
 
 def listening() -> bool:
-    """Tell whether something has imported OpenTelemetry's API."""
+    """Return whether OpenTelemetry's API is imported, so that spans may be read."""
     return "opentelemetry.trace" in sys.modules
 
 

@@ -126,7 +126,7 @@ class EndpointHost(Protocol):
     """
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Bring the variants nearer to the spec; return what it saw before acting.
+        """Take one step towards the spec, and return the state that was seen before it.
 
         Raises:
             Conflict: It would remove or change a variant that has traffic.
@@ -169,7 +169,7 @@ class EndpointHost(Protocol):
         request_id: str,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """Ask a variant, or by the split, for predictions.
+        """Ask a variant, or the one that the split chooses, for predictions.
 
         Args:
             endpoint: Its name.
@@ -192,7 +192,7 @@ class MetricSource(Protocol):
     """Figures of an endpoint by the target's own monitoring, in whole minutes (UTC)."""
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
-        """Return each variant's minutes in order; one without a request is left out.
+        """Return each variant's minutes with requests, in order.
 
         Latencies are in milliseconds.
 
@@ -212,15 +212,15 @@ class Counters(Protocol):
     """
 
     def apply(self, endpoint: str) -> None:
-        """Make the table or collection, tagged in the call that creates it. It may be repeated."""
+        """Make the endpoint's table of counters, tagged at once. Repeating it is safe."""
         ...
 
     def observe(self, endpoint: str) -> Phase | None:
-        """Return the phase of what was made for the endpoint; None: nothing was."""
+        """Return the phase of the endpoint's table of counters, or None if there is none."""
         ...
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
-        """Return all that was added to a unit's numbers before this call began.
+        """Return the unit's numbers, with all that was added before this call.
 
         A unit that nothing was added for has none.
 
@@ -239,7 +239,7 @@ class Counters(Protocol):
         forget: Collection[str] = (),
         until: datetime,
     ) -> None:
-        """Add each amount to a unit's numbers, atomically, and take `forget` out in the same write.
+        """Add amounts to a unit's numbers and remove those in `forget`, in one atomic write.
 
         Args:
             endpoint: Its name.
@@ -262,7 +262,7 @@ class TrafficScript(Protocol):
     """
 
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
-        """Put minutes of requests into the target's metrics.
+        """Write simulated minutes of requests into the target's metrics.
 
         Raises:
             NotFound: There is no such endpoint.
@@ -272,7 +272,7 @@ class TrafficScript(Protocol):
         ...
 
     def advance(self, span: timedelta) -> None:
-        """Move the provider's own clock, where it has one that is moved.
+        """Move the provider's own clock on, if it can be moved.
 
         Whoever asks after that sees what came due.
         """
@@ -296,7 +296,7 @@ class StandingVariant(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """The name that people know it by: the provider's, unless that is a mere number."""
+        """The variant's name for people: the provider's, unless that is a mere number."""
         return self.native if neutral(self.native) == self.name else self.name
 
 
@@ -333,7 +333,7 @@ class Adopter(Protocol):
         ...
 
     def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
-        """Make an endpoint the project's, in one call.
+        """Tag an endpoint as the project's, in one call.
 
         Args:
             standing: the endpoint as `look` described it.

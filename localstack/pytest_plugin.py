@@ -92,6 +92,7 @@ def gcp_stack(gcp_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) 
 
 
 def _start(cloud: str, config: pytest.Config, *, moto_answers: bool = False) -> RunningStack:
+    """Start a stack for the tests, with the images that pytest.ini names."""
     from .core.images import anchored
     from .core.launch import start
 

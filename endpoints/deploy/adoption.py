@@ -53,7 +53,7 @@ def describe(
     model: str | None = None,
     objective: str | None = None,
 ) -> Adoption:
-    """Describe a standing endpoint in our words. Nothing is changed.
+    """Describe a running endpoint in the terms of project.yaml. Nothing is changed.
 
     Args:
         project: The project that may take it over.
@@ -77,7 +77,7 @@ def adopt(
     model: str | None = None,
     objective: str | None = None,
 ) -> Adoption:
-    """Register what a standing endpoint serves, approved, and tag it as the project's.
+    """Take over a running endpoint: register the models that it serves, and tag it.
 
     One that is ours already stays as it is. It raises what `describe` raises, and Conflict where
     somebody was faster.
@@ -174,12 +174,12 @@ def _adoption(
 
 
 def _model(standing: Standing) -> str:
-    """Return the model of an earlier adoption, else the endpoint's name."""
+    """Return the model's name from an earlier adoption, else the endpoint's name."""
     return next((variant.model for variant in standing.variants if variant.model), standing.name)
 
 
 def _with_versions(project: Project, standing: Standing, model: str) -> tuple[StandingVariant, ...]:
-    """Return the variants with the version that each one's content is, or will be."""
+    """Return the variants, each with the version of the registry that has its content."""
     _check_name("the model", model, "give it another name: --model NAME")
     registered = project.target.registry.versions(model)
     numbers = {
@@ -249,7 +249,7 @@ def _objective(spec: ProjectSpec, name: str, objective: str | None) -> str:
 
 
 def _unit(spec: ProjectSpec, name: str, objective: str) -> str:
-    """Return whom the endpoint ranks for, as another endpoint or the objective says.
+    """Return the unit that the endpoint ranks for, from another endpoint or the objective.
 
     Where nobody says it, the user is to write it.
     """
@@ -265,7 +265,7 @@ def _unit(spec: ProjectSpec, name: str, objective: str) -> str:
 
 
 def _profile_lines(project: Project, options: Mapping[str, Any]) -> list[str]:
-    """Return the lines of profiles.yaml that its target lacks."""
+    """Return the lines that the target in profiles.yaml lacks."""
     missing = [
         f"    {key}: {_flow(value)}"
         for key, value in options.items()

@@ -67,7 +67,7 @@ class Deployment(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def deploy(project: Project, name: str) -> Deployment:
-    """Resolve the models, apply until the variants run, split at creation only, send a smoke test.
+    """Deploy an endpoint: apply until its variants run, split traffic if it is new, test it.
 
     It may be run again after any crash.
 

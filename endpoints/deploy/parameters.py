@@ -12,7 +12,7 @@ from ...project.specs.description import Endpoint, Parameter
 
 
 def comparison(endpoint: Endpoint, manifests: Sequence[Manifest]) -> tuple[str, ...]:
-    """Return a line for each declared parameter that the deployed models take differently, or not.
+    """Return a line for each parameter that the deployed models treat differently.
 
     Raises:
         Invalid: A model takes one as another type, so that every call with it would fail.

@@ -105,12 +105,12 @@ class Gateway:
 
     @property
     def waiting(self) -> int:
-        """Exposures that are not delivered yet."""
+        """The number of exposures that are not delivered yet."""
         return self._writer.waiting["exposures"]
 
     @property
     def undelivered(self) -> int:
-        """Exposures that are lost."""
+        """The number of exposures that are lost."""
         return self._writer.undelivered["exposures"]
 
     @property
@@ -120,11 +120,11 @@ class Gateway:
 
     @property
     def losing(self) -> str:
-        """Why what is logged is being lost; nothing while it is stored."""
+        """The reason why logged rows are being lost; empty while they are stored."""
         return self._writer.failing
 
     def retry_log(self) -> None:
-        """Look whether what is being lost could be stored again."""
+        """Try to store one of the lost rows again."""
         self._writer.retry()
 
     @property
@@ -134,7 +134,7 @@ class Gateway:
         return tuple([problem for problem in (self._counting.problem, shadow) if problem])
 
     def close(self, within: timedelta = CLOSING) -> None:
-        """Deliver the exposures of what was answered.
+        """Deliver the exposures of all answers so far, then end the threads.
 
         Those that do not leave in time are counted, and told on stderr.
         """
@@ -166,7 +166,7 @@ class Gateway:
             raise
 
     def explain(self, request: Mapping[str, Any]) -> Explanation:
-        """Return the effect of each rule on the order of this request, by the unit's arms.
+        """Explain how each rule changes the order of a request.
 
         Nothing is drawn, shown or logged. Raises the errors of `rank`.
         """

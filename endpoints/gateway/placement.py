@@ -40,7 +40,7 @@ def draw(
     explore: float,
     rng: Random,
 ) -> Drawn:
-    """Without `rules` as the model has it."""
+    """Choose and order the items to show. Without `rules` the order is the model's own."""
     if not rules:
         places, explored = shown_places(
             candidates.items,
@@ -79,7 +79,7 @@ def interleave(
     rng: Random,
     coin: Coin,
 ) -> Drawn:
-    """Place the candidates of two variants, which both scored the same ones, as one order.
+    """Interleave two variants' orders of the same candidates into one.
 
     Places that are drawn at random credit nobody. The `rulebook` is drawable.
     """

@@ -145,7 +145,7 @@ class Shadowing:
         self._queue.put_nowait(None)
 
     def close(self) -> None:
-        """Stop sending copies, and wait up to a second for the copy that is on its way."""
+        """Stop sending copies; wait up to a second for the copy under way."""
         if self._thread is not None:
             self.end()
             self._thread.join(_JOINED)
@@ -273,7 +273,7 @@ def row(
 
 
 def agreement(copy: Copy, scores: Sequence[float], *, maximise: bool) -> float:
-    """Return the share of one model's first items that are among the other's first, too.
+    """Return how far two models agree: the share of common items among their first.
 
     As many items count as places were asked for.
     """

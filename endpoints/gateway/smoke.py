@@ -33,7 +33,7 @@ class Smoke(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def smoke(project: Project, name: str, variants: list[str]) -> Smoke:
-    """Send test requests to each variant in turn where the target can aim, else by the split.
+    """Send test requests to each variant, or by the split where the target cannot aim.
 
     Nothing is shown to anybody, so no exposure is logged.
     """

@@ -56,7 +56,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def within_descriptors(limits: Limits) -> Limits:
-    """Return the limits with no more connections than this process may have descriptors for."""
+    """Return the limits, with no more connections than the process may open files."""
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if allowed == resource.RLIM_INFINITY:
         return limits
@@ -87,7 +87,7 @@ class Connections:
         self.ended = asyncio.Event()  # it stops, and no connection is left
 
     def stop_keeping(self) -> None:
-        """Make each answer from now on the last one of its connection."""
+        """Close every connection after its next answer."""
         self.stopping = True
         for connection in self.open:
             connection.end_with_answer()
@@ -171,7 +171,7 @@ class Bounded(HttpToolsProtocol):
             self._idle_from_now()
 
     def _make_room(self) -> bool:
-        """Close the connection that has waited for longest. Return whether there is a place now."""
+        """Close the connection that has been idle for longest; return whether there is room now."""
         oldest = next(iter(self.shared.waiting), None)
         if oldest is not None:
             del self.shared.waiting[oldest]
@@ -225,7 +225,7 @@ class Bounded(HttpToolsProtocol):
         self._parse()
 
     def _parse(self) -> None:
-        """Parse what came, up to the end of the request that is to be answered next."""
+        """Parse received bytes up to the end of the next request."""
         if self._parsing:
             return
         self._parsing = True
@@ -349,7 +349,7 @@ class Bounded(HttpToolsProtocol):
         self._begin_next()
 
     def _begin_next(self) -> None:
-        """Begin the next request that came, or wait for one."""
+        """Begin the next request that was received, or wait for one."""
         super().on_response_complete()
         if self.transport.is_closing():
             return
@@ -361,7 +361,7 @@ class Bounded(HttpToolsProtocol):
         self._wait()
 
     def _stranger(self, users: frozenset[int] | None) -> Refusal | None:
-        """Return why the user at the other end may not come.
+        """Return why the user at the other end is refused, or None.
 
         The kernel is asked once: a connection stays whose it is.
         """
@@ -378,11 +378,11 @@ class Bounded(HttpToolsProtocol):
             )
 
     def _under_way(self) -> bool:
-        """Return whether the last request that was parsed is not answered."""
+        """Return whether the last parsed request is not answered yet."""
         return self.cycle is not None and not self.cycle.response_complete
 
     def _under_way_at_all(self, *, without_half: bool = False) -> bool:
-        """Return whether any request is not answered.
+        """Return whether any request is not answered yet.
 
         `without_half`: leave out one whose body is not whole.
         """
@@ -396,7 +396,7 @@ class Bounded(HttpToolsProtocol):
         )
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio takes it
-        """Answer what can be answered at once, then close.
+        """Handle a client that sends no more: answer what is due, then close.
 
         Treat a half-closed connection as closed: asyncio cannot tell the two apart.
         """
@@ -425,13 +425,13 @@ class Bounded(HttpToolsProtocol):
         return self._begun or self._gathered > 0
 
     def end_with_answer(self) -> None:
-        """Make the answers that are under way the last ones of this connection."""
+        """Close the connection after the answers that are under way."""
         for cycle in (self._at_work, *(cycle for cycle, _ in self.pipeline)):
             if cycle is not None and not cycle.response_started:
                 cycle.keep_alive = False
 
     def shutdown(self) -> None:
-        """Close, or answer what is under way first."""
+        """Close the connection, at once or after the answer that is under way."""
         if self._lingers:
             self.transport.close()
         elif not (self.shared.stopping and (self._part_came() or self._unparsed)):
@@ -454,7 +454,7 @@ class Bounded(HttpToolsProtocol):
             self._begin_next()
 
     def _count_unread(self) -> bool:
-        """Count the answers that the client has not taken. Return whether they became less."""
+        """Count the bytes that the client has not read; return whether they became fewer."""
         size = self.transport.get_write_buffer_size()
         less = size < self._unread
         self.shared.bytes += size - self._unread
@@ -478,7 +478,7 @@ class Bounded(HttpToolsProtocol):
         )
 
     def refuse(self, status: int, error: str, message: str) -> None:
-        """Answer what arrives now in its turn, and read nothing more of this connection.
+        """Refuse what arrives now, in its turn, and read no more of this connection.
 
         What follows cannot be understood, or is too much to read.
         """
@@ -499,7 +499,7 @@ class Bounded(HttpToolsProtocol):
             self._say_last(refusal)
 
     def _give_up_request(self) -> bool:
-        """Tell the application of the request that is read that no more of it comes.
+        """Tell the application that the rest of the request's body will not come.
 
         Return whether it can still be answered.
         """
@@ -518,7 +518,7 @@ class Bounded(HttpToolsProtocol):
         self._linger()
 
     def _linger(self) -> None:
-        """Throw away what its sender still sends, so that it comes to read the answer."""
+        """Discard what the client still sends, so that it reads the answer before the close."""
         if self._half_closed or self.transport.is_closing():
             self.transport.close()
             return
@@ -533,7 +533,7 @@ class Bounded(HttpToolsProtocol):
         self.shared.waiting[self] = None
 
     def close_after_answer(self) -> None:
-        """End the connection with the answer that was just written."""
+        """Close the connection after the answer that was just written."""
         if self._in_body and not self._lingers:
             self._linger()
         else:

@@ -165,19 +165,19 @@ class Embedded:
         )
 
     async def start(self, listening: socket.socket) -> None:
-        """Answer what comes to a socket."""
+        """Serve the connections of a listening socket."""
         config = self._uvicorn.config
         config.load()
         self._uvicorn.lifespan = config.lifespan_class(config)
         await self._uvicorn.startup(sockets=[listening])
 
     def close(self) -> None:
-        """Take no new connections."""
+        """Stop accepting connections."""
         for server in self._uvicorn.servers:
             server.close()
 
 
 def say(text: str) -> None:
-    """Write a line to stderr, which nobody may read any more: that must not lose a signal."""
+    """Write a line to stderr; a broken stderr is no error, as the server must go on."""
     with suppress(OSError):
         print(text, file=sys.stderr, flush=True)

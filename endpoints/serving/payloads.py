@@ -32,7 +32,7 @@ class BadRequest(ValueError):
 def request(
     body: bytes, content_type: str, manifest: Manifest
 ) -> tuple[list[dict[str, Any]], dict[str, Scalar]]:
-    """Return the rows of a request, and those of its parameters that the predictor accepts.
+    """Parse a request's body into rows and the parameters that the predictor accepts.
 
     Only a JSON object has parameters.
 

@@ -85,11 +85,11 @@ class Predictions:
             self._loop.call_later(self._timeout, self._watch, self._timeout)
 
     def stop(self) -> None:
-        """End `run` after what was submitted."""
+        """Stop predicting after the requests submitted so far."""
         self._queue.put(None)
 
     def run(self) -> None:
-        """Predict until `stop`."""
+        """Predict for submitted requests until `stop` is called."""
         while (request := self._queue.get()) is not None:
             status, body = (503, b"") if request.gone else self._predict(request)
             self._loop.call_soon_threadsafe(self._finish, request, status, body)
@@ -126,7 +126,7 @@ class Predictions:
             self._watched = False
 
     def _end(self, hanging: Request, timeout: float) -> None:
-        """Answer everybody, as the prediction under way hangs."""
+        """Answer every waiting caller with an error, since the prediction under way hangs."""
         faulthandler.dump_traceback(sys.stderr)  # where it hangs
         print(
             f"error: a prediction took longer than {timeout:g} s, so this process ends",

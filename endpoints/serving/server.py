@@ -102,7 +102,7 @@ class ModelServer:
         )  # it does not outlive whoever predicts
 
     def start(self) -> None:
-        """Start the loop. Return once it answers."""
+        """Start the server; return once it answers."""
         self._thread.start()
         self._ready.wait()
 
@@ -317,7 +317,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _fetch(uri: str) -> Path:
-    """Fetch a version's folder from where Vertex AI keeps its copy: a container gets the URI alone.
+    """Download a model folder that Vertex AI passes to the container as a URI.
 
     The folder lives as long as the container.
     """

@@ -123,7 +123,7 @@ def _units(kinds: Mapping[str, Kind], name: str) -> int:
 
 
 def _change(share: float, units: int, share_before: float, units_before: int) -> Estimate:
-    """Return the difference of two shares, of windows that are taken as independent."""
+    """Return the difference of two shares from independent windows."""
     return around(
         share - share_before,
         share * (1 - share) / units + share_before * (1 - share_before) / units_before,

@@ -115,13 +115,13 @@ def keep(blobs: BlobStore, snapshot: Snapshot) -> None:
 
 
 def newest(blobs: BlobStore, monitor: str) -> Snapshot | None:
-    """Return the newest snapshot; None: nobody has looked yet."""
+    """Return the newest snapshot, or None if there is none."""
     uris = _uris(blobs, monitor)
     return _read(blobs, uris[-1]) if uris else None
 
 
 def stored_snapshots(blobs: BlobStore, monitor: str, days: int = 92) -> Iterator[Snapshot]:
-    """Yield the last snapshots, the oldest first; one is read at a time."""
+    """Yield the last snapshots, oldest first, reading one at a time."""
     for uri in _uris(blobs, monitor)[-days:]:
         yield _read(blobs, uri)
 

@@ -61,7 +61,7 @@ def figures(project: Project, monitor: Monitor, reading: Reading) -> Seen:
 
 
 def read(project: Project, monitor: Monitor, reading: Reading) -> tuple[Cell, ...]:
-    """Return units by period, version and attributes, with how many of them were satisfied.
+    """Return the units by period, version and attributes, and how many were satisfied.
 
     Raises:
         Invalid: The log was made before monitors, and nobody applied it again.
@@ -100,7 +100,7 @@ def _cell(row: Mapping[str, Any], attribute: str) -> Cell:
 
 
 def group_of(attributes: str | None, name: str) -> str:
-    """Return the value that a request's JSON gives an attribute, as a group is called.
+    """Return the group of a unit: an attribute's value in its request.
 
     Text as it is, else as JSON spells it.
     """

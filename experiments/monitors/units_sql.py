@@ -78,7 +78,7 @@ def _met_flag(joined: str) -> str:
 
 
 def _satisfied_units(spec: ProjectSpec, objective: Objective, unit: str) -> str:
-    """Return a query of the units that found something: unit, day, once each."""
+    """Return a query of the satisfied units: unit, day, once each."""
     if path(objective.outcome, unit, spec.events) is None:
         return "SELECT unit, dt AS day FROM answers WHERE unit IS NULL"
     return (

@@ -65,7 +65,7 @@ class Started(Shown, msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _change_lines(self) -> list[str]:
-        """Return the lines on what the start changed."""
+        """Return lines about what the start changed."""
         tried = [f"{smoke.answered}" for smoke in self.answers.values()][:1]
         answers = (
             f"{tried[0]} invocations of each arm answered"

@@ -82,7 +82,7 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def true_effect(simulation: Simulation, metric: Metric, arm: str) -> float | None:
-    """Return an arm's relative effect on a metric.
+    """Return an arm's true relative effect on a metric.
 
     A total of an event grows as the chances of the event and of what it follows; a share of units
     with one does not. What the project's own world says of a chance depends on what an arm shows.
@@ -99,7 +99,7 @@ def true_effect(simulation: Simulation, metric: Metric, arm: str) -> float | Non
 
 
 def _has_function(actions: Mapping[str, Action], event: str | None) -> bool:
-    """Return whether a chance on the way to an event is the project's own function."""
+    """Return whether a chance on the way to an event is a function of the project."""
     return event is not None and (
         bool(actions[event].function) or _has_function(actions, actions[event].of)
     )

@@ -12,7 +12,7 @@ _TOLD = 5  # of the reasons why requests or events were refused
 
 
 def text(simulated: Simulated) -> str:
-    """Return the simulation as lines: who came, what they did, and the truth beside the results."""
+    """Return a simulation's result as text."""
     return "\n".join(_lines(simulated))
 
 
@@ -69,7 +69,7 @@ def _truth(truth: Truth) -> str:
 
 
 def _page_text(simulated: Simulated) -> str:
-    """Return the page's path, relative to where we are if it is below."""
+    """Return the page's path, relative to the current folder if it is below."""
     from pathlib import Path
 
     page = simulated.page

@@ -171,9 +171,11 @@ class Front(StackFront):
         return done
 
     def services(self) -> frozenset[str]:
+        """Return the services that the stack covers."""
         return coverage.services()
 
     def operations(self, service: str | None) -> frozenset[str]:
+        """Return the operations that the stack covers."""
         return coverage.operations(service) | _ASKED_INSIDE
 
     def _reset_cloud(self) -> None:
@@ -390,6 +392,7 @@ def _may_meet_deliveries(incoming: Incoming) -> bool:
 
 
 def _access_request(incoming: Incoming, *, by_athena: bool = False) -> AccessRequest:
+    """Return what policies need to know of a request."""
     return AccessRequest(
         service=incoming.service,
         operation=incoming.operation,

@@ -64,6 +64,7 @@ def check(cloud: str) -> None:
 
 
 def _is_installed(module: str) -> bool:
+    """Return whether a module can be imported."""
     try:
         return find_spec(module) is not None
     except ModuleNotFoundError:  # nor is the package that it is in

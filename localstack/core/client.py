@@ -137,11 +137,13 @@ class Stack:
         return msgspec.json.decode(self._ask("GET", "coverage"), type=list[dict[str, Any]])
 
     def _ask(self, method: str, route: str, body: object = None) -> bytes:
+        """Call a control route of the stack, and return the answer."""
         return self._send(
             method, f"/_stack/{route}", msgspec.json.encode(body) if body is not None else b""
         )
 
     def _send(self, method: str, path: str, data: bytes) -> bytes:
+        """Send a request to the stack, with the key of its control routes."""
         if self._keys is None:
             self._keys = keys.keys_of(self.url)
         headers = (

@@ -144,6 +144,7 @@ class Clock:
             self._run_soon(soon)
 
     def _run_soon(self, soon: _Soon) -> None:
+        """Run work that was put off, in its turn."""
         _run(Timer(self.now(), soon.run))
         self._soon.pop(soon, None)
 
@@ -213,6 +214,7 @@ class Clock:
         self._offset += max(moment - self.now(), timedelta())
 
     def _push(self, timer: Timer) -> None:
+        """Add a timer, and start the clock's thread if needed."""
         with self._changed:
             heapq.heappush(self._timers, (timer.due, next(self._count), timer))
             if self._thread is None:

@@ -141,6 +141,7 @@ def running_at(url: str) -> Ready | None:
 
 
 def _health(url: str) -> _Health | None:
+    """Return a stack's answer about its health, or None if it gives none."""
     try:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
             f"{url}/_stack/health", timeout=_HEALTH
@@ -252,6 +253,7 @@ def previous(log: Path) -> Path:
 
 
 def _end_file(ready: Path) -> Path:
+    """Return the file that says how a stack's process ended."""
     return ready.with_suffix(".ended")
 
 

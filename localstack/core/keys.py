@@ -119,6 +119,7 @@ def _same_port(left: str, right: str) -> bool:
 
 
 def _is_here(host: str) -> bool:
+    """Return whether a host is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -107,6 +107,7 @@ class State:
             self._of_request.touched = outer
 
     def _touched_by_request(self) -> set[Key] | None:
+        """Return the keys of the state that the running request has touched."""
         touched: set[Key] | None = getattr(self._of_request, "touched", None)
         return touched
 

@@ -120,5 +120,6 @@ def _drain(lines: queue.SimpleQueue[str | None], line: Callable[[str], None], wa
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    """Send a signal to a process and its children, if it still runs."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

@@ -78,7 +78,7 @@ class Report:
         return not any(_below(wrong, key) for wrong in self._wrong)
 
     def wrong_keys(self) -> tuple[str, ...]:
-        """The keys that have a mistake."""
+        """Return the keys that have a mistake."""
         return tuple(self._wrong)
 
     def sorted(self) -> tuple[Problem, ...]:

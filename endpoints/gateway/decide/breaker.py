@@ -107,7 +107,7 @@ class Breaker:
                 self.away = error
 
     def _ask(self, endpoint: str, unit: str, ending: threading.Event) -> None:
-        """One question at a time, until one is answered."""
+        """Ask the store until it answers, one question at a time."""
         while not ending.wait(self._between):
             problem = self._problem(endpoint, unit)
             with self._lock:

@@ -29,7 +29,7 @@ def caps_of(rules: Sequence[Rule]) -> tuple[UnitCap, ...]:
 
 
 def value_text(value: object) -> str:
-    """Return a key or a feature as the names of numbers write it."""
+    """Return a key or a feature's value as text, for the names of stored counts."""
     return _encode(value).decode()
 
 
@@ -45,7 +45,7 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> Judged:
-    """Add up a unit's counts by cap in one pass, as it is on the way of every answer."""
+    """Return each cap's counts of a unit, in one pass over what is stored."""
     moment, current, gone = epoch_milliseconds(now), dict[str, int | None](), []
     shown_counts: dict[str, dict[str, int]] = {_prefix(cap): {} for cap in caps}
     for name, count in counts.items():
@@ -66,7 +66,7 @@ def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> Judged:
 def entries(
     caps: Iterable[UnitCap], shown: Sequence[Mapping[str, Any]], now: datetime
 ) -> dict[str, int]:
-    """Return the counts that an answer adds: one for each value shown, by its number's name.
+    """Return the counts to add for an answer: one for each value shown.
 
     `shown`: the features of its items that rules read.
     """
@@ -86,7 +86,7 @@ def needed_until(caps: Iterable[UnitCap], wall: datetime) -> datetime:
 
 @lru_cache(maxsize=1_000)
 def _prefix(cap: UnitCap) -> str:
-    """Return the prefix of the names of a cap's numbers.
+    """Return the prefix of the names under which a cap's counts are stored.
 
     Another `max`, or other days, go on with the same numbers.
     """

@@ -52,12 +52,12 @@ class DocumentCopy(Generic[Document]):
 
     @property
     def age(self) -> float | None:
-        """Seconds since this was what the store had; None: there was no answer yet."""
+        """The seconds since the copy was last confirmed; None before the first answer."""
         seen_at = self.last.seen
         return None if seen_at is None else max(0.0, self._clock() - seen_at)
 
     def look(self) -> None:
-        """Once. Whatever goes wrong, the copy stays and the problem is noted."""
+        """Read the document once; on an error keep the copy and note the problem."""
         began = self._clock()
         try:
             self.last = self._accept(self._read(), began)
@@ -91,7 +91,7 @@ class DocumentCopy(Generic[Document]):
         return Known(value=value, seen=began)
 
     def _newer(self, value: Document, than: Document | None) -> Document:
-        """Return a document, unless it is an old copy of the store's.
+        """Return a document, unless it is older than the copy.
 
         One that was begun anew has a lower version and was written later.
 

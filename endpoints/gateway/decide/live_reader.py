@@ -62,7 +62,7 @@ class LiveReader:
         renewed_when_forked(self)
 
     def renew(self) -> None:
-        """Without a thread, and with the copy that there is: what a forked process begins with."""
+        """Reset to no thread, but with the last copy, for a process that was just forked."""
         self._lock = threading.Lock()
         self._looked = threading.Event()
         self._waits = True  # for the first look
@@ -96,7 +96,7 @@ class LiveReader:
 
     @property
     def age(self) -> float | None:
-        """Seconds since this was what the store had; None: there was no answer yet."""
+        """The seconds since the copy was last confirmed; None before the first answer."""
         return self._live.age
 
     @property
@@ -106,7 +106,7 @@ class LiveReader:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Why experiments, or the split of a sticky endpoint, may be others than are known here."""
+        """Why assignments or a sticky split may be out of date."""
         return (
             *self._live_problems(),
             *(problem for copy in self._splits.values() if (problem := self._split_problem(copy))),
@@ -169,7 +169,7 @@ class LiveReader:
                 self._closers.add(self.close)
 
     def end(self) -> None:
-        """Without waiting for it."""
+        """Tell the reading thread to stop, without waiting for it."""
         self._ending.set()
 
     def close(self) -> None:
@@ -192,7 +192,7 @@ class LiveReader:
             self._closers.discard(self.close)
 
     def look(self) -> None:
-        """Once. Whatever goes wrong, the copies stay and the problem is noted."""
+        """Read the documents once; on an error keep the copies and note the problem."""
         self._live.look()
         for copy in self._splits.values():
             copy.look()
@@ -213,7 +213,7 @@ def _too_old(copy: DocumentCopy[sticky.Split]) -> bool:
 
 
 def _live(value: bytes) -> Live:
-    """Return the document of what runs, by which units can be assigned.
+    """Decode the document of running experiments; raise if units cannot be assigned by it.
 
     Raises:
         Invalid: It is damaged, or contradicts itself.

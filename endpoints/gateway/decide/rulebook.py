@@ -103,7 +103,7 @@ def condition_text(condition: Condition) -> str:
 
 
 def _length(window: timedelta) -> str:
-    """Return the text of a window. A day is 24h, since it is no day of the calendar."""
+    """Return a window's length as text; a day is 24h, not a day of the calendar."""
     return "24h" if window == timedelta(days=1) else duration_text(window)
 
 

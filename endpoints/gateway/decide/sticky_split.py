@@ -38,12 +38,12 @@ def key(endpoint: str) -> str:
 
 
 def whole(variant: str) -> dict[str, Ranges]:
-    """One variant has every unit: what an endpoint without a document serves."""
+    """Return the split in which one variant has every unit: the default of a sticky endpoint."""
     return {variant: ((0, BUCKETS - 1),)}
 
 
 def shares(ranges: Mapping[str, Ranges]) -> dict[str, Decimal]:
-    """Percent by variant."""
+    """Return each variant's percent, from its ranges of buckets."""
     return {
         variant: STEP * sum(high - low + 1 for low, high in spans)
         for variant, spans in ranges.items()
@@ -51,7 +51,7 @@ def shares(ranges: Mapping[str, Ranges]) -> dict[str, Decimal]:
 
 
 def served_shares(split: Split, now: datetime) -> dict[str, Decimal]:
-    """Return the percent by variant that every gateway serves by now.
+    """Return the percent of each variant that every gateway serves by now.
 
     Until no gateway can have an older copy, these are the shares before the change.
     """
@@ -59,7 +59,7 @@ def served_shares(split: Split, now: datetime) -> dict[str, Decimal]:
 
 
 def moved_ranges(ranges: Mapping[str, Ranges], split: Mapping[str, Decimal]) -> dict[str, Ranges]:
-    """Return the ranges under another split: percents in steps of 0.01 that sum to 100.
+    """Return the ranges of buckets for a new split, moving as few buckets as possible.
 
     A variant that is not named gives all that it has.
     """

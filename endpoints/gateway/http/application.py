@@ -119,7 +119,7 @@ class Application:
         return service
 
     async def warmed(self) -> None:
-        """Wait for the first try to warm up."""
+        """Wait until the first attempt to warm up has ended."""
         await self.open()
         await self._tried.wait()
 
@@ -134,7 +134,7 @@ class Application:
 
     @property
     def still_running(self) -> bool:
-        """After `close`: a thread hangs, in a ranking or in a look.
+        """Return whether a thread still hangs after `close`.
 
         Python waits for it before it ends.
         """
@@ -163,7 +163,7 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _keep(self, service: Service) -> None:
-        """Warm up until it is done; once a second, publish to the other processes."""
+        """Warm up until it succeeds; publish figures to the other processes once a second."""
         pause, due, warm = 1.0, 0.0, False
         while True:
             if not warm and time.monotonic() >= due:
@@ -259,7 +259,7 @@ class Application:
         return failure(405, f"it takes {method}") if scope["method"] != method else None
 
     def _stranger(self, scope: Scope) -> Refusal | None:
-        """Return why the connection's user may not come.
+        """Return why the connection's user is refused, or None.
 
         Another server than ours keeps nothing for a connection: each request asks.
         """
@@ -379,7 +379,7 @@ def _tell(service: Service, seconds: float) -> None:
 
 
 def _at_loopback(scope: Scope) -> bool:
-    """Tell whether this connection came to an address that only this machine reaches.
+    """Return whether the connection's address can be reached from this machine alone.
 
     A Unix socket has no address, and counts as one.
     """

@@ -115,7 +115,7 @@ class Calls:
         return _answer_or_failure(lambda: _of_context(body, evaluated, key))
 
     def flags(self, body: bytes, if_none_match: str) -> Answer:
-        """Answer with all flags. `if_none_match`: the header of that name."""
+        """Answer with all flags, or that they are unchanged since the caller's `if_none_match`."""
 
         def evaluated(context: dict[str, Any]) -> Answer:
             every = []
@@ -178,7 +178,7 @@ def _of_context(body: bytes, answer: Callable[[dict[str, Any]], Answer], key: st
 
 
 def _answer_or_failure(answer: Callable[[], _Result]) -> _Result | Answer:
-    """One request must not end the server, and whoever asked must hear."""
+    """Return the answer, or one that tells of the error: one request must not end the server."""
     try:
         return answer()
     except IsthmusError as error:

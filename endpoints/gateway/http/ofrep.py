@@ -54,7 +54,7 @@ class RefusedError(Exception):
 
 
 def context_of(body: bytes) -> dict[str, Any]:
-    """Return the context of a request, which has a targetingKey. Raises RefusedError."""
+    """Return the context of a request; raise RefusedError without a targetingKey."""
     try:
         context = _decode(body).get("context", {})
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

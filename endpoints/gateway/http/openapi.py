@@ -79,7 +79,7 @@ _REFUSALS = {
 
 
 def document(spec: ProjectSpec, names: tuple[str, ...], *, token: bool) -> dict[str, Any]:
-    """Describe the endpoints `names`. `token`: callers must send ISTHMUS_TOKEN's value."""
+    """Return the OpenAPI document of these endpoints. `token`: callers must send ISTHMUS_TOKEN."""
     _, components = msgspec.json.schema_components(
         [Ranking, Assigned, Health, Rejection], ref_template="#/components/schemas/{name}"
     )
@@ -257,7 +257,7 @@ def _nullable(attribute: Attribute) -> dict[str, Any]:
 
 
 def _request(spec: ProjectSpec, endpoint: Endpoint, *, several: bool) -> dict[str, Any]:
-    """One shape for each key that may list the candidates: exactly one does."""
+    """Return the JSON schema of a request to /rank: one shape for each key of candidates."""
     shape = shape_of(spec, endpoint)
     places = {
         "type": "integer",

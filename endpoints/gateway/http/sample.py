@@ -26,7 +26,7 @@ class SampleFailed(Exception):
 
 class Samples(Protocol):
     def sample(self, endpoint: str) -> dict[str, Any]:
-        """SampleFailed: there is none."""
+        """Return an example request; raise SampleFailed if there is none."""
         ...
 
 
@@ -42,7 +42,7 @@ class Sampler(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
 
     def sample(self, endpoint: str) -> dict[str, Any]:
-        """SampleFailed: the log has no row to make it from, or cannot be read."""
+        """Return an example request; raise SampleFailed if the log has no row to make it from."""
         try:
             return self._read_cache(endpoint)
         except OSError as error:

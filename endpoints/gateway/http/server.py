@@ -97,7 +97,7 @@ def _run(
     *,
     warm_first: bool = False,
 ) -> bool:
-    """Serve until stopped. Return whether a thread hangs that Python would wait for at its end.
+    """Serve until stopped; return whether a thread hangs, for which Python would wait.
 
     All that was answered is delivered by then.
     """

@@ -99,7 +99,7 @@ class Service:
         return tuple(self._served)
 
     def warm(self) -> bool:
-        """Read features and predict with every variant once, as first requests take seconds.
+        """Warm up: read features and predict with every variant, since first requests take seconds.
 
         False: try again later.
         """
@@ -129,7 +129,7 @@ class Service:
         )
 
     def _silent(self, name: str, gateway: Gateway, request: dict[str, Any]) -> dict[str, str]:
-        """Return the reason of each variant that did not answer."""
+        """Return why a variant did not answer, for each that did not."""
         state = self.project.target.endpoints.observe(name)
         missing = (
             {variant.name: "it was not reached" for variant in state.variants} if state else {}
@@ -165,7 +165,7 @@ class Service:
         return self.as_it_was()
 
     def as_it_was(self) -> Health:
-        """Return the health from the last checks, without a new one."""
+        """Return the health of the last checks, without a new one."""
         figures = totals(self.folder)
         return Health(
             ready=self._ready,
@@ -189,7 +189,7 @@ class Service:
         ]
 
     def metrics(self) -> str:
-        """Prometheus' text: sums over the gateway's processes."""
+        """Return the metrics of all processes in Prometheus's text format."""
         self.publish()
         now = time.monotonic()
         if now - self._ages[0] >= _AGES:
@@ -201,7 +201,7 @@ class Service:
         return _encode(document(self.project.spec, self.names, token=token))
 
     def publish(self) -> None:
-        """Write this process's figures to where the gateway's other processes read them."""
+        """Write this process's figures to the file that the other processes read."""
         with self._counted:
             for name, served in self._served.items():
                 counted = _counts(name, served.gateway)

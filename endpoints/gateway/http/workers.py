@@ -119,7 +119,7 @@ class _Workers:
         self._events.put(("ended", number))
 
     def _until_an_event(self) -> bool:
-        """Handle the next event. Return False once everything has ended."""
+        """Wait for the next event and handle it; return False once every worker has ended."""
         due = [slot.due for slot in self._slots if slot.due is not None]
         try:
             kind, number = self._events.get(

@@ -100,7 +100,7 @@ def _pick_columns(answered: Answered, place: Shown) -> dict[str, object]:
 
 
 def is_interleaved(variant: str) -> bool:
-    """Tell by the `variant` column of `rankings` whether two variants made the order."""
+    """Return whether two variants made an order, by the `variant` column of `rankings`."""
     return _AND in variant
 
 
@@ -195,5 +195,5 @@ def assignment(
 
 
 def _text(value: object) -> str:
-    """Return a value as JSON spells it, so that true is not True; text stays as it is."""
+    """Return a value as JSON spells it; text stays as it is."""
     return value if isinstance(value, str) else _encode(value).decode().strip('"')

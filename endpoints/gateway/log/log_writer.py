@@ -136,7 +136,7 @@ class LogWriter:
         self._sample: tuple[Stream, Row] | None = None  # of the rows that were lost last
 
     def retry(self) -> None:
-        """Try one of the lost rows again if nothing is on its way.
+        """Try to store one of the lost rows again, if nothing is being delivered.
 
         Callers who learn of the loss send no more requests, so no other row would come. A row that
         was stored after all is read once: it has its id.
@@ -217,7 +217,7 @@ class LogWriter:
         return ""
 
     def end(self) -> None:
-        """Deliver what waits, then end the thread; without waiting for it."""
+        """Tell the thread to deliver what waits and end, without waiting for it."""
         with self._arrived:
             self._ending = True
             self._arrived.notify()

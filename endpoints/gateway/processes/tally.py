@@ -69,7 +69,7 @@ class Tally:
             self.gone += 1
 
     def percentile(self, share: float, variant: str | None = None) -> float | None:
-        """Milliseconds, of one variant or of all; None before the first answer. Nearest rank."""
+        """Return a percentile of the latencies in ms (nearest rank), or None without answers."""
         with self._lock:
             names = list(self._seconds) if variant is None else [variant]
             seconds = sorted(s for name in names for s in self._seconds.get(name, ()))

@@ -89,7 +89,7 @@ def _block(rule: Block, state: _State) -> _Applied:
 
 
 def _cap_per_unit(rule: UnitCap, state: _State) -> _Applied:
-    """Remove the candidates whose group the unit has been shown often enough.
+    """Remove the candidates that the unit has been shown often enough.
 
     They may be pinned all the same.
     """
@@ -200,7 +200,7 @@ def _members(where: Sequence[Condition], candidates: Candidates) -> frozenset[in
 
 
 def _is_arranged_alike(previous: _State, changed: _State) -> bool:
-    """Tell whether a rule left the state as it was, so that its arrangement still holds."""
+    """Return whether a rule changed nothing, so that the last arrangement still holds."""
     return (
         previous.pins is changed.pins
         and previous.reserves is changed.reserves
@@ -338,7 +338,7 @@ def places_of(arrangement: Arrangement) -> dict[int, int]:
 def _moves(
     old: Arrangement, new: Arrangement, group: frozenset[int] | None
 ) -> list[tuple[int, int | str, int | str]]:
-    """Return (candidate, old place, new place) for each move, by the old place.
+    """Return (candidate, old place, new place) for each candidate that moved.
 
     Only the moves of a `group`, or without one only those of candidates that fall.
     """

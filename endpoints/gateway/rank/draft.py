@@ -90,7 +90,7 @@ def paired(first: Arrangement, second: Arrangement) -> Arranged:
 
 
 def coins(salt: str, request_id: str) -> Coin:
-    """Return the coin of an answer's rounds.
+    """Return the coin that decides which variant picks first in each round.
 
     It is the hash of assignments (assignment.py), so that a reader of the log can toss it again.
     """
@@ -132,7 +132,7 @@ def _open(arranged: Iterable[int], closed: set[int]) -> Iterator[int]:
 
 
 def _count_down(groups: Iterable[int | None], left: list[int]) -> Iterator[int]:
-    """Count one more member of each group. Yield the groups that are full by it."""
+    """Count one more member of each group; yield the groups that are now full."""
     for group in groups:
         if group is not None:
             left[group] -= 1

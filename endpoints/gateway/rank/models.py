@@ -190,7 +190,7 @@ def join(
 def _check_complete(
     request: RankRequest, inputs: Inputs, candidates_key: str, endpoint: str
 ) -> None:
-    """Raise Invalid if a model reads a key or an attribute that the request lacks."""
+    """Raise Invalid if a request lacks a key or an attribute that a model reads."""
     for name in inputs.attributes:
         if name not in request.attributes:
             raise Invalid(

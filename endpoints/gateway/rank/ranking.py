@@ -130,7 +130,7 @@ def fill(
 
 
 def chance(lane: Lane, number: int, candidate: int, explore: float) -> float:
-    """Return the probability that a lane's candidate `at` is shown at this place of the lane."""
+    """Return the probability that a candidate is shown at this place of the lane."""
     quota = lane.quotas.get(candidate, 1)
     return propensity(
         is_best=candidate == lane.arranged[number],
@@ -155,7 +155,7 @@ def permute(lane: Lane, rng: Random) -> list[int]:
 
 
 def as_scores(predictions: Sequence[object], items: int, *, who: str) -> list[float]:
-    """Check that a ranker answered one finite number for each item, and return the numbers.
+    """Check that a model returned one finite number for each item, and return the numbers.
 
     Raises ModelError, naming the model, when it did not.
     """

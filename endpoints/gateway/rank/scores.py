@@ -71,7 +71,7 @@ class Scoring:
         self._threads: ThreadPoolExecutor | None = None
 
     def close(self) -> None:
-        """Let running calls finish and give up the threads.
+        """Let running calls finish, then end the threads.
 
         A later request starts threads of its own, which end with it.
         """

@@ -54,7 +54,7 @@ class Counting:
 
     @property
     def problem(self) -> str:
-        """Why caps per unit are not checked at present; empty: they are."""
+        """The reason why caps per unit are not checked at present; empty if they are."""
         error = None if self._counters is None else self._counters.away
         return (
             ""

@@ -29,7 +29,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def was_adopted(version: ModelVersion) -> bool:
-    """Tell whether the version was adopted (endpoints/deploy/adoption.py).
+    """Return whether a version was taken over from a running endpoint.
 
     Of an adopted version we know neither its features nor a request.
     """

@@ -95,7 +95,7 @@ def parsed(request: Mapping[str, Any], shape: RequestShape) -> RankRequest:
 
 
 def asked_of(request: Mapping[str, Any], shape: RequestShape) -> tuple[str, dict[str, Any]]:
-    """Return the unit and the context of a request that ranks nothing. Raises Invalid."""
+    """Return the unit and the context of a request without candidates; raise Invalid."""
     for name in request:
         if not _is_known(name, shape):
             raise _unknown(name, shape)
@@ -151,7 +151,7 @@ def _is_known(name: object, shape: RequestShape) -> bool:
 
 
 def _unknown(name: object, shape: RequestShape, *others: str) -> Invalid:
-    """Return the error for a name that a request cannot have.
+    """Return the error for a field that a request cannot have.
 
     `others`: the names that it may have besides the unit and the attributes.
     """
@@ -194,7 +194,7 @@ def _candidates(
 
 
 def _are_keys(values: Sequence[Any], entity: Entity) -> bool:
-    """Tell by a quick look at all values whether each is a valid key of the entity.
+    """Return whether all values look like valid keys of the entity.
 
     False does not mean that one is invalid: then each must be checked.
     """

@@ -76,6 +76,7 @@ class _Raw(io.BytesIO):
     """The body of an answer, in the form in which botocore expects urllib3's."""
 
     def stream(self, *_: object, **__: object) -> Iterator[bytes]:
+        """Yield the answer's bytes in parts."""
         while chunk := self.read(1 << 20):
             yield chunk
 

@@ -127,10 +127,12 @@ class Context(StackContext):
 
     @property
     def _owner(self) -> tuple[str, ...]:
+        """The account and region that own the state."""
         return self.account, self.region
 
     @property
     def _called(self) -> tuple[str, str]:
+        """The service and operation of the request."""
         incoming = self.incoming
         return (incoming.service, incoming.operation) if incoming is not None else ("", "")
 

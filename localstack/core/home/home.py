@@ -226,6 +226,7 @@ def _write(home: Path, name: str, record: bytes) -> None:
 
 
 def _private(path: str, flags: int) -> int:
+    """Open a file that only this user may read."""
     return os.open(path, flags, 0o600)
 
 

@@ -111,6 +111,7 @@ class _Kernel:
             return answer
 
     def _opened(self) -> socket.socket:
+        """Open the kernel's socket for questions about connections."""
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG)
         self._socket.setsockopt(
             socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE

@@ -73,9 +73,11 @@ class _Between(asyncio.Protocol):
         self._closed: tuple[Exception | None] | None = None
 
     def data_received(self, data: bytes) -> None:
+        """Keep what comes before the tunnel is open."""
         self._early.append(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the connection was closed before the tunnel was open."""
         self._closed = (exc,)
 
     def become(self, transport: Any, protocol: Any) -> None:
@@ -95,18 +97,23 @@ class Pipe(asyncio.Protocol):
         self._other = other
 
     def connection_made(self, transport: Any) -> None:
+        """Limit what is buffered for a slow reader."""
         transport.set_write_buffer_limits(high=_HIGH)
 
     def data_received(self, data: bytes) -> None:
+        """Pass bytes to the other side."""
         self._other.write(data)
 
     def pause_writing(self) -> None:
+        """Stop reading from the other side until this one takes more."""
         with contextlib.suppress(RuntimeError):
             self._other.pause_reading()
 
     def resume_writing(self) -> None:
+        """Read from the other side again."""
         with contextlib.suppress(RuntimeError):
             self._other.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Close the other side."""
         self._other.close()

@@ -153,6 +153,7 @@ def catalog_of(
 
 
 def _write_function(message: Any, name: str, function: Function) -> None:
+    """Write a SQL function into the analyzer's catalogue message."""
     message.name_path.append(name)
     message.group, message.mode = _TEMPLATE, _SCALAR
     message.signature.add().ParseFromString(function.signature)

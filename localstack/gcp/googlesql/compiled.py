@@ -188,6 +188,7 @@ def _compile_elsewhere(folder: int) -> str:
 
 @contextmanager
 def _exclusive(folder: int) -> Iterator[None]:
+    """Lock the folder of compiled modules against other processes."""
     with os.fdopen(
         os.open(f"{_kind()}.lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=folder),
         "w",

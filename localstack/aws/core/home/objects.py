@@ -268,6 +268,7 @@ def _places(incoming: Incoming) -> Iterator[Place]:
 
 
 def _all_buckets() -> list[FakeBucket]:
+    """Return every bucket of every account."""
     return [bucket for _, _, backend in _backends() for bucket in list(backend.buckets.values())]
 
 
@@ -292,6 +293,7 @@ def _backend(bucket: FakeBucket) -> S3Backend:
 
 
 def _versions(bucket: FakeBucket, key: str) -> list[Any]:
+    """Return all versions of an object."""
     return list(bucket.keys.getlist(key, []))
 
 

@@ -160,6 +160,7 @@ def _holds(conditions: Mapping[str, Any], values: Mapping[str, str], *, denies: 
 
 
 def _as_list(value: Any) -> list[str]:
+    """Return one text or a list of texts as a list."""
     return [value] if isinstance(value, str) else list(value)
 
 

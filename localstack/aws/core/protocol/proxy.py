@@ -72,11 +72,13 @@ class Proxy:
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
+    """Run the proxy's event loop in its thread."""
     loop.run_forever()
     loop.close()
 
 
 def _stop(loop: asyncio.AbstractEventLoop, server: asyncio.Server) -> None:
+    """Stop the proxy's server and its event loop."""
     server.close()
     loop.stop()
 
@@ -92,6 +94,7 @@ class _Connect(asyncio.Protocol):
         self._head = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the head of a CONNECT; refuse other users of the machine."""
         self._transport = transport
         self._late = self._loop.call_later(HEAD_WITHIN, transport.close)
         if is_other_user(
@@ -100,9 +103,11 @@ class _Connect(asyncio.Protocol):
             self._refuse("403 Forbidden", "this stack belongs to another user of this machine")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's name
+        """Cancel the time limit of a closed connection."""
         self._late.cancel()
 
     def data_received(self, data: bytes) -> None:
+        """Gather the head of a CONNECT, and open the tunnel when it is complete."""
         self._head += data
         head, end, _ = self._head.partition(b"\r\n\r\n")
         if end:

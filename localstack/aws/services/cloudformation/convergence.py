@@ -94,10 +94,12 @@ def _apply_properties(
 
 
 def _without_tags(properties: Properties) -> Properties:
+    """Return properties without tags."""
     return {name: value for name, value in properties.items() if name != "Tags"}
 
 
 def _change(ctx: Context, current: Resource, properties: Properties) -> None:
+    """Change a resource of a stack to new properties."""
     previous = current.properties
     if previous.get("EndpointConfigName") != properties.get("EndpointConfigName"):
         resources.update(ctx, msgspec.structs.replace(current, properties=properties))
@@ -137,6 +139,7 @@ def _replace(
 def _resource(
     placeholder: Placeholder, logical: str, name: str, properties: Properties
 ) -> Resource:
+    """Return a placeholder as a resource of the stack."""
     return Resource(
         resource_type=placeholder.cf_resource_type,
         logical=logical,

@@ -41,6 +41,7 @@ def create_change_set(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("cloudformation", "CreateStackSet", "UpdateStackSet", executes=False)
 def stack_set(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer the operations of stack sets by moto, after a check of the template."""
     _prepare(ctx, params, sets=True)
     return ctx.forward()
 
@@ -80,6 +81,7 @@ def delete_stack(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     executes=False,
 )  # fmt: skip
 def look(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Show the stacks' true states to moto, and let it answer."""
     del params
     managing.show(ctx)
     return ctx.forward()
@@ -107,6 +109,7 @@ def _prepare(ctx: Context, params: dict[str, Any], *, sets: bool = False) -> Non
 
 
 def _stack_parameters(params: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters that name a change set and its stack."""
     return {name: params[name] for name in ("ChangeSetName", "StackName") if name in params}
 
 

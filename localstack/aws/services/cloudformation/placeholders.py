@@ -66,6 +66,7 @@ class Placeholder(CloudFormationModel):
 
     @classmethod
     def has_cfn_attr(cls, attr: str) -> bool:
+        """Return whether Fn::GetAtt knows an attribute."""
         return attr == cls.name_property()
 
     def get_cfn_attribute(self, attribute: str) -> str:
@@ -83,6 +84,7 @@ class Placeholder(CloudFormationModel):
         region_name: str,
         **more: Any,
     ) -> Placeholder:
+        """Return a placeholder for a new resource; the stack makes it later."""
         del resource_name
         if _stack.get() not in (more["StackId"], more["StackId"].split("/")[1]):
             raise refusal({f"{more['ResourceType']} in a nested stack"})
@@ -102,6 +104,7 @@ class Placeholder(CloudFormationModel):
         account_id: str,
         region_name: str,
     ) -> Placeholder:
+        """Return a placeholder for a changed resource; the stack changes it later."""
         del new_resource_name, cloudformation_json, account_id, region_name
         return original_resource
 

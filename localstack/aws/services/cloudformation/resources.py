@@ -42,10 +42,12 @@ class Resource(msgspec.Struct):
 
     @property
     def kind(self) -> type[Placeholder]:
+        """The class of the resource's type."""
         return CLASSES[self.resource_type]
 
     @property
     def is_endpoint(self) -> bool:
+        """Whether the resource is a SageMaker endpoint."""
         return self.resource_type == _ENDPOINT
 
 
@@ -205,6 +207,7 @@ def remove(ctx: Context, resource: Resource) -> bool:
 
 
 def _name_parameter(resource: Resource) -> Properties:
+    """Return the parameter that names a resource in its own API."""
     return {resource.kind.name_property(): resource.name}
 
 

@@ -34,6 +34,7 @@ class Datapoints(msgspec.Struct):
 
     @property
     def count(self) -> float:
+        """The number of observations."""
         return len(self.values) + sum(s.count for s in self.summaries)
 
 

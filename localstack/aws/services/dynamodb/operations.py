@@ -70,6 +70,7 @@ def describe_time_to_live(ctx: Context, params: dict[str, Any]) -> dict[str, Any
 
 @handles("dynamodb", "GetItem", "PutItem", "UpdateItem", "DeleteItem")
 def on_item(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer an operation on one item, after items whose time is over were removed."""
     if len(params.get("UpdateExpression", "").encode()) > _LONGEST:
         raise AwsError(
             "ValidationException",
@@ -115,6 +116,7 @@ def _forward_whole(
     "TransactWriteItems",
 )
 def on_items(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer an operation on several items, after those whose time is over were removed."""
     with SERIAL:
         for name in sorted(_tables_of(params)):
             table = _table(ctx, name)
@@ -124,6 +126,7 @@ def on_items(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("dynamodb", "ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction")
 def on_statements(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  moto reads the statements
+    """Answer PartiQL statements, after items whose time is over were removed."""
     with SERIAL:
         for table in dynamodb_backends[ctx.account][ctx.region].tables.values():
             _expire(ctx, table, list(table.all_items()))

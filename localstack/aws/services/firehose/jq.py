@@ -133,6 +133,7 @@ class _Reader:
         raise JqError(f"jq: syntax error, unexpected {word!r} in {self.query!r}")
 
     def _name(self) -> str:
+        """Read a name or a quoted text."""
         kind, word = self.next()
         return str(json.loads(word)) if kind == "text" else word
 
@@ -252,6 +253,7 @@ def _number(value: Any) -> float:
 
 
 def _strftime(value: Any, form: Any) -> str:
+    """Format a time, as jq's strftime does."""
     try:
         return datetime.fromtimestamp(float(value), UTC).strftime(form)
     except (TypeError, ValueError, OverflowError, OSError) as error:
@@ -259,6 +261,7 @@ def _strftime(value: Any, form: Any) -> str:
 
 
 def _fromdate(value: Any) -> int:
+    """Parse a time, as jq's fromdate does."""
     try:
         return int(datetime.fromisoformat(value).timestamp())
     except (TypeError, ValueError) as error:

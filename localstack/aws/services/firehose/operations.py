@@ -139,6 +139,7 @@ def _target(ctx: Context, name: str) -> Stream | None:
 
 
 def _record_id() -> str:
+    """Return a new record's id."""
     return f"{uuid.uuid4().hex}{uuid.uuid4().hex}"
 
 

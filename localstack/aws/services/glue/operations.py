@@ -108,6 +108,7 @@ def _passes(table: Mapping[str, Any], predicate: Mapping[str, Any]) -> bool:
 
 
 def _moment(text: str) -> datetime:
+    """Parse a time in ISO 8601; raise InvalidInputException if it is none."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:

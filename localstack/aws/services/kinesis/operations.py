@@ -54,6 +54,7 @@ _decode = msgspec.json.Decoder(_Iterator).decode
 
 
 def _invalid(message: str) -> AwsError:
+    """Return Kinesis's error of a wrong argument."""
     return AwsError("InvalidArgumentException", message)
 
 
@@ -88,6 +89,7 @@ def _shard(ctx: Context, stream: Stream, name: str) -> Shard:
 
 
 def _name(params: dict[str, Any]) -> str:
+    """Return the name of a request's stream."""
     name: str = params.get("StreamName") or params.get("StreamARN", "").rpartition("/")[2]
     return name
 

@@ -180,11 +180,13 @@ class _Led(Pipe):
         self._name: tuple[str, int] = ("", 0)
 
     def connection_made(self, transport: Any) -> None:
+        """Note the address of a connection that is led here."""
         super().connection_made(transport)
         self._name = transport.get_extra_info("sockname")[:2]
         self._led.add(self._name)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the address of a closed connection."""
         self._led.discard(self._name)
         super().connection_lost(exc)
 

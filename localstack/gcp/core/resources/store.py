@@ -116,6 +116,7 @@ def _offset(token: str) -> int:
 
 
 def _copy(message: Any) -> Any:
+    """Return a copy of a protobuf message."""
     copy = type(message)()
     copy.CopyFrom(message)
     return copy

@@ -31,6 +31,7 @@ else:
             self._step()
 
         def _step(self, _: object = None) -> None:
+            """Run the coroutine to its next wait."""
             try:
                 awaited = self._coroutine.send(None)
             except StopIteration:

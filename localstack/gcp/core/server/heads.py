@@ -120,10 +120,13 @@ class _Reader:
         self.complete = False
 
     def on_url(self, target: bytes) -> None:
+        """Gather the request's target."""
         self.target += target
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Gather a header."""
         self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
+        """Note that the head is complete."""
         self.complete = True

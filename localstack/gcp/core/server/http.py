@@ -94,14 +94,17 @@ class Connection(asyncio.Protocol):
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Forget a closed connection, and wake whoever waits to write."""
         self._connections.discard(self)
         self._writable.set()
         self._transport = None
 
     def pause_writing(self) -> None:
+        """Let writers wait: the client does not read."""
         self._writable.clear()
 
     def resume_writing(self) -> None:
+        """Let writers go on."""
         self._writable.set()
 
     def abort(self) -> None:
@@ -154,22 +157,26 @@ class Connection(asyncio.Protocol):
     # The parser's.
 
     def on_message_begin(self) -> None:
+        """Begin a new request."""
         self._parsing = self.in_head = True
         self._read_unparsed = 0
 
     def on_url(self, target: bytes) -> None:
+        """Gather the request's target; refuse one that is too long."""
         self._target += target
         self._read += len(target)
         if self._read > _HEADERS:
             self._refuse(431, _TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Gather a header; refuse a head that is too long."""
         self._read += len(name) + len(value)
         if self._read > _HEADERS:
             self._refuse(431, _TOO_LONG)
         self._headers[_small(name)] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
+        """Note that the head is complete, and ask for the body if the client waits for that."""
         self.in_head = False
         if (
             self._headers.get("expect", "").lower() == "100-continue"
@@ -178,6 +185,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, part: bytes) -> None:
+        """Gather a part of the body; refuse one that is too large."""
         self._size += len(part)
         if self._size > _BODY:
             self._refuse(413, f"a request's body has at most {_BODY:,} bytes here")
@@ -185,6 +193,7 @@ class Connection(asyncio.Protocol):
         self._body.append(part)
 
     def on_message_complete(self) -> None:
+        """Hand the complete request over, and begin anew."""
         self._parsing = False
         if self._parser.should_upgrade():
             return

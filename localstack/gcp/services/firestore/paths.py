@@ -56,6 +56,7 @@ def split(name: str) -> tuple[str, str]:
 
 
 def _check_id(segment: str, *, kind: str) -> None:
+    """Raise if an id of a collection or document is not allowed."""
     if len(segment.encode()) > _LONGEST_ID:
         raise invalid(f"The key path element name is longer than {_LONGEST_ID} bytes.")
     if _RESERVED.fullmatch(segment):

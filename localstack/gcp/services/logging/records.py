@@ -70,6 +70,7 @@ class Exports:
         self.lock = threading.RLock()
 
     def get(self, name: str) -> Any:
+        """Return a sink or metric; raise NOT_FOUND if there is none."""
         message = self.messages.get(name)
         if message is None:
             kind, _, identifier = name.rpartition("/")
@@ -80,6 +81,7 @@ class Exports:
         return message
 
     def below(self, parent: str, collection: str) -> list[Any]:
+        """Return the sinks or metrics of a parent."""
         return [
             message
             for name, message in sorted(self.messages.items())

@@ -51,10 +51,12 @@ _NUMERIC: tuple[ValueType, ...] = ("INT64", "DOUBLE")
 
 
 def _mean(values: Numbers) -> float:
+    """Return the mean."""
     return sum(values) / len(values)
 
 
 def _deviation(values: Numbers) -> float:
+    """Return the standard deviation of the population."""
     mean = _mean(values)
     return sqrt(sum((value - mean) ** 2 for value in values) / len(values))
 

@@ -30,6 +30,7 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def count(self) -> int:
+        """The number of observations."""
         return sum(self.counts)
 
 

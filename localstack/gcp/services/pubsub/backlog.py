@@ -358,5 +358,6 @@ class Backlog:
 
 
 def _publish_time(entry: Entry) -> datetime:
+    """Return when a message was published."""
     moment: datetime = entry.message.publish_time.ToDatetime(tzinfo=UTC)
     return moment

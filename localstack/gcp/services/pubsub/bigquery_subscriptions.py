@@ -101,6 +101,7 @@ def write_waiting(call: Call, subscription: Subscription) -> None:
 
 
 def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) -> None:
+    """Write messages into the subscription's BigQuery table, and acknowledge them."""
     from ..bigquery.data import decode
     from ..bigquery.operations import in_process
 

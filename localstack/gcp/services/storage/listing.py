@@ -43,6 +43,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def prefixes(self) -> list[str]:
+        """The common prefixes of the page."""
         return [entry.name for entry in self.entries if not entry.generation]
 
 

@@ -54,6 +54,7 @@ class Version(msgspec.Struct, kw_only=True):
 
     @property
     def etag(self) -> str:
+        """The version's etag."""
         return etag(self.generation, self.metageneration)
 
     def hold(self) -> str | None:
@@ -81,10 +82,12 @@ class Bucket(msgspec.Struct, kw_only=True):
 
     @property
     def etag(self) -> str:
+        """The bucket's etag."""
         return base64.b64encode(b"\x08" + _varint(self.metageneration)).decode()
 
     @property
     def versioned(self) -> bool:
+        """Whether the bucket keeps old versions."""
         return bool((self.fields.get("versioning") or {}).get("enabled"))
 
     @property
@@ -98,6 +101,7 @@ class Bucket(msgspec.Struct, kw_only=True):
 
     @property
     def soft_delete(self) -> timedelta:
+        """How long the bucket keeps deleted objects."""
         return timedelta(
             seconds=int(
                 (self.fields.get("softDeletePolicy") or {}).get(

@@ -174,10 +174,12 @@ def _read(words: Iterator[str], name: str) -> tuple[pa.DataType, str | None]:
 
 
 def _expect(words: Iterator[str], expected: str) -> None:
+    """Take the next token; raise ValueError if it is another one."""
     _equal(next(words), expected)
 
 
 def _equal(token: str | None, expected: str) -> None:
+    """Raise ValueError if a token is not the expected one."""
     if token != expected:
         raise ValueError(token)
 

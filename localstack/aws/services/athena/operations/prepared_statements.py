@@ -130,6 +130,7 @@ def delete_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str,
 
 
 def _description(prepared: Prepared) -> dict[str, Any]:
+    """Return a prepared statement as the API shows it."""
     return {
         "StatementName": prepared.name,
         "QueryStatement": prepared.query,

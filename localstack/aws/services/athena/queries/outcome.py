@@ -174,6 +174,7 @@ def _written_outcome(result: Result, written: writes.Written) -> Outcome:
 def _query(
     request: QueryRequest, text: str, *, cell: int = 0, describes: bool = False
 ) -> engine.Query:
+    """Return a query as the engine takes it."""
     return engine.Query(
         text=text,
         database=request.database,

@@ -112,6 +112,7 @@ def _partition_value(written: str | None, column: Column) -> object:
 
 
 def _zstd(data: bytes) -> bytes:
+    """Unpack zstd."""
     import pyarrow as pa
 
     return bytes(pa.CompressedInputStream(io.BytesIO(data), "zstd").read())

@@ -148,6 +148,7 @@ def _ends(ctx: Context, activity: Activity, reason: str | None) -> None:
 
 
 def _description(activity: Activity) -> dict[str, Any]:
+    """Return a scaling activity as the API shows it."""
     return {
         "ActivityId": activity.id,
         **common(activity.resource),

@@ -50,6 +50,7 @@ def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(SERVICE, "DescribeScheduledActions")
 def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer DescribeScheduledActions."""
     if not ours(ctx, params):
         return ctx.forward()
     resource, requested_names = params.get("ResourceId"), params.get("ScheduledActionNames") or None
@@ -68,6 +69,7 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(SERVICE, "DeleteScheduledAction")
 def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer DeleteScheduledAction."""
     if not ours(ctx, params):
         return ctx.forward()
     if (
@@ -176,6 +178,7 @@ def _with_limits(target: Target, action: Scheduled) -> Target:
 
 
 def _description(action: Scheduled) -> dict[str, Any]:
+    """Return a scheduled action as the API shows it."""
     described = {
         "ScheduledActionName": action.name,
         "ScheduledActionARN": action.arn,

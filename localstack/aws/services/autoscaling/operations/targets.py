@@ -64,6 +64,7 @@ def register(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(SERVICE, "DescribeScalableTargets")
 def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer DescribeScalableTargets."""
     if not ours(ctx, params):
         return ctx.forward()
     resources = params.get("ResourceIds") or None
@@ -224,6 +225,7 @@ def check(ctx: Context, target: Target) -> None:
 
 
 def _description(target: Target, role: str) -> dict[str, Any]:
+    """Return a scalable target as the API shows it."""
     return {
         **common(target.resource),
         "MinCapacity": target.least,

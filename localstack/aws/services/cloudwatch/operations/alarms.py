@@ -263,6 +263,7 @@ def _query(query: Any) -> dict[str, Any]:
 
 
 def _period(alarm: Alarm) -> int:
+    """Return an alarm's period in seconds."""
     if alarm.period:
         return int(alarm.period)
     return max(

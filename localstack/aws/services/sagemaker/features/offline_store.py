@@ -178,6 +178,7 @@ def _table(group: Group) -> dict[str, Any]:
 
 
 def _descriptor(location: str, columns: list[tuple[str, str]]) -> dict[str, Any]:
+    """Return the storage descriptor of a group's Glue table."""
     return {
         "Columns": [{"Name": name, "Type": kind} for name, kind in columns],
         "Location": location,

@@ -96,6 +96,7 @@ def training_variables(
 
 
 def _json_or_text(value: str) -> object:
+    """Return a text as JSON, or as it is."""
     try:
         return json.loads(value)
     except ValueError:

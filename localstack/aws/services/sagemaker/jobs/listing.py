@@ -111,6 +111,7 @@ def page(
 
 
 def _with_status(jobs: list[Job], params: dict[str, Any]) -> list[Job]:
+    """Return the jobs with the status that a request asks for."""
     return [job for job in jobs if params.get("StatusEquals") in (None, job.status)]
 
 

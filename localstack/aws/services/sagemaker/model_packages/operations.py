@@ -49,6 +49,7 @@ _REPLACED = (
 
 
 def _arn(ctx: Context, kind: str, name: str) -> str:
+    """Return the ARN of a package or a group."""
     return f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:{kind}/{name}"
 
 
@@ -102,6 +103,7 @@ def require_approved(ctx: Context, name: str) -> None:
 
 
 def _user(ctx: Context) -> dict[str, Any]:
+    """Return the user who made a package."""
     return {"IamIdentity": {"Arn": f"arn:aws:iam::{ctx.account}:root", "PrincipalId": ctx.account}}
 
 
@@ -129,6 +131,7 @@ def describe_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[s
 
 
 def _group_summary(group: Group) -> dict[str, Any]:
+    """Return a group as a list shows it."""
     required = {
         "ModelPackageGroupName": group.name,
         "ModelPackageGroupArn": group.arn,
@@ -287,6 +290,7 @@ def list_model_packages(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(package: dict[str, Any]) -> dict[str, Any]:
+    """Return a package as a list shows it."""
     keys = (
         *(
             "ModelPackageName",

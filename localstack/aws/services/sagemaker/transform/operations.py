@@ -248,6 +248,7 @@ def list_transform_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(job: Job) -> dict[str, Any]:
+    """Return a transform job as a list shows it."""
     summary = {
         "TransformJobName": job.name,
         "TransformJobArn": job.arn,

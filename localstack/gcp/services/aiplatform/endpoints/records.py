@@ -73,6 +73,7 @@ class Hosted:
 
     @property
     def name(self) -> str:
+        """The endpoint's full name."""
         name: str = self.message.name
         return name
 
@@ -188,6 +189,7 @@ def _read(call: Call, message: Any, revision: str) -> Any:
 
 
 def _copy(message: Any) -> Any:
+    """Return a copy of an endpoint's message."""
     copy = EndpointPb()
     copy.CopyFrom(message)
     return copy

@@ -249,6 +249,7 @@ class _Either(threading.Event):
 
 
 def _on_images(program: Program) -> list[str]:
+    """Return log lines that say which Python stands for the job's image."""
     if not is_training(program.image):
         return []
     return [
@@ -260,4 +261,5 @@ def _on_images(program: Program) -> list[str]:
 
 
 def _on_name(uri: str) -> str:
+    """Return a log line that says that an object cannot be seen as a file."""
     return f"[local stack] {uri} is not under {gcs_mount.MOUNT}: no file can have its name here"

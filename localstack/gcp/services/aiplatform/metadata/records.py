@@ -21,6 +21,7 @@ class Lineage:
             self._members.setdefault(context, {}).update(dict.fromkeys(nodes))
 
     def members(self, context: str) -> list[str]:
+        """Return the artifacts and executions of a context."""
         with self.lock:
             return list(self._members.get(context, ()))
 
@@ -73,6 +74,7 @@ class Points:
             return [steps[step] for step in sorted(steps)]
 
     def get(self, series: str) -> list[Any]:
+        """Return the points of a time series."""
         return self.add(series, ())
 
     def forget(self, series: str) -> None:

@@ -84,6 +84,7 @@ def _seconds(value: datetime) -> str:
 
 
 def _iso(value: datetime) -> str:
+    """Return a time in ISO 8601 with Z."""
     return f"{datetime_text(value.astimezone(_EPOCH.tzinfo))}Z"
 
 
@@ -111,18 +112,22 @@ def decimal_text(value: Decimal) -> str:
 
 
 def datetime_text(value: datetime) -> str:
+    """Return a DATETIME as text."""
     return value.replace(tzinfo=None).isoformat()
 
 
 def _time_text(value: time) -> str:
+    """Return a TIME as text."""
     return value.isoformat()
 
 
 def _date_text(value: date) -> str:
+    """Return a DATE as text."""
     return value.isoformat()
 
 
 def _json_text(value: Any) -> str:
+    """Return JSON as compact text."""
     return (
         value
         if isinstance(value, str)

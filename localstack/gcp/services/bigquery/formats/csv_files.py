@@ -135,6 +135,7 @@ def _detect_columns(lines: Sequence[Sequence[str]], skip: int) -> tuple[tuple[Fi
 
 
 def _detected_type(values: Sequence[str]) -> str:
+    """Return the type that fits all values of a CSV column."""
     return (
         schema_detection.common_type(map(schema_detection.text_type, values))
         if values

@@ -81,6 +81,7 @@ def _decimal(field: Field, targets: Sequence[str]) -> Field:
 
 
 def _column_index(table: Any, field: Field) -> int:
+    """Return the position of a field's column, whatever its case."""
     return next(
         i for i, name in enumerate(table.column_names) if name.lower() == field.name.lower()
     )

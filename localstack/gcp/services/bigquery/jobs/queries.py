@@ -403,5 +403,6 @@ def statement_type(meaning: Analysis) -> str:
 
 
 def _referenced_tables(meaning: Analysis) -> dict[str, Any]:
+    """Return the statistics' list of tables that a query reads."""
     listed = sources.referenced_tables(meaning.sources)
     return {"referencedTables": listed} if listed else {}

@@ -166,6 +166,7 @@ def _selected(fields: tuple[Field, ...], names: list[str]) -> tuple[Field, ...]:
 
 
 def _session_message(request: Any, session: Session) -> Any:
+    """Return a read session as a message."""
     answer = type(request.read_session)()
     answer.CopyFrom(request.read_session)
     answer.name = session.name

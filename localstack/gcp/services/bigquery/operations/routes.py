@@ -108,6 +108,7 @@ def _with_project_id(value: Any, number: str, project: str) -> Any:
 
 
 def _member_with_project_id(key: str, value: Any, number: str, project: str) -> Any:
+    """Return a JSON member with the project's id instead of its number."""
     if key == "json":  # a row: what its columns are called, and hold, is its sender's
         return value
     return (

@@ -155,6 +155,7 @@ def _check_rows(
 
 
 def _error(reason: str, location: str, message: str) -> dict[str, str]:
+    """Return an error of one inserted row."""
     return {"reason": reason, "location": location, "debugInfo": "", "message": message}
 
 

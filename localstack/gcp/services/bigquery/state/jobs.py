@@ -109,6 +109,7 @@ class Jobs:
         return job
 
     def remove(self, job: Job) -> None:
+        """Remove a job, if it is there."""
         with self._lock:
             self._jobs.pop((job.project, job.id), None)
 

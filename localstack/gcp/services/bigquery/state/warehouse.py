@@ -122,6 +122,7 @@ class Warehouse:
             return self._locks.setdefault(relation, threading.RLock())
 
     def close(self) -> None:
+        """Close the connection to DuckDB."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()

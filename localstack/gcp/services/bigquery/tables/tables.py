@@ -156,6 +156,7 @@ def _writable(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_names(fields: Sequence[Field]) -> None:
+    """Raise if a field's name has a reserved prefix."""
     for field in fields:
         if field.name.upper().startswith(_RESERVED):
             words = (

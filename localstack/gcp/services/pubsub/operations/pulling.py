@@ -182,6 +182,7 @@ def _pull_subscription(call: Call, name: str) -> Subscription:
 
 
 def _received_message(delivery: Delivery) -> Any:
+    """Return a delivery as a message of the API."""
     return types.ReceivedMessage.pb()(
         ack_id=delivery.ack_id, message=delivery.message, delivery_attempt=delivery.attempt
     )

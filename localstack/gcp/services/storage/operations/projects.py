@@ -135,4 +135,5 @@ def _key(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def _etag() -> str:
+    """Return a random etag."""
     return base64.b64encode(secrets.token_bytes(6)).decode()

@@ -158,4 +158,5 @@ def _patience(variant: Variant) -> float:
 
 
 def _words(variant: Variant, wrong: str) -> str:
+    """Say what is wrong with a variant."""
     return f"Variant {variant.name}: {wrong}"

@@ -47,6 +47,7 @@ def invoke_async(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _not_found(ctx: Context, name: str) -> AwsError:
+    """Return the error that there is no such endpoint."""
     return invalid(f"Endpoint {name} of account {ctx.account} not found.")
 
 
@@ -166,4 +167,5 @@ def check(params: dict[str, Any]) -> None:
 
 
 def _refusal(message: str) -> AwsError:
+    """Return a ValidationException."""
     return AwsError("ValidationException", message)

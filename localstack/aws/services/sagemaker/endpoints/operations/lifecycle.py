@@ -18,6 +18,7 @@ from . import describe
 
 @handles("sagemaker", "CreateEndpoint")
 def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer CreateEndpoint."""
     name = params["EndpointName"]
     config = records.config(ctx, params["EndpointConfigName"])
     fleet = Fleet(config)
@@ -59,6 +60,7 @@ def begin(ctx: Context, endpoint: Endpoint) -> None:
 
 @handles("sagemaker", "DeleteEndpoint")
 def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer DeleteEndpoint."""
     endpoint = records.require_endpoint(ctx, params["EndpointName"])
     with endpoint.lock:
         if endpoint.changing:

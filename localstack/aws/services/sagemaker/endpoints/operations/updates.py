@@ -18,6 +18,7 @@ from . import describe
 
 @handles("sagemaker", "UpdateEndpoint")
 def update(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer UpdateEndpoint."""
     endpoint = records.require_endpoint(ctx, params["EndpointName"])
     config = records.config(ctx, params["EndpointConfigName"])
     with endpoint.lock:

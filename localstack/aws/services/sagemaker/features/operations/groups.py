@@ -20,6 +20,7 @@ _MOST_FEATURES = 2500
 
 
 def invalid(message: str) -> AwsError:
+    """Return a ValidationException."""
     return AwsError("ValidationException", message, 400)
 
 
@@ -235,6 +236,7 @@ def delete_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 
 
 def _remove(ctx: Context, group: Group) -> None:
+    """Remove a feature group and its tags."""
     groups = ctx.store(Groups)
     with groups.lock:
         if groups.by_name.get(group.name) is group:
@@ -310,6 +312,7 @@ def _feature_of(group: Group, name: str) -> Feature:
 
 
 def _feature(item: dict[str, Any]) -> Feature:
+    """Return a feature from its definition."""
     return Feature(item["FeatureName"], item["FeatureType"], item.get("CollectionType"))
 
 
@@ -347,6 +350,7 @@ def _check(params: dict[str, Any]) -> None:
 
 
 def _check_names(names: list[str]) -> None:
+    """Raise if a group's feature names are wrong, repeated or too many."""
     if not 1 <= len(names) <= _MOST_FEATURES:
         raise invalid(f"A feature group has 1 to {_MOST_FEATURES} features.")
     if len({name.lower() for name in names}) != len(names):
@@ -356,6 +360,7 @@ def _check_names(names: list[str]) -> None:
 
 
 def _check_name(name: str) -> None:
+    """Raise if a feature's name is reserved or wrong."""
     if name.lower() in RESERVED:
         raise invalid(f"Validation Error: {name} is a reserved feature name.")
     if not _NAME.fullmatch(name):

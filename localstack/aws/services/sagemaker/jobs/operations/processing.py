@@ -79,10 +79,12 @@ def _check(params: dict[str, Any]) -> None:
 
 
 def _inputs(params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a request's inputs."""
     return params.get("ProcessingInputs") or []
 
 
 def _outputs(params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a request's outputs."""
     return (params.get("ProcessingOutputConfig") or {}).get("Outputs") or []
 
 

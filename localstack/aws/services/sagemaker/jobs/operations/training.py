@@ -234,10 +234,12 @@ class _Checkpoints:
         self._folder = container.host((config or {}).get("LocalPath") or "checkpoints")
 
     def download(self) -> None:
+        """Download the job's checkpoints, if it has any."""
         if self._config:
             s3.download(self._storage, self._config["S3Uri"], self._folder, required=False)
 
     def upload(self) -> None:
+        """Upload the job's checkpoints, if it keeps any."""
         if self._config:
             s3.upload(self._storage, self._folder, self._config["S3Uri"])
 

@@ -135,6 +135,7 @@ def _parameter_value(parameter: Parameter, value: str) -> object:
 
 
 def _boolean(value: str) -> bool:
+    """Parse true or false; raise ValueError for others."""
     if value.lower() not in ("true", "false"):
         raise ValueError(value)
     return value.lower() == "true"

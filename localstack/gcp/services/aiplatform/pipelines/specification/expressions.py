@@ -211,6 +211,7 @@ class _Reader:
         return Node("call", (word, *self.arguments())) if self.take("(") else Node("name", (word,))
 
     def name(self) -> str:
+        """Read a name; raise BadExpression if none comes."""
         kind, word = self.tokens[self.at] if self.at < len(self.tokens) else ("", "its end")
         if kind != "name":
             raise BadExpression(f"{self.text!r}: {word!r} is no name.")

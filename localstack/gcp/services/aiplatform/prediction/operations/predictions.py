@@ -34,6 +34,7 @@ _encode = msgspec.json.Encoder().encode
 
 @handles("google.cloud.aiplatform.v1.PredictionService.Predict")
 async def predict(call: Call, request: Any) -> Any:
+    """Answer Predict over gRPC."""
     _check_endpoint_header(call, request.endpoint)
     body: dict[str, Any] = {"instances": [values.plain(instance) for instance in request.instances]}
     if request.HasField("parameters"):
@@ -92,6 +93,7 @@ async def raw_predict(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.PredictionService.StreamRawPredict")
 def stream_raw_predict(call: Call, request: Any) -> Iterator[Any]:
+    """Answer StreamRawPredict over gRPC."""
     headers = (("content-type", request.http_body.content_type or "application/json"),)
     status, answered, parts = stream(call, request.endpoint, request.http_body.data, headers)
     if not 200 <= status < 300:

@@ -57,6 +57,7 @@ class Node:
             self._inherit(descriptor.fields_by_name["parent"].message_type)
 
     def _inherit(self, descriptor: Any) -> None:
+        """Add the fields of a message and of those that it inherits from."""
         for name, field in descriptor.fields_by_name.items():
             self._fields.setdefault(name, field)
         if "parent" in descriptor.fields_by_name:
@@ -169,6 +170,7 @@ def _is_tree_node(descriptor: Any) -> bool:
 
 @cache
 def _message_class(descriptor: Any) -> Any:
+    """Return the class of a protobuf message."""
     from google.protobuf.message_factory import GetMessageClass
 
     return GetMessageClass(descriptor)
@@ -186,6 +188,7 @@ def _scalar(field: Any, value: Any) -> Any:
 
 
 def _default(field: Any) -> Any:
+    """Return the default of a protobuf field."""
     return {field.TYPE_BOOL: False, field.TYPE_STRING: "", field.TYPE_BYTES: b""}.get(field.type, 0)
 
 

@@ -135,6 +135,7 @@ def timestamp_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> 
 
 
 def _time_text(sql: str, _cast: str, _wrong: str | None) -> str:
+    """Translate the cast of a TIME to text."""
     moment = f"(DATE '2000-01-01' + {sql})"
     return f"(strftime({moment}, '%H:%M:%S') || {_fraction(moment)})"
 
