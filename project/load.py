@@ -64,7 +64,7 @@ Entries = dict[str, dict[str, Any]]  # of a section, by name
 
 
 def load(path: Path) -> Description:
-    """Read a project whose files are all sound; warnings do not stop it.
+    """Read a project; raise ProjectError if it has a mistake.
 
     Raises:
         NotFound: there is no project.yaml.
@@ -82,7 +82,7 @@ def load(path: Path) -> Description:
 def parse(
     path: Path, drafts: Mapping[str, str] | None = None
 ) -> tuple[Description | None, tuple[Problem, ...]]:
-    """Read a project's files, and return what is sound with all their problems, warnings too.
+    """Read a project's files; return the sound parts, with all problems and warnings.
 
     With errors there is a description only when they are confined to endpoints, experiments,
     metrics, monitors, rollouts, models, trainers, sources and profiles: the sound rest, so that

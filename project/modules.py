@@ -22,7 +22,7 @@ _folders: set[str] = set()
 
 
 def importable(folder: str) -> None:
-    """Let modules of a project's folder be imported, each from what its file holds now.
+    """Let modules of a project's folder be imported, always from their present text.
 
     Python's own bytecode files tell two sources apart by length and second of writing. A trainer
     that was edited twice in a second would run as it was before, and its result would be kept under

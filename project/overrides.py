@@ -75,7 +75,7 @@ def _split(override: str) -> tuple[list[str], yaml.Node]:
 
 
 def _put(node: yaml.Node | None, path: list[str], value: yaml.Node, override: str) -> yaml.Node:
-    """Return the tree with a value at a path; missing mappings on the way are made."""
+    """Return the tree with a value at a path, adding mappings on the way."""
     if not path:
         return value
     if node is None or (isinstance(node, yaml.Scalar) and node.value is None):

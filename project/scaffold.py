@@ -49,7 +49,7 @@ def examples() -> tuple[str, ...]:
 def create(
     folder: Path, *, example: str | None = None, files: Mapping[str, str] | None = None
 ) -> tuple[Path, ...]:
-    """Fill a new or empty folder with an example, and return its files, sorted.
+    """Create a project from an example in a new or empty folder; return its files.
 
     A new folder appears whole or not at all. Without an example's name it is the shop, and the
     project is named after the folder, as the starter always is.
@@ -133,14 +133,14 @@ def _settle(draft: Path, folder: Path, existing: Collection[str]) -> None:
 
 
 def _move(path: Path, place: Path) -> None:
-    """FileExistsError: something is there."""
+    """Move a file; raise FileExistsError if there is one already."""
     if os.path.lexists(place):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
     path.rename(place)
 
 
 def _left_by_killed(folder: Path) -> list[Path]:
-    """Drafts of this folder whose processes are gone.
+    """Yield drafts of this folder whose processes were killed.
 
     One that was killed as it filled an empty folder left a part of it there, too.
     """

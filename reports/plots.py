@@ -219,7 +219,7 @@ class Strip(msgspec.Struct, frozen=True, kw_only=True):
 def strips(
     title: str, x: Axis, lines: Sequence[Strip], *, behind: str = "", wide: bool = False
 ) -> str:
-    """Draw a bar for each line that shows who has which part of a whole."""
+    """Draw a bar for each line, divided into the parts that each holder has."""
     width = _WIDE if wide else _WIDTH
     left = min(width / 3, 20 + _LETTER * max((len(line.name) for line in lines), default=0))
     floor = _TOP + (_THICK + 2 * _GAP) * len(lines)

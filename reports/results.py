@@ -37,7 +37,7 @@ class Shown:
         return str(self) if _has_own_text(self) else super().__repr__()
 
     def overview(self) -> Mapping[str, object]:
-        """Return what a table of such structs shows of this one, by column. Default: all fields."""
+        """Return the struct as a row of a table; by default all fields."""
         return dict(_values(self))
 
     def _repr_html_(self) -> str:
@@ -125,7 +125,7 @@ def _values(row: Any) -> Iterable[tuple[str, object]]:
 
 
 def _short(cell: str) -> str:
-    """Return a cell as one line that a terminal only shows, cut where it is long."""
+    """Return a cell as one short line without control characters."""
     line = cell if cell.isprintable() else repr(cell)[1:-1]
     return line if len(line) <= _WIDEST else f"{line[: _WIDEST - 1]}…"
 

@@ -61,7 +61,7 @@ def access_refusal(
     headers: list[tuple[bytes, bytes]],
     stranger: Callable[[], Refusal | None] = lambda: None,
 ) -> Refusal | None:
-    """Return why a request is refused, or None if it may come in.
+    """Return why a request is refused, or None.
 
     `headers`: names in lower case, as ASGI has them. `stranger`: as for the door.
     """

@@ -97,7 +97,7 @@ class Application:
         await answer(scope, receive, partial(_send_guarded, send))
 
     async def _home(self, request: Request) -> Response:
-        """Lead to the first page.
+        """Redirect to the first page.
 
         The address with a password in it is left: a page whose own address has one may fetch
         nothing.
@@ -206,7 +206,7 @@ class Application:
         return response
 
     def _error_page(self, path: str, status: int, view: View) -> Response:
-        """Return a page that says what went wrong, and nothing about the project."""
+        """Return a page that says what went wrong, without anything of the project."""
         if path.endswith(_JSON):
             return _json(view.data, status)
         links = [(page.title, page.path) for page in PAGES if page.title]
@@ -236,7 +236,7 @@ class Application:
 
 
 def _stranger(users: frozenset[int] | None, scope: Scope) -> Refusal | None:
-    """Return why the connection's user may not come, as the server says that has it.
+    """Return why the connection's user is refused, or None.
 
     A test's client has none.
     """

@@ -23,7 +23,7 @@ from .application import Application
 def access(
     *, host: str, allow_hosts: tuple[str, ...], token: str | None, proxy: str | None, write: bool
 ) -> Access:
-    """Return who may come to the pages.
+    """Return who may use the pages.
 
     Where the system does not say whose a connection is, a token is drawn.
 
@@ -76,7 +76,7 @@ def reread(path: Path, target: Target) -> Project:
 def serve(
     project: Project, path: Path, to: Access, listening: socket.socket, *, same: str = ""
 ) -> None:
-    """Serve the pages until SIGTERM or SIGINT, then finish what is under way.
+    """Serve the pages until SIGTERM or SIGINT, then finish open requests.
 
     A second signal ends at once. `same`: as of Application.
     """

@@ -107,7 +107,7 @@ class Console:
         click.confirm(f"{what()}     {question}", abort=True)
 
     def say(self, *parts: str | Grid) -> None:
-        """Lines for people; silent with `--json` and `--quiet`."""
+        """Print lines for people; nothing with `--json` or `--quiet`."""
         if not (self.as_json or self.quiet):
             self._clear()
             _show(parts, err=self.aside)
@@ -127,7 +127,7 @@ class Console:
             _show((first, *others), raw=raw or self.aside)
 
     def would(self, value: object, text: str | None = None) -> None:
-        """Record what the command is about to do, for `--dry-run` to print."""
+        """Record what the command would do, for `--dry-run`."""
         self._preview = (value, str(value) if text is None else text)
 
     def stopped(self, stop: DryRun) -> None:
@@ -201,7 +201,7 @@ class Console:
             self._progress_shown = ""
 
     def picture(self, text: str) -> None:
-        """Show text alone on the terminal, in place of all that is there.
+        """Clear the terminal and show a text.
 
         Do nothing where stdout is no terminal.
         """
@@ -211,13 +211,13 @@ class Console:
             self.say(text)
 
     def _draw(self, line: str) -> None:
-        """Write what moves the terminal's cursor; the text within is escaped already."""
+        """Write a line with control sequences of the terminal."""
         stream = beneath(sys.stderr)
         stream.write(line)
         stream.flush()
 
     def fail(self, error: IsthmusError) -> None:
-        """Print an error as EXAMPLE.md does: what, where, remedy."""
+        """Print an error: what, where, remedy."""
         self._clear()
         remedy = self._stack_news(error) or error.remedy
         if self.as_json:
@@ -249,7 +249,7 @@ _pythons = warnings.showwarning
 
 
 def show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-    """Python's `warnings.showwarning` where a command runs: ours are told as errors are."""
+    """Print a warning the way commands print errors, in place of `warnings.showwarning`."""
     if issubclass(category, IsthmusWarning):
         (Console.speaking or Console()).warn(str(message))
     else:

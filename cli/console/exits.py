@@ -76,7 +76,7 @@ def _as_ours(error: Exception) -> IsthmusError:
 
 
 def _written_down(error: Exception) -> str:
-    """Write an error's traceback to a file and return where it is.
+    """Write an error's traceback to a file, and return the path.
 
     The file is in the project's own folder, or in the system's folder for temporary files.
     """

@@ -42,7 +42,7 @@ class Grid(msgspec.Struct, frozen=True):
 
 
 def grid(rows: Iterable[Sequence[object]], *, head: Sequence[str] = (), indent: str = "") -> Grid:
-    """Values as cells: numbers with separators, nothing for None."""
+    """Return values as a table of cells: numbers with separators, None as an empty cell."""
     return Grid(
         tuple(tuple(map(_cell, row)) for row in rows), tuple(map(escaped_line, head)), indent
     )

@@ -50,7 +50,7 @@ class Terminal:
         )
 
     def text(self, text: str) -> None:
-        """Lines in their colours."""
+        """Print lines with colours."""
         text = escaped(text)
         shown = "\n".join(
             part for line in text.split("\n") for part in broken(line, self._console.width)
@@ -65,7 +65,7 @@ class Terminal:
         self._console.print(coloured, soft_wrap=True)
 
     def table(self, grid: Grid) -> None:
-        """Fit columns to their longest words; where these do not fit, give each cell a line."""
+        """Print a table; a row's cells go one below the other where they do not fit."""
         longest = [
             _longest_word(grid, column)
             for column in range(len(grid.rows[0] if grid.rows else grid.head))
@@ -80,7 +80,7 @@ class Terminal:
                 self._console.print(_record(grid.head, row))
 
     def bar(self, what: str, share: str, done: int, total: int | None) -> str:
-        """Return the line of something under way, to be written over itself."""
+        """Return a progress line, which is written over itself."""
         room = self._console.width - 1 - len(share) - 2 * len(GAP) - _BAR
         line = f"{escaped_line(what)[: max(room, 10)]}{GAP}{share}"
         if not total:
@@ -91,7 +91,7 @@ class Terminal:
 
 
 def width_of(stream: TextIO) -> int:
-    """COLUMNS, else the terminal's own."""
+    """Return the width to write in: COLUMNS, or the terminal's."""
     columns = os.environ.get("COLUMNS", "")
     if columns.isdecimal() and int(columns):
         return int(columns)
@@ -102,7 +102,7 @@ def width_of(stream: TextIO) -> int:
 
 
 def broken(line: str, width: int) -> list[str]:
-    """Break a long line between its cells, or within one below that cell's beginning.
+    """Break a long line between its cells, or within a cell.
 
     A command and a word are never broken, so that they can be copied.
     """

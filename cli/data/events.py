@@ -108,7 +108,7 @@ def _dates(first: datetime | None, last: datetime | None) -> str:
 
 
 def share(text: str) -> float:
-    """`0.1%` or `0.001`, as a share of 1."""
+    """Parse a share: `0.1%` or `0.001`."""
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
@@ -249,7 +249,7 @@ def _short(value: object) -> object:
 
 
 def _description(console: Console) -> Description:
-    """Return what project.yaml says of the events, without opening a target."""
+    """Return the events of project.yaml, without opening a target."""
     from ...project.load import load
 
     return load(Path(console.path))

@@ -22,7 +22,7 @@ def first_account(
     record: Path | None,
     yes: bool,
 ) -> None:
-    """Run the checks, and the round when it is asked for. Exit code 1: something fails."""
+    """Check the account, and try the round if it is asked for; exit code 1: something fails."""
     from ...lifecycle.checks import first_account as accounts
 
     rights = _policy(policy) if policy else None

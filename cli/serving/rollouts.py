@@ -99,7 +99,7 @@ def start(
 
 
 def _drive_apart(console: Console, project: Project, endpoint: str) -> int:
-    """Start a detached `rollout run`, whose output goes to .isthmus/rollouts/<endpoint>.log."""
+    """Start `rollout run` in the background, with its output in .isthmus/rollouts/."""
     folder = make(project.folder / FOLDER / "rollouts")
     command_line = [
         sys.executable,

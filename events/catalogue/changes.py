@@ -193,7 +193,7 @@ def _inside(old: Attribute, new: Attribute) -> bool:
 
 
 def at_revision(folder: Path, ref: str) -> ProjectSpec:
-    """Return the project of a folder as it was at a git revision.
+    """Return the project as it was at a git revision.
 
     Nothing of the working tree is touched.
 

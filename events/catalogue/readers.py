@@ -26,7 +26,7 @@ Versions = Mapping[str, Sequence[int]]  # registered model -> its versions
 def readers(
     spec: ProjectSpec, event: str, attribute: str | None = None, *, versions: Versions | None = None
 ) -> tuple[str, ...]:
-    """Return the names of those that read an attribute, or without one the event at all.
+    """Return the names of what reads an event, or one of its attributes.
 
     Names are such as `objective ctr`, `metric clicks`, `monitor alike`, `item_history`, `ranker@1`;
     a model without versions has its configuration's file.

@@ -163,7 +163,7 @@ def ingest(
 
 
 def in_order(spec: ProjectSpec) -> tuple[Event, ...]:
-    """Return the events, those first that others refer to."""
+    """Return the events in an order in which each comes after those that it refers to."""
     done: dict[str, Event] = {}
 
     def visit(name: str, above: tuple[str, ...]) -> None:
@@ -207,7 +207,7 @@ def _chosen_events(project: Project, event: str | None, has_data: bool) -> tuple
 
 
 def _check_tables(project: Project, chosen: Iterable[Event]) -> None:
-    """Raise NotFound when a table of these events is not as project.yaml says.
+    """Raise NotFound if an event's table is missing or differs from project.yaml.
 
     So are the tables of events that they refer to.
     """
@@ -319,7 +319,7 @@ def _append(project: Project, event: Event, settled: Settled, *, batch: str) -> 
 
 
 def _write(project: Project, table: TableSpec, rows: pa.Table, *, keys: tuple[str, ...]) -> None:
-    """Append rows under a name made from the columns that tell rows apart.
+    """Append rows under a batch name made from the columns that identify them.
 
     So the same rows again are the same batch.
     """
@@ -334,7 +334,7 @@ def _write(project: Project, table: TableSpec, rows: pa.Table, *, keys: tuple[st
 
 
 def _retry(project: Project, folder: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Store what waited and whose time and event are there now; return the number of rows by event.
+    """Store waiting rows that are valid by now; return the number of rows by event.
 
     What waits for these in turn follows.
     """
@@ -398,7 +398,7 @@ def _require_few_bad(reports: tuple[IngestReport, ...], max_bad: float) -> None:
 
 
 def _percents(share: float, allowed: float) -> tuple[str, str]:
-    """Return two shares as percents, the first with enough digits to tell them apart."""
+    """Return two shares as percentages, with enough digits to differ."""
     limit = f"{100 * allowed:.10f}".rstrip("0").rstrip(".")
     shown = limit
     for digits in range(1, 11):
@@ -427,7 +427,7 @@ def _full_disk_as_error(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _workspace(root: Path) -> Iterator[Path]:
-    """Make a folder for this ingest, and remove those that killed ones left.
+    """Make a folder for this ingest, and remove those of ingests that were killed.
 
     The lock shows that none of them still runs.
     """

@@ -24,7 +24,7 @@ pc: Any = pyarrow.compute
 
 
 def late_events(warehouse: Warehouse, event: Event, *, now: datetime) -> Iterator[pa.Table]:
-    """Yield waiting events whose time has come, as validated events, some at a time.
+    """Yield waiting events that are valid by now, in tables of limited size.
 
     They passed every other rule when they came: lateness is judged at arrival, not again. Those
     that were stored since are among them: `settle` finds them by date, which costs less than asking

@@ -66,7 +66,7 @@ def settle(
     connection: duckdb.DuckDBPyConnection,
     corrects: bool = False,
 ) -> Iterator[Settled]:
-    """Judge a staged batch as a whole, beside what is stored: references, copies, conflicts.
+    """Settle which staged rows are stored: check references, repeats and conflicts.
 
     One batch at a time is judged on a `connection` (sql.bounded). Under one id and date stands the
     first content of `winning_order`: what is stored stays, and another content of its id is
@@ -301,7 +301,7 @@ def _note_stored(
     connection: duckdb.DuckDBPyConnection,
     to: Path,
 ) -> None:
-    """Make the view isthmus_existing of what is stored, over the file `to`; columns: lookup.STORED.
+    """Write the stored rows of the same ids to a file, and make the view isthmus_existing of it.
 
     A long history takes room on the disk and none in memory.
     """
@@ -368,7 +368,7 @@ def _selected(
     state: str,
     schema: pa.Schema,
 ) -> Iterator[pa.Table]:
-    """Yield the rows of one state, a chunk at a time, their times in milliseconds again.
+    """Yield the rows of one state in tables of limited size, with times in milliseconds.
 
     DuckDB has made microseconds of them.
     """

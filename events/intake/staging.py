@@ -136,7 +136,7 @@ def stage(
 
 
 def restage(event: Event, table: pa.Table, folder: Path) -> Staged:
-    """Stage events that were validated before, to be judged again beside what is stored now."""
+    """Stage events that were validated earlier, to be settled again."""
     folder.mkdir(parents=True, exist_ok=True)
     staged = Staged(
         folder=folder,

@@ -41,7 +41,7 @@ def stored_timestamp(project: Project, event: Event, batch: str) -> Iterator[dat
 
 
 def forget(project: Project, event: Event, batch: str) -> None:
-    """Delete the stamp of a batch that is there.
+    """Delete the stamp of a batch that is stored.
 
     A run that died right after its last row has left it.
     """

@@ -100,7 +100,7 @@ def _reason(
 
 
 def _remedy(description: Description, event: Event, key: str, *, first_ingest: bool) -> str:
-    """Return what to change in project.yaml, where the rule is a choice of the project's."""
+    """Return what to change in project.yaml, if the rule is set there."""
     if not key:
         return ""
     path = f"events.{event.name}.{key}"

@@ -27,7 +27,7 @@ def table_source(event: Event, table: pa.Table, name: str, stage: Path) -> Sourc
 
 
 def tables_source(event: Event, tables: Iterator[pa.Table], name: str, stage: Path) -> Source:
-    """Return tables of one schema as a source, one after another; there is at least one."""
+    """Return tables of one schema as a source."""
     copy = stage / "rows.parquet"
     first = next(tables)
     with pq.ParquetWriter(copy, first.schema) as writer:
@@ -99,7 +99,7 @@ def _mixed_frame(event: Event, frame: pd.DataFrame, stage: Path) -> Source:
 
 
 def parquet_source(event: Event, path: Path, name: str) -> Source:
-    """Return a Parquet file as a source of an event's rows."""
+    """Return a column as text, or as its values if some are not UTF-8."""
 
     def unreadable(error: Exception) -> Invalid:
         return Invalid(

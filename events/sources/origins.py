@@ -83,7 +83,7 @@ def open_source(
 
 
 def is_declared(folder: Path, event: Event) -> bool:
-    """Return whether the project itself says where the event comes from."""
+    """Return whether project.yaml or a SQL file says where the event comes from."""
     return event.source is not None or source_sql(folder, event.name).exists()
 
 

@@ -103,7 +103,7 @@ def query_to_parquet(sql: str, *, name: str, event: str, fence: Fence, to: Path)
 
 
 def query_schema(sql: str, *, name: str, event: str, fence: Fence) -> pa.Schema:
-    """Return the columns that a query would give; of the files only what tells their types is read.
+    """Return the columns of a query, reading no more of the files than their types.
 
     Raises:
         Invalid: DuckDB refuses the query. The error has its words and `name`.
@@ -208,7 +208,7 @@ def rooted(sql: str, fence: Fence, *, name: str = "SQL", event: str = "<event>")
 
 
 def _named_files(path: Path, shown: str) -> Iterator[tuple[Path, str]]:
-    """Yield the files that a path or a glob of SQL names, with what to call them.
+    """Yield the files that a path or a glob in SQL names.
 
     A glob that Python does not understand is left to DuckDB.
     """

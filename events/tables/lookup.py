@@ -71,7 +71,7 @@ def stored(warehouse: Warehouse, event: Event, ids: Ids, days: Days) -> Iterator
 def stored_ids(
     warehouse: Warehouse, event: Event, ids: Ids, *, around: Days | None
 ) -> Iterator[pa.Table]:
-    """Yield those of the ids that the event has, as the column event_id.
+    """Yield those of these ids that the event's table holds.
 
     Of many ids some neighbours come, too. `around`: if there are many, only ids near these dates.
     """
@@ -120,7 +120,7 @@ def quarantined(warehouse: Warehouse, event: Event, digests: Sequence[str]) -> s
 
 
 def waiting(warehouse: Warehouse, event: Event) -> Iterator[pa.Table]:
-    """Yield what waits in quarantine, every digest's rows in one table.
+    """Yield the rows that wait in quarantine, in one table for each digest.
 
     Columns: payload (JSON), payload_digest, source, line.
     """

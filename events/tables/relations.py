@@ -22,7 +22,7 @@ def view_name(event: str) -> str:
 
 
 def exposed_name(event: str) -> str:
-    """Return the name of the view of events with what was shown, where they name it.
+    """Return the name of the view of events joined with their exposures.
 
     endpoints/gateway/ makes it.
     """
@@ -107,7 +107,7 @@ def exactly_once_view(event: Event) -> TableSpec:
 
 
 def quarantine_table(event: Event) -> TableSpec:
-    """Return the table of what was refused and why.
+    """Return the table of an event's quarantined rows.
 
     It is partitioned by when it was refused, as an event's own time may be what is wrong with it.
     """

@@ -86,7 +86,7 @@ def attributes_of(event: Event) -> tuple[Attribute, ...]:
 
 
 def validate(event: Event, chunk: Chunk, *, now: datetime, backfill: bool = False) -> Checked:
-    """Judge rows by every rule that needs no other event.
+    """Check rows by every rule that needs no other event.
 
     The rules are type, required, bounds, allowed, zone, lateness and clock; a row has one reason,
     the first. A `backfill` may be of any age. References, duplicates and conflicts are looked for
@@ -121,7 +121,7 @@ def validate(event: Event, chunk: Chunk, *, now: datetime, backfill: bool = Fals
 def _by_clock(
     rows: pa.Table, event: Event, now: datetime, *, backfill: bool
 ) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """Split rows into those in time, those too old, and those too far ahead of the clock."""
+    """Split rows by their time: valid, too old, too far ahead of the clock."""
     times, clock = rows["event_timestamp"], values.naive(now)
     ahead = pc.greater(times, pa.scalar(clock + event.max_ahead, pa.timestamp("ms")))
     late = pc.less(times, pa.scalar(clock - event.max_lateness, pa.timestamp("ms")))
@@ -175,7 +175,7 @@ def payloads(table: pa.Table, names: Sequence[str]) -> list[bytes]:
 
 
 def _convert(column: Any, attribute: Attribute, *, text: bool) -> tuple[ColumnData, Faults]:
-    """Return the column in its attribute's type; rows not of it become null and get a reason."""
+    """Convert a column to its attribute's type; values that do not fit become null."""
     if not isinstance(column, list):
         column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
         if isinstance(column, pa.DictionaryArray):

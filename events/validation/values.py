@@ -177,7 +177,7 @@ def naive(moment: datetime) -> datetime:
 
 
 def as_json(row: Mapping[str, object]) -> str:
-    """Return any row as it was read, for the quarantine; what JSON cannot say becomes text."""
+    """Return a row as JSON for the quarantine; values that JSON lacks become text."""
     try:
         return _encode(row).decode()
     except (ValueError, TypeError):  # e.g. text with half a surrogate pair
@@ -185,7 +185,7 @@ def as_json(row: Mapping[str, object]) -> str:
 
 
 def _span(span: timedelta) -> str:
-    """Return a duration as text, in the largest unit of which it is a whole number."""
+    """Return a duration as text, in the largest unit that divides it."""
     units = (
         ("day", timedelta(days=1)),
         ("hour", timedelta(hours=1)),

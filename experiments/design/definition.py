@@ -53,7 +53,7 @@ def definition_of(project: Project, name: str) -> Definition:
 
 
 def arms_of(project: Project, definition: Definition) -> tuple[LiveArm, ...]:
-    """Return the arms of an experiment, each with the variant at which it aims, if any does.
+    """Return an experiment's arms, each with the variant that answers its units, if one is set.
 
     Raises:
         ProjectError, NotFound, Busy: The arms cannot be served on this target now.

@@ -362,7 +362,7 @@ def _traffic(
     units_per_day: int | None,
     days: int,
 ) -> _Traffic:
-    """Return the traffic that is said, else the experiment's share of the endpoint's units."""
+    """Return the expected traffic, as given or as the experiment's share of all units."""
     share = float(experiment.share) / 100
     of_endpoint = None if endpoint_a_day is None else int(endpoint_a_day * share)
     window = metric.within.days if metric.within else 0

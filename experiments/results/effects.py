@@ -101,7 +101,7 @@ def arms_of(comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
 
 
 def units_needed(comparison: Comparison, sums: Arms) -> int | None:
-    """Return how many units of all arms the deciding metric with the most noise needs.
+    """Return how many units of all arms the slowest deciding metric needs.
 
     None: there is no plan, or too little to say; nothing varies, either.
     """

@@ -199,7 +199,7 @@ def _reports(project: Project, sources: Sequence[ViewSource], moments: int) -> I
 def known_times(
     project: Project, read: Sequence[Input], number: int, *, seed: int = 0
 ) -> tuple[datetime, ...]:
-    """Draw moments just before something became known, one in each of `number` parts of history.
+    """Draw moments just before something became known, one in each part of the history.
 
     The parts hold equally many of the inputs' distinct times. Between two such times nothing
     becomes known, so the last millisecond before the second one shows all that any moment between
@@ -311,7 +311,7 @@ def _first_row(project: Project, query: tuple[str, dict[str, object]]) -> dict[s
 
 
 def _notes(project: Project, read: Sequence[Input]) -> tuple[str, ...]:
-    """Return sentences about what the check cannot judge in this view."""
+    """Return sentences about what the leak check cannot judge in this view."""
     spec, warehouse = project.spec, project.target.warehouse
     names = {i.relation for i in read}
     notes = []

@@ -149,7 +149,7 @@ def point_in_time(
     order_by: Sequence[str] = (),
     rendering: Rendering | None = None,
 ) -> pa.Table:
-    """Join views to a spine on a target, one row per spine row.
+    """Return SQL that joins views to rows as they were known at each row's time.
 
     Returns:
         `columns` of the spine, then every view's features. Without a `rendering` the join is by
@@ -204,7 +204,7 @@ def _scanned(warehouse: Warehouse, view: JoinView) -> JoinView:
 
 
 def _rows(number: int, view: JoinView) -> str:
-    """Return SQL for a view's published rows, each with the moment when it became known.
+    """Return SQL for a view's published rows with the time when each became known.
 
     A row without created_timestamp was known at its own time.
     """
@@ -294,7 +294,7 @@ def _portable_tables(number: int, view: JoinView, time: str) -> list[str]:
 
 
 def _asof_rows(number: int, view: JoinView) -> str:
-    """Return SQL for the rows that can be an answer, at most one per (key, known).
+    """Return SQL for a view's candidate rows, at most one per (key, known).
 
     ASOF breaks ties as it likes, so there must be none.
     """

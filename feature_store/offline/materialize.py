@@ -257,7 +257,7 @@ def _sync(project: Project, source: ViewSource, current: Versioned) -> Versioned
 
 
 def _online_lost(project: Project, source: ViewSource, mark: Watermark) -> bool:
-    """Return whether the online store lost what was synced: it was destroyed and made again.
+    """Return whether the online store was made anew and has lost its rows.
 
     One entity is read to tell.
     """

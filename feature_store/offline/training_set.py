@@ -43,7 +43,7 @@ def training_set(
     stamps: bool = False,
     earlier: timedelta = timedelta(),
 ) -> pa.Table:
-    """Return an objective's rows in [start, end) with the features as they were known then.
+    """Return an objective's rows in [start, end) with features as they were known at each row.
 
     Rows are those whose outcome was known at `as_of`.
 

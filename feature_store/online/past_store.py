@@ -56,7 +56,7 @@ class KnownStore:
         }
 
     def move(self, moment: datetime) -> None:
-        """Go forward to a moment.
+        """Move the store's moment forward.
 
         Raises:
             ValueError: it is before the present one.
@@ -94,7 +94,7 @@ class _View:
             self._next = next(self._later, None)
 
     def _take(self, row: dict[str, Any]) -> None:
-        """Put a row in place of its entity's previous one if it is newer.
+        """Replace an entity's row by a newer one.
 
         Rows come in the order in which they became known: of one event's rows the later one stands.
         """

@@ -38,7 +38,7 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def branches(scope: Scope) -> Iterator[Scope]:
-    """Yield the SELECTs whose rows a query returns: itself, or the sides of its UNION ALL."""
+    """Yield the SELECTs of a query: itself, or the sides of its UNION ALL."""
     if scope.set_operation_scopes:
         for side in scope.set_operation_scopes:
             yield from branches(side)
@@ -85,7 +85,7 @@ def outputs(scope: Scope, name: str) -> Iterator[tuple[Scope, exp.Expr | None]]:
 
 
 def lineage(expression: exp.Expr, scope: Scope, relations: Relations) -> Lineage:
-    """Return what an expression in a scope is made of; what cannot be resolved adds no leaf."""
+    """Return the columns that an expression is made of, as far as they can be resolved."""
     origin = Lineage(nodes=frozenset({type(expression)}))
     if isinstance(expression, exp.Column):
         return origin | _column(expression, scope, relations)

@@ -63,7 +63,7 @@ def is_integer(node: object) -> bool:
 
 
 def unit_of(interval: exp.Expr) -> str:
-    """Return an interval's unit as DAY for DAY, DAYS and day; empty when there is none."""
+    """Return an interval's unit in the singular and upper case, or an empty text."""
     return (
         str(interval.args["unit"].name).upper().removesuffix("S")
         if interval.args.get("unit")

@@ -49,7 +49,7 @@ def parse(sql: str) -> exp.Query:
 
 
 def digest(sql: str) -> str:
-    """Return a digest of what a sound statement means: layout and comments do not count."""
+    """Return a digest of a statement's meaning: layout and comments do not count."""
     text = sqlglot.parse_one(sql, read="duckdb").sql(dialect="duckdb", comments=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -150,7 +150,7 @@ def _statements(sql: str) -> tuple[exp.Expr | None, ...]:
 
 
 def _line_of_token_error(sql: str) -> int:
-    """Return the line at which the tokenizer fails, which it does not tell.
+    """Return the line at which the tokenizer fails.
 
     The shortest beginning of the text that fails ends in that line.
     """
@@ -165,7 +165,7 @@ def _line_of_token_error(sql: str) -> int:
 
 
 def _line_of_part(part: object, what: str, node: exp.Expr, sql: str) -> int:
-    """Return the line of a clause, which has no mark of its own.
+    """Return the line of a clause that carries no position of its own.
 
     It is that of its contents, else that of its first word in the text, else its node's.
     """

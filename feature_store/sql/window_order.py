@@ -135,7 +135,7 @@ def _grouped_expression(term: exp.Expr, selects: list[exp.Expr]) -> exp.Expr:
 
 
 def _grouped_outputs(select: exp.Expr) -> set[str] | None:
-    """Return the output names of what a subquery's rows are unique by.
+    """Return the names of the columns by which a subquery's rows are unique.
 
     None when they are not unique, or when not all of it is returned.
     """

@@ -32,7 +32,7 @@ def check(description: Description) -> tuple[Problem, ...]:
 def check_target(
     description: Description, adapter_check: Callable[[str], tuple[SqlProblem, ...]]
 ) -> tuple[Problem, ...]:
-    """Return what one target cannot say of the views' SQL.
+    """Return what a target's SQL cannot express of the views.
 
     What no target can is left to `check`, so that it is said once.
     """
@@ -115,7 +115,7 @@ def _features(
 def _unknown(
     feature: Feature, model: Model, description: Description, schemas: dict[str, ViewSchema]
 ) -> tuple[str, str | None] | None:
-    """Return what is wrong with a model's feature, and a remedy, if nothing provides it.
+    """Return why a model's feature does not exist and what to do, or None.
 
     A feature is an attribute of the exposure or in its view. None when it is fine or cannot be
     told.
@@ -151,7 +151,7 @@ def _unknown(
 
 
 def _no_feature(feature: Feature, schemas: dict[str, ViewSchema]) -> tuple[str, str] | None:
-    """Return what is wrong with a feature that its sound view lacks, and a remedy.
+    """Return why a view lacks a feature and what to do.
 
     None if the view has it.
     """

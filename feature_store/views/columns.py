@@ -41,7 +41,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def column_type(duckdb_type: str) -> ColumnType | None:
-    """Return the neutral type of a DuckDB type; None when there is none.
+    """Return the neutral type of a DuckDB type, or None if there is none.
 
     Decimals are floats, whole numbers of any width have 64 bits.
     """

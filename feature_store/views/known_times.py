@@ -73,7 +73,7 @@ def _missing(timed: Sequence[str], view: FeatureView, side: Scope) -> Problem:
 def _created(
     origin: Lineage, timed: Sequence[str], view: FeatureView, line: int, side: Scope
 ) -> Iterator[Problem]:
-    """Yield problems of what the view's created_timestamp is made of (`origin`).
+    """Yield what is wrong with how a view computes created_timestamp.
 
     A delay that is written out (+ INTERVAL) is believed.
     """

@@ -181,7 +181,7 @@ def _file_columns(path: Path, where: str, _modified: int) -> tuple[Column, ...]:
 
 
 def _database(relations: Mapping[str, tuple[Column, ...]]) -> duckdb.DuckDBPyConnection:
-    """Open a database with every relation in it, empty, until it is closed.
+    """Open a database with every relation, all empty.
 
     `errors_as_json` makes errors tell their place.
     """
@@ -220,7 +220,7 @@ def _sources(
     spec: ProjectSpec,
     relations: Mapping[str, tuple[Column, ...]],
 ) -> Iterator[SqlProblem]:
-    """Yield problems of what a view reads and may not, and of names that only DuckDB resolves."""
+    """Yield what a view reads without being allowed to, and names that only DuckDB resolves."""
     from sqlglot import exp
 
     from ..sql.names import names_of_ours, reused_aliases
@@ -296,7 +296,7 @@ def _lines_of_outputs(sql: str) -> list[int]:
 
 
 def _engine_problem(view: FeatureView, text: str, offset: int) -> Problem:
-    """Return DuckDB's error as a problem of the view's file, with the line that it is about."""
+    """Return DuckDB's error as a problem with its line in the view's file."""
     detail: dict[str, str] = {}
     if (start := text.find("{")) >= 0:
         try:

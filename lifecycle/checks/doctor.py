@@ -32,7 +32,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def doctor(project: Project | None = None) -> Rows[Finding]:
-    """Check what works on this machine.
+    """Check what works on this machine: Python, packages, adapters.
 
     Nothing outside a temporary folder is touched and no cloud is called.
 
@@ -42,7 +42,7 @@ def doctor(project: Project | None = None) -> Rows[Finding]:
 
 
 def examine(project: Project) -> tuple[Finding, ...]:
-    """Read all that a project has stored, and compare it with what was written.
+    """Read all that a project has stored, and report what is damaged.
 
     Nothing is changed.
     """

@@ -96,7 +96,7 @@ def first_account(
 
 
 def bound(project: Project) -> Estimate:
-    """Return what the round's machines cost an hour, at most.
+    """Return what the machines of the trial round cost an hour at most.
 
     Unsupported: there is no round on this target.
     """
@@ -110,7 +110,7 @@ def first_round(
     minutes: int = MINUTES,
     on_stage: OnStage | None = None,
 ) -> Round:
-    """Try one of each on the target's account, with the smallest machines; then remove them all.
+    """Make one of each resource on the account with the smallest machines, then remove them.
 
     Tried are storage, a table, a job, a model and an endpoint.
 
@@ -175,7 +175,7 @@ def _trial(target: Target) -> Trial:
 
 
 def _starter(folder: Path) -> Path:
-    """Write the starter's project into a folder and return where it is."""
+    """Write the starter project into a folder, and return its path."""
     from ...project.scaffold import STARTER, create
 
     create(folder / "round", example=STARTER)
@@ -294,7 +294,7 @@ def _job(project: Project) -> str:
 
 
 def _model(project: Project) -> str:
-    """Register what the starter's trainer would make."""
+    """Register a model as the starter's trainer would make it."""
     from ...pipelines.models import predictor
 
     described = msgspec.structs.replace(
@@ -363,7 +363,7 @@ _STAGES: dict[str, Callable[[Project], str]] = {
 
 
 def _remove(project: Project, trial: Trial) -> tuple[str, ...]:
-    """Remove all that carries the round's name, and return what is still there.
+    """Remove everything that the round has made, and return what is left.
 
     It ends when nothing is listed or twenty minutes have passed.
     """
@@ -381,12 +381,12 @@ def _remove(project: Project, trial: Trial) -> tuple[str, ...]:
 
 
 def _removed_once(project: Project) -> tuple[str, ...]:
-    """Ask for the removal of what is listed; what was listed, and why it could not be removed."""
+    """Delete the listed resources once; return what was listed, and errors."""
     return tuple(_removed(name, removal) for name, removal in _listed(project.target))
 
 
 def _listed(target: Target) -> Iterator[tuple[str, Callable[[], object]]]:
-    """(its name, its removal)."""
+    """Yield the name of each resource of the round with the function that deletes it."""
     for resource in tuple(target.inventory.list(NAME)):
         yield f"{resource.kind} {resource.name}", partial(target.inventory.delete, resource)
     for info in tuple(target.blobs.list(f"{target.blobs.root}/")):

@@ -100,7 +100,7 @@ def _limits(line: TargetLine) -> list[str]:
 
 
 def validate(path: str | Path = "project.yaml", *, target: str | None = None) -> Validation:
-    """Check the files, the SQL and what each target of profiles.yaml can say.
+    """Check a project's files, its SQL, and what each target supports of it.
 
     Never raises for what is wrong with the project.
 
@@ -146,7 +146,7 @@ def _rewritten(description: Description, adapter: str) -> int:
 def check(
     description: Description, chosen: str | None = None
 ) -> tuple[tuple[Problem, ...], dict[str, TargetLine]]:
-    """Check what needs an engine: view schemas, model features, and each target's SQL.
+    """Check what needs an SQL engine: view schemas, model features, each target's dialect.
 
     Return the problems, and a line for each adapter.
     """
@@ -220,7 +220,7 @@ def _refused(
     chosen: str | None,
     capabilities: Mapping[str, Capability],
 ) -> Iterator[Problem]:
-    """List what the project asks of rollouts that the targets of one adapter cannot do.
+    """Return what the targets of one adapter refuse of the project's rollouts.
 
     Where one of these targets was chosen, the same of endpoints and experiments.
     """

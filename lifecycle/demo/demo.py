@@ -133,7 +133,7 @@ def _leaked(leak: Leak) -> str:
 
 
 def _replays(project: Project) -> tuple[Replay, Replay, float]:
-    """Replay two models from the random log.
+    """Replay two models on the log of random answers.
 
     Return the value of bts, that of always showing the three most popular items, and the log's own
     rate.
@@ -163,7 +163,7 @@ def _replays(project: Project) -> tuple[Replay, Replay, float]:
 
 
 def _serve(project: Project, requests: int) -> Served:
-    """Real contexts from the log, random candidates, one request after the other."""
+    """Send requests with contexts of the log and random candidates, one after the other."""
     from ...endpoints.gateway.gateway import Gateway
 
     contexts = project.target.warehouse.query(
@@ -204,7 +204,7 @@ def _serve(project: Project, requests: int) -> Served:
 
 
 def _rehearsed(project: Project) -> RolledBack:
-    """Rehearse the example's rollout, in virtual time, with a challenger that begins to fail.
+    """Rehearse the example's rollout, with a challenger that begins to fail.
 
     The same is done with nobody who looks.
     """

@@ -152,7 +152,7 @@ def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silen
 
 
 def _tested(project: Project) -> Tested:
-    """Run experiments that the gateway assigns, and compare what visitors saw and clicked.
+    """Run A/B and A/A experiments with simulated visitors, and compare the arms.
 
     New visitors come on simulated days.
     """
@@ -270,7 +270,7 @@ def _let_through(run: Run) -> str:
 
 
 def _differences(run: Run) -> str:
-    """Say each check of the gate with the figure that it stands on."""
+    """Return each check of the gate with its figure."""
     return "   ".join(
         f"{check.name}: {check.reason}, wanted {check.wanted}" for check in run.checks.checks
     )
@@ -298,7 +298,7 @@ def _home(rollout: HandedOver) -> str:
 
 
 def _answer(test_results: Results) -> str:
-    """`ship: ctr +39.0 % (+25.1 .. +55.3 %)`: the verdict and what it stands on."""
+    """Return an experiment's verdict with its figure: `ship: ctr +39.0 % (+25.1 .. +55.3 %)`."""
     decided = next(effect for effect in test_results.effects if effect.role == "decides")
     return f"{test_results.headline}: {decided.metric} {_relative(decided.relative)}"
 

@@ -78,7 +78,7 @@ def prepared(project: Project, stage: Stages) -> Prepared:
 
 @contextmanager
 def started_for(project: Project, endpoint: str, *, keep: bool) -> Generator[bool, None, None]:
-    """Stop an endpoint at the end unless it was there before, or `keep`; yield whether it was.
+    """Stop an endpoint at the end, unless it ran before or `keep`; yield whether it ran.
 
     If it was not, it is stopped at the end, whatever happens, unless `keep`.
     """
@@ -120,13 +120,13 @@ def rows_of(views: Sequence[MaterializeReport]) -> str:
 
 
 def auc_of(run: Run) -> str:
-    """`auc 0.475 (0.403 .. 0.541)`."""
+    """Return a run's AUC as text: `auc 0.475 (0.403 .. 0.541)`."""
     auc = run.evaluation.auc if run.evaluation else None
     return "no auc" if auc is None else f"auc {auc.value:.3f} ({interval(auc)})"
 
 
 def future(checked: Sequence[AsKnown], skew: SkewReport) -> str:
-    """Say whether a feature saw what came later, by what was looked at."""
+    """Say whether a feature used data from the future, by the checks that were run."""
     if skew.differ:
         return (
             f"not known: {skew.differ:,} of {skew.keys:,} keys are served otherwise than they "

@@ -36,7 +36,7 @@ class Place(Protocol):
         ...
 
     def open(self) -> Target:
-        """Once more: each controller has its own."""
+        """Open the target once more, for another controller."""
         ...
 
     def rollback(self, times: int) -> None:

@@ -25,7 +25,7 @@ def read(project: Project) -> Applied:
 
 
 def changed_views(project: Project) -> frozenset[str]:
-    """Return the views whose SQL means something else than when they were applied."""
+    """Return the views whose SQL changed since they were applied."""
     from ...feature_store.sql.subset import digest
 
     applied_views = read(project).views
@@ -37,7 +37,7 @@ def changed_views(project: Project) -> frozenset[str]:
 
 
 def write(project: Project) -> None:
-    """Record the views of this project. Conflict when somebody else applies at the same time."""
+    """Record the applied views; raise Conflict if somebody else applies at the same time."""
     from ...feature_store.sql.subset import digest
 
     document = project.target.state.get(KEY)

@@ -31,7 +31,7 @@ def is_there(project: Project, endpoint: str) -> bool:
 
 
 def price(project: Project) -> str:
-    """Return what counted answers cost, in words; empty where counting costs nothing."""
+    """Say what counting shown items costs; empty where it costs nothing."""
     priced = project.target.adapter.priced
     if priced is None:
         return ""

@@ -96,7 +96,7 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def headline(target: str, place: str) -> str:
-    """Return the plan's first line, which says where."""
+    """Return the plan's first line, which names the target and place."""
     return f"{target:<7} {place}" if len(target) < 8 else f"{target}   {place}"
 
 
@@ -147,7 +147,7 @@ def _described(item: PlanItem) -> str:
 
 
 def plan(project: Project) -> Plan:
-    """Compare.
+    """Compare the project with what its target has, without changing anything.
 
     Raises ProjectError when the description cannot be carried out at all (the same errors as
     `validate`).
@@ -196,7 +196,7 @@ def _estimate(project: Project) -> Estimate | None:
 
 
 def _elsewhere(project: Project) -> dict[str, Estimate]:
-    """Estimate what the endpoints would cost on each other target.
+    """Estimate the endpoints' cost on the other targets.
 
     One target of an adapter; those whose packages are not here say nothing.
     """
@@ -229,7 +229,7 @@ def _declared(project: Project) -> list[VariantSpec]:
 
 
 def _budget(project: Project, deployed: Estimate | None, now: Decimal) -> Iterator[PlanItem]:
-    """Refuse a plan whose endpoints cost more than the profile's budget, now or afterwards.
+    """Refuse a plan whose endpoints cost more than the budget.
 
     An unknown cost is refused too, unless the profile allows it.
 
@@ -344,7 +344,7 @@ def _table(
 
 
 def _whole(item: PlanItem, missing: Iterator[str]) -> PlanItem:
-    """Mark a thing as incomplete if its table is in place but other parts of it are missing.
+    """Mark an item as incomplete if its table exists and other parts do not.
 
     An earlier `apply` was cut short.
     """

@@ -75,7 +75,7 @@ def _line(kind: str, name: str, state: TableState | None) -> TableLine:
 
 
 def event_tables(project: Project) -> list[TableLine]:
-    """Return what is stored of each event, and of each stream that the gateways fill."""
+    """Return how many rows are stored of each event and each stream of the gateways."""
     warehouse = project.target.warehouse
     tables = [
         _line("event table", event, warehouse.observe(raw_name(event)))

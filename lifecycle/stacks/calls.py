@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def as_ours() -> Generator[None, None, None]:
-    """Raise what isthmus_stack's verbs raise as the error of ours that it is.
+    """Translate errors of isthmus_stack into errors of this package.
 
     MissingDependency: it is not installed.
     """

@@ -75,7 +75,7 @@ class _Column(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def propose(source: Path, folder: Path) -> Proposal:
-    """Propose the description of a project in `folder` from a file of events, a row an event.
+    """Propose a project in `folder` from a file of events.
 
     Args:
         source: JSON lines, CSV, TSV or Parquet.
@@ -209,7 +209,7 @@ def _columns(connection: duckdb.DuckDBPyConnection, rows: str) -> list[_Column]:
 def _time(
     columns: Sequence[_Column], ask: Callable[[str], tuple[Any, ...]], source: Path
 ) -> tuple[_Column, str, datetime]:
-    """Return the column of an event's time, the instant that SQL makes of it, and the newest."""
+    """Return the column with an event's time, its SQL as an instant, and the newest value."""
     named = [c for name in _TIMES for c in columns if c.name == name and not c.nulls]
     typed = [c for c in columns if c.type == "timestamp" and not c.nulls]
     # as JSON has them, and Parquet of frames with text
@@ -252,7 +252,7 @@ def _event(source: Path) -> str:
 
 
 def _is_key(column: _Column, rows: int) -> bool:
-    """Something that comes again and again, by a name that says so."""
+    """Return whether a column looks like an entity's key: repeated values and a fitting name."""
     return (
         column.name.endswith("_id")
         and column.type in ("int", "string")
@@ -261,7 +261,7 @@ def _is_key(column: _Column, rows: int) -> bool:
 
 
 def _declared(source: Path, folder: Path) -> str:
-    """Return the line of project.yaml that lets the project read the log where it lies.
+    """Return the line of project.yaml that lets the project read a file outside of its folder.
 
     It is "" where the log lies in the project.
     """

@@ -78,7 +78,7 @@ def untrusted(project: Path) -> tuple[Untrusted, ...]:
 
 
 def trust(project: Path) -> Trusted:
-    """Know those folders from now on, as if this user had made them here. It may be done again.
+    """Register state folders as trusted, as if this user had made them. Repeating it is safe.
 
     Raises:
         NotFound: there is none.
@@ -169,7 +169,7 @@ def _below(path: Path) -> Iterator[Path]:
 
 
 def _moved_stacks(own: Path) -> Iterator[str]:
-    """Seal and move the homes that an older version kept in the project, and yield their clouds.
+    """Move state that an older version kept in the project, and yield the clouds.
 
     The records and logs of that version go.
     """
@@ -211,5 +211,5 @@ def _move(folder: Path, to: Path) -> None:
 
 
 def _plain(text: str) -> str:
-    """Return a name that somebody else gave, without what a terminal would obey."""
+    """Return a name without control characters."""
     return ascii(text)[1:-1]

@@ -51,7 +51,7 @@ def get(project: Project, view: str, keys: Sequence[int | str]) -> OnlineRows:
 def check(
     project: Project, views: Sequence[str] | None = None, *, moments: int = MOMENTS
 ) -> Rows[AsKnown]:
-    """Check whether the views' rows (default: all) see data that only became known after them.
+    """Check whether views use data that only became known after their rows.
 
     It looks at `moments` moments. Nothing is written.
     """
@@ -59,7 +59,7 @@ def check(
 
 
 def leaks(project: Project, config: str) -> Rows[Looked]:
-    """Return for each feature of a configuration its AUC by day, and with what was known earlier.
+    """Return each feature's AUC by day, next to that with data known earlier.
 
     Raises:
         ProjectError: The configuration has a mistake.

@@ -113,7 +113,7 @@ def _between(numbers: NDArray[Any], edges: NDArray[Any]) -> NDArray[Any]:
 
 
 def _numbers(values: Any) -> NDArray[Any] | None:
-    """Return the values as floats; None when there is none, or when they are levels."""
+    """Return a column's numbers, or None if it has none or holds levels."""
     kind = values.type
     if not len(values) or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         return None

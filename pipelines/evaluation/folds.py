@@ -87,7 +87,7 @@ def predict_fold(
     *,
     keeps: bool = False,
 ) -> FoldResult:
-    """Fit on what was known before a period, and predict it.
+    """Train on what was known before a period, and predict the period.
 
     Raises:
         Invalid: the fitted model cannot be saved and loaded. That is tried only with `keeps`.

@@ -68,7 +68,7 @@ class Forward(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def grouping(data: pa.Table, objective: Objective, spec: ProjectSpec) -> Grouping:
-    """Return which attributes group the rows, as the objective says.
+    """Return the attributes that group rows, from the objective.
 
     The item is the entity key that differs most among rows that were ranked together.
     """
@@ -126,7 +126,7 @@ def forward(
     shuffle: bool = False,
     keeps: bool = False,
 ) -> Forward:
-    """Train and predict period by period.
+    """Train and test a model period by period, forward in time.
 
     A period is left out when the rows before it hold no positive, or nothing but positives: nothing
     can be learnt from them.

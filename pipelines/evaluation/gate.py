@@ -58,7 +58,7 @@ def cutoffs_of(gate: Gate) -> tuple[int, ...]:
 def within(
     estimate: Estimate | None, low: float | None = None, high: float | None = None
 ) -> Verdict:
-    """Judge an estimate: its whole interval inside passes, the whole interval outside fails.
+    """Judge an estimate: its whole interval inside passes, wholly outside fails.
 
     Outside means on one side.
     """

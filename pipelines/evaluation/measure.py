@@ -63,7 +63,7 @@ def measure(forward: Forward, cutoffs: Sequence[int] = (CUTOFF,)) -> Evaluation:
 def _figures(
     table: pa.Table, base_loss: Floats, cutoffs: Sequence[int], among: Clusters
 ) -> dict[str, Estimate]:
-    """Return figures by the names of gates; `auc` is always there."""
+    """Return the evaluation's figures by their names in gates."""
     outcomes, scores = table["outcome"].to_numpy(), table["prediction"].to_numpy()
     sums = metrics.totals(table, scores, cutoffs, among)
     if chances(scores):
@@ -121,7 +121,7 @@ def _period(table: pa.Table, number: int, start: datetime, rows: int, positives:
 
 
 def common_rows(ours: pa.Table, theirs: pa.Table) -> tuple[pa.Table, NDArray[Any]]:
-    """Return the rows of `ours` that `theirs` predicted too, and its `prediction` of each.
+    """Return the rows that both tables predicted, with the other table's predictions.
 
     Rows are matched by event_id and have all columns of `ours`.
     """

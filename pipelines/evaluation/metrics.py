@@ -57,7 +57,7 @@ def clusters(predictions: pa.Table) -> Clusters:
 
 
 def codes(predictions: pa.Table, name: str) -> Codes | None:
-    """Return codes for a column's values; each null has its own.
+    """Return a column's values as integer codes; each null gets its own.
 
     None when there is no value at all, or no such column (an older run).
     """
@@ -88,7 +88,7 @@ def chances(scores: Any) -> bool:
 def totals(
     predictions: pa.Table, scores: Any, cutoffs: Sequence[int], among: Clusters
 ) -> dict[str, Totals]:
-    """Return every metric as sums by unit: with groups those of a ranking, too.
+    """Return every metric as sums by unit, ranking metrics included if there are groups.
 
     `auc` is within days; `log_loss` and `calibration` are of chances only; groups add ndcg@k,
     recall@k, `mrr` and `group_auc`.
@@ -142,7 +142,7 @@ def groups_that_tell(predictions: pa.Table, among: Clusters) -> int:
 
 
 def top_of(predictions: pa.Table, scores: Any, among: Clusters) -> Top | None:
-    """Return what would stand first; None without groups, or when the rows name no item."""
+    """Return what a ranking puts first in each group, or None without groups or items."""
     items = codes(predictions, "item")
     return (
         None

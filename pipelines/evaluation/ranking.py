@@ -91,7 +91,7 @@ def _runs(scores: Floats, outcomes: NDArray[Any], groups: Codes) -> _Runs:
 
 
 def _within(group: Codes, values: NDArray[Any]) -> NDArray[Any]:
-    """Return for each row the sum of the values before it in its own, contiguous group."""
+    """Return for each row the sum of the earlier values of its group."""
     sums_before = np.cumsum(values) - values
     opens = np.ones(len(group), dtype=bool)
     opens[1:] = group[1:] != group[:-1]
@@ -101,7 +101,7 @@ def _within(group: Codes, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _spread(runs: _Runs, cumulated: Floats, number: int) -> Floats:
-    """Return for each group the sum of what its outcomes' places are worth.
+    """Return for each group the sum of the discounted gains of its outcomes.
 
     Each outcome may stand anywhere in its run; `cumulated` is over places.
     """

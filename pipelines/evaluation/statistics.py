@@ -80,7 +80,7 @@ class Pairs:
         )
 
     def auc_of(self, rows: NDArray[np.int64]) -> float:
-        """Return the AUC of these rows, by number, each as often as it is named."""
+        """Return the AUC of these rows; a row may come several times."""
         return self._share(
             np.bincount(self._codes[rows], minlength=self._bunches + self._bounds.shape[1])
         )
@@ -97,7 +97,7 @@ class Pairs:
 def _split_by_outcome(
     rows: NDArray[np.int64], scores: Floats, outcomes: NDArray[Any]
 ) -> tuple[NDArray[np.int64], ...]:
-    """Split a group's rows: the clicks, and the rest by score.
+    """Split a group's rows by outcome, sorting those without a click by score.
 
     Further, for each click: how many of the rest score less, and how many no more.
     """
@@ -160,7 +160,7 @@ def _interval(value: float, drawn: Sequence[float]) -> Estimate:
 
 
 def sums(codes: NDArray[np.int64], values: Any, number: int) -> Floats:
-    """Return the sum of the values of each code, 0 to `number` - 1; one value may stand for all."""
+    """Return the sum of the values of each code, 0 to `number` - 1."""
     weights = np.broadcast_to(np.asarray(values, dtype=float), codes.shape)
     return np.bincount(codes, weights=weights, minlength=number).astype(float, copy=False)
 
@@ -258,7 +258,7 @@ def positives_needed(distance: float) -> int:
 
 
 def distance_shown(positives: int) -> float:
-    """Return the distance from chance that so many positives show four times in five.
+    """Return the distance from 0.5 that so many positives show with a power of 80 %.
 
     It is the inverse of `positives_needed`; 0.5 is all there is.
     """

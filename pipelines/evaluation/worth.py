@@ -55,7 +55,7 @@ class Worth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sample_size(features: int, periods: int) -> int:
-    """Return how many rows of one period are predicted again."""
+    """Return how many rows of a period are predicted again with shuffled features."""
     return -(-max(CELLS // max(features, 1), FEWEST) // max(periods, 1))
 
 
@@ -69,7 +69,7 @@ def shuffle(
     number: int,
     seed: int,
 ) -> Shuffled:
-    """Predict about `number` rows again, once for each feature with its values in another order.
+    """Predict some rows again, once for each feature with its values shuffled.
 
     `within` is the column that says a row's list.
     """
@@ -104,7 +104,7 @@ def shuffle(
 def _places(
     rows: pa.Table, unit: str | None, number: int, chance: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Return the places of all rows of units that are drawn until there are `number` rows.
+    """Return the rows of randomly drawn units, at least `number` of them.
 
     Of rows without a unit each is its own.
     """
@@ -148,7 +148,7 @@ def _same_within(values: NDArray[np.int64], lists: NDArray[np.int64]) -> bool:
 
 
 def _exchange(lists: NDArray[np.int64], chance: np.random.Generator) -> NDArray[np.int64]:
-    """Return for each row the place of the row whose value it gets.
+    """Return a permutation that exchanges values between lists.
 
     Values come from another list, over again where that is shorter.
     """
@@ -163,7 +163,7 @@ def _exchange(lists: NDArray[np.int64], chance: np.random.Generator) -> NDArray[
 
 
 def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[Worth, ...]:
-    """Return what each feature is worth, the worthiest first.
+    """Return the permutation importance of each feature, the highest first.
 
     It compares the sampled rows' forward predictions (forward_evaluation.SCHEMA) with those with
     each feature shuffled.

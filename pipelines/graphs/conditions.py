@@ -40,7 +40,7 @@ def text(when: Condition) -> str:
 
 
 def all_conditions(steps: Iterable[StepSpec]) -> dict[str, tuple[Condition, ...]]:
-    """Return every condition under which each step runs: its own, and those of all that it needs.
+    """Return the conditions under which each step runs, those of its needs included.
 
     The steps come in order.
     """

@@ -85,7 +85,7 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fits(value: object, kind: ValueType) -> bool:
-    """Return whether a value may stand where `kind` is declared.
+    """Return whether a value is of a declared type.
 
     An int is a float; a bool is only a bool.
     """
@@ -310,7 +310,7 @@ def _name_problems(what: str, name: str) -> Iterator[str]:
 
 
 def _circle(steps: Mapping[str, Step], done: Mapping[str, Step]) -> list[str]:
-    """Follow unmet needs until a step comes up again, and return that circle."""
+    """Return a circle among the steps' needs."""
     path = [next(name for name in steps if name not in done)]
     while path[-1] not in path[:-1]:
         path.append(next(name for name in dependencies(steps[path[-1]]) if name not in done))

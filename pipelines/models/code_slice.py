@@ -34,7 +34,7 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cut(module: str, source: str, root: Path, name: str, *, whole: bool = False) -> Slice:
-    """Cut `source` down to what the top-level `name` needs, with the local modules that it imports.
+    """Return the part of a module that `name` needs, with its local imports.
 
     `source` is that of the dotted `module` below `root`. Imports of modules below `root` are made
     relative, so that the copy can live under any package name.
@@ -73,7 +73,7 @@ class _Statement(msgspec.Struct, frozen=True, eq=False):
 
 
 def _required_statements(source: str, tree: ast.Module, name: str) -> list[ast.stmt] | None:
-    """Return the statements that `name` needs, in their order; None when that cannot be known."""
+    """Return the statements that `name` needs, in order, or None if that is unknown."""
     future = [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
     statements = _statements(source, tree, future)
     defined = {bound for statement in statements for bound in statement.binds}

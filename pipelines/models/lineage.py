@@ -75,7 +75,7 @@ def nodes(spec: ProjectSpec) -> tuple[Node, ...]:
 
 
 def edges(spec: ProjectSpec) -> tuple[Edge, ...]:
-    """Return what each thing is made of. A view's sources are read from its SQL."""
+    """Return the edges of the lineage."""
     return tuple(
         dict.fromkeys(
             (
@@ -176,7 +176,7 @@ def _sources(sql: str, spec: ProjectSpec) -> Iterator[Node]:
 
 
 def _text(_every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
-    """Draw from what is served down to the events.
+    """Draw the lineage as text, from endpoints down to events.
 
     Endpoints come first, then whatever nothing is made of.
     """

@@ -160,7 +160,7 @@ def save(
 
 
 def check_keepable(predictor: Predictor, model: Model) -> None:
-    """Save and load the predictor in a scratch folder.
+    """Check that the predictor can be saved and loaded again.
 
     Raises:
         Invalid: it cannot be saved, as `save` says.
@@ -225,7 +225,7 @@ def _parameters_text(parameters: Mapping[str, CallParameter]) -> str:
 
 
 def whole(folder: Path) -> Manifest:
-    """Return the manifest of a model folder whose files are all as they were saved.
+    """Return a model folder's manifest; raise if a file is not as it was saved.
 
     Raises:
         NotFound: there is no manifest.
@@ -263,7 +263,7 @@ def whole(folder: Path) -> Manifest:
 
 
 def _check_registered(folder: Path, manifest: Manifest, digest: str) -> None:
-    """Raise Invalid if the folder is not what the registry's digest says.
+    """Raise Invalid if a model folder differs from the registry's digest.
 
     A folder says itself what it should hold, so one that was exchanged, or to which a file was
     added, still is whole.
@@ -431,7 +431,7 @@ def _slots(base: type) -> tuple[str, ...]:
 
 
 def _not_json(value: object, where: str) -> str | None:
-    """Return what JSON would refuse, or change in silence; None if there is nothing.
+    """Return what JSON would refuse or change in a value, or None.
 
     A tuple comes back as a list: that is allowed.
     """

@@ -198,7 +198,7 @@ def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
 
 
 def overview(pairs: Sequence[Comparison]) -> str:
-    """Return what the console prints of three runs and more."""
+    """Return the table that compares three runs or more."""
     rows = overview_rows(pairs)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
@@ -215,7 +215,7 @@ def overview(pairs: Sequence[Comparison]) -> str:
 
 
 def several(number: int) -> str:
-    """Return a sentence on what many comparisons do to 95 %."""
+    """Say how much several comparisons weaken a 95 % interval."""
     return (
         f"each interval is a 95 % one by itself: of {number} differences that are none, "
         f"{number / 20:.1g} look decided on average"
@@ -276,7 +276,7 @@ def version_of(run: Run) -> str:
 
 
 def spoken_verdict(comparison: Comparison) -> str:
-    """Return what the deciding figure says, and what it would take to say more.
+    """Say what the deciding figure shows, and how many more data would decide.
 
     It also says where AUC differs.
     """
@@ -295,7 +295,7 @@ def spoken_verdict(comparison: Comparison) -> str:
 
 
 def power(comparison: Comparison) -> str:
-    """Return what so much data can show of the deciding figure."""
+    """Say which differences so many data can show."""
     evaluation = figures(comparison.second)
     if evaluation.unit is not None:
         return figure_text.power_of_units(

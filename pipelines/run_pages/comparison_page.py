@@ -23,7 +23,7 @@ _LONGEST = 8  # names in a file's name
 
 
 def comparison_page(project: Project, compared: Comparisons) -> Path:
-    """Write `reports/<a>-<b>.html` and return where it is.
+    """Write `reports/<a>-<b>.html`, and return its path.
 
     On a cloud target that is a copy in the project's .isthmus/.
     """
@@ -46,7 +46,7 @@ def html(compared: Comparisons, tables: list[pa.Table]) -> str:
 
 
 def heading(compared: Comparisons) -> tuple[str, str]:
-    """Return what is compared, and the line below."""
+    """Return the page's heading: the compared runs."""
     first, second = compared[0].first, compared[0].second
     if len(compared) == 1:
         return (

@@ -55,7 +55,7 @@ def two_figures(number: float) -> str:
 
 
 def power(number: int, outcome: str) -> str:
-    """Return which AUC so many positives would show, and what a smaller distance would take."""
+    """Say which AUC so many positives can show, and how many more a smaller one takes."""
     from ..evaluation.statistics import distance_shown, positives_needed
 
     shown = distance_shown(number)
@@ -74,12 +74,12 @@ def power(number: int, outcome: str) -> str:
 
 
 def people(attribute: str) -> str:
-    """Return the plural of who an attribute names: `users` for `user_id`."""
+    """Return the plural of what an attribute names: `users` for `user_id`."""
     return f"{attribute.removesuffix('_id').removesuffix('_key').replace('_', ' ')}s"
 
 
 def independence(evaluation: Evaluation) -> str:
-    """Return a sentence on what the intervals take as independent."""
+    """Say which observations the intervals take as independent."""
     if evaluation.unit is not None:
         return (
             f"draw {evaluation.units:,} {people(evaluation.unit)}: rows of one are not independent"
@@ -99,7 +99,7 @@ def _few(number: int) -> str:
 
 
 def power_of_units(figure: Estimate, number: int, unit: str, what: str) -> str:
-    """Return what so many units can show of a figure with this interval.
+    """Say what so many units can show of a figure.
 
     It also says how many would show less: an interval narrows with the root of their number.
     """

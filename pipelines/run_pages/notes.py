@@ -34,7 +34,7 @@ def notes_uri(blobs: BlobStore, run: str) -> str:
 
 
 def read(blobs: BlobStore, run: str) -> Notes:
-    """Return a run's notes; empty ones if nothing was said of it.
+    """Return a run's notes, or empty ones.
 
     Raises:
         Refused: they are of a newer format.
@@ -43,7 +43,7 @@ def read(blobs: BlobStore, run: str) -> Notes:
 
 
 def check(*, tags: Collection[str] = (), note: str | None = None) -> None:
-    """Raise Invalid for what is no tag, or too long a note."""
+    """Raise Invalid for a malformed tag, or a note that is too long."""
     if wrong := next((tag for tag in tags if not re.fullmatch(_TAG, tag)), None):
         raise Invalid(
             f"{wrong!r} is not a tag",
@@ -59,7 +59,7 @@ def check(*, tags: Collection[str] = (), note: str | None = None) -> None:
 def tag(
     project: Project, run: str, tags: Collection[str], *, remove: Collection[str] = ()
 ) -> Notes:
-    """Give a run tags, and take others away; again changes nothing.
+    """Add and remove tags of a run.
 
     Raises:
         NotFound: there is no such run.

@@ -120,7 +120,7 @@ class Run(Shown, StoredDocument, frozen=True, kw_only=True, tag=2):
         return old | inner | {"segments": [renamed(segment) for segment in old.get("segments", ())]}
 
     def title(self) -> str:
-        """Return the configuration's name, with what was changed in it."""
+        """Return the configuration's name, with its overrides."""
         return " ".join((self.configuration, *self.overrides))
 
     def __str__(self) -> str:

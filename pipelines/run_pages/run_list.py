@@ -32,7 +32,7 @@ class NotedRun(Run, frozen=True, kw_only=True):
         return "\n".join([super().__str__(), *note_lines(self)])
 
     def overview(self, figures: Sequence[str] = ("auc",)) -> dict[str, object]:
-        """Return what a list of runs shows of this one, by column, with these of its figures."""
+        """Return a run's row in a list of runs, with these figures."""
         estimates = {name: figure(self, name) for name in figures}
         return {
             "run": self.name,

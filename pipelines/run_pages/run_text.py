@@ -126,12 +126,12 @@ def _figures(run: Run, evaluation: Evaluation) -> list[str]:
 
 
 def ranking_figures(figures: Mapping[str, Estimate]) -> dict[str, Estimate]:
-    """Return those figures that are of rows ranked against each other."""
+    """Return the figures about ranking within groups."""
     return {name: figure for name, figure in figures.items() if ranks(name)}
 
 
 def _with_verdict(run: Run, check: str, text: str) -> str:
-    """Return a figure's text with what the gate says of it."""
+    """Return a figure's text with the gate's verdict on it."""
     return f"{text:<59}   {run.checks.verdict_of(check) or ''}".rstrip()
 
 

@@ -53,7 +53,7 @@ def get_run(project: Project, name: str) -> Run:
 
 
 def of_version(blobs: BlobStore, version: str) -> Run | None:
-    """Return the newest run that became a version, such as ranker@2; None if there is none."""
+    """Return the newest run that made a version such as ranker@2, or None."""
     return next((run for run in reversed(_all(blobs)) if run.version == version), None)
 
 

@@ -68,7 +68,7 @@ def keep(blobs: BlobStore, folder: Path, uri: str) -> StoredFolder:
 
 
 def damage(blobs: BlobStore, artifact: StoredFolder) -> str | None:
-    """Return what is wrong with an artifact by now, or None.
+    """Return how an artifact is damaged, or None.
 
     Local files are read again; elsewhere names and sizes are compared.
     """

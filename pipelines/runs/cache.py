@@ -100,7 +100,7 @@ def key_of(parts: Mapping[str, str]) -> str:
 def look_up(
     blobs: BlobStore, document: RunDocument, step: Step, parts: dict[str, str]
 ) -> StepResult | KeyRecord:
-    """Return the result to use, or why there is none.
+    """Return a step's cached result, or why there is none.
 
     A result whose artifacts are missing or changed is none.
     """
@@ -135,7 +135,7 @@ def look_up(
 
 
 def remember(blobs: BlobStore, document: RunDocument, step: Step, result: StepResult) -> None:
-    """Enter a result of this run into the index.
+    """Add a result to the cache's index.
 
     A result that was itself a hit is only noted as the last.
     """

@@ -139,7 +139,7 @@ def encode_run(document: RunDocument) -> bytes:
 
 
 def decode_run(data: bytes, uri: str) -> RunDocument:
-    """Return run.json as it was written, each parameter unwrapped.
+    """Decode run.json, with its parameters unwrapped.
 
     Raises:
         Refused: it is of a newer format.
@@ -162,7 +162,7 @@ def _unwrap(step: Step) -> Step:
 
 
 def read(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind:
-    """Return a document of ours.
+    """Read a document; raise NotFound if there is none.
 
     Raises:
         NotFound: it is not there.
@@ -178,7 +178,7 @@ def read(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind:
 
 
 def find(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind | None:
-    """Return a document, or None when it is absent or damaged.
+    """Read a document, or return None if it is absent or damaged.
 
     Raises:
         Refused: it is of a newer format.

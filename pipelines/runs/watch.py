@@ -133,7 +133,7 @@ def _goes_on(project: Project, run: str) -> bool:
 
 
 def cancel(project: Project, run: str) -> None:
-    """Ask a run to stop, and do not wait. A finished one is left as it is.
+    """Ask a run to stop, without waiting; one that has ended stays as it is.
 
     Raises:
         NotFound: there is no such run.
@@ -168,13 +168,13 @@ def artifact_uri(project: Project, run: str, step: str, name: str) -> str:
 
 
 def failure(project: Project, run: str, step: str) -> StepFailure | None:
-    """Return what a failed step wrote down itself; None if it had no time to, or has not failed."""
+    """Return a failed step's own account of its failure, or None."""
     blobs = project.target.blobs
     return find(blobs, f"{step_folder(blobs, run, step)}/failed.json", StepFailure)
 
 
 def log(project: Project, run: str, step: str) -> str:
-    """Return what a step wrote so far; of a cached step, what it wrote when it ran.
+    """Return a step's output so far; a cached step's from when it ran.
 
     Raises:
         NotFound: it has not begun.

@@ -44,7 +44,7 @@ def run_command(
     timeout: timedelta,
     start: Callable[[Callable[[], Process]], Process],
 ) -> None:
-    """Run a command in a process group of its own, which is gone when this returns.
+    """Run a command in a process group of its own, and leave none of its processes behind.
 
     Raises:
         StepFailed: it failed or took too long. The text has none of the log's words.

@@ -310,7 +310,7 @@ def _read_values(file: Path) -> dict[str, Any]:
 
 
 def _checked(step: Step, values: Mapping[str, Any]) -> dict[str, Scalar]:
-    """Return every declared output, each of its type; raise if any other is there."""
+    """Return the declared outputs in their types; raise for missing or undeclared ones."""
     declared: dict[str, ValueType] = {output.name: output.type for output in step.outputs}
     for name, kind in declared.items():
         if name not in values:

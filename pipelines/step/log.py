@@ -18,7 +18,7 @@ _UPLOAD = 15  # copies between uploads
 
 @contextmanager
 def capture(blobs: BlobStore, uri: str, scratch: Path) -> Iterator[Path]:
-    """Point this process's output, and so its children's, at the log. Yield the log's local path.
+    """Redirect the output of this process and its children to the log; yield its local path.
 
     Under a file URI the log is written in place. Elsewhere it is also copied to the provider's log,
     and uploaded now and then.
@@ -83,7 +83,7 @@ class _Copy:
 
 
 def last_line(path: Path) -> str:
-    """Return the last line that is not blank; empty when there is none."""
+    """Return the last line that is not blank, or an empty text."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 4096))
         lines = file.read().decode(errors="replace").split("\n")

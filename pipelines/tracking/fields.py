@@ -31,7 +31,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def key(name: str) -> str:
-    """Return a name as MLflow takes it, without @: ndcg@10 is its own ndcg_at_10."""
+    """Return a metric's name as MLflow accepts it: ndcg@10 becomes ndcg_at_10."""
     return re.sub(r"[^/\w.\- :]", "_", name.replace("@", "_at_"))
 
 

@@ -57,7 +57,7 @@ def _load_pyfunc(path: str) -> Predictor:
 
 
 def _module(folder: Path, manifest: dict[str, Any]) -> ModuleType:
-    """Return the predictor's module, below a package of its own: two models never share one."""
+    """Import the predictor's module in a package of its own, so that two models never share one."""
     if manifest["code"] == "installed":
         return importlib.import_module(manifest["module"])
     package = ModuleType(f"isthmus_model_{manifest['digest'][:12]}_{next(_numbers)}")

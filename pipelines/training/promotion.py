@@ -71,7 +71,7 @@ def approval_for(verdict: Verdict | None, *, first: bool) -> Approval:
 
 
 def refusal(alias: str, verdict: Verdict | None, *, first: bool) -> str | None:
-    """Return why a version with this verdict may not take an alias by itself, or None.
+    """Return why this verdict keeps a version from taking an alias, or None.
 
     `first`: no other version is champion.
     """
@@ -85,7 +85,7 @@ def refusal(alias: str, verdict: Verdict | None, *, first: bool) -> str | None:
 def promote(
     project: Project, model: str, version: int, alias: str = CHAMPION, *, because: str | None = None
 ) -> ModelVersion:
-    """Move an alias to a version; the same again changes nothing.
+    """Move an alias to a version.
 
     `because` is recorded.
 

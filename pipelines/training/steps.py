@@ -65,7 +65,7 @@ def dataset(context: StepContext) -> None:
 
 
 def fit(context: StepContext) -> None:
-    """Fit the model on all rows, and save it as `model/`."""
+    """Fit the model on all rows, and save it as the artifact `model`."""
     from ..models import predictor, trainers
     from .dataset import read_data
 
@@ -82,7 +82,7 @@ def fit(context: StepContext) -> None:
 
 
 def evaluate(context: StepContext) -> None:
-    """Predict the test periods to `forward/predictions.parquet`, and measure the predictions.
+    """Predict the test periods, and measure the predictions.
 
     The figures are in `forward/evaluation.json`.
     """

@@ -41,7 +41,7 @@ def train(
     tags: Sequence[str] = (),
     note: str = "",
 ) -> Run:
-    """Train, evaluate and register one configuration, and return the run's record.
+    """Train, evaluate and register a configuration, and return the run's record.
 
     The gate decides which alias the version gets; a gate that fails is a result and not an error.
 
@@ -91,7 +91,7 @@ def configuration(project: Project, config: str, overrides: Sequence[str] = ()) 
 
 
 def window(project: Project, model: Model) -> tuple[datetime, datetime]:
-    """Return [start, end) of a configuration's rows: as it says, else its length back from now."""
+    """Return [start, end) of a configuration's training rows."""
     if model.window:
         return model.window
     now = project.now()
@@ -302,7 +302,7 @@ def _log(project: Project, name: str, planned: Pipeline) -> str:
 
 
 def as_of(project: Project, model: Model, end: datetime) -> datetime:
-    """Return when outcomes must be known.
+    """Return the time by which outcomes must be known.
 
     A replayed log is closed: its last outcomes are known though their time ends after `now:`.
     """
@@ -338,7 +338,7 @@ def _watermarks(project: Project, model: Model, stored: StoredEvents) -> Mapping
 
 
 def _code(project: Project, model: Model) -> str:
-    """Return a digest of the trainer's code as far as it is the project's.
+    """Return a digest of the trainer's code within the project.
 
     The versions of what it imports are in the digest, too.
 
@@ -384,7 +384,7 @@ def _about(
 
 
 def git(folder: Path, file: str = ".") -> Git | None:
-    """Return the revision that a folder is at, and whether it, or a file of it, differs.
+    """Return a folder's git revision, and whether it or a file of it is modified.
 
     None outside a repository, or without git.
     """

@@ -30,7 +30,7 @@ _SETTLED = timedelta(
 
 @contextmanager
 def starting(project: Project, run: str) -> Iterator[None]:
-    """Note a run while it is written: what is left of it goes with the next `train`.
+    """Record that a run is being written, so that the next `train` removes it if it never starts.
 
     It is called under the project's lock. The note goes when the block is left without an error.
 
@@ -50,7 +50,7 @@ def starting(project: Project, run: str) -> Iterator[None]:
 
 
 def remove_unstarted(project: Project) -> None:
-    """Remove what was written and never started; it is called under the project's lock.
+    """Remove runs that were written and never started; the caller holds the project's lock.
 
     If the provider may not remove objects the run stays, and a warning says so.
     """

@@ -47,7 +47,7 @@ def attribute_problem(name: str) -> tuple[str, str] | None:
 
 
 def parameter_problem(name: str) -> tuple[str, str] | None:
-    """Return (what is wrong, remedy) of the name of a parameter of predict; None if it is fine."""
+    """Return why a parameter of predict may not have this name and what to do, or None."""
     if name in OF_EVERY_ENDPOINT:
         return (
             f"{name} is a parameter of every endpoint",

@@ -35,7 +35,7 @@ _SHORTEST, _LONGEST = timedelta(hours=1), timedelta(days=28)  # windows of caps 
 
 
 def feature_problem(name: str) -> tuple[str, str] | None:
-    """Return (what is wrong, remedy) of a name by which a rule reads a candidate, or None."""
+    """Return why a rule may not read this feature and what to do, or None."""
     if not re.fullmatch(FEATURE, name):
         return (
             f"{name!r} names nothing of a candidate",
@@ -52,7 +52,7 @@ def _feature(text: str) -> str:
 
 
 def _moment(text: str) -> datetime:
-    """Parse a time; a day stands for its midnight, UTC."""
+    """Parse a time; a day means its midnight, UTC."""
     if not re.fullmatch(_DAY, text):
         return quantities.moment(text)
     try:

@@ -56,7 +56,7 @@ def _rule(kind: str, values: Mapping[str, Any]) -> Rule:
 
 
 def reads(rule: Rule) -> tuple[str, ...]:
-    """Return what a rule reads of a candidate: keys of entities, and `view.feature`."""
+    """Return what a rule reads of a candidate: entity keys and `view.feature`."""
     if isinstance(rule, Pin):
         return (rule.key,)
     return (
@@ -67,7 +67,7 @@ def reads(rule: Rule) -> tuple[str, ...]:
 
 
 def entity_of(name: str, spec: ProjectSpec) -> Entity | None:
-    """Return the entity whose key, or whose view's feature, a name is; None if there is none."""
+    """Return the entity of a key or of a view's feature, or None."""
     view, dot, _ = name.partition(".")
     if not dot:
         return next((entity for entity in spec.entities.values() if entity.key == name), None)
@@ -103,12 +103,12 @@ def kind_of(rule: Rule) -> str:
 
 
 def counts_units(endpoint: Endpoint) -> bool:
-    """Tell whether a rule asks how often a unit was shown what."""
+    """Return whether a rule caps how often a unit is shown something."""
     return any(isinstance(rule, UnitCap) for rule in endpoint.rules)
 
 
 def reading_key(rule: Rule, name: str, key: str) -> str:
-    """Return the key below which it is written that a rule reads `name`."""
+    """Return the place in project.yaml at which a rule reads `name`."""
     below = {Pin: name, Cap: "by", UnitCap: "by"}.get(type(rule))
     return child(key, below or f"where.{name}")
 
@@ -142,7 +142,7 @@ def _names(rule: Rule, spec: ProjectSpec, declared: Declared, key: str, report: 
 
 
 def misfits(rule: Rule, attribute: Attribute) -> Iterator[tuple[str, str]]:
-    """Yield (what is wrong, remedy) of the values that a rule compares a key or a feature with.
+    """Yield the values of a rule that do not fit the type of what they are compared with.
 
     The type of a feature follows from its SQL (feature_store/check.py).
     """
@@ -202,7 +202,7 @@ def _figure(
     kinds: tuple[str, ...],
     least: float | None = None,
 ) -> None:
-    """Report a parameter that stands in place of a number and is of a wrong type or too small."""
+    """Report a parameter that stands for a number and is of a wrong type or too small."""
     if not isinstance(value, str):
         return
     name = value.removeprefix("$")

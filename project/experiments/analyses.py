@@ -80,7 +80,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 
 
 def _metrics(experiment: Analysis, key: str) -> Iterator[tuple[str, str]]:
-    """Every objective that it names, and where."""
+    """Yield every objective that an experiment names, with its place."""
     yield experiment.metric, child(key, "metric")
     for position, guardrail in enumerate(experiment.guardrails):
         yield guardrail.metric, child(item(child(key, "guardrails"), position), "metric")

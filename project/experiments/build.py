@@ -22,7 +22,7 @@ _ALL = Decimal(100)
 def layers(
     values: Mapping[str, Values], endpoints: Mapping[str, Endpoint], report: Report
 ) -> dict[str, Layer]:
-    """Return the layers that are written, and one of its own for each endpoint without any."""
+    """Build the layers that are declared, and a default one for each endpoint without any."""
     written = {name: _layer(name, about, report) for name, about in values.items()}
     named = {layer.endpoint for layer in written.values()}
     default = {name: Layer(name=name, endpoint=name) for name in endpoints if name not in named}
@@ -114,7 +114,7 @@ def _layer_of(
 
 
 def _layer_names(spec: ProjectSpec, declared: Declared) -> tuple[str, ...]:
-    """Return the names of all layers, including those of endpoints that are not sound."""
+    """Return the names of all layers, those of endpoints with mistakes included."""
     unsound = [name for name in declared.endpoints if name not in spec.endpoints]
     return (
         *spec.layers,

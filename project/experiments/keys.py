@@ -31,7 +31,7 @@ def _arm(text: str) -> tuple[str, str]:
 
 
 def _hundredths(text: str) -> Decimal:
-    """Parse a percentage with two decimals at most: units are told apart by 10,000 buckets."""
+    """Parse a percentage with at most two decimals, as there are 10,000 buckets."""
     share = quantities.percent(text)
     if share != share.quantize(Decimal("0.01")):
         raise Mistake(

@@ -16,7 +16,7 @@ _RATE = rf"({_TOTAL}) */ *({_TOTAL})"
 
 
 def _counted(text: str) -> Total:
-    """`click`: its events; `purchase.amount`: an attribute's values."""
+    """Parse `click` (its events) or `purchase.amount` (an attribute's values)."""
     if not re.fullmatch(_COUNTED, text):
         raise Mistake(
             f"{text!r} names nothing to add up",

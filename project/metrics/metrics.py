@@ -106,7 +106,7 @@ def _attribute(total: Total, spec: ProjectSpec, key: str, report: Report) -> Non
 
 
 def totals(metric: Metric) -> tuple[Total, ...]:
-    """Return what a metric adds up.
+    """Return the totals of a metric: numerator and denominator.
 
     An objective's exposures come first, as its outcomes refer to them.
     """
@@ -137,7 +137,7 @@ def judged(metric: Metric, spec: ProjectSpec, declared: Declared, report: Report
 
 
 def stranger(metric: Metric, units: Iterable[str], spec: ProjectSpec) -> str | None:
-    """Return an event of the metric that leads to none of the units; None: there is none."""
+    """Return an event of the metric that cannot be joined to the unit, or None."""
     events = [total.event for total in totals(metric) if total.event in spec.events]
     return next(
         (

@@ -13,7 +13,7 @@ _DAY = timedelta(days=1)
 
 
 def build_model(name: str, values: Values, path: str, report: Report) -> Model:
-    """`values` of models/<name>.yaml; its keys are prefixed by `path:`."""
+    """Build a model's configuration from models/<name>.yaml."""
     fields = dict(values)
     window = fields.pop("window", None)
     if isinstance(window, tuple):

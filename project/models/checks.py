@@ -14,13 +14,13 @@ from .gate_figures import AGAINST, ranks
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """Report what the sound configurations name and that is not there."""
+    """Report what the configurations name and nothing declares."""
     for model in spec.models.values():
         check_model(model, spec, declared, report)
 
 
 def check_model(model: Model, spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """Report what a configuration names and that does not exist."""
+    """Report what a configuration names and nothing declares."""
     prefix = f"{model.path}:"
     exposure = None
     if check_declared(

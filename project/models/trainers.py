@@ -104,7 +104,7 @@ def _function(tree: ast.Module, name: str, model: Model, key: str, report: Repor
 
 
 def _top_level(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
-    """Names that a module has after its import; "*" when only running it would tell."""
+    """Yield the names that a module defines; "*" where only running it would tell."""
     for node in body:
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
@@ -133,7 +133,7 @@ def _top_level(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
 
 
 def _parameters(node: ast.FunctionDef, model: Model, report: Report) -> None:
-    """Report parameters that a trainer does not take, and those it needs that have no value.
+    """Report parameters that a trainer does not take, and those that it lacks.
 
     It is called as trainer(data, label=..., features=..., **parameters).
     """

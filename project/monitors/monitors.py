@@ -44,7 +44,7 @@ def build(name: str, values: dict[str, Any], report: Report) -> Monitor | None:
 
 
 def _senseless(alarm: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """(figure, what is wrong, remedy) of limits that no figure could keep or break."""
+    """Yield limits of a monitor that no figure could ever keep or break."""
     low, high = alarm.get("calibration", (0, 1))
     if not 0 <= low < high:
         yield (
@@ -121,7 +121,7 @@ def _items(
 def _clicks(
     monitor: Monitor, endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report
 ) -> None:
-    """Report limits on clicks where no click can be traced to what was shown."""
+    """Report limits on clicks where clicks cannot be joined to exposures."""
     of_clicks = [
         figure
         for figure in ("shown_to_organic", "calibration")
@@ -145,7 +145,7 @@ def _clicks(
 
 
 def outcome_by(endpoint: Endpoint, spec: ProjectSpec) -> Event | None:
-    """Return the event that names the exposure of an outcome; None: there is none.
+    """Return the outcome event that names its exposure, or None.
 
     It is the outcome itself, or the objective's exposure.
     """
@@ -161,7 +161,7 @@ def outcome_by(endpoint: Endpoint, spec: ProjectSpec) -> Event | None:
 
 
 def reads(monitor: Monitor, spec: ProjectSpec) -> set[tuple[str, str | None]]:
-    """Return (event, attribute) of the outcomes a monitor counts and of the way to its groups.
+    """Return each (event, attribute) that a monitor reads.
 
     The attribute is None where events are only counted.
     """

@@ -9,7 +9,7 @@ from ..specs.description import Event, Objective, ProjectSpec
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """Report events, units and groupings that objectives name and that are not there."""
+    """Report events, units and groupings that objectives name and nothing declares."""
     for objective in spec.objectives.values():
         _check_objective(objective, spec, declared, report)
 

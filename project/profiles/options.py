@@ -140,7 +140,7 @@ def adopted(native: Text, what: str) -> Key:
 
 
 def budget(profile: Profile) -> Decimal | None:
-    """USD an hour; None: nobody set one."""
+    """Return the budget in USD an hour, or None if there is none."""
     written = profile.options.get("budget")
     limit = str(
         (written.get("limit") if isinstance(written, dict) else written) or ""
@@ -149,7 +149,7 @@ def budget(profile: Profile) -> Decimal | None:
 
 
 def takes_unknown_prices(profile: Profile) -> bool:
-    """Tell whether the budget allows what nobody knows the price of."""
+    """Return whether the budget allows machines of unknown price."""
     written = profile.options.get("budget")
     return isinstance(written, dict) and written.get("unknown") == "allow"
 

@@ -42,7 +42,7 @@ class Profiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def profiles(description: Description, *, complete: bool = False) -> dict[str, Profile]:
-    """Return the targets of profiles.yaml whose variables are set, and the default one.
+    """Return the targets of profiles.yaml, and the name of the default one.
 
     The default target is always there.
 
@@ -64,7 +64,7 @@ def profile(
     options: Mapping[str, object],
     stack: Callable[[Offline, str | None], Mapping[str, str]] | None = None,
 ) -> Profile:
-    """Return one target, with `options` laid over its own.
+    """Return one target, with `options` in place of its own.
 
     Args:
         description: the project.
@@ -120,7 +120,7 @@ def _nobody(_default: str) -> tuple[str, ...]:
 
 
 def read(fence: Fence, report: Report) -> str | None:
-    """Return the file's text; None when there is none, or it cannot be read, which is reported."""
+    """Return the file's text, or None if it is missing or unreadable, which is reported."""
     path = fence.folder / FILE
     return files.read_text(path, FILE, report, fence) if path.exists() else None
 
@@ -272,7 +272,7 @@ def _target(
 def _chain(
     name: str, targets: Mapping[str, yaml.Node], key: str, report: Report
 ) -> list[str] | None:
-    """Return the target and what it extends, nearest first; None if the chain is broken."""
+    """Return a target and those that it extends, nearest first, or None."""
     chain = [name]
     while parent := _scalar(targets[chain[-1]], "extends"):
         if parent not in targets:
@@ -366,7 +366,7 @@ def _checked(chosen: Profile, adapter: Adapter, options: Mapping[str, object]) -
 
 
 def _without_secrets(node: yaml.Node, key: str, report: Report) -> yaml.Node:
-    """Report what looks like a secret and drop it.
+    """Report and remove values that look like secrets.
 
     Nothing else is reported of it, and its value is never repeated.
     """

@@ -67,7 +67,7 @@ def _scalar(node: yaml.Scalar, key: str, report: Report) -> yaml.Scalar | None:
 
 
 def _problem(written: str) -> tuple[str, str] | None:
-    """Return (what is wrong, remedy) of a variable, written as `NAME}`; None if it is fine."""
+    """Return why a variable cannot be replaced and what to do, or None."""
     name = written.removesuffix("}")
     if not re.fullmatch(f"{NAME}}}", written):
         return (

@@ -49,7 +49,7 @@ def read_text(path: Path, file: str, report: Report, fence: Fence | None = None)
 def read_yaml(
     path: Path, file: str, key: str, report: Report, fence: Fence | None = None
 ) -> yaml.Node | None:
-    """Return a file's tree, located below `key`; None when it has none (which is reported).
+    """Return a file's YAML tree, or None if it has none, which is reported.
 
     `fence` as in read_text.
     """

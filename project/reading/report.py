@@ -37,7 +37,7 @@ class Report:
         self._wrong: list[str] = []  # the keys of errors
 
     def locate(self, key: str, node: Node, file: str, line: int | None = None) -> None:
-        """Remember where everything below `key` is written."""
+        """Record the file and line of everything below `key`."""
         self.places[key] = Place(file=file, line=node.line if line is None else line)
         if isinstance(node, Mapping):
             for name, value in node.entries.items():
@@ -74,7 +74,7 @@ class Report:
         self.problems.extend(problems)
 
     def sound(self, key: str) -> bool:
-        """Return whether there is no error at the key or below it."""
+        """Return whether a key and all below it are free of errors."""
         return not any(_below(wrong, key) for wrong in self._wrong)
 
     def wrong_keys(self) -> tuple[str, ...]:

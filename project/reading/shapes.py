@@ -122,7 +122,7 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _typed(node: yaml.Node) -> object:
-    """Return a scalar's value; a variable's as if its text were written there."""
+    """Return a scalar's value; a replaced variable counts as if it were written out."""
     if not isinstance(node, yaml.Scalar):
         return None
     return yaml.scalar(node.text).value if node.variable else node.value

@@ -72,7 +72,7 @@ def plain(node: Node) -> Any:
 
 
 def read(text: str, file: str) -> tuple[Node | None, tuple[Problem, ...]]:
-    """Parse one document.
+    """Parse a file of one YAML document.
 
     None when it is empty or is not YAML; duplicates and the like are problems beside a tree.
     """

@@ -125,7 +125,7 @@ def _linear(
 
 
 def _whole_minutes(bake: timedelta, key: str, report: Report) -> None:
-    """Metrics come by the minute."""
+    """Report a bake that is not of whole minutes, as metrics come by the minute."""
     minutes, rest = divmod(bake, timedelta(minutes=1))
     if rest:
         near = f"{minutes}m or {minutes + 1}m" if minutes else "1m"
@@ -156,7 +156,7 @@ def _rising(steps: Sequence[RolloutStep], key: str, report: Report) -> None:
 
 
 def _guardrails(entries: Sequence[Values], key: str, report: Report) -> tuple[Guardrail, ...]:
-    """Return the guardrails, one for each metric and kind of limit, by which checks are known."""
+    """Return the guardrails; report two for the same metric and kind of limit."""
     guardrails: dict[str, Guardrail] = {}
     for position, about in enumerate(entries):
         guardrail = _guardrail(about, item(key, position), report)
@@ -250,7 +250,7 @@ def _or(words: Sequence[str]) -> str:
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """Report what is wrong between rollouts and the rest of the project."""
+    """Report mistakes between rollouts and the rest of the project."""
     for rollout in spec.rollouts.values():
         _references(rollout, spec, declared, report)
 

@@ -30,7 +30,7 @@ def allowed_values(about: Values) -> Values:
 
 
 def typed(value: Any, kind: str) -> Any:
-    """Return a value of YAML as its type has it: a whole number may stand for a float."""
+    """Return a YAML value in an attribute's type: a whole number may be a float."""
     return float(value) if kind == "float" and type(value) is int else value
 
 
@@ -93,7 +93,7 @@ def _check_allowed(attribute: Attribute | Parameter, key: str, report: Report) -
 
 
 def value_problem(value: Any, attribute: Attribute | Parameter) -> tuple[str, str] | None:
-    """Return (what is wrong, remedy) of a value of an attribute or a parameter; None if it fits."""
+    """Return why a value does not fit an attribute or parameter and what to do, or None."""
     if not fits(value, attribute.type):
         quotes = attribute.type == "string" and isinstance(value, int | float)
         return (
@@ -118,7 +118,7 @@ def value_problem(value: Any, attribute: Attribute | Parameter) -> tuple[str, st
 
 
 def condition_problems(condition: Condition, attribute: Attribute) -> Iterator[tuple[str, str]]:
-    """Yield (what is wrong, remedy) of a condition's values and bounds."""
+    """Yield why a condition's values and bounds do not fit its attribute."""
     values = (*(condition.among or ()), *(condition.not_among or ()))
     yield from dict.fromkeys(filter(None, (value_problem(value, attribute) for value in values)))
     if (condition.min is not None or condition.max is not None) and attribute.type not in (

@@ -95,7 +95,7 @@ class TargetSetting:
         )
 
     def advance(self, span: timedelta) -> None:
-        """Move the clock in steps, each of which is served by one split.
+        """Move the clock on in steps; one split serves throughout a step.
 
         They are short while the target changes something.
         """
@@ -114,7 +114,7 @@ class TargetSetting:
                 self._touch()
 
     def change(self, change: Change) -> Callable[[], None]:
-        """Apply a scripted change; return what undoes it."""
+        """Apply a scripted change; return the function that undoes it."""
         match change:
             case Answers(variant=variant, changes=changes):
                 usual = self._behaviours.get(variant, self._usual)
@@ -157,7 +157,7 @@ class TargetSetting:
         self._moved |= call.mutating
 
     def _state(self) -> EndpointState:
-        """Return the endpoint's state, read again if it may have changed."""
+        """Return the endpoint's state, from memory unless it may have changed."""
         if (
             self._moved
             or self._seen is None
@@ -201,7 +201,7 @@ class TargetSetting:
             self._moved = moved
 
     def _touch(self) -> None:
-        """Shift to the present split as somebody else, as soon as the target takes it."""
+        """Shift to the present split as somebody else would, which changes only the token."""
         state = self._state()
         if state.phase == "ready":
             try:

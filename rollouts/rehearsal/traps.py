@@ -43,18 +43,18 @@ class Traps:
         self._traps: list[Trap] = []
 
     def set(self, trap: Trap) -> None:
-        """Set a trap."""
+        """Add a trap."""
         self._traps.append(trap)
 
     @contextmanager
     def around(self, controller: str, operation: Operation) -> Generator[None, None, None]:
-        """Spring the traps before and after a call."""
+        """Spring the controller's traps before and after the block."""
         self._spring("before", controller, operation)
         yield
         self._spring("after", controller, operation)
 
     def _spring(self, when: When, controller: str, operation: Operation) -> None:
-        """Spring the traps of one operation."""
+        """Spring the traps of one operation, and count them down."""
         for trap in [
             trap for trap in self._traps if trap.when == when and operation in trap.operations
         ]:
@@ -84,12 +84,12 @@ class _Endpoints:
         self._host, self._traps, self._controller = host, traps, controller
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Apply a specification, or be killed at this call as the script says."""
+        """Apply a specification, with the traps of this call."""
         with self._traps.around(self._controller, "apply"):
             return self._host.apply(spec)
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
-        """Shift traffic, or be killed at this call as the script says."""
+        """Shift traffic, with the traps of this call."""
         with self._traps.around(self._controller, "shift"):
             self._host.shift(endpoint, split, expect=expect)
 
@@ -129,7 +129,7 @@ class _State:
         return self._state.get(key)
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
-        """Write a document; a write of the rollout's own may be killed as the script says."""
+        """Write a document; a write of the rollout's own springs the traps of this call."""
         if key != self._document:
             return self._state.put(key, value, expect=expect)
         with self._traps.around(self._controller, "write"):

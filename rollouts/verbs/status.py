@@ -95,7 +95,7 @@ def duration(span: timedelta) -> str:
 
 
 def _nobody_looks(status: Status) -> list[str]:
-    """Return a warning if nobody has looked for long."""
+    """Return a warning if no controller has looked for long."""
     state = status.state
     last_look = looked_at(state)
     if state.phase == "ended" or last_look is None or status.now - last_look <= UNWATCHED:
@@ -110,7 +110,7 @@ def _nobody_looks(status: Status) -> list[str]:
 
 
 def looked_at(state: State) -> datetime | None:
-    """Return when a controller last wrote that it was there, or None."""
+    """Return when a controller last looked, or None."""
     if state.lease.until is not None:
         return state.lease.until - LENGTH
     return state.outbox[-1].at if state.outbox else None
@@ -200,7 +200,7 @@ def _check_line(check: Check) -> str:
 
 
 def _asks(status: Status) -> list[str]:
-    """Return the lines on what a person can do next."""
+    """Return lines about what a person can do next."""
     state, name = status.state, status.endpoint
     if state.phase == "waiting":
         return [

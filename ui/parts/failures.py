@@ -62,7 +62,7 @@ def refusal_view(refusal: Refusal) -> View:
 
 
 def at_the_door(path: str, query: str) -> View:
-    """Return the page for people who come by a link of another site."""
+    """Return the page for a request that comes from another site."""
     address = "/" + quote(path.lstrip("/"))  # two of them would lead to another host
     to = f"{address}?{query}" if query else address
     return View(

@@ -57,7 +57,7 @@ class Reads:
 
 
 def missing(unread: Unread) -> str:
-    """Return the text to show in place of what could not be read."""
+    """Return the text that replaces what could not be read."""
     return kit.words(f"{unread.what} could not be read: {unread.why}", "soft")
 
 

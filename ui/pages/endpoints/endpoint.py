@@ -181,7 +181,7 @@ def _variant(variant: VariantState) -> tuple[str, ...]:
 
 
 def _split(variants: Sequence[VariantState]) -> str:
-    """Draw the split as it is, and as it shall be where that differs."""
+    """Draw the present split, and the intended one if it differs."""
     lines = [
         plots.Strip(
             name="now",

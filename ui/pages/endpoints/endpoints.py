@@ -78,7 +78,7 @@ def _row(
 
 
 def owner_text(holder: owner.Owner | Unread | None) -> str:
-    """Describe in a few words who has an endpoint's traffic."""
+    """Say who owns an endpoint's traffic."""
     if isinstance(holder, Unread):
         return "not known"
     if holder is None or holder.owner == "none":

@@ -90,7 +90,7 @@ def _hit(rule: Rule, hits: RuleHits) -> tuple[str, str]:
 def unit_parts(
     endpoint: Endpoint, unit: str, counted: dict[str, dict[str, int]] | Unread | None
 ) -> list[str | Form]:
-    """Draw what caps have counted for one unit, and a form to choose a unit."""
+    """Show how often one unit was shown what caps count, with a form to choose a unit."""
     if not counts_units(endpoint):
         return []
     field = Field(name="unit", label=endpoint.unit, value=unit, required=True)

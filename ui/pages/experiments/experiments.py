@@ -89,7 +89,7 @@ def _row(project: Project, line: Listed) -> list[str]:
 
 
 def layers_now(project: Project) -> list[LayerNow]:
-    """Return who holds which part of each layer of project.yaml and of live runs."""
+    """Return who holds which part of each layer."""
     live = runs.current(project.target.state, project.log_time()).live
     declared = {name: layer.endpoint for name, layer in project.spec.layers.items()}
     endpoints = declared | {name: layer.endpoint for name, layer in live.layers.items()}

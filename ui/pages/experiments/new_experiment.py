@@ -213,7 +213,7 @@ def _query(query: Mapping[str, str]) -> str:
 def _power(
     project: Project, description: Description, name: str, query: Mapping[str, str]
 ) -> tuple[Power | None, str]:
-    """Return the power of the experiment, or None with the reason why it is not known."""
+    """Return the experiment's power, or None with the reason."""
     as_if = Project(description, project.target)
     experiment = description.spec.experiments[name]
     try:
@@ -241,7 +241,7 @@ def _power(
 
 
 def _arms_power(power: Power | PreferencePower) -> Power | None:
-    """Return the power of an experiment with arms, which is all that the form describes."""
+    """Return the power of an experiment with arms."""
     return power if isinstance(power, Power) else None
 
 
@@ -277,7 +277,7 @@ def _cached_past(project: Project, metric: Metric, endpoint: str) -> Past:
 def _fields(
     project: Project, layers: list[LayerNow], query: Mapping[str, str]
 ) -> tuple[Field, ...]:
-    """Return the form's fields with what was typed, and the project's choices."""
+    """Return the form's fields with the typed values and the project's choices."""
     spec = project.spec
     free = tuple((layer.layer, f"{layer.layer}, {layer.free:g} % free") for layer in layers)
     field = partial(_field, query or _EMPTY)
@@ -385,7 +385,7 @@ def write(project: Project, fields: Mapping[str, str]) -> str:
 
 
 def _put(place: Path, text: str) -> None:
-    """Write a file that is whole and on the disk, or not there at all.
+    """Write a file to disk whole or not at all.
 
     With half of a file no page and no command would read the project.
     """

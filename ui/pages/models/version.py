@@ -108,7 +108,7 @@ def _edge_text(edge: Edge) -> str:
 
 
 def _boxes(edges: Sequence[Edge]) -> list[list[flow.Box]]:
-    """Return columns of boxes, each left of everything that is made of it."""
+    """Return columns of boxes, each to the left of what is made of it."""
     targets: dict[Node, list[Node]] = {}
     for edge in edges:
         targets.setdefault(edge.source, []).append(edge.target)

@@ -78,7 +78,7 @@ def _is_of_groups(rows: Sequence[Row], figure: Figure) -> bool:
 
 
 def newest_parts(look: Snapshot) -> list[str]:
-    """Draw the newest window: a line for each group, then what has no group, or two."""
+    """Show the newest window: a line for each group, then figures without a group."""
     rows = [row for row in look.rows if row.scope == "window"]
     grouped: list[Figure] = [figure for figure in FIGURES if _is_of_groups(rows, figure)]
     groups = dict.fromkeys(row.group for row in rows if row.group)
@@ -124,7 +124,7 @@ def _name(row: Row) -> str:
 
 
 def over_time(looks: Sequence[Snapshot]) -> list[str]:
-    """Draw each day by itself, as the newest look that has it says."""
+    """Draw each day's figures, from the newest look that covers it."""
     days = {row.of: look for look in looks for row in look.rows if row.scope == "day"}
     rows = [
         row for day in sorted(days) for row in days[day].rows if (row.scope, row.of) == ("day", day)
@@ -172,7 +172,7 @@ def _by_day(figure: Figure, rows: Sequence[Row], alarms: Alarms) -> str:
 
 
 def versions_parts(looks: Sequence[Snapshot]) -> list[str]:
-    """Draw amplification: what one version after the other does to the groups.
+    """Draw amplification: how the groups change from version to version.
 
     Each version is as the newest look that has it says. Fewer than two are not drawn.
     """
@@ -212,7 +212,7 @@ class _Across(msgspec.Struct, frozen=True):
 
 
 def _chart(figure: Figure, rows: Sequence[Row], across: _Across, alarms: Alarms) -> str:
-    """Draw a series for each group, or a single one for a ratio, whose groups change."""
+    """Draw a series for each group, or a single one for a ratio."""
     shown = FIGURES[figure]
     series: dict[str, list[Row]] = {}
     for row in rows:
@@ -280,7 +280,7 @@ _APART = 0.09  # of a day, or of a version: so that no whisker hides another
 def _series(
     name: str, rows: Sequence[Row], across: _Across, place: tuple[int, int]
 ) -> plots.Series:
-    """Return a group's series; `place` is its number, and how many there are."""
+    """Return one group's series, with a small shift so that groups do not overlap."""
     shown, (number, several) = FIGURES[rows[0].figure], place
     return plots.Series(
         name=name,
