@@ -112,7 +112,7 @@ def _start(cloud: str, config: pytest.Config, *, moto_answers: bool = False) -> 
 
 
 def _reset(running: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    """Empty the stack, and lead this process to it until the test is over."""
+    """Reset the stack, and point this process at it during a test."""
     from .core.client import Stack
     from .core.launch import environment_for
 

@@ -36,7 +36,7 @@ def credentials(url: str) -> Any:
 
 
 def with_token(channel: Any, credentials: Any) -> Any:
-    """Return a channel whose calls bring a token of the credentials, unless they are anonymous."""
+    """Return a channel that sends the credentials' token with each call."""
     from google.auth.credentials import AnonymousCredentials
 
     if isinstance(credentials, AnonymousCredentials):

@@ -126,7 +126,7 @@ def start_apart(
 
 
 def running(ready: Path) -> Ready | None:
-    """Return the stack that `ready` tells of, if it still answers and is the same process."""
+    """Return the stack that the file `ready` names, if it answers and is the same process."""
     stack = read_ready(ready)
     health = _health(stack.url) if stack is not None else None
     return stack if stack is not None and health is not None and health.pid == stack.pid else None
@@ -152,7 +152,7 @@ def _health(url: str) -> _Health | None:
 
 
 def answering(ready: Path) -> Ready | None:
-    """Return the stack that `ready` tells of, once it answers; None when it does not live.
+    """Return the stack that the file `ready` names, waiting until it answers; None if it ended.
 
     Raises:
         NoAnswer: It lives, and does not answer.
@@ -168,7 +168,7 @@ def answering(ready: Path) -> Ready | None:
 
 
 def death(ready: Path, log: Path) -> Death | None:
-    """Return how the stack that `ready` tells of ended.
+    """Return how the stack that the file `ready` names ended.
 
     None: there is none, it runs, or it was stopped.
     """
@@ -198,7 +198,7 @@ def death(ready: Path, log: Path) -> Death | None:
 
 
 def stop_apart(ready: Path) -> bool:
-    """End the stack that `ready` tells of, even one that does not answer.
+    """Stop the stack that the file `ready` names, even if it does not answer.
 
     Return False when none runs.
 
@@ -258,7 +258,7 @@ def _end_file(ready: Path) -> Path:
 
 
 def _living(ready: Path) -> Ready | None:
-    """Return the stack that `ready` tells of, whether or not it answers.
+    """Return the stack that the file `ready` names, if its process lives.
 
     A stack that lives has the lock on its home.
     """

@@ -38,7 +38,7 @@ def tell_line(what: str, detail: str) -> None:
 
 
 def _due(what: str, where: str) -> tuple[bool, int | None]:
-    """Return whether the cause is new, and how many were not told since the last time.
+    """Return whether a cause may be logged now, and how many were left out since the last time.
 
     None: it is not due.
     """

@@ -69,7 +69,7 @@ def _pair(home: Home | None) -> Pair:
 
 
 def fresh(prefix: str) -> str:
-    """Return an access key that nobody has."""
+    """Return a new random access key."""
     return prefix + "".join(secrets.choice(_LETTERS) for _ in range(16))
 
 

@@ -104,7 +104,7 @@ def _read(stream: IO[bytes], into: queue.SimpleQueue[str | None]) -> None:
 
 
 def _drain(lines: queue.SimpleQueue[str | None], line: Callable[[str], None], wait: float) -> bool:
-    """Hand over the lines that are there, after waiting for the first.
+    """Return the lines that have come, after waiting for the first.
 
     Return whether there was any.
     """

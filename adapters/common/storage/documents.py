@@ -63,7 +63,7 @@ class Objects(Protocol):
     """
 
     def read(self, key: str) -> Stored | None:
-        """Return bytes, token and time of one version, or None if there is no object."""
+        """Read an object's bytes, token and time, or None if there is none."""
         ...
 
     def look(self, key: str) -> ObjectHead | None:
@@ -127,7 +127,7 @@ class Documents:
         self._folder = folder
 
     def get(self, key: str) -> Versioned | None:
-        """Return the value, its token and when it was written, or None if it is absent or deleted.
+        """Return a document's value, token and time of writing, or None.
 
         Raises:
             Invalid: The object is damaged.
@@ -180,7 +180,7 @@ class Documents:
             return tuple(sorted(self._objects.keys(prefix)))
 
     def _write(self, key: str, body: bytes, nonce: str, expect: str | None) -> str:
-        """Write on a condition, again while the store's answer leaves open whether it took effect.
+        """Write under a condition; repeat while a lost reply leaves open whether it took effect.
 
         Raises:
             Conflict: The document is not as expected.
@@ -215,7 +215,7 @@ class Documents:
 
 
 def _still(current: ObjectHead | None, expect: str | None) -> bool:
-    """Return whether the key is as the writer expects it: then the write may be sent again."""
+    """Return whether a document still has the expected token, so that a write may be repeated."""
     if current is None or current.tombstone:
         return expect is None
     return current.token == expect
@@ -224,7 +224,7 @@ def _still(current: ObjectHead | None, expect: str | None) -> bool:
 def _lost_reply(
     key: str, current: ObjectHead | None, expect: str | None, *, unsure: bool
 ) -> IsthmusError:
-    """Return the error for a write that did not take effect, or whose effect cannot be told."""
+    """Return the error for a write that failed, or that may have taken effect."""
     if unsure:
         return OutcomeUnknown(
             f"state {key}: the reply was lost and the key has changed since",

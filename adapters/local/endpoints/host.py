@@ -61,7 +61,7 @@ class LocalEndpointHost:
         self._rules = hosting.rules_of(target, provider="this machine")
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Bring the endpoint nearer to the spec; return what it saw before.
+        """Take one step towards the spec, and return the state that was seen before it.
 
         The models are copied first, so that what cannot be served changes nothing.
 
@@ -122,7 +122,7 @@ class LocalEndpointHost:
         self._follow(endpoint)
 
     def observe(self, endpoint: str) -> EndpointState | None:
-        """Return the row, with what its supervisor says of the processes.
+        """Return the endpoint's state, with its supervisor's report on the processes.
 
         None: there is no row.
         """
@@ -139,7 +139,7 @@ class LocalEndpointHost:
         request_id: str,  # noqa: ARG002  the port's: nobody reads it here
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """Post to the router once, and again only where it was certainly not read.
+        """Post a request to the router; repeat it only if it was certainly not read.
 
         That is where the router had moved.
 
@@ -240,7 +240,7 @@ class LocalEndpointHost:
         )
 
     def _restore(self, row: EndpointRow) -> None:
-        """Copy again what is not whole of the models that the row names."""
+        """Copy the endpoint's models again where their folders are incomplete."""
         for variant in (
             variant
             for variant in row.spec.variants
@@ -369,7 +369,7 @@ class LocalEndpointHost:
         return supervision.ask(client, address, follow=follow, again=again)
 
     def _replace(self, row: EndpointRow, report: Report) -> None:
-        """Have the installed code serve.
+        """Restart the supervisor with the code that is installed now.
 
         The socket stays open, and new model servers are ready before the old ones end.
 
@@ -500,7 +500,7 @@ def _failure(endpoint: str, response: Response) -> Exception:
 
 
 def _whole(folder: Path) -> bool:
-    """Return whether a model's folder holds all that its manifest says."""
+    """Return whether a model's folder is complete, by its manifest."""
     from ....pipelines.models.predictor import whole
 
     try:

@@ -94,7 +94,7 @@ class ModelServer:
             self._again.set()
 
     async def end(self) -> None:
-        """End the process once the requests under way are finished (at most 10 s)."""
+        """End the process once its requests are answered, after at most 10 s."""
         self.backend.close("it is being removed", returns=False)
         for _ in range(500):
             if not self.backend.busy:
@@ -119,7 +119,7 @@ class ModelServer:
             self._process.send(SIGKILL)
 
     async def _keep(self) -> None:
-        """Run the process, and start it again whenever it ends."""
+        """Keep the process running: start it again whenever it ends."""
         pause = 0.0
         while True:
             began = monotonic()
@@ -225,7 +225,7 @@ class ModelServer:
         return Started(process), port
 
     async def _watch(self, port: int) -> None:
-        """See that the process answers while it has nothing to do.
+        """Check from time to time that an idle process still answers.
 
         For how long it may work at a request is the balancer's to see.
         """
@@ -263,7 +263,7 @@ class ModelServer:
 
 
 def _tail(log: Path, start: int, *, lines: int = 5) -> str:
-    """Return the last lines that this process wrote, each on a line of its own."""
+    """Return the last lines that a process has written to a log."""
     with log.open("rb") as file:
         size = log.stat().st_size
         file.seek(max(start if start <= size else 0, size - 8192))  # it may have begun anew

@@ -80,7 +80,7 @@ def files(folder: Path, start: datetime, end: datetime) -> list[Path]:
 
 
 def remove_before(folder: Path, moment: datetime) -> None:
-    """Remove the files whose last request finished before a moment."""
+    """Remove the hours' logs that end before a moment."""
     for path in folder.glob("*.csv"):
         with suppress(OSError, ValueError):  # somebody else's file, or another removed it
             if (

@@ -39,7 +39,7 @@ _started: list[subprocess.Popen[bytes]] = []
 
 
 def alive(home: Path, name: str) -> bool:
-    """Return whether somebody holds the supervisor's lock.
+    """Return whether an endpoint's supervisor runs, by its lock.
 
     The kernel frees it with its holder, so no pid can mislead.
     """
@@ -161,7 +161,7 @@ def write_address(folder: Path, address: Address) -> None:
 def start_watcher(
     fds: Sequence[int], arguments: Sequence[str], *, session: bool, log: int | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a watcher.
+    """Start a process that watches over an endpoint's supervisor.
 
     `fds` as watcher.py takes them; `session`: detached from the terminal, in a process group of its
     own.
@@ -183,7 +183,7 @@ def watcher_command(fds: Sequence[int], arguments: Sequence[str]) -> list[str]:
 
 
 def _try_lock(descriptor: int) -> bool:
-    """Take the lock. Return False where it is another's.
+    """Take a file lock; return False if another process holds it.
 
     Who asks `alive` holds it for a moment, or for long where the machine is busy, and shares it.
     """
@@ -249,7 +249,7 @@ def ask(client: Client, address: Address, *, follow: bool, again: bool = False) 
 
 
 def end(home: Path, name: str, *, within: float = 15.0) -> None:
-    """End an endpoint's processes, after its row is gone, so that nothing of it is left.
+    """End an endpoint's processes after its row was deleted, and remove their files.
 
     The supervisor is told, and its process group is killed if it does not end.
     """
@@ -279,7 +279,7 @@ def _wait(condition: Callable[[], bool], seconds: float) -> None:
 
 
 def last_words(home: Path, name: str, *, lines: int = 5) -> str:
-    """Return the last lines of the supervisor's log, each on a line of its own."""
+    """Return the last lines of the supervisor's log."""
     with suppress(FileNotFoundError):
         text = (
             (endpoint_folder(home, name) / "supervisor.log")

@@ -183,7 +183,7 @@ class Supervisor:
         return 200, msgspec.json.encode(self.report())
 
     def report(self) -> Report:
-        """Report what runs."""
+        """Return what runs: variants, processes, split."""
         row = self.row
         return Report(
             token=row.token if row else "",
@@ -259,7 +259,7 @@ class Supervisor:
             os.write(self.fds.up, b"e")  # else the watcher would start it again
 
     def _logs(self) -> list[Path]:
-        """Return the logs.
+        """Yield the log of each variant.
 
         They grow by each request when asked (`-v`), and by what a model prints.
         """
@@ -294,7 +294,7 @@ class Supervisor:
                 print(f"supervisor.json: {error}", file=sys.stderr, flush=True)
 
     def _watch_again(self) -> None:
-        """Start another watcher, as the last one is gone.
+        """Start another watcher, since the last one ended.
 
         The next one is started with the same files, and knows this process by a new pipe.
         """
@@ -317,7 +317,7 @@ class Supervisor:
         loop.add_reader(down, self._watch_again)
 
     def _end_strangers(self) -> None:
-        """End the model servers that nobody wants.
+        """End the model servers that no variant needs.
 
         They are of variants that were removed meanwhile, or were started in the moment in which a
         supervisor died.
@@ -336,7 +336,7 @@ class Supervisor:
 
 
 def _connections() -> int:
-    """Return how many clients there can be at once.
+    """Return how many client connections the process can have.
 
     It is below the limit of descriptors, as whoever is above it can only be left waiting.
     """

@@ -54,7 +54,7 @@ class Variant:
         )
 
     def resize(self, spec: VariantSpec) -> list[ModelServer]:
-        """Bring the number of processes into the spec's range. Return those that are to end."""
+        """Change the number of processes to the spec's range; return those to end."""
         fewest, most = instances(spec)
         count = min(max(len(self.servers), fewest), most)
         self.spec = spec

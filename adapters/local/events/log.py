@@ -88,7 +88,7 @@ class LocalEventLog:
         return tuple(rejected)
 
     def _commit(self, ticket: _Ticket) -> None:
-        """Commit a ticket with all that are queued: one fsync serves every waiting thread.
+        """Commit the queued batches in one transaction: one fsync serves all waiting threads.
 
         The thread that gets the leader's lock does it for the others.
         """

@@ -242,7 +242,7 @@ class LocalOnlineStore:
 
 
 def _make_reader(view: _View) -> _Reader:
-    """Prepare the read of a view."""
+    """Return the prepared statement that reads a view's rows."""
     names = ", ".join(
         ["entity_key", "event_ms", *(quoted(feature.name) for feature in view.features)]
     )

@@ -79,7 +79,7 @@ class LocalPipelineEngine:
         return msgspec.structs.replace(state, steps=steps)
 
     def cancel(self, run_id: str) -> None:
-        """Send SIGTERM to the runner, or close the run here if it has none.
+        """Cancel a run: signal its runner, or close the run if it has none.
 
         The run may be finished or absent.
         """

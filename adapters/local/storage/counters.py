@@ -163,7 +163,7 @@ def _keep(db: Connection, endpoint: str, unit: str, until: int) -> None:
 
 
 def _sweep(db: Connection, now: int) -> None:
-    """Delete some of the units whose time is over."""
+    """Delete a few expired counters."""
     over = db.execute(
         "SELECT endpoint, unit FROM counted_units WHERE until < ? LIMIT ?", (now, _SWEPT)
     ).fetchall()

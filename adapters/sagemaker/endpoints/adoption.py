@@ -35,7 +35,7 @@ class SageMakerAdopter:
         self._aws: Aws = aws_of(target)
 
     def look(self, native: str, *, name: str | None) -> Standing:
-        """Describe an endpoint as it stands, with what adoption would call it."""
+        """Describe a running endpoint, with the names that adoption would give."""
         described = self._describe(native)
         configured = self._config_variants(described["EndpointConfigName"])
         check_endpoint(native, described, configured)
@@ -70,7 +70,7 @@ class SageMakerAdopter:
         )
 
     def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
-        """Tag an endpoint as adopted, in one call, so that it is adopted as a whole or not at all.
+        """Tag an endpoint as adopted, in one call, so that no half remains.
 
         The call has no precondition: a project that was overtaken sees it when it reads the tags
         again.
@@ -114,7 +114,7 @@ class SageMakerAdopter:
         return {variant["VariantName"]: variant for variant in described["ProductionVariants"]}
 
     def _options(self, name: str, native: str, labels: Iterable[str]) -> dict[str, Any]:
-        """Return what profiles.yaml must say of an adopted endpoint.
+        """Return the options that profiles.yaml needs for an adopted endpoint.
 
         It is nothing if its names follow our rules.
 
@@ -140,7 +140,7 @@ class SageMakerAdopter:
         versions_by_content: Mapping[str, tuple[str, int]],
         owner: str | None,
     ) -> StandingVariant:
-        """Describe a variant as it stands."""
+        """Describe a variant of a running endpoint."""
         label, model = configured["VariantName"], configured["ModelName"]
         container = self._container(native, label, model)
         variant = variants.as_registered(
@@ -193,7 +193,7 @@ class SageMakerAdopter:
         return containers[0]
 
     def _with_package(self, container: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a container with what its model package says, if it was made from one."""
+        """Return a container with the contents of the model package that it was made from."""
         if not (package := container.get("ModelPackageName")):
             return dict(container)
         with self._aws.reading("DescribeModelPackage", package):
@@ -250,7 +250,7 @@ def as_tagged(
 
 
 def release(aws: Aws, native: str) -> bool:
-    """Take the tags off an adopted endpoint, which goes on as it is.
+    """Remove Isthmus's tags from an adopted endpoint, which keeps running.
 
     Returns:
         True if it was adopted, or if its tags are off already, as a list may come late. False if it
@@ -277,7 +277,7 @@ def release(aws: Aws, native: str) -> bool:
 
 
 def guard(spec: EndpointSpec, configured: Sequence[Known]) -> None:
-    """Refuse a version that does not run yet, on an endpoint whose containers others made."""
+    """Refuse to deploy a new version to an adopted endpoint whose containers are not ours."""
     if running := {
         (variant.spec.model, variant.spec.version) for variant in configured if variant.adopted
     }:
@@ -285,7 +285,7 @@ def guard(spec: EndpointSpec, configured: Sequence[Known]) -> None:
 
 
 def with_container(planned: Planned, configured: Sequence[Known]) -> Planned:
-    """Return a planned variant with the adopted container that stands for its version.
+    """Return a planned variant with the container that an adopted endpoint runs for its version.
 
     A variant of what Isthmus deployed itself is returned unchanged.
     """
@@ -332,7 +332,7 @@ def settings(aws: Aws, config: str) -> dict[str, Any]:
 
 
 def variant_name(aws: Aws, endpoint: str, variant: str) -> str:
-    """Return a variant's name at SageMaker: by rule, or as it stands at an adopted endpoint."""
+    """Return a variant's name at SageMaker, by rule or as an adopted endpoint has it."""
     if endpoint in aws.adopted:
         name = aws.endpoint_name(endpoint)
         with aws.reading("DescribeEndpoint", name):

@@ -190,7 +190,7 @@ class SageMakerEndpoints:
         return described
 
     def _known_variants(self, described: Mapping[str, Any]) -> tuple[Known, ...]:
-        """Return a config's variants with what their models or the endpoint's tags say of them.
+        """Return an endpoint's variants with the specs that model names or tags give them.
 
         It is empty if the config was deleted under the endpoint.
         """
@@ -251,7 +251,7 @@ class SageMakerEndpoints:
         return [adoption.with_container(variant, configured) for variant in planned]
 
     def _create(self, name: str, spec: EndpointSpec, planned: Sequence[Planned]) -> None:
-        """Create the endpoint, unless somebody else was faster."""
+        """Create the endpoint, unless somebody else has."""
         config = self._make_config(name, spec, planned)
         with suppress(AlreadyExists), self._aws.mutating("CreateEndpoint", name):
             self._aws.client("sagemaker").create_endpoint(

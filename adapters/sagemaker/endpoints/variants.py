@@ -93,7 +93,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def spec(self) -> VariantSpec:
-        """The variant as a spec of ours."""
+        """The variant's spec."""
         environment = self.environment
         return VariantSpec(
             name=self.name,
@@ -105,7 +105,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def environment(variant: VariantSpec, routing: str) -> dict[str, str]:
-    """Return the variables that tell the model server who it is, and that `observe` reads back."""
+    """Return the environment variables that tell a model server its variant."""
     values = {_MODEL: variant.model, _VERSION: str(variant.version), _ROUTING: routing}
     values |= {_MACHINE: variant.machine} if variant.machine else {}
     return values | ({_ATTEMPT: str(variant.attempt)} if variant.attempt else {})
@@ -174,7 +174,7 @@ def known_variant(
 
 
 def containers(model: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the containers in DescribeModel's answer: one, or those of an inference pipeline."""
+    """Return the containers in DescribeModel's answer: one, or a pipeline's."""
     return (
         [model["PrimaryContainer"]]
         if model.get("PrimaryContainer")
@@ -183,7 +183,7 @@ def containers(model: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def content_of(containers: Sequence[Mapping[str, Any]]) -> str:
-    """Return a digest of what containers serve, whatever their model is called."""
+    """Return a digest of what containers serve, whatever the model's name."""
     return _digest(
         [sorted((key, part[key]) for key in _SERVED if part.get(key)) for part in containers]
     )[:32]

@@ -196,7 +196,7 @@ class DynamoCounters:
         )
 
     def _again(self, call: Callable[[], T]) -> T:
-        """Repeat a call after a transient error, if that came at once.
+        """Repeat a call once after a transient error that came quickly.
 
         To count twice is allowed, not to count is not.
         """
@@ -255,7 +255,7 @@ def _changes(
 
 
 def _change(part: Sequence[tuple[str, int | None]], until: datetime) -> dict[str, Any]:
-    """Return one change: names with what is added to each, or None to remove it."""
+    """Return one change of counters: names with amounts, None to remove."""
     values = {
         amount: f":{number}"
         for number, amount in enumerate(

@@ -131,7 +131,7 @@ def _copy(aws: Aws, source: str, goal: str) -> None:
 
 
 def _stage(aws: Aws, document: Document, select: str, key: str) -> _Manifest:
-    """Unload a query's rows, and write the manifest of the batch."""
+    """Unload a query's rows to S3, and write the batch's manifest."""
     staging = aws.key("scratch", uuid.uuid4().hex) + "/"
     try:
         try:
@@ -158,7 +158,7 @@ def _stage(aws: Aws, document: Document, select: str, key: str) -> _Manifest:
 
 
 def _in_parts(aws: Aws, document: Document, select: str, staging: str) -> None:
-    """Unload a query a few dates at a time, as it has more dates than one UNLOAD may write."""
+    """Unload a query in groups of dates, since one UNLOAD writes a limited number."""
     import pyarrow as pa
 
     dates = f"SELECT DISTINCT {PARTITION} FROM (\n{select}\n) AS isthmus_dates"

@@ -50,7 +50,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_all(aws: Aws) -> dict[str, Stored]:
-    """Return every table and view of this project; none if there is no database."""
+    """Return every table and view of this project."""
     tables: dict[str, Stored] = {}
     with aws.reading("GetTables", aws.database):
         try:
@@ -75,7 +75,7 @@ def read(aws: Aws, name: str) -> Stored | None:
 
 
 def existing(aws: Aws, name: str) -> Stored:
-    """Return a table.
+    """Return a table; raise NotFound if there is none.
 
     Raises:
         NotFound: There is no such table.
@@ -125,7 +125,7 @@ def write(aws: Aws, name: str, change: Callable[[Document | None], Document]) ->
 
 
 def mark_view(aws: Aws, document: Document) -> None:
-    """Note a view's project and its neutral SQL, beside what Athena wrote."""
+    """Write a view's project and neutral SQL into its Glue entry."""
     table = _get(aws, document.name)
     if table is None:
         raise NotFound(
@@ -137,7 +137,7 @@ def mark_view(aws: Aws, document: Document) -> None:
 
 
 def widen(aws: Aws, stored: Stored, first: str, last: str) -> Stored:
-    """Project the dates from `first` to `last` too, and return the table."""
+    """Extend the table's partition projection to these dates, and return the table."""
     for _ in range(_ATTEMPTS):
         if stored.dates[0] <= first and last <= stored.dates[1]:
             return stored
@@ -197,7 +197,7 @@ def _stored_table(aws: Aws, table: dict[str, Any]) -> Stored | None:
 
 
 def _update(aws: Aws, old: Stored, changed: dict[str, Any]) -> None:
-    """Change a table under the version that was read."""
+    """Change a table, unless it changed since it was read."""
     version = {"VersionId": old.table["VersionId"]} if old.table.get("VersionId") else {}
     with translated(f"changing table {old.document.name}", effect=True):
         aws.client("glue").update_table(

@@ -27,7 +27,7 @@ class VertexAdopter:
         self._session: Session = session_of(target)
 
     def look(self, native: str, *, name: str | None) -> Standing:
-        """Describe an endpoint as it stands, with what adoption would call it."""
+        """Describe a running endpoint, with the names that adoption would give."""
         session = self._session
         endpoint = self._endpoint(native)
         number = endpoint.name.rpartition("/")[2]
@@ -64,7 +64,7 @@ class VertexAdopter:
         )
 
     def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
-        """Label an endpoint as adopted, in one call, under the etag of a look equal to the first.
+        """Label an endpoint as adopted, in one call, if it is still as it was seen.
 
         Raises:
             Conflict: The endpoint has changed since.
@@ -115,7 +115,7 @@ class VertexAdopter:
         return endpoint
 
     def _options(self, name: str, number: str) -> dict[str, Any]:
-        """Return what profiles.yaml must say of an adopted endpoint.
+        """Return the options that profiles.yaml needs for an adopted endpoint.
 
         It is nothing if its id follows our rules.
 
@@ -136,7 +136,7 @@ class VertexAdopter:
     def _variant(
         self, number: str, endpoint: Any, model: Any, name: str, spec: VariantSpec | None
     ) -> StandingVariant:
-        """Describe a variant as it stands."""
+        """Describe a variant of a running endpoint."""
         version = self._version(number, model)
         if PROJECT_LABEL in version.labels and PROJECT_LABEL not in endpoint.labels:
             raise Refused(
@@ -221,7 +221,7 @@ def _cut(name: str, ending: str) -> str:
 
 
 def release(session: Session, name: str) -> bool:
-    """Take the labels off an adopted endpoint, which goes on as it is.
+    """Remove Isthmus's labels from an adopted endpoint, which keeps running.
 
     Returns:
         True if it was adopted, or if its labels are off already, as a list may come late. False if
@@ -273,7 +273,7 @@ def check_endpoint(native: str, endpoint: Any, under_way: Sequence[Any]) -> None
 
 
 def _token(endpoint: Any) -> str:
-    """Return a digest of what was read and is written anew: all labels, and the description."""
+    """Return a digest of the labels and description, to detect changes."""
     return labels.digest(
         deployed_models.token(endpoint),
         endpoint.description,
@@ -282,7 +282,7 @@ def _token(endpoint: Any) -> str:
 
 
 def _update(session: Session, endpoint: Any, **fields: Any) -> None:
-    """Change some fields of an endpoint under its etag."""
+    """Change fields of an endpoint, unless its etag changed."""
     from google.cloud.aiplatform_v1 import Endpoint
 
     changed = Endpoint(name=endpoint.name, etag=endpoint.etag, **fields)

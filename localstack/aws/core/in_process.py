@@ -47,7 +47,7 @@ class Clients:
             return self._made[key]
 
     def _make(self, service: str, account: str, region: str) -> Any:
-        """Make a client whose requests are answered in the process."""
+        """Make a client whose requests are answered within this process."""
         client = _session().create_client(
             service,
             region_name=region,

@@ -24,7 +24,7 @@ class NoSuchBucket(Exception):
 
 
 def split(uri: str) -> tuple[str, str]:
-    """Split s3://bucket/some/key into the bucket and the key.
+    """Split s3://bucket/some/key into bucket and key.
 
     Raises:
         ValueError: It is not such a URI.

@@ -164,7 +164,7 @@ class Learnt:
         return text in self._used and not WORD.fullmatch(text)
 
     def translated(self, value: Any) -> Any:
-        """Return a recorded value with the texts that stand for its own now."""
+        """Return a recorded value with ids replaced by those of the repetition."""
         if isinstance(value, Mapping):
             return {name: self.translated(member) for name, member in value.items()}
         if isinstance(value, list):
@@ -176,7 +176,7 @@ class Learnt:
 
 
 def on_its_way(answer: Any) -> bool:
-    """Return whether something in an answer says that it is not over: Creating, InProgress."""
+    """Return whether an answer says that something is still in progress."""
     if isinstance(answer, Mapping):
         return any(
             member.lower().endswith(_ON_ITS_WAY)
@@ -188,7 +188,7 @@ def on_its_way(answer: Any) -> bool:
 
 
 def _last_looks(calls: Sequence[Call]) -> tuple[Call, ...]:
-    """Return the calls without repeated looks at what was on its way.
+    """Return the calls without repeated polling.
 
     Who waits looks often; the last look before something is changed counts.
     """
@@ -267,7 +267,7 @@ def _differences(call: Call, answer: _Answer, shape: Any, learnt: Learnt) -> Ite
 def _value_differences(
     recorded: Any, answered: Any, shape: Any, where: str, learnt: Learnt | None
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield where answers differ, what was recorded, and what came.
+    """Yield where two answers differ, with both values.
 
     `learnt` None: names and kinds alone are compared.
     """
@@ -335,7 +335,7 @@ def _list_differences(
 
 
 def kind(value: Any) -> str:
-    """Return the kind of a value, as it is kept or as boto3 gives it."""
+    """Return a value's kind for the comparison."""
     if isinstance(value, Mapping):
         return {
             "$time": "time",

@@ -40,7 +40,7 @@ class Owned:
 
     @classmethod
     def temporary(cls, prefix: str) -> Self:
-        """Make a temporary folder; those of the same prefix whose owners are dead go first."""
+        """Make a temporary folder, after removing those of dead processes."""
         sweep(prefix)
         while True:
             try:
@@ -72,7 +72,7 @@ def is_taken(folder: Path) -> bool:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder with all that is in it; what goes meanwhile is well.
+    """Remove a folder; files that vanish during this are no error.
 
     Raises:
         OSError: Something stays.
@@ -83,7 +83,7 @@ def remove_tree(folder: Path) -> None:
 
 
 def sweep(prefix: str) -> None:
-    """Remove the temporary folders of this prefix whose owners are dead.
+    """Remove temporary folders of dead processes.
 
     One that never had an owner's lock is let alone.
     """

@@ -75,7 +75,7 @@ class Home:
             raise NotUsable(str(error)) from error
 
     def _take(self, expected: _About) -> None:
-        """Take the folder, make it a home if it is new, and check it if it is one."""
+        """Lock the folder, and make it a home or check that it is one."""
         new = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in new:
@@ -108,7 +108,7 @@ class Home:
             raise
 
     def write(self, name: str, record: bytes) -> None:
-        """Write a record, which is on the disk when this returns.
+        """Write a record durably.
 
         Raises:
             OSError: That is impossible; then the record is as it was.
@@ -116,11 +116,11 @@ class Home:
         _write(self.folder, name, record)
 
     def read(self, name: str) -> bytes:
-        """Return a record."""
+        """Read a record."""
         return (self.folder / name).read_bytes()
 
     def remove(self, name: str) -> None:
-        """Remove a record; the disk knows of it when this returns. Absent is success."""
+        """Remove a record durably; an absent one is no error."""
         path = self.folder / name
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
@@ -141,7 +141,7 @@ class Home:
             (self.folder / name).unlink()
 
     def clear(self, under: str) -> None:
-        """Remove every record below a folder; the disk knows of it when this returns.
+        """Remove every record below a folder durably.
 
         Raises:
             OSError: A record stays.
@@ -157,7 +157,7 @@ class Home:
 
 
 def adopt(folder: Path) -> None:
-    """Put this user's seal on a home that came from elsewhere, or from an older stack.
+    """Seal a home that comes from elsewhere or from an older stack, so that it can be used.
 
     Nothing is unpickled; it may be done again.
 
@@ -231,7 +231,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def _sync(folder: Path) -> None:
-    """Have the disk know what names a folder has."""
+    """Sync a folder's names to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -240,7 +240,7 @@ def _sync(folder: Path) -> None:
 
 
 def _check(folder: Path, text: bytes, expected: _About) -> None:
-    """Raise NotUsable if a home is not what the stack expects."""
+    """Raise NotUsable if a home does not match the stack."""
     try:
         about = msgspec.json.decode(text, type=_About)
     except msgspec.DecodeError as error:

@@ -204,7 +204,7 @@ def _without(obj: Any, left: Mapping[str, Callable[[], object]]) -> Any:
 
 
 def _fields(kind: Any) -> tuple[str, ...]:
-    """Return the names of what an instance of a class holds."""
+    """Return the names of the fields of a class's instances."""
     if hasattr(kind, "__struct_fields__"):
         return tuple(kind.__struct_fields__)
     slots = getattr(kind, "__slots__", None)

@@ -16,7 +16,7 @@ _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
 async def through(transport: Any, host: str, port: str) -> None:
-    """Connect a client to the genuine host, and hand bytes on as they are."""
+    """Connect a client to the real host, passing bytes through."""
     between = _Between()
     transport.set_protocol(between)
     try:
@@ -36,7 +36,7 @@ async def end_tls(
     context: Callable[[], ssl.SSLContext],
     onward: Callable[[Any], Awaitable[asyncio.Protocol]],
 ) -> None:
-    """Answer the CONNECT, end TLS, and hand what comes in the clear to a protocol.
+    """Answer a CONNECT, end TLS, and pass the clear text to a protocol.
 
     Args:
         transport: The client's.
@@ -81,7 +81,7 @@ class _Between(asyncio.Protocol):
         self._closed = (exc,)
 
     def become(self, transport: Any, protocol: Any) -> None:
-        """Hand the transport, and what has come, to the protocol that reads it."""
+        """Hand the connection and early bytes to its final protocol."""
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         for data in self._early:

@@ -102,13 +102,13 @@ class Stores:
         return size > _LARGE
 
     def clear(self) -> None:
-        """Drop all records."""
+        """Remove all records."""
         self._written, self._touched = {}, set()
         self._home.clear(_FOLDER)
 
 
 def _frozen(owner: Owner, kind: type, store: object) -> Frozen:
-    """Return a store as it is now, as bytes, with its record's name."""
+    """Return a store as bytes, with its record's name."""
     return Frozen((owner, kind), _name(owner, kind), freeze(store, left=LEFT_OUT))
 
 

@@ -44,7 +44,7 @@ class Access:
             return previous
 
     def reset(self) -> None:
-        """Set the switch as it was when the stack was started."""
+        """Reset whether policies are enforced to how the stack was started."""
         self.start(self._initially)
 
     def applies_to_next_call(self, *, counts: bool) -> bool:

@@ -55,7 +55,7 @@ class Proxy:
             self._close = lambda: None
 
     def _begin(self) -> dict[str, str]:
-        """Start the proxy in a thread of its own, and return its variables."""
+        """Start the proxy's thread, and return the variables that point to it."""
         authority = Authority(self._stack.home / "authority", "Isthmus offline AWS", ["http/1.1"])
         loop = asyncio.new_event_loop()
         threading.Thread(target=_run, args=(loop,), name="proxy", daemon=True).start()
@@ -118,7 +118,7 @@ class _Connect(asyncio.Protocol):
             self._refuse("431 Request Header Fields Too Large", "a CONNECT has 16 KiB at most here")
 
     def _lead(self, words: list[str]) -> None:
-        """Connect the client with its host, or with the stack."""
+        """Connect the client to its host or to the stack."""
         if len(words) != 3 or words[0] != "CONNECT":
             self._refuse(
                 "405 Method Not Allowed",
@@ -150,6 +150,6 @@ class _Connect(asyncio.Protocol):
 
 
 def _abort_on_error(transport: Any, done: asyncio.Task[None]) -> None:
-    """Abort a connection whose task failed: its client would wait for ever."""
+    """Close a connection whose task failed, so that its client does not wait for ever."""
     if not done.cancelled() and done.exception() is not None:
         transport.abort()

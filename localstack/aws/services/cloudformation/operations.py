@@ -62,7 +62,7 @@ def execute_change_set(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("cloudformation", "DeleteStack")
 def delete_stack(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Delete a stack; it goes on until the endpoints are gone.
+    """Delete a stack, in the background until its endpoints are gone.
 
     A creation or update that is under way ends first.
     """
@@ -81,7 +81,7 @@ def delete_stack(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     executes=False,
 )  # fmt: skip
 def look(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Show the stacks' true states to moto, and let it answer."""
+    """Give moto the stacks' present states, and let it answer."""
     del params
     managing.show(ctx)
     return ctx.forward()
@@ -114,7 +114,7 @@ def _stack_parameters(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _previous_template(stack: Any) -> tuple[str, dict[str, str]] | None:
-    """Return the template and the parameters that an update goes back to.
+    """Return the template and parameters to which an update rolls back.
 
     None: moto knows no such stack, and says so.
 

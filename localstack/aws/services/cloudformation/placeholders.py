@@ -34,7 +34,7 @@ def only_in(stack: str) -> Iterator[None]:
 
 
 def refusal(kinds: set[str]) -> AwsError:
-    """Return the error for kinds of resources that are not made here."""
+    """Return the error for unsupported kinds of resources."""
     text = (
         f"the AWS stack does not make {', '.join(sorted(kinds))} by CloudFormation here; "
         "CloudFormation does. Make them by SageMaker's API"
@@ -137,6 +137,6 @@ CLASSES: dict[str, type[Placeholder]] = {  # in the order in which they are made
 
 
 def physical_name(logical: str) -> str:
-    """Return a name for a resource whose template names none."""
+    """Return a generated name for a resource."""
     end = "-" + "".join(random.choices(_LETTERS, k=12))  # noqa: S311  a name, no secret
     return logical[: _LONGEST - len(end)] + end

@@ -167,7 +167,7 @@ def retag(ctx: Context, arn: str, previous: Properties, new_properties: Properti
 
 
 def ready(ctx: Context, resource: Resource) -> bool:
-    """Return whether an endpoint serves what its properties say; False while it changes.
+    """Return whether an endpoint has its properties; False while it changes.
 
     Raises:
         Failure: It does not come to that.
@@ -193,7 +193,7 @@ def ready(ctx: Context, resource: Resource) -> bool:
 
 
 def remove(ctx: Context, resource: Resource) -> bool:
-    """Remove a resource, as far as that is possible now. Return whether it is gone."""
+    """Remove a resource if possible now; return whether it is gone."""
     description = _describe(ctx, resource)
     if description is None:
         return True

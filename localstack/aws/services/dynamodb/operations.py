@@ -91,7 +91,7 @@ def on_item(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def _forward_whole(
     ctx: Context, table: Any, places: Sequence[DynamoType | None], *, updates: bool
 ) -> dict[str, Any]:
-    """Have moto execute an operation on an item, whose time may be over.
+    """Let moto execute an operation on an item that may have expired.
 
     Of an update that is refused on the way moto leaves a part: it is put back.
     """
@@ -151,7 +151,7 @@ def _tables_of(params: Mapping[str, Any]) -> set[str]:
 
 
 def _expire(ctx: Context, table: Any, items: Iterable[Any]) -> None:
-    """Delete items whose time is over by the clock; AWS takes days."""
+    """Delete items that have expired by the stack's clock."""
     field = table.ttl.get("AttributeName") if table.ttl["TimeToLiveStatus"] == "ENABLED" else None
     now = ctx.clock.now().timestamp()
     for item in items:
@@ -167,7 +167,7 @@ def _expire(ctx: Context, table: Any, items: Iterable[Any]) -> None:
 def _without_key(
     answer: dict[str, Any], params: dict[str, Any], key: Sequence[str]
 ) -> dict[str, Any]:
-    """Leave a new item's key out of what was updated: nothing can update it, but moto tells it."""
+    """Remove the key of a new item from the reported updates, in which moto includes it."""
     if params.get("ReturnValues") != "UPDATED_NEW" or "Attributes" not in answer:
         return answer
     return {
@@ -187,7 +187,7 @@ def _put_back(table: Any, places: Sequence[DynamoType | None], previous: Any) ->
 
 
 def _table(ctx: Context, name: str) -> Any:
-    """Return moto's table.
+    """Return moto's table; raise an error if there is none.
 
     Raises:
         AwsError: There is none, or it is not ready yet.

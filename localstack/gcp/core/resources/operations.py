@@ -62,7 +62,7 @@ class Operations:
             return [self.get(name) for name in self._operations if name.startswith(f"{parent}/")]
 
     async def wait(self, name: str, seconds: float, stopping: threading.Event) -> Any:
-        """Return an operation once it is done, or after `seconds`, without occupying a thread."""
+        """Wait for an operation's end, at most `seconds`, without occupying a thread."""
         until = time.monotonic() + seconds
         while not (operation := self.get(name)).done:
             if time.monotonic() > until or stopping.is_set():
@@ -91,7 +91,7 @@ class Progress:
         self.cancelled = cancelled
 
     def metadata(self, message: Any) -> None:
-        """Show this metadata from now on."""
+        """Set the operation's metadata."""
         self._operations.change(self.name, lambda operation: operation.metadata.Pack(message))
 
 
@@ -142,7 +142,7 @@ def start(
 def completed_operation(
     call: Call, parent: str, response: Any = None, *, metadata: Any = None
 ) -> Any:
-    """Return an operation that is already done when it is answered."""
+    """Return an operation that is already complete."""
     operation = operations_pb2.Operation(name=f"{parent}/operations/{call.new_id()}", done=True)
     if metadata is not None:
         operation.metadata.Pack(metadata)

@@ -103,7 +103,7 @@ def page(
 
 
 def _offset(token: str) -> int:
-    """Return the position that a page token stands for."""
+    """Return the position in a page token."""
     if not token:
         return 0
     try:

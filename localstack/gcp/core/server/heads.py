@@ -93,7 +93,7 @@ def read_head(data: bytes) -> tuple[Head, bytes] | None:
 
 @lru_cache(maxsize=256)
 def _read(head: bytes) -> Head | None:
-    """Return the head that httptools parses from these bytes, or None if it is not simple."""
+    """Parse a head with httptools, or return None if it needs the full parser."""
     reader = _Reader()
     parser = httptools.HttpRequestParser(reader)
     try:

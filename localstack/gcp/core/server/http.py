@@ -76,7 +76,7 @@ class Connection(asyncio.Protocol):
         self._begin()
 
     def _begin(self) -> None:
-        """Prepare the parser for the connection's first request."""
+        """Prepare the parser for the first request."""
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: dict[str, str] = {}
@@ -117,14 +117,14 @@ class Connection(asyncio.Protocol):
         return not self._parsing and self._head is None
 
     def data_received(self, data: bytes) -> None:
-        """Read a part of a request, by the short way if its head is known."""
+        """Read received bytes, by the short path if the head is known."""
         if not self.in_head:  # whoever sends a byte now and then is no faster
             self.heard = self._loop.time()
         if self._parsing or not self._take_known_head(data):
             self._parse(data)
 
     def _take_known_head(self, data: bytes) -> bool:
-        """Read bytes of a request whose head was parsed before; return whether they are such."""
+        """Read a request whose head was parsed before; return whether it is one."""
         if self._head is None:
             if (beginning := heads.read_head(data)) is None:
                 return False
@@ -212,7 +212,7 @@ class Connection(asyncio.Protocol):
     # Answers.
 
     def _take(self, head: heads.Head, body: bytes) -> None:
-        """Queue a whole request, and answer the queue unless that is under way."""
+        """Queue a complete request, and answer the queue."""
         if self._transport is None:
             return
         self._waiting.append((head, body))
@@ -254,7 +254,7 @@ class Connection(asyncio.Protocol):
             self.heard = self._loop.time()
 
     def _answered(self, head: heads.Head, body: bytes) -> HttpAnswer | Awaitable[HttpAnswer]:
-        """Return the answer to one request, or an awaitable of it."""
+        """Return a request's answer, or an awaitable of it."""
         if not head.programs:
             text = (
                 b"this is a local GCP stack for programs on this machine; it does not answer web "
@@ -301,14 +301,14 @@ class Connection(asyncio.Protocol):
         return int(self._front.stack.url.rpartition(":")[2])
 
     def _write(self, head: heads.Head, answer: HttpAnswer, body: bytes) -> None:
-        """Send an answer whose body is whole."""
+        """Write a complete answer."""
         lines, counted = _head(answer.status, tuple(answer.headers), head.keep)
         if not counted and answer.status not in _WITHOUT_BODY:
             lines += b"Content-Length: %d\r\n" % len(body)
         self._transport.write(b"%b\r\n%b" % (lines, b"" if head.method == "HEAD" else body))
 
     async def _stream(self, head: heads.Head, answer: HttpAnswer, parts: Iterable[bytes]) -> None:
-        """Send an answer whose body comes in parts, chunked."""
+        """Write an answer in chunks."""
         lines, _ = _head(answer.status, tuple(answer.headers), head.keep)
         self._transport.write(lines + b"Transfer-Encoding: chunked\r\n\r\n")
         iterator, end = iter(parts), object()
@@ -363,14 +363,14 @@ class Connection(asyncio.Protocol):
             )
 
     def _leave(self, to: Callable[..., Any], *arguments: object) -> None:
-        """Hand the connection over to the coroutine `to`."""
+        """Hand the connection over to another coroutine."""
         transport, self._transport = self._transport, None
         self.abort = transport.abort  # type: ignore[method-assign]  # until the way is open it keeps its place
         task = self._loop.create_task(to(transport, *arguments))
         task.add_done_callback(self._left)
 
     def _left(self, done: asyncio.Task[None]) -> None:
-        """Free the connection's place once somebody else has ended it."""
+        """Remove the connection once its new owner has ended it."""
         self._connections.discard(self)
         if not done.cancelled():
             done.exception()
@@ -378,7 +378,7 @@ class Connection(asyncio.Protocol):
 
 @lru_cache(maxsize=512)
 def _small(name: bytes) -> str:
-    """Return a header's name in small letters; cached, as clients send the same ones again."""
+    """Return a header's name in lower case, cached."""
     return name.decode("latin-1").lower()
 
 

@@ -30,7 +30,7 @@ class FieldName(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_database(name: str) -> str:
-    """Return a database's name if it is one; GcpError INVALID_ARGUMENT."""
+    """Return a database's name after a check."""
     if not _DATABASE.fullmatch(name):
         raise invalid(
             f'Database name "{name}" is not projects/{{project_id}}/databases/{{database_id}}.'

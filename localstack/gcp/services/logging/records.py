@@ -58,7 +58,7 @@ def _time(entry: Any) -> int:
 
 
 def _key(entry: Any) -> tuple[str, int, str]:
-    """Return what makes an entry the same as another one: log, time and insert id."""
+    """Return an entry's identity: log, time, insert id."""
     return entry.log_name, _time(entry), entry.insert_id
 
 

@@ -102,7 +102,7 @@ def align(series: Series, aligner: str, period: timedelta, end: datetime) -> Ser
 
 
 def reduce(series: Sequence[Series], reducer: str, group_by: Iterable[str]) -> list[Series]:
-    """Merge aligned series of the same groups by a reducer such as REDUCE_SUM.
+    """Reduce aligned series within groups, for example by REDUCE_SUM.
 
     Raises:
         BadAggregation: The metric does not take the reducer.

@@ -71,7 +71,7 @@ def merged(histograms: Iterable[Histogram]) -> Histogram:
 
 
 def percentile(histogram: Histogram, share: float) -> float:
-    """Return the value below which a share lies, interpolated within its bucket."""
+    """Return a percentile, interpolated within its bucket."""
     left = share * histogram.count
     for place, count in enumerate(histogram.counts):
         if count and left <= count:

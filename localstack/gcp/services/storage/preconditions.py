@@ -49,7 +49,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
         return self._differs(dated)
 
     def _matches(self, dated: Dated | None) -> bool:
-        """Return whether what must be equal is."""
+        """Return whether the conditions on equality hold."""
         return (
             _fits(self.generation, 0 if dated is None else dated.generation)
             and _fits(self.metageneration, None if dated is None else dated.metageneration)
@@ -57,7 +57,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _differs(self, dated: Dated | None) -> bool:
-        """Return whether what must differ does."""
+        """Return whether the conditions on inequality hold."""
         if dated is None:
             return self.not_generation != 0
         return (

@@ -92,7 +92,7 @@ class Bucket(msgspec.Struct, kw_only=True):
 
     @property
     def uniform(self) -> bool:
-        """Whether uniform bucket-level access is on: there are no ACLs."""
+        """Whether uniform bucket-level access is on."""
         return bool(
             ((self.fields.get("iamConfiguration") or {}).get("uniformBucketLevelAccess") or {}).get(
                 "enabled"
@@ -122,7 +122,7 @@ class Bucket(msgspec.Struct, kw_only=True):
         return versions[-1] if versions and versions[-1].replaced is None else None
 
     def version(self, name: str, generation: int | None) -> Version | None:
-        """Return the live version of an object, or that of a generation; None if there is none."""
+        """Return an object's live version or a generation, or None."""
         if generation is None:
             return self.live(name)
         return next(
@@ -183,7 +183,7 @@ class Store:
         self._generation = 0
 
     def folder(self, call: Call) -> Path:
-        """Return the folder of the objects' bytes; it goes with the store."""
+        """Return the folder of the objects' content."""
         with self.lock:
             if self._folder is None:
                 folder = Path(tempfile.mkdtemp(prefix="storage-", dir=call.home))

@@ -202,7 +202,7 @@ def _moment(text: str) -> datetime:
 
 
 def _bytes_of_hex(text: str) -> bytes:
-    """Return the bytes of a hexadecimal text; no bytes if it is none."""
+    """Decode hexadecimal text; empty if it is none."""
     try:
         return bytes.fromhex(text)
     except ValueError:

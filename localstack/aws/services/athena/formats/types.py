@@ -185,7 +185,7 @@ def _equal(token: str | None, expected: str) -> None:
 
 
 def _parts(text: str) -> list[str]:
-    """Split a text at the commas that are in no bracket."""
+    """Split a text at commas outside of brackets."""
     parts, depth, start = [], 0, 0
     for index, letter in enumerate(text):
         depth += letter in "(<["

@@ -274,7 +274,7 @@ def _columns(
 
 
 def nulls(count: int, kind: pa.DataType) -> Any:
-    """Return a column of so many nulls."""
+    """Return a column of nulls."""
     import pyarrow as pa
 
     return pa.array([None] * count, kind)

@@ -92,7 +92,7 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _settings(params: dict[str, Any], previous: Policy | None) -> tuple[str, dict[str, Any]]:
-    """Return a policy's type and configuration, those of before where the call names none."""
+    """Return a policy's type and configuration; missing parts stay as before."""
     kind = params.get("PolicyType") or (previous.kind if previous else "StepScaling")
     if kind not in _CONFIGURATION:
         raise refusal(

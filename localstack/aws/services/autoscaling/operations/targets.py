@@ -169,7 +169,7 @@ def _live(ctx: Context, resource: str) -> tuple[Endpoint, Variant]:
 
 
 def _target(ctx: Context, params: dict[str, Any], previous: Target | None) -> Target:
-    """Return the target of a request, with what the previous one had."""
+    """Return a request's scalable target; missing parts stay as before."""
     least, most = params.get("MinCapacity"), params.get("MaxCapacity")
     if previous is None and (least is None or most is None):
         raise refusal("MinCapacity and MaxCapacity are required to register a new scalable target.")

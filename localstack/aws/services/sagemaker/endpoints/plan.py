@@ -39,7 +39,7 @@ AT_ONCE = Plan(stages=(Stage(1.0, 0.0),))
 
 
 def plan(config: Mapping[str, Any] | None, instances: int) -> Plan:
-    """Return the plan for a fleet of so many instances.
+    """Return the deployment plan for a fleet.
 
     Raises:
         AwsError: SageMaker refuses the configuration (ValidationException).

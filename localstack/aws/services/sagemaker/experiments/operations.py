@@ -49,7 +49,7 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def descriptions(ctx: Context, kind: str) -> Iterable[dict[str, Any]]:
-    """Yield what Describe says of each resource of a kind.
+    """Yield the descriptions of all resources of a kind.
 
     A component has its trials as Parents, too.
     """

@@ -39,7 +39,7 @@ def resources(instance_type: str) -> dict[str, Any]:
 
 
 def remarks(container: Container) -> list[str]:
-    """Return what differs from SageMaker, for the job's log."""
+    """Return lines about what differs from SageMaker, for the job's log."""
     if container.mounted:
         return []
     words = (

@@ -26,7 +26,7 @@ def register(
     *,
     tuning: str | None = None,
 ) -> Job:
-    """Take a job's name.
+    """Register a job under its name; raise an error if the name is taken.
 
     Raises:
         AwsError: It was used before, as names of jobs are never free again (ResourceInUse).

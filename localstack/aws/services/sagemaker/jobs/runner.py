@@ -47,7 +47,7 @@ def start(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None
 
 
 def _work(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None]) -> None:
-    """Run a job, and end it Failed if something goes wrong."""
+    """Run a job; end it Failed if something goes wrong."""
     folder = ctx.home / "jobs" / f"{job.kind}-{uuid.uuid4().hex[:12]}"
     try:
         _meet_fault(ctx, job)
@@ -68,7 +68,7 @@ def _work(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None
 
 
 def _meet_fault(ctx: Context, job: Job) -> None:
-    """Act out a fault on the operation `TrainingJob` or `ProcessingJob`.
+    """Act out a fault on the job.
 
     It is what goes wrong at the service's own hosts.
 
@@ -155,7 +155,7 @@ def contain(
 
 
 def verdict(ended: Ended, failure: Path) -> None:
-    """Raise the failure of a container, with what it wrote to the failure file.
+    """Raise a container's failure, with what it wrote to its failure file.
 
     Raises:
         JobFailed: The container failed.
@@ -187,7 +187,7 @@ def unmapped_message(image: str | None) -> str:
 
 @resumes(Jobs)
 def resume(ctx: Context, store: Jobs) -> None:
-    """End the jobs that were under way when the stack ended: nothing runs them any more."""
+    """End the jobs that were under way when the stack ended."""
     for job in (
         *store.training.values(),
         *store.processing.values(),

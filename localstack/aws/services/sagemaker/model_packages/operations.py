@@ -54,7 +54,7 @@ def _arn(ctx: Context, kind: str, name: str) -> str:
 
 
 def _group(ctx: Context, name: str) -> Group:
-    """Return a group.
+    """Return a group; raise an error if there is none.
 
     Raises:
         AwsError: There is none.
@@ -72,7 +72,7 @@ def has_group(ctx: Context, name: str) -> bool:
 
 
 def _package(ctx: Context, name: str) -> dict[str, Any]:
-    """Return a version.
+    """Return a version; raise an error if there is none.
 
     Raises:
         AwsError: There is none.
@@ -238,7 +238,7 @@ def describe_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 @handles("sagemaker", "UpdateModelPackage", executes=False)
 def update_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Change what the call names; customer metadata are merged."""
+    """Change a version's fields; customer metadata are merged."""
     registry = ctx.store(Registry)
     with registry.lock:
         package = dict(_package(ctx, params["ModelPackageArn"]))

@@ -39,7 +39,7 @@ def create_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_servable(containers: list[dict[str, Any]]) -> None:
-    """Refuse what no endpoint and no transform job here would serve, before they fail.
+    """Raise an error for containers that cannot be served here.
 
     Raises:
         AwsError: It is such a model.

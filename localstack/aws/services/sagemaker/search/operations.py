@@ -206,7 +206,7 @@ def _passes(row: dict[str, Any], condition: dict[str, Any]) -> bool:
 
 
 def _compare(value: Any, expected: str, compare: Callable[[Any, Any], bool]) -> bool:
-    """Compare a value with a filter's, which is always text and is read as the value's type."""
+    """Compare a value with a filter's text, read as the value's type."""
     try:
         if isinstance(value, datetime):
             return compare(value.timestamp(), parse_timestamp(expected).timestamp())

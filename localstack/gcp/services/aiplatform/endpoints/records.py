@@ -170,7 +170,7 @@ def visible_copy(call: Call, hosted: Hosted) -> Any:
 
 
 def current_copy(call: Call, hosted: Hosted) -> Any:
-    """Return a copy of an endpoint as it is now."""
+    """Return a copy of an endpoint's present state."""
     with hosted.lock:
         return _read(call, hosted.message, hosted.revision)
 

@@ -36,7 +36,7 @@ def add_scripted_minutes(call: Call, scripted: Minutes) -> None:
 
 
 def _endpoint(call: Call, name: str) -> Hosted:
-    """Return the endpoint of a name or an id; ValueError if there is none."""
+    """Return an endpoint by name or id; raise ValueError if there is none."""
     number = name.rpartition("/")[2]
     for hosted in call.store(Endpoints).by_name.values():
         if hosted.name.rpartition("/")[2] == number:

@@ -98,7 +98,7 @@ class _Work:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _end(self, state: JobState, code: int = 0, message: str = "") -> None:
-        """Store the job's end."""
+        """Store the job's final state."""
 
         def ended(job: Any) -> None:
             job.state = int(state)

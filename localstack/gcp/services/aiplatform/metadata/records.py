@@ -38,7 +38,7 @@ class Lineage:
     def events(
         self, *, executions: Collection[str] | None = None, artifacts: Collection[str] | None = None
     ) -> list[Any]:
-        """Return the events of these executions and these artifacts; None stands for all."""
+        """Return the events of these executions and artifacts; None means all."""
         with self.lock:
             return [
                 event

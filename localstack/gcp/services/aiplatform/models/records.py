@@ -67,7 +67,7 @@ class Models:
 
 
 def parse(call: Call, name: str) -> Name:
-    """Return the parts of a model's name, which may end in @VERSION; GcpError if it is none."""
+    """Split a model's name, which may end in @VERSION."""
     match = _NAME.fullmatch(canonical(call, name))
     if match is None:
         raise invalid(

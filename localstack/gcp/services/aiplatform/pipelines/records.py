@@ -23,7 +23,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Mapping[str, Any] = {}
 
     def runtime(self) -> dict[str, Any]:
-        """Return the artifact as it is in an executor's input."""
+        """Return the artifact as the executor's input holds it."""
         kind = {
             name: value
             for name, value in (

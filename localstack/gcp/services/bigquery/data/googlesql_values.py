@@ -61,7 +61,7 @@ def type_text(field: Field) -> str:
 
 
 def element_of(field: Field) -> Field:
-    """Return one value of a repeated field, as a field of its own."""
+    """Return a repeated field's element as a field."""
     return Field(name=field.name, type=field.type, fields=field.fields)
 
 
@@ -181,12 +181,12 @@ def _bytes_of_decimal(value: Decimal, scale: int) -> bytes:
 
 
 def _interval(_message: Any) -> Any:
-    """Refuse a literal of INTERVAL, which has no place in a query here."""
+    """Refuse INTERVAL literals."""
     raise not_run("a literal of type INTERVAL outside of date arithmetic")
 
 
 def _geography(_message: Any) -> Any:
-    """Refuse GEOGRAPHY, which has no place in a query here."""
+    """Refuse GEOGRAPHY."""
     raise not_run("GEOGRAPHY in a query")
 
 

@@ -118,7 +118,7 @@ def from_rest(resource: Mapping[str, Any], within: str = "") -> Field:
 
 
 def range_field(name: str, element: str, mode: str = "NULLABLE") -> Field:
-    """Return a column of RANGE, whose `fields` are its start and its end.
+    """Return a RANGE column, whose fields are start and end.
 
     Either is NULL where the range is unbounded.
     """

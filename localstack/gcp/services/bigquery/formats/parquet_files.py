@@ -42,7 +42,7 @@ def read(
 def _fields(
     table: Any, schema: tuple[Field, ...] | None, decimals: Sequence[str]
 ) -> tuple[Field, ...]:
-    """Return the file's columns, typed by the schema where there is one.
+    """Return a Parquet file's columns, typed by the schema if there is one.
 
     `decimals` are the types that a decimal may become.
     """

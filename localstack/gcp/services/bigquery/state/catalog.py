@@ -75,7 +75,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def stored(self) -> bool:
-        """Whether it has rows of its own."""
+        """Whether the table stores rows."""
         return self.kind != "VIEW"
 
 
@@ -95,7 +95,7 @@ class Catalog:
         ] = {}  # of which content; rows, bytes by column
 
     def dataset(self, project: str, dataset: str) -> Dataset:
-        """Return a dataset; `notFound` where there is none."""
+        """Return a dataset; raise `notFound`."""
         try:
             return self._datasets[project, dataset]
         except KeyError:
@@ -136,7 +136,7 @@ class Catalog:
     def change_dataset(
         self, dataset: Dataset, change: Callable[[Dataset], Dataset], if_match: str | None
     ) -> Dataset:
-        """Replace a dataset by what `change` makes of it, unless `if_match` is a stale etag."""
+        """Change a dataset, unless `if_match` is stale."""
         with self.lock:
             current = self.dataset(dataset.project, dataset.id)
             check_etag(current.etag, if_match)
@@ -154,7 +154,7 @@ class Catalog:
             self._datasets.pop((dataset.project, dataset.id), None)
 
     def table(self, ref: TableRef) -> Table:
-        """Return a table; `notFound` where there is none."""
+        """Return a table; raise `notFound`."""
         table = self.find(ref)
         if table is None:
             self.dataset(ref.project, ref.dataset)
@@ -212,7 +212,7 @@ class Catalog:
     def change_table(
         self, ref: TableRef, change: Callable[[Table], Table], if_match: str | None = None
     ) -> Table:
-        """Replace a table by what `change` makes of it, unless `if_match` is a stale etag."""
+        """Change a table, unless `if_match` is stale."""
         with self.lock:
             current = self.table(ref)
             check_etag(current.etag, if_match)

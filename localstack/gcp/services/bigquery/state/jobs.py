@@ -59,7 +59,7 @@ class Job(msgspec.Struct, kw_only=True):
 
     @property
     def done(self) -> bool:
-        """Whether it has ended."""
+        """Whether the job has ended."""
         return self.running.ended.is_set()
 
     @property

@@ -69,7 +69,7 @@ def description(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def hide(ctx: Context, endpoint: Endpoint) -> None:
-    """Note what an endpoint is before a change, for the fault eventual-consistency.
+    """Record an endpoint's state before a change, for the fault eventual-consistency.
 
     DescribeEndpoint shows that for as long as the fault says.
     """

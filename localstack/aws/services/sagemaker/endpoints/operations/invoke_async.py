@@ -104,7 +104,7 @@ def _enqueue(ctx: Context, endpoint: Endpoint, request: Request) -> None:
 
 
 def _watch(ctx: Context, endpoint: Endpoint, queue: Backlog) -> None:
-    """Process a queue for as long as it holds anything.
+    """Process an endpoint's queue until it is empty.
 
     Requests go to instances that have room; those whose time is over are ended.
     """

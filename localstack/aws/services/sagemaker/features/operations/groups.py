@@ -80,13 +80,13 @@ def _finish_creation(ctx: Context, group: Group) -> None:
 
 @resumes(Groups)
 def resume(ctx: Context, store: Groups) -> None:
-    """Set the timers of all groups again, after the stack's restart."""
+    """Set all groups' timers again after a restart."""
     for group in list(store.by_name.values()):
         _resume_group(ctx, group)
 
 
 def _resume_group(ctx: Context, group: Group) -> None:
-    """Set the timers of one group again."""
+    """Set a group's timers again."""
     group.flushing = False
     if group.status == "Creating":
         ctx.clock.call_after(CREATES, lambda: _finish_creation(ctx, group))
@@ -163,7 +163,7 @@ def list_feature_groups(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _matches(group: Group, params: dict[str, Any]) -> bool:
-    """Return whether a group is among those that a List call asks for."""
+    """Return whether a group matches a List call's filters."""
     return (
         params.get("NameContains", "") in group.name
         and params.get("FeatureGroupStatusEquals", group.status) == group.status
@@ -224,7 +224,7 @@ def _finish_update(ctx: Context, group: Group) -> None:
 
 @handles("sagemaker", "DeleteFeatureGroup")
 def delete_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Delete a group. The offline store's objects and its Glue table stay, as AWS says."""
+    """Delete a group; offline data and the Glue table stay."""
     group = find(ctx, params["FeatureGroupName"])
     if group.status == "Creating":
         raise AwsError("ResourceInUse", f"FeatureGroup {group.name} is being created.", 400)
@@ -317,7 +317,7 @@ def _feature(item: dict[str, Any]) -> Feature:
 
 
 def _check(params: dict[str, Any]) -> None:
-    """Refuse what CreateFeatureGroup refuses.
+    """Raise an error for parameters that CreateFeatureGroup refuses.
 
     Raises:
         AwsError: There is such a thing (ValidationException).

@@ -218,7 +218,7 @@ class _Deployment:
             raise GcpError("FAILED_PRECONDITION", self._unhealthy(problem))
 
     def fail_as_lost(self, progress: operations.Progress) -> Any:
-        """Fail as the fault lost-deploy asks for."""
+        """Fail the operation after its effect, for the fault lost-deploy."""
         self._forget()
         progress.metadata(self.stage(Stage.FAILED_TO_DEPLOY))
         raise GcpError("INTERNAL", "The deployment was lost: a fault that was asked for")
@@ -255,7 +255,7 @@ class _Deployment:
         )
 
     def _forget(self) -> None:
-        """Let the model's version be deployed and deleted again."""
+        """Let the model version be deployed or deleted again."""
         with self._hosted.lock:
             self._hosted.pending.pop(self._deployed.id, None)
         models.note_undeployed(self._call, self._hosted.name, self._deployed.id)
@@ -331,7 +331,7 @@ def _scale(call: Call, deployed: Any) -> None:
 
 
 def _assign_id(hosted: Hosted, deployed: Any) -> None:
-    """Set a deployed model's id: the caller's, if it is free, or a new one."""
+    """Set a deployed model's id: the caller's or a new one."""
     taken = {*hosted.targets, *hosted.pending}
     if deployed.id in taken:
         raise GcpError(

@@ -228,7 +228,7 @@ def _check_logging(endpoint: Any) -> None:
 
 
 def _check_absent(call: Call, name: str) -> None:
-    """Raise ALREADY_EXISTS if there is an endpoint of that name."""
+    """Raise ALREADY_EXISTS if there is such an endpoint."""
     if name in call.store(Endpoints).by_name:
         raise GcpError("ALREADY_EXISTS", f"The Endpoint {name} already exists.")
 

@@ -50,7 +50,7 @@ async def predict(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @route("PredictionService.RawPredict", "POST", f"{_ENDPOINT}:rawPredict")
 async def raw_predict(call: Call, request: HttpRequest) -> HttpAnswer:
-    """Return the model's answer as it is, whatever its status; headers name the model."""
+    """Answer RawPredict over REST, with the model's answer unchanged."""
     endpoint = request.params["endpoint"]
     _check_host(call, request, endpoint)
     exchange = await forward(

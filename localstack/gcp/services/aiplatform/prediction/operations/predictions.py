@@ -75,7 +75,7 @@ async def predict(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.PredictionService.RawPredict")
 async def raw_predict(call: Call, request: Any) -> Any:
-    """Pass a body on as it is, there and back. An error of the model is an error of the call."""
+    """Answer RawPredict over gRPC, with the body unchanged."""
     _check_endpoint_header(call, request.endpoint)
     content = request.http_body.data
     headers = (("content-type", request.http_body.content_type or "application/json"),)
@@ -109,7 +109,7 @@ def stream_raw_predict(call: Call, request: Any) -> Iterator[Any]:
 
 @handles("google.cloud.aiplatform.v1.PredictionService.Explain", executes=False)
 def explain(call: Call, request: Any) -> Any:
-    """Refuse to explain: no model here has an explanation."""
+    """Refuse Explain: no model here has explanations."""
     hosted = require_endpoint(call, request.endpoint)
     check_size(routing_of(call, request.endpoint), request.ByteSize())
     if request.deployed_model_id and request.deployed_model_id not in hosted.targets:

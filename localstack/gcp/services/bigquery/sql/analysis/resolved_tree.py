@@ -42,7 +42,7 @@ class Node:
         self._read(data, descriptor)
 
     def _read(self, data: bytes, descriptor: Any) -> None:
-        """Note the fields of a message, and those of what it inherits from."""
+        """Record the fields of a message."""
         for name, field in descriptor.fields_by_name.items():
             self._fields.setdefault(name, field)
         for number, kind, value in _wire(data):
@@ -85,7 +85,7 @@ class Node:
         return any(value for _, value in self._raw.get(name, ()))
 
     def part(self, name: str) -> Node | None:
-        """Return a node's field; None where this kind has none or it says nothing."""
+        """Return a node's field, or None if unset."""
         return getattr(self, name) if name in self._fields and name in self else None
 
     def walk(self) -> Iterator[Node]:
@@ -122,7 +122,7 @@ def script(answer: bytes) -> Node:
 
 
 def _member(answer: bytes, descriptor: Any, name: str) -> Node:
-    """Return the node that stands in a field of a serialized answer."""
+    """Return the node in a field of a serialized answer."""
     fields = descriptor.fields_by_number
     for number, _, value in _wire(answer):
         if fields[number].name == name:

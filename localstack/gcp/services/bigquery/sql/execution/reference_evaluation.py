@@ -39,7 +39,7 @@ def select(
     running: Running,
     write: Callable[[row_writes.Fill], int],
 ) -> int:
-    """Hand a query's rows to `write`.
+    """Evaluate a query by the reference implementation, and pass the rows to `write`.
 
     They are DuckDB's; or, where it does not run the query truly or fails, the reference
     implementation's.

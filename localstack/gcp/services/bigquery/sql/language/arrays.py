@@ -18,7 +18,7 @@ def _array(t: Translator, node: Node) -> str:
 
 
 def _element(shift: int, *, safe: bool) -> Callable[[Translator, Node], str]:
-    """Return the writer of an element's access, whose first index is 1 - `shift`."""
+    """Return the translation of an array subscript; the first index is 1 - `shift`."""
 
     def write(t: Translator, node: Node) -> str:
         array, place = arguments(t, node)

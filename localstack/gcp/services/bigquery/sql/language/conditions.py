@@ -47,7 +47,7 @@ def _between(t: Translator, node: Node) -> str:
 
 
 def _in(t: Translator, node: Node) -> str:
-    """Write IN with a list."""
+    """Translate IN with a list."""
     value, *others = arguments(t, node)
     if type_kind(node) in (STRUCT, ARRAY):
         raise not_run("IN of STRUCT or ARRAY")
@@ -57,7 +57,7 @@ def _in(t: Translator, node: Node) -> str:
 
 
 def _in_array(t: Translator, node: Node) -> str:
-    """Write IN UNNEST, which is NULL where only a NULL could be equal."""
+    """Translate IN UNNEST."""
     value, array = arguments(t, node)
     if type_kind(node) in (FLOAT, STRUCT, ARRAY):
         raise not_run("IN UNNEST of FLOAT64 or STRUCT")

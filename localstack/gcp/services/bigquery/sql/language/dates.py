@@ -224,7 +224,7 @@ def _from(unit: int) -> Callable[[Translator, Node], str]:
 
 
 def _days_since_1970(t: Translator, node: Node) -> str:
-    """Write UNIX_DATE."""
+    """Translate UNIX_DATE."""
     return f"CAST(({t.expression(node.argument_list[0])} - DATE '1970-01-01') AS BIGINT)"
 
 

@@ -115,7 +115,7 @@ def _abs(t: Translator, node: Node) -> str:
 
 
 def _extreme(name: str) -> Callable[[Translator, Node], str]:
-    """Return the writer of GREATEST or LEAST, which is NULL where one argument is."""
+    """Return the translation of GREATEST or LEAST."""
 
     def write(t: Translator, node: Node) -> str:
         if type_kind(node) in (FLOAT, STRUCT, ARRAY):

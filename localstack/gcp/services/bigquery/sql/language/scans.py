@@ -64,7 +64,7 @@ def _join(t: Translator, node: Node) -> str:
 
 
 def _check_outer(node: Node) -> None:
-    """Raise what BigQuery's planner refuses in an outer join and the analyzer takes."""
+    """Raise BigQuery's errors about outer joins that the analyzer does not find."""
     if node.join_type == 0:
         return
     left, right = (
@@ -105,7 +105,7 @@ def _equates(node: Node, left: set[int], right: set[int]) -> bool:
 
 
 def _array(t: Translator, node: Node) -> str:
-    """Write UNNEST, alone or beside what stands before it."""
+    """Translate UNNEST."""
     if len(node.array_expr_list) != 1:
         raise not_run("UNNEST of several arrays")
     array = t.expression(node.array_expr_list[0])
@@ -147,7 +147,7 @@ def _set_operation(t: Translator, node: Node) -> str:
 
 
 def _renaming(t: Translator, scan: Node, outputs: Sequence[Any], names: Sequence[Any]) -> str:
-    """Write a scan whose output columns get other numbers."""
+    """Return a scan whose output columns are renumbered."""
     columns = ", ".join(
         f"{column(output)} AS {column(name)}" for output, name in zip(outputs, names, strict=True)
     )

@@ -72,7 +72,7 @@ def _create_function(script: Script, node: Node) -> None:
 
 
 def _execute_immediate(script: Script, node: Node) -> None:
-    """Run EXECUTE IMMEDIATE, whose statement sees no variable of the script."""
+    """Run EXECUTE IMMEDIATE of a script."""
     sql = script.value(node.sql, Field(name="sql", type="STRING"))[1]
     if sql is None:
         raise invalid_query("EXECUTE IMMEDIATE sql string cannot be NULL")
@@ -121,7 +121,7 @@ def _argument(script: Script, node: Node) -> Parameter:
 def _assign_row(
     script: Script, names: Sequence[str], fields: Sequence[Field], rows: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Assign the row of a query to the variables of INTO."""
+    """Assign a query's row to the variables of INTO."""
     _check_different(names)
     if len(names) != len(fields):
         raise invalid_query(

@@ -41,7 +41,7 @@ def alter(instance: Instance, ref: TableRef, actions: Sequence[Node]) -> None:
 
 
 def _rename(instance: Instance, ref: TableRef, actions: Sequence[Node]) -> None:
-    """Do RENAME TO, which is the only action then."""
+    """Run RENAME TO."""
     path = next(action.new_path for action in actions if action.kind == "rename_to_action")
     if len(actions) > 1:
         raise not_run("ALTER TABLE: RENAME TO beside other actions")
@@ -94,7 +94,7 @@ def _add_column(table: Table, action: Node) -> Table:
 
 
 def _column_index(table: Table, name: str, *, optional: bool) -> int | None:
-    """Return where a column stands; None, where it need not exist and does not."""
+    """Return a column's position, or None if it may be absent."""
     names = [field.name.lower() for field in table.fields]
     if name.lower() in names:
         return names.index(name.lower())
@@ -146,7 +146,7 @@ def _drop_column(table: Table, action: Node) -> Table:
 
 
 def _column_action(change: Callable[[Field, Node], Field]) -> Callable[[Table, Node], Table]:
-    """Return an action on a table that changes one column of it."""
+    """Return the action that changes one column of a table."""
 
     def change_table(table: Table, action: Node) -> Table:
         place = _column_index(table, action.column, optional=action.is_if_exists)
