@@ -279,7 +279,7 @@ class TrafficScript(Protocol):
         ...
 
 
-class StandingVariant(msgspec.Struct, frozen=True, kw_only=True):
+class RunningVariant(msgspec.Struct, frozen=True, kw_only=True):
     """A variant that a provider runs already, and what it serves."""
 
     name: str  # ours
@@ -300,7 +300,7 @@ class StandingVariant(msgspec.Struct, frozen=True, kw_only=True):
         return self.native if neutral(self.native) == self.name else self.name
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class RunningEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint that a provider runs already."""
 
     native: str
@@ -308,7 +308,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     name: str  # ours
     owner: str | None  # the project whose tags it carries
     options: dict[str, Any]  # what the target of profiles.yaml must say to know it
-    variants: tuple[StandingVariant, ...]
+    variants: tuple[RunningVariant, ...]
     # what it is tagged under, where the provider has preconditions: it has not changed since it was
     # looked at
     token: str = ""
@@ -317,7 +317,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 class Adopter(Protocol):
     """The inspector of a provider's existing endpoints, which makes one the project's."""
 
-    def look(self, native: str, *, name: str | None) -> Standing:
+    def look(self, native: str, *, name: str | None) -> RunningEndpoint:
         """Describe an endpoint without changing anything.
 
         Args:
@@ -332,7 +332,7 @@ class Adopter(Protocol):
         """
         ...
 
-    def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
+    def tag(self, standing: RunningEndpoint, refs: Mapping[str, str]) -> None:
         """Tag an endpoint as the project's, in one call.
 
         Args:

@@ -24,14 +24,14 @@ from .state.ports import Ports
 from .state.states import Observation, State
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
+class PartialObservation(msgspec.Struct, frozen=True, kw_only=True):
     """An observation, and what could not be read."""
 
     observation: Observation
     problems: tuple[str, ...] = ()
 
 
-def observe(ports: Ports, state: State, now: datetime) -> Look:
+def observe(ports: Ports, state: State, now: datetime) -> PartialObservation:
     """Read all that a decision needs: endpoint, owner, aliases, metrics and smoke test."""
     problems: list[str] = []
     fields: dict[str, Any] = {}
@@ -54,7 +54,7 @@ def observe(ports: Ports, state: State, now: datetime) -> Look:
             continue  # at the next look
         except IsthmusError as error:
             problems.append(f"{what}: {error}")
-    return Look(observation=Observation(**fields), problems=tuple(problems))
+    return PartialObservation(observation=Observation(**fields), problems=tuple(problems))
 
 
 def _owner(

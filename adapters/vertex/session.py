@@ -58,7 +58,7 @@ SERVICES = {
 }
 
 
-class Ruled:
+class RetryingClient:
     """A generated client all of whose calls have one rule of retry and one time-out.
 
     Those of aiplatform have neither by themselves.
@@ -163,7 +163,7 @@ class Session:
             client = self._clients.get((service, retrying, within, host))
             if client is None:
                 with translated(f"opening {service}"):
-                    client = Ruled(
+                    client = RetryingClient(
                         self._open(service, host),
                         retry=retry() if retrying else None,
                         within=within,

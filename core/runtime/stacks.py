@@ -244,12 +244,12 @@ def _forget(place: Path, *, ending: bool) -> None:
     `ending`: its stack was told to end, and may have lost its command line, by which it is known,
     before its lock.
     """
-    from isthmus_stack.core.home.folders import Owned, Taken, remove_tree
+    from isthmus_stack.core.home.folders import OwnedFolder, Taken, remove_tree
 
     deadline = time.monotonic() + _LETS_GO * ending
     while True:
         try:
-            owned = Owned(place)
+            owned = OwnedFolder(place)
             break
         except Taken as error:
             if time.monotonic() >= deadline:

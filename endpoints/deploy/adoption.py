@@ -19,7 +19,7 @@ from ...project.reading.names import VARIANT_LENGTH, did_you_mean, name_problem
 from ...project.specs.description import ProjectSpec
 from ...reports.results import Shown
 from ..gateway.request.inputs import ADOPTED, was_adopted
-from ..port import Adopter, Standing, StandingVariant
+from ..port import Adopter, RunningEndpoint, RunningVariant
 from ..split import HUNDRED, percent_text
 
 _HUNDREDTH = Decimal("0.01")
@@ -32,7 +32,7 @@ class Adoption(Shown, msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     native: str
     adopted: bool
-    variants: tuple[StandingVariant, ...]
+    variants: tuple[RunningVariant, ...]
     yaml: str  # what project.yaml, and profiles.yaml, must say
 
     def __str__(self) -> str:
@@ -66,7 +66,7 @@ def describe(
         Refused: It is another project's.
         Unsupported: It, or its kind, cannot be taken over.
     """
-    return _adoption(project, _standing(project, native, name), model, objective)
+    return _adoption(project, _running_endpoint(project, native, name), model, objective)
 
 
 def adopt(
@@ -83,7 +83,7 @@ def adopt(
     somebody was faster.
     """
     with project.lock("import"):
-        standing = _standing(project, native, name)
+        standing = _running_endpoint(project, native, name)
         adoption = _adoption(
             project, standing, model, objective
         )  # all that can be wrong is wrong before the first change
@@ -106,7 +106,7 @@ def adopt(
                 )
             refs[variant.content] = f"{version.model}@{version.version}"
         _adopter(project).tag(standing, refs)
-        return _adoption(project, _standing(project, native, name), model, objective)
+        return _adoption(project, _running_endpoint(project, native, name), model, objective)
 
 
 def _adopter(project: Project) -> Adopter:
@@ -121,7 +121,7 @@ def _adopter(project: Project) -> Adopter:
     return adapter.adoptable.adopter(project.target)
 
 
-def _standing(project: Project, native: str, name: str | None) -> Standing:
+def _running_endpoint(project: Project, native: str, name: str | None) -> RunningEndpoint:
     """Look at a running endpoint; refuse one that is another project's."""
     standing = _adopter(project).look(native, name=name)
     if standing.owner not in (None, project.spec.name):
@@ -147,7 +147,7 @@ def _check_name(what: str, name: str, remedy: str, longest: int | None = None) -
 
 
 def _adoption(
-    project: Project, standing: Standing, model: str | None, objective: str | None
+    project: Project, standing: RunningEndpoint, model: str | None, objective: str | None
 ) -> Adoption:
     """Return what taking over this running endpoint would do, without doing it."""
     adopted = standing.owner == project.spec.name and all(
@@ -173,12 +173,14 @@ def _adoption(
     )
 
 
-def _model(standing: Standing) -> str:
+def _model(standing: RunningEndpoint) -> str:
     """Return the model's name from an earlier adoption, else the endpoint's name."""
     return next((variant.model for variant in standing.variants if variant.model), standing.name)
 
 
-def _with_versions(project: Project, standing: Standing, model: str) -> tuple[StandingVariant, ...]:
+def _with_versions(
+    project: Project, standing: RunningEndpoint, model: str
+) -> tuple[RunningVariant, ...]:
     """Return the variants, each with the version of the registry that has its content."""
     _check_name("the model", model, "give it another name: --model NAME")
     registered = project.target.registry.versions(model)
@@ -199,7 +201,7 @@ def _with_versions(project: Project, standing: Standing, model: str) -> tuple[St
 
 
 def _project_lines(
-    spec: ProjectSpec, name: str, variants: tuple[StandingVariant, ...], objective: str | None
+    spec: ProjectSpec, name: str, variants: tuple[RunningVariant, ...], objective: str | None
 ) -> list[str]:
     """Return the lines to add to project.yaml, so that it declares the running endpoint."""
     objective = _objective(spec, name, objective)
@@ -220,7 +222,7 @@ def _project_lines(
     ]
 
 
-def _shares(variants: tuple[StandingVariant, ...]) -> list[Decimal]:
+def _shares(variants: tuple[RunningVariant, ...]) -> list[Decimal]:
     """Return the shares in hundredths, which sum to 100: the largest takes what rounding leaves."""
     shares = [variant.percent.quantize(_HUNDREDTH) for variant in variants]
     shares[shares.index(max(shares))] += HUNDRED - sum(shares)

@@ -25,9 +25,9 @@ from .decide.rulebook import Rulebook, pinned_items
 from .log import log_rows
 from .log.answer_ids import AnswerNumbers
 from .log.delivery import deliver
-from .log.log_rows import Answered
+from .log.log_rows import LoggedAnswer
 from .log.log_writer import CLOSING, Emit, LogWriter
-from .placement import Drawn, draw, interleave
+from .placement import Placement, draw, interleave
 from .processes.tally import Tally
 from .rank.arrangement import steps
 from .rank.draft import coins
@@ -35,7 +35,7 @@ from .rank.explanation import Explanation, explanation
 from .rank.models import REFRESH, Models
 from .rank.ranking import as_scores
 from .rank.ranking_answer import Assigned, Ranking
-from .rank.scores import Question, Scored, Scoring
+from .rank.scores import Question, ScoredCandidates, Scoring
 from .rank.unit_caps import Counting
 from .request.request import asked_of, context_of, parsed, shape_of, unit_of
 from .shadow import shadowing
@@ -218,7 +218,7 @@ class Gateway:
         outcome = self._draw(question, request_id, rivals)
         self.tally.overruled(outcome.names)
         places = outcome.places
-        answered = Answered(
+        answered = LoggedAnswer(
             request_id=request_id,
             moment=self.project.now(),
             endpoint=self.endpoint.name,
@@ -257,7 +257,7 @@ class Gateway:
 
     def _rivals(
         self, question: Question, request_id: str, decision: Decision
-    ) -> tuple[Scored, ...]:
+    ) -> tuple[ScoredCandidates, ...]:
         """Return the answer of one variant, or those of the two that are interleaved."""
         if decision.duel is not None and self._rulebook.drawable:
             return self._scoring.rivals(question, request_id, decision, decision.duel)
@@ -265,7 +265,9 @@ class Gateway:
             self.tally.answered_alone()
         return (self._scoring.scored(question, request_id, decision),)
 
-    def _draw(self, question: Question, request_id: str, rivals: Sequence[Scored]) -> Drawn:
+    def _draw(
+        self, question: Question, request_id: str, rivals: Sequence[ScoredCandidates]
+    ) -> Placement:
         """Choose and order the items from one variant's scores, or interleave two variants'."""
         first, *others = rivals
         decision = first.decision
@@ -291,7 +293,11 @@ class Gateway:
         )
 
     def _rows(
-        self, question: Question, answered: Answered, outcome: Drawn, rivals: Sequence[Scored]
+        self,
+        question: Question,
+        answered: LoggedAnswer,
+        outcome: Placement,
+        rivals: Sequence[ScoredCandidates],
     ) -> dict[Stream, list[Row]]:
         """Return the rows to log for an answer, by stream."""
         ranked_request, assigner = question.asked, question.assigner

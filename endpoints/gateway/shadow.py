@@ -25,13 +25,13 @@ from ...project.specs.description import Endpoint, Shadow
 from .. import hosting
 from ..http.error_log import tell
 from .decide.assignment import bucket
-from .log.log_rows import Answered
+from .log.log_rows import LoggedAnswer
 from .log.log_writer import LogWriter
 from .processes.forks import renewed_when_forked
 from .processes.tally import Tally
 from .rank.models import Models
 from .rank.ranking import Item, as_scores, order
-from .rank.scores import Scored
+from .rank.scores import ScoredCandidates
 from .request.request import RankRequest
 
 ROOM = 200  # copies that may wait
@@ -111,8 +111,8 @@ class Shadowing:
         self,
         request: RankRequest,
         instances: list[dict[str, Any]],
-        scored: Scored,
-        answered: Answered,
+        scored: ScoredCandidates,
+        answered: LoggedAnswer,
     ) -> None:
         """Queue a copy of the request if it is in the share and another variant answered it."""
         if (

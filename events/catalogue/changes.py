@@ -91,10 +91,10 @@ def _readers(
     return readers(spec, event, attribute, versions=versions)
 
 
-_Found = tuple[str, str | None, str, bool, str]  # event, attribute, what, breaking, advice
+_EventChange = tuple[str, str | None, str, bool, str]  # event, attribute, what, breaking, advice
 
 
-def _changes(old: ProjectSpec, new: ProjectSpec) -> Iterator[_Found]:
+def _changes(old: ProjectSpec, new: ProjectSpec) -> Iterator[_EventChange]:
     """Yield how the events of two descriptions differ."""
     for name in dict.fromkeys((*old.events, *new.events)):
         old_event, new_event = old.events.get(name), new.events.get(name)
@@ -106,7 +106,7 @@ def _changes(old: ProjectSpec, new: ProjectSpec) -> Iterator[_Found]:
             yield from _event(old_event, new_event)
 
 
-def _event(old: Event, new: Event) -> Iterator[_Found]:
+def _event(old: Event, new: Event) -> Iterator[_EventChange]:
     """Yield how two versions of an event differ."""
     if old.max_ahead != new.max_ahead:
         what = f"max_ahead {old.max_ahead.total_seconds():g}s -> {new.max_ahead.total_seconds():g}s"

@@ -24,7 +24,7 @@ from .items_sql import SUMS, Grouping, items_sql
 from .snapshot import ItemFigure, Row, Scope, newest
 from .spread import Spread, Sums
 from .units import version_order
-from .windows import Reading, Seen
+from .windows import MonitorFigures, Reading
 
 STREAM: Stream = "exposures"
 Place = tuple[Scope, str]  # (scope, label)
@@ -45,7 +45,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     never: dict[str, int]  # ... that nobody was shown
 
 
-def figures(project: Project, monitor: Monitor, reading: Reading) -> Seen:
+def figures(project: Project, monitor: Monitor, reading: Reading) -> MonitorFigures:
     """Return the figures of a monitor of items, by group, day and version.
 
     Raises:
@@ -70,7 +70,7 @@ def figures(project: Project, monitor: Monitor, reading: Reading) -> Seen:
         versions,
         newest_snapshot.trained if newest_snapshot and same_groups else {},
     )
-    return Seen(
+    return MonitorFigures(
         units=whole.units if whole else 0,
         rows=(*shown_rows, *trained.rows(shown_rows, shares)),
         trained=shares,

@@ -19,7 +19,7 @@ from .intervals import proportion
 from .parity import Kind
 from .snapshot import Row, Scope, UnitFigure
 from .units_sql import units_sql
-from .windows import Reading, Seen
+from .windows import MonitorFigures, Reading
 
 STREAM: Stream = "rankings"
 NOBODY_SAID = "(not said)"  # the group of units whose requests left the attribute out
@@ -41,7 +41,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     units: int
 
 
-def figures(project: Project, monitor: Monitor, reading: Reading) -> Seen:
+def figures(project: Project, monitor: Monitor, reading: Reading) -> MonitorFigures:
     """Return the figures of a look; it raises as `read` does."""
     endpoint = project.spec.endpoints[monitor.endpoint]
     outcome = project.spec.objectives[endpoint.objective].outcome
@@ -53,7 +53,7 @@ def figures(project: Project, monitor: Monitor, reading: Reading) -> Seen:
             f"no request said its {monitor.units}; gateways log it once they are started "
             "after `isthmus apply`"
         )
-    return Seen(
+    return MonitorFigures(
         units=sum(cell.units for cell in cells if cell.period == "now"),
         rows=tuple(rows(cells, monitor.alarm, outcomes=outcomes)),
         notes=tuple(notes),

@@ -17,7 +17,7 @@ _DAY = timedelta(days=1)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class MonitorFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The figures that a query showed. `units`: active in the window."""
 
     units: int

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ...pipelines.evaluation.statistics import Floats
 from ...pipelines.evaluation.units import BUCKETS as BUNCHES
 from .estimates import HEAVY, LogSums
-from .replayed_answer import Likely
+from .replayed_answer import WeightedPlace
 
 TENTHS = 10
 POSITIONS = 20  # all further ones are the last one
@@ -134,7 +134,7 @@ def edges(scores: NDArray[np.float64]) -> Floats:
 
 
 def rows_of(
-    unit: str, places: Sequence[Likely], tenths: NDArray[np.int64], explore: float
+    unit: str, places: Sequence[WeightedPlace], tenths: NDArray[np.int64], explore: float
 ) -> list[Row]:
     """Return the rows of an answer's places; `tenths` are those of the candidates' scores."""
     by_draw = {
@@ -155,7 +155,7 @@ def rows_of(
     ]
 
 
-def _draw_probability(place: Likely, tenths: NDArray[np.int64], explore: float) -> Floats:
+def _draw_probability(place: WeightedPlace, tenths: NDArray[np.int64], explore: float) -> Floats:
     """Return the probability of each tenth's items at each place of a lane.
 
     It counts how often the lane is drawn, too.
@@ -171,7 +171,7 @@ def _draw_probability(place: Likely, tenths: NDArray[np.int64], explore: float) 
 
 
 def _mass(
-    place: Likely, by_draw: dict[int, Floats], tenths: NDArray[np.int64], explore: float
+    place: WeightedPlace, by_draw: dict[int, Floats], tenths: NDArray[np.int64], explore: float
 ) -> Floats:
     """Return the probability that an item of each tenth is at the place."""
     mass = np.zeros(TENTHS)

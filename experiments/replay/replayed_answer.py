@@ -30,7 +30,7 @@ from .logged_answers import Answer
 _TINY = 1e-9  # of a probability
 
 
-class Likely(msgspec.Struct, frozen=True):
+class WeightedPlace(msgspec.Struct, frozen=True):
     """The weight of the item that was shown at a place, and who the version may show there."""
 
     position: int
@@ -87,7 +87,7 @@ def _ordering(rules: Sequence[Rule], items: Sequence[Item], inside: frozenset[in
     ]
 
 
-def likely(answer: Answer, arrangement: Arrangement, explore: float) -> list[Likely] | None:
+def likely(answer: Answer, arrangement: Arrangement, explore: float) -> list[WeightedPlace] | None:
     """Return each place's weight for the replayed version with this exploration.
 
     None: the rules, as they are read now, could not have shown these items there with these
@@ -97,7 +97,7 @@ def likely(answer: Answer, arrangement: Arrangement, explore: float) -> list[Lik
         place: (lane, number, candidate) for lane, number, place, candidate in fill(arrangement)
     }
     number_of = {entity_key(item): candidate for candidate, item in enumerate(answer.candidates)}
-    every: list[Likely] = []
+    every: list[WeightedPlace] = []
     for place in answer.places:
         if place.position not in at_place or place.item not in number_of:
             return None
@@ -108,7 +108,9 @@ def likely(answer: Answer, arrangement: Arrangement, explore: float) -> list[Lik
             return None
         probability = 1.0 if lane is None else chance(lane, number, item, explore)
         every.append(
-            Likely(place.position, probability / place.propensity, place.reward, item, lane, number)
+            WeightedPlace(
+                place.position, probability / place.propensity, place.reward, item, lane, number
+            )
         )
     return every
 

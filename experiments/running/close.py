@@ -57,7 +57,7 @@ class Closed(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join([head, *(f"  {step}" for step in self.steps)])
 
 
-class _Way(msgspec.Struct, frozen=True, kw_only=True):
+class _WinningVariant(msgspec.Struct, frozen=True, kw_only=True):
     """The way below the gateway: which variant ships in whose place, and which version it serves.
 
     None of `alias`: project.yaml names the control by a number, or another model.
@@ -211,7 +211,7 @@ def _ship_by_variant(
     return steps
 
 
-def _way_below(project: Project, frozen: FrozenRun, ships: str) -> _Way:
+def _way_below(project: Project, frozen: FrozenRun, ships: str) -> _WinningVariant:
     """Return how a variant ships: in whose place, and with which version."""
     name = frozen.definition.layer.endpoint
     variant, control = _variant_of(frozen, ships), _variant_of(frozen, frozen.arms[0].name)
@@ -220,7 +220,7 @@ def _way_below(project: Project, frozen: FrozenRun, ships: str) -> _Way:
         (role for role in _endpoint_spec(project, name).variants if role.name == control), None
     )
     named = declared is not None and not declared.ref.isdigit() and declared.model == serving.model
-    return _Way(
+    return _WinningVariant(
         endpoint=name,
         variant=variant,
         control=control,

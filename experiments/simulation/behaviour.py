@@ -27,7 +27,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     late: bool = False
 
 
-class Answered(msgspec.Struct, frozen=True, kw_only=True):
+class ShownAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The items of an answer: where each was shown, by which exposure, to a unit of which arm."""
 
     items: Sequence[str | int]
@@ -110,7 +110,9 @@ class _Shown(msgspec.Struct, frozen=True):
     values: dict[str, Any]
 
 
-def events(setting: Setting, visit: Visit, answer: Answered, moment: datetime) -> Iterator[Waiting]:
+def events(
+    setting: Setting, visit: Visit, answer: ShownAnswer, moment: datetime
+) -> Iterator[Waiting]:
     """Yield the events that follow an answer shown at `moment`."""
     random = _random(setting, visit, "events")
     for item, position, exposure in zip(

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from ...core.runtime.project import Progress
 from ...errors import Unavailable
-from .behaviour import Answered, Setting, Waiting, events, is_lost, question, request
+from .behaviour import Setting, ShownAnswer, Waiting, events, is_lost, question, request
 from .clock import MovedClock, SimulatedTime
 from .http_calls import THREADS, HttpCalls, Reply
 from .visits import DAY, HOUR, Visit, by_hour, visits
@@ -33,7 +33,7 @@ _MOST_EVENTS = 500  # of a request to /track
 Note = Callable[[SimulatedTime], None]
 
 
-class Played(msgspec.Struct, frozen=True, kw_only=True):
+class SimulationTotals(msgspec.Struct, frozen=True, kw_only=True):
     """The calls that were made, and their answers.
 
     `units`, `bots`: who came in this time, also who had come before. `lost`: who the broken split
@@ -102,7 +102,7 @@ class Drive:
         self._sent: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
 
-    def run(self, note: Note, progress: Progress, stopping: Stopping) -> Played:
+    def run(self, note: Note, progress: Progress, stopping: Stopping) -> SimulationTotals:
         """Simulate day after day.
 
         Args:
@@ -190,7 +190,7 @@ class Drive:
             self._failed[f"{reply.status} {reply.error}"] += 1
             return
         body = reply.body
-        answer = Answered(
+        answer = ShownAnswer(
             items=body["items"],
             positions=body.get("positions") or range(1, len(body["items"]) + 1),
             exposures=body.get("exposures") or [""] * len(body["items"]),
@@ -246,9 +246,9 @@ class Drive:
         )
         return replace(self._time, at=moment, waiting=waiting)
 
-    def _totals(self, began: datetime) -> Played:
+    def _totals(self, began: datetime) -> SimulationTotals:
         """Return the totals of what was sent and answered."""
-        return Played(
+        return SimulationTotals(
             began=began,
             ended=self._clock.moment,
             units=len(self._units - self._bots),

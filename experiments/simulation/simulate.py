@@ -26,7 +26,7 @@ from ..running.start import start
 from . import clock as simulated_time
 from .behaviour import Setting, request
 from .clock import MovedClock, SimulatedTime
-from .drive import Drive, Played, Stopping
+from .drive import Drive, SimulationTotals, Stopping
 from .http_calls import HttpCalls
 from .simulation import Effects, Simulation, true_effect
 from .simulation_file import read
@@ -53,7 +53,7 @@ class Simulated(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     target: str
     simulation: Simulation
-    played: Played
+    played: SimulationTotals
     results: Results | None = None  # of the experiment; None: only an endpoint was driven
     truths: tuple[Truth, ...] = ()
     page: Path | None = None
@@ -98,7 +98,7 @@ class Session:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self.time = standing(project)
+        self.time = present_time(project)
         self._clock = MovedClock(self.time.at)
 
     @property
@@ -113,7 +113,7 @@ class Session:
         """
         self.time = self.time.with_run(start(self.project, experiment).run, effects)
 
-    def play(self, simulation: Simulation) -> Played:
+    def play(self, simulation: Simulation) -> SimulationTotals:
         """Simulate the days on a gateway of its own."""
         stopping, serving = Stopping(), open_target(self._project.target.profile)
         setting = setting_of(self._project, simulation)
@@ -162,7 +162,7 @@ def check_here(project: Project) -> None:
         )
 
 
-def standing(project: Project) -> SimulatedTime:
+def present_time(project: Project) -> SimulatedTime:
     """Return the simulated time from which to go on.
 
     On a target without any it is `now:` of project.yaml, else now.
@@ -222,7 +222,7 @@ def _check_up(project: Project, endpoint: str) -> None:
         )
 
 
-def _result(going: Session, simulation: Simulation, played: Played) -> Simulated:
+def _result(going: Session, simulation: Simulation, played: SimulationTotals) -> Simulated:
     """Return the totals of the simulation, with the experiment's results."""
     project = going.project
     if simulation.experiment is None:

@@ -32,7 +32,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
         return self.chance == 1 and not self.function
 
 
-class Late(msgspec.Struct, frozen=True, kw_only=True):
+class LateEvents(msgspec.Struct, frozen=True, kw_only=True):
     """Events that the gateway hears late."""
 
     share: float  # of the events
@@ -46,7 +46,7 @@ class Bots(msgspec.Struct, frozen=True, kw_only=True):
     requests: int  # of each, within an hour
 
 
-class Broken(msgspec.Struct, frozen=True, kw_only=True):
+class BrokenSplit(msgspec.Struct, frozen=True, kw_only=True):
     """A broken split: some of an arm's units never show up."""
 
     arm: str
@@ -69,9 +69,9 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     effects: Effects = {}
     daily: float = 0.0  # how far visitors an hour swing around their mean
     weekly: float = 0.0  # by how much more come on a day of the weekend
-    late: Late | None = None
+    late: LateEvents | None = None
     bots: Bots | None = None
-    broken: Broken | None = None
+    broken: BrokenSplit | None = None
     attributes: dict[str, tuple[Scalar, ...]] = {}  # of a visitor: one value is drawn for each
     world: str = ""  # a module of the project
     seed: int = 0

@@ -21,7 +21,7 @@ from ...project.reading.shapes import WRONG, Key, MapOf, Number, Record, Schema,
 from ...project.specs.description import Attribute, Endpoint, ProjectSpec
 from ...project.specs.experiments import Experiment
 from ...project.specs.reach import EXPOSURE_ID
-from .simulation import Action, Bots, Broken, Late, Simulation
+from .simulation import Action, Bots, BrokenSplit, LateEvents, Simulation
 
 _EFFECT = r"[+-]?[0-9]{1,4}(\.[0-9]{1,6})?%"
 _FUNCTION = r"[a-z_][a-z0-9_]*"
@@ -211,9 +211,9 @@ def _simulation(file: _File, name: str) -> Simulation | None:
         actions=actions,
         daily=seasons.get("daily", 0.0),
         weekly=seasons.get("weekly", 0.0),
-        late=Late(**values["late"]) if "late" in values else None,
+        late=LateEvents(**values["late"]) if "late" in values else None,
         bots=Bots(**values["bots"]) if "bots" in values else None,
-        broken=Broken(**values["broken"]) if "broken" in values else None,
+        broken=BrokenSplit(**values["broken"]) if "broken" in values else None,
         **{key: values[key] for key in plain if key in values},
     )
     _check_candidates(file, simulation, endpoint)

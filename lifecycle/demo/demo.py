@@ -11,7 +11,7 @@ from ...errors import Invalid
 from ...experiments.replay.estimates import Replay
 from ...pipelines.run_pages.leak_comparison import Leak
 from . import shop as demo_shop
-from .result import CANDIDATES, SLOTS, Demo, RolledBack, Served
+from .result import CANDIDATES, SLOTS, Demo, RollbackResult, ServedTraffic
 from .shop import ShopDemo
 from .stages import OnStage, Stages, auc_of, prepared, require, silent, started_for
 
@@ -162,7 +162,7 @@ def _replays(project: Project) -> tuple[Replay, Replay, float]:
     )
 
 
-def _serve(project: Project, requests: int) -> Served:
+def _serve(project: Project, requests: int) -> ServedTraffic:
     """Send requests with contexts of the log and random candidates, one after the other."""
     from ...endpoints.gateway.gateway import Gateway
 
@@ -189,7 +189,7 @@ def _serve(project: Project, requests: int) -> Served:
             project.progress("serve", number + 1, requests)
     tally = gateway.tally
     state = project.target.endpoints.observe(ENDPOINT)
-    return Served(
+    return ServedTraffic(
         split={}
         if state is None
         else {variant.name: variant.percent for variant in state.variants},
@@ -203,7 +203,7 @@ def _serve(project: Project, requests: int) -> Served:
     )
 
 
-def _rehearsed(project: Project) -> RolledBack:
+def _rehearsed(project: Project) -> RollbackResult:
     """Rehearse the example's rollout, with a challenger that begins to fail.
 
     The same is done with nobody who looks.
@@ -215,7 +215,7 @@ def _rehearsed(project: Project) -> RolledBack:
     scenario = project.folder / SCENARIO
     guarded, blind = rehearse(project, scenario), without_guardrails(project, scenario)
     decision = guarded.decided
-    return RolledBack(
+    return RollbackResult(
         end=guarded.end,
         cause=guarded.state.cause,
         minutes=round((decision.at - guarded.events[0].at).total_seconds() / 60)

@@ -35,7 +35,7 @@ from .stages import (
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
     from ...experiments.results.results import Results
-    from ...experiments.simulation.drive import Played
+    from ...experiments.simulation.drive import SimulationTotals
     from ...experiments.statistics.ranges import Range
     from ...rollouts.rehearsal.results import Rehearsal
 
@@ -49,7 +49,7 @@ _MINUTE = timedelta(minutes=1)
 _RANKING = f"ndcg@{CUTOFF}"
 
 
-class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
+class HandOverResult(msgspec.Struct, frozen=True, kw_only=True):
     """A rehearsed rollout of a healthy challenger. Times are virtual minutes from its start."""
 
     end: str
@@ -70,13 +70,13 @@ class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.end}, {self.failed:,} of {self.requests:,} requests failed"
 
 
-class Tested(msgspec.Struct, frozen=True, kw_only=True):
+class ExperimentPair(msgspec.Struct, frozen=True, kw_only=True):
     """Two experiments with the same visitors, of whom each is in an arm of both.
 
     `alike`: of arms that do not differ.
     """
 
-    visits: Played
+    visits: SimulationTotals
     experiment: Results
     alike: Results
     page: Path
@@ -96,8 +96,8 @@ class ShopDemo(Shown, msgspec.Struct, frozen=True, kw_only=True):
     champion: Run  # what is popular
     flatterer: Run  # who clicks: a high AUC, and no ranking
     challenger: Run  # both
-    rollout: HandedOver
-    tested: Tested
+    rollout: HandOverResult
+    tested: ExperimentPair
     url: str | None  # of the endpoint, if it is still up
 
     def __str__(self) -> str:
@@ -151,7 +151,7 @@ def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silen
     )
 
 
-def _tested(project: Project) -> Tested:
+def _tested(project: Project) -> ExperimentPair:
     """Run A/B and A/A experiments with simulated visitors, and compare the arms.
 
     New visitors come on simulated days.
@@ -166,12 +166,12 @@ def _tested(project: Project) -> Tested:
         going.start(name, None)
     visits = going.play(read(project.folder / SIMULATION, project.spec))
     experiment, alike = (results(going.project, name) for name in (EXPERIMENT, ALIKE))
-    return Tested(
+    return ExperimentPair(
         visits=visits, experiment=experiment, alike=alike, page=report(going.project, EXPERIMENT)
     )
 
 
-def _handed_over(project: Project) -> HandedOver:
+def _handed_over(project: Project) -> HandOverResult:
     """Rehearse the shop's rollout with a handover, and return how it went."""
     from ...pipelines.run_pages.report_store import keep
     from ...rollouts.page import report
@@ -179,7 +179,7 @@ def _handed_over(project: Project) -> HandedOver:
 
     played = rehearse(project, project.folder / SCENARIO)
     done = played.state.handover == "done"
-    return HandedOver(
+    return HandOverResult(
         end=played.end,
         steps={
             f"{entry.percent.normalize():f}": (entry.at - played.started) / _MINUTE
@@ -276,7 +276,7 @@ def _differences(run: Run) -> str:
     )
 
 
-def _promoted(rollout: HandedOver) -> str:
+def _promoted(rollout: HandOverResult) -> str:
     """Say whether the new version was promoted, and through which steps."""
     if rollout.unexpected or rollout.promoted_after is None:
         return f"no: {'; '.join(rollout.unexpected) or rollout.end}"
@@ -286,7 +286,7 @@ def _promoted(rollout: HandedOver) -> str:
     return f"yes: {steps}, promoted after {rollout.promoted_after:.0f} min"
 
 
-def _home(rollout: HandedOver) -> str:
+def _home(rollout: HandOverResult) -> str:
     """Say whether the endpoint was handed over, and what serves now."""
     if rollout.handed_after is None:
         return f"no: {rollout.end}, and nothing was handed over"

@@ -39,7 +39,7 @@ class Stages:
         return value
 
 
-class Prepared(NamedTuple):
+class DemoData(NamedTuple):
     """The results of the first stages of every demo."""
 
     events: tuple[IngestReport, ...]
@@ -48,7 +48,7 @@ class Prepared(NamedTuple):
     champion: Run
 
 
-def prepared(project: Project, stage: Stages) -> Prepared:
+def prepared(project: Project, stage: Stages) -> DemoData:
     """Run the first six stages: from the description to a champion by popularity."""
     from ...events.intake.ingest import ingest
     from ...feature_store.offline.materialize import materialize
@@ -73,7 +73,7 @@ def prepared(project: Project, stage: Stages) -> Prepared:
         "skew check", lambda: skew(project), lambda report: str(report).removeprefix("skew").strip()
     )
     champion = stage("train popularity", lambda: train(project, "models/popularity.yaml"), auc_of)
-    return Prepared(events=tuple(events), views=tuple(views), skew=differing, champion=champion)
+    return DemoData(events=tuple(events), views=tuple(views), skew=differing, champion=champion)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from ...reports.results import Rows, Shown
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
     from ...feature_store.as_known.check import AsKnown
-    from ...pipelines.evaluation.leak_alarm import Looked
+    from ...pipelines.evaluation.leak_alarm import FeatureFinding
 
 __all__ = ["check", "get", "leaks", "skew"]
 __dir__ = __all__.copy  # what completion offers
@@ -58,7 +58,7 @@ def check(
     return Rows(check_as_known(project, views, moments=moments))
 
 
-def leaks(project: Project, config: str) -> Rows[Looked]:
+def leaks(project: Project, config: str) -> Rows[FeatureFinding]:
     """Return each feature's AUC by day, next to that with data known earlier.
 
     Raises:

@@ -15,7 +15,7 @@ from typing import Protocol, Self, cast
 
 import msgspec
 
-from .home.folders import Owned
+from .home.folders import OwnedFolder
 from .images import anchored
 
 CLOUDS = (
@@ -85,7 +85,7 @@ class RunningStack:
     """
 
     def __init__(
-        self, cloud: str, ready: Ready, process: subprocess.Popen[bytes], owned: Owned
+        self, cloud: str, ready: Ready, process: subprocess.Popen[bytes], owned: OwnedFolder
     ) -> None:
         self.cloud = cloud
         self.url = ready.url
@@ -160,7 +160,7 @@ def start(
         StackFailed: It did not start; the message ends with its log.
         ValueError: This cloud has not that option.
     """
-    owned = Owned.temporary("isthmus-stack-")
+    owned = OwnedFolder.temporary("isthmus-stack-")
     ready, log_file = owned.folder / "ready.json", owned.folder / "stack.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(

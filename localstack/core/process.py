@@ -19,7 +19,7 @@ import msgspec
 from . import keys
 from .clock import MODES, Clock, Mode
 from .faults import Faults
-from .home.folders import Owned
+from .home.folders import OwnedFolder
 from .home.home import LISTENING, Home, NotUsable
 from .home.pickles import Changed
 from .http.wsgi_server import Channel, WsgiServer
@@ -195,7 +195,7 @@ def serve(
         versions: Distributions whose objects a home holds.
     """
     with contextlib.ExitStack() as cleanup:
-        scratch = Owned.temporary(f"isthmus-{cloud}-")
+        scratch = OwnedFolder.temporary(f"isthmus-{cloud}-")
         cleanup.callback(scratch.remove)
         persistent = None
         if options.home is not None:

@@ -20,7 +20,7 @@ from . import process_group
 _TICK = 0.02
 
 
-class Ended(msgspec.Struct, frozen=True, kw_only=True):
+class ProcessEnd(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a command."""
 
     code: int  # as a shell counts: 128 + signal
@@ -39,7 +39,7 @@ def run(
     overdue: Callable[[], bool],
     grace: float,
     on_stop: Callable[[Callable[[], object]], None],
-) -> Ended:
+) -> ProcessEnd:
     """Run the command to its end.
 
     A command that is to stop, or is overdue, gets SIGTERM, and SIGKILL `grace` seconds later.
@@ -93,7 +93,7 @@ def run(
     reader.join(timeout=5)
     while _drain(lines, line, wait=0):
         pass
-    return Ended(code=code if code >= 0 else 128 - code, why=why)
+    return ProcessEnd(code=code if code >= 0 else 128 - code, why=why)
 
 
 def _read(stream: IO[bytes], into: queue.SimpleQueue[str | None]) -> None:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ...project.specs.description import Model
 from ..models import predictor, trainers
 from . import worth
-from .worth import Shuffled
+from .worth import ShuffledSample
 
 # seconds of fits ahead that are worth starting processes for: each imports everything again
 WORTH = 20.0
@@ -50,7 +50,7 @@ class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
     hits: int
     rows: int
     predictions: NDArray[np.float64] | None
-    shuffled: Shuffled | None = None
+    shuffled: ShuffledSample | None = None
     seconds: float
 
     def __str__(self) -> str:

@@ -23,7 +23,7 @@ from ...project.specs.description import Model, Objective, ProjectSpec
 from ..models import trainers
 from . import folds, worth
 from .folds import Fold, FoldResult
-from .worth import Shuffled
+from .worth import ShuffledSample
 
 _COLUMNS: dict[str, pa.DataType] = {
     "event_id": pa.string(),
@@ -157,7 +157,7 @@ def forward(
             for fold in planned
         )
     tables: list[pa.Table] = []
-    shuffles: list[tuple[pa.Table, Shuffled]] = []
+    shuffles: list[tuple[pa.Table, ShuffledSample]] = []
     trained: list[tuple[datetime, int, int]] = []
     for tested in folds.predict_folds(
         data, trainer, model, planned, folder=folder, log=log, source=source, keeps=keeps
@@ -189,7 +189,7 @@ def forward(
     )
 
 
-def _predictions_of_all(shuffles: Sequence[Shuffled]) -> dict[str, NDArray[Any]]:
+def _predictions_of_all(shuffles: Sequence[ShuffledSample]) -> dict[str, NDArray[Any]]:
     """Return each feature's shuffled predictions of all periods together.
 
     A feature that one of the periods says nothing of is left out.

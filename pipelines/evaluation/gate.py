@@ -13,7 +13,7 @@ import msgspec
 
 from ...project.models.gate_figures import AGAINST, CUTOFF, cutoffs, ranks
 from ...project.specs.description import Bound, Gate
-from .leak_alarm import Looked
+from .leak_alarm import FeatureFinding
 from .statistics import Estimate
 
 Verdict = Literal["pass", "fail", "inconclusive"]
@@ -107,7 +107,7 @@ def judge(
     )
 
 
-def no_leaks(gate: Gate, looked: Sequence[Looked]) -> Check | None:
+def no_leaks(gate: Gate, looked: Sequence[FeatureFinding]) -> Check | None:
     """Return the check `leaks: none`; None if the gate does not ask for it.
 
     It fails with an alarm, and is inconclusive where no feature could be looked at.

@@ -42,7 +42,7 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 
-class Looked(msgspec.Struct, frozen=True, kw_only=True):
+class FeatureFinding(msgspec.Struct, frozen=True, kw_only=True):
     """The finding of the alarm about one feature."""
 
     feature: str
@@ -95,7 +95,7 @@ def leak_alarm(
     earlier: pa.Table | None = None,
     back: timedelta = timedelta(),
     time: str = "event_timestamp",
-) -> tuple[Looked, ...]:
+) -> tuple[FeatureFinding, ...]:
     """Look at numeric and bool features (nulls left out; other types have no order).
 
     `earlier`: the same rows with what was known `back` before them. `unit`: the column that says
@@ -141,7 +141,7 @@ def leak_alarm(
     for name in features:
         by_day = judged.get(name)
         if by_day is None or not len(by_day.day):
-            looked.append(Looked(feature=name))
+            looked.append(FeatureFinding(feature=name))
             continue
         warnings = [*_standing_out(by_day, limit)]
         held_back = None
@@ -155,7 +155,7 @@ def leak_alarm(
                     f"{duration_text(back)} earlier"
                 )
         looked.append(
-            Looked(
+            FeatureFinding(
                 feature=name,
                 days=len(by_day.day),
                 auc=float((by_day.auc * by_day.pairs).sum() / by_day.pairs.sum()),
@@ -176,7 +176,7 @@ def look(
     start: datetime,
     end: datetime,
     as_of: datetime,
-) -> tuple[Looked, ...]:
+) -> tuple[FeatureFinding, ...]:
     """Look at a configuration's training set.
 
     Features of past outcomes are also looked at as they were known twice `within` earlier.

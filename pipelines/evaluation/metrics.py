@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from . import ranking, statistics, units
-from .ranking import Codes, Groups, Top
+from .ranking import Codes, Groups, TopSpread
 from .units import Totals
 
 
@@ -141,7 +141,7 @@ def groups_that_tell(predictions: pa.Table, among: Clusters) -> int:
     return int(((hits > 0) & (hits < rows)).sum())
 
 
-def top_of(predictions: pa.Table, scores: Any, among: Clusters) -> Top | None:
+def top_of(predictions: pa.Table, scores: Any, among: Clusters) -> TopSpread | None:
     """Return what a ranking puts first in each group, or None without groups or items."""
     items = codes(predictions, "item")
     return (

@@ -159,7 +159,7 @@ def pair_shares(scores: Any, outcomes: Any, groups: Codes) -> tuple[Floats, Floa
     return won, pairs
 
 
-class Top(msgspec.Struct, frozen=True, kw_only=True):
+class TopSpread(msgspec.Struct, frozen=True, kw_only=True):
     """The spread of first places over items, in groups of two rows and more.
 
     Equal scores share the place.
@@ -170,7 +170,7 @@ class Top(msgspec.Struct, frozen=True, kw_only=True):
     gini: float  # of their shares of first places: 0 all alike, near 1 always the same
 
 
-def top(scores: Any, groups: Codes, items: Codes, number: int) -> Top:
+def top(scores: Any, groups: Codes, items: Codes, number: int) -> TopSpread:
     """Return how first places are spread over items.
 
     `items` are codes of each row's item from 0 to `number` - 1.
@@ -184,7 +184,7 @@ def top(scores: Any, groups: Codes, items: Codes, number: int) -> Top:
     share = 1 / np.bincount(groups[first], minlength=len(rows))[groups[first]]
     is_ranked = np.bincount(items[ranked], minlength=number) > 0
     places = np.sort(sums(items[first], share, number)[is_ranked])
-    return Top(items=int(is_ranked.sum()), shown=int((places > 0).sum()), gini=gini(places))
+    return TopSpread(items=int(is_ranked.sum()), shown=int((places > 0).sum()), gini=gini(places))
 
 
 def gini(sorted_shares: Floats) -> float:

@@ -33,7 +33,7 @@ _NEARLY = 0.95  # of the lists
 _FIGURES = ("auc", f"ndcg@{CUTOFF}", "log_loss")
 
 
-class Shuffled(msgspec.Struct, frozen=True, kw_only=True):
+class ShuffledSample(msgspec.Struct, frozen=True, kw_only=True):
     """A period's sample: places of its rows, and their predictions with one feature shuffled.
 
     A prediction is None where the predictor refused such rows.
@@ -43,7 +43,7 @@ class Shuffled(msgspec.Struct, frozen=True, kw_only=True):
     predictions: dict[str, NDArray[np.float64] | None]
 
 
-class Worth(msgspec.Struct, frozen=True, kw_only=True):
+class FeatureWorth(msgspec.Struct, frozen=True, kw_only=True):
     """The loss without a feature's values (`falls`), above 0 when the feature helps.
 
     It is by `auc`, `ndcg@10` and `log_loss` (a rise of it).
@@ -68,7 +68,7 @@ def shuffle(
     within: str | None,
     number: int,
     seed: int,
-) -> Shuffled:
+) -> ShuffledSample:
     """Predict some rows again, once for each feature with its values shuffled.
 
     `within` is the column that says a row's list.
@@ -98,7 +98,7 @@ def shuffle(
             # a predictor may refuse values that never come together: then nothing is known of this
             # feature
             predictions[name] = None
-    return Shuffled(places=places.tolist(), predictions=predictions)
+    return ShuffledSample(places=places.tolist(), predictions=predictions)
 
 
 def _places(
@@ -162,7 +162,7 @@ def _exchange(lists: NDArray[np.int64], chance: np.random.Generator) -> NDArray[
     return taken
 
 
-def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[Worth, ...]:
+def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[FeatureWorth, ...]:
     """Return the permutation importance of each feature, the highest first.
 
     It compares the sampled rows' forward predictions (forward_evaluation.SCHEMA) with those with
@@ -182,7 +182,7 @@ def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[Wor
                 )
     falls = units.differences(whole, without)
     worths = [
-        Worth(
+        FeatureWorth(
             feature=feature,
             rows=predicted.num_rows,
             falls={
@@ -196,7 +196,7 @@ def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[Wor
     return tuple(sorted(worths, key=lambda worth: -_deciding(worth)))
 
 
-def _deciding(worth: Worth) -> float:
+def _deciding(worth: FeatureWorth) -> float:
     """Return the fall of the metric by which features are ordered."""
     fall = next(
         (worth.falls[name] for name in (f"ndcg@{CUTOFF}", "auc") if name in worth.falls), None

@@ -11,7 +11,7 @@ from ...reports import page, plots
 from ..evaluation.distribution import Distribution, spoken_age
 from ..evaluation.evaluation import Evaluation
 from ..evaluation.statistics import Estimate
-from ..evaluation.worth import Worth
+from ..evaluation.worth import FeatureWorth
 from . import figure_text
 from .records import Run
 from .run_text import outcome_of
@@ -93,7 +93,7 @@ def _worth(run: Run, evaluation: Evaluation) -> list[str]:
     ]
 
 
-def _fall(worth: Worth, name: str) -> str:
+def _fall(worth: FeatureWorth, name: str) -> str:
     """Return by how much a metric falls without a feature, as text."""
     fall, digits = worth.falls.get(name), 5 if name == "log_loss" else 3
     return (

@@ -13,7 +13,7 @@ from ...storage import BlobStore
 from ..evaluation.distribution import Distribution
 from ..evaluation.evaluation import Champion, Evaluation, Segment, renamed
 from ..evaluation.gate import GateResult, Verdict
-from ..evaluation.leak_alarm import Looked
+from ..evaluation.leak_alarm import FeatureFinding
 from ..runs.document import find, read, runs_folder, write
 
 
@@ -44,7 +44,7 @@ class Data(StoredDocument, frozen=True, kw_only=True, tag=2):
     empty: dict[str, int] = {}  # rows without any value of a view, by its name
     warnings: tuple[str, ...] = ()  # the leak alarm
     distributions: tuple[Distribution, ...] = ()  # of every feature
-    leaks: tuple[Looked, ...] = ()  # what the leak alarm saw of every feature
+    leaks: tuple[FeatureFinding, ...] = ()  # what the leak alarm saw of every feature
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
@@ -52,7 +52,7 @@ class Data(StoredDocument, frozen=True, kw_only=True, tag=2):
         return renamed(old)
 
 
-class Corrected(msgspec.Struct, frozen=True, kw_only=True):
+class Corrections(msgspec.Struct, frozen=True, kw_only=True):
     """How many events were corrected since an earlier run: `3 corrections since r4`."""
 
     corrections: int
@@ -102,7 +102,7 @@ class Run(Shown, StoredDocument, frozen=True, kw_only=True, tag=2):
         str, float
     ] = {}  # of every feature from the champion's training set: distribution.drift
     segments: tuple[Segment, ...] = ()
-    corrected: Corrected | None = (
+    corrected: Corrections | None = (
         None  # events of its window that were corrected since the configuration's run before
     )
     overrides: tuple[

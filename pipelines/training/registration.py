@@ -119,7 +119,7 @@ def _submission(about: dict[str, Any]) -> dict[str, Any]:
     return {
         "config": about["config"],
         "settings": about["settings"],
-        "corrected": msgspec.convert(about.get("corrected"), records.Corrected | None),
+        "corrected": msgspec.convert(about.get("corrected"), records.Corrections | None),
         "overrides": tuple(
             about.get("overrides", ())
         ),  # of a run that was submitted before there were any

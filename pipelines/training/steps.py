@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ..evaluation.distribution import Distribution
     from ..evaluation.forward_evaluation import Forward
-    from ..evaluation.leak_alarm import Looked
+    from ..evaluation.leak_alarm import FeatureFinding
     from ..run_pages.records import Data
 
 
@@ -134,7 +134,7 @@ def _known_data(
     end: datetime,
     as_of: datetime,
     stamped: pa.Table,
-    looked: tuple[Looked, ...],
+    looked: tuple[FeatureFinding, ...],
 ) -> Data:
     """Return what the run's record says of its training set; raise Invalid if it is empty."""
     import pyarrow.compute as pc

@@ -21,7 +21,7 @@ from ..graphs.graph import Artifact, Pipeline, Step
 from ..port import Output, RunState
 from ..run_pages import notes, records, runs
 from ..run_pages.notes import Notes
-from ..run_pages.records import Corrected, Git, Run
+from ..run_pages.records import Corrections, Git, Run
 from ..runs import names as run_names
 from ..runs import step_names
 from ..runs.document import write
@@ -107,7 +107,7 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
     last_run = previous_run(project, model)
     stored = stored_events(project, model, start, end, since=last_run.started if last_run else None)
     corrected = (
-        Corrected(corrections=stored.corrections, since=last_run.name)
+        Corrections(corrections=stored.corrections, since=last_run.name)
         if last_run and stored.corrections
         else None
     )
@@ -369,7 +369,7 @@ def _about(
     model: Model,
     settings: dict[str, Any],
     overrides: tuple[str, ...],
-    corrected: Corrected | None,
+    corrected: Corrections | None,
 ) -> dict[str, Any]:
     """Return what a run's record says of its configuration."""
     file = project.folder / model.path

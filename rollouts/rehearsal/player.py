@@ -24,7 +24,7 @@ from ..state.documents import Stored
 from ..state.planning import beginning
 from ..state.ports import Ports
 from ..state.states import Phase, Plan, State
-from .results import Happened, Rehearsal, judge
+from .results import PlayedEvent, Rehearsal, judge
 from .scenario import Event, Killed, Person, Provider, Scenario, Second, Somebody, Stopped
 from .setting import Setting
 from .traps import ControllerDied, Trap, Traps, trapped_ports
@@ -87,7 +87,7 @@ class _Player:
             event for event in scenario.events if event.at.stage is not None
         ]  # for a stage's traffic to converge
         self.converged: set[int] = set()
-        self.events: list[Happened] = []
+        self.events: list[PlayedEvent] = []
         for event in scenario.events:
             if event.at.stage is None:
                 self.schedule(self.started + event.at.after, partial(self.happen, event))
@@ -184,7 +184,9 @@ class _Player:
         self.ahead.remove(event)
         stored = documents.read(self.outside.state, self.endpoint)
         self.events.append(
-            Happened(at=self.setting.now(), seq=stored.state.seq if stored else 0, text=event.text)
+            PlayedEvent(
+                at=self.setting.now(), seq=stored.state.seq if stored else 0, text=event.text
+            )
         )
         match event.happens:
             case Person(verb=verb, because=because):

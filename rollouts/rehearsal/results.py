@@ -24,7 +24,7 @@ Step = tuple[
 ]  # what, stage, attempt, (guardrail, verdict)
 
 
-class Happened(msgspec.Struct, frozen=True, kw_only=True):
+class PlayedEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event of the scenario as it came, after the entry `seq` of the history."""
 
     at: datetime
@@ -38,7 +38,7 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
     scenario: Scenario
     state: State
     entries: tuple[Entry, ...]
-    events: tuple[Happened, ...]  # of the scenario, as they came
+    events: tuple[PlayedEvent, ...]  # of the scenario, as they came
     never: tuple[str, ...]  # events that it was over before
     started: datetime
     grace: timedelta | None  # the grace time that was rehearsed in the place of a longer one

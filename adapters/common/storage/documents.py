@@ -40,7 +40,7 @@ _ATTEMPTS = 7
 _PAUSE = 0.05
 
 
-class Stored(msgspec.Struct, frozen=True, kw_only=True):
+class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
     """An object with its bytes; an object without bytes is a tombstone."""
 
     body: bytes
@@ -62,7 +62,7 @@ class Objects(Protocol):
     Errors are Isthmus's; the SDK never repeats `write` and `remove`.
     """
 
-    def read(self, key: str) -> Stored | None:
+    def read(self, key: str) -> StoredObject | None:
         """Read an object's bytes, token and time, or None if there is none."""
         ...
 

@@ -16,7 +16,7 @@ from ..processes import alive
 LOOK = 0.2  # seconds, where the system cannot tell by itself that a process has ended
 
 
-class Started:
+class ChildProcess:
     """A process that is a child of this one."""
 
     def __init__(self, process: Process) -> None:
@@ -41,7 +41,7 @@ class Started:
         )
 
 
-class TakenOver:
+class InheritedProcess:
     """A process that a supervisor before this one started.
 
     A process id alone may have been given to another, so its start is compared.
@@ -96,7 +96,7 @@ def _descriptor(pid: int) -> int:
     return -1
 
 
-async def stop(process: Started | TakenOver, *, within: float = 12.0) -> None:
+async def stop(process: ChildProcess | InheritedProcess, *, within: float = 12.0) -> None:
     """Ask a process to end, and kill it when it has not within some seconds."""
     if not process.runs:
         return

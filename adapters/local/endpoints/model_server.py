@@ -24,7 +24,7 @@ from ....storage import Phase
 from ..processes import start_time
 from .backend import Backend, ping
 from .balancer import Balancer
-from .child import Started, TakenOver, stop
+from .child import ChildProcess, InheritedProcess, stop
 from .rows import RunningServer, registered_digest
 from .serving_code import code_of, environment, own_code
 
@@ -72,7 +72,7 @@ class ModelServer:
         self._balancer = balancer
         self._life = life
         self._changed = changed
-        self._process: Started | TakenOver | None = None
+        self._process: ChildProcess | InheritedProcess | None = None
         self._killed = ""  # why we killed it
         self._again = asyncio.Event()
         self._model = model
@@ -157,7 +157,9 @@ class ModelServer:
         self._killed = ""
         self.backend.answered = 0
         if self.running is not None and not self._process:
-            process: Started | TakenOver = TakenOver(self.running.pid, self.running.started)
+            process: ChildProcess | InheritedProcess = InheritedProcess(
+                self.running.pid, self.running.started
+            )
             port = self.running.port
         else:
             process, port = await self._start(log)
@@ -187,7 +189,7 @@ class ModelServer:
             self._changed()
         return f"{self._why(how)}{_tail(self._log, start)}"
 
-    async def _start(self, log: int) -> tuple[Started, int]:
+    async def _start(self, log: int) -> tuple[ChildProcess, int]:
         """Start a model server on a free port; return its process and port."""
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
@@ -222,7 +224,7 @@ class ModelServer:
             port=port,
         )
         self._changed()
-        return Started(process), port
+        return ChildProcess(process), port
 
     async def _watch(self, port: int) -> None:
         """Check from time to time that an idle process still answers.

@@ -14,7 +14,7 @@ from typing import Any, final
 
 import msgspec
 
-from ....endpoints.port import EndpointSpec, Standing, StandingVariant, VariantState
+from ....endpoints.port import EndpointSpec, RunningEndpoint, RunningVariant, VariantState
 from ....errors import Busy, Conflict, NotFound, Refused
 from ....project.reading.names import neutral
 from ....target import Target
@@ -22,7 +22,7 @@ from ...common import adoption
 from .. import names
 from ..session import Aws, aws_of
 from . import variants
-from .variants import Known, Planned
+from .variants import ConfiguredVariant, PlannedVariant
 
 VERSION_TAG = "isthmus:version:"
 
@@ -34,7 +34,7 @@ class SageMakerAdopter:
     def __init__(self, target: Target) -> None:
         self._aws: Aws = aws_of(target)
 
-    def look(self, native: str, *, name: str | None) -> Standing:
+    def look(self, native: str, *, name: str | None) -> RunningEndpoint:
         """Describe a running endpoint, with the names that adoption would give."""
         described = self._describe(native)
         configured = self._config_variants(described["EndpointConfigName"])
@@ -55,7 +55,7 @@ class SageMakerAdopter:
                 native, "the weights of all its variants are 0: there is no split to keep"
             )
         versions_by_content = versions(tags) if ours else {}
-        return Standing(
+        return RunningEndpoint(
             native=native,
             native_id=described["EndpointArn"],
             name=name,
@@ -69,7 +69,7 @@ class SageMakerAdopter:
             ),
         )
 
-    def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
+    def tag(self, standing: RunningEndpoint, refs: Mapping[str, str]) -> None:
         """Tag an endpoint as adopted, in one call, so that no half remains.
 
         The call has no precondition: a project that was overtaken sees it when it reads the tags
@@ -139,7 +139,7 @@ class SageMakerAdopter:
         state: VariantState,
         versions_by_content: Mapping[str, tuple[str, int]],
         owner: str | None,
-    ) -> StandingVariant:
+    ) -> RunningVariant:
         """Describe a variant of a running endpoint."""
         label, model = configured["VariantName"], configured["ModelName"]
         container = self._container(native, label, model)
@@ -155,7 +155,7 @@ class SageMakerAdopter:
                 remedy="deploy it from that project",
             )
         packaged = self._with_package(container)
-        return StandingVariant(
+        return RunningVariant(
             name=state.name,
             native=label,
             runs=model,
@@ -228,8 +228,8 @@ def versions(tags: Mapping[str, str]) -> dict[str, tuple[str, int]]:
 
 
 def as_tagged(
-    aws: Aws, described: Mapping[str, Any], configured: Sequence[Known]
-) -> tuple[Known, ...]:
+    aws: Aws, described: Mapping[str, Any], configured: Sequence[ConfiguredVariant]
+) -> tuple[ConfiguredVariant, ...]:
     """Return variants that others made as the versions that the endpoint's tags say.
 
     Raises:
@@ -276,7 +276,7 @@ def release(aws: Aws, native: str) -> bool:
     return True
 
 
-def guard(spec: EndpointSpec, configured: Sequence[Known]) -> None:
+def guard(spec: EndpointSpec, configured: Sequence[ConfiguredVariant]) -> None:
     """Refuse to deploy a new version to an adopted endpoint whose containers are not ours."""
     if running := {
         (variant.spec.model, variant.spec.version) for variant in configured if variant.adopted
@@ -284,7 +284,9 @@ def guard(spec: EndpointSpec, configured: Sequence[Known]) -> None:
         adoption.guard(spec, running)
 
 
-def with_container(planned: Planned, configured: Sequence[Known]) -> Planned:
+def with_container(
+    planned: PlannedVariant, configured: Sequence[ConfiguredVariant]
+) -> PlannedVariant:
     """Return a planned variant with the container that an adopted endpoint runs for its version.
 
     A variant of what Isthmus deployed itself is returned unchanged.

@@ -42,7 +42,7 @@ _BUFFER = {
 class _Ready(msgspec.Struct, frozen=True, kw_only=True):
     """A stream that takes events."""
 
-    stored: catalogue.Stored
+    stored: catalogue.StoredTable
     name: str  # Kinesis' and Firehose's
 
 

@@ -9,7 +9,7 @@ from typing import Any, final
 from ....errors import NotFound
 from ....target import Target
 from ....times import utc_milliseconds
-from ...common.storage.documents import Documents, ObjectHead, Stored, Words
+from ...common.storage.documents import Documents, ObjectHead, StoredObject, Words
 from ..errors import translated
 from ..session import Aws, aws_of
 
@@ -34,7 +34,7 @@ class _S3Objects:
         self._aws = aws
         self._folder = folder
 
-    def read(self, key: str) -> Stored | None:
+    def read(self, key: str) -> StoredObject | None:
         """Return an object's bytes, or None; its ETag is the token."""
         try:
             with translated(f"reading {key}"):
@@ -43,7 +43,9 @@ class _S3Objects:
         except NotFound:
             return None
         written: datetime = reply["LastModified"]
-        return Stored(body=body, token=_bare(reply["ETag"]), written_at=utc_milliseconds(written))
+        return StoredObject(
+            body=body, token=_bare(reply["ETag"]), written_at=utc_milliseconds(written)
+        )
 
     def look(self, key: str) -> ObjectHead | None:
         """Return an object's token and nonce, or None if it is absent."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
-from ....endpoints.port import Standing, StandingVariant, VariantSpec
+from ....endpoints.port import RunningEndpoint, RunningVariant, VariantSpec
 from ....errors import Busy, Conflict, NotFound, Refused
 from ....project.reading.names import VARIANT_LENGTH, neutral
 from ....target import Target
@@ -26,7 +26,7 @@ class VertexAdopter:
     def __init__(self, target: Target) -> None:
         self._session: Session = session_of(target)
 
-    def look(self, native: str, *, name: str | None) -> Standing:
+    def look(self, native: str, *, name: str | None) -> RunningEndpoint:
         """Describe a running endpoint, with the names that adoption would give."""
         session = self._session
         endpoint = self._endpoint(native)
@@ -50,7 +50,7 @@ class VertexAdopter:
                 remedy=f"isthmus deploy {name}",
             )
         called = variant_names(endpoint.deployed_models, known_specs)
-        return Standing(
+        return RunningEndpoint(
             native=number,
             native_id=endpoint.name,
             name=name,
@@ -63,7 +63,7 @@ class VertexAdopter:
             token=_token(endpoint),
         )
 
-    def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
+    def tag(self, standing: RunningEndpoint, refs: Mapping[str, str]) -> None:
         """Label an endpoint as adopted, in one call, if it is still as it was seen.
 
         Raises:
@@ -135,7 +135,7 @@ class VertexAdopter:
 
     def _variant(
         self, number: str, endpoint: Any, model: Any, name: str, spec: VariantSpec | None
-    ) -> StandingVariant:
+    ) -> RunningVariant:
         """Describe a variant of a running endpoint."""
         version = self._version(number, model)
         if PROJECT_LABEL in version.labels and PROJECT_LABEL not in endpoint.labels:
@@ -144,7 +144,7 @@ class VertexAdopter:
                 remedy="deploy it from that project",
             )
         resources = model.dedicated_resources
-        return StandingVariant(
+        return RunningVariant(
             name=name,
             native=model.id,
             runs=f"{version.display_name}@{version.version_id}",

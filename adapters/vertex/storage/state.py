@@ -12,7 +12,7 @@ from typing import Any, final
 from ....errors import Conflict, NotFound
 from ....target import Target
 from ....times import utc_milliseconds
-from ...common.storage.documents import Documents, ObjectHead, Stored, Words
+from ...common.storage.documents import Documents, ObjectHead, StoredObject, Words
 from ..errors import translated
 from ..session import CONTROL, Session, retry, session_of
 from .blobs import list_blobs
@@ -39,7 +39,7 @@ class _GcsObjects:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def read(self, key: str) -> Stored | None:
+    def read(self, key: str) -> StoredObject | None:
         """Return an object with the generation that was read, or None."""
         while (blob := self._get(key)) is not None:
             with (
@@ -47,7 +47,7 @@ class _GcsObjects:
                 translated(f"reading {key}"),
             ):  # another generation has taken its place in between
                 body = blob.download_as_bytes(if_generation_match=blob.generation, retry=retry())
-                return Stored(
+                return StoredObject(
                     body=body, token=str(blob.generation), written_at=utc_milliseconds(blob.updated)
                 )
         return None

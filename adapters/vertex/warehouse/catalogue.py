@@ -84,7 +84,7 @@ def read(session: Session, name: str) -> Any:
         return None
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
+class TableLabels(msgspec.Struct, frozen=True, kw_only=True):
     """A table's name, labels and description, named as BigQuery's client names them."""
 
     table_id: str
@@ -92,7 +92,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     description: str
 
 
-def look(session: Session, name: str) -> Look | None:
+def look(session: Session, name: str) -> TableLabels | None:
     """Return a table's labels and description, or None, at the least cost for a gateway.
 
     BigQuery's own client would bring pandas and PyArrow, 100 MB.
@@ -103,7 +103,7 @@ def look(session: Session, name: str) -> Look | None:
     except NotFound:
         return None
     answer: dict[str, Any] = msgspec.json.decode(content)
-    return Look(
+    return TableLabels(
         table_id=name, labels=answer.get("labels", {}), description=answer.get("description", "")
     )
 

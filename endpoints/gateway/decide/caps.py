@@ -33,7 +33,7 @@ def value_text(value: object) -> str:
     return _encode(value).decode()
 
 
-class Judged(msgspec.Struct, frozen=True):
+class UnitCounts(msgspec.Struct, frozen=True):
     """A unit's document at a moment."""
 
     before: dict[
@@ -44,7 +44,7 @@ class Judged(msgspec.Struct, frozen=True):
     ]  # the names that no window of any gateway reaches any more, of caps that are gone, too
 
 
-def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> Judged:
+def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> UnitCounts:
     """Return each cap's counts of a unit, in one pass over what is stored."""
     moment, current, gone = epoch_milliseconds(now), dict[str, int | None](), []
     shown_counts: dict[str, dict[str, int]] = {_prefix(cap): {} for cap in caps}
@@ -60,7 +60,7 @@ def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> Judged:
             gone.append(name)
         elif age >= -BUCKETS and (times := shown_counts.get(prefix)) is not None:
             times[value] = times.get(value, 0) + count
-    return Judged({cap: shown_counts[_prefix(cap)] for cap in caps}, gone)
+    return UnitCounts({cap: shown_counts[_prefix(cap)] for cap in caps}, gone)
 
 
 def entries(

@@ -21,7 +21,7 @@ from ....errors import Invalid
 from ....project.specs.description import BUCKETS, Endpoint
 from ..processes.forks import renewed_when_forked
 from . import sticky_split as sticky
-from .document_copy import DocumentCopy, Known, Read
+from .document_copy import CopyState, DocumentCopy, Read
 from .live_document import LIVE, Live, LiveRun
 
 EVERY = timedelta(seconds=5)
@@ -70,11 +70,11 @@ class LiveReader:
         self._ending = threading.Event()
 
     @property
-    def last(self) -> Known[Live]:
+    def last(self) -> CopyState[Live]:
         """The copy of the live document after the last look at the store."""
         return self._live.last
 
-    def current(self) -> Known[Live]:
+    def current(self) -> CopyState[Live]:
         """Return the copy of the live document, starting the thread if there is none.
 
         The first requests wait for the first look, for a second at most.

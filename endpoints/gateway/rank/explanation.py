@@ -11,7 +11,7 @@ from ....reports.results import Shown
 from ..decide.rulebook import name_of
 from .arrangement import Step, effect_texts, places_of
 from .ranking import Item
-from .scores import Scored
+from .scores import ScoredCandidates
 
 _BEFORE = "by the model"
 
@@ -55,7 +55,11 @@ class Explanation(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def explanation(
-    endpoint: str, scored: Scored, every: Sequence[Step], *, problems: tuple[str, ...] = ()
+    endpoint: str,
+    scored: ScoredCandidates,
+    every: Sequence[Step],
+    *,
+    problems: tuple[str, ...] = (),
 ) -> Explanation:
     """Return what every rule did to the order, step by step."""
     items = scored.candidates.items

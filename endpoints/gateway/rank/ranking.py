@@ -18,7 +18,7 @@ from ....errors import ModelError
 Item = int | str
 
 
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
+class ShownItem(msgspec.Struct, frozen=True, kw_only=True):
     """One place of an answer; position counts from 1."""
 
     item: Item
@@ -91,14 +91,14 @@ def shown_places(
     *,
     explore: float,
     rng: Random,
-) -> tuple[tuple[Shown, ...], bool]:
+) -> tuple[tuple[ShownItem, ...], bool]:
     """Return the places to show, and whether they are a random order.
 
     Of a share `explore` of all answers each lane is in random order; the others are as arranged.
     """
     explored = explore > 0 and rng.random() < explore
     places = [
-        Shown(
+        ShownItem(
             item=items[index],
             position=place,
             score=scores[index],

@@ -20,7 +20,7 @@ class Taken(RuntimeError):
     """Another process owns the folder, or has just removed it."""
 
 
-class Owned:
+class OwnedFolder:
     """A folder that belongs to this process until `remove`, `leave` or the process's end."""
 
     def __init__(self, folder: Path) -> None:
@@ -65,7 +65,7 @@ def is_taken(folder: Path) -> bool:
     if not (folder / LOCK).exists():
         return False
     try:
-        Owned(folder).leave()
+        OwnedFolder(folder).leave()
     except Taken:
         return True
     return False
@@ -89,4 +89,4 @@ def sweep(prefix: str) -> None:
     """
     for lock in Path(gettempdir()).glob(f"{prefix}*/{LOCK}"):
         with contextlib.suppress(Taken, OSError):
-            Owned(lock.parent).remove()
+            OwnedFolder(lock.parent).remove()

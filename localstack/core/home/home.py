@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from . import pickles, seals
-from .folders import LOCK, Owned, Taken, remove_tree
+from .folders import LOCK, OwnedFolder, Taken, remove_tree
 
 FORMAT = 2
 _UNSEALED = 1  # the format in which records carried no seal
@@ -91,7 +91,7 @@ class Home:
                 "commands as you; name a folder of your own"
             )
         try:
-            self._owned = Owned(self.folder)
+            self._owned = OwnedFolder(self.folder)
         except Taken as error:
             raise NotUsable(
                 f"another stack runs in {self.folder}; stop it, or name another folder"
@@ -176,7 +176,7 @@ def adopt(folder: Path) -> None:
             f"{folder} was written by another stack (format {about.format}, this one has {FORMAT})"
         )
     try:
-        owned = Owned(folder)
+        owned = OwnedFolder(folder)
     except Taken as error:
         raise NotUsable(f"a stack runs in {folder}; stop it first") from error
     try:

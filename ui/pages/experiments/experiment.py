@@ -102,7 +102,7 @@ def _run_view(project: Project, run: FrozenRun, query: Mapping[str, str]) -> Vie
         *_verdict(data, run.run),
         *_result_parts(data, run.run, agreed=query.get("despite-split") == _AGREED),
         *_looks(recorded_looks.read(project.target.state, run.run), data, run.run),
-        *_standing(data, run, startable=startable),
+        *_state_parts(data, run, startable=startable),
         results_page.definition_section(experiment),
         results_page.history_section(data.history),
         *(
@@ -141,7 +141,7 @@ def _verdict(data: OneExperiment, run: str) -> Iterator[str]:
         yield kit.links([("How it stands", "#stands"), ("Change it", "#change")])
 
 
-def _standing(data: OneExperiment, run: FrozenRun, *, startable: bool) -> Iterator[str | Form]:
+def _state_parts(data: OneExperiment, run: FrozenRun, *, startable: bool) -> Iterator[str | Form]:
     """Yield the state of a run, and the forms that change it."""
     if data.status is None:
         yield kit.words("This run is over, and another one came after it.", "soft")

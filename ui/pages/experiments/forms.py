@@ -110,7 +110,7 @@ def look(project: Project, fields: Mapping[str, str]) -> str:
 def begin(project: Project, fields: Mapping[str, str]) -> str:
     """Start a run, as the form asks."""
     experiment.start(project, fields["name"])
-    return _stands(fields)
+    return _state_path(fields)
 
 
 def ramp(project: Project, fields: Mapping[str, str]) -> str:
@@ -121,13 +121,13 @@ def ramp(project: Project, fields: Mapping[str, str]) -> str:
             "a share is changed for a reason, which the history keeps", remedy="write why"
         )
     experiment.ramp(project, fields["name"], _percent(fields.get("share", "")), because=because)
-    return _stands(fields)
+    return _state_path(fields)
 
 
 def stop(project: Project, fields: Mapping[str, str]) -> str:
     """Stop a run, as the form asks."""
     experiment.stop(project, fields["name"], because=fields.get("because", ""))
-    return _stands(fields)
+    return _state_path(fields)
 
 
 def ship(project: Project, fields: Mapping[str, str]) -> str:
@@ -135,10 +135,10 @@ def ship(project: Project, fields: Mapping[str, str]) -> str:
     if not (arm := fields.get("arm", "")):
         raise Invalid("no arm is named", remedy="choose the one that ships")
     experiment.stop(project, fields["name"], because=fields.get("because", ""), ship=arm)
-    return _stands(fields)
+    return _state_path(fields)
 
 
-def _stands(fields: Mapping[str, str]) -> str:
+def _state_path(fields: Mapping[str, str]) -> str:
     """Return the path of the run's state on its page."""
     return f"{path(fields['name'])}#stands"
 

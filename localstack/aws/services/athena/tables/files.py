@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Columns that every table has and no star shows (Athena, "$path"; Trino's Hive connector, "Metadata
 # columns"), from an object.
-HIDDEN: dict[str, Callable[[objects.Found], object]] = {
+HIDDEN: dict[str, Callable[[objects.ListedObject], object]] = {
     "$path": lambda item: item.uri,
     "$file_size": lambda item: item.size,
     "$file_modified_time": lambda item: item.modified,

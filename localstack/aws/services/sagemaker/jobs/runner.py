@@ -14,7 +14,7 @@ from .....core.downloads import Refused
 from .....core.images import command_of, names_of
 from .....jobs import container as containers
 from .....jobs.container import Container
-from .....jobs.process import Ended, run
+from .....jobs.process import ProcessEnd, run
 from ....core.home.declarations import ENDED_WITH_STACK, resumes
 from ....core.registry import Context
 from . import contract
@@ -117,7 +117,7 @@ def contain(
     variables: dict[str, str],
     *,
     metrics: Metrics,
-) -> Ended:
+) -> ProcessEnd:
     """Run the container; its lines go to CloudWatch, its metrics to the job."""
     seconds = (job.params.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds") or _DAY
     log = LogStream(ctx.client("logs"), GROUPS[job.kind], job.name)
@@ -154,7 +154,7 @@ def contain(
         log.flush()
 
 
-def verdict(ended: Ended, failure: Path) -> None:
+def verdict(ended: ProcessEnd, failure: Path) -> None:
     """Raise a container's failure, with what it wrote to its failure file.
 
     Raises:

@@ -11,7 +11,7 @@ from google.cloud.aiplatform_v1.types import CustomJob, JobState
 from google.rpc.code_pb2 import DEADLINE_EXCEEDED, FAILED_PRECONDITION, INTERNAL, INVALID_ARGUMENT
 
 from .....core.http.ports import free_port
-from .....jobs.process import Ended, run
+from .....jobs.process import ProcessEnd, run
 from ....core.call import Call
 from ....core.errors import GcpError
 from ....core.resources.standard_methods import change_if_present
@@ -76,7 +76,7 @@ class _Work:
         self.mounted = self.folder / "mounted"
         self.spec = call.store(Resources).get("CustomJob", name).job_spec
         self.over = threading.Event()
-        self.ends: dict[str, Ended] = {}
+        self.ends: dict[str, ProcessEnd] = {}
         self.left_out: list[str] = []
 
     def run(self) -> None:
@@ -170,7 +170,7 @@ class _Work:
                 self.ends[replica.name] = self._replica(programs[replica.pool], replicas, replica)
             except OSError as error:
                 self.running.tail.append(f"the container's command cannot be started: {error}")
-                self.ends[replica.name] = Ended(code=127, why="itself")
+                self.ends[replica.name] = ProcessEnd(code=127, why="itself")
             if replica.chief or self.ends[replica.name].code:
                 self.over.set()
 
@@ -199,7 +199,7 @@ class _Work:
                 )
         return JobState.JOB_STATE_SUCCEEDED
 
-    def _replica(self, program: Program, replicas: list[Replica], replica: Replica) -> Ended:
+    def _replica(self, program: Program, replicas: list[Replica], replica: Replica) -> ProcessEnd:
         """Run one replica, and return how it ended."""
         call = self.call
         container = containers.make_folders(self.folder / replica.name, self.mounted)

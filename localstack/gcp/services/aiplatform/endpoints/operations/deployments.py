@@ -30,7 +30,14 @@ from .....core.resources import operations
 from .....core.resources.validation import check_display_name
 from ...models import records as models
 from .. import model_servers, timing
-from ..records import Hosted, Server, Target, check_split, require_endpoint, show_former_state
+from ..records import (
+    HostedEndpoint,
+    Server,
+    Target,
+    check_split,
+    require_endpoint,
+    show_former_state,
+)
 from .endpoints import generic
 
 DeployedPb = DeployedModel.pb()
@@ -161,7 +168,12 @@ class _Deployment:
     """
 
     def __init__(
-        self, call: Call, hosted: Hosted, deployed: Any, model: Any, split: Mapping[str, int]
+        self,
+        call: Call,
+        hosted: HostedEndpoint,
+        deployed: Any,
+        model: Any,
+        split: Mapping[str, int],
     ) -> None:
         self._call = call.without_request()
         self._hosted = hosted
@@ -330,7 +342,7 @@ def _scale(call: Call, deployed: Any) -> None:
     deployed.status.last_update_time.CopyFrom(call.now_pb())
 
 
-def _assign_id(hosted: Hosted, deployed: Any) -> None:
+def _assign_id(hosted: HostedEndpoint, deployed: Any) -> None:
     """Set a deployed model's id: the caller's or a new one."""
     taken = {*hosted.targets, *hosted.pending}
     if deployed.id in taken:
@@ -347,13 +359,13 @@ def _with_new_id(split: Mapping[str, int], number: str) -> dict[str, int]:
     return {number if key == _NEW else key: percent for key, percent in split.items()}
 
 
-def _set_split(hosted: Hosted, split: Mapping[str, int]) -> None:
+def _set_split(hosted: HostedEndpoint, split: Mapping[str, int]) -> None:
     """Replace an endpoint's traffic split."""
     hosted.message.ClearField("traffic_split")
     hosted.message.traffic_split.update(split)
 
 
-def _check_undeployable(hosted: Hosted, number: str, split: Mapping[str, int]) -> None:
+def _check_undeployable(hosted: HostedEndpoint, number: str, split: Mapping[str, int]) -> None:
     """Raise unless a deployed model exists and has no traffic, or is the only one."""
     if number not in hosted.targets:
         raise GcpError("NOT_FOUND", f"DeployedModel {number} does not exist in {hosted.name}.")
@@ -370,7 +382,7 @@ def _check_undeployable(hosted: Hosted, number: str, split: Mapping[str, int]) -
         )
 
 
-def _remove_deployed_model(hosted: Hosted, number: str, split: Mapping[str, int]) -> None:
+def _remove_deployed_model(hosted: HostedEndpoint, number: str, split: Mapping[str, int]) -> None:
     """Remove a deployed model and its share from the endpoint's message.
 
     The last one leaves an empty split.
