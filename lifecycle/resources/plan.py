@@ -71,6 +71,7 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def refused(self) -> tuple[PlanItem, ...]:
+        """The items that cannot be applied."""
         return tuple(item for item in self.items if item.action == "!")
 
     def __str__(self) -> str:
@@ -95,11 +96,12 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def headline(target: str, place: str) -> str:
-    """Return the plan's first line, which says where."""
+    """Return the plan's first line, which names the target and place."""
     return f"{target:<7} {place}" if len(target) < 8 else f"{target}   {place}"
 
 
 def _cost(plan: Plan) -> str:
+    """Return the plan's line about cost."""
     estimates = [
         *([("", plan.deployed)] if plan.deployed else []),
         *((f"{name} ", estimate) for name, estimate in plan.elsewhere.items()),
@@ -120,12 +122,14 @@ def _cost(plan: Plan) -> str:
 
 
 def _estimated(name: str, estimate: Estimate, standing: bool) -> str:
+    """Say what an endpoint costs an hour, and by which price table."""
     cost = "unknown" if estimate.hourly_cost is None else f"{estimate.hourly_cost:.2f}"
     machines = f"{estimate.machines}, price table of {estimate.table}"
     return machines if standing else f"{name}{cost} once deployed: {machines}"
 
 
 def _unpriced(resources: list[Resource]) -> tuple[str, ...]:
+    """Count the resources without a known price, by kind."""
     counted = Counter(r.kind for r in resources if r.hourly_cost is None)
     return tuple(
         f"{n} {kind.replace('_', ' ')}{'s' if n != 1 else ''}"
@@ -134,6 +138,7 @@ def _unpriced(resources: list[Resource]) -> tuple[str, ...]:
 
 
 def _described(item: PlanItem) -> str:
+    """Return an item's name and detail."""
     return (
         f"{item.name}{item.detail}"
         if item.detail.startswith(":") or not item.detail
@@ -142,7 +147,7 @@ def _described(item: PlanItem) -> str:
 
 
 def plan(project: Project) -> Plan:
-    """Compare.
+    """Compare the project with what its target has, without changing anything.
 
     Raises ProjectError when the description cannot be carried out at all (the same errors as
     `validate`).
@@ -184,13 +189,14 @@ def plan(project: Project) -> Plan:
 
 
 def _estimate(project: Project) -> Estimate | None:
+    """Estimate what the declared endpoints cost on the target."""
     from ...adapters import targets
 
     return targets.estimate(project.target.profile, _declared(project))
 
 
 def _elsewhere(project: Project) -> dict[str, Estimate]:
-    """Estimate what the endpoints would cost on each other target.
+    """Estimate the endpoints' cost on the other targets.
 
     One target of an adapter; those whose packages are not here say nothing.
     """
@@ -213,6 +219,7 @@ def _elsewhere(project: Project) -> dict[str, Estimate]:
 
 
 def _declared(project: Project) -> list[VariantSpec]:
+    """Return the declared variants, for an estimate."""
     variants = [
         variant for endpoint in project.spec.endpoints.values() for variant in endpoint.variants
     ]
@@ -222,7 +229,7 @@ def _declared(project: Project) -> list[VariantSpec]:
 
 
 def _budget(project: Project, deployed: Estimate | None, now: Decimal) -> Iterator[PlanItem]:
-    """Refuse a plan whose endpoints cost more than the profile's budget, now or afterwards.
+    """Refuse a plan whose endpoints cost more than the budget.
 
     An unknown cost is refused too, unless the profile allows it.
 
@@ -259,6 +266,7 @@ def _budget(project: Project, deployed: Estimate | None, now: Decimal) -> Iterat
 
 
 def _is_judged(profile: Profile) -> bool:
+    """Return whether an unknown price counts against the budget: only on a real account."""
     return not takes_unknown_prices(profile) and "endpoint_url" not in profile.options
 
 
@@ -273,6 +281,7 @@ def where(project: Project) -> str:
 
 
 def _items(project: Project) -> Iterator[PlanItem]:
+    """Yield what applying would change: tables, views, endpoints."""
     from ...feature_store.views.schema import view_schemas
 
     spec = project.spec
@@ -304,6 +313,7 @@ def _items(project: Project) -> Iterator[PlanItem]:
 def _table(
     project: Project, kind: str, name: str, table: str, columns: tuple[Column, ...]
 ) -> PlanItem:
+    """Return what applying would do to a table."""
     state = project.target.warehouse.observe(table)
     if state is None:
         return PlanItem(action="+", kind=kind, name=name)
@@ -334,7 +344,7 @@ def _table(
 
 
 def _whole(item: PlanItem, missing: Iterator[str]) -> PlanItem:
-    """Mark a thing as incomplete if its table is in place but other parts of it are missing.
+    """Mark an item as incomplete if its table exists and other parts do not.
 
     An earlier `apply` was cut short.
     """
@@ -346,6 +356,7 @@ def _whole(item: PlanItem, missing: Iterator[str]) -> PlanItem:
 
 
 def _parts_of_event(project: Project, event: str) -> Iterator[str]:
+    """Yield what is not made yet of an event: stream and views."""
     exposed = {declared.name for declared in exposed_events(project.spec)}
     yield from _parts_of_stream(project, raw_name(event))
     if project.target.warehouse.observe(f"events_{event}") is None:
@@ -355,11 +366,13 @@ def _parts_of_event(project: Project, event: str) -> Iterator[str]:
 
 
 def _parts_of_stream(project: Project, stream: str) -> Iterator[str]:
+    """Yield "stream" if a stream is not made yet."""
     if project.target.events.observe(stream) in (None, "creating", "failed"):
         yield "stream"
 
 
 def _parts_of_view(project: Project, view: str) -> Iterator[str]:
+    """Yield what is not made yet of a feature view: the online view, objectives."""
     state = project.target.online.observe(view)
     if state is None or state.phase in ("creating", "failed"):
         yield "online view"
@@ -369,6 +382,7 @@ def _parts_of_view(project: Project, view: str) -> Iterator[str]:
 
 
 def _recomputed(item: PlanItem, view: FeatureView) -> PlanItem:
+    """Return the refusal of a feature view whose SQL changed."""
     return PlanItem(
         action="!",
         kind=item.kind,
@@ -378,6 +392,7 @@ def _recomputed(item: PlanItem, view: FeatureView) -> PlanItem:
 
 
 def _static(project: Project) -> Iterator[PlanItem]:
+    """Yield which static tables would be loaded."""
     from ...feature_store.tables.static_tables import inspect_static
 
     for name in project.spec.tables:
@@ -395,6 +410,7 @@ def _static(project: Project) -> Iterator[PlanItem]:
 
 
 def _endpoint(project: Project, endpoint: Endpoint) -> PlanItem:
+    """Return what deploying would do to an endpoint."""
     from ...adapters import targets
 
     state = routed_endpoints(project.target).observe(endpoint.name)

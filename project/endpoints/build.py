@@ -19,6 +19,7 @@ from ..specs.description import Endpoint, Parameter, Shadow, Variant
 
 
 def build_endpoint(name: str, values: Values, key: str, report: Report) -> Endpoint:
+    """Build an endpoint from its section of project.yaml."""
     variants = tuple(
         Variant(
             name=variant, model=about["model"][0], ref=about["model"][1], traffic=about["traffic"]
@@ -51,6 +52,7 @@ def build_endpoint(name: str, values: Values, key: str, report: Report) -> Endpo
 
 
 def _build_shadow(about: Values, variants: Sequence[str], key: str, report: Report) -> Shadow:
+    """Build an endpoint's shadow, and report a variant that is not declared."""
     shadow = Shadow(**about)
     if shadow.variant not in variants:
         remedy = did_you_mean(shadow.variant, variants, has="the endpoint has")
@@ -71,6 +73,7 @@ def _build_shadow(about: Values, variants: Sequence[str], key: str, report: Repo
 
 
 def _build_parameter(name: str, about: Values, key: str, report: Report) -> Parameter:
+    """Build a serving parameter, and report a default that its own rules refuse."""
     fields: Values = (
         about | allowed_values(about) | {"default": typed(about["default"], about["type"])}
     )

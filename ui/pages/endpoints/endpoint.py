@@ -162,11 +162,13 @@ def _variants(state: EndpointState | Unread | None) -> list[str]:
 
 
 def _table(state: EndpointState) -> str:
+    """Return the table of variants."""
     head = ("variant", "version", "serves", "shall serve", "instances", "phase")
     return kit.table(head, [_variant(variant) for variant in state.variants])
 
 
 def _variant(variant: VariantState) -> tuple[str, ...]:
+    """Return a variant's row."""
     version = version_link(f"{variant.model}@{variant.version}")
     instances = (
         f"{variant.instances}"
@@ -184,7 +186,7 @@ def _variant(variant: VariantState) -> tuple[str, ...]:
 
 
 def _split(variants: Sequence[VariantState]) -> str:
-    """Draw the split as it is, and as it shall be where that differs."""
+    """Draw the present split, and the intended one if it differs."""
     lines = [
         plots.Strip(
             name="now",
@@ -208,6 +210,7 @@ def _split(variants: Sequence[VariantState]) -> str:
 
 
 def _stretches(shares: Sequence[tuple[str, float]]) -> list[plots.Stretch]:
+    """Return the parts of a bar that shows shares of traffic."""
     start, stretches = 0.0, []
     for (name, percent), style in zip(shares, (*plots.STYLES,) * len(shares), strict=False):
         stretches += (
@@ -228,6 +231,7 @@ def _stretches(shares: Sequence[tuple[str, float]]) -> list[plots.Stretch]:
 
 
 def _experiments(layers: list[LayerNow] | Unread) -> list[str]:
+    """Return the experiments that run on the endpoint."""
     holders = (
         []
         if isinstance(layers, Unread)
@@ -245,6 +249,7 @@ def _experiments(layers: list[LayerNow] | Unread) -> list[str]:
 
 
 def _rollout(name: str, status: Status | Unread | None) -> list[str]:
+    """Return the endpoint's rollout."""
     if isinstance(status, Unread):
         return [missing(status)]
     if status is None:
@@ -256,6 +261,7 @@ def _rollout(name: str, status: Status | Unread | None) -> list[str]:
 
 
 def _minutes(minutes: Mapping[str, tuple[Bucket, ...]] | Unread, window: Window) -> list[str]:
+    """Return the charts of the endpoint's last minutes."""
     if isinstance(minutes, Unread):
         return [missing(minutes)]
     if not any(minutes.values()):
