@@ -43,7 +43,7 @@ class Data(StoredDocument, frozen=True, kw_only=True, tag=2):
     empty: dict[str, int] = {}  # rows without any value of a view, by its name
     warnings: tuple[str, ...] = ()  # the leak alarm
     distributions: tuple[Distribution, ...] = ()  # of every feature
-    leaks: tuple[Looked, ...] = ()  # what the leak alarm saw of every feature
+    leaks: tuple[FeatureFinding, ...] = ()  # what the leak alarm saw of every feature
     late: tuple[str, ...] = ()  # views whose history became known too late for many rows
 
     @classmethod

@@ -135,7 +135,7 @@ def _known_data(
     end: datetime,
     as_of: datetime,
     stamped: pa.Table,
-    looked: tuple[Looked, ...],
+    looked: tuple[FeatureFinding, ...],
     late: tuple[str, ...],
 ) -> Data:
     """Return what the run's record says of its training set; raise Invalid if it is empty."""
