@@ -13,7 +13,7 @@ from ...core.runtime.project import Project
 from ...endpoints.gateway.log.streams import STREAMS
 from ...endpoints.port import VariantSpec
 from ...endpoints.traffic.router import routed_endpoints
-from ...errors import MissingDependency, NotFound, ProjectError, Unsupported
+from ...errors import MissingDependency, NotFound, Problem, ProjectError, Unsupported
 from ...events.port import Column
 from ...events.tables.relations import exposed_name, raw_name, raw_table
 from ...feature_store.tables.relations import history_table
@@ -63,6 +63,7 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
     elsewhere: dict[str, Estimate] = {}
     unpriced: tuple[str, ...] = ()  # what exists and has no price in the table
     known_cost: Decimal = Decimal(0)  # USD an hour of the rest
+    elsewhere_refused: tuple[Problem, ...] = ()  # warnings: what only the other targets cannot do
 
     @property
     def changes(self) -> bool:
@@ -91,7 +92,9 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
         lines += [
             f"  ? {name}: no longer declared; apply never deletes" for name in self.undeclared
         ]
-        return "\n".join([*lines, f"cost    {_cost(self)}"])
+        return "\n".join(
+            [*lines, f"cost    {_cost(self)}", *map(str, self.elsewhere_refused)]
+        )
 
 
 def headline(target: str, place: str) -> str:
@@ -142,17 +145,18 @@ def _described(item: PlanItem) -> str:
 
 
 def plan(project: Project) -> Plan:
-    """Compare.
+    """Compare what the project describes with what its target has.
 
-    Raises ProjectError when the description cannot be carried out at all (the same errors as
-    `validate`).
+    Raises:
+        ProjectError: The description cannot be carried out on this target (the errors of
+            `validate --target`). What only other targets cannot do is a warning of the plan.
     """
     from ...adapters import targets
     from ..checks.validate import check
 
-    problems, _ = check(project.description)
-    if any(p.severity == "error" for p in problems):
-        raise ProjectError(problems)
+    checked = check(project.description, project.target.name, runs=False)
+    if any(p.severity == "error" for p in checked.problems):
+        raise ProjectError(checked.problems)
     # first: without credentials, or with another account's, nothing else is asked
     place = where(project)
     if project.spec.endpoints:
@@ -180,6 +184,7 @@ def plan(project: Project) -> Plan:
         elsewhere={} if project.target.adapter.remote else _elsewhere(project),
         unpriced=_unpriced(resources),
         known_cost=sum(known_costs, Decimal(0)),
+        elsewhere_refused=checked.elsewhere,
     )
 
 
