@@ -203,8 +203,11 @@ def _project_lines(
         "# project.yaml",
         "endpoints:",
         f"  {name}:",
-        f"    objective: {objective}",
-        f"    unit: {_unit(spec, name, objective)}",
+        *(
+            [f"    objective: {objective}", f"    unit: {_unit(spec, name, objective)}"]
+            if objective
+            else ()
+        ),
         "    variants:",
         *(
             f"      {variant.name + ':':<{width + 1}} {{model: "
@@ -222,7 +225,10 @@ def _shares(variants: tuple[StandingVariant, ...]) -> list[Decimal]:
     return shares
 
 
-def _objective(spec: ProjectSpec, name: str, objective: str | None) -> str:
+def _objective(spec: ProjectSpec, name: str, objective: str | None) -> str | None:
+    """Return the objective that the endpoint serves; None where the project has none."""
+    if objective is None and not spec.objectives:
+        return None
     declared = spec.endpoints.get(name)
     chosen = (
         objective

@@ -11,7 +11,8 @@ import msgspec
 
 from ...core.runtime.project import Project
 from ...endpoints.gateway.log.streams import STREAMS
-from ...endpoints.port import VariantSpec
+from ...endpoints.port import EndpointState, VariantSpec
+from ...endpoints.split import percent_text
 from ...endpoints.traffic.router import routed_endpoints
 from ...errors import MissingDependency, NotFound, Problem, ProjectError, Unsupported
 from ...events.port import Column
@@ -76,7 +77,11 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         lines = [headline(self.target, self.where)]
-        shown = [item for item in self.items if item.action != "="]
+        shown = [
+            item
+            for item in self.items
+            if item.action != "=" or (item.kind == "endpoint" and item.detail)
+        ]
         for (action, kind, waits_for), group in groupby(
             shown, key=lambda item: (item.action, item.kind, item.by)
         ):
@@ -88,13 +93,12 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
             )
         same = sum(item.action == "=" for item in self.items)
         if same:
-            lines.append(f"  = {same} in place" + ("" if shown else ": nothing to do"))
+            idle = all(item.action == "=" for item in shown)
+            lines.append(f"  = {same} in place" + (": nothing to do" if idle else ""))
         lines += [
             f"  ? {name}: no longer declared; apply never deletes" for name in self.undeclared
         ]
-        return "\n".join(
-            [*lines, f"cost    {_cost(self)}", *map(str, self.elsewhere_refused)]
-        )
+        return "\n".join([*lines, f"cost    {_cost(self)}", *map(str, self.elsewhere_refused)])
 
 
 def headline(target: str, place: str) -> str:
@@ -403,6 +407,9 @@ def _endpoint(project: Project, endpoint: Endpoint) -> PlanItem:
     from ...adapters import targets
 
     state = routed_endpoints(project.target).observe(endpoint.name)
+    if state is None and not endpoint.objective:
+        detail = ": has no objective, so it waits for isthmus import, or for an objective"
+        return PlanItem(action=".", kind="endpoint", name=endpoint.name, detail=detail, by="import")
     streams: dict[str, int] = {}
     missing: list[str] = []
     for variant in endpoint.variants:
@@ -424,7 +431,13 @@ def _endpoint(project: Project, endpoint: Endpoint) -> PlanItem:
             action="!", kind="endpoint", name=endpoint.name, detail=f": {differs}", by="deploy"
         )
     if state and state.phase != "failed" and have == streams:
-        return PlanItem(action="=", kind="endpoint", name=endpoint.name, by="deploy")
+        return PlanItem(
+            action="=",
+            kind="endpoint",
+            name=endpoint.name,
+            detail=_other_split(endpoint, state),
+            by="deploy",
+        )
     versions = ", ".join(
         f"{v.name} {v.model}@{streams[v.name]}" for v in endpoint.variants if v.name in streams
     )
@@ -435,3 +448,19 @@ def _endpoint(project: Project, endpoint: Endpoint) -> PlanItem:
         detail=f"({versions})",
         by="deploy",
     )
+
+
+def _other_split(endpoint: Endpoint, state: EndpointState) -> str:
+    """Return how the served split differs from the declared one, or "" where it does not.
+
+    It is no change that `deploy` would make: that sets the split of a new endpoint only.
+    """
+    declared = {variant.name: variant.traffic for variant in endpoint.variants}
+    served = {variant.name: variant.percent for variant in state.variants}
+    if declared == served:
+        return ""
+    declares, serves = (
+        ", ".join(f"{name} {percent_text(share)} %" for name, share in split.items())
+        for split in (declared, served)
+    )
+    return f": serves {serves}; project.yaml begins with {declares}"

@@ -31,7 +31,7 @@ def _check_endpoint(
     report: Report,
 ) -> None:
     key = f"endpoints.{endpoint.name}"
-    if check_declared(
+    if endpoint.objective and check_declared(
         endpoint.objective,
         declared.objectives,
         f"{key}.objective",

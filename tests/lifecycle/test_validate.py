@@ -233,4 +233,6 @@ def test_a_variable_that_another_target_lacks_keeps_nobody_from_a_plan(new):
     assert "NO_SUCH_REGION_OF_OURS" in problem.message
     assert im.validate(new / "project.yaml", target="local").errors == ()
     with im.open(new / "project.yaml") as project:
-        assert any("NO_SUCH_REGION_OF_OURS" in p.message for p in im.plan(project).elsewhere_refused)
+        assert any(
+            "NO_SUCH_REGION_OF_OURS" in p.message for p in im.plan(project).elsewhere_refused
+        )
