@@ -133,7 +133,7 @@ def _answers(sources: tuple[str, ...], name: str, named: dict[str, str]) -> dict
 
 @command(
     help="Check every file of the project, for every target of profiles.yaml. Nothing is called "
-    "or changed. With --target, an experiment that cannot start there is an error."
+    "or changed. With --target, that one must do all, and what others cannot do is a warning."
 )
 def validate(console: Console) -> None:
     from ...lifecycle.checks.validate import validate as check

@@ -98,7 +98,9 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     return View(
         title=name,
         below=f"Ranks for {endpoint.objective}, by {endpoint.unit}, {endpoint.routing} routing, on "
-        f"{project.target.name}.",
+        f"{project.target.name}."
+        if endpoint.objective
+        else f"Has no objective: its traffic is moved, on {project.target.name}.",
         parts=(
             *reads.box(),
             *_parts(project, endpoint, data, window),
