@@ -112,8 +112,11 @@ def _rows(status: Status) -> list[tuple[str, str]]:
         ("state", (state.end or "ended") if ended else phase_text(status)),
         ("why", state.cause),
         ("step", f"{state.stage} of {len(stages)}{share}"),
-        ("weights", ", ".join(f"{name} {percent_text(of)} %" for name, of in weights.items())),
-        *((each.name, _judged(judged.get(each.name))) for each in guardrails),
+        (
+            "weights",
+            ", ".join(f"{name} {percent_text(percent)} %" for name, percent in weights.items()),
+        ),
+        *((guardrail.name, _judged(judged.get(guardrail.name))) for guardrail in guardrails),
         ("next", _next(status)),
     ]
 
