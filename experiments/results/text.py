@@ -115,11 +115,9 @@ def _head(results: Results) -> str:
 def head_parts(results: Results) -> list[str]:
     """Return which day and look of a run it is, and what is not counted."""
     planned = results.days
-    days = "" if not planned else f" of {planned}" if results.day <= planned else ""
-    late = f", {plural(results.day - planned, 'day')} past the plan's {planned}" if (
-        planned and results.day > planned
-    ) else ""
-    parts = [f"day {results.day}{days}{late}", look_text(results)]
+    over = planned is not None and results.day > planned
+    days = "" if planned is None else f" (the plan had {planned})" if over else f" of {planned}"
+    parts = [f"day {results.day}{days}", look_text(results)]
     if results.open and results.window:
         parts.append(
             f"{plural(results.open, 'unit')} still inside their {plural(results.window, 'day')} "

@@ -131,6 +131,18 @@ def common_rows(ours: pa.Table, theirs: pa.Table) -> tuple[pa.Table, NDArray[Any
     return ours.filter(both), np.asarray(predictions.to_numpy(), dtype=float)
 
 
+def figures_of(
+    common: pa.Table, scores: Any, cutoffs: Sequence[int] = (CUTOFF,)
+) -> dict[str, Estimate]:
+    """Return the figures of these predictions of the rows, by the names of gates."""
+    place = common.column_names.index("prediction")
+    table = common.set_column(place, "prediction", pa.array(np.asarray(scores, dtype=float)))
+    base = statistics.log_loss(table["base_rate"].to_numpy(), table["outcome"].to_numpy())
+    figures = _figures(table, base, cutoffs, clusters(table))
+    figures.pop(_TO_BASE, None)
+    return figures
+
+
 def differences(
     common: pa.Table, other: Any, cutoffs: Sequence[int] = (CUTOFF,)
 ) -> dict[str, Estimate]:

@@ -42,9 +42,7 @@ def _hundredths(text: str) -> Decimal:
 
 def _salt(text: str) -> str:
     if not text.strip() or ":" in text:
-        raise Mistake(
-            f"{text!r} is not a salt", "write a text without a colon"
-        )
+        raise Mistake(f"{text!r} is not a salt", "write a text without a colon")
     return text
 
 

@@ -68,8 +68,8 @@ METRIC = Record(
         ),
         "within": Key(
             shape=DAYS,
-            description="UTC days from a unit's first exposure on; 1d is what is left of the day of "
-            "that exposure. Default: to the last look.",
+            description="UTC days from a unit's first exposure on; 1d is what is left of that "
+            "day. Default: to the last look.",
         ),
         "before": Key(
             shape=DAYS,
