@@ -194,7 +194,7 @@ def list_(console: Console) -> None:
     "--as-of",
     type=click.DateTime(),
     metavar="TIME",
-    help="What a look at that time (UTC) would have said. Nothing is recorded.",
+    help="Cut the log, as it is known now, at that time (UTC). Nothing is recorded.",
 )
 @click.option("--last", is_flag=True, help="What the last look showed, without a query.")
 @click.option(

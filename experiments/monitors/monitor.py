@@ -26,7 +26,7 @@ def show(
     Args:
         project: The project.
         name: The monitor.
-        as_of: What a look at that time would have said.
+        as_of: Where the log, as it is known now, is cut.
         last: What was stored last, without a query.
 
     Raises:

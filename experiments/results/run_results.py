@@ -49,7 +49,8 @@ def compare_run(
     Args:
         project: The project.
         name: An experiment, whose newest run is meant, or a run (`name.2`).
-        as_of: What a look at that time would have said; nothing is recorded.
+        as_of: Where the log, as it is known now, is cut: events that arrived later count when
+            they happened before. Nothing is recorded.
         despite_split: Answer also where the units did not come as planned.
 
     Raises:

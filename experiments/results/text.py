@@ -114,8 +114,10 @@ def _head(results: Results) -> str:
 
 
 def head_parts(results: Results) -> list[str]:
-    """Return the parts of the first line: day, look, and what is not counted."""
-    days = f" of {results.days}" if results.days else ""
+    """Return which day and look of a run it is, and what is not counted."""
+    planned = results.days
+    over = planned is not None and results.day > planned
+    days = "" if planned is None else f" (the plan had {planned})" if over else f" of {planned}"
     parts = [f"day {results.day}{days}", look_text(results)]
     if results.open and results.window:
         parts.append(

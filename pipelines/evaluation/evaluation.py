@@ -92,10 +92,9 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
     rows: int = 0
     difference: Estimate | None = None  # of AUC
     differences: dict[str, Estimate] = {}  # of every other metric
-    ceiling: float | None = (
-        None  # the AUC that the champion's predictions would have, were they the true rates
-    )
-    ceiling_of: str | None = None  # the entity whose rates they are, when they are one entity's
+    ceiling: float | None = None  # the AUC of knowing the true rate of every `ceiling_of`
+    ceiling_high: float | None = None  # the upper end of its 95 % interval
+    ceiling_of: str | None = None  # the entity that all features of the champion are of
     why_not: str | None = None
 
     def figures(self) -> dict[str, Estimate]:

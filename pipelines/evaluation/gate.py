@@ -131,22 +131,26 @@ def judge(
 def no_leaks(gate: Gate, looked: Sequence[FeatureFinding]) -> Check | None:
     """Return the check `leaks: none`; None if the gate does not ask for it.
 
-    It fails with an alarm, and is inconclusive where no feature could be looked at.
+    It fails with an alarm, and is inconclusive while a feature was not looked at.
     """
     if gate.leaks is None:
         return None
     alarms = [feature.feature for feature in looked if feature.warnings]
-    looked_at = sum(feature.auc is not None for feature in looked)
-    reason = (
-        f"the leak alarm calls {', '.join(alarms)}"
-        if alarms
-        else f"{looked_at} of {len(looked)} features looked at"
-    )
+    unseen = [
+        f"{feature.feature} ({feature.why_not or 'it has no order'})"
+        for feature in looked
+        if feature.auc is None and not feature.warnings
+    ]
+    verdict: Verdict = "fail" if alarms else "inconclusive" if unseen or not looked else "pass"
     return Check(
         name="leaks",
         wanted="none",
-        verdict="fail" if alarms else "pass" if looked_at else "inconclusive",
-        reason=reason,
+        verdict=verdict,
+        reason={
+            "fail": f"the leak alarm calls {', '.join(alarms)}",
+            "inconclusive": f"not looked at: {', '.join(unseen) or 'any feature'}",
+            "pass": f"{len(looked)} of {len(looked)} features looked at",
+        }[verdict],
     )
 
 

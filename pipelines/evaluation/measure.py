@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ...project.models.gate_figures import CUTOFF
 from ...project.specs.description import ROW
-from . import metrics, statistics, units, worth
+from . import metrics, statistics, true_rates, units, worth
 from .evaluation import Champion, Evaluation, Period, Ranked
 from .forward_evaluation import Forward
 from .metrics import Clusters, chances, clusters, day_of
@@ -133,6 +133,18 @@ def common_rows(ours: pa.Table, theirs: pa.Table) -> tuple[pa.Table, NDArray[Any
     return ours.filter(both), np.asarray(predictions.to_numpy(), dtype=float)
 
 
+def figures_of(
+    common: pa.Table, scores: Any, cutoffs: Sequence[int] = (CUTOFF,)
+) -> dict[str, Estimate]:
+    """Return the figures of these predictions of the rows, by the names of gates."""
+    place = common.column_names.index("prediction")
+    table = common.set_column(place, "prediction", pa.array(np.asarray(scores, dtype=float)))
+    base = statistics.log_loss(table["base_rate"].to_numpy(), table["outcome"].to_numpy())
+    figures = _figures(table, base, cutoffs, clusters(table))
+    figures.pop(_TO_BASE, None)
+    return figures
+
+
 def differences(
     common: pa.Table, other: Any, cutoffs: Sequence[int] = (CUTOFF,)
 ) -> dict[str, Estimate]:
@@ -158,13 +170,9 @@ def against(
     *,
     version: str,
     run: str,
-    rates_of: str | None,
     cutoffs: Sequence[int] = (CUTOFF,),
 ) -> Champion:
-    """Compare with the champion's own forward predictions of the same rows.
-
-    `rates_of`: the one entity whose rates it predicts.
-    """
+    """Compare with the champion's own forward predictions of the same rows."""
     common, other = common_rows(ours, theirs)
     if not common.num_rows:
         return Champion(
@@ -179,8 +187,6 @@ def against(
         rows=common.num_rows,
         difference=estimates.pop("auc"),
         differences=estimates,
-        ceiling=best_possible(other, day_of(common)),
-        ceiling_of=rates_of,
     )
 
 
@@ -196,13 +202,34 @@ def auc(table: pa.Table) -> Estimate:
     )
 
 
-def best_possible(rates: Any, groups: Any) -> float | None:
-    """Return the AUC of perfect knowledge if `rates` were true; None when they are no rates."""
-    rates = np.asarray(rates, dtype=float)
-    if not len(rates) or not chances(rates):
+def best_possible(
+    predictions: pa.Table, data: pa.Table, *, key: str, unit: str | None, within: str | None
+) -> true_rates.Spread | None:
+    """Return how far the true rates of an entity lie apart, over the rows that were predicted.
+
+    Args:
+        predictions: A table of predictions.
+        data: Its training set.
+        key: The entity's column in `data`.
+        unit: The objective's.
+        within: The column that says which rows were ranked together.
+    """
+    place = pc.index_in(predictions["event_id"], data["event_id"].combine_chunks())
+    rows = data.take(place.filter(pc.is_valid(place)))
+    entity = metrics.codes(rows, key)
+    if entity is None:
         return None
-    area = statistics.ceiling(rates, groups)
-    return None if math.isnan(area) else area
+    names = (unit, within) if unit != key else (within,)
+    blocks = (metrics.codes(rows, name) for name in names if name not in (None, ROW))
+    alone = np.arange(rows.num_rows) if unit != key else _days(rows)
+    block = next((codes for codes in blocks if codes is not None), alone)
+    return true_rates.spread(
+        true_rates.alike(rows["outcome"].to_numpy(), day_of(rows), entity, block)
+    )
+
+
+def _days(rows: pa.Table) -> NDArray[np.int64]:
+    return np.unique(day_of(rows), return_inverse=True)[1].astype(np.int64)
 
 
 def _finite(area: float) -> float:

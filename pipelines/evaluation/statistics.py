@@ -231,23 +231,6 @@ def _solve(rising: Any, count: int, level: float = _TAIL_LOWER) -> float:
     return (low + high) / 2
 
 
-def ceiling(rates: Any, groups: Any) -> float:
-    """Return the AUC within groups to expect if `rates` were the rows' true click rates.
-
-    That is what perfect knowledge would show. NaN without rows.
-    """
-    rates, groups = np.asarray(rates, dtype=float), np.asarray(groups)
-    won = pairs = 0.0
-    for group in np.unique(groups):
-        levels, level_numbers = np.unique(rates[groups == group], return_inverse=True)
-        number = np.bincount(level_numbers)
-        hits, misses = number * levels, number * (1 - levels)
-        below = np.cumsum(misses) - misses
-        won += float((hits * (below + misses / 2)).sum())
-        pairs += float(hits.sum() * misses.sum())
-    return won / pairs if pairs else math.nan
-
-
 def positives_needed(distance: float) -> int:
     """Return how many positives show an AUC this far from chance four times in five, at 95 %.
 

@@ -15,7 +15,7 @@ from ...project.models.gate_figures import CUTOFF
 from ...reports.results import Rows
 from ..evaluation import measure
 from ..evaluation.evaluation import Evaluation
-from ..evaluation.statistics import Estimate
+from ..evaluation.statistics import Estimate, log_loss
 from . import figure_text, runs
 from .figure_text import estimate, interval, signed
 from .records import Run
@@ -37,6 +37,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     second: Run
     rows: int
     positives: int
+    first_figures: dict[str, Estimate] = {}  # on these rows, by the names of gates
+    second_figures: dict[str, Estimate] = {}
+    base_log_loss: float | None = None  # of always answering the rate known at training
     difference: Estimate  # of AUC
     differences: dict[str, Estimate] = {}  # of the other metrics
     metric: str  # that decides: ndcg@10 where rows were ranked against each other, else auc
@@ -121,6 +124,11 @@ def _pair(first: Run, theirs: pa.Table, second: Run, ours: pa.Table) -> Comparis
         second=second,
         rows=common.num_rows,
         positives=int(common["outcome"].to_numpy().sum()),
+        first_figures=measure.figures_of(common, other),
+        second_figures=measure.figures_of(common, common["prediction"].to_numpy()),
+        base_log_loss=float(
+            log_loss(common["base_rate"].to_numpy(), common["outcome"].to_numpy()).mean()
+        ),
         difference=auc,
         differences=differences,
         metric=ranking if ranking in differences else "auc",
@@ -146,7 +154,7 @@ def text(comparison: Comparison) -> str:
     first_evaluation, second_evaluation = figures(first), figures(second)
     note = []
     if comparison.rows < max(first_evaluation.rows, second_evaluation.rows):
-        note = [f"paired on the {comparison.rows:,} rows that both were tested on"]
+        note = [f"figures   of the {comparison.rows:,} rows that both were tested on"]
     return "\n".join(
         [
             *lines,
@@ -208,6 +216,7 @@ def overview(pairs: Sequence[Comparison]) -> str:
     return "\n".join(
         [
             *lines,
+            "figures   of a run are those of its own rows, differences those of the rows of both",
             f"intervals {figure_text.independence(figures(pairs[-1].second))}",
             several(len(pairs)),
         ]
@@ -223,43 +232,29 @@ def several(number: int) -> str:
 
 
 def figure_rows(comparison: Comparison, gap: str) -> list[tuple[str, str, str, str]]:
-    """Return (metric, first, second, difference) of every figure that either run has."""
-    first_evaluation, second_evaluation = figures(comparison.first), figures(comparison.second)
-    first, second = first_evaluation.figures(), second_evaluation.figures()
+    """Return (metric, first, second, difference) of every figure, on the rows of both."""
+    first, second = comparison.first_figures, comparison.second_figures
 
     def difference(name: str) -> str:
         between = comparison.difference if name == "auc" else comparison.differences.get(name)
         return f"{signed(between.value, 3)}{gap}{interval(between, sign=True)}" if between else ""
 
-    rows = [
-        (name.replace("_", " "), first.get(name), second.get(name), name)
-        for name in (
-            "auc",
-            *ranking_figures({**first_evaluation.metrics, **second_evaluation.metrics}),
-        )
-    ]
     lines = [
-        (label, _short(left, gap), _short(right, gap), difference(name))
-        for label, left, right, name in rows
+        (
+            name.replace("_", " "),
+            _short(first.get(name), gap),
+            _short(second.get(name), gap),
+            difference(name),
+        )
+        for name in ("auc", *ranking_figures({**first, **second}))
     ]
-    if first_evaluation.log_loss is not None or second_evaluation.log_loss is not None:
-        lines.append(
-            (
-                "log loss",
-                _loss(first_evaluation),
-                _loss(second_evaluation),
-                f"base rate {second_evaluation.base_log_loss:.5f}",
-            )
-        )
-    if first_evaluation.calibration is not None or second_evaluation.calibration is not None:
-        lines.append(
-            (
-                "obs/exp",
-                _short(first_evaluation.calibration, gap, 2),
-                _short(second_evaluation.calibration, gap, 2),
-                "",
-            )
-        )
+    if "log_loss" in first or "log_loss" in second:
+        base = comparison.base_log_loss
+        base_text = "" if base is None else f"base rate {base:.5f}"
+        lines.append(("log loss", _loss(first), _loss(second), base_text))
+    if "calibration" in first or "calibration" in second:
+        left, right = (_short(side.get("calibration"), gap, 2) for side in (first, second))
+        lines.append(("obs/exp", left, right, ""))
     return lines
 
 
@@ -316,6 +311,5 @@ def _short(figure: Estimate | None, gap: str, digits: int = 3) -> str:
     )
 
 
-def _loss(evaluation: Evaluation) -> str:
-    """Return the log loss as text."""
-    return "no rates" if evaluation.log_loss is None else f"{evaluation.log_loss:.5f}"
+def _loss(figures_: dict[str, Estimate]) -> str:
+    return f"{figures_['log_loss'].value:.5f}" if "log_loss" in figures_ else "no rates"

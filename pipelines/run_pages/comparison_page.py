@@ -122,7 +122,8 @@ def _several(compared: Comparisons, pictures: list[str]) -> list[str]:
             "Figures",
             page.table(head, rows),
             page.words(
-                "Differences are on the rows that both models of a pair were tested on; "
+                "A run's figures are of its own rows; differences are on the rows that both models "
+                "of a pair were tested on; "
                 f"{_interval_note(compared.runs[-1])}.",
                 "soft",
             ),

@@ -117,14 +117,13 @@ def _gate(run: Run) -> str:
 
 
 def _figures(run: Run, evaluation: Evaluation) -> str:
-    """Return the page's table of figures."""
-    ceiling = run.champion.ceiling
-    best_known = (
-        f"; knowing every {run.champion.ceiling_of}'s true rate would give about {ceiling:.2f}"
-        if run.champion.ceiling_of
-        else ""
-    )
-    rows = [("AUC within days", _short(evaluation.auc), f"chance is 0.5{best_known}")]
+    rows = [
+        (
+            "AUC within days",
+            _short(evaluation.auc),
+            f"chance is 0.5{run_text.best_known(run.champion)}",
+        )
+    ]
     if evaluation.ranked is not None:
         rows += [
             (name.replace("_", " "), _short(figure), "")
@@ -239,8 +238,8 @@ def _data(run: Run) -> list[str]:
     parts += [page.verdict([f"Known too late. {late}"], "fail") for late in data.late]
     if data.leaks:
         summary = (
-            "Leak alarm: AUC of each feature alone, by day, and with what was known earlier "
-            "where it is made of past outcomes."
+            "Leak alarm: AUC of each feature alone, by day, with what was known earlier where it "
+            "is made of past outcomes, and beside the true rates of the entity it describes."
         )
         parts += [
             page.words(summary, "soft"),

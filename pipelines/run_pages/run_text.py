@@ -98,7 +98,7 @@ def _figures(run: Run, evaluation: Evaluation) -> list[str]:
         _line(
             "auc",
             _with_verdict(
-                run, "auc", f"{estimate(evaluation.auc)}     chance 0.5{_ceiling(run.champion)}"
+                run, "auc", f"{estimate(evaluation.auc)}     chance 0.5{best_known(run.champion)}"
             ),
         )
     )
@@ -218,18 +218,14 @@ def digits_of(metric: str) -> int:
     return {"log_loss": 5, "calibration": 2}.get(metric, 3)
 
 
-def _ceiling(champion: Champion) -> str:
-    """Say what AUC the best possible model would reach."""
-    if champion.ceiling is None:
+def best_known(champion: Champion) -> str:
+    """Return what perfect knowledge of the entity would give, to follow `chance 0.5`."""
+    if champion.ceiling is None or champion.ceiling_of is None:
         return ""
-    if champion.ceiling_of:
-        return (
-            f"; knowing every {champion.ceiling_of}'s true rate would give about "
-            f"{champion.ceiling:.2f}"
-        )
+    most = "" if champion.ceiling_high is None else f", {champion.ceiling_high:.2f} at most"
     return (
-        "; were the champion's predictions the true rates, it would be about "
-        f"{champion.ceiling:.2f}"
+        f"; knowing every {champion.ceiling_of}'s true rate would give about "
+        f"{champion.ceiling:.2f}{most}"
     )
 
 

@@ -70,16 +70,30 @@ def approval_for(verdict: Verdict | None, *, first: bool) -> Approval:
     return "approved" if verdict in (None, "pass") or first else "pending"
 
 
-def refusal(alias: str, verdict: Verdict | None, *, first: bool) -> str | None:
-    """Return why this verdict keeps a version from taking an alias, or None.
+def refusal(
+    alias: str, verdict: Verdict | None, *, first: bool, leaks: Verdict | None = None
+) -> str | None:
+    """Return why a version with this verdict may not take an alias by itself, or None.
 
-    `first`: no other version is champion.
+    Args:
+        alias: The alias.
+        verdict: The gate's.
+        first: Whether no other version is champion: there is nobody to beat then.
+        leaks: The verdict of the check of leaks, which asks for no champion.
     """
     if verdict == "fail":
         return "its gate fails"
-    if verdict == "inconclusive" and alias == CHAMPION and not first:
+    if verdict == "inconclusive" and alias == CHAMPION and (not first or leaks == verdict):
         return "its gate is inconclusive"
     return None
+
+
+def chosen(project: Project, model: str, version: int) -> bool:
+    """Return whether a person gave a reason for a version whose gate did not pass."""
+    return any(
+        promotion.version == version and promotion.because and promotion.gate != "pass"
+        for promotion in promotions(project, model)
+    )
 
 
 def promote(
@@ -90,7 +104,8 @@ def promote(
     `because` is recorded.
 
     Raises:
-        Refused: its gate fails; or it is inconclusive, would become champion, and nobody says why.
+        Refused: its gate fails, or it is inconclusive and would become champion, and nobody says
+            why; or a person has rejected it.
         NotFound: there is no such version.
     """
     with project.lock("promote"):
@@ -102,16 +117,17 @@ def promote(
         previous = current(registry, model, alias)
         champion = current(registry, model, CHAMPION)
         first = champion is None or champion.version == version
-        why = refusal(alias, verdict, first=first)
-        if verdict == "fail" or candidate.approval == "rejected":
+        leaks = run.checks.verdict_of("leaks") if run else None
+        why = refusal(alias, verdict, first=first, leaks=leaks)
+        if candidate.approval == "rejected" and verdict != "fail":
             raise Refused(
-                f"{name} cannot become {alias}: {why or 'it was rejected'}",
+                f"{name} cannot become {alias}: it was rejected",
                 remedy=f"isthmus runs show {run.name}" if run else None,
             )
         reason = (because or "").strip()
         if why and not reason:
             raise Refused(
-                f"{name} cannot become {alias}: {why}{_figures(run)}",
+                f"{name} cannot become {alias}: {why}{_figures(run, verdict)}",
                 remedy=f"a person may decide: isthmus models promote {name} --alias {alias} "
                 '--because "..."',
             )
@@ -130,7 +146,9 @@ def promote(
                 at=_iso(project.wall()),
             ),
         )
-        if alias == CHAMPION and candidate.approval != "approved":
+        if candidate.approval == "rejected" or (
+            alias == CHAMPION and candidate.approval != "approved"
+        ):
             registry.set_approval(model, version, "approved", reason or f"promoted to {alias}")
         registry.set_alias(model, alias, version)
         return registry.get(model, version)
@@ -164,11 +182,8 @@ def _record(project: Project, promotion: Promotion) -> None:
     project.target.state.put(key, msgspec.json.encode(promotion), expect=None)
 
 
-def _figures(run: Run | None) -> str:
-    """Name the checks that were inconclusive."""
-    checks = (
-        [check for check in run.checks.checks if check.verdict == "inconclusive"] if run else []
-    )
+def _figures(run: Run | None, verdict: Verdict | None) -> str:
+    checks = [check for check in run.checks.checks if check.verdict == verdict] if run else []
     return "".join(f"; {check.name} {check.reason}, wanted {check.wanted}" for check in checks)
 
 

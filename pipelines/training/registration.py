@@ -16,7 +16,6 @@ from ..evaluation import gate, measure
 from ..evaluation.distribution import drifts
 from ..evaluation.evaluation import Champion, Evaluation
 from ..evaluation.gate import GateResult
-from ..evaluation.metrics import day_of
 from ..evaluation.segments import by_segment
 from ..models.predictor import MANIFEST, Manifest
 from ..run_pages import records, runs
@@ -50,7 +49,7 @@ def register(context: StepContext, model: Model) -> None:
     ordered = gate.has_order(measured)
     bounds = gate.bounds_of(model.gate, ranked=ordered, champion=other)
     compared = _comparison(
-        blobs, ours, champion, own=manifest.digest, model=model, spec=project.spec
+        blobs, ours, champion, own=manifest.digest, model=model, spec=project.spec, data=table
     )
     leaks = gate.no_leaks(model.gate, data.leaks)
     judged = gate.judge(
@@ -171,14 +170,13 @@ def _comparison(
     own: str,
     model: Model,
     spec: ProjectSpec,
+    data: pa.Table,
 ) -> Champion:
     """Compare the new version with the champion on common rows."""
     if champion is None:
         entity = entity_of(model.features, spec)
-        best = (
-            measure.best_possible(ours["prediction"].to_numpy(), day_of(ours)) if entity else None
-        )
-        return Champion(ceiling=best, ceiling_of=entity, why_not="no champion yet")
+        none_yet = Champion(why_not="no champion yet")
+        return _with_ceiling(none_yet, entity, ours, data, model=model, spec=spec)
     name = f"{champion.model}@{champion.version}"
     if champion.digest == own:
         return Champion(version=name, why_not=f"it is the champion, {name}")
@@ -197,8 +195,37 @@ def _comparison(
         msgspec.convert(previous_run.settings["features"], tuple[Feature, ...]), spec
     )
     cutoffs = gate.cutoffs_of(model.gate)
-    return measure.against(
-        ours, theirs, version=name, run=previous_run.name, rates_of=theirs_of, cutoffs=cutoffs
+    compared = measure.against(ours, theirs, version=name, run=previous_run.name, cutoffs=cutoffs)
+    return _with_ceiling(compared, theirs_of, ours, data, model=model, spec=spec)
+
+
+def _with_ceiling(
+    compared: Champion,
+    entity: str | None,
+    ours: pa.Table,
+    data: pa.Table,
+    *,
+    model: Model,
+    spec: ProjectSpec,
+) -> Champion:
+    """Add the AUC that knowing every true rate of an entity would give; not without an entity."""
+    if entity is None:
+        return compared
+    objective = spec.objectives[model.objective]
+    spread = measure.best_possible(
+        ours,
+        data,
+        key=spec.entities[entity].key,
+        unit=objective.unit,
+        within=objective.ranked_within,
+    )
+    if spread is None:
+        return compared
+    return msgspec.structs.replace(
+        compared,
+        ceiling=spread.best_auc(),
+        ceiling_high=spread.highest_auc(),
+        ceiling_of=entity,
     )
 
 
@@ -230,12 +257,13 @@ def _place(
     """
     registry = context.target.registry
     first = champion is None or champion.version == version.version
-    approval = promotion.approval_for(
-        judged.verdict, first=first and model.alias == promotion.CHAMPION
-    )
-    if approval != version.approval and not (
-        version.approval == "approved" and approval == "pending"
-    ):  # a person's approval stays
+    leaks = judged.verdict_of("leaks")
+    nobody_to_beat = first and model.alias == promotion.CHAMPION and leaks != "inconclusive"
+    approval = promotion.approval_for(judged.verdict, first=nobody_to_beat)
+    stays = version.approval == "approved" and (
+        approval == "pending" or promotion.chosen(context.project(), version.model, version.version)
+    )  # a person's approval
+    if approval != version.approval and not stays:
         registry.set_approval(
             version.model,
             version.version,
@@ -244,7 +272,7 @@ def _place(
         )
     if model.alias is None:
         return None, None
-    refusal = promotion.refusal(model.alias, judged.verdict, first=first)
+    refusal = promotion.refusal(model.alias, judged.verdict, first=first, leaks=leaks)
     if (
         refusal is None
         and champion is not None

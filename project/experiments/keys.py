@@ -44,9 +44,7 @@ def _hundredths(text: str) -> Decimal:
 def _salt(text: str) -> str:
     """Check a salt."""
     if not text.strip() or ":" in text:
-        raise Mistake(
-            f"{text!r} is not a salt", "write what the other system hashed with, without a colon"
-        )
+        raise Mistake(f"{text!r} is not a salt", "write a text without a colon")
     return text
 
 
@@ -56,8 +54,9 @@ _PERCENT = Text(
 _BUCKETS = Text(what="a share of units", pattern=_SHARE, parse=_hundredths, example="20%")
 _SALT_KEY = Key(
     shape=Text(what="a salt", pattern=_SALT, parse=_salt, example="home_2025"),
-    description="What the hash of units begins with, where they are to stay as another system had "
-    "them.",
+    description="What is hashed with a unit's name, instead of the name of the layer or the run: "
+    "two runs with one salt give a unit the same place. The hash is MurmurHash3 of "
+    "`isthmus/1:<layer or arm>:<salt>:<unit>`: buckets of another system are not reproduced.",
 )
 LAYER = Record(
     noun="a layer",

@@ -70,8 +70,8 @@ METRIC = Record(
         ),
         "within": Key(
             shape=DAYS,
-            description="How long from a unit's first exposure, in whole days. Default: to the "
-            "last look.",
+            description="UTC days from a unit's first exposure on; 1d is what is left of that "
+            "day. Default: to the last look.",
         ),
         "before": Key(
             shape=DAYS,

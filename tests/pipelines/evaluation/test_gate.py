@@ -98,15 +98,19 @@ def test_an_interval_passes_inside_and_fails_outside(low, high, bottom, top):
     assert (found == "fail") == (high < bottom or low > top)
 
 
-def test_leaks_none_fails_with_an_alarm_and_is_inconclusive_when_nothing_could_be_looked_at():
-    quiet, text = FeatureFinding(feature="a", days=3, auc=0.6), FeatureFinding(feature="c")
+def test_leaks_none_fails_with_an_alarm_and_is_inconclusive_while_a_feature_was_not_looked_at():
+    quiet, tags = (
+        FeatureFinding(feature="a", days=3, auc=0.6),
+        FeatureFinding(feature="c", why_not="it is a list"),
+    )
     alarm = FeatureFinding(feature="b", days=3, auc=0.9, warnings=("AUC 0.9",))
     asked = Gate(leaks="none")
     verdicts = [
         gate.no_leaks(asked, looked).verdict
-        for looked in ([quiet, text], [quiet, alarm], [text], [])
+        for looked in ([quiet], [quiet, tags], [tags, alarm], [])
     ]
-    assert verdicts == ["pass", "fail", "inconclusive", "inconclusive"]
+    assert verdicts == ["pass", "inconclusive", "fail", "inconclusive"]
+    assert gate.no_leaks(asked, [quiet, tags]).reason == "not looked at: c (it is a list)"
     judged = gate.judge((), {}, {}, leaks=gate.no_leaks(asked, [quiet, alarm]))
     assert (judged.verdict, judged.verdict_of("leaks"), judged.checks[0].reason) == (
         "fail",

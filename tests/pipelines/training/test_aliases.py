@@ -30,7 +30,7 @@ def champion(project):
     return project.target.registry.get("ranker", "champion").version
 
 
-def test_a_failed_gate_gets_no_alias_and_cannot_be_promoted(shop, monkeypatch):
+def test_a_failed_gate_gets_no_alias_unless_a_person_gives_a_reason(shop, monkeypatch):
     trained.run_here(shop, "good", trained.data(), monkeypatch)
     run = trained.run_here(shop, "worse", trained.data(), monkeypatch)
     assert (run.gate, run.alias, run.alias_why_not) == (
@@ -41,9 +41,42 @@ def test_a_failed_gate_gets_no_alias_and_cannot_be_promoted(shop, monkeypatch):
     assert champion(shop) == 1
     assert shop.target.registry.get("ranker", 2).approval == "rejected"
     for alias in ("champion", "challenger"):
-        with pytest.raises(Refused, match="its gate fails"):
-            promotion.promote(shop, "ranker", 2, alias, because="I like it")
+        with pytest.raises(Refused, match="its gate fails; auc_vs_champion -0") as refused:
+            promotion.promote(shop, "ranker", 2, alias)
+        assert "--because" in refused.value.remedy
     assert champion(shop) == 1
+    promoted = promotion.promote(shop, "ranker", 2, because="the log of that day was broken")
+    assert (champion(shop), promoted.approval) == (2, "approved")
+    (kept,) = promotion.promotions(shop, "ranker")[-1:]
+    assert (kept.gate, kept.because) == ("fail", "the log of that day was broken")
+
+
+def test_a_version_that_a_person_rejected_stays_rejected(shop, monkeypatch):
+    trained.run_here(shop, "good", trained.data(), monkeypatch)
+    shop.target.registry.set_approval("ranker", 1, "rejected", "it flatters")
+    with pytest.raises(Refused, match="it was rejected"):
+        promotion.promote(shop, "ranker", 1, because="I like it")
+
+
+def test_the_first_champion_too_needs_a_reason_while_a_feature_was_not_looked_at(
+    tmp_path, monkeypatch
+):
+    """A feature without any value cannot be told from the label."""
+    folder = trained.make_project(tmp_path / "shop")
+    trained.configure(folder, "first", "alias: champion\ngate: {leaks: none}\n")
+    table = trained.data()
+    place = table.column_names.index("item_ctr")
+    table = table.set_column(place, "item_ctr", pa.nulls(table.num_rows, pa.float64()))
+    with trained.open_project(folder) as project:
+        run = trained.run_here(project, "first", table, monkeypatch)
+        assert (run.gate, run.alias) == ("inconclusive", None)
+        assert "not looked at: item_ctr (it has no value)" in str(run)
+        with pytest.raises(
+            Refused, match="its gate is inconclusive; leaks not looked at: item_ctr"
+        ):
+            promotion.promote(project, "ranker", 1)
+        promotion.promote(project, "ranker", 1, because="nobody sends it yet")
+        assert champion(project) == 1
 
 
 def test_an_inconclusive_run_does_not_become_champion_by_itself(shop, monkeypatch):
