@@ -133,6 +133,10 @@ def test_a_good_request_is_understood():
         ({"item_id": [14, 14]}, "lists 14 twice"),
         ({"item_id": [14, "x"]}, "item_id 'x' is not of type int"),
         ({"segment_id": 7}, "segment_id 7 is not of type string"),
+        (
+            {"segment_id": ["a", "b"]},
+            "segment_id is a list, and one value holds for the whole request.*feature view",
+        ),
         ({"slots": 0}, "slots 0 is not a number of places"),
         ({"slot": 3}, "a request has no 'slot'"),
         ({"n" * 1_000_000: 3}, r"a request has no 'n{100}'\.\.\."),
