@@ -162,7 +162,7 @@ def ingest(
                 )
                 reports[name] = msgspec.structs.replace(report, retried=retried)
     done = Rows(reports.values())
-    _require_few_bad(done, max_bad)
+    _require_few_bad(done, staged, max_bad)
     return done
 
 
@@ -389,12 +389,24 @@ def _late_batch(late: pa.Table) -> str:
     return f"late-{hashlib.blake2b(''.join(digests).encode(), digest_size=16).hexdigest()}"
 
 
-def _require_few_bad(reports: tuple[IngestReport, ...], max_bad: float) -> None:
+def _judged_rows(source: Source, batch: Staged) -> int:
+    """Return the rows of which some may be bad.
+
+    A query may give few rows of a file, and is told of all the broken lines in it.
+    """
+    return max(batch.read, source.file_rows)
+
+
+def _require_few_bad(
+    reports: tuple[IngestReport, ...], staged: Sequence[_Batch], max_bad: float
+) -> None:
     """Raise TooManyBad if a source has more bad rows than are allowed."""
+    totals = {event.name: _judged_rows(source, batch) for event, source, batch, _ in staged}
     for report in reports:
         # of all that was read: a repeat is judged as the first time was
-        if report.quarantined > allowed_rows(max_bad, report.read):
-            share, allowed = share_and_limit(report.quarantined, report.read, max_bad)
+        total = totals.get(report.event, report.read)
+        if report.quarantined > allowed_rows(max_bad, total):
+            share, allowed = share_and_limit(report.quarantined, total, max_bad)
             raise TooManyBad(
                 f"{share} quarantined, more than the {allowed} allowed (--max-bad)",
                 remedy=f"see: isthmus events quarantine {report.event}",
@@ -406,12 +418,14 @@ def _require_readable(project: Project, staged: Sequence[_Batch], max_bad: float
     """Raise TooManyBad if more rows of a batch break rules of their own than are allowed."""
     for event, source, batch, _ in staged:
         tally = bad_rows(batch)
-        if tally.rows <= allowed_rows(max_bad, batch.read):
+        total = _judged_rows(source, batch)
+        if tally.rows <= allowed_rows(max_bad, total):
             continue
         reasons = _reasons(project, event, source, tally, read=batch.read, first_ingest=False)
-        share, allowed = share_and_limit(tally.rows, batch.read, max_bad)
+        share, allowed = share_and_limit(tally.rows, total, max_bad)
         first = min(reasons, key=lambda reason: (reason.first_source, reason.first_line or 0))
         line = "" if first.first_line is None else f", line {first.first_line}"
+        attribute = "" if first.attribute == "line" else f"{first.attribute} "
         remedies = [reason.remedy for reason in reasons if reason.remedy]
         report = IngestReport(
             event=event.name,
@@ -423,9 +437,9 @@ def _require_readable(project: Project, staged: Sequence[_Batch], max_bad: float
             reasons=tuple(msgspec.structs.replace(reason, remedy="") for reason in reasons),
         )
         raise TooManyBad(
-            f"{event.name}: {share} of {batch.read:,} read cannot be taken, more than the "
+            f"{event.name}: {share} of {total:,} read cannot be taken, more than the "
             f"{allowed} allowed (--max-bad); nothing was stored. The first: {first.first_source}"
-            f"{line}: {first.attribute} {first.first_reason}",
+            f"{line}: {attribute}{first.first_reason}",
             remedy=next(iter(remedies), f"mend the source, or allow more: --max-bad {tally.rows}"),
             reports=(report,),
         )

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 UNREADABLE = (OSError, EOFError, zlib.error, pa.ArrowException)  # what gzip and zstd raise, too
 _UNDECODED = re.compile("[\udc80-\udcff\ufffd]")  # bytes that Python's codec left undecoded
+_BLOCK = 1 << 22  # bytes that are looked at a time
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -138,6 +139,29 @@ def csv_records(lines: Iterable[str], *, encoding: str, delimiter: str) -> Itera
             width = width or len(fields)
             yield Record(number, fields, "".join(source.read))
         number += len(source.read)
+
+
+def plain_count(path: Path, delimiter: str) -> int | None:
+    """Return how many records a CSV file has if each is a line of UTF-8 without quotes, else None.
+
+    Each line has the same number of fields, and none is empty. It is much faster than to parse.
+    """
+    separator = delimiter.encode()
+    count, widths = 0, set[int]()
+    with binary(path) as stream:
+        while block := stream.read(_BLOCK) + stream.readline():
+            if b'"' in block or block.count(b"\r") != block.count(b"\r\n"):
+                return None
+            try:
+                block.decode()
+            except UnicodeDecodeError:
+                return None
+            lines = block.splitlines()
+            widths.update([line.count(separator) for line in lines])
+            if len(widths) > 1 or b"" in lines:
+                return None
+            count += len(lines)
+    return count if count and widths != {0} else None
 
 
 def _csv_fault(error: csv.Error, lines: list[str]) -> str:

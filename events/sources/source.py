@@ -39,6 +39,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     chunks: Callable[[], Iterator[Chunk]]
     texts: Mapping[str, TextFile] = msgspec.field(default_factory=dict)
     in_sql: bool = False  # it is a query
+    file_rows: int = 0  # of the text files that a query reads, of which it may give a part
 
 
 def check_columns(event: Event, names: list[str], source: str) -> None:

@@ -49,7 +49,17 @@ def sql_source(event: Event, rows: QueryRows, name: str) -> Source:
         for table in rows.tables
         for path, file_name in zip(table.reading.files, table.reading.names, strict=True)
     }
-    return Source(name=name, raw=rows.parquet, rows=count, chunks=chunks, texts=texts, in_sql=True)
+    return Source(
+        name=name,
+        raw=rows.parquet,
+        rows=count,
+        chunks=chunks,
+        texts=texts,
+        in_sql=True,
+        file_rows=sum(
+            pq.read_metadata(table.parquet).num_rows + len(table.broken) for table in rows.tables
+        ),
+    )
 
 
 def _is_ours(column: str) -> bool:

@@ -268,8 +268,11 @@ def _records(
 ) -> Iterator[records.Record]:
     if not reading.is_csv:
         return records.json_records(lines, encoding=encoding)
-    delimiter = next(options[name] for name in _DELIMITERS if name in options)
-    return records.csv_records(lines, encoding=encoding, delimiter=unquoted(delimiter))
+    return records.csv_records(lines, encoding=encoding, delimiter=_delimiter(options))
+
+
+def _delimiter(options: dict[str, str]) -> str:
+    return unquoted(next(options[name] for name in _DELIMITERS if name in options))
 
 
 def _checked(
@@ -282,6 +285,8 @@ def _checked(
     limit: int | None,
 ) -> _File:
     """Look at a file's records; add the faulty ones to `broken`."""
+    if limit is None and (plain := _plain(reading, number, options)) is not None:
+        return plain
     rows, lines = array("q"), array("q")
     count = expected = begin = bad = 0
     dense = True  # neither empty lines nor faulty ones: DuckDB's records are ours
@@ -315,6 +320,20 @@ def _checked(
                 if not record.fault:
                     target.write(record.text.rstrip("\r\n") + "\n")
     return _File(path=path, records=count, rows=rows, lines=lines)
+
+
+def _plain(reading: Reading, number: int, options: dict[str, str]) -> _File | None:
+    """Return a CSV file in which nothing is to be looked for, None if there may be something."""
+    if not reading.is_csv or _codec(reading, number) != "utf-8-sig":
+        return None
+    path = reading.files[number]
+    try:
+        count = records.plain_count(path, _delimiter(options))
+    except records.UNREADABLE:  # the careful reading says what is wrong
+        return None
+    if count is None:
+        return None
+    return _File(path=path, records=count, rows=array("q", [0]), lines=array("q", [1]))
 
 
 def _broken_through(reading: Reading, number: int, broken: Sequence[tuple[int, Broken]]) -> Invalid:

@@ -6,14 +6,18 @@ whether the source is a path or SQL over it.
 
 import gzip
 import json
+from array import array
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from isthmus.errors import Invalid, Refused
 from isthmus.events.intake.ingest import ingest
 from isthmus.events.refusals.open_rows import quarantine
 from isthmus.events.sources.sniffing import sniff
+from isthmus.events.sources.text_tables import Lines
 
 from .conftest import IMPRESSION, SPEC, counts, impression, make_project, raw_count, seen
 
@@ -222,6 +226,36 @@ def test_a_query_that_computes_with_times_and_numbers_is_given_them_for_all_good
     assert bad[numbers["time"]] == ("line", 'event_timestamp = "soon" is not a timestamp')
     assert bad[numbers["int"]] == ("line", 'item_id = "n/a" is not an int')
     assert report.stored == GOOD
+
+
+def test_broken_lines_are_judged_as_a_share_of_the_file_and_not_of_what_a_query_keeps(tmp_path):
+    """An event may be few of a log's rows: its broken lines are as few as for the others."""
+    content = separated(rows(500)) + "damaged\n" * 5
+    write(tmp_path, "log.csv", content)
+    query = "SELECT * FROM {} WHERE event_id IN ('i1', 'i2')"
+    report, bad, _ = ingested(tmp_path, "log.csv", query)
+    assert (counts(report), min(bad)) == ((7, 2, 0, 5), 502)
+    write(tmp_path, "log.csv", content + "damaged\n")
+    with pytest.raises(Refused, match=r"impression: 1\.2 % of 506 read cannot be taken"):
+        ingested(tmp_path, "log.csv", query, max_bad=0.01)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(1, 3), min_size=1, max_size=30).flatmap(
+        lambda heights: st.tuples(
+            st.just(heights), st.sets(st.integers(0, len(heights) - 1), max_size=len(heights) - 1)
+        )
+    )
+)
+def test_rows_keep_their_lines_when_others_are_taken_out(case):
+    heights, removed = case
+    first = [1 + sum(heights[:row]) for row in range(len(heights))]
+    lines = Lines(
+        array("q", range(len(heights))), array("q", first), array("q", [0] * len(heights))
+    ).without(sorted(removed))
+    left = [line for row, line in enumerate(first) if row not in removed]
+    assert lines.positions(range(len(left)))[1].tolist() == left
 
 
 def test_a_query_over_several_files_names_the_file_of_each_bad_row(tmp_path):
