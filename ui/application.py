@@ -121,7 +121,8 @@ class Application:
 
     def _draw(self, page: Page, ending: str, request: Request) -> Response:
         """Draw a page, as HTML or JSON."""
-        query = dict(request.query_params) | request.path_params
+        given = request.query_params  # boxes of one name, of which several are ticked
+        query = {name: " ".join(given.getlist(name)) for name in given} | request.path_params
         try:
             project = self._read()
             view: View = _function(page.draw)(project, query)

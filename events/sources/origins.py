@@ -26,6 +26,7 @@ from . import files
 from .arrow import frame_source, parquet_source, table_source, tables_source
 from .source import Source
 from .sql import query_to_parquet
+from .sql_rows import sql_source
 from .text_files import csv_source, json_source
 
 if TYPE_CHECKING:
@@ -116,10 +117,10 @@ def _sql(fence: Fence, event: Event, stage: Path) -> Source:
     """Run an event's source query, and return its rows as a source."""
     name = f"sources/{event.name}.sql"
     copy = stage / "rows.parquet"
-    query_to_parquet(
+    rows = query_to_parquet(
         source_text(fence, event.name), name=name, event=event.name, fence=fence, to=copy
     )
-    return parquet_source(event, copy, name)
+    return sql_source(event, rows, name) if rows.tables else parquet_source(event, copy, name)
 
 
 def _declared(
@@ -178,4 +179,5 @@ def _together(name: str, sources: Sequence[Source], raw: Path) -> Source:
         raw=raw,
         rows=None if None in counts else sum(filter(None, counts)),
         chunks=chunks,
+        texts={name: text for source in sources for name, text in source.texts.items()},
     )

@@ -13,7 +13,7 @@ from ...pipelines.run_pages.leak_comparison import Leak
 from . import shop as demo_shop
 from .result import CANDIDATES, SLOTS, Demo, RollbackResult, ServedTraffic
 from .shop import ShopDemo
-from .stages import OnStage, Stages, auc_of, prepared, require, silent, started_for
+from .stages import OnStage, Stages, auc_of, check_installed, prepared, require, silent, started_for
 
 EXAMPLE = "openbandit"
 ENDPOINT = "ranker"
@@ -38,8 +38,10 @@ def demo(
     `example`: default, that of the project's name. `requests`: how many are served of openbandit
     (default: 2000).
     It stops the endpoint that it started, also when it fails or is interrupted, unless `keep`.
-    Invalid: the project is not the example.
+    Invalid: the project is not the example. MissingDependency: a package is not installed; nothing
+    was done.
     """
+    check_installed()
     if (example or project.spec.name) != demo_shop.EXAMPLE:
         return _openbandit(
             project,

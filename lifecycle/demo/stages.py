@@ -15,10 +15,21 @@ from ...feature_store.offline.materialize import MaterializeReport
 from ...feature_store.online.skew import SkewReport
 from ...pipelines.run_pages.figure_text import interval
 from ...pipelines.run_pages.records import Run
+from ...target import Packages
+from ...target import require as require_packages
 
 # the stage's number, of how many, its name, its result in a line
 OnStage = Callable[[int, int, str, str], None]
 T = TypeVar("T")
+
+
+# what the examples' trainers and pictures import
+_PACKAGES = Packages(modules=("sklearn", "matplotlib", "pandas"), install="isthmus[demo]")
+
+
+def check_installed() -> None:
+    """Raise MissingDependency, with the line to install, unless a demo has what it imports."""
+    require_packages(_PACKAGES, "the demo")
 
 
 def silent(_number: int, _total: int, _name: str, _result: str) -> None: ...

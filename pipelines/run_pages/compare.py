@@ -297,7 +297,7 @@ def spoken_verdict(comparison: Comparison) -> str:
 def power(comparison: Comparison) -> str:
     """Say which differences so many data can show."""
     evaluation = figures(comparison.second)
-    if evaluation.unit is not None:
+    if evaluation.unit is not None and evaluation.units:
         return figure_text.power_of_units(
             comparison.deciding(),
             evaluation.units,
