@@ -45,10 +45,12 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def _verdict(self) -> str:
+        """Say whether the split of units fits the plan."""
         return "is not" if self.alarm else "fits"
 
     @property
     def _odds(self) -> str:
+        """Return the odds of a wrong split as text."""
         return _odds(self.log_odds)
 
 

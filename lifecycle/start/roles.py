@@ -76,7 +76,7 @@ def guess(log: Log, given: Mapping[str, str], *, zone: str, outcomes: bool = Fal
 
 
 def _likeliest(log: Log, role: str, found: Mapping[str, Column]) -> Column | None:
-    """Return the column whose name and values fit a role best; None where none does."""
+    """Return the column that fits a role best by name and values, or None."""
     free = [c for c in log.columns if c not in found.values() and _may_be(role, c, log.rows)]
     best = max(free, key=lambda column: likeness(role, column.source), default=None)
     if best is not None and likeness(role, best.source):
@@ -102,7 +102,7 @@ def _may_be(role: str, column: Column, rows: int) -> bool:
 
 
 def _kinds(kind: Column, wanted: str) -> tuple[str, str]:
-    """Return the values of a column that say that something was shown, and what came of it.
+    """Return the values of a kind column for shown and followed rows.
 
     Both or none is "".
     """
@@ -116,7 +116,7 @@ def _kinds(kind: Column, wanted: str) -> tuple[str, str]:
 
 
 def _outcome(log: Log, column: Column, condition: str, *, zone: str) -> Outcome | None:
-    """Return how a column says that the outcome came; None where it cannot."""
+    """Return the SQL condition for an outcome in a column, or None."""
     sql = column.sql
     if condition:
         number = condition.split()[1]
