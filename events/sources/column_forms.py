@@ -126,14 +126,14 @@ class ColumnForm:
         return separator.join(pair) + separator + form[2:], either
 
     def kind(self) -> str:
-        """The kind of nearly all values, or "" for text."""
+        """Return the kind of nearly all values, or "" for text."""
         for kind in _KINDS:
             if self.count and self.kinds[kind] >= (1 - FEW) * self.count:
                 return kind if kind != "COMMA" or self.fraction else ""
         return ""
 
     def sql_type(self) -> str:
-        """The DuckDB type of nearly all values."""
+        """Return the DuckDB type of nearly all values."""
         kind = self.kind()
         if kind == "ISO":
             return "TIMESTAMPTZ" if self.zoned else "TIMESTAMP"
@@ -151,7 +151,7 @@ class ColumnForm:
         return self.strange["TIME" if self.time_format()[0] else self.kind()]
 
     def words(self) -> str:
-        """The kind's name in messages."""
+        """Say what a value is not, for a message: `is not a time such as ...`."""
         form, _ = self.time_format()
         return f"is not a time such as {form}" if form else _WORDS[self.kind()]
 

@@ -281,7 +281,7 @@ def where_shown(shape: Shape) -> str:
 
 
 def _event_id(log: Log, roles: Roles) -> tuple[str, str]:
-    """Return SQL of a row's id, and where it comes from."""
+    """Return SQL of a row's id, and in words where it comes from."""
     if (identity := roles.get("id")) is not None:
         return f"CAST({identity.sql} AS VARCHAR)", identity.source
     request, item = roles.get("request"), roles.get("item")

@@ -116,7 +116,7 @@ def _kinds(kind: Column, wanted: str) -> tuple[str, str]:
 
 
 def _outcome(log: Log, column: Column, condition: str, *, zone: str) -> Outcome | None:
-    """Return the SQL condition for an outcome in a column, or None."""
+    """Return how a column tells that the outcome came: its SQL condition and words, or None."""
     sql = column.sql
     if condition:
         number = condition.split()[1]
