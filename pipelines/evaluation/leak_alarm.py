@@ -96,7 +96,7 @@ def leak_alarm(
     back: timedelta = timedelta(),
     time: str = "event_timestamp",
 ) -> tuple[FeatureFinding, ...]:
-    """Look at numeric and bool features (nulls left out; other types have no order).
+    """Look for features that predict suspiciously well: numeric and bool ones, day by day.
 
     `earlier`: the same rows with what was known `back` before them. `unit`: the column that says
     whose a row is. A day d stands out when all of these hold:
