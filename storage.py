@@ -43,6 +43,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     native_id: str
     hourly_cost: Decimal | None = None  # USD; None prints `unknown`
     console_url: str | None = None
+    adopted: bool = False  # it stood before the project did: deleting it gives it back, running
 
 
 class LogPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,7 +24,6 @@ STARTER = "starter"  # the smallest project that does something
 DEFAULT = "shop"
 WORLD = "world.py"  # of an example whose data are made and not packed
 PROFILES = "profiles.yaml"
-LAPTOP = "local"
 _NEW = "new"  # what every project has beside its description, unless the example has its own
 _WORKFLOW = Path(".github/workflows/isthmus.yml")
 _SCHEMA = Path("schema/isthmus.json")
@@ -104,7 +103,6 @@ def _fill(
     files: Mapping[str, str] | None,
     targets: Sequence[str] | None,
 ) -> None:
-    """Write a new project's files into a draft folder."""
     draft.mkdir(parents=True)
     if files is None:
         _copy(_examples().joinpath(example or DEFAULT), draft)

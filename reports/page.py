@@ -71,7 +71,8 @@ ui-monospace, "SF Mono", Menlo, Consolas, monospace;
 footer { margin-top: 2.6rem; color: var(--soft); font-size: .86rem; border-top: 1px solid \
 var(--faint); padding-top: .7rem; }
 .on-phone { display: none; }
-@media (max-width: 36rem) { .on-desk { display: none; } .on-phone { \
+@media (max-width: 36rem) { .words:nth-child(n+3) { \
+min-width: 16rem; } .on-desk { display: none; } .on-phone { \
 display: block; } table { font-size: .9rem; } th, td { \
 padding-right: .6rem; } }
 @media print { body { max-width: none; } .charts, table { break-inside: avoid; } }

@@ -267,7 +267,7 @@ class Strip(msgspec.Struct, frozen=True, kw_only=True):
 def strips(
     title: str, x: Axis, lines: Sequence[Strip], *, behind: str = "", wide: bool = False
 ) -> str:
-    """Draw a bar for each line, divided into the parts that each holder has."""
+    """Draw a bar for each line that shows who has which part of a whole."""
     picture = _responsive(title, lambda width: _strip_lines(x, lines, width), wide=wide)
     return framed(title, picture, behind)
 

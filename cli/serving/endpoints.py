@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def deploy(console: Console, endpoint: str, yes: bool, wait: bool) -> None:
     from ...endpoints.deploy.deploy import deploy as put
     from ...endpoints.traffic.convergence import variants_ready
-    from ...endpoints.traffic.resolution import endpoint_of, resolve
+    from ...endpoints.traffic.resolution import ranking_endpoint_of, resolve
     from ...endpoints.traffic.router import routed_endpoints
 
     with console.open() as project:
@@ -38,7 +38,7 @@ def deploy(console: Console, endpoint: str, yes: bool, wait: bool) -> None:
         running = routed_endpoints(project.target).observe(endpoint) if console.dry_run else None
 
         def resolved_spec() -> tuple[EndpointSpec, str]:
-            spec = resolve(project, endpoint_of(project, endpoint), running).spec
+            spec = resolve(project, ranking_endpoint_of(project, endpoint), running).spec
             return spec, "   ".join(
                 [
                     f"{project.target.name:<7} {endpoint}",

@@ -210,8 +210,11 @@ def _project_lines(
         "# project.yaml",
         "endpoints:",
         f"  {name}:",
-        f"    objective: {objective}",
-        f"    unit: {_unit(spec, name, objective)}",
+        *(
+            [f"    objective: {objective}", f"    unit: {_unit(spec, name, objective)}"]
+            if objective
+            else ()
+        ),
         "    variants:",
         *(
             f"      {variant.name + ':':<{width + 1}} {{model: "
@@ -229,8 +232,10 @@ def _shares(variants: tuple[RunningVariant, ...]) -> list[Decimal]:
     return shares
 
 
-def _objective(spec: ProjectSpec, name: str, objective: str | None) -> str:
-    """Return the objective to write into project.yaml: the chosen, declared or only one."""
+def _objective(spec: ProjectSpec, name: str, objective: str | None) -> str | None:
+    """Return the objective that the endpoint serves; None where the project has none."""
+    if objective is None and not spec.objectives:
+        return None
     declared = spec.endpoints.get(name)
     chosen = (
         objective

@@ -27,7 +27,7 @@ from ..split import check, percent_text
 from ..traffic import owner
 from ..traffic.convergence import variants_ready
 from ..traffic.manual import read_back
-from ..traffic.resolution import endpoint_of, resolve, under
+from ..traffic.resolution import ranking_endpoint_of, resolve, under
 from ..traffic.router import resolution, routed_endpoints
 from .parameters import comparison
 
@@ -74,12 +74,12 @@ def deploy(project: Project, name: str) -> Deployment:
     Raises:
         NotFound: There is no such endpoint, or an alias has no version.
         Invalid: A model takes a parameter as another type than is declared.
-        Refused: A version was rejected, a variant with traffic would change, or any would while a
-            rollout or an experiment owns the traffic.
+        Refused: The endpoint has no objective, a version was rejected, a variant with traffic
+            would change, or any would while a rollout or an experiment owns the traffic.
         Unavailable: A variant does not start; its last words are told.
     """
     with project.lock("deploy"):
-        endpoint = endpoint_of(project, name)
+        endpoint = ranking_endpoint_of(project, name)
         host = routed_endpoints(project.target)
         running = host.observe(name)
         resolved = resolve(project, endpoint, running)

@@ -17,7 +17,7 @@ from ...core.runtime.project import Project
 from ...events.port import Row
 from ...project.specs.streams import Stream, exposed_events, streams_of, watched
 from ..port import NO_PARAMETERS, Reply
-from ..traffic.resolution import endpoint_of
+from ..traffic.resolution import ranking_endpoint_of
 from .arms import Arms
 from .decide.assignment import Assigner, Decision, Duel
 from .decide.live_reader import LiveReader, reader_of
@@ -64,7 +64,7 @@ class Gateway:
     ) -> None:
         """Open a gateway of an endpoint.
 
-        NotFound: project.yaml has no such endpoint.
+        NotFound: project.yaml has no such endpoint. Refused: it has no objective.
 
         Unsupported: its rules count what units are shown, and the target cannot.
 
@@ -72,7 +72,7 @@ class Gateway:
         experiments run, for several gateways; by default one of its own.
         """
         self.project = project
-        self.endpoint = endpoint_of(project, endpoint)
+        self.endpoint = ranking_endpoint_of(project, endpoint)
         self.tally = Tally()
         self._numbers = AnswerNumbers()
         self._shape = shape_of(project.spec, self.endpoint)

@@ -12,6 +12,7 @@ import msgspec
 
 from ...core.runtime.project import Project
 from ...errors import NotFound, Refused
+from ...project.reading.names import did_you_mean
 from ...project.specs.description import Endpoint, Variant
 from ..port import EndpointSpec, EndpointState, VariantSpec, VariantState
 from ..revision import revision_of
@@ -36,7 +37,26 @@ def endpoint_of(project: Project, name: str) -> Endpoint:
     if endpoint is None:
         raise NotFound(
             f"project.yaml has no endpoint {name}",
-            remedy=f"it has {', '.join(project.spec.endpoints) or 'none'}",
+            remedy=did_you_mean(name, project.spec.endpoints, has="it has"),
+        )
+    return endpoint
+
+
+def ranking_endpoint_of(project: Project, name: str) -> Endpoint:
+    """Return the endpoint that project.yaml declares, if it ranks for an objective.
+
+    Raises:
+        NotFound: It declares none of that name.
+        Refused: The endpoint has no objective.
+    """
+    endpoint = endpoint_of(project, name)
+    if not endpoint.objective:
+        raise Refused(
+            f"endpoints.{name} has no objective: nothing can be deployed to it, or rank through "
+            "it; nothing was changed",
+            remedy=f"write objective: and unit: below endpoints.{name} in project.yaml. Without "
+            "them the traffic of an endpoint that was imported can be moved, by hand or by a "
+            "rollout",
         )
     return endpoint
 

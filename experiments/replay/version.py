@@ -18,7 +18,8 @@ import msgspec
 from ...core.formats import StoredDocument, decode
 from ...endpoints.gateway.log.streams import EXPOSURES, RANKINGS
 from ...endpoints.gateway.request.inputs import manifest_of
-from ...errors import Invalid, IsthmusError, NotFound, Refused
+from ...endpoints.traffic.resolution import ranking_endpoint_of
+from ...errors import Invalid, IsthmusError, Refused
 from ...pipelines.graphs.graph import Pipeline, Step
 from ...pipelines.runs import step_names
 from ...project.specs.reach import has_exposure
@@ -206,11 +207,7 @@ def checked_question(
         )
     digest = manifest_of(project, model, int(number)).digest
     name = endpoint or _endpoint_of(project.spec, model)
-    if name not in project.spec.endpoints:
-        raise NotFound(
-            f"project.yaml has no endpoint {name}",
-            remedy=f"it has {', '.join(project.spec.endpoints) or 'none'}",
-        )
+    ranking_endpoint_of(project, name)
     _require_log(project, name)
     return Question(
         model=model,

@@ -233,7 +233,8 @@ def _endpoint(file: _File) -> Endpoint | None:
     if "experiment" in file.values:
         name = _declared_name(file, "experiment", spec.experiments)
         return spec.endpoints[spec.layers[spec.experiments[name].layer].endpoint] if name else None
-    name = _declared_name(file, "endpoint", spec.endpoints)
+    ranking = {name: endpoint for name, endpoint in spec.endpoints.items() if endpoint.objective}
+    name = _declared_name(file, "endpoint", ranking)
     return spec.endpoints[name] if name else None
 
 

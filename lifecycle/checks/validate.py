@@ -14,7 +14,7 @@ from ...errors import NotFound, Problem, ProjectError
 from ...project.reading.names import did_you_mean
 from ...project.specs.description import Description, ProjectSpec
 from ...reports.results import Shown
-from ...target import Capability
+from ...target import Capability, Profile
 
 
 class TargetLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,8 +104,8 @@ def validate(path: str | Path = "project.yaml", *, target: str | None = None) ->
 
     Never raises for what is wrong with the project.
 
-    `target`: what cannot be done there is an error, which of another target is only said. NotFound:
-    profiles.yaml has no such target.
+    `target`: what cannot be done there is an error, and what cannot be done on another target is a
+    warning; without it each target must do all. NotFound: profiles.yaml has no such target.
     """
     from ...core.plugins import installed
     from ...events.sources.checks import check_sources
@@ -114,10 +114,14 @@ def validate(path: str | Path = "project.yaml", *, target: str | None = None) ->
     description, problems = parse(Path(path))
     if description is None:
         return Validation(counts={}, targets=(), problems=problems)
-    by_engines, lines = check(description, target)
+    checked = check(description, target)
+    lines = checked.lines
     sources = check_sources(description, tuple(map(installed.adapter, lines)) if lines else None)
     problems = tuple(
-        sorted(dict.fromkeys((*problems, *by_engines, *sources)), key=lambda p: p.severity)
+        sorted(
+            dict.fromkeys((*problems, *checked.problems, *checked.elsewhere, *sources)),
+            key=lambda p: p.severity,
+        )
     )  # profiles.yaml is read by both
     if any(p.severity == "error" for p in problems):
         return Validation(counts={}, targets=(), problems=problems)
@@ -143,12 +147,24 @@ def _rewritten(description: Description, adapter: str) -> int:
     )
 
 
-def check(
-    description: Description, chosen: str | None = None
-) -> tuple[tuple[Problem, ...], dict[str, TargetLine]]:
-    """Check what needs an SQL engine: view schemas, model features, each target's dialect.
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of checking a project against its targets."""
 
-    Return the problems, and a line for each adapter.
+    problems: tuple[Problem, ...]
+    lines: dict[str, TargetLine] = {}  # by adapter
+    elsewhere: tuple[Problem, ...] = ()  # warnings: what only targets that were not chosen refuse
+
+
+def check(description: Description, chosen: str | None = None, *, runs: bool = True) -> Checked:
+    """Check what needs an engine: view schemas, model features, and each target's SQL.
+
+    Args:
+        description: The project.
+        chosen: The target that must do all; None: each of profiles.yaml must.
+        runs: Endpoints and experiments that cannot run on the chosen target are errors, too.
+
+    Raises:
+        NotFound: profiles.yaml has no such target.
     """
     from ...adapters import targets
     from ...core.plugins import installed
@@ -156,16 +172,16 @@ def check(
     from ...experiments.design.target_check import can_start
     from ...feature_store.views.checks import check as check_features
     from ...feature_store.views.checks import check_target
-    from ...project.profiles.profiles import profiles
     from ...rollouts.evidence import needs
 
     problems = list(check_features(description))
     if any(problem.severity == "error" for problem in problems):
-        return tuple(problems), {}
+        return Checked(problems=tuple(problems))
     try:
-        by_target = profiles(description, complete=True)
+        by_target, unset = _targets(description, chosen)
     except ProjectError as error:
-        return error.problems, {}
+        return Checked(problems=error.problems)
+    elsewhere = list(unset)
     if chosen is not None and chosen not in by_target:
         raise NotFound(
             f"there is no target {chosen} in profiles.yaml",
@@ -179,10 +195,15 @@ def check(
     for name, profile in by_target.items():
         by_adapter.setdefault(profile.adapter, []).append(name)
     for name, names in by_adapter.items():
-        if (sql := targets.sql_of(name)) is not None:
-            problems += check_target(description, sql.check)
-        adapter = installed.adapter(name)
-        problems += _refused(description, names, chosen, adapter.capabilities)
+        adapter, sql = installed.adapter(name), targets.sql_of(name)
+        refused = [
+            *(check_target(description, sql.check) if sql is not None else ()),
+            *_refused(description, names, chosen if runs else None, adapter.capabilities),
+        ]
+        if chosen is None or chosen in names:
+            problems += refused
+        else:
+            elsewhere += map(_as_warning, refused)
         engine = adapter.engine.name if adapter.engine and adapter.remote else ""
         lines[name] = TargetLine(
             target=names[0],
@@ -211,7 +232,33 @@ def check(
                 if not can_start(description.spec, e, adapter.capabilities)
             ),
         )
-    return tuple(problems), lines
+    return Checked(
+        problems=tuple(problems),
+        lines=lines,
+        elsewhere=tuple(dict.fromkeys(elsewhere)),
+    )
+
+
+def _targets(
+    description: Description, chosen: str | None
+) -> tuple[dict[str, Profile], tuple[Problem, ...]]:
+    """Return the targets of profiles.yaml, and warnings of those that cannot be read.
+
+    Without a chosen target each must be whole. A variable that is not set keeps only its own
+    target from being checked.
+    """
+    from ...project.profiles.profiles import profiles
+
+    try:
+        return profiles(description, complete=True), ()
+    except ProjectError as error:
+        if chosen is None:
+            raise
+        return profiles(description, used=chosen), tuple(map(_as_warning, error.problems))
+
+
+def _as_warning(problem: Problem) -> Problem:
+    return msgspec.structs.replace(problem, severity="warning")
 
 
 def _refused(

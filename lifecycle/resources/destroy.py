@@ -51,7 +51,11 @@ class Destruction(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         counted = Counter(r.kind for r in self.resources)
-        parts = [f"- endpoint {r.name}" for r in self.resources if r.kind == "endpoint"]
+        parts = [
+            f"endpoint {r.name} released, keeps running" if r.adopted else f"- endpoint {r.name}"
+            for r in self.resources
+            if r.kind == "endpoint"
+        ]
         parts += [
             f"- {n} {_NAMES.get(kind, kind)}{'s' if n != 1 else ''}"
             for kind, n in counted.items()

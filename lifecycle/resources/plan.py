@@ -11,9 +11,10 @@ import msgspec
 
 from ...core.runtime.project import Project
 from ...endpoints.gateway.log.streams import STREAMS
-from ...endpoints.port import VariantSpec
+from ...endpoints.port import EndpointState, VariantSpec
+from ...endpoints.split import percent_text
 from ...endpoints.traffic.router import routed_endpoints
-from ...errors import MissingDependency, NotFound, ProjectError, Unsupported
+from ...errors import MissingDependency, NotFound, Problem, ProjectError, Unsupported
 from ...events.port import Column
 from ...events.tables.relations import exposed_name, raw_name, raw_table
 from ...feature_store.tables.relations import history_table
@@ -63,6 +64,7 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
     elsewhere: dict[str, Estimate] = {}
     unpriced: tuple[str, ...] = ()  # what exists and has no price in the table
     known_cost: Decimal = Decimal(0)  # USD an hour of the rest
+    elsewhere_refused: tuple[Problem, ...] = ()  # warnings: what only the other targets cannot do
 
     @property
     def changes(self) -> bool:
@@ -76,7 +78,11 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         lines = [headline(self.target, self.where)]
-        shown = [item for item in self.items if item.action != "="]
+        shown = [
+            item
+            for item in self.items
+            if item.action != "=" or (item.kind == "endpoint" and item.detail)
+        ]
         for (action, kind, waits_for), group in groupby(
             shown, key=lambda item: (item.action, item.kind, item.by)
         ):
@@ -88,11 +94,12 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
             )
         same = sum(item.action == "=" for item in self.items)
         if same:
-            lines.append(f"  = {same} in place" + ("" if shown else ": nothing to do"))
+            idle = all(item.action == "=" for item in shown)
+            lines.append(f"  = {same} in place" + (": nothing to do" if idle else ""))
         lines += [
             f"  ? {name}: no longer declared; apply never deletes" for name in self.undeclared
         ]
-        return "\n".join([*lines, f"cost    {_cost(self)}"])
+        return "\n".join([*lines, f"cost    {_cost(self)}", *map(str, self.elsewhere_refused)])
 
 
 def headline(target: str, place: str) -> str:
@@ -147,17 +154,18 @@ def _described(item: PlanItem) -> str:
 
 
 def plan(project: Project) -> Plan:
-    """Compare the project with what its target has, without changing anything.
+    """Compare what the project describes with what its target has.
 
-    Raises ProjectError when the description cannot be carried out at all (the same errors as
-    `validate`).
+    Raises:
+        ProjectError: The description cannot be carried out on this target (the errors of
+            `validate --target`). What only other targets cannot do is a warning of the plan.
     """
     from ...adapters import targets
     from ..checks.validate import check
 
-    problems, _ = check(project.description)
-    if any(p.severity == "error" for p in problems):
-        raise ProjectError(problems)
+    checked = check(project.description, project.target.name, runs=False)
+    if any(p.severity == "error" for p in checked.problems):
+        raise ProjectError(checked.problems)
     # first: without credentials, or with another account's, nothing else is asked
     place = where(project)
     if project.spec.endpoints:
@@ -185,6 +193,7 @@ def plan(project: Project) -> Plan:
         elsewhere={} if project.target.adapter.remote else _elsewhere(project),
         unpriced=_unpriced(resources),
         known_cost=sum(known_costs, Decimal(0)),
+        elsewhere_refused=checked.elsewhere,
     )
 
 
@@ -414,6 +423,9 @@ def _endpoint(project: Project, endpoint: Endpoint) -> PlanItem:
     from ...adapters import targets
 
     state = routed_endpoints(project.target).observe(endpoint.name)
+    if state is None and not endpoint.objective:
+        detail = ": has no objective, so it waits for isthmus import, or for an objective"
+        return PlanItem(action=".", kind="endpoint", name=endpoint.name, detail=detail, by="import")
     streams: dict[str, int] = {}
     missing: list[str] = []
     for variant in endpoint.variants:
@@ -435,7 +447,13 @@ def _endpoint(project: Project, endpoint: Endpoint) -> PlanItem:
             action="!", kind="endpoint", name=endpoint.name, detail=f": {differs}", by="deploy"
         )
     if state and state.phase != "failed" and have == streams:
-        return PlanItem(action="=", kind="endpoint", name=endpoint.name, by="deploy")
+        return PlanItem(
+            action="=",
+            kind="endpoint",
+            name=endpoint.name,
+            detail=_other_split(endpoint, state),
+            by="deploy",
+        )
     versions = ", ".join(
         f"{v.name} {v.model}@{streams[v.name]}" for v in endpoint.variants if v.name in streams
     )
@@ -446,3 +464,19 @@ def _endpoint(project: Project, endpoint: Endpoint) -> PlanItem:
         detail=f"({versions})",
         by="deploy",
     )
+
+
+def _other_split(endpoint: Endpoint, state: EndpointState) -> str:
+    """Return how the served split differs from the declared one, or "" where it does not.
+
+    It is no change that `deploy` would make: that sets the split of a new endpoint only.
+    """
+    declared = {variant.name: variant.traffic for variant in endpoint.variants}
+    served = {variant.name: variant.percent for variant in state.variants}
+    if declared == served:
+        return ""
+    declares, serves = (
+        ", ".join(f"{name} {percent_text(share)} %" for name, share in split.items())
+        for split in (declared, served)
+    )
+    return f": serves {serves}; project.yaml begins with {declares}"

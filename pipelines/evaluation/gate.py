@@ -96,7 +96,7 @@ def judge(
         differences: Of them to the champion's.
         no_champion: Why there are no differences.
         leaks: The check of leaks.
-        notes: What else is to be told of the gate.
+        notes: What else is to be remarks of the gate.
         no_unit: Why nobody knows which rows are independent of each other: no interval is wide
             enough for a pass then.
     """
@@ -119,12 +119,12 @@ def judge(
         )
     checks += [leaks] if leaks is not None else []
     verdict = _worst([check.verdict for check in checks])
-    told = [_disagreement(differences), *notes]
+    remarks = [_disagreement(differences), *notes]
     if no_unit is not None and verdict == "pass" and bounds:
         verdict = "inconclusive"
-        told.append(no_unit)
+        remarks.append(no_unit)
     return GateResult(
-        verdict=verdict, checks=tuple(checks), note="; ".join(filter(None, told)) or None
+        verdict=verdict, checks=tuple(checks), note="; ".join(filter(None, remarks)) or None
     )
 
 

@@ -81,7 +81,7 @@ def people(attribute: str) -> str:
 
 
 def independence(evaluation: Evaluation) -> str:
-    """Say which observations the intervals take as independent."""
+    """Return a sentence on what the intervals take as independent."""
     if evaluation.unit == ROW:
         return f"draw rows, which the objective calls independent of each other (unit: {ROW})"
     if evaluation.unit is not None:

@@ -126,9 +126,8 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
     )
     rows = [("AUC within days", _short(evaluation.auc), f"chance is 0.5{best_known}")]
     if evaluation.ranked is not None:
-        about = run_text.ranking_line(evaluation.ranked)
         rows += [
-            (name.replace("_", " "), _short(figure), about)
+            (name.replace("_", " "), _short(figure), "")
             for name, figure in run_text.ranking_figures(evaluation.metrics).items()
         ]
         rows += (
@@ -142,8 +141,8 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
             if evaluation.ranked.item
             else []
         )
-    paired = f"{run.champion.version}, paired on the same {run.champion.rows:,} rows"
-    for name, figure in run.champion.figures().items():
+    differences = run.champion.figures()
+    for name, figure in differences.items():
         digits = run_text.digits_of(name)
         value = (
             f"{figure_text.signed(figure.value, digits)}   "
@@ -153,7 +152,7 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
             (
                 f"{'AUC' if name == 'auc' else name.replace('_', ' ')} against the champion",
                 value,
-                paired,
+                "",
             )
         )
     if run.champion.difference is None and run.champion.why_not:
@@ -167,7 +166,18 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
     )
     sure = "1 is perfect" if evaluation.units else "1 is perfect; exact Poisson interval"
     rows.append(("observed / expected", _short(evaluation.calibration, 2), sure))
-    return page.table(("", "value (95 %)", ""), rows, wordy=2)
+    notes = (
+        [f"{', '.join(ranked).replace('_', ' ')}: {run_text.ranking_line(evaluation.ranked)}."]
+        if evaluation.ranked is not None
+        and (ranked := run_text.ranking_figures(evaluation.metrics))
+        else []
+    )
+    if differences:
+        champion = f"The champion is {run.champion.version}"
+        notes.append(f"{champion}, paired on the same {run.champion.rows:,} rows.")
+    return page.table(("", "value (95 %)", ""), rows, wordy=2) + "".join(
+        page.words(note, "soft") for note in notes
+    )
 
 
 def _power(evaluation: Evaluation, outcome: str) -> str:

@@ -32,7 +32,7 @@ def _check_endpoint(
 ) -> None:
     """Report mistakes in an endpoint: undeclared objective or model, wrong unit or alias."""
     key = f"endpoints.{endpoint.name}"
-    if check_declared(
+    if endpoint.objective and check_declared(
         endpoint.objective,
         declared.objectives,
         f"{key}.objective",

@@ -131,12 +131,16 @@ SHADOW = Record(
 ENDPOINT = Record(
     noun="an endpoint",
     keys={
-        "objective": Key(shape=NAME_SHAPE, required=True, example="ctr"),
+        "objective": Key(
+            shape=NAME_SHAPE,
+            example="ctr",
+            description="What it ranks for. Without one its traffic can be moved, if it was "
+            "imported; nothing is deployed to it and nothing ranks through it.",
+        ),
         "unit": Key(
             shape=COLUMN,
-            required=True,
             example="visitor_id",
-            description="Sent by the caller; exposures go by it.",
+            description="Sent by the caller; exposures go by it. It goes with the objective.",
         ),
         "variants": Key(
             shape=MapOf(

@@ -36,7 +36,13 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
         _name(experiment, spec, report)
         endpoint_of = spec.endpoints.get(spec.layers[experiment.layer].endpoint)
         _metrics(experiment, endpoint_of, spec, declared, report)
-        if endpoint_of is not None:
+        if endpoint_of is not None and not endpoint_of.objective:
+            report.add(
+                f"experiments.{experiment.name}.layer",
+                f"endpoint {endpoint_of.name} has no objective: nobody is assigned there",
+                f"write endpoints.{endpoint_of.name}.objective, or name another layer",
+            )
+        elif endpoint_of is not None:
             _arms(experiment, endpoint_of, report)
             _duel(experiment, spec, report)
             _check_requests(experiment, endpoint_of, spec, report)

@@ -86,6 +86,13 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
         endpoint = spec.endpoints.get(monitor.endpoint)
         if endpoint is None or len(spec.events) < len(declared.events):
             continue
+        if not endpoint.objective:
+            report.add(
+                child(key, "endpoint"),
+                f"endpoint {endpoint.name} has no objective: nothing is shown through it",
+                f"write endpoints.{endpoint.name}.objective, or name another endpoint",
+            )
+            continue
         if monitor.items:
             _items(monitor, spec, declared, key, report)
             _clicks(monitor, endpoint, spec, key, report)

@@ -41,18 +41,23 @@ class Profiles(msgspec.Struct, frozen=True, kw_only=True):
     mlflow: str | None = None  # the URI of the server that runs are copied to
 
 
-def profiles(description: Description, *, complete: bool = False) -> dict[str, Profile]:
-    """Return the targets of profiles.yaml, and the name of the default one.
+def profiles(
+    description: Description, *, complete: bool = False, used: str | None = None
+) -> dict[str, Profile]:
+    """Return the targets of profiles.yaml whose variables are set, and the default one.
 
     The default target is always there.
 
     Args:
         description: the project.
         complete: a variable that is not set is an error, too.
+        used: the target whose variables must be set, whatever the others' are.
 
     Raises:
         ProjectError: every error of profiles.yaml.
     """
+    if used is not None:
+        return _read(description, used=lambda _default: (used,)).targets
     return _read(description, used=None if complete else _nobody).targets
 
 

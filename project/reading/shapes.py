@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from . import yaml
-from .names import did_you_mean
+from .names import did_you_mean, nearest
 from .quantities import Mistake
 from .report import Report, child, item
 
@@ -309,6 +309,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         if entries is None:
             return WRONG
         values: dict[str, Any] = {}
+        misspelt: set[str | None] = set()
         for name, value in entries.items():
             if name in self.keys:
                 result = self.keys[name].shape.read(value, child(key, name), report)
@@ -321,13 +322,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
                     "take it out: a later version brings it, and ignoring it would not be safe",
                 )
             else:
+                misspelt.add(nearest(name, self.keys))
                 report.add(
                     child(key, name),
                     f"{name} is not a key of {self.noun}",
                     did_you_mean(name, self.keys, has=f"{self.noun} has"),
                 )
         for name, about in self.keys.items():
-            if about.required and name not in entries:
+            if about.required and name not in entries and name not in misspelt:
                 report.add(
                     key,
                     f"{name} is missing",

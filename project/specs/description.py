@@ -124,8 +124,8 @@ class Shadow(msgspec.Struct, frozen=True, kw_only=True):
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     name: str
-    objective: str
-    unit: str
+    objective: str = ""  # "": only traffic is moved, and there is no unit
+    unit: str = ""
     variants: tuple[Variant, ...]
     # of a request, beside those of the exposure: targeting and segments read them
     attributes: tuple[Attribute, ...] = ()

@@ -12,6 +12,8 @@ Stream = Literal["exposures", "rankings", "assignments", "shadows"]
 
 def streams_of(spec: ProjectSpec, endpoint: Endpoint) -> tuple[Stream, ...]:
     """Return the streams that an endpoint's gateways fill, in the order of delivery."""
+    if not endpoint.objective:
+        return ()
     shadows: tuple[Stream, ...] = ("shadows",) if endpoint.shadow else ()
     if _assigns(spec, endpoint):
         return ("exposures", "rankings", "assignments", *shadows)

@@ -264,7 +264,7 @@ def _readiness(served: _Endpoint) -> Readiness:
 
 
 def served_endpoints(project: Project, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the endpoints of project.yaml, or those of them that are named.
+    """Return the endpoints of project.yaml that rank, or those of them that are named.
 
     Raises NotFound, or Invalid if a request could not say which endpoint it is for.
     """
@@ -275,7 +275,9 @@ def served_endpoints(project: Project, names: tuple[str, ...]) -> tuple[str, ...
                 f"project.yaml has no endpoint {name}",
                 remedy=did_you_mean(name, declared, has="it has"),
             )
-    chosen = tuple(dict.fromkeys(names)) or tuple(declared)
+    chosen = tuple(dict.fromkeys(names)) or tuple(
+        name for name, endpoint in declared.items() if endpoint.objective
+    )
     if not chosen:
         raise NotFound("project.yaml has no endpoint", remedy="describe one under `endpoints:`")
     if len(chosen) > 1 and (

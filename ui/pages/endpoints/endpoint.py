@@ -35,6 +35,7 @@ from ..experiments import experiments
 from ..experiments.experiments import LayerNow, layers_now
 from .endpoints import owner_of, owner_text, path
 from .minutes import minutes_parts
+from .rollouts import standing
 from .rules import rules_parts, unit_parts
 
 _MINUTES, _MOST_MINUTES = 60, 1440
@@ -98,7 +99,9 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     return View(
         title=name,
         below=f"Ranks for {endpoint.objective}, by {endpoint.unit}, {endpoint.routing} routing, on "
-        f"{project.target.name}.",
+        f"{project.target.name}."
+        if endpoint.objective
+        else f"Has no objective: its traffic is moved, on {project.target.name}.",
         parts=(
             *reads.box(),
             *_parts(project, endpoint, data, window),
@@ -126,8 +129,13 @@ def declared_endpoint(project: Project, name: str) -> Endpoint:
 def _parts(
     project: Project, endpoint: Endpoint, data: EndpointData, window: Window
 ) -> list[str | Form]:
-    """Return the parts of an endpoint's page."""
     whose = owner_text(data.owner)
+    holder, status = data.owner, data.rollout
+    ends = (
+        [Form(action="", button="", command=holder.command, note="What ends that:")]
+        if isinstance(holder, owner.Owner) and holder.lasting
+        else []
+    )
     deploy = Form(action="", button="", command=f"isthmus deploy {endpoint.name}")
     start = Form(action="", button="", command=f"isthmus rollout start {endpoint.name}")
     return [
@@ -138,8 +146,9 @@ def _parts(
             kit.words(f"{whose[:1].upper()}{whose[1:]}."),
             *_experiments(data.layers),
         ),
+        *ends,
         kit.section("Rollout", *_rollout(endpoint.name, data.rollout)),
-        *([start] if data.rollout is None else []),
+        *([start] if status is None else []),
         kit.section(
             f"Minutes from {window.start:%H:%M} to {window.end:%H:%M} UTC",
             *_minutes(data.minutes, window),
@@ -149,7 +158,6 @@ def _parts(
 
 
 def _variants(state: EndpointState | Unread | None) -> list[str]:
-    """Return the table of an endpoint's variants, or why there is none."""
     if isinstance(state, Unread):
         return [missing(state)]
     if state is None:
@@ -257,7 +265,7 @@ def _rollout(name: str, status: Status | Unread | None) -> list[str]:
     if status is None:
         return [kit.words("There was none.", "soft")]
     return [
-        kit.code(str(status)),
+        standing(status),
         kit.links([(f"{status.state.id} in full", f"{path(name)}/rollout")]),
     ]
 

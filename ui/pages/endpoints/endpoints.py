@@ -96,7 +96,7 @@ def owner_text(holder: owner.Owner | Unread | None) -> str:
         return "nobody: deploy and traffic may move it"
     since = f"since {holder.changed:%Y-%m-%d %H:%M} UTC"
     return (
-        f"{holder.owner} {holder.name} {since}; {holder.command} ends it"
+        f"{holder.owner} {holder.name} {since}"
         if holder.lasting
         else f"isthmus {holder.owner} {since}"
     )

@@ -41,14 +41,14 @@ def _catalogue(entries: tuple[EventEntry, ...], tables: list[TableLine]) -> list
     if not entries:
         return [kit.words("project.yaml names no event.", "soft")]
     stored = {table.name: rows_text(table) for table in tables if table.kind == "event table"}
-    head = ("event", "", "owner", "attributes", "rows stored", "read by")
+    head = ("event", "", "rows stored", "owner", "attributes", "read by")
     rows = [
         (
             kit.link(e.name, path(e.name)),
             e.description,
+            stored.get(e.name, ""),
             e.owner,
             f"{len(e.attributes)}",
-            stored.get(e.name, ""),
             readers_text(e),
         )
         for e in entries
