@@ -117,6 +117,7 @@ def open_logs(paths: tuple[Path, ...], spill: Path) -> Iterator[tuple[Log, ...]]
 
 
 def _opened(connection: duckdb.DuckDBPyConnection, path: Path, place: Path) -> Log:
+    """Load a log into DuckDB, and describe its form and columns."""
     whole = _literal(path.resolve())
     form, table, relation, broken = None, whole, whole, 0
     if kind_of(path) != ".parquet" and not _is_array(path):

@@ -118,6 +118,7 @@ def _of_outcomes(second: Log, named: Mapping[str, str]) -> dict[str, str]:
 
 
 def _missing(shape: Shape, named: Mapping[str, str]) -> list[Missing]:
+    """Return the questions about roles for which no column was found."""
     taken = {column.source for column in shape.roles.columns.values()}
     free = [column for column in shape.log.columns if column.source not in taken]
     questions = {
