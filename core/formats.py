@@ -22,7 +22,7 @@ class StoredDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="schem
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
-        """Return the JSON value of an older format with the fields of this one.
+        """Convert a document's JSON value from an older format to this one.
 
         As it is where their defaults say what the older meant.
         """

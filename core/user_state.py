@@ -218,7 +218,7 @@ def forget(folder: Path) -> None:
 
 
 def _whole(folder: Path) -> Path:
-    """Return the `.isthmus` that a folder lies in; the folder itself where it lies in none."""
+    """Return the project's `.isthmus` that contains a folder, or the folder itself if none does."""
     absolute = Path(os.path.abspath(folder))  # noqa: PTH100  resolve() would follow the very link that is refused
     return next(
         (place for place in (absolute, *absolute.parents) if place.name == FOLDER), absolute
@@ -297,7 +297,7 @@ def _first(names: Sequence[str]) -> str:
 
 
 def _read_id(folder: Path) -> str | None:
-    """Return the id in a folder; None where there is none, or the file is none of ours."""
+    """Return the id stored in a folder; None if there is none, or another user wrote it."""
     try:
         descriptor = os.open(folder / ID, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -383,7 +383,7 @@ def _inode(folder: Path) -> int | None:
 
 
 def _make_private(folder: Path, status: os.stat_result) -> None:
-    """Take other users' rights from a folder that an older Isthmus left open to them."""
+    """Remove other users' access to a folder that an older Isthmus left open to them."""
     if status.st_mode & 0o077 and status.st_uid == os.geteuid():
         with suppress(OSError):
             folder.chmod(0o700)

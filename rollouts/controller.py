@@ -109,7 +109,7 @@ def look(
 
 
 def _is_ours(state: State, holder: str, now: datetime) -> bool:
-    """Return whether the lease is surely ours: only a person's abort can have come since."""
+    """Return whether this controller surely holds the lease."""
     return (
         state.lease.holder == holder and state.lease.until is not None and now < state.lease.until
     )
@@ -250,7 +250,7 @@ def _act(
 
 
 def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
-    """Do an action through the ports."""
+    """Carry out an action through the ports."""
     endpoint = state.endpoint
     match action:
         case Take():

@@ -107,7 +107,7 @@ def _alias_version(ports: Ports, model: str, alias: str) -> int:
 
 
 def is_due(state: State, now: datetime) -> bool:
-    """Return whether a minute has settled that was not judged yet."""
+    """Return whether a new minute has settled."""
     begun = judged_until(state)
     return (
         state.bake_from is not None

@@ -64,7 +64,7 @@ def tick(
 
 
 def lease_of(last: lease.Lease, now: datetime, holder: str, *, seize: bool = False) -> lease.Lease:
-    """Return the lease as this holder has it, renewed if less than half is left."""
+    """Return the lease for this holder, renewed if less than half of it is left."""
     if last.holder != holder:
         if not seize and not lease.is_free(last, now):
             raise Busy(f"{last.holder} drives this rollout until {last.until}")
@@ -109,7 +109,7 @@ def _step(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _precondition(state: State, observation: Observation, now: datetime) -> Step | None:
-    """Return the step that must come before any decision, or None.
+    """Return the step that comes before any decision, or None.
 
     The traffic must be ours, and no older token may be able to act.
     """

@@ -454,7 +454,7 @@ def _reasons(
     read: int,
     first_ingest: bool,
 ) -> tuple[Reason, ...]:
-    """Return why rows are refused; the first reason of a file that it is written so has a proposal.
+    """Return why rows are refused, with a proposal for the file where that would help.
 
     It is made from the file, which is looked at once.
     """

@@ -38,7 +38,7 @@ def bad_rows(staged: Staged) -> Tally:
 
 
 def share_and_limit(bad: int, read: int, max_bad: float) -> tuple[str, str]:
-    """Return the bad rows and what is allowed as text, in percents or rows."""
+    """Return the bad rows and the allowed ones as text, in percent or in rows."""
     if max_bad > 1:
         return f"{bad:,} rows", f"{max_bad:,.0f}"
     share, allowed = _percents(bad / read, max_bad)
@@ -46,7 +46,7 @@ def share_and_limit(bad: int, read: int, max_bad: float) -> tuple[str, str]:
 
 
 def _percents(share: float, allowed: float) -> tuple[str, str]:
-    """Return two shares as percents, the first with enough digits to tell them apart."""
+    """Return two shares as percentages, with enough digits to differ."""
     limit = f"{100 * allowed:.10f}".rstrip("0").rstrip(".")
     shown = limit
     for digits in range(1, 11):

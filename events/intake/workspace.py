@@ -32,7 +32,7 @@ def full_disk_as_error(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def workspace(root: Path) -> Iterator[Path]:
-    """Make a folder for this ingest, and remove those that killed ones left.
+    """Make a folder for this ingest, and remove those of ingests that were killed.
 
     The lock shows that none of them still runs.
     """

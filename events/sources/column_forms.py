@@ -57,17 +57,20 @@ class ColumnForm:
         self._lines: list[int] = []
 
     def add_later(self, value: str, line: int) -> None:
+        """Add a value, to be looked at together with others."""
         self._values.append(value)
         self._lines.append(line)
         if len(self._values) >= ROWS:
             self.flush()
 
     def flush(self) -> None:
+        """Look at the values that were added one by one."""
         if self._values:
             self.add(self._values, self._lines)
         self._values, self._lines = [], []
 
     def add(self, values: list[str], lines: list[int]) -> None:
+        """Look at a block of values: count the kinds that they may be of."""
         array = pa.array(values, pa.string())
         filled = pc.not_equal(array, "")
         self.count += pc.sum(filled).as_py() or 0
@@ -89,10 +92,12 @@ class ColumnForm:
                 self._add_time(value, line)
 
     def _may_be_times(self, values: list[str]) -> bool:
+        """Return whether most of the first values look like times."""
         filled = [value for value in islice(values, 200) if value]
         return 2 * sum(_time_format(value) is not None for value in filled) > len(filled)
 
     def _add_time(self, value: str, line: int) -> None:
+        """Count the format of a value that looks like a time, or note it as strange."""
         if not value:
             return
         form = _time_format(value)
@@ -121,14 +126,14 @@ class ColumnForm:
         return separator.join(pair) + separator + form[2:], either
 
     def kind(self) -> str:
-        """Return what nearly all values look like, "" for text."""
+        """Return the kind of nearly all values, or "" for text."""
         for kind in _KINDS:
             if self.count and self.kinds[kind] >= (1 - FEW) * self.count:
                 return kind if kind != "COMMA" or self.fraction else ""
         return ""
 
     def sql_type(self) -> str:
-        """Return DuckDB's type of what nearly all values look like."""
+        """Return the DuckDB type of nearly all values."""
         kind = self.kind()
         if kind == "ISO":
             return "TIMESTAMPTZ" if self.zoned else "TIMESTAMP"
@@ -146,7 +151,7 @@ class ColumnForm:
         return self.strange["TIME" if self.time_format()[0] else self.kind()]
 
     def words(self) -> str:
-        """Return what such a value is not."""
+        """Say what a value is not, for a message: `is not a time such as ...`."""
         form, _ = self.time_format()
         return f"is not a time such as {form}" if form else _WORDS[self.kind()]
 
@@ -157,7 +162,7 @@ def has_clock(time_format: str) -> bool:
 
 
 def _time_format(value: str) -> str | None:
-    """Return the strptime format of a time that is not ISO's; "?" stands for day and month."""
+    """Return the strptime format of a time that is not ISO 8601; "?" for an unclear order."""
     if match := _DAY_FIRST.fullmatch(value):
         year = "%Y" if len(match[4]) == 4 else "%y"
         return f"?{match[2]}{year}{_clock(match, 5)}"
@@ -172,6 +177,7 @@ def _time_format(value: str) -> str | None:
 
 
 def _clock(match: re.Match[str], first: int) -> str:
+    """Return the strptime format of a time of day, or an empty text."""
     gap, hour, minute, seconds, fraction, half = match.groups()[first - 1 : first + 5]
     if hour is None or minute is None:
         return ""

@@ -104,10 +104,11 @@ class _Lines:
             yield line
 
     def begin(self) -> None:
+        """Forget the lines of the last record."""
         self.read.clear()
 
     def go_back(self) -> None:
-        """Give the lines after the record's first one again."""
+        """Go back to the second line of the record, to read it anew."""
         self._again.extend(reversed(self.read[1:]))
         del self.read[1:]
 
@@ -165,6 +166,7 @@ def plain_count(path: Path, delimiter: str) -> int | None:
 
 
 def _csv_fault(error: csv.Error, lines: list[str]) -> str:
+    """Return what is wrong with a line of CSV."""
     text = str(error)
     if "unexpected end" in text or len(lines) > 1:  # it met the end, or another quote
         return "has a quote that is not closed"
@@ -172,6 +174,7 @@ def _csv_fault(error: csv.Error, lines: list[str]) -> str:
 
 
 def _fault(fields: list[str], lines: list[str], encoding: str, width: int) -> str:
+    """Return what is wrong with a record, its encoding or number of fields, or an empty text."""
     if not all(is_decoded(line, encoding) for line in lines):
         return not_of(encoding)
     if not width or len(fields) == width:

@@ -31,7 +31,7 @@ _NUMBERS = {"BIGINT": r"^[+-]?\d+$", "DOUBLE": r"^[+-]?[\d.]+(e[+-]?\d+)?$"}
 def retyped(
     connection: duckdb.DuckDBPyConnection, table: TextTable, *, numbers: bool
 ) -> TextTable | None:
-    """Return a table whose columns of times, and of numbers if asked for, are not text.
+    """Return a table whose text columns of times, and of numbers if asked, are converted.
 
     None if it has no such columns. Rows whose value is of another type are among its `broken`.
     """

@@ -61,7 +61,7 @@ class TextFormat(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def plain(self) -> bool:
-        """Whether `FROM 'path'` alone reads the file as it is meant."""
+        """Whether `FROM 'path'` alone reads the file correctly."""
         default = "\t" if self.kind == ".tsv" else ","
         return (
             self.encoding == "utf-8"
@@ -72,7 +72,7 @@ class TextFormat(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reader(self) -> str:
-        """DuckDB's function that reads such a file."""
+        """The DuckDB function that reads such a file."""
         return "read_csv" if self.kind in {".csv", ".tsv"} else "read_json"
 
     @property
@@ -111,7 +111,7 @@ class TextFormat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sniff(path: Path) -> TextFormat:
-    """Read a text file and tell how it is written.
+    """Look at a text file: encoding, delimiter, columns, types, bad rows.
 
     Raises:
         Invalid: It is empty, or cannot be unpacked.
@@ -157,6 +157,7 @@ def encoding_of(path: Path) -> str:
 
 
 def _decodes(content: bytes, encoding: str) -> bool:
+    """Return whether bytes are valid in an encoding."""
     try:
         content.decode(encoding)
     except UnicodeDecodeError:
@@ -165,6 +166,7 @@ def _decodes(content: bytes, encoding: str) -> bool:
 
 
 def _japanese(content: bytes, encoding: str) -> float:
+    """Return how Japanese a text looks if it is decoded so, to choose among encodings."""
     decoded = content.decode(encoding, "replace")
     wrong = decoded.count("\ufffd") + len(_HALF_KANA.findall(decoded))
     return len(_JAPANESE.findall(decoded)) - 2 * wrong
@@ -189,6 +191,7 @@ def delimiter_of(path: Path, encoding: str) -> str:
 
 
 def _sniffed_csv(path: Path, encoding: str, delimiter: str) -> TextFormat:
+    """Look at a CSV file: columns, types, formats of times, bad rows."""
     codec = encoding if encoding != "utf-8" else "utf-8-sig"
     bad: list[BadRow] = []
     bad_rows = rows = 0
@@ -224,6 +227,7 @@ def _sniffed_csv(path: Path, encoding: str, delimiter: str) -> TextFormat:
 
 
 def _sniffed_json(path: Path, encoding: str) -> TextFormat:
+    """Look at a file of JSON lines: columns, types, bad rows."""
     codec = encoding if encoding != "utf-8" else "utf-8-sig"
     tallies: dict[str, ColumnForm] = {}
     bad: list[BadRow] = []
@@ -267,7 +271,7 @@ def advice(path: Path, name: str) -> str:
 
 
 def _described(form: TextFormat, tallies: list[ColumnForm], bad: list[BadRow]) -> TextFormat:
-    """Return the form of a file with what its columns tell. `bad`: its broken lines."""
+    """Return a file's form, from its columns and broken lines."""
     types: dict[str, str] = {}
     formats: dict[str, str] = {}
     either: list[str] = []
@@ -310,9 +314,11 @@ def _described(form: TextFormat, tallies: list[ColumnForm], bad: list[BadRow]) -
 
 
 def _struct(members: dict[str, str]) -> str:
+    """Return a struct literal of SQL."""
     return "{" + ", ".join(f"{_literal(k)}: {_literal(v)}" for k, v in members.items()) + "}"
 
 
 def _literal(text: str) -> str:
+    """Return text as a string literal of SQL."""
     escaped = text.replace("'", "''")
     return f"E'{escaped.replace(chr(9), chr(92) + 't')}'" if "\t" in text else f"'{escaped}'"

@@ -180,6 +180,7 @@ def _value_errors() -> tuple[type[Exception], ...]:
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, sql: str, to: Path) -> None:
+    """Write a query's rows to a Parquet file."""
     connection.execute(f"COPY ({sql}) TO {_literal(str(to))} (FORMAT parquet, COMPRESSION zstd)")
 
 
@@ -191,7 +192,7 @@ def _loaded(
     *,
     head: bool = False,
 ) -> tuple[tuple[TextTable, ...], Node | None]:
-    """Load the text files that a query reads; return them, and its tree that reads them there.
+    """Load the text files of a query into tables; return these, and the tree that reads them.
 
     None for the tree where it reads no text files, or is of a form that has no tree.
     """
@@ -261,7 +262,7 @@ def _traced(
     *,
     tolerant: bool,
 ) -> str | None:
-    """Return the query whose rows say where they come from; None if they cannot say it."""
+    """Return the query with columns that say where each row comes from, or None."""
     import duckdb
 
     numbers = {str(table.parquet): number for number, table in enumerate(tables)}
@@ -308,7 +309,7 @@ def _bound(
 def _as_invalid(
     connection: duckdb.DuckDBPyConnection, query: _Query, text: str, error: duckdb.Error
 ) -> Invalid:
-    """Return DuckDB's error as ours: its first line, the line of the query, what to do."""
+    """Return DuckDB's error as Invalid, with the line of the query and a remedy."""
     import duckdb
 
     words = str(error).strip()

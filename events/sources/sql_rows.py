@@ -63,10 +63,12 @@ def sql_source(event: Event, rows: QueryRows, name: str) -> Source:
 
 
 def _is_ours(column: str) -> bool:
+    """Return whether a column was added by us and is not the source's."""
     return column in {ROW, TABLE} or column.startswith(FAULT)
 
 
 def _broken(table: TextTable, name: str) -> Iterator[Chunk]:
+    """Yield the unreadable lines of a text file, a chunk for each file."""
     by_file: dict[int, list[Broken]] = {}
     for number, row in table.broken:
         by_file.setdefault(number, []).append(row)
@@ -101,6 +103,7 @@ def _by_file(
 
 
 def _chunk(part: pa.Table, attributes: dict[str, Attribute], source: str) -> Chunk:
+    """Return a part of a query's rows as a chunk for validation."""
     columns: dict[str, Any] = {}
     text = set()
     for column in part.column_names:

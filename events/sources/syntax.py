@@ -22,7 +22,7 @@ _CONDITIONAL_FUNCTIONS = {"if", "ifnull", "coalesce", "nullif", "try", "list_tra
 
 
 def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Node | None:
-    """Return a query's syntax tree; None if DuckDB gives none of it."""
+    """Return a query's syntax tree, or None if DuckDB cannot give it."""
     ((text,),) = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()
     tree: Node = json.loads(text)
     return None if tree["error"] or len(tree["statements"]) != 1 else tree
@@ -74,16 +74,18 @@ def call(connection: duckdb.DuckDBPyConnection, node: Node) -> tuple[str, list[s
 
 
 def _arguments(value: Node) -> list[Node]:
+    """Return the arguments of a function call in DuckDB's syntax tree."""
     items: list[Node] = value.get("arguments") or value.get("children") or []
     return [item.get("expression", item) for item in items]
 
 
 def _literal(value: Node) -> str | None:
+    """Return the text of a literal, or None for another expression."""
     return value["literal"]["text"] if value["class"] == "CONSTANT" else None
 
 
 def replace_by_file(node: Node, path: str) -> None:
-    """Let a reference read a file of ours, under the name that it had."""
+    """Replace a table in a syntax tree by a file, under the same name."""
     alias = node["alias"] or (
         node["function"]["function_name"] if node["type"] == "TABLE_FUNCTION" else ""
     )
@@ -102,7 +104,7 @@ def replace_by_file(node: Node, path: str) -> None:
 
 
 def redirect(tree: Node, old: str, new: str) -> None:
-    """Let a tree read another file of ours."""
+    """Replace a file in a syntax tree by another one."""
     for node in file_references(tree["statements"]):
         if node.get("table_name") == old:
             node.update(table_name=new, qualified_name={"path": [new]})
@@ -146,6 +148,7 @@ class _Origin(NamedTuple):
     faults: Sequence[str] = ()
 
     def columns(self) -> list[str]:
+        """Return the columns that carry each row's number, table and faults."""
         return [f"{self.row} AS {ROW}", f"{self.table} AS {TABLE}", *self.faults]
 
 
@@ -168,7 +171,7 @@ class _Tracer:
         self._faults: dict[int, list[str]] = {}  # columns, by query
 
     def trace(self, node: Node, outer: Mapping[str, Node]) -> bool:
-        """Add the columns to a query, and tell whether they could be added."""
+        """Add the columns that say where rows come from; return whether that was possible."""
         tables = dict(outer)
         for entry in node["cte_map"]["map"]:
             if not entry["value"]["aliases"]:
@@ -206,7 +209,7 @@ class _Tracer:
         return True
 
     def _origin(self, table: Node, queries: Mapping[str, Node]) -> _Origin | None:
-        """Return where the rows of a FROM come from: those of its first table."""
+        """Return where the rows of a FROM come from: its first table."""
         while table["type"] == "JOIN":
             table = table["left"]
         if table["type"] == "BASE_TABLE":
@@ -278,6 +281,7 @@ class _Tracer:
             )
 
     def _sql(self, expression: Node) -> str:
+        """Return an expression's SQL."""
         return expression_sql(self._connection, expression)
 
 
@@ -290,10 +294,12 @@ def _is_of_query(node: Node) -> bool:
 
 
 def _name(name: str) -> str:
+    """Return a name in the double quotes of SQL."""
     escaped = name.replace('"', '""')
     return f'"{escaped}"'
 
 
 def _text(text: str) -> str:
+    """Return text as a string literal of SQL."""
     escaped = text.replace("'", "''")
     return f"'{escaped}'"

@@ -65,6 +65,7 @@ def _header(event: Event, path: Path, encoding: str, delimiter: str) -> tuple[li
 
 
 def _unreadable(name: str, error: Exception) -> Invalid:
+    """Return the error of a file that cannot be read."""
     return Invalid(
         f"{name} cannot be read: {error}",
         remedy="nothing was changed; write the file again",
@@ -72,6 +73,7 @@ def _unreadable(name: str, error: Exception) -> Invalid:
 
 
 def _csv_chunk(part: list[records.Record], names: list[str]) -> Chunk:
+    """Return CSV records as a chunk of text columns, with the broken ones apart."""
     whole = [record for record in part if not record.fault]
     columns = zip(*(record.fields for record in whole), strict=True) if whole else [[]] * len(names)
     return Chunk(
@@ -87,6 +89,7 @@ def _csv_chunk(part: list[records.Record], names: list[str]) -> Chunk:
 
 
 def _broken(part: list[records.Record]) -> tuple[Broken, ...]:
+    """Return the broken records with their lines and reasons."""
     return tuple(
         Broken(line=record.line, reason=record.fault, text=record.text)
         for record in part

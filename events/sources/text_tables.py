@@ -62,6 +62,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_csv(self) -> bool:
+        """Whether the files are CSV."""
         return self.reader in CSV_READERS
 
     @property
@@ -70,6 +71,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
         return self.options.get("encoding", "").strip("'").lower()
 
     def sql(self, files: Sequence[Path], options: dict[str, str]) -> str:
+        """Return the SQL that reads these files."""
         listed = ", ".join(f"'{quoted(str(file))}'" for file in files)
         words = [f"[{listed}]", *(f"{name} = {value}" for name, value in options.items())]
         return f"{self.reader}({', '.join(words)})"
@@ -137,7 +139,7 @@ def load(
     *,
     head: bool = False,
 ) -> TextTable:
-    """Load text files into a Parquet file in `folder`, which is made.
+    """Load text files into a Parquet file in `folder`.
 
     Args:
         connection: A DuckDB that may read the files, and write to the folder.
@@ -179,6 +181,7 @@ def load(
 
 
 def quoted(text: str) -> str:
+    """Double the quotes in text, for a string literal of SQL."""
     return text.replace("'", "''")
 
 
@@ -209,6 +212,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _require_encoding(reading: Reading) -> None:
+    """Raise Invalid if Python does not know the encoding."""
     try:
         codecs.lookup(reading.encoding or "utf-8")
     except LookupError as error:
@@ -219,6 +223,7 @@ def _require_encoding(reading: Reading) -> None:
 
 
 def _codec(reading: Reading, number: int) -> str:
+    """Return the encoding in which to read a file: the named one, or that of its first bytes."""
     own = records.unicode_encoding(reading.files[number])
     named = reading.encoding
     return own if not named or named.startswith(("utf-8", "utf8", "utf-16", "utf16")) else named
@@ -226,6 +231,7 @@ def _codec(reading: Reading, number: int) -> str:
 
 @contextmanager
 def _opened(reading: Reading, number: int) -> Iterator[tuple[IO[str], str]]:
+    """Open a text file, and yield it with its encoding; raise Invalid if it cannot be read."""
     encoding = _codec(reading, number)
     name = reading.names[number]
     try:
@@ -250,6 +256,7 @@ def _decoded(reading: Reading, number: int, folder: Path) -> Path:
 
 
 def _copy(reading: Reading, number: int, folder: Path) -> Path:
+    """Return the path of a file's unpacked copy."""
     name = reading.files[number].name
     return folder / f"{number}-{name.removesuffix('.gz').removesuffix('.zst')}"
 
@@ -266,6 +273,7 @@ def _one_record_a_line(reading: Reading) -> bool:
 def _records(
     reading: Reading, lines: IO[str], encoding: str, options: dict[str, str]
 ) -> Iterator[records.Record]:
+    """Yield the records of a file, as CSV or JSON lines."""
     if not reading.is_csv:
         return records.json_records(lines, encoding=encoding)
     return records.csv_records(lines, encoding=encoding, delimiter=_delimiter(options))
@@ -337,6 +345,7 @@ def _plain(reading: Reading, number: int, options: dict[str, str]) -> _File | No
 
 
 def _broken_through(reading: Reading, number: int, broken: Sequence[tuple[int, Broken]]) -> Invalid:
+    """Return the error of a file with more broken lines than good ones."""
     first = next(row for file, row in broken if file == number)
     bad = sum(file == number for file, _ in broken)
     return Invalid(
@@ -349,6 +358,7 @@ def _broken_through(reading: Reading, number: int, broken: Sequence[tuple[int, B
 def _write(
     connection: duckdb.DuckDBPyConnection, relation: str, parquet: Path, *, head: bool
 ) -> None:
+    """Write a relation, or its first rows, to Parquet."""
     limit = f" LIMIT {HEAD}" if head else ""
     connection.execute(
         f"COPY (SELECT * FROM {relation}{limit}) TO '{quoted(str(parquet))}' "
@@ -365,6 +375,7 @@ def _write_json(
     *,
     head: bool,
 ) -> None:
+    """Write files of JSON lines to Parquet."""
     import duckdb
 
     try:
@@ -385,7 +396,7 @@ def _write_csv(
     *,
     head: bool,
 ) -> list[tuple[str, int, str, str, str]]:
-    """Write the rows, and return those whose values are not of their columns' types.
+    """Write the rows to Parquet; return those whose values do not fit their types.
 
     They are (path, number of the record in it, column, reason by DuckDB, text).
     """
@@ -447,6 +458,7 @@ _NOT_CONVERTED = re.compile(r"Could not convert string \"(.*)\" to '?([A-Z ]+)",
 
 
 def _rejected(line: int | None, column: str, message: str, text: str) -> Broken:
+    """Return a row that DuckDB rejected as a broken line with the reason."""
     if match := _NOT_CONVERTED.search(message):
         return Broken(
             line=line,

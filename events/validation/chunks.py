@@ -128,6 +128,7 @@ def validate(event: Event, chunk: Chunk, *, now: datetime, backfill: bool = Fals
 
 
 def _is_only_text(chunk: Chunk, name: str) -> bool:
+    """Return whether a column's values were read as text, to be converted."""
     return chunk.text if isinstance(chunk.text, bool) else name in chunk.text
 
 

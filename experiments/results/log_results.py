@@ -139,7 +139,7 @@ def _difference(arms: Mapping[str, Sums], inference: Unplanned) -> Difference | 
 def _effects(
     project: Project, experiment: Analysis, differences: Mapping[str, Difference | None]
 ) -> tuple[Effect, ...]:
-    """Return the effect on the deciding metric, on each guardrail's, and on each that is told."""
+    """Return the effects on the deciding metric, on guardrails and on other metrics."""
     treatment = str(experiment.treatment)
 
     def effect(metric: str, role: Role) -> Effect:

@@ -61,6 +61,7 @@ def late_histories(project: Project, stamped: pa.Table) -> tuple[LateHistory, ..
 
 
 def _late(project: Project, view: str, key: str, stamped: pa.Table) -> list[LateHistory]:
+    """Return how many rows lack a view's features because their history begins or is known late."""
     import pyarrow as pa
     import pyarrow.compute
 

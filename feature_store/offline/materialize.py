@@ -204,7 +204,7 @@ def _publish(project: Project, source: ViewSource, current: Versioned) -> Versio
 
 
 def _since(mark: Watermark) -> datetime | None:
-    """Return up to when a view's rows are published; None while there are none.
+    """Return up to when a view's rows are published, or None.
 
     Batches without rows published nothing: a view that was materialized before its first event
     was ingested begins with the history that its events tell, not with corrections.

@@ -85,7 +85,7 @@ def _findings() -> Iterator[Finding]:
 
 
 def _laptop() -> Finding:
-    """Write, query and read back through the real ports."""
+    """Check the laptop's target: write, query and read back through the real ports."""
     import pyarrow as pa
 
     from ...adapters import targets

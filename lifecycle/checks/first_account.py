@@ -184,7 +184,7 @@ def _starter(folder: Path) -> Path:
 
 
 def _recorder(target: Target, folder: Path, trial: Trial) -> Any:
-    """Return a recorder of the calls of a target that has made none yet."""
+    """Return a recorder for a target that has made no call yet."""
     assert target.adapter.offline is not None  # noqa: S101  of an adapter with a round
     stacks.require_package()
     recording = import_module(f"isthmus_stack.{target.adapter.offline.cloud}.recorded.recorder")
@@ -200,7 +200,7 @@ def _recorder(target: Target, folder: Path, trial: Trial) -> Any:
 
 @contextmanager
 def _until(project: Project, span: timedelta) -> Generator[None, None, None]:
-    """Refuse every call of the target once `span` has passed."""
+    """Refuse every call of the target after `span`, so that the trial round cannot run on."""
     end = time.monotonic() + span.total_seconds()
 
     def refuse(call: Call) -> None:

@@ -32,7 +32,7 @@ class Place(Protocol):
     profile: Profile
 
     def start(self, hours: OfficeHours) -> datetime:
-        """Move the place's own clock to a whole minute in which steps may go up, and return it."""
+        """Move the clock to a minute within office hours, and return it."""
         ...
 
     def open(self) -> Target:
@@ -40,7 +40,7 @@ class Place(Protocol):
         ...
 
     def rollback(self, times: int) -> None:
-        """Let the next changes of the split go back silently."""
+        """Undo the next changes of the traffic split silently, as a provider's rollback does."""
         ...
 
 

@@ -55,7 +55,7 @@ def _ours(error: errors.StackError) -> IsthmusError:
 
 
 def places(url: str | None) -> tuple[str, ...]:
-    """Return the URLs at which the stack that was meant may be.
+    """Return the URLs at which the meant stack may listen.
 
     As the caller or the environment says; the project's own; where `up` starts one.
     """

@@ -40,7 +40,7 @@ class Ended(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def up(
     cloud: str, *, port: int = 0, images: Mapping[str, str] | None = None, **options: Any
 ) -> RunningStack:
-    """Start a cloud's stack (`port` 0: a free one).
+    """Start a cloud's stack; `port` 0 takes a free one.
 
     It ends with this process, at `stop()`, or at the end of a `with`.
 
@@ -129,7 +129,7 @@ def compare(folder: Path, *, url: str | None = None) -> Comparison:
 
 
 def _stack_of(cloud: str) -> Offline:
-    """Return the stack of a name.
+    """Return the offline stack of a cloud's name.
 
     Raises:
         NotFound: There is none of this name.

@@ -54,7 +54,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def numbers_rows(self) -> bool:
-        """Whether it is a frame's index."""
+        """Whether the column only numbers the rows, as a data frame's index does."""
         return re.fullmatch(_FRAME_INDEX, self.source) is not None
 
 
@@ -117,6 +117,7 @@ def open_logs(paths: tuple[Path, ...], spill: Path) -> Iterator[tuple[Log, ...]]
 
 
 def _opened(connection: duckdb.DuckDBPyConnection, path: Path, place: Path) -> Log:
+    """Load a log into DuckDB, and describe its form and columns."""
     whole = _literal(path.resolve())
     form, table, relation, broken = None, whole, whole, 0
     if kind_of(path) != ".parquet" and not _is_array(path):
@@ -155,6 +156,7 @@ def _is_array(path: Path) -> bool:
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, table: str, rows: int) -> Iterator[Column]:
+    """Yield the columns of a table with their types, nulls and distinct values."""
     relation = connection.sql(f"FROM {table}")
     for source, kind in zip(relation.columns, map(str, relation.types), strict=True):
         sql = '"' + source.replace('"', '""') + '"'

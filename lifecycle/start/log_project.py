@@ -53,7 +53,7 @@ def describe(shape: Shape, *, now: datetime | None, paths: Sequence[Path], folde
 
 
 def _is_ranked(shape: Shape) -> bool:
-    """Return whether a model can be trained: what was shown, and what came of it, are known."""
+    """Return whether a model can be trained: items and outcomes are known."""
     return shape.item is not None and shape.outcome is not None
 
 
@@ -63,10 +63,12 @@ def objective_name(shape: Shape) -> str:
 
 
 def _entity(key: Attribute) -> str:
+    """Return the entity's name, from its key."""
     return without_id(key.name)
 
 
 def _guesses(shape: Shape) -> Iterator[str]:
+    """Yield what was guessed about the log, as sentences."""
     log = shape.log
     yield (
         f"each of the {log.rows:,} rows of {log.path.name}, which is read where it lies, is one "
@@ -106,10 +108,12 @@ def _guesses(shape: Shape) -> Iterator[str]:
 
 
 def _kind(shape: Shape) -> str:
+    """Say which value of the kind column marks a shown row."""
     return f"{shape.roles.columns['kind'].source} is {shape.roles.shown}"
 
 
 def _dirt(shape: Shape) -> Iterator[str]:
+    """Yield what is irregular about the files: encoding, bad rows, formats."""
     for log in filter(None, (shape.log, shape.second)):
         form = log.form
         if form is None:
@@ -126,6 +130,7 @@ def _dirt(shape: Shape) -> Iterator[str]:
 
 
 def _project(shape: Shape, now: datetime | None, paths: str) -> Iterator[str]:
+    """Yield the lines of the proposed project.yaml."""
     yield f"name: {shape.exposure}\n"  # until it is in its folder
     if now is not None:
         yield f"now: {now:%Y-%m-%dT%H:%M:%SZ}"
@@ -175,6 +180,7 @@ def _project(shape: Shape, now: datetime | None, paths: str) -> Iterator[str]:
 
 
 def _without_outcome(shape: Shape) -> Iterator[str]:
+    """Yield the lines of project.yaml for a log without outcomes."""
     if shape.item is not None or shape.user is not None:
         entity = _entity(shape.item or shape.user)  # type: ignore[arg-type]
         yield "\nfeature_views:                   # SQL in features/<name>.sql\n"
@@ -191,6 +197,7 @@ def _comment(attribute: Attribute) -> str:
 
 
 def _source(shape: Shape) -> str:
+    """Return the source query of the exposures."""
     columns = [
         f"{shape.event_id} AS event_id",
         f"{shape.roles.time} AS event_timestamp",
@@ -206,6 +213,7 @@ def _source(shape: Shape) -> str:
 
 
 def _zone(shape: Shape) -> str:
+    """Return a comment on the time zone that was guessed."""
     _, zoned, rest = shape.roles.time.partition(" AT TIME ZONE ")
     if not zoned:
         return ""
@@ -213,12 +221,14 @@ def _zone(shape: Shape) -> str:
 
 
 def _selected(attribute: Attribute) -> str:
+    """Return an attribute's column of the source query."""
     if attribute.sql == f'"{attribute.name}"':
         return attribute.sql
     return f"{attribute.sql} AS {attribute.name}"
 
 
 def _outcome_source(shape: Shape) -> str:
+    """Return the source query of the outcomes."""
     if shape.link is not None:
         columns = (
             "shown.impression_id || '-' || row_number() OVER "
@@ -283,6 +293,7 @@ def _views(shape: Shape) -> dict[str, str]:
 
 
 def _count_view(shape: Shape, key: Attribute) -> str:
+    """Return the SQL of a feature view that counts a key's events in seven days."""
     entity = _entity(key)
     return (
         "-- The entity's key, event_timestamp and the features.\n"
@@ -302,6 +313,7 @@ def _owned_by(shape: Shape, owner: str) -> list[Attribute]:
 
 
 def _item_name(shape: Shape, attribute: Attribute) -> str:
+    """Return an attribute's name as a feature of the item."""
     entity = _entity(shape.item) if shape.item else ""
     return (
         attribute.name if attribute.name.startswith(f"{entity}_") else f"{entity}_{attribute.name}"
@@ -309,6 +321,7 @@ def _item_name(shape: Shape, attribute: Attribute) -> str:
 
 
 def _features(shape: Shape) -> list[str]:
+    """Return the names of the model's features."""
     assert shape.item is not None  # noqa: S101  the caller has seen that there is one
     entity = _entity(shape.item)
     return [
@@ -320,6 +333,7 @@ def _features(shape: Shape) -> list[str]:
 
 
 def _model(shape: Shape) -> str:
+    """Return the text of the proposed model file."""
     listed = ",\n           ".join(_features(shape))
     return (
         "model: ranker                    # the registered model that a run becomes a version of\n"

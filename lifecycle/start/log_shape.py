@@ -88,6 +88,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
         return self._with_role("request")
 
     def _with_role(self, role: str) -> Attribute | None:
+        """Return the attribute that has a role, or None."""
         column = self.roles.get(role)
         return next((a for a in self.attributes if a.column is column), None) if column else None
 
@@ -134,11 +135,13 @@ def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | N
 
 
 def _newest(log: Log, instant: str) -> datetime:
+    """Return the newest time in a log."""
     (newest,) = log.ask(f"epoch_ms(max({instant}))")
     return datetime.fromtimestamp(newest / 1000, UTC)
 
 
 def _with_kinds(shape: Shape) -> Shape:
+    """Read the outcome from other rows of the same log, by the column of kinds."""
     roles, log = shape.roles, shape.log
     link = _link(shape, roles)
     if link is None:
@@ -160,6 +163,7 @@ def _with_kinds(shape: Shape) -> Shape:
 
 
 def _with_second(shape: Shape, second: Log, roles: Roles) -> Shape:
+    """Add the outcome that a second file records; raise Invalid if its rows cannot be joined."""
     link = _direct_link(shape, second) or _link(shape, roles)
     if link is None:
         raise Invalid(
@@ -219,7 +223,7 @@ def _link(shape: Shape, theirs: Roles) -> Link | None:
 
 
 def linked_outcomes(shape: Shape, *, columns: str, loaded: bool) -> str:
-    """Return SQL of outcomes that stand in rows of their own, each with the row that was shown.
+    """Return SQL that joins outcomes, in rows of their own, to the shown rows.
 
     Args:
         shape: The log's.
@@ -249,6 +253,7 @@ def linked_outcomes(shape: Shape, *, columns: str, loaded: bool) -> str:
 
 
 def _linked_window(shape: Shape) -> timedelta:
+    """Return the window within which most outcomes follow."""
     joined = linked_outcomes(
         shape, columns="outcomes.followed_at - shown.shown_at AS delay", loaded=True
     )
@@ -262,11 +267,13 @@ def _window(log: Log, delay: str, rows: str) -> timedelta:
 
 
 def _is(roles: Roles, value: str) -> str:
+    """Return the SQL condition that a row is of a kind."""
     text = value.replace("'", "''")
     return f"{roles.columns['kind'].sql} = '{text}'"
 
 
 def _where_shown(roles: Roles) -> str:
+    """Return the WHERE clause that selects the shown rows."""
     return f" WHERE {_is(roles, roles.shown)}" if roles.shown else ""
 
 
@@ -276,7 +283,7 @@ def where_shown(shape: Shape) -> str:
 
 
 def _event_id(log: Log, roles: Roles) -> tuple[str, str]:
-    """Return SQL of a row's id, and what it is."""
+    """Return SQL of a row's id, and in words where it comes from."""
     if (identity := roles.get("id")) is not None:
         return f"CAST({identity.sql} AS VARCHAR)", identity.source
     request, item = roles.get("request"), roles.get("item")
@@ -330,6 +337,7 @@ def _attributes(log: Log, roles: Roles) -> tuple[list[Attribute], dict[str, str]
 
 
 def _tells_outcome(column: Column) -> bool:
+    """Return whether a column looks like an outcome: its name, and 0/1 or late times."""
     few = set(column.values) <= {"0", "1", "True", "False"} and len(column.values) > 1
     late = column.type == "timestamp" and column.nulls > 0
     return likeness("outcome", column.source) > 0 and (few or late)
@@ -349,7 +357,7 @@ def _value(column: Column, type_: str) -> str:
 def _whose(
     log: Log, roles: Roles, attributes: Sequence[Attribute], where: str
 ) -> Iterable[Attribute]:
-    """Yield attributes with whose they are, by how many values they have of each."""
+    """Yield attributes with their owner: item, user or row."""
     item, group = roles.get("item"), roles.get("request") or roles.get("user")
     for attribute in attributes:
         if attribute.of == "key" or attribute.column is roles.get("position"):
@@ -367,6 +375,7 @@ def _whose(
 
 
 def _belongs(log: Log, column: Column, owner: Column, where: str) -> bool:
+    """Return whether a column's value is the same for all rows of an owner."""
     if column.type == "string" and column.distinct > _WORDS:
         return False
     owners, pairs = log.query(
@@ -377,7 +386,7 @@ def _belongs(log: Log, column: Column, owner: Column, where: str) -> bool:
 
 
 def _singular(log: Log) -> str:
-    """Return the event that a file's name says its rows are."""
+    """Return the event's name from the file's name, in the singular."""
     name = neutral(re.split(r"[.]", log.path.name)[0])
     # "bus" and "ads" are no plurals to cut
     name = name.removesuffix("s") if len(name) > 3 and (not name.endswith("ss")) else name
@@ -385,6 +394,7 @@ def _singular(log: Log) -> str:
 
 
 def _name(text: str, fallback: str) -> str:
+    """Return a text as a name, or the fallback if it cannot be one."""
     name = neutral(plain(text))[:NAME_LENGTH].rstrip("_")
     return name if name and column_problem(name) is None else fallback
 

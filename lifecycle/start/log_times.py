@@ -90,6 +90,7 @@ def _text(ask: Callable[[str], tuple[Any, ...]], sql: str, zone: str) -> str | N
 
 
 def _require_zone(zone: str) -> None:
+    """Raise Invalid for an unknown time zone."""
     try:
         ZoneInfo(zone)
     except (KeyError, ValueError, OSError) as error:
@@ -99,4 +100,5 @@ def _require_zone(zone: str) -> None:
 
 
 def _sample(log: Log, column: Column) -> str:
+    """Return one value of a column."""
     return str(log.ask(f"any_value({column.sql})")[0])

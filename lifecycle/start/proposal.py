@@ -81,7 +81,7 @@ def propose(
 
 
 def _existing(folder: Path) -> Path:
-    """Return the nearest folder that is there."""
+    """Return the nearest folder above that exists."""
     path = folder.resolve().parent
     while not path.is_dir():
         path = path.parent
@@ -118,6 +118,7 @@ def _of_outcomes(second: Log, named: Mapping[str, str]) -> dict[str, str]:
 
 
 def _missing(shape: Shape, named: Mapping[str, str]) -> list[Missing]:
+    """Return the questions about roles for which no column was found."""
     taken = {column.source for column in shape.roles.columns.values()}
     free = [column for column in shape.log.columns if column.source not in taken]
     questions = {

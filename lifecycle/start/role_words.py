@@ -83,7 +83,7 @@ def is_id(name: str) -> bool:
 
 
 def without_id(name: str) -> str:
-    """Return what an attribute's name says an id is of; the name itself where nothing is left."""
+    """Return an id's name without the ending, for example `item` for `item_id`."""
     return re.sub(r"_(id|nr|no|nummer|number|key|code|hash)$", "", name)
 
 

@@ -126,7 +126,7 @@ def _kinds(kind: Column, outcome: str) -> tuple[str, str]:
 
 
 def _outcome(log: Log, column: Column, condition: str, *, zone: str) -> Outcome | None:
-    """Return how a column says that the outcome came; None where it cannot."""
+    """Return how a column tells that the outcome came: its SQL condition and words, or None."""
     sql = column.sql
     if condition:
         number = condition.split()[1]

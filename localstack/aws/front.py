@@ -300,7 +300,7 @@ class Front(StackFront):
             self.access.check(incoming, caller, request)
 
     def _enforce(self, environ: dict[str, Any]) -> Answer:
-        """Set after how many calls each caller is held to its policies.
+        """Set after how many calls policies are enforced on each caller.
 
         It does what moto's set_initial_no_auth_action_count does.
         """

@@ -201,7 +201,7 @@ def _process_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _which(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
-    """Add the options that say which stack is meant."""
+    """Add the options that select a stack."""
     which = parser.add_mutually_exclusive_group(required=required)
     which.add_argument("--home", type=Path, help="the folder in which it keeps what it holds")
     which.add_argument("--url", help="where it listens")

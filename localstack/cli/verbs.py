@@ -156,7 +156,7 @@ def down(*, home: Path | None = None, url: str | None = None) -> bool:
 
 
 def trust(home: Path) -> None:
-    """Put this user's seal on a home that another user, machine or version wrote.
+    """Seal a home that another user, machine or version wrote, so that it can be used.
 
     Nothing in it is unpickled.
 
@@ -190,7 +190,7 @@ def coverage(
 
 
 def places(url: str | None = None) -> tuple[str, ...]:
-    """Return the URLs at which the stack may be that is meant.
+    """Return the URLs at which the meant stack may listen.
 
     It is the one that is named, else what the environment names, else where `up` starts them.
     """
@@ -232,7 +232,7 @@ def policy(where: Sequence[str]) -> dict[str, Any]:
 
 
 def add_fault(where: Sequence[str], *, kind: str, **rule: Any) -> Fault:
-    """Let something go wrong in the stack.
+    """Add a fault to the stack.
 
     Raises:
         Invalid: There is no such fault, service or operation.
@@ -244,7 +244,7 @@ def add_fault(where: Sequence[str], *, kind: str, **rule: Any) -> Fault:
 
 
 def faults(where: Sequence[str]) -> tuple[Fault, ...]:
-    """Return the faults that are still to come.
+    """Return the pending faults.
 
     Raises:
         NotFound: No stack answers.
@@ -253,7 +253,7 @@ def faults(where: Sequence[str]) -> tuple[Fault, ...]:
 
 
 def clear_faults(where: Sequence[str], number: int | None = None) -> None:
-    """Take one fault back, or all.
+    """Remove one fault or all.
 
     Raises:
         NotFound: No stack answers.

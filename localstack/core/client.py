@@ -94,11 +94,11 @@ class Stack:
         return msgspec.json.decode(self._ask("POST", "faults", rule), type=Fault)
 
     def faults(self) -> tuple[Fault, ...]:
-        """Return the faults that are still to come."""
+        """Return the pending faults."""
         return msgspec.json.decode(self._ask("GET", "faults"), type=tuple[Fault, ...])
 
     def clear_faults(self, number: int | None = None) -> None:
-        """Take one fault back; None: all."""
+        """Remove one fault, or all."""
         self._ask("DELETE", "faults" if number is None else f"faults?id={number}")
 
     def calls(self) -> tuple[StackCall, ...]:
@@ -119,7 +119,7 @@ class Stack:
         )
 
     def enforce(self, after: int = 0) -> None:
-        """Hold each caller to its IAM policies, once `after` more calls have passed.
+        """Enforce IAM policies on each caller, after `after` more calls.
 
         This is moto's own switch; the next reset turns it off.
         """

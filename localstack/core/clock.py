@@ -144,7 +144,7 @@ class Clock:
             self._run_soon(soon)
 
     def _run_soon(self, soon: _Soon) -> None:
-        """Run work that was put off, in its turn."""
+        """Run postponed work when it is due."""
         _run(Timer(self.now(), soon.run))
         self._soon.pop(soon, None)
 
@@ -240,7 +240,7 @@ class Clock:
                 self._push(timer)
 
     def _next(self, due: datetime, every: float, target: datetime | None) -> datetime:
-        """Return when a periodic timer is due next."""
+        """Return when a periodic timer runs next."""
         if self.mode != "instant":
             return due + timedelta(seconds=every)
         left = (target - due).total_seconds() if target else 0.0

@@ -71,7 +71,7 @@ class StackContext:
         return self.state.stopping
 
     def store(self, kind: type[T]) -> T:
-        """Return the owner's one instance of `kind`, made by `kind()`; a reset drops it."""
+        """Return an owner's instance of a store, made on first use; a reset drops it."""
         return self.state.store(self._owner, kind)
 
     def fault(self, kind: Kind, name: str | None = None) -> Fault | None:

@@ -117,7 +117,7 @@ class Faults:
             return rule
 
     def list(self) -> tuple[Fault, ...]:
-        """Return the rules that are still to come."""
+        """Return the pending fault rules."""
         return tuple(self._rules)
 
     def clear(self, number: int | None = None) -> None:
@@ -134,7 +134,7 @@ class Faults:
     def take(
         self, kinds: tuple[Kind, ...], service: str, operation: str, names: tuple[str, ...] = ()
     ) -> Fault | None:
-        """Take the oldest rule that fits, which has one use less then; None: none fits."""
+        """Take one use of the oldest matching fault rule, or return None."""
         if not self._rules:  # the usual case costs no lock
             return None
         with self._lock:

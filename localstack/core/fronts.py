@@ -78,7 +78,7 @@ class StackFront(ABC):
 def take_faults(
     stack: Stack, service: str, operation: str, names: tuple[str, ...]
 ) -> dict[Kind, Fault]:
-    """Take the faults that a front acts out on this call; each taking uses a fault up by one."""
+    """Take the faults that apply to this call; each use counts one down."""
     taken: dict[Kind, Fault] = {}
     for kind in OF_THE_WIRE:
         fault = stack.faults.take((kind,), service, operation, names)

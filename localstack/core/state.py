@@ -63,7 +63,7 @@ class State:
             return first
 
     def put(self, owner: tuple[str, ...], store: object) -> None:
-        """Put back a store that a home kept."""
+        """Restore a store from a home."""
         self._stores[owner, type(store)] = store
 
     def stores(self) -> list[tuple[tuple[str, ...], type, Any]]:
@@ -126,7 +126,7 @@ class State:
         return thread
 
     def on_stop(self, function: Callable[[], object]) -> None:
-        """Call `function()` at the next reset or at shutdown; at once when that has been."""
+        """Register a function for the next reset or shutdown; call it at once if that is over."""
         with self._lock:
             if not self.stopping.is_set():
                 self._on_stop.append(function)

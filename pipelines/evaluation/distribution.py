@@ -105,7 +105,7 @@ def _smooth_shares(counts: NDArray[Any]) -> NDArray[Any]:
 
 
 def _between(numbers: NDArray[Any], edges: NDArray[Any]) -> NDArray[Any]:
-    """Return how many numbers lie between each two edges."""
+    """Return how many numbers fall into each bin between the edges."""
     counts: NDArray[Any] = np.bincount(
         np.searchsorted(edges, numbers, side="right"), minlength=len(edges) + 1
     ).astype(float)
@@ -144,7 +144,7 @@ def _age(age: Any) -> tuple[float, float] | None:
 def drifts(
     previous: Sequence[Distribution], names: dict[str, str], data: pa.Table
 ) -> dict[str, float]:
-    """Return the index of every feature that both have, if they are of one kind.
+    """Return the drift index of every feature that two distributions share.
 
     `names` says which column of `data` a feature is.
     """

@@ -180,7 +180,7 @@ def predict_folds(
 
 
 def _ahead(data: pa.Table, result: FoldResult, rest: Sequence[Fold]) -> float:
-    """Return the seconds that the rest takes in one process: a fit's time grows with its rows."""
+    """Return the estimated seconds for the remaining folds in one process."""
     return result.seconds * sum(_known_rows(data, fold) for fold in rest) / result.known
 
 
@@ -192,7 +192,7 @@ def _known_rows(data: pa.Table, fold: Fold) -> int:
 def _elsewhere(
     source: Path, model: Model, folder: Path, planned: Sequence[Fold], workers: int
 ) -> Iterator[FoldResult]:
-    """Yield the results in order, from processes that each read the rows once.
+    """Yield the results in order, from worker processes that each read the rows once.
 
     They are not forked: Arrow and BLAS have threads, and a fork of threads may hang.
     """

@@ -148,7 +148,7 @@ def figures_of(
 def differences(
     common: pa.Table, other: Any, cutoffs: Sequence[int] = (CUTOFF,)
 ) -> dict[str, Estimate]:
-    """Return every metric of `common` minus that of `other`, predictions of the same rows.
+    """Return each metric of `common` minus that of `other`, two predictions of the same rows.
 
     `other` are another model's. `auc` is always there.
     """

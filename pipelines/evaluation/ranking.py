@@ -35,7 +35,7 @@ class Groups(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tell(self) -> NDArray[np.bool_]:
-        """Return which groups have both outcomes: the others say nothing of an order."""
+        """Return which groups have both outcomes, without which an order cannot be judged."""
         both: NDArray[np.bool_] = self.pairs > 0
         return both
 
@@ -137,7 +137,7 @@ def _reciprocal_rank(runs: _Runs, number: int) -> Floats:
 
 
 def pair_shares(scores: Any, outcomes: Any, groups: Codes) -> tuple[Floats, Floats]:
-    """Return (won, pairs) of each row: its pairs with rows of the other outcome in its group.
+    """Return (won, pairs) of each row, over its pairs with rows of the other outcome in its group.
 
     Each pair is counted half for either row.
     """

@@ -100,7 +100,7 @@ def differences(
 
 
 def _unit_count(metric: Totals) -> int:
-    """Return the number of units that a metric has something of."""
+    """Return the number of units that contribute to a metric."""
     return int(np.count_nonzero(metric.denominator))
 
 
@@ -141,7 +141,7 @@ def freedom(influence: Floats, number: int) -> float:
 
 
 def tail(number: int, free: float) -> float:
-    """Return the percentile at which a 95 % interval ends: a little further out than 2.5 %.
+    """Return the percentile at which a 95 % interval ends, corrected for few units.
 
     It is as much further as Student's t of `free` degrees is than the normal. Hesterberg, "What
     Teachers Should Know About the Bootstrap" (2015), expanded percentiles; t by Abramowitz and

@@ -140,7 +140,7 @@ def _values(column: Any) -> NDArray[np.int64]:
 
 
 def _same_within(values: NDArray[np.int64], lists: NDArray[np.int64]) -> bool:
-    """Return whether nearly every list of two rows and more holds one value."""
+    """Return whether nearly every list holds only one value of a feature."""
     pairs = np.unique(np.column_stack([lists, values]), axis=0)[:, 0]
     different, rows = np.bincount(pairs), np.bincount(lists)
     several = rows > 1

@@ -22,7 +22,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def holds(when: Condition, outputs: Mapping[str, object]) -> bool:
-    """Return whether the outputs of a condition's step meet it.
+    """Return whether a condition is true of its step's outputs.
 
     Raises:
         Invalid: the output is not there; what cannot be judged is not false.

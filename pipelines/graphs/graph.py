@@ -206,7 +206,7 @@ def _step_problems(
 
 
 def _own_problems(step: Step) -> Iterator[str]:
-    """Yield the problems of a step that need no other step to be seen."""
+    """Yield the problems of a step that can be seen without the other steps."""
     twice = {output.name for output in step.outputs} & set(step.artifacts)
     wrong = {
         "it needs either a command or a function": (step.command is None)

@@ -65,7 +65,7 @@ class _Statement(msgspec.Struct, frozen=True, eq=False):
     uses: set[str]
 
     def matters_to(self, needed: set[str], own: set[str]) -> bool:
-        """Return whether the statement binds a needed name, or may change one of the module's own.
+        """Return whether the statement binds a needed name, or may change a variable of the module.
 
         The module's own names are those that are not imported.
         """
@@ -196,7 +196,7 @@ def _place(
     *,
     is_package: bool,
 ) -> None:
-    """Write one module, its local imports made relative, and the local modules that it imports."""
+    """Write a module into the archive, with relative imports, and the local modules it imports."""
     parts = module.split(".")
     files[_path(module, is_package=is_package)] = ""  # seen: modules may import each other
     imports = _LocalImports(parts if is_package else parts[:-1], root)

@@ -144,7 +144,7 @@ def _endpoint_edges(spec: ProjectSpec) -> Iterator[Edge]:
 
 
 def histories(spec: ProjectSpec, objective: str) -> frozenset[str]:
-    """Return the views that are made of an objective, or of the events that decide it."""
+    """Return the views that are made of an objective or of its events."""
     sources = {Node("objective", objective), Node("event", spec.objectives[objective].outcome)}
     return frozenset(
         edge.target.name

@@ -145,7 +145,7 @@ def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
 
 
 def _choose(description: Description, model: Model, chosen_name: str | None) -> Feature:
-    """Return the first feature, or the named one, that its view makes of the objective's outcomes.
+    """Return the named feature, or the first, that is computed from the objective's outcomes.
 
     A mere count of impressions is none.
     """

@@ -112,7 +112,7 @@ class Run(Shown, StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
-        """Convert a stored record of an earlier release, with what it holds."""
+        """Convert a stored record of an earlier release, with its inner documents."""
         inner = {
             name: kind.upgraded(old[name], 1) | {"schema": schema(kind)}
             for name, kind in _INNER.items()

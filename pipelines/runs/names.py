@@ -63,7 +63,7 @@ def _age(name: str) -> tuple[int, str]:
 
 
 def pending_names(project: Project) -> tuple[str, ...]:
-    """Return names that were given after that of the newest training run that ended."""
+    """Return the names that were given after the newest run that has ended."""
     stored = project.target.state.get(COUNTER)
     last = decode(stored.value, Counter, what=f"state {COUNTER}").last if stored else 0
     ended = max((_age(name)[0] for name in names(project.target.blobs)), default=0)

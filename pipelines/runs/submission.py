@@ -32,7 +32,7 @@ def submit(
     run: str,
     retry_of: str | None = None,
 ) -> PipelineRun:
-    """Start a pipeline under a short name such as r7 and return at once; `watch` follows it.
+    """Start a pipeline under a short name such as r7, and return at once.
 
     Steps whose result is known are not submitted. To resume after a crash, submit again under a new
     name: what finished is found in the cache. The same submit again changes nothing.
@@ -93,7 +93,7 @@ def prepare(
 
 
 def run_id(project: Project, run: str) -> str:
-    """Return the id that an engine knows a run by: one in the world."""
+    """Return the id by which an engine knows a run, unique in the world."""
     return digest_text(f"{project.target.blobs.root}\n{project.spec.name}\n{run}")[:32]
 
 

@@ -82,7 +82,7 @@ def watch(
 
 
 def end_beside_failure(target: Target, state: RunState) -> None:
-    """Cancel a run in which a step failed while others run.
+    """Cancel a run once a step has failed while others run.
 
     Nothing can come of them, and what ended well stays for the next run.
     """
@@ -204,7 +204,7 @@ def _result(project: Project, run: str, step: str) -> StepResult:
 
 
 def _state(project: Project, document: RunDocument, run: PipelineRun) -> RunState:
-    """Return the engine's state, with the steps that it was never given put in their places."""
+    """Return the engine's state, with the cached steps put in their places."""
     blobs = project.target.blobs
     engine_state = (
         project.target.pipelines.observe(run.run_id)

@@ -45,7 +45,7 @@ def uri(project: Project) -> str | None:
 
 @contextmanager
 def client(project: Project, server: str) -> Generator[MlflowClient]:
-    """Give MLflow's client, once its server takes connections; MLflow is imported then.
+    """Return MLflow's client, once its server accepts connections.
 
     Raises:
         Refused: what stands for a cloud on this machine has nothing to tell a server elsewhere.

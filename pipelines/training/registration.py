@@ -106,6 +106,7 @@ def register(context: StepContext, model: Model) -> None:
 
 
 def _no_ranking(measured: Evaluation) -> str:
+    """Say why ranking cannot be judged."""
     within = measured.ranked.within if measured.ranked else ""
     return f"no ranking is judged: no two rows have the same {within}, so that none has an order"
 

@@ -325,7 +325,7 @@ def _only_data(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _watermarks(project: Project, model: Model, stored: StoredEvents) -> Mapping[str, str]:
-    """Return which events are stored and how far views are published: the cache sees new data."""
+    """Return up to when events are stored and views published, as a part of the cache key."""
     state = project.target.state
     keys = sorted(
         f"views/{view}" for view in {feature.view for feature in model.features if feature.view}

@@ -35,6 +35,7 @@ def with_units_of_endpoints(
 def _with_unit(
     objective: Objective, endpoints: Mapping[str, Endpoint], exposure: Event | None
 ) -> Objective:
+    """Set an objective's unit from its endpoint, where the exposure has that attribute."""
     units = {e.unit for e in endpoints.values() if e.objective == objective.name}
     logged = {
         attribute.name

@@ -22,6 +22,7 @@ def name_text(longest: int = NAME_LENGTH) -> Text:
 
 
 def column(text: str) -> str:
+    """Check a column's name."""
     if problem := column_problem(text):
         raise Mistake(*problem)
     return text

@@ -79,7 +79,7 @@ def judge(
 
 
 def is_behind(state: State, observation: Observation) -> bool:
-    """Return whether minutes that were read are still to be judged.
+    """Return whether minutes that were read are not judged yet.
 
     Until they are, at the next looks, nothing is decided.
     """

@@ -141,7 +141,7 @@ def _amount(guardrail: Guardrail, value: float) -> str:
 
 
 def _too_few_requests(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
-    """Return that no minute has enough requests, and which other latency could be judged."""
+    """Say that no minute has enough requests, and which other latency could be judged."""
     others = [
         name
         for name, about in METRICS.items()

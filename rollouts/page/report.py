@@ -50,7 +50,7 @@ def report_uri(ports: Ports, state: State) -> str:
 
 
 def write(ports: Ports, state: State) -> str:
-    """Write the page beside the stored minutes, and return its URI. It can be repeated."""
+    """Write the rollout's page, and return its URI. Repeating it is safe."""
     uri = report_uri(ports, state)
     ports.blobs.put(
         uri,
@@ -309,7 +309,7 @@ def _marks(
     line: Sequence[tuple[float, float]],
     since: datetime,
 ) -> plots.Series:
-    """Return dots on a line, one for each entry."""
+    """Return a dot for each entry of the history."""
     spots = [
         (minute, [y for x, y in line if x <= minute][-1])
         for minute in (_minutes(since, entry.at) for entry in entries)

@@ -55,7 +55,7 @@ def unready(state: State, now: datetime) -> str:
 
 
 def has_drifted(state: State, observation: Observation) -> bool:
-    """Return whether the endpoint has another split than the intent, or another token.
+    """Return whether the endpoint's split or token differs from the intent.
 
     A token is of what people change (endpoints/port.py): autoscaling, maintenance and monitoring
     leave it as it is.

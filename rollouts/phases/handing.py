@@ -45,7 +45,7 @@ def handing(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _failure(state: State, now: datetime) -> str:
-    """Return why the hand-over fails, or ""."""
+    """Return why the hand-over fails, or an empty text."""
     if (wish := state.wish.abort) is not None:
         return f"stopped by {wish.who}; the grace time was over"
     if state.shift_by is not None and now >= state.shift_by:
@@ -201,7 +201,7 @@ def _hand_over_failed(state: State, observation: Observation, now: datetime) -> 
 
 
 def _everything(state: State, name: str) -> dict[str, Decimal]:
-    """Return the split with everything for one variant of the pair."""
+    """Return the split that gives one variant of the pair all of their traffic."""
     split = split_at(state.plan, Decimal(0))
     both = split[state.plan.source]
     return split | {state.plan.source: Decimal(0), state.plan.to: Decimal(0), name: both}

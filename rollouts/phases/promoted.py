@@ -58,7 +58,7 @@ def _correct_drift(state: State, observation: Observation, now: datetime) -> Ste
 
 
 def _undrifted(state: State, observation: Observation, now: datetime) -> State:
-    """Note that no drift is left, and the endpoint's token."""
+    """Record that the drift is corrected, with the endpoint's token."""
     if observation.endpoint is None:
         return state
     if state.held_for == "drift":

@@ -139,7 +139,7 @@ def correct_split(
 
 
 def may_go_on(state: State, now: datetime) -> bool:
-    """Return whether a step may go up: not paused, and in the hours of `advance`.
+    """Return whether a step up is allowed now: not paused, and within `advance`'s hours.
 
     Down it may go at any time.
     """

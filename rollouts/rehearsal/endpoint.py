@@ -44,7 +44,7 @@ def stand_up(target: Target, plan: Plan) -> None:
 
 
 def _register(target: Target, model: str, version: int) -> None:
-    """Register versions up to this one.
+    """Register versions until this number exists.
 
     Each is a model of its own, as the same one would be the same version.
     """

@@ -115,7 +115,7 @@ class _Player:
             self.pass_time(_PERIODS.get(state.phase, _PERIOD))
 
     def look(self) -> State:
-        """Let every controller that is not stopped look once.
+        """Let every running controller take one look.
 
         Events that waited for a stage's traffic to converge are then scheduled.
         """
@@ -133,7 +133,7 @@ class _Player:
         return state
 
     def look_as(self, name: str) -> None:
-        """Let one controller look."""
+        """Let one controller take one look."""
         try:
             for _ in range(_AGAIN):
                 remembered = self.remembered.pop(name, None)
@@ -169,7 +169,7 @@ class _Player:
             heapq.heappop(self.due)[2]()
 
     def schedule(self, moment: datetime, action: Callable[[], None]) -> None:
-        """Do something at a time."""
+        """Schedule a function for a time."""
         heapq.heappush(self.due, (moment, next(self.count), action))
 
     def start_controller(self) -> None:

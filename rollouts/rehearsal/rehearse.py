@@ -129,12 +129,12 @@ def _world_of(target: Target, scenario: Scenario, planned: Plan) -> WorldSetting
 
 
 def setting(scenario: Scenario, planned: Plan, traits: Traits) -> WorldSetting:
-    """Return a scripted world that begins when steps may go up."""
+    """Return a scripted world whose clock starts when steps up are allowed."""
     return WorldSetting(scenario, planned, traits, opening(planned.advance, START))
 
 
 def opening(hours: OfficeHours, since: datetime) -> datetime:
-    """Return the first quarter of an hour from `since` on in which steps may go up.
+    """Return the first quarter of an hour from `since` on in which steps up are allowed.
 
     So a rehearsal is not one of waiting.
     """

@@ -65,7 +65,7 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def detected(self) -> Entry | None:
-        """The first check in which a guardrail failed after something had happened, or None."""
+        """The first failing check after an event, or None."""
         since = self.events[0].at if self.events else self.started
         return next(
             (

@@ -89,7 +89,7 @@ def _variant(plan: Plan, name: str) -> VariantSpec:
 
 
 def _with(spec: EndpointSpec, changed: VariantSpec) -> EndpointSpec:
-    """Return a spec with one variant changed."""
+    """Return a spec with some fields of one variant changed."""
     return msgspec.structs.replace(
         spec,
         variants=tuple(

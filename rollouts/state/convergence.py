@@ -104,7 +104,7 @@ def next_minute(moment: datetime) -> datetime:
 
 
 def is_open(hours: OfficeHours, now: datetime) -> bool:
-    """Return whether steps may go up at this time."""
+    """Return whether steps up are allowed at this time, by the office hours."""
     local = now.astimezone(ZoneInfo(hours.zone))
     return (
         local.weekday() in hours.days and hours.start <= 60 * local.hour + local.minute < hours.end

@@ -161,7 +161,7 @@ def to_handing(state: State, now: datetime) -> State:
 
 
 def to_aborting(state: State, now: datetime, cause: str) -> State:
-    """Return the state that gives the old variant all that the two had. Nothing takes this back."""
+    """Return the state that gives the old variant all traffic of the two; this is final."""
     basis = evidence(state)
     moved = to_split(
         replace(_unbaked(state), phase="aborting", cause=cause),

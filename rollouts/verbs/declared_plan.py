@@ -119,7 +119,7 @@ def _check_running(project: Project, spec: EndpointSpec, state: EndpointState) -
 
 
 def _check_pair(endpoint: str, old: VariantState, new: VariantState) -> None:
-    """Raise Refused if the new variant has the old one's version."""
+    """Raise Refused if both variants have the same version."""
     if (old.model, old.version) == (new.model, new.version):
         raise Refused(
             f"{endpoint}: {new.name} is {new.model}@{new.version}, which {old.name} serves "

@@ -212,7 +212,7 @@ def history(project: Project, endpoint: str) -> Rows[Entry]:
 
 
 def pause(project: Project, endpoint: str, *, because: str = "") -> Status:
-    """Ask for no step up until `resume`; guardrails and abort go on.
+    """Pause the rollout: no step up until `resume`; guardrails and abort still work.
 
     Raises:
         Refused: Nothing runs that could go up.
@@ -242,7 +242,7 @@ def resume(project: Project, endpoint: str, *, because: str = "") -> Status:
 
 
 def promote(project: Project, endpoint: str, *, because: str = "") -> Status:
-    """Say yes where a person is asked; in the grace time: end it now.
+    """Approve what waits for a person; in the grace time, end it now.
 
     Raises:
         Refused: Nothing waits, or data do not pass and there is no reason.
@@ -301,7 +301,7 @@ def abort(
     timeout: timedelta | None = None,
     watch: Callable[[LookResult], None] | None = None,
 ) -> Status:
-    """Bring the traffic back, and see that it came. Nothing takes an abort back.
+    """Abort the rollout, and wait until the traffic is back. An abort is final.
 
     If nothing runs, nothing is called. It takes the lease at once: nobody waits for another
     controller.
@@ -364,7 +364,7 @@ def run_to_end(
 
 
 def wait_released(project: Project, endpoint: str) -> None:
-    """Look at a rollout that has ended until it gives the traffic back, some minutes.
+    """Look at an ended rollout until it releases the traffic, which takes some minutes.
 
     Any other rollout is left alone, and not waited for. A KeyboardInterrupt gets the note that
     nothing was changed.
@@ -432,7 +432,7 @@ def _drive(
 
 
 def _asks(state: State) -> bool:
-    """Return whether a person is asked, or the rollout needs no driver."""
+    """Return whether a person must answer, or nothing is left to drive."""
     return state.phase in ("waiting", "promoted", "handing", "ended")
 
 
@@ -443,7 +443,7 @@ def _is_settled(state: State) -> bool:
 
 
 def wait(project: Project, endpoint: str, *, timeout: timedelta | None = None) -> Outcome:
-    """Wait, without driving, until the rollout is promoted, over, or asks a person.
+    """Wait, without driving, until the rollout is promoted, over, or waits for a person.
 
     It does not wait for the grace time. After `timeout` the result is "timeout".
     """
@@ -456,7 +456,7 @@ def wait(project: Project, endpoint: str, *, timeout: timedelta | None = None) -
 
 
 def tick(project: Project, endpoint: str | None = None) -> dict[str, str]:
-    """Look once at each rollout that has not ended, for a schedule.
+    """Take one look at each rollout that has not ended, for use by a scheduler.
 
     Return a line for each endpoint.
 

@@ -186,7 +186,7 @@ def _last_look(status: Status) -> str:
 
 
 def shown_checks(state: State) -> Iterable[Check]:
-    """Return the checks to show."""
+    """Return the checks that the status shows."""
     return (
         (tally.check for tally in state.checks.values())
         if state.phase not in ("ended", "handing")
@@ -255,7 +255,7 @@ def next_lines(status: Status) -> list[str]:
 
 
 def _without_data(state: State) -> str:
-    """Return what happens, and when, if a bake goes on without data; "" where it has some.
+    """Say what happens, and when, if a bake gets no data; empty if it has some.
 
     A pause does not stop that: nobody could say that the new variant does no harm.
     """

@@ -26,11 +26,11 @@ class VirtualClock:
         return self._now
 
     def schedule(self, moment: datetime, action: Callable[[], None]) -> None:
-        """Do something at a time."""
+        """Schedule a function for a time."""
         heapq.heappush(self._due, (max(moment, self._now), next(self._count), action))
 
     def next_due(self) -> datetime | None:
-        """Return when something is due next, or None."""
+        """Return the time of the next scheduled event, or None."""
         return self._due[0][0] if self._due else None
 
     def move(self, moment: datetime) -> None:

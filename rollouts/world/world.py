@@ -66,7 +66,7 @@ class World:
         return self.clock.now()
 
     def ports(self, calls: CallLog | None = None) -> Ports:
-        """Return one controller's ports. In `calls` its calls are noted, and can be stopped."""
+        """Return one controller's ports; `calls` records its calls, and can stop them."""
         calls = calls or CallLog()
         state = WorldState(self.documents, self.now, calls)
         endpoints = RoutedEndpoints(WorldEndpoints(self.fleet, calls), state, self.now)

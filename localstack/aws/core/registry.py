@@ -197,7 +197,7 @@ class Context(StackContext):
     def service_fault(
         self, service: str, operation: str, names: tuple[str, ...] = ()
     ) -> Fault | None:
-        """Take a throttle or an error that is meant for a call that the stack makes itself.
+        """Take a throttling fault or an error fault for a call that the stack itself makes.
 
         Such calls are a pipeline's for its steps, and a job's for its host. Only rules that name
         the operation count: the others are for what clients ask.

@@ -288,7 +288,7 @@ def _value_differences(
 
 
 def _is_stable(recorded: Any, shape: Any, learnt: Replacements) -> bool:
-    """Return whether a value is the same from one time to the next."""
+    """Return whether a value is the same in every repetition."""
     is_text = isinstance(recorded, str)
     return isinstance(recorded, bool) or (
         is_text and (recorded in getattr(shape, "enum", ()) or learnt.is_used(recorded))

@@ -92,7 +92,7 @@ class Scrubber:
         )
 
     def message(self, text: str) -> str:
-        """Return an error's words as they are kept: without names."""
+        """Return an error message without names."""
         text = _PERSON.sub(
             lambda hit: self._stand_in(hit[0], "person-{}@example.com"), self.text(text)
         )

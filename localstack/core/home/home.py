@@ -133,7 +133,7 @@ class Home:
                 yield str(path.relative_to(self.folder))
 
     def drop(self, name: str) -> None:
-        """Remove a record that no other names, so that a power cut may bring it back.
+        """Remove a record without syncing; a power cut may restore it.
 
         Absent is success.
         """
@@ -152,7 +152,7 @@ class Home:
             _sync(folder.parent)
 
     def close(self) -> None:
-        """Give the folder back: another stack may have it now."""
+        """Release the folder for another stack."""
         self._owned.leave()
 
 
@@ -208,7 +208,7 @@ def _seal(folder: Path, *, foreign: int) -> None:
 
 
 def _write(home: Path, name: str, record: bytes) -> None:
-    """Write a record whole: beside its place, then into it."""
+    """Write a record to a temporary file, then rename it into place."""
     path = home / name
     new = () if path.parent.exists() else path.relative_to(home).parents
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -193,7 +193,7 @@ class _Reducing(_Pickler):
 
 
 def _without(obj: Any, left: Mapping[str, Callable[[], object]]) -> Any:
-    """Return how `obj` is pickled, with other values of some attributes."""
+    """Return how an object is pickled with some attributes replaced."""
     reduced = list(obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL))
     values = {name: make() for name, make in left.items()}
     state = reduced[2]

@@ -126,7 +126,7 @@ def _pem(certificate: Any) -> bytes:
 
 
 def _certifi() -> bytes:
-    """Return the public authorities, for the hosts that are let through."""
+    """Return the public certificate authorities, for hosts that are passed through."""
     try:
         import certifi
     except ImportError:

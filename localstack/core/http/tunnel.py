@@ -73,7 +73,7 @@ class _Between(asyncio.Protocol):
         self._closed: tuple[Exception | None] | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Keep what comes before the tunnel is open."""
+        """Keep bytes that arrive before the tunnel is open."""
         self._early.append(data)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -34,6 +34,7 @@ class RolloutsData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, _query: Mapping[str, str]) -> View:
+    """Return the page of all rollouts."""
     reads = Reads()
     statuses = {
         name: reads.attempt(f"the rollout of {name}", partial(_status, project, name))
@@ -54,12 +55,14 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
 
 
 def _status(project: Project, endpoint: str) -> Status | None:
+    """Return the status of an endpoint's rollout, or None if it never had one."""
     return rollout.status(project, endpoint) if rollout.has_any(project, endpoint) else None
 
 
 def _parts(
     endpoint: str, status: Status | Unread | None, declared: Rollout | None
 ) -> Sequence[str | Form]:
+    """Return the parts about one endpoint's rollout."""
     if isinstance(status, Unread):
         return [kit.section(endpoint, missing(status))]
     start = _start(endpoint, declared)
@@ -88,7 +91,7 @@ def standing(status: Status) -> str:
 
 
 def _start(endpoint: str, declared: Rollout | None) -> Form:
-    """Return the command that starts a rollout, or that it is not declared."""
+    """Say how to start a rollout, or that none is declared."""
     if declared is None:
         note = f"project.yaml declares none: rollouts.{endpoint} says its steps and guardrails."
         return Form(action="", button="", command="isthmus schema", note=note)
@@ -101,6 +104,7 @@ def _start(endpoint: str, declared: Rollout | None) -> Form:
 
 
 def _rows(status: Status) -> list[tuple[str, str]]:
+    """Return the rows about a rollout: phase, split, guardrails."""
     state = status.state
     ended = state.phase == "ended"
     weights = status.serves or state.intent or state.plan.initial
@@ -122,13 +126,14 @@ def _rows(status: Status) -> list[tuple[str, str]]:
 
 
 def _judged(check: Check | None) -> str:
+    """Return what a guardrail's check says."""
     if check is None:
         return "not judged yet"
     return f"{check.verdict}: {check.why}" if check.why else check.verdict
 
 
 def _next(status: Status) -> str:
-    """Return what happens next if nobody does anything, or who is asked."""
+    """Say what happens next by itself, or who is asked."""
     match status.state.phase:
         case "baking":
             return next_lines(status)[0].partition("    ")[0]

@@ -89,7 +89,7 @@ class Objects:
         self._buckets: dict[str, bytes] = {}
 
     def note(self, incoming: Incoming) -> None:
-        """Note that a request which changes something has succeeded."""
+        """Note the objects that a successful request has changed."""
         if incoming.operation in _OF_AN_UPLOAD:
             return
         try:
@@ -133,7 +133,7 @@ class Objects:
             raise
 
     def restore(self) -> None:
-        """Put back the buckets and objects that the home holds."""
+        """Restore buckets and objects from the home."""
         for name in self._home.names(_BUCKETS):
             account, _, partition = name.rpartition("/")[2].partition(".")
             state, tags = thaw(self._home.read(name), name=name)

@@ -82,7 +82,7 @@ class Stores:
             self._touched.discard(key)
 
     def restore(self) -> Iterator[tuple[Owner, Any]]:
-        """Yield every store that the home holds, with its account and region.
+        """Restore stores from the home, and yield each with its account and region.
 
         Raises:
             Changed: A record's class does not exist any more, or has other fields.
@@ -113,7 +113,7 @@ def _frozen(owner: Owner, kind: type, store: object) -> StoreSnapshot:
 
 
 def _persistent(state: State) -> Iterator[tuple[Owner, type, Any]]:
-    """Yield the stores that are kept."""
+    """Yield the stores that are saved."""
     for owner, kind, store in state.stores():
         if kind not in NOT_KEPT and kind.__module__.startswith(_PACKAGE):
             yield owner, kind, store

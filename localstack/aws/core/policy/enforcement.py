@@ -48,7 +48,7 @@ class Access:
         self.start(self._initially)
 
     def applies_to_next_call(self, *, counts: bool) -> bool:
-        """Return whether the next call is held to policies.
+        """Return whether policies are enforced on the next call.
 
         Args:
             counts: Whether the call uses up one of those that pass unchecked.
@@ -140,7 +140,7 @@ def _fits(statement: Mapping[str, Any], action: str, resource: str, passed_to: s
 
 
 def _holds(conditions: Mapping[str, Any], values: Mapping[str, str], *, denies: bool) -> bool:
-    """Return whether a statement's conditions hold, which may be on iam:PassedToService alone.
+    """Return whether a statement's conditions are true.
 
     They may be StringEquals and StringLike. With any other condition an Allow does not count, and a
     Deny does.

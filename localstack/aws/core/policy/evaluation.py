@@ -258,7 +258,7 @@ def _glue(base: str, operation: str, params: Mapping[str, Any]) -> Iterator[str]
 
 
 def _roles(value: object, key: str = "") -> Iterator[str]:
-    """Yield every role that a request hands over."""
+    """Yield the roles that a request passes to a service."""
     if isinstance(value, Mapping):
         for name, item in value.items():
             yield from _roles(item, str(name))

@@ -162,7 +162,7 @@ def _lenient(shape: Shape, value: Any) -> str | None:
 
 
 def _subject(shape: Shape, value: Any) -> str:
-    """Return a value as a violation names it; a secret one stays unnamed."""
+    """Return a value for an error message; a secret one is hidden."""
     secret = isinstance(value, bytes) or shape.metadata.get("sensitive")
     return "Value" if secret else f"Value '{_text(value)}'"
 
@@ -177,6 +177,6 @@ def _text(value: Any) -> str:
 
 
 def _below(path: str, name: str) -> str:
-    """Return the path of a member."""
+    """Return the path of a member within a value."""
     member = name[0].lower() + name[1:]
     return f"{path}.{member}" if path else member

@@ -135,7 +135,7 @@ def not_there(incoming: Incoming) -> AwsError:
 
 
 def reset() -> None:
-    """Drop everything that moto holds."""
+    """Remove all of moto's state."""
     moto_api_backend.reset()
 
 
@@ -201,7 +201,7 @@ def configure(*, moto_answers: bool) -> None:
 
 
 def _no_roles(_iam: IAMBackend) -> None:
-    """Make no roles, as moto does."""
+    """Return no roles, as moto does."""
 
 
 def _notebook_role(iam: IAMBackend) -> None:

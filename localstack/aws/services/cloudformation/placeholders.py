@@ -22,7 +22,7 @@ _stack: ContextVar[str] = ContextVar("stack", default="")
 
 @contextmanager
 def only_in(stack: str) -> Iterator[None]:
-    """Let moto make resources of one stack (name or ARN) in this thread for a while.
+    """Let moto create resources of one stack in this thread, within the block.
 
     Resources of SageMaker in a stack nested in it are refused.
     """
@@ -112,7 +112,7 @@ class Placeholder(CloudFormationModel):
         """Do nothing: the stack's own changes delete the resource."""
 
     def is_created(self) -> bool:
-        """Return False: the stack is not complete when moto is through with it."""
+        """Return False: the stack completes its resources after moto."""
         return False
 
 

@@ -105,7 +105,7 @@ def _points(ctx: Context, query: _Query) -> Iterator[tuple[datetime, float | Sum
 def _custom_points(
     data: Iterable[Any], query: _Query
 ) -> Iterator[tuple[datetime, float | Summary]]:
-    """Yield the datapoints that were put."""
+    """Yield the datapoints from PutMetricData."""
     for datum in list(data):
         if (
             datum.namespace != query.namespace

@@ -48,7 +48,7 @@ def change_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("dynamodb", "UpdateTimeToLive")
 def update_time_to_live(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Set the time to live. It holds at once.
+    """Set the TTL attribute, which takes effect at once.
 
     AWS takes up to an hour, in which items only stay longer.
     """

@@ -46,7 +46,7 @@ def check(destination: dict[str, Any]) -> None:
 
 
 def _check_processors(destination: dict[str, Any]) -> frozenset[str] | None:
-    """Return the keys that metadata extraction gives; None without extraction."""
+    """Return the keys that metadata extraction yields, or None."""
     keys = None
     for processor in _processors(destination):
         if processor["Type"] == "Lambda":

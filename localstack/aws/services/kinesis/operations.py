@@ -234,7 +234,7 @@ def _fitting(records: list[Record], most: int) -> list[Record]:
 
 
 def _children(stream: Stream, shard: str) -> list[dict[str, Any]]:
-    """Return the shards that go on after a closed one."""
+    """Return the shards that continue a closed one."""
     children = [
         child for child in stream.shards.values() if shard in (child.parent, child.adjacent_parent)
     ]
@@ -252,7 +252,7 @@ def _children(stream: Stream, shard: str) -> list[dict[str, Any]]:
 
 
 def _token(iterator: _Iterator) -> str:
-    """Return an iterator as text."""
+    """Return a shard iterator's text."""
     return base64.b64encode(msgspec.json.encode(iterator)).decode()
 
 

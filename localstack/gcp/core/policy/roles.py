@@ -23,7 +23,7 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def smallest_roles(needed: Iterable[str]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Return the predefined roles that cover `needed` and grant the least besides.
+    """Return the predefined roles that cover `needed` with the fewest extra permissions.
 
     Each service is solved by itself, as one service's role grants nothing of weight in another.
 

@@ -314,7 +314,7 @@ def _equal(value: object, argument: str) -> bool:
 
 
 def _has(value: object, argument: str) -> bool:
-    """Return whether `:` holds: presence, a map's key, a list's member, or a text's part."""
+    """Return whether `:` is true: presence, a map's key, a list's member, or part of a text."""
     if argument == "*":
         return value not in (None, "", [], {})
     if isinstance(value, Mapping):

@@ -45,7 +45,7 @@ class Catalog:
 
     @property
     def default(self) -> Api:
-        """The API that is meant where a request does not say which one is."""
+        """The API that is assumed where a request names none."""
         return self.apis[0]
 
     def load(self, api: Api) -> None:
@@ -142,7 +142,7 @@ class Catalog:
         return None
 
     def _serves(self, route: Route, api: Api) -> bool:
-        """Return whether a route is an API's own, or one that every API with RPCs offers."""
+        """Return whether a route belongs to an API, or to the services that every API offers."""
         service = route.operation.partition(".")[0]
         return service == api.service or (service not in self.by_service and bool(api.module))
 

@@ -83,7 +83,7 @@ def _names(message: Any) -> tuple[str, ...]:
 
 @functools.cache
 def _named_fields(descriptor: Any) -> tuple[tuple[str, bool], ...]:
-    """Return the fields of a message that may name something, in their order.
+    """Return the fields of a message that may name resources.
 
     Each comes with whether it is a resource with a name; else it is a text.
     """

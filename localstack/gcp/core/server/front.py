@@ -111,7 +111,7 @@ class Front(StackFront):
         return Environment(door=door, emulators=emulators, grpc_address=self.grpc_address)
 
     def variables(self) -> dict[str, str]:
-        """Return the variables that lead every SDK through the stack's door."""
+        """Return the variables that point every SDK at the stack's door."""
         return self.environment().door
 
     def _coverage(self) -> object:

@@ -30,7 +30,7 @@ class PendingRows:
             self._writers[owner] = writer
 
     def settle(self) -> None:
-        """Let every writer write, once.
+        """Let every pending writer write once.
 
         It costs nothing where there is none, nor for a writer that reads itself.
         """

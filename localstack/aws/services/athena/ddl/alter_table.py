@@ -106,7 +106,7 @@ def _drop_partitions(session: Session, words: Words, table: Table) -> None:
 
 
 def _not_run(what: str) -> Callable[[Session, Words, Table], None]:
-    """Return a change that is refused, as Athena has it and this stack does not."""
+    """Return a refusal of a change that Athena supports and this stack does not."""
 
     def refuse(_session: Session, _words: Words, _table: Table) -> None:
         raise NotRun(what)

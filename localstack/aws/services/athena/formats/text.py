@@ -245,7 +245,7 @@ def _nested_convert(kind: pa.DataType, form: Lazy, depth: int) -> Convert:
 
 
 def _lenient(kind: pa.DataType, form: Lazy, depth: int) -> Callable[[str], object]:
-    """Return a function that reads an item: one that is not of its type is null, as a cell is."""
+    """Return a function that reads an item, or null for one of another type."""
     convert = converter(kind, iso=True, form=form, depth=depth)
 
     def read(text: str) -> object:

@@ -85,7 +85,7 @@ def list_table_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _known_catalog(ctx: Context, params: dict[str, Any]) -> None:
-    """Check that a catalog exists and is this one."""
+    """Raise an error unless the catalogue is this one."""
     try:
         Catalog(ctx).check_name(params["CatalogName"])
     except NotRun as error:

@@ -147,7 +147,7 @@ def _run(ctx: Context, execution: Execution) -> None:
 
 
 def _reusable(ctx: Context, execution: Execution) -> outcome.Outcome | None:
-    """Return the result of the same SELECT in the same place, if the call takes one of its age.
+    """Return the result of an equal earlier SELECT, if the call allows its age.
 
     Source: user guide, "Reuse query results".
     """

@@ -193,7 +193,7 @@ def _cell(form: writes.Format) -> int:
 
 
 def _commit(running: Running) -> Callable[[bool], None]:
-    """Return a function that checks for a stop, and makes the effect stay after the last file."""
+    """Return a function that makes the query's effect final after the last file."""
     return lambda last: running.keep() if last else running.check()
 
 

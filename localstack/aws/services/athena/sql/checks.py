@@ -35,7 +35,7 @@ WRITTEN = "written"  # in a question mark's meta: where in the text it is
 
 
 def _mark(parser: Any) -> exp.Placeholder:
-    """Return a question mark that knows its place in the text."""
+    """Return a parameter's node with its position."""
     mark = exp.Placeholder()
     mark.meta[WRITTEN] = mark.meta["start"] = parser._prev.start  # noqa: SLF001  sqlglot has no other way to the token that was read
     return mark

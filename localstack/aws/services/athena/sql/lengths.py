@@ -200,7 +200,7 @@ def _ancestors(node: exp.Expr) -> Iterator[exp.Expr]:
 
 
 def _widest(lengths: Iterable[Length]) -> Length:
-    """Return the largest limit; none as soon as one text has none."""
+    """Return the largest limit; none if one text has none."""
     every = list(lengths)
     return (
         None

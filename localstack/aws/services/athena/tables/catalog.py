@@ -68,7 +68,7 @@ class Catalog:
             raise NotRun(f"{what}, such as {name}", position=position)
 
     def forget(self) -> None:
-        """Forget the tables that were looked up, as one has changed."""
+        """Drop cached tables after a change."""
         self._seen.clear()
 
     def has_database(self, name: str) -> bool:
@@ -82,7 +82,7 @@ class Catalog:
         return True
 
     def needed(self, database: str, name: str, position: tuple[int, int] | None = None) -> Table:
-        """Return a table or view.
+        """Return a table or view; raise an error if there is none.
 
         Raises:
             QueryFailed: It does not exist (SCHEMA_NOT_FOUND, TABLE_NOT_FOUND).

@@ -90,7 +90,7 @@ def _hidden_type(name: str) -> pa.DataType:
 
 
 def _with_constant(content: pa.Table, name: str, value: object, schema: pa.Schema) -> pa.Table:
-    """Return the same rows with one column more, which has one value in the schema's type."""
+    """Return the rows with one more column of a constant value."""
     import pyarrow as pa
 
     return content.append_column(
@@ -313,7 +313,7 @@ def _as_declared(values: Any, kind: pa.DataType, column: Column, place: str) -> 
 
 
 def _readable(stored: pa.DataType, kind: pa.DataType) -> bool:
-    """Return whether Trino reads the one type as the other.
+    """Return whether Trino can read one type as another.
 
     It does where both are of one family, or a file's column is null throughout.
     """

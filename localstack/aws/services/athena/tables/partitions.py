@@ -104,7 +104,7 @@ def _projected_partitions(
 def _domain(
     table: Table, column: Column, now: datetime, fixed: Mapping[str, frozenset[str]]
 ) -> Any:
-    """Return a predicate over the values that are projected for a column."""
+    """Return a predicate for the values that a projected column may have."""
     option = partial(_option, table, column)
     kind = option("type").lower()
     if kind == "enum":
@@ -142,7 +142,7 @@ def _option(table: Table, column: Column, name: str, default: str | None = None)
 
 
 def _integers(table: Table, column: Column) -> Any:
-    """Return a predicate over the integers that are projected for a column."""
+    """Return a predicate for a projected column of integers."""
 
     def numbers(name: str, count: int, default: str | None = None) -> list[int]:
         written = _option(table, column, name, default)
@@ -171,7 +171,7 @@ def _integers(table: Table, column: Column) -> Any:
 
 
 def _dates(pattern: str, span: str, now: datetime) -> Any:
-    """Return a predicate over the dates that are projected for a column."""
+    """Return a predicate for a projected column of dates."""
     form = joda(pattern).replace("%-", "%")
     bounds = [_boundary(part.strip(), form, now) for part in span.split(",")]
     if len(bounds) != 2:

@@ -108,7 +108,7 @@ def last(ctx: Context, target: Target, *, out: bool) -> Activity | None:
 
 
 def cooling(ctx: Context, activity: Activity | None, seconds: float) -> bool:
-    """Return whether the time after a change has not passed yet."""
+    """Return whether a cooldown after a change has not passed yet."""
     return activity is not None and ctx.clock.now() < (
         activity.ended or ctx.clock.now()
     ) + timedelta(seconds=seconds)
@@ -134,7 +134,7 @@ def _settle(ctx: Context, store: Scaling, activity: Activity) -> None:
 
 
 def _ends(ctx: Context, activity: Activity, reason: str | None) -> None:
-    """Note how an activity ended."""
+    """Record how an activity ended."""
     activity.ended = ctx.clock.now()
     if reason is None:
         activity.status = "Successful"

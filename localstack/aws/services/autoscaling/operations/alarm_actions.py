@@ -47,7 +47,7 @@ def scale(ctx: Context, arn: str, firing: Firing) -> None:
 
 
 def _desired_count(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int) -> int:
-    """Return the count that a policy is for; `count`: no other one."""
+    """Return the count that a policy asks for; `count` means no change."""
     if policy.kind == "StepScaling":
         return _step_scaling(ctx, policy, target, firing, count)
     if policy.alarms[0] == firing.alarm:

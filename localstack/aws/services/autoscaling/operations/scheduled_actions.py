@@ -127,7 +127,7 @@ def _aware(moment: datetime | None) -> datetime | None:
 
 
 def _due(action: Scheduled) -> schedules.Due:
-    """Return when an action is due.
+    """Return the next time of an action.
 
     Raises:
         AwsError: Its schedule or time zone cannot be read.

@@ -114,7 +114,7 @@ def resume(context_of: ContextOf) -> None:
 
 
 def _begin(ctx: Context, alarm: Alarm) -> None:
-    """Let an alarm be looked at."""
+    """Begin to evaluate an alarm."""
     store = ctx.store(Evaluations)
     with store.lock:
         store.next[alarm.name] = ctx.clock.now() + timedelta(seconds=_every(alarm))

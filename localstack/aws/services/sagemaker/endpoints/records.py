@@ -173,7 +173,7 @@ class Endpoint:
 
 
 def routing(live: Fleet, green: Fleet | None, share: float) -> Routing:
-    """Return where requests go while a share of the traffic is on the new fleet.
+    """Return the routing while the new fleet has a share of the traffic.
 
     Args:
         live: The fleet that serves.
@@ -205,7 +205,7 @@ def routing(live: Fleet, green: Fleet | None, share: float) -> Routing:
 def _choice_for_name(
     targets: Mapping[tuple[bool, str], Target], name: str, share: float
 ) -> Choice[Target]:
-    """Return where the requests go that name a variant.
+    """Return the routing of requests that name a variant.
 
     One that both fleets have takes them by the fleets' shares; one that a single fleet has takes
     all.

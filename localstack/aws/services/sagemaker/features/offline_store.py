@@ -132,7 +132,7 @@ def prepare(ctx: Context, group: Group) -> None:
 
 
 def _is_own(glue: Any, group: Group) -> bool:
-    """Return whether the table of that name was made for this group.
+    """Return whether the Glue table belongs to this group.
 
     A stack that ended before the group was Created may have made it.
     """

@@ -118,7 +118,7 @@ def contain(
     *,
     metrics: Metrics,
 ) -> ProcessEnd:
-    """Run the container; its lines go to CloudWatch, its metrics to the job."""
+    """Run the container, sending lines to CloudWatch and metrics to the job."""
     seconds = (job.params.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds") or _DAY
     log = LogStream(ctx.client("logs"), GROUPS[job.kind], job.name)
     for remark in contract.remarks(container):

@@ -225,7 +225,7 @@ _CANCELLED_END = (
 
 
 def _exit_code(server: ModelServer) -> int | None:
-    """Return a server's exit code, or None if it still runs after some seconds.
+    """Return a server's exit code, or None if it still runs.
 
     A process that exits closes its connections before it has a code.
     """

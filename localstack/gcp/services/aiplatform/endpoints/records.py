@@ -142,7 +142,7 @@ def require_endpoint(call: Call, name: str) -> HostedEndpoint:
 
 
 def show_former_state(call: Call, hosted: HostedEndpoint) -> None:
-    """Let readers see the present state for a while, if the fault eventual-consistency is set.
+    """Show the former state for a while, for the fault eventual-consistency.
 
     Call it before a change.
     """
@@ -167,7 +167,7 @@ def current_copy(call: Call, hosted: HostedEndpoint) -> Any:
 
 
 def _read(call: Call, message: Any, revision: str) -> Any:
-    """Return one read of an endpoint: with a new etag and new times of its models' statuses.
+    """Return an endpoint as one read shows it, with a new etag.
 
     Recorded of the real service: see etags.py.
     """

@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
 
 
 def join_stack() -> None:
-    """Let a virtual environment that a container made see the packages beside the stack.
+    """Make the packages beside the stack visible in a container's virtual environment.
 
     It would see those of its image in the same way.
     """

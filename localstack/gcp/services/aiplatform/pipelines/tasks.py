@@ -159,7 +159,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return self._run_container(executor)
 
     def _let_pass(self, seconds: float) -> bool:
-        """Wait on the stack's clock, and return whether the next attempt is still wanted."""
+        """Wait on the stack's clock; return whether the next attempt is still wanted."""
         if seconds and self.call.clock.mode != "instant":
             due = threading.Event()
             timer = self.call.clock.call_after(timedelta(seconds=seconds), due.set)

@@ -91,7 +91,7 @@ def _read_api_column(column: Any, field: Field, kind: Any) -> Any:
 
 
 def differs_in_duckdb(field: Field) -> bool:
-    """Return whether DuckDB holds a column in another shape than Arrow shows it."""
+    """Return whether DuckDB stores a column in another form than Arrow."""
     return field.type in ("BIGNUMERIC", "INTERVAL") or any(map(differs_in_duckdb, field.fields))
 
 

@@ -136,7 +136,7 @@ def _parameters_as_text(value: Any) -> Any:
 
 
 def _anonymous_destination(project: str) -> dict[str, Any]:
-    """Return the destination of a query that names none; its result is kept for a day."""
+    """Return the hidden destination of a query that names none."""
     dataset = "_" + hashlib.blake2b(project.encode(), digest_size=20).hexdigest()
     table = {"projectId": project, "datasetId": dataset, "tableId": f"{_RESULT}{uuid.uuid4().hex}"}
     return {
@@ -202,7 +202,7 @@ def _execute_unchecked(instance: Instance, spec: Spec, running: Running) -> Outc
 
 
 def _target(instance: Instance, spec: Spec) -> row_writes.Target:
-    """Return where a query's rows go, and make its hidden dataset."""
+    """Return the target of a query's rows, making its hidden dataset."""
     target = row_writes.target_of(spec.configuration, "WRITE_EMPTY")
     if target.ref.dataset.startswith("_"):
         ensure_hidden(instance, target.ref.project, target.ref.dataset)

@@ -252,7 +252,7 @@ def sizes_of(instance: Instance, table: Table) -> tuple[int, Mapping[str, int]]:
 
 
 def note_write(instance: Instance, ref: TableRef, fields: Sequence[Field] | None = None) -> Table:
-    """Note that a table's rows have changed, and its columns, where they are given."""
+    """Record that a table's rows, and perhaps columns, have changed."""
 
     def change(table: Table) -> Table:
         columns = tuple(fields) if fields is not None else table.fields

@@ -75,7 +75,7 @@ def roll_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None
 
 
 def _stage(ctx: Context, endpoint: Endpoint, fleet: Fleet, number: int, *, doomed: bool) -> None:
-    """Move the traffic to a stage, and wait for the next one."""
+    """Move traffic to a stage, and wait for the next."""
     with endpoint.lock:
         plan = endpoint.plan
         if endpoint.pending is not fleet or endpoint.status != "Updating" or plan is None:
@@ -103,7 +103,7 @@ def _stage(ctx: Context, endpoint: Endpoint, fleet: Fleet, number: int, *, doome
 
 
 def _watch(ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]) -> None:
-    """Look at the alarms every few seconds for as long as this stage is the current one.
+    """Check the alarms every few seconds during a stage.
 
     On the instant clock, where none bakes, look once.
     """
@@ -143,7 +143,7 @@ def _overdue(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
 
 
 def _finish(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
-    """Let the new fleet take the place of the old one."""
+    """Replace the old fleet by the new one."""
     with endpoint.lock:
         if endpoint.pending is not fleet or endpoint.status != "Updating":
             return
@@ -153,7 +153,7 @@ def _finish(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
 
 
 def _rolled_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None) -> None:
-    """Let the old fleet stay, and stop the new one."""
+    """Keep the old fleet, and stop the new one."""
     with endpoint.lock:
         if endpoint.pending is not fleet:
             return

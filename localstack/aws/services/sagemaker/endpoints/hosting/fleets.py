@@ -133,7 +133,7 @@ def _serve(ctx: Context, variant: Variant, source: Content, server: ModelServer)
 
 
 def _first(function: Callable[[T], str | None], things: Iterable[T]) -> str | None:
-    """Call a function with all things at once, and return the first thing that went wrong."""
+    """Call a function with all items in parallel; return the first failure."""
     todo = list(things)
     if len(todo) < 2:
         return function(todo[0]) if todo else None

@@ -30,7 +30,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def content(ctx: Context, model: str) -> Content:
-    """Return the content of the one container of a model.
+    """Return a model's container; raise an error if it has several.
 
     Raises:
         NoModel: The model does not exist, or has several containers.

@@ -70,13 +70,13 @@ class Backlog:
         )
 
     def decide(self, work: UnderWay) -> bool:
-        """Return whether the caller is the one to end a request."""
+        """Return whether the caller is the first to end a request."""
         with self.changed:
             first, work.decided = not work.decided, True
         return first
 
     def leave(self, work: UnderWay) -> bool:
-        """Take a request out. Return False when it has left before."""
+        """Remove a request; return False if it was removed before."""
         with self.changed:
             if work not in self.processed:
                 return False
@@ -109,7 +109,7 @@ class Backlogs:
 
 
 def settings(endpoint: Endpoint) -> dict[str, Any] | None:
-    """Return the AsyncInferenceConfig; None: the endpoint answers at once."""
+    """Return the AsyncInferenceConfig, or None for a synchronous endpoint."""
     config: dict[str, Any] | None = endpoint.fleet.config.params.get("AsyncInferenceConfig")
     return config
 

@@ -78,7 +78,7 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _finish_creation(ctx: Context, endpoint: Endpoint) -> None:
-    """Set an endpoint InService or Failed, once its servers are through."""
+    """Set an endpoint to InService or Failed, once its servers started or failed."""
     if not fleets.wait(ctx, endpoint.fleet):
         return
     with endpoint.lock:

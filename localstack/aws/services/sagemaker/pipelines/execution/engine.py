@@ -169,7 +169,7 @@ def _from_cache(
 
 
 def _wait(ctx: Context, execution: Execution, seconds: float) -> bool:
-    """Let the (movable) clock pass. Return whether the next attempt is still due."""
+    """Wait on the clock; return whether the next attempt is still wanted."""
     due = threading.Event()
     timer = ctx.clock.call_after(seconds, due.set)
     try:
@@ -194,7 +194,7 @@ def _stop_jobs(ctx: Context, execution: Execution) -> None:
 
 
 def _is_halted(definition: Definition, states: dict[str, str]) -> bool:
-    """Return whether nothing new starts: a step failed and no other one waits for it.
+    """Return whether nothing new starts, because a step failed.
 
     What runs goes on.
     """
@@ -205,7 +205,7 @@ def _is_halted(definition: Definition, states: dict[str, str]) -> bool:
 
 
 def _is_awaited(definition: Definition, name: str, state: str) -> bool:
-    """Return whether a step waits for another one to end so."""
+    """Return whether a step waits for another step's end."""
     return any(
         d.step == name and d.trigger in (state, "Any")
         for step in definition.steps.values()

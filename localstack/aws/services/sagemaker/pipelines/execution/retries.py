@@ -48,7 +48,7 @@ class Retries:
         self._used: dict[int, int] = {}
 
     def wait(self, error: StepFailed, now: datetime) -> float | None:
-        """Return the seconds until the next attempt; None: this was the last one.
+        """Return the seconds until the next attempt, or None after the last.
 
         The first policy that names the error decides.
         """

@@ -247,7 +247,7 @@ def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _follow(work: Work, job: Job) -> None:
-    """Wait for the job. It is noted first, so that a stop which comes now finds it."""
+    """Record the job and wait for it, so that a stop finds it."""
     execution, step = work.execution, work.step.name
     execution.jobs[step] = job
     if execution.stopping.is_set():

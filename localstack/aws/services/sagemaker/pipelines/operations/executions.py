@@ -194,7 +194,7 @@ def retry_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, 
 
 
 def _is_repeated(execution: Execution, params: dict[str, Any]) -> bool:
-    """Note a call by its token. Return whether this very call was made before."""
+    """Record a call's token; return whether the same call was made before."""
     token = params.get("ClientRequestToken")
     if token is None:
         return False

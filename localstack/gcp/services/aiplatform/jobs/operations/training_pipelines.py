@@ -111,7 +111,7 @@ def _spec(inputs: Any) -> Any:
 
 
 def _complete(model: Any, spec: Any) -> None:
-    """Set where the job's model is, unless the caller has set another place."""
+    """Set the model's location, unless the caller has."""
     base = spec.base_output_directory.output_uri_prefix
     if not model.artifact_uri:
         if not base:

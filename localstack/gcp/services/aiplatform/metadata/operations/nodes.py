@@ -73,7 +73,7 @@ def create(call: Call, node: Node, parent: str, message: Any, identifier: str) -
 
 
 def _asked_id(node: Node, request: Any) -> str:
-    """Return the id that a request gives to its node, or ""."""
+    """Return the id that a request asks for, or an empty text."""
     identifier: str = getattr(request, f"{node.field}_id")
     return identifier
 

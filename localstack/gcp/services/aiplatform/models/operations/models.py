@@ -193,7 +193,7 @@ def delete_model_version(call: Call, request: Any) -> Any:
 
 
 def _deletable(call: Call, name: Name) -> tuple[RegisteredModel, Version]:
-    """Return a model and the version that a request deletes, or raise if it must stay."""
+    """Return a model's version that a request may delete; raise an error if it is in use."""
     model = registered_model(call, name)
     version = version_of(model, name.version)
     _check_idle(model, version.number)

@@ -117,7 +117,7 @@ class _Reader:
 
     @property
     def sign(self) -> str:
-        """The operator or bracket that comes next, or `in`; empty for anything else."""
+        """The next operator or bracket, or `in`; else an empty text."""
         kind, word = self.tokens[self.at] if self.at < len(self.tokens) else ("", "")
         return word if kind == "sign" or word == "in" else ""
 
@@ -143,11 +143,11 @@ class _Reader:
         return Node("if", (node, yes, self.ternary()))
 
     def either(self) -> Node:
-        """Read operands of `||`."""
+        """Parse operands of `||`."""
         return self.binary(self.both, "||")
 
     def both(self) -> Node:
-        """Read operands of `&&`."""
+        """Parse operands of `&&`."""
         return self.binary(self.comparison, "&&")
 
     def comparison(self) -> Node:
@@ -155,15 +155,15 @@ class _Reader:
         return self.binary(self.sum, *_COMPARE, "in")
 
     def sum(self) -> Node:
-        """Read operands of + and -."""
+        """Parse operands of + and -."""
         return self.binary(self.product, "+", "-")
 
     def product(self) -> Node:
-        """Read operands of *, / and %."""
+        """Parse operands of *, / and %."""
         return self.binary(self.unary, "*", "/", "%")
 
     def binary(self, below: Callable[[], Node], *signs: str) -> Node:
-        """Read operands, read by `below`, of operators from left to right."""
+        """Parse operands of left-associative operators; `below` parses an operand."""
         node = below()
         while sign := self.take(*signs):
             node = Node(sign, (node, below()))

@@ -33,7 +33,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def local_path(uri: str) -> str:
-    """Return the path under which a container has a gs:// URI."""
+    """Return the path within a container of a gs:// URI."""
     return MOUNT + uri.removeprefix("gs://") if uri.startswith("gs://") else uri
 
 

@@ -89,7 +89,7 @@ def _signature(number: str, model: str, version: str, display_name: str) -> byte
 
 
 def _check_host(call: Call, request: HttpRequest, endpoint: str) -> None:
-    """Raise unless the endpoint may be called by this host.
+    """Raise an error unless the endpoint may be called at this host.
 
     A dedicated endpoint has a host of its own, and no other; the stack's own address reaches all.
     """

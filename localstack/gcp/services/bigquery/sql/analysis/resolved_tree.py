@@ -97,7 +97,7 @@ class Node:
             waiting.extend(node.children())
 
     def children(self) -> Iterator[Node]:
-        """Yield the nodes that are fields of this one."""
+        """Yield the child nodes."""
         for name in self._raw:
             value = getattr(self, name)
             yield from (

@@ -39,7 +39,7 @@ _ATOMS = ("literal", "parameter", "constant", "column_ref")  # may stand several
 
 
 def _with(t: Translator, node: Node) -> str:
-    """Write an expression over columns computed before it, as a call of a function in SQL is."""
+    """Translate an expression that uses computed columns, as inlined functions do."""
     inner = "SELECT 1 AS none_"
     for assignment in node.assignment_list:
         number = assignment.column.column_id

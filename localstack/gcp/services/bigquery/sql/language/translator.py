@@ -62,7 +62,7 @@ class Translator:
         return function(self, node)
 
     def source(self, node: Node) -> str:
-        """Write FROM and the scan; nothing for one row without columns."""
+        """Return FROM with a scan, or an empty text for a scan without columns."""
         return (
             "" if node.kind == "single_row_scan" else f" FROM ({self.scan(node)}) AS {self.name()}"
         )
