@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -9,10 +10,10 @@ from typing import Any
 import click
 import msgspec
 
-from ...errors import ProjectError
+from ...errors import ProjectError, Refused
 from ..console.command import command
 from ..console.completion import SHELLS, source
-from ..console.console import Console
+from ..console.console import PROJECT, Console
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -37,9 +38,14 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     metavar="FILE",
     help="Propose one for the events in a file: JSON lines, CSV, TSV or Parquet.",
 )
-def init(console: Console, name: str, example: str | None, source: str | None) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask, also inside another project.")
+def init(
+    console: Console, name: str, example: str | None, source: str | None, *, yes: bool
+) -> None:
     from ...lifecycle.start.init import init as create
 
+    if not yes:
+        _ask_inside(console, name)
     scaffolded = create(name, example=example, source=source)
     files = [Path(file) for file in scaffolded.files]
     written = [file for file in files if file.parent.name != "data"]
@@ -56,6 +62,22 @@ def init(console: Console, name: str, example: str | None, source: str | None) -
         console.say(f"next   {change_folder}isthmus demo        or, step by step, isthmus validate")
     else:
         console.say(f"next   {change_folder}isthmus validate")
+
+
+def _ask_inside(console: Console, name: str) -> None:
+    """Ask before a project is made inside another one; refuse where nobody can answer."""
+    folder = Path(name).resolve()
+    outer = next((above for above in folder.parents if (above / PROJECT).is_file()), None)
+    if outer is None:
+        return
+    inside = f"{outer} is a project, and {name} would be another one inside it"
+    if console.as_json or not sys.stdin.isatty():
+        raise Refused(
+            f"{inside}; nothing was made",
+            remedy=f"go elsewhere: isthmus -C {quote(str(outer.parent))} init "
+            f"{quote(folder.name)}   or, if you mean it, add --yes",
+        )
+    click.confirm(f"{inside}. Make it?", abort=True)
 
 
 @command(

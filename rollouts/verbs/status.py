@@ -227,11 +227,9 @@ def _asks(status: Status) -> list[str]:
                     f"isthmus rollout pause | abort {name}"
                 )
             ]
-        when = (
-            f" at {state.bake_until:%H:%M} UTC"
-            if state.bake_until and status.now < state.bake_until
-            else ""
-        )
+        # the last minutes of the bake are judged when their metrics have come
+        judged_at = state.bake_until and state.bake_until + state.plan.metrics_delay
+        when = f" at {judged_at:%H:%M} UTC" if judged_at and status.now < judged_at else ""
         return [f"{step}{when}    isthmus rollout pause | abort {name}"]
     watched = (
         "" if state.released or state.watch_until is None else f"{state.watch_until:%H:%M:%S} UTC"
