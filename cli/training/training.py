@@ -80,8 +80,10 @@ def _configurations(path: str) -> str:
     from ...project.load import load
 
     files = [model.path for model in load(Path(path)).spec.models.values()]
-    there = f"this project has {', '.join(files)}" if files else "this project has none in models/"
-    return f"say which configurations to train: {there}"
+    listing = (
+        f"this project has {', '.join(files)}" if files else "this project has none in models/"
+    )
+    return f"say which configurations to train: {listing}"
 
 
 def _endpoints_of(commands: tuple[str, ...], model: str, spec: ProjectSpec) -> tuple[str, ...]:

@@ -80,13 +80,13 @@ def with_token(state: State, observation: Observation) -> State:
 def drift_text(state: State, observation: Observation) -> str:
     """Return what somebody else changed: the split that was set, and the one that is there."""
     endpoint = observation.endpoint
-    there = {} if endpoint is None else {v.name: v.target_percent for v in endpoint.variants}
+    served = {} if endpoint is None else {v.name: v.target_percent for v in endpoint.variants}
     intended = dict(state.intent)
-    if endpoint is None or intended == there:
+    if endpoint is None or intended == served:
         return "somebody else changed the endpoint, and left its split as it is"
     moves = ", ".join(
         f"{name} from {percent_text(intended.get(name, Decimal(0)))} to {percent_text(percent)} %"
-        for name, percent in there.items()
+        for name, percent in served.items()
         if percent != intended.get(name, Decimal(0))
     )
     return f"somebody else changed the split: {moves}" if moves else "somebody else changed it"

@@ -74,10 +74,10 @@ def sql_error(error: Exception, tables: Iterable[str]) -> Invalid:
     text = str(error)
     if (missing := _MISSING.search(text)) is None:
         return sql_invalid(text)
-    there = sorted(tables)
+    names = sorted(tables)
     remedy = (
-        did_you_mean(missing.group(1).lower(), there, has="there are")
-        if there
+        did_you_mean(missing.group(1).lower(), names, has="there are")
+        if names
         else "`isthmus apply` makes the tables that the project declares"
     )
     return sql_invalid(_SUGGESTION.sub("", text), remedy=remedy)

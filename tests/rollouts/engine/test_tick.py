@@ -11,6 +11,7 @@ from isthmus.core.lease import Lease
 from isthmus.errors import Busy, Conflict, OutcomeUnknown, Throttled
 from isthmus.project.specs.description import Guardrail, Hold, OfficeHours
 from isthmus.rollouts.evidence.judgement import is_behind
+from isthmus.rollouts.phases.baking import drift_text
 from isthmus.rollouts.state import capacity
 from isthmus.rollouts.state.actions import Apply, Shift, Take, Touch
 from isthmus.rollouts.state.states import Observation, Wish, Wishes
