@@ -6,9 +6,11 @@ Somebody else's changes are corrected, and a person may be asked.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from msgspec.structs import replace
 
+from ...endpoints.split import percent_text
 from ..evidence.judgement import is_behind, judge, overall_verdict
 from ..state.convergence import is_converged, is_ready, is_served, settled_by
 from ..state.states import Observation, State, Wish
@@ -31,7 +33,7 @@ def baking(state: State, observation: Observation, now: datetime) -> Step:
     if is_behind(state, observation):
         return state, ()
     if has_drifted(state, observation):
-        return _correct_drift(state, now), ()
+        return _correct_drift(state, observation, now), ()
     state = with_token(state, observation)
     if state.bake_until is None or settled_by(state.plan, now) < state.bake_until:
         return state, ()
@@ -75,9 +77,24 @@ def with_token(state: State, observation: Observation) -> State:
     return replace(state, bake_token=observation.endpoint.token)
 
 
-def _correct_drift(state: State, now: datetime) -> State:
-    """Take back a change of the split that somebody else made, and begin the bake anew."""
-    state = note(state, now, "drift", "somebody else changed the endpoint")
+def drift_text(state: State, observation: Observation) -> str:
+    """Return what somebody else changed: the split that was set, and the one that is there."""
+    endpoint = observation.endpoint
+    served = {} if endpoint is None else {v.name: v.target_percent for v in endpoint.variants}
+    intended = dict(state.intent)
+    if endpoint is None or intended == served:
+        return "somebody else changed the endpoint, and left its split as it is"
+    moves = ", ".join(
+        f"{name} from {percent_text(intended.get(name, Decimal(0)))} to {percent_text(percent)} %"
+        for name, percent in served.items()
+        if percent != intended.get(name, Decimal(0))
+    )
+    return f"somebody else changed the split: {moves}" if moves else "somebody else changed it"
+
+
+def _correct_drift(state: State, observation: Observation, now: datetime) -> State:
+    """Correct somebody else's change, in any case, and begin a whole new bake."""
+    state = note(state, now, "drift", drift_text(state, observation))
     if state.plan.on_drift == "abort" or state.corrected >= MOST_CORRECTIONS:
         return to_aborting(state, now, "drift: somebody else changes the endpoint")
     if state.plan.on_drift == "pause" and state.wish.pause is None:

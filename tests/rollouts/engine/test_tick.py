@@ -11,6 +11,7 @@ from isthmus.core.lease import Lease
 from isthmus.errors import Busy, Conflict, OutcomeUnknown, Throttled
 from isthmus.project.specs.description import Guardrail, Hold, OfficeHours
 from isthmus.rollouts.evidence.judgement import is_behind
+from isthmus.rollouts.phases.baking import drift_text
 from isthmus.rollouts.state import capacity
 from isthmus.rollouts.state.actions import Apply, Shift, Take, Touch
 from isthmus.rollouts.state.states import Observation, Wish, Wishes
@@ -356,6 +357,13 @@ def test_another_split_or_another_token_is_drift_and_begins_a_whole_new_bake(sha
     after, action = decide(bake(), seen(endpoint(share, token=token)))
     assert after.corrected == 1
     assert words(after)[0] == "drift"
+    told = drift_text(bake(), seen(endpoint(share, token=token)))
+    assert told == (
+        "somebody else changed the endpoint, and left its split as it is"
+        if share == 25
+        else f"somebody else changed the split: champion from 75 to {100 - share} %, "
+        f"challenger from 25 to {share} %"
+    )
     if share == 25:  # only somebody was there and went
         assert (after.phase, after.attempt, after.bake_from, action) == (
             "baking",
