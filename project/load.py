@@ -32,7 +32,7 @@ from .models.files import model_files
 from .models.keys import MODEL
 from .monitors import monitors
 from .objectives import checks as objective_checks
-from .objectives.build import build_objective
+from .objectives.build import build_objective, with_units_of_endpoints
 from .profiles import profiles
 from .project_keys import PROJECT, SECTIONS
 from .reading import files, yaml
@@ -192,9 +192,11 @@ def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec |
         paths=values.get("paths", ()),
         entities=entities,
         events=events,
-        objectives={
-            name: build_objective(name, values) for name, values in sound("objectives").items()
-        },
+        objectives=with_units_of_endpoints(
+            {name: build_objective(name, values) for name, values in sound("objectives").items()},
+            endpoints,
+            events,
+        ),
         tables=tables,
         feature_views=views,
         endpoints=endpoints,

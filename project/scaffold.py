@@ -8,7 +8,7 @@ import os
 import re
 import runpy
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -24,6 +24,7 @@ STARTER = "starter"  # the smallest project that does something
 DEFAULT = "shop"
 WORLD = "world.py"  # of an example whose data are made and not packed
 PROFILES = "profiles.yaml"
+LAPTOP = "local"
 _NEW = "new"  # what every project has beside its description, unless the example has its own
 _WORKFLOW = Path(".github/workflows/isthmus.yml")
 _SCHEMA = Path("schema/isthmus.json")
@@ -47,7 +48,11 @@ def examples() -> tuple[str, ...]:
 
 
 def create(
-    folder: Path, *, example: str | None = None, files: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    example: str | None = None,
+    files: Mapping[str, str] | None = None,
+    targets: Sequence[str] | None = None,
 ) -> tuple[Path, ...]:
     """Fill a new or empty folder with an example, and return its files, sorted.
 
@@ -58,10 +63,11 @@ def create(
         folder: where to; the returned paths are below it as it is given.
         example: which one; None: the shop.
         files: texts by path, in place of the shop's but for the starter's profiles.
+        targets: which targets the profiles keep; None: all.
 
     Raises:
         AlreadyExists: the folder holds anything.
-        NotFound: there is no such example.
+        NotFound: there is no such example, or target.
     """
     shown, folder = folder, folder.resolve()
     if example is not None and example not in examples():
@@ -78,7 +84,7 @@ def create(
     draft = folder.with_name(f".{folder.name}.{os.getpid()}.new")
     _remove([draft])
     try:
-        _fill(draft, folder.name, example=example, files=files)
+        _fill(draft, folder.name, example=example, files=files, targets=targets)
         _require_same(draft, folder, existing)
     except BaseException:
         _remove([draft])
@@ -90,7 +96,14 @@ def create(
     )
 
 
-def _fill(draft: Path, name: str, *, example: str | None, files: Mapping[str, str] | None) -> None:
+def _fill(
+    draft: Path,
+    name: str,
+    *,
+    example: str | None,
+    files: Mapping[str, str] | None,
+    targets: Sequence[str] | None,
+) -> None:
     draft.mkdir(parents=True)
     if files is None:
         _copy(_examples().joinpath(example or DEFAULT), draft)
@@ -101,6 +114,8 @@ def _fill(draft: Path, name: str, *, example: str | None, files: Mapping[str, st
     )  # packaging leaves dotted files out
     if (draft / WORLD).is_file():
         runpy.run_path(str(draft / WORLD))["write"](draft / "data")
+    if targets is not None:
+        _keep_targets(draft / PROFILES, targets)
     if example in (None, STARTER):
         _rename(draft / "project.yaml", name)
     _complete(draft)
@@ -203,6 +218,25 @@ def _write(files: Mapping[str, str], draft: Path) -> None:
         (draft / name).parent.mkdir(exist_ok=True)
         (draft / name).write_text(text, encoding="utf-8")
     (draft / PROFILES).write_bytes(_examples().joinpath(STARTER, PROFILES).read_bytes())
+
+
+def _keep_targets(profiles: Path, targets: Sequence[str]) -> None:
+    """Leave only some targets in profiles.yaml; the first of them is the default.
+
+    Raises:
+        NotFound: There is no such target in it.
+    """
+    head, *blocks = re.split(r"(?m)^(?=  [a-z])", profiles.read_text(encoding="utf-8"))
+    by_name = {block.strip().partition(":")[0]: block for block in blocks}
+    if unknown := next((name for name in targets if name not in by_name), None):
+        raise NotFound(
+            f"there is no target {unknown}",
+            remedy=did_you_mean(unknown, by_name, has="targets are"),
+        )
+    head = re.sub(r"(?m)^default: .*$", f"default: {targets[0]}", head)
+    profiles.write_text(
+        head + "".join(by_name[name] for name in by_name if name in targets), encoding="utf-8"
+    )
 
 
 def _complete(draft: Path) -> None:

@@ -37,6 +37,7 @@ th, td { text-align: left; padding: .38rem .9rem .38rem 0; border-bottom: 1px so
 vertical-align: top; }
 th { font-weight: 600; } thead th { color: var(--soft); font-size: .86rem; }
 td.n, th.n { text-align: right; } td { white-space: nowrap; }
+td .soft { font-size: .88em; }
 td.words, th.words { white-space: normal; min-width: 9rem; overflow-wrap: anywhere; }
 tbody th { font-weight: 500; white-space: nowrap; } tbody th.words { white-space: normal; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); \
@@ -69,7 +70,9 @@ ui-monospace, "SF Mono", Menlo, Consolas, monospace;
   border-radius: 4px; }
 footer { margin-top: 2.6rem; color: var(--soft); font-size: .86rem; border-top: 1px solid \
 var(--faint); padding-top: .7rem; }
-@media (max-width: 36rem) { svg.broad { min-width: 38rem; } table { font-size: .9rem; } th, td { \
+.on-phone { display: none; }
+@media (max-width: 36rem) { .on-desk { display: none; } .on-phone { \
+display: block; } table { font-size: .9rem; } th, td { \
 padding-right: .6rem; } }
 @media print { body { max-width: none; } .charts, table { break-inside: avoid; } }
 """
@@ -115,6 +118,20 @@ class Drawn(str):
     """A cell that is markup already: a picture."""
 
     __slots__ = ()
+
+
+def with_interval(value: str, interval: str) -> Drawn:
+    """Return a cell of a value with its interval below it."""
+    return Drawn(f'{escape(value)}<br><span class="soft">{escape(interval)}</span>')
+
+
+def box(text: str, name: str, value: str, *, ticked: bool) -> Drawn:
+    """Return a box to tick, of a form's field `name`; `text` is what it is called."""
+    checked = " checked" * ticked
+    return Drawn(
+        f'<input type="checkbox" name="{escape(name, quote=True)}" '
+        f'value="{escape(value, quote=True)}" aria-label="{escape(text, quote=True)}"{checked}> '
+    )
 
 
 def link(text: str, to: str) -> Drawn:

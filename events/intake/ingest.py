@@ -8,13 +8,9 @@ same command goes on, loses nothing and doubles nothing.
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +19,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from ...core.runtime.project import Project
-from ...core.user_state import FOLDER, make
-from ...errors import Invalid, LimitExceeded, NotFound, Refused
+from ...errors import Invalid, NotFound, Refused
 from ...feature_store.port import TableSpec
 from ...project.reading.fence import fence
 from ...project.specs.description import Event, ProjectSpec
@@ -32,6 +27,7 @@ from ...reports.results import Rows
 from ..refusals.reasons import Reason, Tally
 from ..sources import files
 from ..sources.origins import is_declared, open_source
+from ..sources.proposals import proposal
 from ..sources.raw_copies import keep_raw
 from ..sources.source import Source
 from ..sources.sql import bounded
@@ -43,6 +39,8 @@ from .late_events import late_events
 from .settlement import Settled, settle
 from .staging import Late, Staged, restage, stage
 from .stamps import forget, stored_timestamp
+from .tolerance import MAX_BAD, allowed_rows, bad_rows, share_and_limit
+from .workspace import full_disk_as_error, workspace
 
 if TYPE_CHECKING:
     import duckdb
@@ -71,10 +69,13 @@ class IngestReport(msgspec.Struct, frozen=True, kw_only=True):
     corrected: int = 0  # of the stored ones: those that took the place of another content
 
 
-class TooManyBad(Refused):
-    """More rows are bad than `max_bad` allows.
+_Batch = tuple[Event, Source, Staged, float]  # with the moment when its reading began
 
-    The good ones are stored, the bad ones in quarantine; `reports` has the counts.
+
+class TooManyBad(Refused):
+    """More rows are bad than `max_bad` allows; `reports` has the counts and the reasons.
+
+    Nothing was stored, unless a report counts stored rows.
     """
 
     def __init__(self, message: str, *, remedy: str, reports: tuple[IngestReport, ...]) -> None:
@@ -87,7 +88,7 @@ def ingest(
     *,
     event: str | None = None,
     data: Path | str | pa.Table | pd.DataFrame | None = None,
-    max_bad: float = 0.001,
+    max_bad: float = MAX_BAD,
     corrects: bool = False,
     backfill: bool = False,
     confirm_backfill: ConfirmBackfill | None = None,
@@ -101,7 +102,8 @@ def ingest(
         project: The project.
         event: The only event to ingest; None for every one that has a source.
         data: A file, a folder, a glob or a table to read instead of the event's source.
-        max_bad: The share of an event's new rows that may be quarantined.
+        max_bad: How many of an event's rows may be quarantined: up to 1 a share of those that were
+            read, above 1 a number of rows.
         corrects: Whether another content of a stored event takes that event's place, for every
             reader.
             Else it is quarantined.
@@ -113,18 +115,19 @@ def ingest(
     Raises:
         Invalid: a source cannot be read. Nothing is changed then.
         NotFound: there is no such event or source. Nothing is changed then.
-        TooManyBad: more than `max_bad` of an event's new rows are quarantined; it has the
-            `reports`.
-            The good rows are stored: bad ones would not become good by holding them back.
+        TooManyBad: more of an event's rows than `max_bad` break rules of their own, such as types:
+            nothing is changed then. Or more are quarantined, with those that lost to what is stored
+            or refer to nothing: the good ones are stored then. It has the `reports`.
     """
-    with project.lock("ingest"), _workspace(project.folder) as folder, _full_disk_as_error(folder):
+    with project.lock("ingest"), workspace(project.folder) as folder, full_disk_as_error(folder):
         chosen = _chosen_events(project, event, data is not None)
         if isinstance(data, str | Path):
             files.matching(
                 Path(data), shown=str(data)
             )  # NotFound for a mistyped name, whatever else is missing
         _check_tables(project, chosen)
-        fenced, staged = fence(project.folder, project.spec.paths), []
+        fenced = fence(project.folder, project.spec.paths)
+        staged: list[_Batch] = []
         for spec in chosen:
             started = time.perf_counter()
             source = open_source(
@@ -139,6 +142,7 @@ def ingest(
             ):
                 batch = _stage(project, spec, source, folder / spec.name, backfill=True)
             staged.append((spec, source, batch, started))
+        _require_readable(project, staged, max_bad)
         with bounded(folder / "spill", reads=(folder,)) as connection:
             reports = {
                 spec.name: _store(
@@ -265,7 +269,9 @@ def _store(
         already_there=settled.already_there,
         corrected=settled.corrected,
         quarantined=refused.rows,
-        reasons=refused.reasons(project.description, event, first_ingest=first_ingest),
+        reasons=_reasons(
+            project, event, source, refused, read=staged.read, first_ingest=first_ingest
+        ),
         seconds=round(time.perf_counter() - started, 3),
     )
 
@@ -379,10 +385,9 @@ def _late_batch(late: pa.Table) -> str:
 
 def _require_few_bad(reports: tuple[IngestReport, ...], max_bad: float) -> None:
     for report in reports:
-        if (
-            report.quarantined > max_bad * report.read
-        ):  # of all that was read: a repeat is judged as the first time was
-            share, allowed = _percents(report.quarantined / report.read, max_bad)
+        # of all that was read: a repeat is judged as the first time was
+        if report.quarantined > allowed_rows(max_bad, report.read):
+            share, allowed = share_and_limit(report.quarantined, report.read, max_bad)
             raise TooManyBad(
                 f"{share} quarantined, more than the {allowed} allowed (--max-bad)",
                 remedy=f"see: isthmus events quarantine {report.event}",
@@ -390,42 +395,60 @@ def _require_few_bad(reports: tuple[IngestReport, ...], max_bad: float) -> None:
             )
 
 
-def _percents(share: float, allowed: float) -> tuple[str, str]:
-    """Return two shares as percents, the first with enough digits to tell them apart."""
-    limit = f"{100 * allowed:.10f}".rstrip("0").rstrip(".")
-    shown = limit
-    for digits in range(1, 11):
-        shown = f"{100 * share:.{digits}f}".rstrip("0").rstrip(".")
-        if shown not in {limit, "0"}:
-            break
-    return f"{shown} %", f"{limit} %"
+def _require_readable(project: Project, staged: Sequence[_Batch], max_bad: float) -> None:
+    """Raise TooManyBad if more rows of a batch break rules of their own than are allowed."""
+    for event, source, batch, _ in staged:
+        tally = bad_rows(batch)
+        if tally.rows <= allowed_rows(max_bad, batch.read):
+            continue
+        reasons = _reasons(project, event, source, tally, read=batch.read, first_ingest=False)
+        share, allowed = share_and_limit(tally.rows, batch.read, max_bad)
+        first = min(reasons, key=lambda reason: (reason.first_source, reason.first_line or 0))
+        line = "" if first.first_line is None else f", line {first.first_line}"
+        remedies = [reason.remedy for reason in reasons if reason.remedy]
+        report = IngestReport(
+            event=event.name,
+            read=batch.read,
+            stored=0,
+            already_there=0,
+            quarantined=0,
+            # the error says the first remedy
+            reasons=tuple(msgspec.structs.replace(reason, remedy="") for reason in reasons),
+        )
+        raise TooManyBad(
+            f"{event.name}: {share} of {batch.read:,} read cannot be taken, more than the "
+            f"{allowed} allowed (--max-bad); nothing was stored. The first: {first.first_source}"
+            f"{line}: {first.attribute} {first.first_reason}",
+            remedy=next(iter(remedies), f"mend the source, or allow more: --max-bad {tally.rows}"),
+            reports=(report,),
+        )
 
 
-@contextmanager
-def _full_disk_as_error(folder: Path) -> Iterator[None]:
-    """Turn the system's error for a full disk into one that says so.
+def _reasons(
+    project: Project,
+    event: Event,
+    source: Source,
+    tally: Tally,
+    *,
+    read: int,
+    first_ingest: bool,
+) -> tuple[Reason, ...]:
+    """Return why rows are refused; the first reason of a file that it is written so has a proposal.
 
-    Some events of several may be stored already.
+    It is made from the file, which is looked at once.
     """
-    try:
-        yield
-    except OSError as error:  # Arrow's, and what sql.bounded makes of DuckDB's
-        if error.errno in {errno.ENOSPC, errno.EDQUOT} or "No space left" in str(error):
-            raise LimitExceeded(
-                f"the disk of {folder.parent} is full: a batch waits there while it is judged",
-                remedy="free some space and run this again: it goes on where it was",
-            ) from error
-        raise
-
-
-@contextmanager
-def _workspace(root: Path) -> Iterator[Path]:
-    """Make a folder for this ingest, and remove those that killed ones left.
-
-    The lock shows that none of them still runs.
-    """
-    base = make(root / FOLDER / "tmp")
-    for leftover in base.glob("ingest-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix="ingest-", dir=base) as folder:
-        yield Path(folder)
+    reasons = list(tally.reasons(project.description, event, first_ingest=first_ingest))
+    done: set[str] = set()
+    for number, reason in enumerate(reasons):
+        if reason.key or not reason.first_source or reason.first_source in done:
+            continue
+        done.add(reason.first_source)
+        remedy = proposal(
+            source,
+            event.name,
+            reason.first_source,
+            reason.first_reason,
+            most=2 * reason.count > read,
+        )
+        reasons[number] = msgspec.structs.replace(reason, remedy=reason.remedy or remedy)
+    return tuple(reasons)

@@ -5,6 +5,7 @@ No cloud is asked, no row is read.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,6 +79,7 @@ def _schemas(fenced: Fence, event: Event) -> Iterator[tuple[str, pa.Schema]]:
 
     Text files are opened, which reads their names of columns.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     from . import files
@@ -87,10 +89,17 @@ def _schemas(fenced: Fence, event: Event) -> Iterator[tuple[str, pa.Schema]]:
 
     if event.source is None:
         name = f"sources/{event.name}.sql"
-        schema = query_schema(
-            source_text(fenced, event.name), name=name, event=event.name, fence=fenced
-        )
+        with tempfile.TemporaryDirectory(prefix="isthmus-") as folder:
+            schema, from_text = query_schema(
+                source_text(fenced, event.name),
+                name=name,
+                event=event.name,
+                fence=fenced,
+                folder=Path(folder),
+            )
         check_columns(event, schema.names, name)
+        if from_text:  # text is read as the attribute's type there, as in a CSV file
+            schema = pa.schema([field for field in schema if not pa.types.is_string(field.type)])
         yield name, schema
         return
     matches = files.matching(fenced.folder / event.source, shown=event.source, fence=fenced)

@@ -26,6 +26,7 @@ from . import files
 from .arrow import frame_source, parquet_source, table_source, tables_source
 from .source import Source
 from .sql import query_to_parquet
+from .sql_rows import sql_source
 from .text_files import csv_source, json_source
 
 if TYPE_CHECKING:
@@ -114,10 +115,10 @@ def source_text(fence: Fence, event: str) -> str:
 def _sql(fence: Fence, event: Event, stage: Path) -> Source:
     name = f"sources/{event.name}.sql"
     copy = stage / "rows.parquet"
-    query_to_parquet(
+    rows = query_to_parquet(
         source_text(fence, event.name), name=name, event=event.name, fence=fence, to=copy
     )
-    return parquet_source(event, copy, name)
+    return sql_source(event, rows, name) if rows.tables else parquet_source(event, copy, name)
 
 
 def _declared(
@@ -172,4 +173,5 @@ def _together(name: str, sources: Sequence[Source], raw: Path) -> Source:
         raw=raw,
         rows=None if None in counts else sum(filter(None, counts)),
         chunks=chunks,
+        texts={name: text for source in sources for name, text in source.texts.items()},
     )

@@ -39,6 +39,15 @@ _FIRST, _LAST = (
 )
 
 
+class Broken(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that could not be read as one: `value reason`, as the quarantine shows it."""
+
+    line: int | None
+    reason: str
+    text: str  # as it was read
+    value: str = ""
+
+
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     """Some rows of a source, by column.
 
@@ -48,11 +57,10 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     columns: dict[str, Any]  # name -> pa.Array, pa.ChunkedArray or list
     rows: int
     lines: Sequence[int] | None = None  # 1-based; None: the source has no lines
-    text: bool = False  # only text (CSV)
-    broken: tuple[
-        tuple[int | None, str, str], ...
-    ] = ()  # line, reason, what was read: rows that are none
+    text: bool | frozenset[str] = False  # only text (CSV), or the names of such columns
+    broken: tuple[Broken, ...] = ()
     strange: tuple[tuple[int, str], ...] = ()  # row, a name in it that the event does not have
+    faulty: tuple[tuple[int, str, Fault], ...] = ()  # row, attribute, fault: already judged
     source: str | None = None  # the file, where a source has several
 
 
@@ -95,13 +103,14 @@ def validate(event: Event, chunk: Chunk, *, now: datetime, backfill: bool = Fals
     reasons: Reasons = {
         row: (name, Fault(values.unknown(name, event))) for row, name in reversed(chunk.strange)
     }
+    reasons |= {row: (name, fault) for row, name, fault in reversed(chunk.faulty)}
     typed: dict[str, ColumnData] = {}
     for attribute in attributes_of(event):
         column = chunk.columns.get(attribute.name)
         array, faults = (
             (pa.array([None] * chunk.rows, _arrow(attribute)), {})
             if column is None
-            else _convert(column, attribute, text=chunk.text)
+            else _convert(column, attribute, text=_is_only_text(chunk, attribute.name))
         )
         typed[attribute.name] = array
         _merge(reasons, attribute, faults)
@@ -116,6 +125,10 @@ def validate(event: Event, chunk: Chunk, *, now: datetime, backfill: bool = Fals
     return Checked(
         good=good, late=late, ahead=ahead, bad=(*_rows(chunk, typed, reasons), *_broken(chunk))
     )
+
+
+def _is_only_text(chunk: Chunk, name: str) -> bool:
+    return chunk.text if isinstance(chunk.text, bool) else name in chunk.text
 
 
 def _by_clock(
@@ -403,9 +416,9 @@ def _broken(chunk: Chunk) -> list[Bad]:
             event_id=None,
             event_timestamp=None,
             attribute="line",
-            fault=Fault(reason),
-            line=line,
-            payload=read[:10_000],
+            fault=Fault(row.reason, row.value),
+            line=row.line,
+            payload=row.text[:10_000],
         )
-        for line, reason, read in chunk.broken
+        for row in chunk.broken
     ]

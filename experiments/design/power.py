@@ -15,7 +15,7 @@ from functools import partial
 import msgspec
 
 from ...errors import Invalid
-from ...project.specs.description import Objective
+from ...project.specs.description import ROW, Objective
 from ...project.specs.experiments import Experiment, Metric
 from ...reports.results import Shown
 from ..statistics.ratio import is_share
@@ -209,7 +209,7 @@ def power_of_log(
         metric=objective.name,
         control=control.rate,
         source=f"from {int(control.d):,} rows of arm {arm}",
-        unit=objective.unit or objective.exposure,
+        unit=objective.exposure if objective.unit in (None, ROW) else objective.unit,
         needs=_needs(EFFECTS, needed, 2, traffic),
         days=traffic.known_days,
         shown=traffic.smallest(needed),

@@ -99,7 +99,7 @@ def verdict(results: Results) -> str:
 def sections(results: Results) -> list[str]:
     """Return the HTML of what the results show, the verdict left out."""
     parts = [
-        *(_arms_section(metric) for metric in results.deciding),
+        *(_arms_section(results, metric) for metric in results.deciding),
         _effects_section(results),
         _over_time_section(results),
         _trends_section(results.arms, results.trends, results.deciding[0].metric.name),
@@ -124,17 +124,36 @@ def history_section(changes: Sequence[Change]) -> str:
     return page.section("History", page.table(head, rows, wordy=5))
 
 
-def _arms_section(metric: MetricArms) -> str:
-    """Return a metric in every arm as HTML."""
+def _arms_section(results: Results, metric: MetricArms) -> str:
+    """Return a metric in every arm as HTML, with the lift of each treatment over the control."""
     denominator = metric.metric.denominator
     below = [text.total_text(denominator)] if denominator else []
     numerator = text.total_text(metric.metric.numerator)
+    lifts = {
+        effect.arm: effect.relative
+        for effect in results.effects
+        if effect.metric == metric.metric.name and not results.interleaved
+    }
     rows = [
-        [name, f"{sums.units:,}", *text.total_cells(metric, name), _rate_text(metric, name)]
+        [
+            name,
+            page.with_interval(text.total_cells(metric, name)[-1], _rate_text(metric, name)),
+            *([_lift_cell(lifts[name]) if name in lifts else ""] if lifts else []),
+            f"{sums.units:,}",
+            *text.total_cells(metric, name)[:-1],
+        ]
         for name, sums in metric.arms.items()
     ]
-    head = ["", "units", *below, numerator, metric.metric.name, "95 %"]
+    lift = [f"against {results.arms[0]}"] if lifts else []
+    head = ["", f"{metric.metric.name}, 95 %", *lift, "units", *below, numerator]
     return page.section(f"Arms: {metric.metric.name}", page.table(head, rows, numbers=True))
+
+
+def _lift_cell(relative: Range | None) -> str:
+    """Return the relative difference with its interval."""
+    if relative is None or relative.value is None:
+        return "too few"
+    return page.with_interval(text.percent(relative.value), text.range_text(relative))
 
 
 def _rate_text(metric: MetricArms, arm: str) -> str:
@@ -202,8 +221,8 @@ def _ranges(title: str, named: Sequence[tuple[str, Range | None]], table: str) -
     marks = [mark for name, interval in named if (mark := _mark(name, interval))]
     if not marks:
         return table
-    reach = max(1.0, *(abs(bound) for mark in marks for bound in (mark.low, mark.high))) * 1.05
-    axis = plots.axis("relative difference, %", -reach, reach)
+    bounds = [bound for mark in marks for bound in (mark.low, mark.high)]
+    axis = plots.axis_with_zero("relative difference, %", bounds)
     return plots.ranges(title, axis, marks, behind=table)
 
 
@@ -276,10 +295,9 @@ def _chart(title: str, unit: str, series: list[plots.Series], table: str) -> str
         return table
     last = max(max(marks.x) for marks in series)
     bounds = [bound for marks in series for bound in (*(marks.low or ()), *(marks.high or ()))]
-    reach = max(1.0, *map(abs, bounds)) * 1.05
     zero = plots.Series(name="", style="quiet", x=[-0.5, last + 1], y=[0.0, 0.0])
     across = _day_axis(unit, -0.5, last + 1)
-    up = plots.axis("relative difference, %", -reach, reach)
+    up = plots.axis_with_zero("relative difference, %", bounds)
     return plots.chart(title, across, up, [zero, *series], behind=table, wide=True)
 
 
@@ -365,7 +383,7 @@ def _split_by_value(results: Results, attribute: str) -> str:
         [
             value,
             *(f"{counts[arm]:,}" for arm in results.arms),
-            str(split_check.check(counts, results.split.planned)),
+            split_check.check(counts, results.split.planned).odds_text,
         ]
         for value, counts in results.split_by_segment[attribute].items()
     ]

@@ -35,10 +35,21 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         counts = " : ".join(f"{count:,}" for count in self.counts.values())
         planned = " : ".join(f"{share:g}" for share in self.planned.values())
-        verdict = "is not" if self.alarm else "fits"
-        return (
-            f"split {counts} {verdict} {planned} (odds {_odds(self.log_odds)}; alarm at 1,000 : 1)"
-        )
+        return f"split {counts} {self._verdict} {planned} (odds {self._odds}; alarm at 1,000 : 1)"
+
+    @property
+    def odds_text(self) -> str:
+        """The verdict and the odds without the counts, for a table that has these."""
+        planned = " : ".join(f"{share:g}" for share in self.planned.values())
+        return f"{self._verdict} {planned} (odds {self._odds})"
+
+    @property
+    def _verdict(self) -> str:
+        return "is not" if self.alarm else "fits"
+
+    @property
+    def _odds(self) -> str:
+        return _odds(self.log_odds)
 
 
 def check(counts: Mapping[str, int], planned: Mapping[str, float]) -> Split:

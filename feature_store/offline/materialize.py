@@ -135,7 +135,7 @@ def _materialize(
     last = current.mark.until
     if last is None or until > last:
         current = _begin(project, source, current, until, checked)
-    elif _anything_new(project, source, since=last, until=last + _TICK):
+    elif _anything_new(project, source, since=_since(current.mark), until=last + _TICK):
         current = _begin(project, source, current, last + _TICK, checked)
     elif checked != current.mark.checked:
         current = watermarks.move(project, view, current, checked=checked)
@@ -181,9 +181,9 @@ def _publish(project: Project, source: ViewSource, current: Versioned) -> Versio
     assert until is not None  # noqa: S101  callers have just put it there
     warehouse = project.target.warehouse
     batch = f"{view}-{mark.sequence + 1:06d}-{until:%Y%m%dT%H%M%S}{until.microsecond // 1000:03d}"
-    sql, params = _batch_sql(source, since=mark.until, until=until)
+    sql, params = _batch_sql(source, since=_since(mark), until=until)
     warehouse.save(view, sql, params, batch=batch)
-    rows, lag = _batch_size_and_lag(project, source, since=mark.until, until=until)
+    rows, lag = _batch_size_and_lag(project, source, since=_since(mark), until=until)
     lag_fits = mark.rows == 0 or lag == (mark.lag_ms, mark.lag_ms)
     steady = mark.steady and (rows == 0 or (lag[0] == lag[1] and lag_fits))
     return watermarks.move(
@@ -196,7 +196,17 @@ def _publish(project: Project, source: ViewSource, current: Versioned) -> Versio
         lag_ms=(lag[0] if rows else mark.lag_ms) if steady else None,
         steady=steady,
         pending=None,
+        synced=mark.synced if mark.rows else None,  # rows may be older than a sync of nothing
     )
+
+
+def _since(mark: Watermark) -> datetime | None:
+    """Return up to when a view's rows are published; None while there are none.
+
+    Batches without rows published nothing: a view that was materialized before its first event
+    was ingested begins with the history that its events tell, not with corrections.
+    """
+    return mark.until if mark.rows else None
 
 
 def _batch_sql(
@@ -229,7 +239,7 @@ def _batch_size_and_lag(
 
 
 def _anything_new(
-    project: Project, source: ViewSource, *, since: datetime, until: datetime
+    project: Project, source: ViewSource, *, since: datetime | None, until: datetime
 ) -> bool:
     sql, params = _batch_sql(source, since=since, until=until)
     return bool(

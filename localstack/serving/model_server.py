@@ -132,15 +132,10 @@ class ModelServer:
             NotReached: There is no whole answer.
             TimedOut: There is none within `seconds` or the usual time.
         """
-        if seconds is None:
-            return self.connections.ask("POST", self._contract.predict, body, headers)
-        with self._changed:
-            self._until = max(self._until, time.monotonic() + seconds)
-        connections = Connections(self.connections.port, timeout=seconds)
-        try:
-            return connections.ask("POST", self._contract.predict, body, headers)
-        finally:
-            connections.close()
+        if seconds is not None:
+            with self._changed:
+                self._until = max(self._until, time.monotonic() + seconds)
+        return self.connections.ask("POST", self._contract.predict, body, headers, within=seconds)
 
     def enter(self) -> bool:
         """Count a request; False: the server has gone, so pick another."""

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ...errors import Invalid
-from ...project.specs.description import Model, Objective, ProjectSpec
+from ...project.specs.description import ROW, Model, Objective, ProjectSpec
 from ..models import trainers
 from . import folds, worth
 from .folds import Fold, FoldResult
@@ -212,7 +212,7 @@ def _predictions(test: pa.Table, tested: FoldResult, among: Grouping, period: in
         pa.array(np.full(rows, tested.hits / tested.known)),
         pa.array(np.full(rows, period)),
         *(
-            pa.nulls(rows) if name is None else test[name]
+            pa.nulls(rows) if name in (None, ROW) else test[name]
             for name in (among.unit, among.ranked_within, among.item)
         ),
     ]

@@ -13,6 +13,7 @@ import msgspec
 
 from ...project.models.gate_figures import AGAINST, CUTOFF, cutoffs, ranks
 from ...project.specs.description import Bound, Gate
+from .evaluation import Evaluation
 from .leak_alarm import Looked
 from .statistics import Estimate
 
@@ -45,9 +46,16 @@ def bounds_of(gate: Gate, *, ranked: bool, champion: bool) -> tuple[Bound, ...]:
     """Return the configuration's bounds, and the default one if rows were `ranked`.
 
     The default compares the ranking with the champion's; it is left out if a bound does so itself.
+    Rows of which no two were ranked together have no order: no default is asked of them.
     """
     own = any(bound.against and ranks(bound.metric) for bound in gate.bounds)
     return gate.bounds if own or not ranked or not champion else (*gate.bounds, _DEFAULT)
+
+
+def has_order(evaluation: Evaluation) -> bool:
+    """Return whether any two of a run's rows were ranked together."""
+    ranked = evaluation.ranked
+    return ranked is not None and ranked.groups + ranked.left_out < evaluation.rows
 
 
 def cutoffs_of(gate: Gate) -> tuple[int, ...]:
@@ -77,10 +85,20 @@ def judge(
     *,
     no_champion: str | None = None,
     leaks: Check | None = None,
+    notes: Sequence[str] = (),
+    no_unit: str | None = None,
 ) -> GateResult:
     """Return the worst verdict of all checks, `leaks` (no_leaks) among them.
 
-    `differences` are to the champion's figures; `no_champion` says why there are none.
+    Args:
+        bounds: What is asked for.
+        figures: The model's, with their intervals.
+        differences: Of them to the champion's.
+        no_champion: Why there are no differences.
+        leaks: The check of leaks.
+        notes: What else is to be told of the gate.
+        no_unit: Why nobody knows which rows are independent of each other: no interval is wide
+            enough for a pass then.
     """
     checks = []
     for bound in bounds:
@@ -100,10 +118,13 @@ def judge(
             )
         )
     checks += [leaks] if leaks is not None else []
+    verdict = _worst([check.verdict for check in checks])
+    told = [_disagreement(differences), *notes]
+    if no_unit is not None and verdict == "pass" and bounds:
+        verdict = "inconclusive"
+        told.append(no_unit)
     return GateResult(
-        verdict=_worst([check.verdict for check in checks]),
-        checks=tuple(checks),
-        note=_disagreement(differences),
+        verdict=verdict, checks=tuple(checks), note="; ".join(filter(None, told)) or None
     )
 
 

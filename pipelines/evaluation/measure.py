@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ...project.models.gate_figures import CUTOFF
+from ...project.specs.description import ROW
 from . import metrics, statistics, units, worth
 from .evaluation import Champion, Evaluation, Period, Ranked
 from .forward_evaluation import Forward
@@ -38,6 +39,7 @@ def measure(forward: Forward, cutoffs: Sequence[int] = (CUTOFF,)) -> Evaluation:
     )
     base_loss = statistics.log_loss(base, outcomes)
     figures = _figures(table, base_loss, cutoffs, among)
+    unit = forward.grouping.unit
     return Evaluation(
         rows=table.num_rows,
         positives=int(outcomes.sum()),
@@ -51,7 +53,7 @@ def measure(forward: Forward, cutoffs: Sequence[int] = (CUTOFF,)) -> Evaluation:
         log_loss_difference=figures.pop(_TO_BASE, None),
         calibration=figures.pop("calibration", None),
         metrics=figures,
-        unit=forward.grouping.unit if among.dependent else None,
+        unit=unit if among.dependent or unit == ROW else None,
         units=among.units if among.dependent else 0,
         ranked=_ranking(forward, among),
         worth=worth.measure(forward.sampled, forward.shuffled)

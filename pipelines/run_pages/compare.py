@@ -291,7 +291,7 @@ def spoken_verdict(comparison: Comparison) -> str:
 def power(comparison: Comparison) -> str:
     """Return what so much data can show of the deciding figure."""
     evaluation = figures(comparison.second)
-    if evaluation.unit is not None:
+    if evaluation.unit is not None and evaluation.units:
         return figure_text.power_of_units(
             comparison.deciding(),
             evaluation.units,

@@ -68,7 +68,7 @@ def _worth(run: Run, evaluation: Evaluation) -> list[str]:
         (full.get(worth.feature, worth.feature), *(_fall(worth, name) for name in names))
         for worth in evaluation.worth
     ]
-    drawn = figure_text.people(evaluation.unit) if evaluation.unit else "rows"
+    drawn = figure_text.people(evaluation.unit) if evaluation.unit and evaluation.units else "rows"
     exchanged = (
         "What is the same for a whole list is exchanged between lists. "
         if evaluation.ranked

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
+from ...project.specs.description import ROW
+
 if TYPE_CHECKING:
     from ..evaluation.evaluation import Evaluation
     from ..evaluation.statistics import Estimate
@@ -79,6 +81,8 @@ def people(attribute: str) -> str:
 
 def independence(evaluation: Evaluation) -> str:
     """Return a sentence on what the intervals take as independent."""
+    if evaluation.unit == ROW:
+        return f"draw rows, which the objective calls independent of each other (unit: {ROW})"
     if evaluation.unit is not None:
         return (
             f"draw {evaluation.units:,} {people(evaluation.unit)}: rows of one are not independent"

@@ -45,6 +45,7 @@ class Data(StoredDocument, frozen=True, kw_only=True, tag=2):
     warnings: tuple[str, ...] = ()  # the leak alarm
     distributions: tuple[Distribution, ...] = ()  # of every feature
     leaks: tuple[Looked, ...] = ()  # what the leak alarm saw of every feature
+    late: tuple[str, ...] = ()  # views whose history became known too late for many rows
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:

@@ -167,7 +167,7 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
 
 def _power(evaluation: Evaluation, outcome: str) -> str:
     tested = f"{len(evaluation.periods)} test periods, {evaluation.rows:,} rows. "
-    if evaluation.unit is None:
+    if not evaluation.units or evaluation.unit is None:
         return (
             f"{tested}{figure_text.power(evaluation.positives, outcome)} Intervals: "
             f"{figure_text.independence(evaluation)}."
@@ -218,6 +218,7 @@ def _data(run: Run) -> list[str]:
         ),
     ]
     parts += [page.verdict([f"Leak alarm. {warning}"], "fail") for warning in data.warnings]
+    parts += [page.verdict([f"Known too late. {late}"], "fail") for late in data.late]
     if data.leaks:
         summary = (
             "Leak alarm: AUC of each feature alone, by day, and with what was known earlier "

@@ -22,7 +22,9 @@ def text(run: Run) -> str:
     if run.data:
         lines.append(_line("rows", description(run.data)))
     lines += [_line("corrected", str(run.corrected))] if run.corrected else []
-    lines += [f"  warning       {warning}" for warning in run.data.warnings] if run.data else []
+    if run.data:
+        warnings = (*run.data.warnings, *run.data.late)
+        lines += [f"  warning       {warning}" for warning in warnings]
     if run.evaluation:
         lines += _figures(run, run.evaluation)
     if run.status == "failed":

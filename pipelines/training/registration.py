@@ -10,7 +10,7 @@ import msgspec
 
 from ...core.formats import Kind, decode
 from ...errors import NotFound
-from ...project.specs.description import Feature, Model, ProjectSpec
+from ...project.specs.description import ROW, Feature, Model, Objective, ProjectSpec
 from ...storage import BlobStore
 from ..evaluation import gate, measure
 from ..evaluation.distribution import drifts
@@ -47,13 +47,20 @@ def register(context: StepContext, model: Model) -> None:
     manifest = _document(context.inputs["model"] / MANIFEST, Manifest)
     champion = promotion.current(registry, model.model, promotion.CHAMPION)
     other = champion is not None and champion.digest != manifest.digest
-    bounds = gate.bounds_of(model.gate, ranked=measured.ranked is not None, champion=other)
+    ordered = gate.has_order(measured)
+    bounds = gate.bounds_of(model.gate, ranked=ordered, champion=other)
     compared = _comparison(
         blobs, ours, champion, own=manifest.digest, model=model, spec=project.spec
     )
     leaks = gate.no_leaks(model.gate, data.leaks)
     judged = gate.judge(
-        bounds, measured.figures(), compared.figures(), no_champion=compared.why_not, leaks=leaks
+        bounds,
+        measured.figures(),
+        compared.figures(),
+        no_champion=compared.why_not,
+        leaks=leaks,
+        notes=[_no_ranking(measured)] if measured.ranked and not ordered else (),
+        no_unit=_no_unit(project.spec.objectives[model.objective]),
     )
     uri = publish(blobs, context.inputs["model"], manifest)
     target = context.target
@@ -97,6 +104,22 @@ def register(context: StepContext, model: Model) -> None:
     report.write_run(blobs, run, ours, theirs)
     records.keep(blobs, run)  # last: a run with a record is whole
     context.log(str(run))
+
+
+def _no_ranking(measured: Evaluation) -> str:
+    within = measured.ranked.within if measured.ranked else ""
+    return f"no ranking is judged: no two rows have the same {within}, so that none has an order"
+
+
+def _no_unit(objective: Objective) -> str | None:
+    """Return what to write into an objective whose rows nobody called independent or not."""
+    if objective.unit is not None:
+        return None
+    return (
+        "it would pass if rows were independent of each other, which nobody has said: write unit: "
+        f"(who a row of {objective.exposure} is about) into objectives.{objective.name}, or unit: "
+        f"{ROW} where each row is somebody else's"
+    )
 
 
 def names_of(model: Model) -> dict[str, str]:

@@ -34,6 +34,7 @@ def dataset(context: StepContext) -> None:
     """
     import pyarrow.parquet as pq
 
+    from ...feature_store.offline.late_history import late_histories
     from ...feature_store.offline.training_set import STAMP, training_set
     from ..evaluation.leak_alarm import look
 
@@ -53,11 +54,12 @@ def dataset(context: StepContext) -> None:
         as_of=as_of,
         stamped=stamped,
         looked=looked,
+        late=tuple(map(str, late_histories(project, stamped))),
     )
     context.log(
         f"{record.rows:,} rows, {record.positives:,} with the outcome, hash {record.digest}"
     )
-    for warning in record.warnings:
+    for warning in (*record.warnings, *record.late):
         context.log(f"warning: {warning}")
     pq.write_table(table, context.outputs["data"] / "data.parquet")
     (context.outputs["data"] / "data.json").write_bytes(msgspec.json.encode(record))
@@ -135,6 +137,7 @@ def _known_data(
     as_of: datetime,
     stamped: pa.Table,
     looked: tuple[Looked, ...],
+    late: tuple[str, ...],
 ) -> Data:
     import pyarrow.compute as pc
 
@@ -175,6 +178,7 @@ def _known_data(
         distributions=tuple(_distribution(feature, stamped) for feature in model.features),
         leaks=looked,
         warnings=tuple(str(finding) for finding in looked if finding.warnings),
+        late=late,
     )
 
 

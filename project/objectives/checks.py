@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..reading.names import did_you_mean
 from ..reading.report import Report
 from ..sections.references import Declared, check_declared
-from ..specs.description import Event, Objective, ProjectSpec
+from ..specs.description import ROW, Event, Objective, ProjectSpec
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
@@ -47,7 +47,7 @@ def _check_grouping(
     role: str, name: str, objective: Objective, exposure: Event, report: Report
 ) -> None:
     """Report a name that is no attribute by which rows of the exposure can be grouped."""
-    if role == "ranked_within" and name == objective.unit:  # its default
+    if name == (ROW if role == "unit" else objective.unit):  # the unit is the default
         return
     key = f"objectives.{objective.name}.{role}"
     attributes = {attribute.name: attribute for attribute in exposure.attributes}

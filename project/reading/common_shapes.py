@@ -19,7 +19,7 @@ def name_text(longest: int = NAME_LENGTH) -> Text:
     return Text(what="a name", pattern=NAME, parse=parse)
 
 
-def _column(text: str) -> str:
+def column(text: str) -> str:
     if problem := column_problem(text):
         raise Mistake(*problem)
     return text
@@ -38,7 +38,7 @@ DURATION = Text(
     what="a duration", pattern=quantities.DURATION, parse=quantities.duration, example="30m"
 )
 DAYS = Text(what="a number of days", pattern=quantities.DURATION, parse=_days, example="7d")
-COLUMN = Text(what="a column's name", pattern=NAME, parse=_column)
+COLUMN = Text(what="a column's name", pattern=NAME, parse=column)
 SHARE = Text(
     what="a share", pattern=quantities.PERCENT, parse=quantities.share, example="90%", numbers=True
 )

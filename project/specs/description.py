@@ -58,6 +58,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None = None
 
 
+ROW = "event_id"  # as an objective's unit: its rows are independent of each other
+
+
 class Objective(msgspec.Struct, frozen=True, kw_only=True):
     """`rate: <outcome> / <exposure>`.
 

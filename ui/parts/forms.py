@@ -32,7 +32,8 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
 
     `command`: what does the same at the console; without an `action` it is all that there is.
     `note`: what it means. `more`: fields that most leave empty, folded away. `fills`: the id of the
-    part of the page that is drawn anew while somebody types.
+    part of the page that is drawn anew while somebody types. `above`: markup of reports.page that
+    stands in the form before its fields, such as a table with boxes to tick.
     """
 
     action: str
@@ -44,6 +45,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
     fills: str = ""
     careful: bool = False  # it ends something
     note: str = ""
+    above: str = ""
 
 
 def html(form: Form, *, token: str, write: bool, same: str = "") -> str:
@@ -65,7 +67,8 @@ def html(form: Form, *, token: str, write: bool, same: str = "") -> str:
     method, action = "get" if form.get else "post", _attribute(form.action)
     fields = "".join(map(_field, form.fields)) + _fold(form.more)
     button = f"<button{kind}>{escape(form.button)}</button>"
-    drawn = f'<form method="{method}" action="{action}"{fills}>{hidden}{fields}{button}</form>'
+    inner = f"{hidden}{form.above}{fields}{button}"
+    drawn = f'<form method="{method}" action="{action}"{fills}>{inner}</form>'
     return (
         f'<div class="change">{note}{drawn}{_command(form, "the same in a terminal", same)}</div>'
     )

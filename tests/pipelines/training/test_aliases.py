@@ -3,6 +3,7 @@ reason is kept.
 """
 
 import msgspec
+import pyarrow as pa
 import pytest
 
 from isthmus.errors import NotFound, Refused
@@ -54,6 +55,44 @@ def test_an_inconclusive_run_does_not_become_champion_by_itself(shop, monkeypatc
     promotion.promote(shop, "ranker", 2, "challenger")  # it may challenge
     assert promotion.promote(shop, "ranker", 2, because="cheaper to serve").approval == "approved"
     assert champion(shop) == 2
+
+
+def test_a_run_of_rows_that_nobody_called_independent_is_inconclusive_at_most(
+    tmp_path, monkeypatch
+):
+    folder = trained.make_project(tmp_path / "shop")
+    file = folder / "project.yaml"
+    file.write_text(file.read_text().replace(", unit: event_id", ""))
+    trained.configure(folder, "better", "alias: champion\nparameters: {sign: 1}\n" + GATE)
+    trained.configure(folder, "bad", "alias: champion\nparameters: {sign: -0.9}\n")
+    with trained.open_project(folder) as project:
+        trained.run_here(project, "bad", trained.data(), monkeypatch)
+        run = trained.run_here(project, "better", trained.data(), monkeypatch)
+        assert [check.verdict for check in run.checks.checks] == ["pass"]
+        assert (run.gate, run.alias, champion(project)) == ("inconclusive", None, 1)
+    assert "write unit: (who a row of impression is about) into objectives.ctr" in str(run)
+
+
+def test_a_unit_with_one_row_each_is_asked_for_no_ranking(tmp_path, monkeypatch):
+    folder = trained.make_project(tmp_path / "shop")
+    file = folder / "project.yaml"
+    file.write_text(
+        file.read_text()
+        .replace("unit: event_id", "unit: user_id")
+        .replace("      position: {type: int}", "      user_id: {type: int}")
+    )
+    trained.configure(folder, "better", "alias: champion\nparameters: {sign: 1}\n" + GATE)
+    trained.configure(folder, "bad", "alias: champion\nparameters: {sign: -0.9}\n")
+    table = trained.data()
+    table = table.append_column("user_id", pa.array(range(table.num_rows), pa.int64()))
+    with trained.open_project(folder) as project:
+        trained.run_here(project, "bad", table, monkeypatch)
+        run = trained.run_here(project, "better", table, monkeypatch)
+        assert ([check.name for check in run.checks.checks], run.gate) == (
+            ["auc_vs_champion"],
+            "pass",
+        )
+    assert "no ranking is judged: no two rows have the same user_id" in str(run)
 
 
 def test_a_run_that_beats_the_champion_replaces_it(shop, monkeypatch):

@@ -27,6 +27,7 @@ from ....reports import page as kit
 from ....reports import plots
 from ....rollouts.verbs import rollout
 from ....rollouts.verbs.status import Status
+from ...parts.forms import Form
 from ...parts.links import version_link
 from ...parts.reads import Reads, Unread, missing, whole
 from ...parts.view import View
@@ -122,16 +123,22 @@ def declared_endpoint(project: Project, name: str) -> Endpoint:
     return endpoint
 
 
-def _parts(project: Project, endpoint: Endpoint, data: EndpointData, window: Window) -> list[str]:
+def _parts(
+    project: Project, endpoint: Endpoint, data: EndpointData, window: Window
+) -> list[str | Form]:
     whose = owner_text(data.owner)
+    deploy = Form(action="", button="", command=f"isthmus deploy {endpoint.name}")
+    start = Form(action="", button="", command=f"isthmus rollout start {endpoint.name}")
     return [
-        kit.section("Variants", *_variants(endpoint.name, data.endpoint)),
+        kit.section("Variants", *_variants(data.endpoint)),
+        *([deploy] if data.endpoint is None else []),
         kit.section(
             "Who has the traffic",
             kit.words(f"{whose[:1].upper()}{whose[1:]}."),
             *_experiments(data.layers),
         ),
         kit.section("Rollout", *_rollout(endpoint.name, data.rollout)),
+        *([start] if data.rollout is None else []),
         kit.section(
             f"Minutes from {window.start:%H:%M} to {window.end:%H:%M} UTC",
             *_minutes(data.minutes, window),
@@ -140,11 +147,11 @@ def _parts(project: Project, endpoint: Endpoint, data: EndpointData, window: Win
     ]
 
 
-def _variants(name: str, state: EndpointState | Unread | None) -> list[str]:
+def _variants(state: EndpointState | Unread | None) -> list[str]:
     if isinstance(state, Unread):
         return [missing(state)]
     if state is None:
-        return [kit.words(f"It is not there. isthmus deploy {name}", "soft")]
+        return [kit.words("It is not there.", "soft")]
     failure = [kit.verdict([state.failure], "fail")] if state.failure else []
     return [
         *failure,
@@ -241,7 +248,7 @@ def _rollout(name: str, status: Status | Unread | None) -> list[str]:
     if isinstance(status, Unread):
         return [missing(status)]
     if status is None:
-        return [kit.words(f"There was none. isthmus rollout start {name}", "soft")]
+        return [kit.words("There was none.", "soft")]
     return [
         kit.code(str(status)),
         kit.links([(f"{status.state.id} in full", f"{path(name)}/rollout")]),

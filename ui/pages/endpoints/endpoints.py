@@ -17,6 +17,7 @@ from ....endpoints.port import EndpointState
 from ....endpoints.split import percent_text
 from ....endpoints.traffic import owner
 from ....reports import page as kit
+from ...parts.forms import Form
 from ...parts.reads import Reads, Unread
 from ...parts.view import View
 
@@ -37,13 +38,23 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
         for name in shown.endpoints
     }
     rows = [_row(name, state, owners[name]) for name, state in shown.endpoints.items()]
+    deploys = [
+        Form(action="", button="", command=f"isthmus deploy {name}")
+        for name, state in shown.endpoints.items()
+        if state is None
+    ]
     empty = (
         [kit.words("project.yaml names no endpoint.", "soft")] if not project.spec.endpoints else []
     )
     return View(
         title="Endpoints",
         below=f"On {project.target.name}: what answers, and who has its traffic.",
-        parts=(*reads.box(), *empty, *([kit.table(_HEAD, rows, wordy=3)] if rows else [])),
+        parts=(
+            *reads.box(),
+            *empty,
+            *([kit.table(_HEAD, rows, wordy=(2, 3))] if rows else []),
+            *deploys,
+        ),
         data=EndpointsData(
             endpoints=shown.endpoints, urls=shown.urls, owners=owners, unread=tuple(reads.unread)
         ),
@@ -66,7 +77,7 @@ def _row(
     name: str, state: EndpointState | None, holder: owner.Owner | Unread | None
 ) -> tuple[str, ...]:
     if state is None:
-        return (kit.link(name, path(name)), "not there", f"isthmus deploy {name}", "")
+        return (kit.link(name, path(name)), "not there", "", "")
     split = ", ".join(
         f"{v.name} {v.model}@{v.version} {percent_text(v.percent)} %" for v in state.variants
     )

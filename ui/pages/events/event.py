@@ -17,6 +17,7 @@ from ....feature_store.as_known.cost import scan_of
 from ....feature_store.port import TableState
 from ....reports import page as kit
 from ....reports import plots
+from ...parts.forms import Form
 from ...parts.reads import Reads, Unread, missing, whole
 from ...parts.view import View
 from .events import path
@@ -72,6 +73,12 @@ def page(project: Project, query: Mapping[str, str]) -> View:
             *_about(data.event),
             _volume_section(data, days, _price(project, state)),
             _quarantine(data),
+            Form(
+                action="",
+                button="",
+                command=f"isthmus events quarantine {name}",
+                note="Row by row:",
+            ),
         ),
         data=msgspec.structs.replace(data, unread=tuple(reads.unread)),
     )
@@ -170,10 +177,10 @@ def _quarantine(data: EventData) -> str:
         return kit.section("Refused and still open", link)
     if isinstance(groups, Unread):
         return kit.section("Refused and still open", missing(groups), link)
-    return kit.section("Refused and still open", *_groups(data.event.name, groups))
+    return kit.section("Refused and still open", *_groups(groups))
 
 
-def _groups(event: str, groups: Sequence[Group]) -> list[str]:
+def _groups(groups: Sequence[Group]) -> list[str]:
     if not groups:
         return [kit.words("Nothing is quarantined.")]
     rows = [
@@ -186,8 +193,7 @@ def _groups(event: str, groups: Sequence[Group]) -> list[str]:
         if rest
         else []
     )
-    words = kit.words(f"Row by row: isthmus events quarantine {event}", "soft")
-    return [kit.table(("attribute", "rows", "why", ""), rows, wordy=2), *more, words]
+    return [kit.table(("attribute", "rows", "why", ""), rows, wordy=2), *more]
 
 
 def _price(project: Project, state: TableState | Unread | None) -> str:

@@ -146,7 +146,9 @@ def _standing(data: OneExperiment, run: FrozenRun, *, startable: bool) -> Iterat
     yield kit.anchor("stands") + kit.section(
         "How it stands", kit.table(["", ""], _status_rows(data.status), wordy=1)
     )
-    yield kit.anchor("change") + kit.section("Change it")
+    yield kit.anchor("change") + kit.section(
+        "Change it", kit.words("What is changed, by whom and why, stands in the history.", "soft")
+    )
     yield from experiment_forms.of_run(data.status, run, startable=startable)
 
 

@@ -60,9 +60,9 @@ def _table(project: Project, lines: Iterable[Listed]) -> str:
     if not rows:
         return kit.words("project.yaml has no experiments yet.")
     return kit.table(
-        ["run", "layer", "state", "share", "units", "since", "metric", "verdict", "owner"],
+        ["run", "verdict", "state", "metric", "units", "share", "since", "layer", "owner"],
         rows,
-        wordy=7,
+        wordy=1,
     )
 
 
@@ -74,13 +74,13 @@ def _row(project: Project, line: Listed) -> list[str]:
     )
     return [
         kit.link(line.run, path(line.run)),
-        line.layer,
-        line.state,
-        "" if line.share is None else f"{line.share.normalize():f} %",
-        "" if line.units is None else f"{line.units:,}",
-        age,
-        line.metric,
         line.verdict or ("nobody has looked" if line.state == "running" else ""),
+        line.state,
+        line.metric,
+        "" if line.units is None else f"{line.units:,}",
+        "" if line.share is None else f"{line.share.normalize():f} %",
+        age,
+        line.layer,
         line.owner,
     ]
 

@@ -14,7 +14,7 @@ from ....experiments.running.answers import RunStatus
 from ...parts.forms import Field, Form
 from .experiments import path
 
-_WHY = Field(name="because", label="Why", hint="it stands in the history", required=True)
+_WHY = Field(name="because", label="Why", required=True)
 
 
 def start(name: str) -> Form:

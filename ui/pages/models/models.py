@@ -18,6 +18,7 @@ from ....pipelines.run_pages.records import Run
 from ....pipelines.training import promotion
 from ....pipelines.training.promotion import Promotion
 from ....reports import page as kit
+from ...parts.forms import Form
 from ...parts.links import run_link, version_link
 from ...parts.reads import Reads, Unread
 from ...parts.view import View
@@ -82,11 +83,14 @@ def _promotions(project: Project, versions: Sequence[ModelVersion]) -> list[Prom
     )
 
 
-def _versions(data: ModelsData) -> list[str]:
+def _versions(data: ModelsData) -> list[str | Form]:
     if isinstance(data.versions, Unread):
         return []
     if not data.versions:
-        return [kit.words("None yet. isthmus train models/...", "soft")]
+        return [
+            kit.words("None yet.", "soft"),
+            Form(action="", button="", command="isthmus train models/*.yaml"),
+        ]
     newest = sorted(data.versions, key=lambda version: (version.model, -version.version))
     return [
         kit.table(

@@ -25,7 +25,6 @@ from ..http_messages import HttpAnswer, HttpRequest
 from ..rpc.transcoding import error_answer
 from . import door, heads
 from .connections import Connections
-from .eager_tasks import start_eagerly
 
 if TYPE_CHECKING:
     from .front import Front
@@ -209,7 +208,7 @@ class Connection(asyncio.Protocol):
         self._waiting.append((head, body))
         if not self.busy:
             self.busy = True
-            self._work = start_eagerly(self._answer())
+            self._work = self._loop.create_task(self._answer())
         elif len(self._waiting) > 8:
             self._transport.pause_reading()
 

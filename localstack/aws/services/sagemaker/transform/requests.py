@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from .....serving.connections import Answer, Connections, NotReached, TimedOut
+from .....serving.connections import Answer, NotReached, TimedOut
 from .....serving.model_server import ModelServer
 from ..jobs.logs import LogStream
 from ..jobs.records import Job
@@ -90,7 +90,7 @@ class Asker:
 
     def __init__(self, job: Job, server: ModelServer, settings: Settings, log: LogStream) -> None:
         self._job, self._settings, self._log = job, settings, log
-        self._connections = Connections(server.connections.port, timeout=settings.timeout)
+        self._server = server
 
     def object(self, path: Path, inputs: Path, outputs: Path) -> str | None:
         """Transform an object, and write `<name>.out`. Return why the job fails, or None.
@@ -156,7 +156,13 @@ class Asker:
         """
         for last in (*[False] * self._settings.retries, True):
             try:
-                answer = self._connections.ask("POST", "/invocations", body, self._settings.headers)
+                answer = self._server.connections.ask(
+                    "POST",
+                    "/invocations",
+                    body,
+                    self._settings.headers,
+                    within=self._settings.timeout,
+                )
             except (NotReached, TimedOut) as error:
                 if last:
                     raise JobFailed(

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 from google.cloud.aiplatform_v1.types import Endpoint
 
-from .....serving.async_connections import AsyncConnections
 from .....serving.model_server import ModelServer
 from .....serving.weights import Choice, choice
 from ....core.call import Call
@@ -23,14 +22,6 @@ EndpointPb = Endpoint.pb()
 _NAME = re.compile(r"(projects/[^/]+/locations/[^/]+)/endpoints/([^/]+)")
 
 
-class Server:
-    """The process of one deployed model, and the connections to it from the stack's loop."""
-
-    def __init__(self, process: ModelServer) -> None:
-        self.process = process
-        self.connections = AsyncConnections()
-
-
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A deployed model to which a request may go."""
 
@@ -39,7 +30,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     display_name: str  # of the model
     predict_route: str
-    server: Server
+    server: ModelServer
 
 
 class Routing(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from .....serving.async_connections import AsyncConnections
 from .....serving.connections import Answer, NotReached, TimedOut
 from ....core.call import Call
 from ....core.errors import GcpError, invalid
@@ -131,16 +132,20 @@ async def forward(
     """
     began = time.perf_counter()
     routing, target = choose_target(call, endpoint, size if size is not None else len(body))
-    process = target.server.process
     seconds = DEDICATED_SECONDS if routing.dedicated else SHARED_SECONDS
     try:
-        answer = await target.server.connections.ask(
-            process.connections.port, "POST", target.predict_route, body, headers, within=seconds
+        answer = await call.store(AsyncConnections).post(
+            target.server.connections.port,
+            target.predict_route,
+            body,
+            headers,
+            within=seconds,
+            on_stop=call.on_stop,
         )
     except (TimedOut, NotReached) as error:
         raise no_answer(call, routing, target, error, began) from error
     finally:
-        process.leave()
+        target.server.leave()
     record_request(call, routing, target, status=answer.status, began=began, instances=instances)
     return Exchange(routing=routing, target=target, answer=answer)
 
@@ -159,7 +164,7 @@ def choose_target(call: Call, endpoint: str, size: int) -> tuple[Routing, Target
                 "FAILED_PRECONDITION",
                 f"Endpoint {routing.endpoint} has no deployed model that takes traffic.",
             )
-        if target.server.process.enter():
+        if target.server.enter():
             return routing, target
 
 
@@ -189,7 +194,7 @@ def no_answer(
         return GcpError(
             "DEADLINE_EXCEEDED", f"The model server of DeployedModel {target.id} gave {error}."
         )
-    target.server.process.revive()
+    target.server.revive()
     return GcpError(
         "UNAVAILABLE", f"The model server of DeployedModel {target.id} does not answer: {error}"
     )

@@ -30,7 +30,7 @@ from .....core.resources import operations
 from .....core.resources.validation import check_display_name
 from ...models import records as models
 from .. import model_servers, timing
-from ..records import Hosted, Server, Target, check_split, require_endpoint, show_former_state
+from ..records import Hosted, Target, check_split, require_endpoint, show_former_state
 from .endpoints import generic
 
 DeployedPb = DeployedModel.pb()
@@ -97,7 +97,7 @@ def undeploy_model(call: Call, request: Any) -> Any:
             target = hosted.targets.pop(number)
             hosted.note_change(context)
         models.note_undeployed(context, hosted.name, number)
-        target.server.process.retire()
+        target.server.retire()
         return UndeployModelResponse.pb()()
 
     with hosted.lock:
@@ -251,7 +251,7 @@ class _Deployment:
             predict_route=model_servers.vertex_variables(
                 self._hosted.name, self._deployed, self._model
             )["AIP_PREDICT_ROUTE"],
-            server=Server(server),
+            server=server,
         )
 
     def _forget(self) -> None:

@@ -132,18 +132,18 @@ def stream(
     """
     began = time.perf_counter()
     routing, target = choose_target(call, endpoint, len(body))
-    process = target.server.process
+    server = target.server
     try:
-        answer, parts = process.connections.stream("POST", target.predict_route, body, headers)
+        answer, parts = server.connections.stream("POST", target.predict_route, body, headers)
     except (TimedOut, NotReached) as error:
-        process.leave()
+        server.leave()
         raise no_answer(call, routing, target, error, began) from error
 
     def passing() -> Iterator[bytes]:
         try:
             yield from parts
         finally:
-            process.leave()
+            server.leave()
             record_request(call, routing, target, status=answer.status, began=began, instances=1)
 
     return answer.status, {**answer.headers, "x-vertex-ai-deployed-model-id": target.id}, passing()
