@@ -20,7 +20,7 @@ from ....rollouts.verbs.status import (
     next_lines,
     phase_text,
     shown_checks,
-    unwatched_lines,
+    unwatched_text,
 )
 from ...parts.forms import Form
 from ...parts.reads import Reads, Unread, missing
@@ -65,20 +65,26 @@ def _parts(
     start = _start(endpoint, declared)
     if status is None:
         return [kit.section(endpoint, kit.words("There was none.")), start]
-    rows = [[name, text] for name, text in _rows(status) if text]
     links = kit.links(
         [(f"{status.state.id} in full", f"{path(endpoint)}/rollout"), (endpoint, path(endpoint))]
     )
     shown = kit.section(
         endpoint,
         kit.words(report.about(status.state), "soft"),
-        *(kit.verdict([line], "fail") for line in unwatched_lines(status)),
-        kit.table(("", ""), rows, wordy=1),
+        standing(status),
         links,
     )
     if status.state.phase == "ended":
         return [shown, start]
-    return [shown, *(Form(action="", button="", command=line) for line in _commands(status))]
+    return [shown, *commands(status)]
+
+
+def standing(status: Status) -> str:
+    """Return how a rollout stands: its step, weights and guardrails, and what comes next."""
+    rows = [[name, text] for name, text in _rows(status) if text]
+    unwatched = unwatched_text(status)
+    warning = kit.verdict([unwatched], "fail") if unwatched else ""
+    return warning + kit.table(("", ""), rows, wordy=1)
 
 
 def _start(endpoint: str, declared: Rollout | None) -> Form:
@@ -106,8 +112,11 @@ def _rows(status: Status) -> list[tuple[str, str]]:
         ("state", (state.end or "ended") if ended else phase_text(status)),
         ("why", state.cause),
         ("step", f"{state.stage} of {len(stages)}{share}"),
-        ("weights", ", ".join(f"{name} {percent_text(of)} %" for name, of in weights.items())),
-        *((each.name, _judged(judged.get(each.name))) for each in guardrails),
+        (
+            "weights",
+            ", ".join(f"{name} {percent_text(percent)} %" for name, percent in weights.items()),
+        ),
+        *((guardrail.name, _judged(judged.get(guardrail.name))) for guardrail in guardrails),
         ("next", _next(status)),
     ]
 
@@ -133,12 +142,17 @@ def _next(status: Status) -> str:
             return ""
 
 
-def _commands(status: Status) -> list[str]:
+def commands(status: Status) -> list[Form]:
     """Return the commands by which a person changes what happens."""
     state = status.state
+    if state.phase == "ended":
+        return []
     verbs = ["abort {}"]
     if state.phase in ("waiting", "promoted"):
         verbs = ['promote {} --because "..."', *verbs]
     elif state.phase == "baking":
         verbs = ["resume {}" if state.wish.pause else "pause {}", *verbs]
-    return [f"isthmus rollout {verb.format(status.endpoint)}" for verb in verbs]
+    if unwatched_text(status):
+        verbs = ["run {}", *verbs]
+    lines = [f"isthmus rollout {verb.format(status.endpoint)}" for verb in verbs]
+    return [Form(action="", button="", command=line) for line in lines]
