@@ -103,7 +103,7 @@ def schema_of(data: bytes) -> int:
 
 
 def refuse_newer(what: str, written: int, newest: int) -> None:
-    """Raise Refused for a document that a later version wrote.
+    """Raise Refused if a document has a newer format than this version knows.
 
     This version would misread it or lose what it does not know.
     """

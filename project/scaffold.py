@@ -24,7 +24,6 @@ STARTER = "starter"  # the smallest project that does something
 DEFAULT = "shop"
 WORLD = "world.py"  # of an example whose data are made and not packed
 PROFILES = "profiles.yaml"
-LAPTOP = "local"
 _NEW = "new"  # what every project has beside its description, unless the example has its own
 _WORKFLOW = Path(".github/workflows/isthmus.yml")
 _SCHEMA = Path("schema/isthmus.json")
@@ -54,7 +53,7 @@ def create(
     files: Mapping[str, str] | None = None,
     targets: Sequence[str] | None = None,
 ) -> tuple[Path, ...]:
-    """Fill a new or empty folder with an example, and return its files, sorted.
+    """Create a project from an example in a new or empty folder; return its files.
 
     A new folder appears whole or not at all. Without an example's name it is the shop, and the
     project is named after the folder, as the starter always is.
@@ -147,14 +146,14 @@ def _settle(draft: Path, folder: Path, existing: Collection[str]) -> None:
 
 
 def _move(path: Path, place: Path) -> None:
-    """FileExistsError: something is there."""
+    """Move a file; raise FileExistsError if there is one already."""
     if os.path.lexists(place):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
     path.rename(place)
 
 
 def _left_by_killed(folder: Path) -> list[Path]:
-    """Drafts of this folder whose processes are gone.
+    """Yield drafts of this folder whose processes were killed.
 
     One that was killed as it filled an empty folder left a part of it there, too.
     """
@@ -171,10 +170,12 @@ def _left_by_killed(folder: Path) -> list[Path]:
 
 
 def _entries(folder: Path) -> list[Path]:
+    """Return what lies in a folder; nothing if it is absent."""
     return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def _remove(drafts: Iterable[Path]) -> None:
+    """Remove draft folders."""
     for draft in drafts:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -206,6 +207,7 @@ def _is_same(draft: Path, path: Path) -> bool:
 
 
 def _not_empty(folder: Path, existing: Collection[str]) -> AlreadyExists:
+    """Return the error that a folder is not empty."""
     listed = ", ".join(sorted(existing)[:3]) + (", ..." if len(existing) > 3 else "")
     return AlreadyExists(
         f"{folder} is not empty: it holds {listed}",
@@ -214,6 +216,7 @@ def _not_empty(folder: Path, existing: Collection[str]) -> AlreadyExists:
 
 
 def _write(files: Mapping[str, str], draft: Path) -> None:
+    """Write a project's files into a draft folder."""
     for name, text in files.items():
         (draft / name).parent.mkdir(exist_ok=True)
         (draft / name).write_text(text, encoding="utf-8")
@@ -263,6 +266,7 @@ def _complete(draft: Path) -> None:
 
 
 def _name(draft: Path) -> str:
+    """Return the project's name from its first line."""
     return (
         (draft / "project.yaml")
         .read_text(encoding="utf-8")
@@ -272,6 +276,7 @@ def _name(draft: Path) -> str:
 
 
 def _examples() -> Traversable:
+    """Return the folder of examples that comes with the package."""
     return files(__name__.partition(".")[0]).joinpath("examples")
 
 
@@ -287,6 +292,7 @@ def _copy(source: Traversable, folder: Path) -> None:
 
 
 def _walk(source: Traversable, below: str = "") -> Iterator[tuple[str, Traversable]]:
+    """Yield an example's files with their relative paths."""
     for entry in source.iterdir():
         if entry.name in _LEFT_BEHIND:
             continue

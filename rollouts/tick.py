@@ -77,7 +77,7 @@ def lease_of(last: lease.Lease, now: datetime, holder: str, *, seize: bool = Fal
 
 
 def _advance(state: State, observation: Observation, now: datetime) -> Step:
-    """Go from phase to phase, until one waits for something or returns an action."""
+    """Go from phase to phase, until one waits or returns an action."""
     actions: tuple[Action, ...] = ()
     for _ in range(_MOST_MOVES):
         place = _place(state)
@@ -93,7 +93,7 @@ def _place(state: State) -> tuple[object, ...]:
 
 
 def _step(state: State, observation: Observation, now: datetime) -> Step:
-    """Make one decision."""
+    """Decide once, by the state's phase."""
     if state.released:
         return state, ()
     running = state.phase not in ("starting", "ended")
@@ -150,7 +150,7 @@ def _abort(state: State, wish: Wish, observation: Observation, now: datetime) ->
 
 
 def outcome(state: State, action: Action, error: IsthmusError | None) -> State:
-    """Return the state with what the holder of the lease knows of its action.
+    """Return the state after an action, or after the error that it raised.
 
     A process that dies before it writes this down has lost a count, no more.
     """

@@ -84,10 +84,12 @@ def ingest(
 
 
 def _can_ask(console: Console) -> bool:
+    """Return whether a question can be put to somebody."""
     return sys.stdin.isatty() and not console.as_json and not console.dry_run
 
 
 def _confirm_backfill(console: Console, event: str, late: Late) -> bool:
+    """Ask whether late events are a back-fill."""
     console.say(
         f"{event}: {late.count:,} events are older than its max_lateness, "
         f"{_dates(late.first, late.last)}"
@@ -120,6 +122,7 @@ def max_bad_of(text: str) -> float:
 
 
 def _ingested(reports: tuple[IngestReport, ...]) -> str:
+    """Return the counts of ingested events as text."""
     rows = [
         (r.event, f"{r.read:,}", f"{r.stored:,}", f"{r.already_there:,}", f"{r.quarantined:,}")
         for r in reports
@@ -255,11 +258,12 @@ def quarantine(console: Console, event: str, limit: int) -> None:
 
 
 def _short(value: object) -> object:
+    """Shorten a long text."""
     return f"{value[:57]}..." if isinstance(value, str) and len(value) > 60 else value
 
 
 def _description(console: Console) -> Description:
-    """Return what project.yaml says of the events, without opening a target."""
+    """Return the events of project.yaml, without opening a target."""
     from ...project.load import load
 
     return load(Path(console.path))

@@ -65,19 +65,20 @@ def init(
     targets: str | None,
 ) -> None:
     from ...lifecycle.start.init import init as create
+    from ...project.profiles.profiles import DEFAULT
 
-    given = dict(_role(text) for text in roles)
+    named = dict(_role(text) for text in roles)
     if sources and not console.as_json and sys.stdin.isatty():
-        given |= _answers(sources, name, given)
+        named |= _answers(sources, name, named)
         targets = targets or click.prompt(
-            "targets, of local, sagemaker, vertex", default="local", show_default=True
+            "targets, of local, sagemaker, vertex", default=DEFAULT, show_default=True
         )
     scaffolded = create(
         name,
         example=example,
         source=sources or None,
-        roles=given or None,
-        targets=[one.strip() for one in targets.split(",")] if targets else None,
+        roles=named or None,
+        targets=[target.strip() for target in targets.split(",")] if targets else None,
     )
     files = [Path(file) for file in scaffolded.files]
     written = [file for file in files if file.parent.name != "data"]
@@ -90,8 +91,9 @@ def init(
     if scaffolded.guesses:
         lines.append("          --as ROLE=COLUMN corrects a guess: see isthmus init --help")
     lines += [
-        f"missing   {one.role}: {one.question} --as {one.role}=COLUMN, of {', '.join(one.columns)}"
-        for one in scaffolded.missing
+        f"missing   {missing.role}: {missing.question} --as {missing.role}=COLUMN, of "
+        f"{', '.join(missing.columns)}"
+        for missing in scaffolded.missing
     ]
     console.result(scaffolded, "\n".join(lines))
     change_folder = "" if Path(name) == Path() else f"cd {quote(name)} && "
@@ -112,26 +114,26 @@ def _role(text: str) -> tuple[str, str]:
     return role.strip(), column.strip()
 
 
-def _answers(sources: tuple[str, ...], name: str, given: dict[str, str]) -> dict[str, str]:
+def _answers(sources: tuple[str, ...], name: str, named: dict[str, str]) -> dict[str, str]:
     """Ask on the terminal for the roles that could not be guessed, and return the answers."""
     from ...lifecycle.start.proposal import propose
 
-    proposal = propose([Path(source) for source in sources], Path(name), given=given)
+    proposal = propose([Path(source) for source in sources], Path(name), named=named)
     for guess in proposal.guesses:
         click.echo(f"guessed   {guess}", err=True)
     answers = {}
-    for one in proposal.missing:
-        click.echo(f"{one.question}  {', '.join(one.columns)}", err=True)
+    for missing in proposal.missing:
+        click.echo(f"{missing.question}  {', '.join(missing.columns)}", err=True)
         answer = click.prompt(
-            f"{one.role}, empty for none", default="", show_default=False, err=True
+            f"{missing.role}, empty for none", default="", show_default=False, err=True
         )
-        answers[one.role] = answer.strip()
+        answers[missing.role] = answer.strip()
     return answers
 
 
 @command(
     help="Check every file of the project, for every target of profiles.yaml. Nothing is called "
-    "or changed. With --target, an experiment that cannot start there is an error."
+    "or changed. With --target, that one must do all, and what others cannot do is a warning."
 )
 def validate(console: Console) -> None:
     from ...lifecycle.checks.validate import validate as check

@@ -167,7 +167,7 @@ def ingest(
 
 
 def in_order(spec: ProjectSpec) -> tuple[Event, ...]:
-    """Return the events, those first that others refer to."""
+    """Return the events in an order in which each comes after those that it refers to."""
     done: dict[str, Event] = {}
 
     def visit(name: str, above: tuple[str, ...]) -> None:
@@ -186,6 +186,7 @@ def in_order(spec: ProjectSpec) -> tuple[Event, ...]:
 
 
 def _chosen_events(project: Project, event: str | None, has_data: bool) -> tuple[Event, ...]:
+    """Return the events to ingest: the named one, or all that have a source."""
     events = project.spec.events
     if event is not None:
         if event not in events:
@@ -210,7 +211,7 @@ def _chosen_events(project: Project, event: str | None, has_data: bool) -> tuple
 
 
 def _check_tables(project: Project, chosen: Iterable[Event]) -> None:
-    """Raise NotFound when a table of these events is not as project.yaml says.
+    """Raise NotFound if an event's table is missing or differs from project.yaml.
 
     So are the tables of events that they refer to.
     """
@@ -227,6 +228,8 @@ def _check_tables(project: Project, chosen: Iterable[Event]) -> None:
 def _stage(
     project: Project, event: Event, source: Source, folder: Path, *, backfill: bool
 ) -> Staged:
+    """Read a source, check its rows, and write good and bad ones to files in a folder."""
+
     def progress(done: int) -> None:
         project.progress(event.name, done, source.rows)
 
@@ -250,6 +253,7 @@ def _store(
     connection: duckdb.DuckDBPyConnection,
     corrects: bool,
 ) -> IngestReport:
+    """Store what was staged of one event, and return the report."""
     with settle(
         project.spec,
         project.target.warehouse,
@@ -303,6 +307,7 @@ def _quarantine(project: Project, event: Event, settled: Settled) -> Tally:
 
 
 def _append(project: Project, event: Event, settled: Settled, *, batch: str) -> None:
+    """Append the new rows of a batch to the event's raw table."""
     if not settled.stored:
         forget(project, event, batch)
         return
@@ -320,7 +325,7 @@ def _append(project: Project, event: Event, settled: Settled, *, batch: str) -> 
 
 
 def _write(project: Project, table: TableSpec, rows: pa.Table, *, keys: tuple[str, ...]) -> None:
-    """Append rows under a name made from the columns that tell rows apart.
+    """Append rows under a batch name made from the columns that identify them.
 
     So the same rows again are the same batch.
     """
@@ -335,7 +340,7 @@ def _write(project: Project, table: TableSpec, rows: pa.Table, *, keys: tuple[st
 
 
 def _retry(project: Project, folder: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Store what waited and whose time and event are there now; return the number of rows by event.
+    """Store waiting rows that are valid by now; return the number of rows by event.
 
     What waits for these in turn follows.
     """
@@ -379,11 +384,13 @@ def _retry_event(
 
 
 def _late_batch(late: pa.Table) -> str:
+    """Return the name of a batch of late events, made from their digests."""
     digests: list[Any] = late["payload_digest"].to_pylist()
     return f"late-{hashlib.blake2b(''.join(digests).encode(), digest_size=16).hexdigest()}"
 
 
 def _require_few_bad(reports: tuple[IngestReport, ...], max_bad: float) -> None:
+    """Raise TooManyBad if a source has more bad rows than are allowed."""
     for report in reports:
         # of all that was read: a repeat is judged as the first time was
         if report.quarantined > allowed_rows(max_bad, report.read):

@@ -49,6 +49,7 @@ class Tally:
         self.rows = 0
 
     def add(self, refused: pa.Table) -> None:
+        """Count refused rows by attribute, rule and key."""
         self.rows += refused.num_rows
         keys = ["attribute", "rule", "key"]
         ends: Any = [
@@ -107,7 +108,7 @@ def _reason(keys: tuple[str, str, str], parts: list[dict[str, Any]], remedy: str
 
 
 def _remedy(description: Description, event: Event, key: str, *, first_ingest: bool) -> str:
-    """Return what to change in project.yaml, where the rule is a choice of the project's."""
+    """Return what to change in project.yaml, if the rule is set there."""
     if not key:
         return ""
     path = f"events.{event.name}.{key}"

@@ -43,6 +43,7 @@ def check_sources(
 def _problems(
     description: Description, event: Event, adapters: tuple[Adapter, ...] | None
 ) -> Iterator[Problem]:
+    """Yield what is wrong with an event's source."""
     from . import files
 
     key = f"events.{event.name}.source"
@@ -110,6 +111,7 @@ def _schemas(fenced: Fence, event: Event) -> Iterator[tuple[str, pa.Schema]]:
 
 
 def _misfits(event: Event, schema: pa.Schema) -> Iterator[tuple[str, str]]:
+    """Yield the attributes that cannot take the types of their columns."""
     from ..validation.chunks import attributes_of, takes
 
     for attribute in attributes_of(event):

@@ -84,11 +84,12 @@ def open_source(
 
 
 def is_declared(folder: Path, event: Event) -> bool:
-    """Return whether the project itself says where the event comes from."""
+    """Return whether project.yaml or a SQL file says where the event comes from."""
     return event.source is not None or source_sql(folder, event.name).exists()
 
 
 def source_sql(folder: Path, event: str) -> Path:
+    """Return the file that holds an event's source query."""
     return folder / "sources" / f"{event}.sql"
 
 
@@ -113,6 +114,7 @@ def source_text(fence: Fence, event: str) -> str:
 
 
 def _sql(fence: Fence, event: Event, stage: Path) -> Source:
+    """Run an event's source query, and return its rows as a source."""
     name = f"sources/{event.name}.sql"
     copy = stage / "rows.parquet"
     rows = query_to_parquet(
@@ -124,6 +126,7 @@ def _sql(fence: Fence, event: Event, stage: Path) -> Source:
 def _declared(
     fence: Fence, event: Event, source: str, stage: Path, target: Target | None
 ) -> Source:
+    """Open the source that project.yaml declares: files, a pattern or a blob's address."""
     scheme = files.scheme_of(source)
     if not scheme:
         return _files(
@@ -148,6 +151,7 @@ def _declared(
 def _files(
     event: Event, matches: files.Matches, shown: str, stage: Path, *, move: bool = False
 ) -> Source:
+    """Copy or move the matching files into the stage, and open them as one source."""
     place = shutil.move if move else shutil.copyfile
     if matches.single:
         (file,) = matches.files
@@ -162,6 +166,8 @@ def _files(
 
 
 def _together(name: str, sources: Sequence[Source], raw: Path) -> Source:
+    """Join several sources into one, which names each row's file."""
+
     def chunks() -> Iterator[Chunk]:
         for source in sources:
             for chunk in source.chunks():

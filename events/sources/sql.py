@@ -405,7 +405,7 @@ def rooted(sql: str, fence: Fence, *, name: str = "SQL", event: str = "<event>")
 
 
 def _named_files(path: Path, shown: str) -> Iterator[tuple[Path, str]]:
-    """Yield the files that a path or a glob of SQL names, with what to call them.
+    """Yield the files that a path or a glob in SQL names.
 
     A glob that Python does not understand is left to DuckDB.
     """
@@ -474,8 +474,10 @@ def _path_tokens(tokens: Sequence[Token]) -> Iterator[Token]:
 
 
 def _literal(text: str) -> str:
+    """Return text as a string literal of SQL."""
     return f"'{_quoted(text)}'"
 
 
 def _quoted(text: str) -> str:
+    """Double the quotes in text, for a string literal of SQL."""
     return text.replace("'", "''")

@@ -172,6 +172,7 @@ def _fast_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk | Non
 
 
 def _slow_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk:
+    """Parse JSON lines one by one, and note the broken ones."""
     schema_names = set(schema.names)
     decoded = (line.decode("utf-8", "surrogateescape") for line in lines)
     part = list(records.json_records(decoded, encoding="utf-8"))

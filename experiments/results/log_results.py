@@ -94,7 +94,7 @@ def compare_log(project: Project, name: str, *, as_of: datetime | None = None) -
 
 
 def analysis_of(project: Project, name: str) -> Analysis:
-    """Return an experiment of project.yaml that is assigned elsewhere.
+    """Return an experiment of project.yaml whose arms another system assigns.
 
     Raises:
         NotFound: There is none of this name.
@@ -107,7 +107,7 @@ def analysis_of(project: Project, name: str) -> Analysis:
 
 
 def over_time(cells: Cells, treatment: str, inference: Unplanned) -> tuple[DayEffect, ...]:
-    """Return what the end of each day would have shown of the deciding metric.
+    """Return the effect on the deciding metric at the end of each day.
 
     Each day counts the units that are in both arms in the end as left out.
     """
@@ -129,7 +129,7 @@ def over_time(cells: Cells, treatment: str, inference: Unplanned) -> tuple[DayEf
 
 
 def _difference(arms: Mapping[str, Sums], inference: Unplanned) -> Difference | None:
-    """Return the difference of the two arms, the control first; None: too few."""
+    """Return the difference of the two arms, or None for too few data."""
     control, treatment = arms.values()
     return compare(control, treatment, inference)
 
@@ -158,7 +158,7 @@ def _effects(
 
 
 def _check_split(experiment: Analysis, arms: Mapping[str, Sums]) -> Split:
-    """Return whether the units came as planned; without a plan only how many came."""
+    """Return whether the units came to the arms as planned; without a plan only their counts."""
     counts = {name: arm.units for name, arm in arms.items()}
     if experiment.weights is None:
         return Split(counts=counts, planned={}, log_odds=0.0)
@@ -171,7 +171,7 @@ def _conclusion(
     difference: Difference | None,
     objective: Objective,
 ) -> Conclusion:
-    """Return how the treatment compares; where it cannot be told, what the log's size shows."""
+    """Return how the treatment compares; if undecided, which effect the log could show."""
     judged: list[tuple[str, Judgement]] = [
         (effect.metric, effect.judged) for effect in effects if effect.judged
     ]

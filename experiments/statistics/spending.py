@@ -21,7 +21,7 @@ _REACH, _STEPS = 7.0, 601  # the grid: standard deviations to either side, point
 
 
 def alpha_spending(t: float, *, alpha: float = 0.05) -> float:
-    """Return the false alarms allowed so far, when the part `t` of the information is there."""
+    """Return the alpha that may be spent at information fraction `t`."""
     return (
         4 - 4 * _NORMAL.cdf(_NORMAL.inv_cdf(1 - alpha / 4) / math.sqrt(min(t, 1.0)))
         if t > 0
@@ -49,7 +49,7 @@ def power(times: Sequence[float], *, drift: float, alpha: float = 0.05) -> float
 
 
 def cost_of_looks(looks: int, *, alpha: float = 0.05, single: float = 0.8) -> float:
-    """Return what evenly spaced looks take from the power of one look at the end."""
+    """Return how much power evenly spaced looks cost, against one look at the end."""
     drift = _NORMAL.inv_cdf(1 - alpha / 2) + _NORMAL.inv_cdf(single)
     return single - power([look / looks for look in range(1, looks + 1)], drift=drift, alpha=alpha)
 
@@ -108,7 +108,7 @@ def _bell(values: Floats, deviation: float) -> Floats:
 
 
 def _density_inside(points: Floats, density: Floats, limit: float) -> Floats:
-    """Return the density that has not crossed the bound and goes on to the next look.
+    """Return the density of paths that have not crossed a bound.
 
     A cell that the bound cuts counts by its part inside.
     """
@@ -119,12 +119,12 @@ def _density_inside(points: Floats, density: Floats, limit: float) -> Floats:
 
 
 def _inside(points: Floats, density: Floats, limit: float) -> float:
-    """Return the probability within the bound."""
+    """Return the probability of staying within a bound."""
     return float(_density_inside(points, density, limit).sum() * (points[1] - points[0]))
 
 
 def _limit(points: Floats, density: Floats, share: float) -> float:
-    """Return the bound outside of which lies `share`."""
+    """Return the bound beyond which the probability is `share`."""
     whole = _inside(points, density, math.inf)
     low, high = 0.0, float(abs(points[-1]))
     for _ in range(60):

@@ -53,7 +53,7 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check(counts: Mapping[str, int], planned: Mapping[str, float]) -> Split:
-    """Return whether so many units of each arm fit their weights, which may have any sum."""
+    """Return whether the arms' units fit their weights (a test of sample ratio mismatch)."""
     total = sum(planned.values())
     shares = {arm: weight / total for arm, weight in planned.items()}
     prior = {arm: _PRIOR * share for arm, share in shares.items()}

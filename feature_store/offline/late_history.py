@@ -53,11 +53,11 @@ def late_histories(project: Project, stamped: pa.Table) -> tuple[LateHistory, ..
         and its being known) is not counted.
     """
     names = [name.removeprefix(STAMP) for name in stamped.column_names if name.startswith(STAMP)]
-    found = []
+    findings = []
     for source in view_sources(project.description, names) if names else ():
         view, key = source.view.name, source.entity.key
-        found += _late(project, view, key, stamped)
-    return tuple(found)
+        findings += _late(project, view, key, stamped)
+    return tuple(findings)
 
 
 def _late(project: Project, view: str, key: str, stamped: pa.Table) -> list[LateHistory]:
@@ -80,18 +80,18 @@ def _late(project: Project, view: str, key: str, stamped: pa.Table) -> list[Late
     place = pc.index_in(empty[key], value_set=begins[key].cast(empty[key].type).combine_chunks())
     milliseconds = pa.timestamp("ms")
     shown = empty["event_timestamp"].cast(milliseconds).cast(pa.int64())
-    first, known = (
+    first, since = (
         begins[name].cast(milliseconds).cast(pa.int64()).take(place)
         for name in ("isthmus_first", "isthmus_known")
     )
     delay = pc.min(begins["isthmus_delay"])
     late = pc.and_(
-        pc.less_equal(pc.add(first, delay.cast(pa.int64())), shown), pc.less(shown, known)
+        pc.less_equal(pc.add(first, delay.cast(pa.int64())), shown), pc.less(shown, since)
     )
     rows = int(pc.sum(late).as_py() or 0)
     if rows <= _WORTH_TELLING * stamped.num_rows:
         return []
-    earliest = pc.min(known.filter(pc.fill_null(late, False))).as_py()
+    earliest = pc.min(since.filter(pc.fill_null(late, False))).as_py()
     return [
         LateHistory(
             view=view,

@@ -116,6 +116,7 @@ def unchecked(project: Project, views: Sequence[str] | None = None) -> tuple[str
 
 
 def _unchecked(project: Project, source: ViewSource) -> bool:
+    """Return whether a view reads outcomes and its SQL was not checked for leaks yet."""
     is_checked = watermarks.read(project, source.view.name).mark.checked == digest(source.view.sql)
     return not is_checked and any(read.known for read in inputs(source, project.description))
 
@@ -123,6 +124,7 @@ def _unchecked(project: Project, source: ViewSource) -> bool:
 def _materialize(
     project: Project, source: ViewSource, until: datetime, check: AsKnown | None
 ) -> MaterializeReport:
+    """Compute a view's new rows, append them to its history, and sync the online store."""
     started = time.monotonic()
     view = source.view.name
     current = _prepare_tables(project, source)
@@ -168,6 +170,7 @@ def _prepare_tables(project: Project, source: ViewSource) -> Versioned:
 def _begin(
     project: Project, source: ViewSource, current: Versioned, until: datetime, checked: str | None
 ) -> Versioned:
+    """Note in the watermark that a batch has begun."""
     return _publish(
         project,
         source,
@@ -212,6 +215,7 @@ def _since(mark: Watermark) -> datetime | None:
 def _batch_sql(
     source: ViewSource, *, since: datetime | None, until: datetime
 ) -> tuple[str, dict[str, object]]:
+    """Return the SQL of a batch and its parameters; the first batch has no start."""
     if since is None:
         return first_sql(source), {"until": until}
     return next_sql(source), {"since": since, "until": until}
@@ -241,6 +245,7 @@ def _batch_size_and_lag(
 def _anything_new(
     project: Project, source: ViewSource, *, since: datetime | None, until: datetime
 ) -> bool:
+    """Return whether a view has new rows between two moments."""
     sql, params = _batch_sql(source, since=since, until=until)
     return bool(
         project.target.warehouse.query(
@@ -250,6 +255,7 @@ def _anything_new(
 
 
 def _sync(project: Project, source: ViewSource, current: Versioned) -> Versioned:
+    """Copy a view's new rows to the online store."""
     until = current.mark.until
     if until is None:
         return current
@@ -261,7 +267,7 @@ def _sync(project: Project, source: ViewSource, current: Versioned) -> Versioned
 
 
 def _online_lost(project: Project, source: ViewSource, mark: Watermark) -> bool:
-    """Return whether the online store lost what was synced: it was destroyed and made again.
+    """Return whether the online store was made anew and has lost its rows.
 
     One entity is read to tell.
     """
@@ -276,6 +282,7 @@ def _online_lost(project: Project, source: ViewSource, mark: Watermark) -> bool:
 
 
 def _online_key_count(project: Project, source: ViewSource, mark: Watermark) -> int:
+    """Return how many keys a view has in the online store."""
     if mark.until is None:
         return 0
     sql = (

@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from ...errors import Invalid
-from ...project.scaffold import LAPTOP, create
+from ...project.profiles.profiles import DEFAULT
+from ...project.scaffold import create
 from ...reports.results import Shown
 from .proposal import Missing, propose
 
@@ -60,19 +61,19 @@ def init(
     if source is None:
         if roles:
             raise Invalid("--as names columns of a file", remedy="name the file by --from")
-        made = create(path, example=example, targets=targets)
-        return Scaffolded(folder=str(folder), files=tuple(map(str, made)))
+        written = create(path, example=example, targets=targets)
+        return Scaffolded(folder=str(folder), files=tuple(map(str, written)))
     if example is not None:
         raise Invalid(
             "a project is begun from an example or from a file, not from both",
             remedy="leave one out",
         )
     sources = [source] if isinstance(source, str | Path) else list(source)
-    proposal = propose([Path(file) for file in sources], path, given=roles)
-    made = create(path, files=proposal.files, targets=targets or (LAPTOP,))
+    proposal = propose([Path(file) for file in sources], path, named=roles)
+    written = create(path, files=proposal.files, targets=targets or (DEFAULT,))
     return Scaffolded(
         folder=str(folder),
-        files=tuple(map(str, made)),
+        files=tuple(map(str, written)),
         guesses=proposal.guesses,
         missing=proposal.missing,
     )

@@ -117,12 +117,12 @@ def open_logs(paths: tuple[Path, ...], spill: Path) -> Iterator[tuple[Log, ...]]
 
 
 def _opened(connection: duckdb.DuckDBPyConnection, path: Path, place: Path) -> Log:
-    whole = "'" + str(path.resolve()).replace("'", "''") + "'"
+    whole = _literal(path.resolve())
     form, table, relation, broken = None, whole, whole, 0
     if kind_of(path) != ".parquet" and not _is_array(path):
         form = sniff(path)
         loaded = load(connection, Reading.sniffed(path.resolve(), form), place)
-        table, relation = f"'{loaded.parquet}'", form.relation(str(path.resolve()))
+        table, relation = _literal(loaded.parquet), form.relation(str(path.resolve()))
         broken = len(loaded.broken)
     (rows,) = connection.sql(f"SELECT count(*) FROM {table}").fetchall()[0]
     if not rows:
@@ -140,6 +140,10 @@ def _opened(connection: duckdb.DuckDBPyConnection, path: Path, place: Path) -> L
         form=form,
         broken=broken,
     )
+
+
+def _literal(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _is_array(path: Path) -> bool:

@@ -143,7 +143,7 @@ def _project(shape: Shape, now: datetime | None, paths: str) -> Iterator[str]:
     yield "    description: What a row means.\n    owner: you@example.com\n    attributes:\n"
     for attribute in shape.attributes:
         required = ", required: false" if attribute.column.nulls else ""
-        yield f"      {attribute.name}: {{type: {attribute.type}{required}}}{_said(attribute)}\n"
+        yield f"      {attribute.name}: {{type: {attribute.type}{required}}}{_comment(attribute)}\n"
     if shape.outcome is None:
         yield from _without_outcome(shape)
         return
@@ -184,7 +184,7 @@ def _without_outcome(shape: Shape) -> Iterator[str]:
     yield f"# objectives:\n#   ctr: {{rate: click / {shape.exposure}, within: 30m}}\n"
 
 
-def _said(attribute: Attribute) -> str:
+def _comment(attribute: Attribute) -> str:
     if attribute.of == "item":
         return "   # of the item: a feature by its view"
     return ""
@@ -270,7 +270,7 @@ def _views(shape: Shape) -> dict[str, str]:
             f"FROM {objective_name(shape)}\n{window}"
         )
     }
-    own = _of(shape, "item")
+    own = _owned_by(shape, "item")
     if own:
         names = ", ".join(f"{a.name} AS {_item_name(shape, a)}" for a in own)
         columns = ", ".join(a.name for a in own)
@@ -293,7 +293,7 @@ def _count_view(shape: Shape, key: Attribute) -> str:
     )
 
 
-def _of(shape: Shape, owner: str) -> list[Attribute]:
+def _owned_by(shape: Shape, owner: str) -> list[Attribute]:
     return [
         a
         for a in shape.attributes
@@ -314,8 +314,8 @@ def _features(shape: Shape) -> list[str]:
     return [
         f"{entity}_history.{entity}_rate_{_WINDOW}d",
         f"{entity}_history.{entity}_shown_{_WINDOW}d",
-        *(f"{entity}_profile.{_item_name(shape, a)}" for a in _of(shape, "item")),
-        *(a.name for a in _of(shape, "list")),
+        *(f"{entity}_profile.{_item_name(shape, a)}" for a in _owned_by(shape, "item")),
+        *(a.name for a in _owned_by(shape, "list")),
     ]
 
 

@@ -54,7 +54,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """What a log holds."""
+    """Describe what a log holds."""
 
     log: Log
     roles: Roles
@@ -74,12 +74,12 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def item(self) -> Attribute | None:
-        """What was shown."""
+        """The attribute that says what was shown."""
         return self._with_role("item")
 
     @property
     def user(self) -> Attribute | None:
-        """Whose rows depend on each other."""
+        """The attribute that says whose rows depend on each other."""
         return self._with_role("user")
 
     @property
@@ -204,14 +204,16 @@ def _link(shape: Shape, theirs: Roles) -> Link | None:
     for roles, latest in ((("request", "item"), False), (("user", "item"), True)):
         pairs = [(ours.get(role), theirs.get(role)) for role in roles]
         if all(mine is not None and other is not None for mine, other in pairs):
-            on = " AND ".join(
+            condition = " AND ".join(
                 f"CAST(outcomes.{other.sql} AS VARCHAR) = shown.{role}"
                 for role, (_, other) in zip(roles, pairs, strict=True)
                 if other is not None
             )
             words = f"by {' and '.join(mine.source for mine, _ in pairs if mine is not None)}"
             return Link(
-                words=words + (", the latest before it" if latest else ""), on=on, latest=latest
+                words=words + (", the latest before it" if latest else ""),
+                on=condition,
+                latest=latest,
             )
     return None
 
@@ -234,7 +236,7 @@ def linked_outcomes(shape: Shape, *, columns: str, loaded: bool) -> str:
     shown = ", ".join(
         [f"{shape.event_id} AS impression_id", f"{shape.roles.time} AS shown_at", *keys]
     )
-    tables = [one.table if loaded else one.relation for one in (log, shape.log)]
+    tables = [rows.table if loaded else rows.relation for rows in (log, shape.log)]
     followed = f" WHERE {_is(roles, roles.followed)}" if shape.second is None else ""
     join = "ASOF JOIN" if link.latest else "JOIN"
     later = " AND outcomes.followed_at >= shown.shown_at" if link.latest else ""
@@ -353,11 +355,15 @@ def _whose(
         if attribute.of == "key" or attribute.column is roles.get("position"):
             yield attribute
             continue
-        of = "row"
+        owned = "row"
         for owner, name in ((item, "item"), (group, "list")):
-            if owner is not None and of == "row" and _belongs(log, attribute.column, owner, where):
-                of = name
-        yield msgspec.structs.replace(attribute, of=of)
+            if (
+                owner is not None
+                and owned == "row"
+                and _belongs(log, attribute.column, owner, where)
+            ):
+                owned = name
+        yield msgspec.structs.replace(attribute, of=owned)
 
 
 def _belongs(log: Log, column: Column, owner: Column, where: str) -> bool:

@@ -17,26 +17,26 @@ _EPOCHS = (
 )  # seconds, milli-, microseconds
 
 
-def instant(log: Log, given: Column | None, *, zone: str) -> tuple[Column, str]:
+def instant(log: Log, chosen: Column | None, *, zone: str) -> tuple[Column, str]:
     """Return the column of a row's time, and SQL of the instant.
 
     Args:
         log: The log.
-        given: The column that the user named; None: it is looked for.
+        chosen: The column that the user named; None: it is looked for.
         zone: Of times without one.
 
     Raises:
         Invalid: There is no column of times that every row has, or the one named is none.
     """
     _require_zone(zone)
-    if given is not None:
-        sql = instant_of(log, given, zone)
+    if chosen is not None:
+        sql = instant_of(log, chosen, zone)
         if sql is None:
             raise Invalid(
-                f"{given.source} of {log.path.name} is no time: {_sample(log, given)}",
+                f"{chosen.source} of {log.path.name} is no time: {_sample(log, chosen)}",
                 remedy="name another column: --as time=COLUMN; or write it as 2026-03-01T00:04:00Z",
             )
-        return given, sql
+        return chosen, sql
     # with nulls: an outcome's own time
     whole = [column for column in log.columns if 20 * column.nulls < log.rows]
     named = sorted(

@@ -42,7 +42,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def propose(
-    sources: Sequence[Path], folder: Path, *, given: Mapping[str, str] | None = None
+    sources: Sequence[Path], folder: Path, *, named: Mapping[str, str] | None = None
 ) -> Proposal:
     """Propose the description of a project in `folder` from files of events.
 
@@ -50,17 +50,17 @@ def propose(
         sources: What was shown, a row an event; and, where it is another file, what came of it.
             JSON lines, CSV, TSV or Parquet.
         folder: The project's folder, which need not be there.
-        given: Columns by role (`roles.ROLES`), and `zone`, that of times without one. "" for a
+        named: Columns by role (`roles.ROLES`), and `zone`, that of times without one. "" for a
             role that no column has.
 
     Raises:
         NotFound: A file is not there.
         Invalid: It is of another format, cannot be read, or has no rows or no time; a role or a
-            column that was given is not there.
+            column that was named is not there.
     """
-    given = dict(given or {})
-    zone = given.pop(_ZONE, "UTC")
-    if unknown := next((role for role in given if role not in ROLES), None):
+    named = dict(named or {})
+    zone = named.pop(_ZONE, "UTC")
+    if unknown := next((role for role in named if role not in ROLES), None):
         roles = (*ROLES, _ZONE)
         raise Invalid(
             f"--as {unknown}: there is no such role",
@@ -75,7 +75,7 @@ def propose(
     spill = Path(tempfile.mkdtemp(prefix=".isthmus-from-", dir=_existing(folder)))
     try:
         with open_logs(tuple(sources), spill) as logs:
-            return _proposed(logs, folder, given, zone)
+            return _proposed(logs, folder, named, zone)
     finally:
         shutil.rmtree(spill, ignore_errors=True)
 
@@ -88,15 +88,15 @@ def _existing(folder: Path) -> Path:
     return path
 
 
-def _proposed(logs: Sequence[Log], folder: Path, given: Mapping[str, str], zone: str) -> Proposal:
+def _proposed(logs: Sequence[Log], folder: Path, named: Mapping[str, str], zone: str) -> Proposal:
     first, second = logs[0], logs[1] if len(logs) > 1 else None
     shape = shape_of(
         first,
-        guess(first, given, zone=zone, outcomes=second is not None),
+        guess(first, named, zone=zone, outcomes=second is not None),
         second,
         None
         if second is None
-        else guess(second, _of_outcomes(second, given), zone=zone, outcomes=True),
+        else guess(second, _of_outcomes(second, named), zone=zone, outcomes=True),
     )
     now = shape.newest + timedelta(seconds=1)
     old = datetime.now(UTC) - shape.newest > _OLD
@@ -107,17 +107,17 @@ def _proposed(logs: Sequence[Log], folder: Path, given: Mapping[str, str], zone:
     if old:
         guesses.append("now: the log's end, as it is old; take the line out when events arrive")
     return Proposal(
-        files=draft.files, guesses=tuple(guesses), missing=tuple(_missing(shape, given))
+        files=draft.files, guesses=tuple(guesses), missing=tuple(_missing(shape, named))
     )
 
 
-def _of_outcomes(second: Log, given: Mapping[str, str]) -> dict[str, str]:
-    """Return the roles given that the file of outcomes has columns for."""
+def _of_outcomes(second: Log, named: Mapping[str, str]) -> dict[str, str]:
+    """Return the roles named that the file of outcomes has columns for."""
     names = {column.source for column in second.columns}
-    return {role: name for role, name in given.items() if name in names}
+    return {role: name for role, name in named.items() if name in names}
 
 
-def _missing(shape: Shape, given: Mapping[str, str]) -> list[Missing]:
+def _missing(shape: Shape, named: Mapping[str, str]) -> list[Missing]:
     taken = {column.source for column in shape.roles.columns.values()}
     free = [column for column in shape.log.columns if column.source not in taken]
     questions = {
@@ -142,5 +142,5 @@ def _missing(shape: Shape, given: Mapping[str, str]) -> list[Missing]:
             ),
         )
         for role in questions
-        if lacking[role] and role not in given
+        if lacking[role] and role not in named
     ]

@@ -27,7 +27,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Roles(msgspec.Struct, frozen=True, kw_only=True):
-    """The roles of a log's columns, as they were guessed or given."""
+    """The roles of a log's columns, as they were guessed or named."""
 
     columns: dict[str, Column]  # by role
     time: str  # SQL of the row's instant
@@ -40,48 +40,58 @@ class Roles(msgspec.Struct, frozen=True, kw_only=True):
         return self.columns.get(role)
 
 
-def guess(log: Log, given: Mapping[str, str], *, zone: str, outcomes: bool = False) -> Roles:
+def guess(log: Log, named: Mapping[str, str], *, zone: str, outcomes: bool = False) -> Roles:
     """Return the roles of a log's columns.
 
     Args:
         log: The log.
-        given: Columns by role, as the user named them; "" for a role that no column has. An
+        named: Columns by role, as the user named them; "" for a role that no column has. An
             outcome may be a condition: `stars >= 4`.
         zone: Of times without one.
         outcomes: Whether each row of the log is an outcome by itself: none of its columns is one.
 
     Raises:
-        Invalid: A given column is not there, or no column has a time.
+        Invalid: A named column is not there, or no column has a time.
     """
-    found: dict[str, Column] = {}
+    columns: dict[str, Column] = {}
     conditions: dict[str, str] = {}
-    for role, text in given.items():
+    for role, text in named.items():
         if role in ROLES and text:
-            found[role], conditions[role] = _given(log, role, text)
-    found["time"], when = instant(log, found.get("time"), zone=zone)
+            columns[role], conditions[role] = _named(log, role, text)
+    columns["time"], when = instant(log, columns.get("time"), zone=zone)
     for role in ("id", "kind", "outcome", "request", "user", "item", "position"):
-        nobody = given.get(role) == "" or (outcomes and role in ("outcome", "kind"))
-        if role not in found and not nobody and (column := _likeliest(log, role, found)):
-            found[role] = column
+        nobody = named.get(role) == "" or (outcomes and role in ("outcome", "kind"))
+        if role not in columns and not nobody and (column := _likeliest(log, role, columns)):
+            columns[role] = column
     shown, followed = "", ""
-    if "kind" in found:
-        shown, followed = _kinds(found["kind"], given.get("outcome", ""))
-        found.pop("outcome" if shown and followed else "kind", None)
+    if "kind" in columns:
+        shown, followed = _kinds(columns["kind"], named.get("outcome", ""))
+        columns.pop("outcome" if shown and followed else "kind", None)
     outcome = None
-    if "outcome" in found:
-        outcome = _outcome(log, found["outcome"], conditions.get("outcome", ""), zone=zone)
+    if "outcome" in columns:
+        outcome = _outcome(log, columns["outcome"], conditions.get("outcome", ""), zone=zone)
         if outcome is None:
-            del found["outcome"]
-    return Roles(columns=found, time=when, outcome=outcome, shown=shown, followed=followed)
+            del columns["outcome"]
+    return Roles(columns=columns, time=when, outcome=outcome, shown=shown, followed=followed)
 
 
-def _likeliest(log: Log, role: str, found: Mapping[str, Column]) -> Column | None:
+def _likeliest(log: Log, role: str, columns: Mapping[str, Column]) -> Column | None:
     """Return the column whose name and values fit a role best; None where none does."""
-    free = [c for c in log.columns if c not in found.values() and _may_be(role, c, log.rows)]
+    free = [c for c in log.columns if c not in columns.values() and _may_be(role, c, log.rows)]
     best = max(free, key=lambda column: likeness(role, column.source), default=None)
     if best is not None and likeness(role, best.source):
         return best
-    return next((c for c in free if is_id(c.source)), None) if role == "id" else None
+    if role != "id":
+        return None
+    owners = ("user", "item")  # whose id it is: in a short log each of them may come once
+    return next(
+        (
+            column
+            for column in free
+            if is_id(column.source) and not any(likeness(owner, column.source) for owner in owners)
+        ),
+        None,
+    )
 
 
 def _may_be(role: str, column: Column, rows: int) -> bool:
@@ -101,14 +111,14 @@ def _may_be(role: str, column: Column, rows: int) -> bool:
     }[role]
 
 
-def _kinds(kind: Column, wanted: str) -> tuple[str, str]:
+def _kinds(kind: Column, outcome: str) -> tuple[str, str]:
     """Return the values of a column that say that something was shown, and what came of it.
 
     Both or none is "".
     """
     by_plain = {plain(value): value for value in kind.values}
     shown = next((value for name, value in by_plain.items() if name in SHOWN), "")
-    order = (plain(wanted), *FOLLOWED) if wanted else FOLLOWED
+    order = (plain(outcome), *FOLLOWED) if outcome else FOLLOWED
     followed = next(
         (value for word in order for name, value in by_plain.items() if name.startswith(word)), ""
     )
@@ -125,13 +135,13 @@ def _outcome(log: Log, column: Column, condition: str, *, zone: str) -> Outcome 
         return Outcome(
             column=column, condition=f"{sql} {condition}", words=f"{column.source} {condition}"
         )
-    at = instant_of(log, column, zone) if column.type in ("timestamp", "string") else None
-    if at is not None:
+    instant_sql = instant_of(log, column, zone) if column.type in ("timestamp", "string") else None
+    if instant_sql is not None:
         return Outcome(
             column=column,
             condition=f"{sql} IS NOT NULL",
             words=f"{column.source} has a time",
-            at=at,
+            at=instant_sql,
         )
     if column.type == "bool":
         return Outcome(column=column, condition=sql, words=f"{column.source} is true")
@@ -169,7 +179,7 @@ def _graded(log: Log, column: Column) -> Outcome:
     )
 
 
-def _given(log: Log, role: str, text: str) -> tuple[Column, str]:
+def _named(log: Log, role: str, text: str) -> tuple[Column, str]:
     """Return the column that the user named for a role, and the condition on it."""
     columns = {column.source: column for column in log.columns}
     match = _CONDITION.fullmatch(text) if role == "outcome" and text not in columns else None

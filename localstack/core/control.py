@@ -84,7 +84,7 @@ def refusal(
 
 
 def steer(front: StackFront, route: str, body: bytes, query: dict[str, str]) -> Answer:
-    """Do what a control request asks.
+    """Answer a request to the stack's control routes.
 
     Args:
         front: The stack's front.
@@ -101,7 +101,7 @@ def steer(front: StackFront, route: str, body: bytes, query: dict[str, str]) -> 
 
 
 def _effect(front: StackFront, route: str, body: bytes, query: dict[str, str]) -> object:  # noqa: C901, PLR0911  a table of routes
-    """Do what a route says, and return what is answered."""
+    """Carry out a control route, and return its answer."""
     stack = front.stack
     match route:
         case "GET health":

@@ -74,7 +74,7 @@ class Named(Protocol):
 
 
 def check(fault: Fault, named: Named) -> None:
-    """Raise ValueError for a rule that could never fit, or has numbers that nobody means."""
+    """Raise ValueError for a fault rule that can never match or has senseless numbers."""
     if fault.service is not None:
         _check_name("service", fault.service, named.services(), "")
     if fault.operation is not None:
@@ -121,7 +121,7 @@ class Faults:
         return tuple(self._rules)
 
     def clear(self, number: int | None = None) -> None:
-        """Remove one rule; None: all, and the next is number 1 again."""
+        """Remove one fault rule, or all."""
         with self._lock:
             if number is None:
                 self._rules, self._ids = [], itertools.count(1)

@@ -35,6 +35,7 @@ def anchored(command: str, folder: Path) -> str:
 
 
 def _is_file_below(folder: Path, word: str) -> bool:
+    """Return whether a word of a command names a file below a folder."""
     return not word.startswith(("-", "/")) and (folder / word).is_file()
 
 

@@ -93,7 +93,7 @@ class State:
 
     @contextmanager
     def request(self, *, mutating: bool) -> Iterator[None]:
-        """Surround a request, also one that a thread makes within another.
+        """Wrap a request, so that its changes are saved together.
 
         What a reading request asked for has not changed by it.
         """
@@ -107,6 +107,7 @@ class State:
             self._of_request.touched = outer
 
     def _touched_by_request(self) -> set[Key] | None:
+        """Return the keys of the state that the running request has touched."""
         touched: set[Key] | None = getattr(self._of_request, "touched", None)
         return touched
 
@@ -133,7 +134,7 @@ class State:
         _logged(function)
 
     def stop(self) -> None:
-        """Set `stopping`, and call what `on_stop` noted."""
+        """Signal the end, and call the functions registered by `on_stop`."""
         with self._lock:
             self.stopping.set()
             functions, self._on_stop = self._on_stop, []

@@ -14,7 +14,6 @@ import msgspec
 from ...project.models.gate_figures import AGAINST, CUTOFF, cutoffs, ranks
 from ...project.specs.description import Bound, Gate
 from .evaluation import Evaluation
-from .leak_alarm import Looked
 from .statistics import Estimate
 
 Verdict = Literal["pass", "fail", "inconclusive"]
@@ -66,7 +65,7 @@ def cutoffs_of(gate: Gate) -> tuple[int, ...]:
 def within(
     estimate: Estimate | None, low: float | None = None, high: float | None = None
 ) -> Verdict:
-    """Judge an estimate: its whole interval inside passes, the whole interval outside fails.
+    """Judge an estimate: its whole interval inside passes, wholly outside fails.
 
     Outside means on one side.
     """
@@ -96,7 +95,7 @@ def judge(
         differences: Of them to the champion's.
         no_champion: Why there are no differences.
         leaks: The check of leaks.
-        notes: What else is to be told of the gate.
+        notes: What else is to be remarks of the gate.
         no_unit: Why nobody knows which rows are independent of each other: no interval is wide
             enough for a pass then.
     """
@@ -119,16 +118,16 @@ def judge(
         )
     checks += [leaks] if leaks is not None else []
     verdict = _worst([check.verdict for check in checks])
-    told = [_disagreement(differences), *notes]
+    remarks = [_disagreement(differences), *notes]
     if no_unit is not None and verdict == "pass" and bounds:
         verdict = "inconclusive"
-        told.append(no_unit)
+        remarks.append(no_unit)
     return GateResult(
-        verdict=verdict, checks=tuple(checks), note="; ".join(filter(None, told)) or None
+        verdict=verdict, checks=tuple(checks), note="; ".join(filter(None, remarks)) or None
     )
 
 
-def no_leaks(gate: Gate, looked: Sequence[Looked]) -> Check | None:
+def no_leaks(gate: Gate, looked: Sequence[FeatureFinding]) -> Check | None:
     """Return the check `leaks: none`; None if the gate does not ask for it.
 
     It fails with an alarm, and is inconclusive where no feature could be looked at.
@@ -172,12 +171,14 @@ def _disagreement(differences: Mapping[str, Estimate]) -> str | None:
 
 
 def _range_text(bound: Bound) -> str:
+    """Return a gate's bound as text."""
     if bound.low is not None and bound.high is not None:
         return f"within {bound.low:g} .. {bound.high:g}"
     return f"at most {bound.high:g}" if bound.low is None else f"at least {bound.low:g}"
 
 
 def _unknown(metric: str) -> str:
+    """Say why a metric has no value."""
     if ranks(metric):
         return "too few groups hold both outcomes"
     return (
@@ -188,9 +189,11 @@ def _unknown(metric: str) -> str:
 
 
 def spoken_figure(estimate: Estimate) -> str:
+    """Return a figure with its 95 % interval, as text."""
     return f"{estimate.value:.3f}, 95 % {estimate.low:.3f} .. {estimate.high:.3f}"
 
 
 def _worst(verdicts: list[Verdict]) -> Verdict | None:
+    """Return the worst of several verdicts."""
     order: tuple[Verdict, ...] = ("fail", "inconclusive", "pass")
     return next((verdict for verdict in order if verdict in verdicts), None)

@@ -42,7 +42,7 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 
-class Looked(msgspec.Struct, frozen=True, kw_only=True):
+class FeatureFinding(msgspec.Struct, frozen=True, kw_only=True):
     """The finding of the alarm about one feature."""
 
     feature: str
@@ -82,6 +82,7 @@ class _Days(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def pairs(self) -> Floats:
+        """The pairs of a positive and a negative row, by day."""
         return self.positives * self.negatives
 
 
@@ -94,7 +95,7 @@ def leak_alarm(
     earlier: pa.Table | None = None,
     back: timedelta = timedelta(),
     time: str = "event_timestamp",
-) -> tuple[Looked, ...]:
+) -> tuple[FeatureFinding, ...]:
     """Look at numeric and bool features (nulls left out; other types have no order).
 
     `earlier`: the same rows with what was known `back` before them. `unit`: the column that says
@@ -140,7 +141,7 @@ def leak_alarm(
     for name in features:
         by_day = judged.get(name)
         if by_day is None or not len(by_day.day):
-            looked.append(Looked(feature=name))
+            looked.append(FeatureFinding(feature=name))
             continue
         warnings = [*_standing_out(by_day, limit)]
         held_back = None
@@ -154,7 +155,7 @@ def leak_alarm(
                     f"{duration_text(back)} earlier"
                 )
         looked.append(
-            Looked(
+            FeatureFinding(
                 feature=name,
                 days=len(by_day.day),
                 auc=float((by_day.auc * by_day.pairs).sum() / by_day.pairs.sum()),
@@ -175,7 +176,7 @@ def look(
     start: datetime,
     end: datetime,
     as_of: datetime,
-) -> tuple[Looked, ...]:
+) -> tuple[FeatureFinding, ...]:
     """Look at a configuration's training set.
 
     Features of past outcomes are also looked at as they were known twice `within` earlier.
@@ -196,6 +197,7 @@ def look(
 
 
 def _has_order(table: pa.Table, name: str) -> bool:
+    """Return whether a column's values have an order: numbers and booleans."""
     if name not in table.column_names:
         return False
     kind = table.schema.field(name).type
@@ -203,6 +205,7 @@ def _has_order(table: pa.Table, name: str) -> bool:
 
 
 def _numbers(table: pa.Table, name: str) -> Floats:
+    """Return a column as floats."""
     return np.asarray(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
 
 
@@ -214,6 +217,7 @@ def _days(
     *,
     clustered: bool,
 ) -> _Days:
+    """Return the AUC of one feature alone, day by day, with its variance."""
     has_value = ~np.isnan(values)
     names, day = np.unique(days[has_value], return_inverse=True)
     number, hit = len(names), truth[has_value]
@@ -262,6 +266,7 @@ def _design(
 
 
 def _standing_out(by_day: _Days, limit: float) -> Iterator[str]:
+    """Yield the days on which a feature alone predicts far better than on the others."""
     for place in range(len(by_day.day)):
         others = np.arange(len(by_day.day)) != place
         pairs = by_day.pairs[others]
@@ -335,6 +340,7 @@ def _fall(
 
 
 def _variance(area: float, positives: Any, negatives: Any) -> Any:
+    """Return the variance of an AUC (Hanley and McNeil, 1982)."""
     first, second = area / (2 - area), 2 * area * area / (1 + area)
     spread = (
         area * (1 - area)

@@ -65,7 +65,7 @@ def measure(forward: Forward, cutoffs: Sequence[int] = (CUTOFF,)) -> Evaluation:
 def _figures(
     table: pa.Table, base_loss: Floats, cutoffs: Sequence[int], among: Clusters
 ) -> dict[str, Estimate]:
-    """Return figures by the names of gates; `auc` is always there."""
+    """Return the evaluation's figures by their names in gates."""
     outcomes, scores = table["outcome"].to_numpy(), table["prediction"].to_numpy()
     sums = metrics.totals(table, scores, cutoffs, among)
     if chances(scores):
@@ -89,6 +89,7 @@ def _figures(
 
 
 def _ranking(forward: Forward, among: Clusters) -> Ranked | None:
+    """Return what is needed to measure ranking within groups, or None without groups."""
     if among.group is None:
         return None
     tell = metrics.groups_that_tell(forward.predictions, among)
@@ -105,6 +106,7 @@ def _ranking(forward: Forward, among: Clusters) -> Ranked | None:
 
 
 def _period(table: pa.Table, number: int, start: datetime, rows: int, positives: int) -> Period:
+    """Return the figures of one test period."""
     part = table.filter(pc.equal(table["period"], pa.scalar(number, pa.int64())))
     outcomes = part["outcome"].to_numpy()
     area = statistics.Pairs(part["prediction"].to_numpy(), outcomes, day_of(part)).auc(
@@ -121,7 +123,7 @@ def _period(table: pa.Table, number: int, start: datetime, rows: int, positives:
 
 
 def common_rows(ours: pa.Table, theirs: pa.Table) -> tuple[pa.Table, NDArray[Any]]:
-    """Return the rows of `ours` that `theirs` predicted too, and its `prediction` of each.
+    """Return the rows that both tables predicted, with the other table's predictions.
 
     Rows are matched by event_id and have all columns of `ours`.
     """

@@ -35,11 +35,12 @@ def holds(when: Condition, outputs: Mapping[str, object]) -> bool:
 
 
 def text(when: Condition) -> str:
+    """Return a condition as text."""
     return f"{when.step}.{when.output} {when.op} {when.value}"
 
 
 def all_conditions(steps: Iterable[StepSpec]) -> dict[str, tuple[Condition, ...]]:
-    """Return every condition under which each step runs: its own, and those of all that it needs.
+    """Return the conditions under which each step runs, those of its needs included.
 
     The steps come in order.
     """

@@ -43,6 +43,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Literal["better", "worse", "undecided"]  # the second, at 95 %
 
     def deciding(self) -> Estimate:
+        """Return the difference in the metric that decides."""
         return self.differences.get(self.metric, self.difference)
 
     def __str__(self) -> str:
@@ -59,6 +60,7 @@ class Comparisons(Rows[Comparison]):
 
     @property
     def runs(self) -> tuple[Run, ...]:
+        """The compared runs, the first one first."""
         return (self[0].first, *(pair.second for pair in self))
 
 
@@ -92,6 +94,7 @@ def compare(project: Project, *names: str) -> Comparisons:
 
 
 def _predictions(project: Project, run: Run) -> pa.Table:
+    """Return a run's predictions; raise NotFound if they were removed."""
     try:
         return runs.predictions_of(project.target.blobs, run.name)
     except NotFound as error:
@@ -102,6 +105,7 @@ def _predictions(project: Project, run: Run) -> pa.Table:
 
 
 def _pair(first: Run, theirs: pa.Table, second: Run, ours: pa.Table) -> Comparison:
+    """Compare two runs on the rows that both were tested on."""
     common, other = measure.common_rows(ours, theirs)
     if not common.num_rows:
         raise Invalid(
@@ -194,7 +198,7 @@ def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
 
 
 def overview(pairs: Sequence[Comparison]) -> str:
-    """Return what the console prints of three runs and more."""
+    """Return the table that compares three runs or more."""
     rows = overview_rows(pairs)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
@@ -211,7 +215,7 @@ def overview(pairs: Sequence[Comparison]) -> str:
 
 
 def several(number: int) -> str:
-    """Return a sentence on what many comparisons do to 95 %."""
+    """Say how much several comparisons weaken a 95 % interval."""
     return (
         f"each interval is a 95 % one by itself: of {number} differences that are none, "
         f"{number / 20:.1g} look decided on average"
@@ -260,17 +264,19 @@ def figure_rows(comparison: Comparison, gap: str) -> list[tuple[str, str, str, s
 
 
 def figures(run: Run) -> Evaluation:
+    """Return a run's evaluation; raise Invalid if it failed."""
     if run.evaluation is None:
         raise Invalid(f"run {run.name} has no figures: {run.failure}")
     return run.evaluation
 
 
 def version_of(run: Run) -> str:
+    """Return a run's model version and its alias, as text."""
     return f"{run.version or 'none'}{f' {run.alias}' if run.alias else ''}"
 
 
 def spoken_verdict(comparison: Comparison) -> str:
-    """Return what the deciding figure says, and what it would take to say more.
+    """Say what the deciding figure shows, and how many more data would decide.
 
     It also says where AUC differs.
     """
@@ -289,7 +295,7 @@ def spoken_verdict(comparison: Comparison) -> str:
 
 
 def power(comparison: Comparison) -> str:
-    """Return what so much data can show of the deciding figure."""
+    """Say which differences so many data can show."""
     evaluation = figures(comparison.second)
     if evaluation.unit is not None and evaluation.units:
         return figure_text.power_of_units(
@@ -302,6 +308,7 @@ def power(comparison: Comparison) -> str:
 
 
 def _short(figure: Estimate | None, gap: str, digits: int = 3) -> str:
+    """Return a figure and its interval, as text."""
     return (
         "not known"
         if figure is None
@@ -310,4 +317,5 @@ def _short(figure: Estimate | None, gap: str, digits: int = 3) -> str:
 
 
 def _loss(evaluation: Evaluation) -> str:
+    """Return the log loss as text."""
     return "no rates" if evaluation.log_loss is None else f"{evaluation.log_loss:.5f}"

@@ -28,6 +28,7 @@ def interval(figure: Estimate, digits: int = 3, *, sign: bool = False) -> str:
 
 
 def signed(value: float, digits: int) -> str:
+    """Return a number with its sign."""
     return f"{value:+.{digits}f}"
 
 
@@ -56,7 +57,7 @@ def two_figures(number: float) -> str:
 
 
 def power(number: int, outcome: str) -> str:
-    """Return which AUC so many positives would show, and what a smaller distance would take."""
+    """Say which AUC so many positives can show, and how many more a smaller one takes."""
     from ..evaluation.statistics import distance_shown, positives_needed
 
     shown = distance_shown(number)
@@ -75,7 +76,7 @@ def power(number: int, outcome: str) -> str:
 
 
 def people(attribute: str) -> str:
-    """Return the plural of who an attribute names: `users` for `user_id`."""
+    """Return the plural of what an attribute names: `users` for `user_id`."""
     return f"{attribute.removesuffix('_id').removesuffix('_key').replace('_', ' ')}s"
 
 
@@ -95,13 +96,14 @@ def independence(evaluation: Evaluation) -> str:
 
 
 def _few(number: int) -> str:
+    """Say that a number is too small for an interval, if it is."""
     from ..evaluation.units import FEWEST
 
     return f"; too few for an interval, which takes {FEWEST}" if number < FEWEST else ""
 
 
 def power_of_units(figure: Estimate, number: int, unit: str, what: str) -> str:
-    """Return what so many units can show of a figure with this interval.
+    """Say what so many units can show of a figure.
 
     It also says how many would show less: an interval narrows with the root of their number.
     """

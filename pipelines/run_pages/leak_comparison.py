@@ -161,11 +161,13 @@ def _choose(description: Description, model: Model, chosen_name: str | None) -> 
 
 
 def _reads_outcomes(description: Description, model: Model, feature: Feature) -> bool:
+    """Return whether a feature is computed from the model's outcomes."""
     view = description.spec.feature_views[feature.view or ""]
     return is_made_of(description, view, feature.name, relation=model.objective, column="outcome")
 
 
 def _short(figure: Estimate) -> str:
+    """Return a figure and its interval, as text."""
     return f"{figure.value:.3f} ({figure_text.interval(figure)})"
 
 
@@ -178,6 +180,7 @@ def _page(
     *,
     intervals: str,
 ) -> str:
+    """Return the page that compares honest features with leaking ones."""
     entity, outcome = leak.entity, record.outcome
     rows = [
         (f"{leak.feature} alone, point in time", _short(leak.honest)),

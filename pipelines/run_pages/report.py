@@ -23,12 +23,14 @@ def write_run(blobs: BlobStore, run: Run, ours: pa.Table, champion: pa.Table | N
 
 
 def run_page(run: Run, ours: pa.Table, champion: pa.Table | None) -> str:
+    """Return a run's page as HTML."""
     heading = page.heading(title(run), when(run))
     body = [heading, page.links(_links(run)), *parts(run, ours, champion)]
     return page.page(f"{run.name} {run.configuration}", body, page.footer(run.ended, run.target))
 
 
 def title(run: Run) -> str:
+    """Return the page's title."""
     return f"Run {run.name}: {run.model} / {run.title()}"
 
 
@@ -90,11 +92,13 @@ def _links(run: Run) -> list[tuple[str, str]]:
 
 
 def _configuration(run: Run) -> str:
+    """Return the run's configuration file, trainer and overrides."""
     changed = f"; for this run: {', '.join(run.overrides)}" if run.overrides else ""
     return f"{run.path}, trainer {run.trainer}{changed}"
 
 
 def _gate(run: Run) -> str:
+    """Return the page's part about the gate."""
     sentence = {
         None: "No gate: the configuration asks for none.",
         "pass": "Gate: pass",
@@ -113,6 +117,7 @@ def _gate(run: Run) -> str:
 
 
 def _figures(run: Run, evaluation: Evaluation) -> str:
+    """Return the page's table of figures."""
     ceiling = run.champion.ceiling
     best_known = (
         f"; knowing every {run.champion.ceiling_of}'s true rate would give about {ceiling:.2f}"
@@ -176,6 +181,7 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
 
 
 def _power(evaluation: Evaluation, outcome: str) -> str:
+    """Say how many rows the figures rest on, and what they can tell."""
     tested = f"{len(evaluation.periods)} test periods, {evaluation.rows:,} rows. "
     if not evaluation.units or evaluation.unit is None:
         return (
@@ -189,6 +195,7 @@ def _power(evaluation: Evaluation, outcome: str) -> str:
 
 
 def _periods(evaluation: Evaluation, outcome: str) -> str:
+    """Return the page's table of test periods."""
     rows = [
         (
             f"{period.start:%a %-d %b %Y}"
@@ -214,6 +221,7 @@ def _periods(evaluation: Evaluation, outcome: str) -> str:
 
 
 def _data(run: Run) -> list[str]:
+    """Return the page's part about the training set."""
     from .run_text import description
 
     data = run.data
@@ -244,6 +252,7 @@ def _data(run: Run) -> list[str]:
 
 
 def _short(figure: object, digits: int = 3) -> str:
+    """Return a figure and its interval, as text."""
     from ..evaluation.statistics import Estimate
 
     return (
@@ -254,10 +263,12 @@ def _short(figure: object, digits: int = 3) -> str:
 
 
 def _loss(evaluation: Evaluation) -> str:
+    """Return the log loss as text."""
     return "no rates" if evaluation.log_loss is None else f"{evaluation.log_loss:.5f}"
 
 
 def when(run: Run) -> str:
+    """Say when a run was, how long it took, and from which commit."""
     seconds = (run.ended - run.started).total_seconds()
     return (
         f"{run.started:%-d %B %Y, %H:%M} UTC, {seconds:.0f} s, target {run.target}, "

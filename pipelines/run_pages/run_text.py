@@ -58,6 +58,7 @@ def next_steps(run: Run) -> tuple[str, ...]:
 
 
 def _line(name: str, rest: str) -> str:
+    """Return a line of the report."""
     return f"  {name:<13} {rest}"
 
 
@@ -83,6 +84,7 @@ def description(data: Data) -> str:
 
 
 def _figures(run: Run, evaluation: Evaluation) -> list[str]:
+    """Return the report's lines about the figures."""
     number = len(evaluation.periods)
     plural = "s" if number != 1 else ""
     length = (
@@ -126,16 +128,17 @@ def _figures(run: Run, evaluation: Evaluation) -> list[str]:
 
 
 def ranking_figures(figures: Mapping[str, Estimate]) -> dict[str, Estimate]:
-    """Return those figures that are of rows ranked against each other."""
+    """Return the figures about ranking within groups."""
     return {name: figure for name, figure in figures.items() if ranks(name)}
 
 
 def _with_verdict(run: Run, check: str, text: str) -> str:
-    """Return a figure's text with what the gate says of it."""
+    """Return a figure's text with the gate's verdict on it."""
     return f"{text:<59}   {run.checks.verdict_of(check) or ''}".rstrip()
 
 
 def _ranking(run: Run, evaluation: Evaluation) -> list[str]:
+    """Return the report's lines about ranking within groups."""
     if evaluation.ranked is None:
         return []
     figures = ranking_figures(evaluation.metrics)
@@ -211,10 +214,12 @@ def _against(run: Run) -> list[str]:
 
 
 def digits_of(metric: str) -> int:
+    """Return how many digits a metric is shown with."""
     return {"log_loss": 5, "calibration": 2}.get(metric, 3)
 
 
 def _ceiling(champion: Champion) -> str:
+    """Say what AUC the best possible model would reach."""
     if champion.ceiling is None:
         return ""
     if champion.ceiling_of:
@@ -229,6 +234,7 @@ def _ceiling(champion: Champion) -> str:
 
 
 def _gate(run: Run) -> str:
+    """Say what the gate decided."""
     if run.gate is None:
         return "none asked for"
     return {

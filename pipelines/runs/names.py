@@ -28,6 +28,7 @@ class Counter(StoredDocument, frozen=True, kw_only=True):
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
+        """Convert a stored counter of an earlier release."""
         return {"last": old}  # a bare number
 
 
@@ -56,6 +57,7 @@ def names(blobs: BlobStore) -> tuple[str, ...]:
 
 
 def _age(name: str) -> tuple[int, str]:
+    """Return a run name's sort key: its number."""
     digits = name[1:]
     return (int(digits) if digits.isdigit() else 0, name)
 

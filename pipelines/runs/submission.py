@@ -63,7 +63,7 @@ def prepare(
     retry_of: str | None = None,
     settle: bool = True,
 ) -> PipelineRun:
-    """Do what `submit` does before it starts anything.
+    """Check and resolve a pipeline, as `submit` does before it starts anything.
 
     Those are the checks, and the project's files and run.json in the blobs. `settle=False`: every
     step is in the graph, also one whose result is known; the step finds it then.
@@ -98,7 +98,7 @@ def run_id(project: Project, run: str) -> str:
 
 
 def pipeline_run(blobs: BlobStore, document: RunDocument) -> PipelineRun:
-    """Return what the engine was given for a run.json."""
+    """Return what the engine is given for a run."""
     return PipelineRun(
         run_id=document.run_id,
         pipeline=document.pipeline,
@@ -108,7 +108,7 @@ def pipeline_run(blobs: BlobStore, document: RunDocument) -> PipelineRun:
 
 
 def specs(document: RunDocument) -> tuple[StepSpec, ...]:
-    """Return what the engine must know of the steps that have to run.
+    """Return the specifications of the steps that have to run.
 
     A settled step, and a condition over one, is out of the graph.
     """
@@ -138,6 +138,7 @@ def _document(
     run: str,
     retry_of: str | None,
 ) -> RunDocument:
+    """Return the document of a new run."""
     from importlib.metadata import version
 
     file = project.folder / "project.yaml"
@@ -159,7 +160,7 @@ def _document(
 
 
 def _earlier_submit(blobs: BlobStore, uri: str, document: RunDocument) -> RunDocument | None:
-    """Return the run.json of an earlier submit of the same run; None if there was none.
+    """Return the document of an earlier submit of the same run, or None.
 
     That submit may have been cut before the engine heard of it.
     """
@@ -180,7 +181,7 @@ def _earlier_submit(blobs: BlobStore, uri: str, document: RunDocument) -> RunDoc
 
 
 def _settle(blobs: BlobStore, document: RunDocument, now: datetime) -> dict[str, Settled]:
-    """Walk the graph as far as every input is known, and return the steps whose result is known.
+    """Look up every step in the cache whose inputs are known; return those with results.
 
     A hit gets its result under the new run at once.
     """

@@ -39,6 +39,7 @@ class Promotion(StoredDocument, frozen=True, kw_only=True):
 
 
 def current(registry: ModelRegistry, model: str, ref: int | str) -> ModelVersion | None:
+    """Return a model's version by number or alias, or None if there is none."""
     try:
         return registry.get(model, ref)
     except NotFound:
@@ -70,7 +71,7 @@ def approval_for(verdict: Verdict | None, *, first: bool) -> Approval:
 
 
 def refusal(alias: str, verdict: Verdict | None, *, first: bool) -> str | None:
-    """Return why a version with this verdict may not take an alias by itself, or None.
+    """Return why this verdict keeps a version from taking an alias, or None.
 
     `first`: no other version is champion.
     """
@@ -84,7 +85,7 @@ def refusal(alias: str, verdict: Verdict | None, *, first: bool) -> str | None:
 def promote(
     project: Project, model: str, version: int, alias: str = CHAMPION, *, because: str | None = None
 ) -> ModelVersion:
-    """Move an alias to a version; the same again changes nothing.
+    """Move an alias to a version.
 
     `because` is recorded.
 
@@ -147,6 +148,7 @@ def promotions(project: Project, model: str) -> tuple[Promotion, ...]:
 
 
 def _prefix(model: str) -> str:
+    """Return the prefix under which a model's promotions are stored."""
     return f"models/{model}/promotions/"
 
 
@@ -163,6 +165,7 @@ def _record(project: Project, promotion: Promotion) -> None:
 
 
 def _figures(run: Run | None) -> str:
+    """Name the checks that were inconclusive."""
     checks = (
         [check for check in run.checks.checks if check.verdict == "inconclusive"] if run else []
     )
@@ -170,4 +173,5 @@ def _figures(run: Run | None) -> str:
 
 
 def _iso(moment: datetime) -> str:
+    """Return a time in ISO 8601 with Z."""
     return utc_milliseconds(moment).isoformat().replace("+00:00", "Z")

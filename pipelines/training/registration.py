@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def register(context: StepContext, model: Model) -> None:
-    """Register what a run made.
+    """Register the model that a run made.
 
     It may be run again at any time: every effect is by name or by digest.
     """
@@ -128,7 +128,7 @@ def names_of(model: Model) -> dict[str, str]:
 
 
 def publish(blobs: BlobStore, folder: Path, manifest: Manifest) -> str:
-    """Copy a model folder to its place by digest, unless it is there whole, and return the URI."""
+    """Copy a model folder to its place by digest, if it is not there, and return the URI."""
     uri = f"{blobs.root.rstrip('/')}/models/{manifest.model}/{manifest.digest}"
     stored_files = {info.uri.removeprefix(f"{uri}/") for info in blobs.list(f"{uri}/")}
     if not {MANIFEST, *manifest.files} <= stored_files:
@@ -137,12 +137,12 @@ def publish(blobs: BlobStore, folder: Path, manifest: Manifest) -> str:
 
 
 def _submission(about: dict[str, Any]) -> dict[str, Any]:
-    """Return what the submitter knew and a job cannot: the file's text, git, when it began."""
+    """Return what only the submitter knew: the file's text, git revision, start."""
     git = about["git"]
     return {
         "config": about["config"],
         "settings": about["settings"],
-        "corrected": msgspec.convert(about.get("corrected"), records.Corrected | None),
+        "corrected": msgspec.convert(about.get("corrected"), records.Corrections | None),
         "overrides": tuple(
             about.get("overrides", ())
         ),  # of a run that was submitted before there were any
@@ -152,10 +152,12 @@ def _submission(about: dict[str, Any]) -> dict[str, Any]:
 
 
 def _document(path: Path, kind: type[Kind]) -> Kind:
+    """Read a document of a step's output folder."""
     return decode(path.read_bytes(), kind, what=str(path))
 
 
 def _predictions(folder: Path) -> pa.Table:
+    """Read the predictions of an evaluation's output folder."""
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(folder / "predictions.parquet").read()
@@ -170,6 +172,7 @@ def _comparison(
     model: Model,
     spec: ProjectSpec,
 ) -> Champion:
+    """Compare the new version with the champion on common rows."""
     if champion is None:
         entity = entity_of(model.features, spec)
         best = (
@@ -200,7 +203,7 @@ def _comparison(
 
 
 def entity_of(features: tuple[Feature, ...], spec: ProjectSpec) -> str | None:
-    """Return the entity that alone decides a model's predictions; None if there are several.
+    """Return the entity that a model's predictions depend on, or None if several do.
 
     It is the one that all of the model's features are of.
     """
@@ -220,7 +223,7 @@ def _place(
     judged: GateResult,
     champion: ModelVersion | None,
 ) -> tuple[str | None, str | None]:
-    """Approve a version and give it the alias as far as the gate allows.
+    """Approve a version and give it the alias, as far as the gate allows.
 
     Returns:
         The alias that it got, and why it did not get the one asked for.

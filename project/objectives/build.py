@@ -11,7 +11,7 @@ from ..specs.description import ROW, Endpoint, Event, Objective
 
 
 def build_objective(name: str, values: Values) -> Objective:
-    """Rows are ranked within their unit unless the objective says within what."""
+    """Build an objective; rows are ranked within their unit unless it says otherwise."""
     outcome, exposure = values.pop("rate")
     unit = values.get("unit", ROW)
     within = {} if unit == ROW else {"ranked_within": unit}

@@ -9,7 +9,7 @@ from ..specs.description import ROW, Event, Objective, ProjectSpec
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """Report events, units and groupings that objectives name and that are not there."""
+    """Report events, units and groupings that objectives name and nothing declares."""
     for objective in spec.objectives.values():
         _check_objective(objective, spec, declared, report)
 
@@ -17,6 +17,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 def _check_objective(
     objective: Objective, spec: ProjectSpec, declared: Declared, report: Report
 ) -> None:
+    """Report events of an objective that are not declared or not joined."""
     key = f"objectives.{objective.name}.rate"
     both = [
         check_declared(name, declared.events, key, report, noun="an event", has="events are")

@@ -11,6 +11,8 @@ from .shapes import Text
 
 
 def name_text(longest: int = NAME_LENGTH) -> Text:
+    """Return the shape of a name of limited length."""
+
     def parse(text: str) -> str:
         if problem := name_problem(text, longest=longest):
             raise Mistake(*problem)
@@ -26,6 +28,7 @@ def column(text: str) -> str:
 
 
 def _days(text: str) -> timedelta:
+    """Parse a duration of whole days."""
     length = quantities.duration(text)
     if length % timedelta(days=1):
         raise Mistake(f"{text} is not in whole days", "write 1d or more: days are those of UTC")

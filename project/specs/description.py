@@ -124,8 +124,8 @@ class Shadow(msgspec.Struct, frozen=True, kw_only=True):
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     name: str
-    objective: str
-    unit: str
+    objective: str = ""  # "": only traffic is moved, and there is no unit
+    unit: str = ""
     variants: tuple[Variant, ...]
     # of a request, beside those of the exposure: targeting and segments read them
     attributes: tuple[Attribute, ...] = ()
@@ -165,6 +165,7 @@ class Guardrail(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> Literal["max", "max_ratio", "max_shift"]:
+        """The kind of the limit."""
         return (
             "max"
             if self.max is not None
@@ -175,12 +176,14 @@ class Guardrail(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def limit(self) -> float:
+        """The limit's number."""
         return next(
             limit for limit in (self.max, self.max_ratio, self.max_shift) if limit is not None
         )
 
     @property
     def name(self) -> str:
+        """The guardrail's name: metric and kind."""
         return f"{self.metric} {self.kind}"
 
 

@@ -47,7 +47,7 @@ def is_alone(state: State) -> bool:
 def judge(
     state: State, observation: Observation, now: datetime, *, plan: Plan | None = None
 ) -> tuple[State, str]:
-    """Judge the new minutes, at most MOST_MINUTES.
+    """Judge the minutes that have come since the last judgement, at most MOST_MINUTES.
 
     `plan` says which variant is judged beside which, if not the rollout's.
 

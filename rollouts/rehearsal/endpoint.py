@@ -71,7 +71,7 @@ def _register(target: Target, model: str, version: int) -> None:
 
 
 def _settle(target: Target, name: str) -> EndpointState:
-    """Wait until the endpoint is ready, as late as the provider's own clock says.
+    """Wait until the endpoint is ready, on the provider's own clock.
 
     That clock is moved meanwhile.
     """

@@ -28,7 +28,7 @@ def serving_split(endpoint: EndpointState) -> dict[str, Decimal]:
 
 
 def target_split(endpoint: EndpointState) -> dict[str, Decimal]:
-    """Return the split that the target was told to serve."""
+    """Return the split that the target was told."""
     return {variant.name: variant.target_percent for variant in endpoint.variants}
 
 
@@ -44,7 +44,7 @@ def is_split(split: Mapping[str, Decimal], other: Mapping[str, Decimal], plan: P
 
 
 def is_served(state: State, endpoint: EndpointState) -> bool:
-    """Return whether the intent is what serves, and what the target was told."""
+    """Return whether the intended split is told to the target and served by it."""
     return is_split(serving_split(endpoint), state.intent, state.plan) and is_split(
         target_split(endpoint), state.intent, state.plan
     )

@@ -23,7 +23,7 @@ from .target_check import check_target
 
 
 def plan_of(project: Project, endpoint: str) -> Plan:
-    """Return the plan of the declared rollout on what runs now, versions in the place of aliases.
+    """Return the plan of the declared rollout, with aliases resolved to versions.
 
     Raises:
         NotFound: There is no such rollout, or endpoint.
@@ -167,7 +167,7 @@ def _check_steps(project: Project, rollout: Rollout, new: VariantState) -> None:
 
 
 def differs(project: Project, endpoint: str, running: Plan) -> bool:
-    """Return whether project.yaml says something else by now than the running plan.
+    """Return whether project.yaml differs from the plan that runs.
 
     A hand-over that an experiment began is not in it.
     """

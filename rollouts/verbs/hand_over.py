@@ -112,7 +112,7 @@ def _check_serves(state: EndpointState, to: str) -> None:
 
 
 def _running(declared: Endpoint, state: EndpointState) -> EndpointSpec:
-    """Return the spec of what runs."""
+    """Return the spec of the running endpoint."""
     variants = tuple(
         VariantSpec(
             name=v.name,

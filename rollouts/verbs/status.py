@@ -110,7 +110,7 @@ def unwatched_text(status: Status) -> str:
 
 
 def looked_at(state: State) -> datetime | None:
-    """Return when a controller last wrote that it was there, or None."""
+    """Return when a controller last looked, or None."""
     if state.lease.until is not None:
         return state.lease.until - LENGTH
     return state.outbox[-1].at if state.outbox else None

@@ -127,10 +127,12 @@ class Context(StackContext):
 
     @property
     def _owner(self) -> tuple[str, ...]:
+        """The account and region that own the state."""
         return self.account, self.region
 
     @property
     def _called(self) -> tuple[str, str]:
+        """The service and operation of the request."""
         incoming = self.incoming
         return (incoming.service, incoming.operation) if incoming is not None else ("", "")
 
@@ -173,7 +175,7 @@ class Context(StackContext):
         return acting_for(self.caller)
 
     def moto(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what moto alone answers to an operation, even to one that has a handler of ours.
+        """Return moto's own answer to an operation, even if we have a handler for it.
 
         Raises:
             AwsError: moto refuses.
@@ -181,7 +183,7 @@ class Context(StackContext):
         return self._services.moto(service, operation, params, self.account, self.region)
 
     def forward(self) -> dict[str, Any]:
-        """Return what moto alone answers to this very request.
+        """Return moto's own answer to the request.
 
         Raises:
             AwsError: moto refuses.
@@ -205,7 +207,7 @@ class Context(StackContext):
         return self.stack.faults.take(("throttle", "error"), service, operation, names)
 
     def without_request(self) -> Context:
-        """Return a context for what outlives the request: it does not hold the request's body."""
+        """Return a context for background work, which does not hold the request."""
         context = Context(self.stack, self._services, self.account, self.region)
         context.state = self.state
         context.caller = self.caller

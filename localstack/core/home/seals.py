@@ -63,7 +63,7 @@ _ELSEWHERE = "set XDG_STATE_HOME to a folder of your own that stays"
 
 @cache
 def _key(path: Path) -> bytes:
-    """Read this user's key, and make it first where there is none."""
+    """Read this user's sealing key, making it on first use."""
     try:
         if not path.exists():
             _make(path)

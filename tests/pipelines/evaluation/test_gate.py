@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.pipelines.evaluation import gate
-from isthmus.pipelines.evaluation.leak_alarm import Looked
+from isthmus.pipelines.evaluation.leak_alarm import FeatureFinding
 from isthmus.pipelines.evaluation.statistics import Estimate
 from isthmus.project.specs.description import Bound, Gate
 
@@ -99,8 +99,8 @@ def test_an_interval_passes_inside_and_fails_outside(low, high, bottom, top):
 
 
 def test_leaks_none_fails_with_an_alarm_and_is_inconclusive_when_nothing_could_be_looked_at():
-    quiet, text = Looked(feature="a", days=3, auc=0.6), Looked(feature="c")
-    alarm = Looked(feature="b", days=3, auc=0.9, warnings=("AUC 0.9",))
+    quiet, text = FeatureFinding(feature="a", days=3, auc=0.6), FeatureFinding(feature="c")
+    alarm = FeatureFinding(feature="b", days=3, auc=0.9, warnings=("AUC 0.9",))
     asked = Gate(leaks="none")
     verdicts = [
         gate.no_leaks(asked, looked).verdict

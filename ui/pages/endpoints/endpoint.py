@@ -99,7 +99,9 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     return View(
         title=name,
         below=f"Ranks for {endpoint.objective}, by {endpoint.unit}, {endpoint.routing} routing, on "
-        f"{project.target.name}.",
+        f"{project.target.name}."
+        if endpoint.objective
+        else f"Has no objective: its traffic is moved, on {project.target.name}.",
         parts=(
             *reads.box(),
             *_parts(project, endpoint, data, window),
@@ -170,11 +172,13 @@ def _variants(state: EndpointState | Unread | None) -> list[str]:
 
 
 def _table(state: EndpointState) -> str:
+    """Return the table of variants."""
     head = ("variant", "version", "serves", "shall serve", "instances", "phase")
     return kit.table(head, [_variant(variant) for variant in state.variants])
 
 
 def _variant(variant: VariantState) -> tuple[str, ...]:
+    """Return a variant's row."""
     version = version_link(f"{variant.model}@{variant.version}")
     instances = (
         f"{variant.instances}"
@@ -192,7 +196,7 @@ def _variant(variant: VariantState) -> tuple[str, ...]:
 
 
 def _split(variants: Sequence[VariantState]) -> str:
-    """Draw the split as it is, and as it shall be where that differs."""
+    """Draw the present split, and the intended one if it differs."""
     lines = [
         plots.Strip(
             name="now",
@@ -216,6 +220,7 @@ def _split(variants: Sequence[VariantState]) -> str:
 
 
 def _stretches(shares: Sequence[tuple[str, float]]) -> list[plots.Stretch]:
+    """Return the parts of a bar that shows shares of traffic."""
     start, stretches = 0.0, []
     for (name, percent), style in zip(shares, (*plots.STYLES,) * len(shares), strict=False):
         stretches += (
@@ -236,6 +241,7 @@ def _stretches(shares: Sequence[tuple[str, float]]) -> list[plots.Stretch]:
 
 
 def _experiments(layers: list[LayerNow] | Unread) -> list[str]:
+    """Return the experiments that run on the endpoint."""
     holders = (
         []
         if isinstance(layers, Unread)
@@ -253,6 +259,7 @@ def _experiments(layers: list[LayerNow] | Unread) -> list[str]:
 
 
 def _rollout(name: str, status: Status | Unread | None) -> list[str]:
+    """Return the endpoint's rollout."""
     if isinstance(status, Unread):
         return [missing(status)]
     if status is None:
@@ -264,6 +271,7 @@ def _rollout(name: str, status: Status | Unread | None) -> list[str]:
 
 
 def _minutes(minutes: Mapping[str, tuple[Bucket, ...]] | Unread, window: Window) -> list[str]:
+    """Return the charts of the endpoint's last minutes."""
     if isinstance(minutes, Unread):
         return [missing(minutes)]
     if not any(minutes.values()):

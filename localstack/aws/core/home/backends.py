@@ -100,7 +100,7 @@ class Backends:
             dict.__setitem__(backends[account], region, record)
 
     def clear(self) -> None:
-        """Drop all records."""
+        """Remove all records."""
         self._records, self._services = {}, set()
         self._home.clear(_FOLDER)
 

@@ -95,7 +95,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def admit(stack: Stack, incoming: Incoming) -> AwsError | None:
-    """Identify a request's sender, and return the error for one who may not use the stack.
+    """Identify a request's sender; return an error if the sender may not use the stack.
 
     The caller and the account are set in `incoming`. The request's body can be read again.
     """
@@ -245,7 +245,7 @@ def sessions(stack: Stack) -> Sessions:
 
 
 def _check_unsigned(incoming: Incoming) -> AwsError | None:
-    """Return the error for an unsigned request; None: it reads what everybody may read."""
+    """Return the error for an unsigned request, or None if it reads something public."""
     environ = incoming.environ
     if _is_public(environ):
         return None

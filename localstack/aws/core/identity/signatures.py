@@ -267,7 +267,7 @@ def _header(environ: Mapping[str, Any], name: str) -> str:
 
 
 def _payload(signed: Signature, environ: Mapping[str, Any]) -> str | None:
-    """Return what stands for the body in the signed text.
+    """Return the body's hash as it is part of the signed text.
 
     None: the body is not the one that the request declares.
     """
@@ -301,7 +301,7 @@ def split(environ: Mapping[str, Any]) -> tuple[str, str]:
 
 class _OldSigner(HmacV1QueryAuth):  # type: ignore[misc]  # botocore has no types
     def _get_date(self) -> str:
-        """Return the time that stands in the URL, instead of a new one."""
+        """Return the time in the URL, in place of the present one."""
         return str(self._expires)  # of the URL, not of one that is made now
 
 

@@ -44,7 +44,7 @@ class Access:
             return previous
 
     def reset(self) -> None:
-        """Set the switch as it was when the stack was started."""
+        """Reset whether policies are enforced to how the stack was started."""
         self.start(self._initially)
 
     def applies_to_next_call(self, *, counts: bool) -> bool:
@@ -160,6 +160,7 @@ def _holds(conditions: Mapping[str, Any], values: Mapping[str, str], *, denies: 
 
 
 def _as_list(value: Any) -> list[str]:
+    """Return one text or a list of texts as a list."""
     return [value] if isinstance(value, str) else list(value)
 
 

@@ -113,7 +113,7 @@ def _map(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Itera
 
 
 def _all(shape: Shape) -> str:
-    """Return every constraint of what is in a list or a map.
+    """Return all constraints within a list or a map.
 
     Of these the services do not say which one is broken.
     """

@@ -86,7 +86,7 @@ def record(
     instances: int,
     called_at: datetime,
 ) -> None:
-    """Note one call.
+    """Record one invocation.
 
     Args:
         ctx: The handler's context.
@@ -183,7 +183,7 @@ def _number(moment: datetime) -> int:
 
 
 def metrics(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield every metric that there is, with its dimensions."""
+    """Yield every variant metric with its dimensions."""
     sources = sorted(ctx.store(Variants).of)
     of_variants = [
         dict(zip(_DIMENSIONS, source[:2], strict=False))

@@ -240,6 +240,7 @@ class _Columns:
         )
 
     def _row(self, record: Record) -> list[object]:
+        """Return a JSON record as a row of the table's columns."""
         by_key = {key.lower(): value for key, value in json.loads(record.data).items()}
         return [read(by_key.get(key)) for key, read in self._reads]
 

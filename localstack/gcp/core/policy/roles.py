@@ -63,7 +63,7 @@ def _cover(needed: frozenset[str] | set[str]) -> tuple[str, ...]:
 
 
 def _role(size: int, text: str) -> Role:
-    """Return a role of `size` permissions, of which `text` names those that a call can need."""
+    """Return a role of `size` permissions; `text` names those that calls here can need."""
     parts = (words.split() for words in text.split("; "))
     return Role(
         size=size,

@@ -35,7 +35,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def handler_of(method: Method) -> Callable[..., Any]:
-    """Return an RPC's handler, or one that says that the RPC is not supported."""
+    """Return an RPC's handler, or one that answers that it is not supported."""
     rpc = RPCS.get(method.name)
     return rpc.handler if rpc is not None else unsupported(method.name)
 
@@ -54,7 +54,7 @@ def unsupported(name: str) -> Callable[..., Any]:
 
 
 def invocation_of(method: Method, message: Any) -> Invocation:
-    """Return what a call of this RPC with this message asks for."""
+    """Return the invocation of an RPC with a message."""
     operation, mutating = _operation(method.name)
     return Invocation(api=method.api, operation=operation, names=_names(message), mutating=mutating)
 

@@ -69,7 +69,7 @@ class Executions:
         self.lock = threading.RLock()
 
     def stop(self) -> None:
-        """Stop what runs, and wait for its end.
+        """Stop all queries, and wait for their end.
 
         DuckDB's threads must not meet the interpreter's end.
         """

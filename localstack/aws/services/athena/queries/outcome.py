@@ -152,7 +152,7 @@ def _listing_outcome(shown: session.Shown) -> Outcome:
 
 
 def _row_count_outcome(count: int) -> Outcome:
-    """Return the outcome of a statement that changed so many rows."""
+    """Return the outcome of a statement that changed rows."""
     column = {
         "CatalogName": "hive", "SchemaName": "", "TableName": "", "Name": "rows", "Label": "rows",
         "Type": "bigint", "Precision": 19, "Scale": 0, "Nullable": "UNKNOWN",
@@ -174,6 +174,7 @@ def _written_outcome(result: Result, written: writes.Written) -> Outcome:
 def _query(
     request: QueryRequest, text: str, *, cell: int = 0, describes: bool = False
 ) -> engine.Query:
+    """Return a query as the engine takes it."""
     return engine.Query(
         text=text,
         database=request.database,

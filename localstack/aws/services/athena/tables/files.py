@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Columns that every table has and no star shows (Athena, "$path"; Trino's Hive connector, "Metadata
 # columns"), from an object.
-HIDDEN: dict[str, Callable[[objects.Found], object]] = {
+HIDDEN: dict[str, Callable[[objects.ListedObject], object]] = {
     "$path": lambda item: item.uri,
     "$file_size": lambda item: item.size,
     "$file_modified_time": lambda item: item.modified,
@@ -112,6 +112,7 @@ def _partition_value(written: str | None, column: Column) -> object:
 
 
 def _zstd(data: bytes) -> bytes:
+    """Unpack zstd."""
     import pyarrow as pa
 
     return bytes(pa.CompressedInputStream(io.BytesIO(data), "zstd").read())
@@ -273,7 +274,7 @@ def _columns(
 
 
 def nulls(count: int, kind: pa.DataType) -> Any:
-    """Return a column of so many nulls."""
+    """Return a column of nulls."""
     import pyarrow as pa
 
     return pa.array([None] * count, kind)

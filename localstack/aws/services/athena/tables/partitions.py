@@ -23,7 +23,7 @@ NULL = "__HIVE_DEFAULT_PARTITION__"
 class Part(msgspec.Struct, frozen=True):
     """An object of a table."""
 
-    object: objects.Found
+    object: objects.ListedObject
     values: Values
     columns: tuple[Column, ...] | None = None  # the partition's own, when they are not the table's
 
@@ -48,7 +48,7 @@ def parts(
             yield from (Part(item, values) for item in _visible(s3, location))
 
 
-def _visible(s3: Any, location: str) -> Iterator[objects.Found]:
+def _visible(s3: Any, location: str) -> Iterator[objects.ListedObject]:
     """Yield the objects below a location that hold data."""
     prefix = location.rstrip("/") + "/"
     try:

@@ -76,7 +76,7 @@ class Variant:
         self.statuses: list[dict[str, Any]] = []
 
     def pick(self) -> ModelServer | None:
-        """Return the instance that gets the next request, as RoutingConfig says.
+        """Return the instance for the next request, by the routing strategy.
 
         None: there is no healthy one.
         """
@@ -163,7 +163,7 @@ class Endpoint:
         self.lock = threading.RLock()
 
     def route(self) -> None:
-        """Make the routing from what the fleets are now."""
+        """Recompute the routing from the fleets."""
         self.routing = routing(self.fleet, self.pending if self.share > 0 else None, self.share)
 
     @property
@@ -232,12 +232,12 @@ class Endpoints:
 
 
 def find(ctx: Context, name: str) -> Endpoint | None:
-    """Return an endpoint; None: there is none."""
+    """Return an endpoint, or None."""
     return ctx.store(Endpoints).endpoints.get(name)
 
 
 def require_endpoint(ctx: Context, name: str) -> Endpoint:
-    """Return an endpoint.
+    """Return an endpoint; raise an error if there is none.
 
     Raises:
         AwsError: There is none.

@@ -26,7 +26,7 @@ _INVALID_ARGUMENT, _INTERNAL = 3, 13  # of google.rpc.Code
 
 
 def start(call: Call, view: Any) -> str:
-    """Begin a sync of a view, and return its name.
+    """Begin a sync of a view; return the sync's name.
 
     Raises:
         GcpError: FAILED_PRECONDITION, another sync is running.

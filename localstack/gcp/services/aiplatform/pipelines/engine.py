@@ -79,7 +79,7 @@ class _Dag:
             self.outcomes[key] = outcome
 
     def _start_all(self, waiting: dict[str, Task], running: set[str]) -> None:
-        """Start the tasks that may start, and mark those that never will.
+        """Start the tasks that can start, and mark those that never will.
 
         Marking one may decide over others.
         """

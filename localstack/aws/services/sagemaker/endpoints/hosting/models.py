@@ -50,7 +50,7 @@ def content(ctx: Context, model: str) -> Content:
 
 
 def fetch(ctx: Context, source: Content, folder: Path) -> None:
-    """Fill the folder that is /opt/ml/model.
+    """Download a model's data into the folder that becomes /opt/ml/model.
 
     Raises:
         NoModel: S3 has nothing there.

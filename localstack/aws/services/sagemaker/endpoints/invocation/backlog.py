@@ -63,7 +63,7 @@ class Backlog:
 
     @property
     def requests(self) -> list[Request]:
-        """All requests, the oldest first."""
+        """All requests, oldest first."""
         return sorted(
             [*(work.request for work in self.processed), *self.waiting],
             key=lambda request: request.received,
@@ -99,7 +99,7 @@ class Backlogs:
             return self._of.setdefault(endpoint, Backlog())
 
     def drop(self, endpoint: str) -> None:
-        """Drop an endpoint's queue: what waits ends; what is processed goes on."""
+        """Drop an endpoint's queue; requests under way continue."""
         with self._lock:
             backlog = self._of.pop(endpoint, None)
         if backlog is not None:
@@ -115,7 +115,7 @@ def settings(endpoint: Endpoint) -> dict[str, Any] | None:
 
 
 def note(ctx: Context, endpoint: Endpoint) -> None:
-    """Tell CloudWatch how the queue stands; `drop` does so for a deleted endpoint."""
+    """Record an endpoint's queue in CloudWatch's metrics."""
     if settings(endpoint) is None or endpoint.routing is None:
         return
     backlog = ctx.store(Backlogs).backlog_of(endpoint.name)
@@ -166,7 +166,7 @@ def look(backlog: Backlog) -> None:
 
 
 def _room(endpoint: Endpoint) -> tuple[Variant, ModelServer] | None:
-    """Choose a variant by weight, and its instance with the fewest requests; None: none has room.
+    """Choose a variant by weight and its least busy instance, or None if all are full.
 
     An instance whose process has ended starts again, and takes no requests meanwhile.
     """

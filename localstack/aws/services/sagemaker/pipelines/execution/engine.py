@@ -70,7 +70,7 @@ def _start_all(
     states: dict[str, str],
     running: set[str],
 ) -> None:
-    """Start what may start, and mark what never will, which may decide over others."""
+    """Start the steps that can start, and mark those that never will."""
     limit = (execution.parallelism or {}).get("MaxParallelExecutionSteps") or len(definition.steps)
     outcomes = {
         name: run.properties.get("Outcome") == "True"
@@ -99,7 +99,7 @@ def _start_all(
 
 
 def _step(ctx: Context, execution: Execution, step: Step) -> None:
-    """Run one step with its retries, and tell the engine when it has ended."""
+    """Run a step with its retries, and report its end."""
     run_of_step = execution.steps[step.name]
     retries = Retries(step.retries, run_of_step.started)
     try:

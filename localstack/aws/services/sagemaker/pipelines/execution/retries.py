@@ -65,7 +65,7 @@ class Retries:
 
 
 def kind_of_reason(failure: str) -> str | None:
-    """Return the retry policies' name for a job's FailureReason; None: it is not tried again."""
+    """Return the retry policy's exception name for a FailureReason, or None."""
     if failure.startswith("InternalServerError"):
         return INTERNAL
     return CAPACITY if failure.startswith("CapacityError") else None

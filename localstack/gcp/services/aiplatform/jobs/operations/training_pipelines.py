@@ -228,7 +228,7 @@ _CANCELLED_END = (
 
 
 def _begin(call: Call, pipeline: Any, job: str) -> None:
-    """Show a pipeline as running its job."""
+    """Set a pipeline's state to running its job."""
     if pipeline.state == PipelineState.PIPELINE_STATE_PENDING:
         pipeline.state = int(PipelineState.PIPELINE_STATE_RUNNING)
     pipeline.start_time.CopyFrom(call.now_pb())

@@ -48,14 +48,14 @@ class Translator:
         return f"s{self._names}"
 
     def expression(self, node: Node) -> str:
-        """Write an expression."""
+        """Translate an expression."""
         function = self._expressions.get(node.kind)
         if function is None:
             raise not_run(node.kind.replace("_", " "))
         return function(self, node)
 
     def scan(self, node: Node) -> str:
-        """Write a whole SELECT, whose columns are at least those of the node's list."""
+        """Translate a scan into a whole SELECT."""
         function = self._scans.get(node.kind)
         if function is None:
             raise not_run(node.kind.removesuffix("_scan").replace("_", " ").upper())
