@@ -97,7 +97,7 @@ class Application:
         await answer(scope, receive, partial(_send_guarded, send))
 
     async def _home(self, request: Request) -> Response:
-        """Redirect to the first page.
+        """Lead to the first page.
 
         The address with a password in it is left: a page whose own address has one may fetch
         nothing.
@@ -106,8 +106,6 @@ class Application:
         return RedirectResponse(where, status_code=307)
 
     def _get(self, page: Page, ending: str) -> Handler:
-        """Return the handler of a page."""
-
         async def answer(request: Request) -> Response:
             return await self._in_thread(self._draw, page, ending, request)
 
@@ -116,12 +114,11 @@ class Application:
     def _in_thread(
         self, function: Callable[..., Response], *arguments: Any
     ) -> asyncio.Future[Response]:
-        """Run a function in a thread."""
         return asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     def _draw(self, page: Page, ending: str, request: Request) -> Response:
-        values = request.query_params  # boxes of one name, of which several are ticked
-        query = {name: " ".join(values.getlist(name)) for name in values} | request.path_params
+        typed = request.query_params  # boxes of one name, of which several are ticked
+        query = {name: " ".join(typed.getlist(name)) for name in typed} | request.path_params
         try:
             project = self._read()
             view: View = _function(page.draw)(project, query)
@@ -136,7 +133,6 @@ class Application:
             return self._failure(error, request.url.path)
 
     def _page(self, view: View, request: Request, project: Project) -> Response:
-        """Answer with a page in its frame."""
         cookie = request.cookies.get(access.COOKIE) or access.new_cookie()
         around = Frame(
             project=project.spec.name,
@@ -156,8 +152,6 @@ class Application:
         return response
 
     def _post(self, action: Action) -> Handler:
-        """Return the handler of a form."""
-
         async def answer(request: Request) -> Response:
             try:
                 fields = await _fields(request)
@@ -176,7 +170,6 @@ class Application:
         return answer
 
     def _act(self, action: Action, request: Request, fields: Mapping[str, str]) -> Response:
-        """Do what a form asks, and lead to the page that shows it."""
         name = access.who(self._access, dict(request.scope["headers"]))
         try:
             with self._turn(action.turn or request.url.path), runs.acting(name):
@@ -186,18 +179,15 @@ class Application:
         return RedirectResponse(where, status_code=303)
 
     def _turn(self, name: str) -> Lock:
-        """Return the lock that lets one change of a kind through at a time."""
         with self._turning:
             return self._turns.setdefault(name, Lock())
 
     def _failure(self, error: Exception, path: str) -> Response:
-        """Answer with the page of an error."""
         if not isinstance(error, IsthmusError):
             tell("a page failed", error)
         return self._error_page(path, failures.status(error), failures.view(error))
 
     def _refusal(self, path: str, refused: Refusal) -> Response:
-        """Answer with the page of a refusal."""
         response = self._error_page(path, refused.status, failures.refusal_view(refused))
         if refused.status == 401:
             response.headers["www-authenticate"] = (
@@ -206,7 +196,7 @@ class Application:
         return response
 
     def _error_page(self, path: str, status: int, view: View) -> Response:
-        """Return a page that says what went wrong, without anything of the project."""
+        """Return a page that says what went wrong, and nothing about the project."""
         if path.endswith(_JSON):
             return _json(view.data, status)
         links = [(page.title, page.path) for page in PAGES if page.title]
@@ -222,7 +212,6 @@ class Application:
         return Response(frame.html(view, around), status, media_type="text/html")
 
     async def _not_here(self, request: Request, error: Exception) -> Response:
-        """Answer that there is no such page."""
         status = error.status_code if isinstance(error, HTTPException) else 500
         words = (
             f"{request.url.path} takes no {request.method}"
@@ -236,7 +225,7 @@ class Application:
 
 
 def _stranger(users: frozenset[int] | None, scope: Scope) -> Refusal | None:
-    """Return why the connection's user is refused, or None.
+    """Return why the connection's user may not come, as the server says that has it.
 
     A test's client has none.
     """
@@ -245,12 +234,10 @@ def _stranger(users: frozenset[int] | None, scope: Scope) -> Refusal | None:
 
 
 async def _text(text: str, kind: str, _request: Request) -> Response:
-    """Answer with a text."""
     return Response(text, media_type=kind)
 
 
 def _json(data: object, status: int = 200) -> Response:
-    """Answer with JSON."""
     return Response(
         msgspec.json.format(msgspec.json.encode(data), indent=2),
         status,
@@ -279,7 +266,6 @@ def _download(view: View, ending: str, path: str) -> Response:
 
 
 def _foot(project: Project) -> str:
-    """Return the page's last line."""
     clock = ", simulated clock" if is_simulated(project) else ""
     return kit.footer(project.log_time(), f"{project.target.name}{clock}")
 
@@ -295,7 +281,6 @@ def _section(path: str) -> str:
 
 
 def _function(named: str) -> Callable[..., Any]:
-    """Import the function that draws a page."""
     module, _, name = named.partition(":")
     function: Callable[..., Any] = getattr(import_module(f"{__package__}.pages.{module}"), name)
     return function
@@ -319,7 +304,6 @@ async def _fields(request: Request) -> dict[str, str]:
 
 
 async def _send_guarded(send: Send, message: Message) -> None:
-    """Send a message with the security headers."""
     if message["type"] == "http.response.start":
         message["headers"] = [
             *message["headers"],

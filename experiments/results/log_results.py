@@ -60,7 +60,9 @@ def compare_log(project: Project, name: str, *, as_of: datetime | None = None) -
     )
     control, treatment = (str(arm) for arm in (experiment.control, experiment.treatment))
     arms = sums[experiment.metric]
-    checked = _check_split(experiment, arms)
+    # a log that is closed is looked at once, at its end
+    closed_on = date.fromisoformat(cells.days[-1]) if inference == "fixed" else None
+    checked = _check_split(experiment, arms, closed_on)
     effects, difference = (
         _effects(project, experiment, differences),
         differences[experiment.metric],
@@ -157,12 +159,14 @@ def _effects(
     )
 
 
-def _check_split(experiment: Analysis, arms: Mapping[str, Sums]) -> Split:
-    """Return whether the units came to the arms as planned; without a plan only their counts."""
+def _check_split(experiment: Analysis, arms: Mapping[str, Sums], closed_on: date | None) -> Split:
+    """Return whether the units came as planned; without a plan only how many came."""
     counts = {name: arm.units for name, arm in arms.items()}
     if experiment.weights is None:
         return Split(counts=counts, planned={}, log_odds=0.0)
-    return split.check(counts, dict(zip(arms, experiment.weights, strict=True)))
+    planned = dict(zip(arms, experiment.weights, strict=True))
+    days = [(closed_on, counts)] if closed_on else []
+    return split.check(counts, planned, days=days, planned_days=1)
 
 
 def _conclusion(

@@ -77,7 +77,7 @@ def compare_run(
         until = min(moment, repeated.until)
         reading = run_cells.reading(project, run, metrics, until, stopped)
         cells = _cells(project, run, comparison, reading)
-    checked = _check_split(run, cells)
+    checked = _check_split(run, cells, reading.until, stopped)
     look = partial(_with_look, comparison, cells, reading.until)
     is_recorded = as_of is None and not checked.alarm
     looks = (
@@ -210,15 +210,27 @@ def _complete_units(comparison: Comparison, cells: RunCells, until: datetime) ->
     return sum(sums.units for sums in arms.values())
 
 
-def _check_split(run: FrozenRun, cells: RunCells) -> Split:
-    """Return whether the units came to the arms as planned; raise Invalid if there are none."""
+def _check_split(
+    run: FrozenRun, cells: RunCells, until: datetime, stopped: datetime | None
+) -> Split:
+    """Return whether the units came to the arms as planned; Invalid: none was assigned.
+
+    The last day of a run that was stopped is over, too: nobody comes any more.
+    """
     counts = cells.units()
     if not sum(counts.values()):
         raise Invalid(
             f"no results yet: no unit of {run.run} was assigned",
             remedy=f"isthmus experiment status {runs.experiment_of(run.run)}",
         )
-    return split.check(counts, runs.weights(run.definition.experiment))
+    plan = run.definition.experiment.plan
+    days = cells.by_first_day().items()
+    return split.check(
+        counts,
+        runs.weights(run.definition.experiment),
+        days=[(day, units) for day, units in days if stopped or day < until.date()],
+        planned_days=plan.days if plan and plan.days else split.DAYS,
+    )
 
 
 class _Basis(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,13 +9,14 @@ information, which may grow otherwise than what the spending goes by (Lan, DeMet
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Spending = Callable[[float, float], float]  # of the part of the plan and of what is spent in all
 _NORMAL = NormalDist()
 _REACH, _STEPS = 7.0, 601  # the grid: standard deviations to either side, points
 
@@ -29,8 +30,16 @@ def alpha_spending(t: float, *, alpha: float = 0.05) -> float:
     )
 
 
+def _by_obrien_fleming(t: float, alpha: float) -> float:
+    return alpha_spending(t, alpha=alpha)
+
+
 def bounds(
-    times: Sequence[float], *, alpha: float = 0.05, information: Sequence[float] = ()
+    times: Sequence[float],
+    *,
+    alpha: float = 0.05,
+    information: Sequence[float] = (),
+    spending: Spending = _by_obrien_fleming,
 ) -> list[float]:
     """Return the bounds of |z| at each look.
 
@@ -39,8 +48,9 @@ def bounds(
         alpha: What is spent in all.
         information: One over the variance at each look, rising, in any unit; empty: it grows as
             `times` does.
+        spending: What may be spent by then.
     """
-    return _walk(times, None, 0.0, alpha, information or times)[0]
+    return _walk(times, None, 0.0, alpha, information or times, spending=spending)[0]
 
 
 def power(times: Sequence[float], *, drift: float, alpha: float = 0.05) -> float:
@@ -60,6 +70,8 @@ def _walk(
     drift: float,
     alpha: float,
     information: Sequence[float],
+    *,
+    spending: Spending = _by_obrien_fleming,
 ) -> tuple[list[float], float]:
     """Return the bounds, and the probability of crossing one.
 
@@ -69,6 +81,7 @@ def _walk(
         drift: The mean of z at full information.
         alpha: What is spent in all.
         information: One over the variance at each look.
+        spending: What may be spent by a part of the plan.
     """
     crossed, earlier, paid = 0.0, 0.0, 0.0
     used: list[float] = []
@@ -87,7 +100,7 @@ def _walk(
         limit = (
             limits[look] * wide
             if limits is not None
-            else _limit(points, density_now, alpha_spending(t, alpha=alpha) - paid)
+            else _limit(points, density_now, spending(t, alpha) - paid)
         )
         outside = 1 - _inside(points, density_now, limit) - crossed
         crossed += max(outside, 0.0)
@@ -96,7 +109,7 @@ def _walk(
             _density_inside(points, density_now, limit),
             points,
             reached,
-            alpha_spending(t, alpha=alpha),
+            spending(t, alpha),
         )
     return used, crossed
 

@@ -14,6 +14,7 @@ import msgspec
 from ...project.models.gate_figures import AGAINST, CUTOFF, cutoffs, ranks
 from ...project.specs.description import Bound, Gate
 from .evaluation import Evaluation
+from .leak_alarm import FeatureFinding
 from .statistics import Estimate
 
 Verdict = Literal["pass", "fail", "inconclusive"]

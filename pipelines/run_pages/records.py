@@ -13,6 +13,7 @@ from ...storage import BlobStore
 from ..evaluation.distribution import Distribution
 from ..evaluation.evaluation import Champion, Evaluation, Segment, renamed
 from ..evaluation.gate import GateResult, Verdict
+from ..evaluation.leak_alarm import FeatureFinding
 from ..runs.document import find, read, runs_folder, write
 
 

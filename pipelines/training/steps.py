@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..evaluation.distribution import Distribution
     from ..evaluation.forward_evaluation import Forward
+    from ..evaluation.leak_alarm import FeatureFinding
     from ..run_pages.records import Data
 
 

@@ -48,6 +48,12 @@ def check_model(model: Model, spec: ProjectSpec, declared: Declared, report: Rep
         first.setdefault(feature.name, str(feature))
         if feature.view is None:
             _check_attribute_feature(feature.name, exposure, declared, key, report)
+        elif exposure is not None and feature.view == exposure.name:
+            report.add(
+                key,
+                f"{feature.view} is an event, and a feature of a view is written with the view",
+                f"an attribute of the exposure stands alone: write {feature.name}",
+            )
         elif check_declared(
             feature.view,
             declared.feature_views,

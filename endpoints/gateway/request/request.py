@@ -250,6 +250,13 @@ def _attribute(value: object, attribute: Attribute, endpoint: str) -> object:
         if attribute.required:
             raise Invalid(f"{kind} is null", remedy=f"{remedy}: give a value, or leave it out")
         return None
+    if isinstance(value, list | tuple):
+        raise Invalid(
+            f"{kind} is a list, and one value holds for the whole request",
+            remedy="what differs from candidate to candidate is a feature of their entity, which "
+            "the gateway reads itself: put it into a feature view, or a table that a view reads "
+            "(project.yaml, features/)",
+        )
     if not isinstance(value, _SCALARS):
         raise Invalid(f"{kind} {_quoted(value)} is not of type {attribute.type}", remedy=remedy)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:

@@ -1,4 +1,4 @@
-"""Draw the page of the rollouts: of each endpoint the running or last one, and what follows."""
+"""Draw the page of the rollouts: of each endpoint the running or last one, and what comes next."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _rows(status: Status) -> list[tuple[str, str]]:
         ("step", f"{state.stage} of {len(stages)}{share}"),
         (
             "weights",
-            ", ".join(f"{name} {percent_text(weight)} %" for name, weight in weights.items()),
+            ", ".join(f"{name} {percent_text(percent)} %" for name, percent in weights.items()),
         ),
         *((guardrail.name, _judged(judged.get(guardrail.name))) for guardrail in guardrails),
         ("next", _next(status)),
