@@ -141,9 +141,12 @@ def _log_odds(counts: Mapping[str, int], shares: Mapping[str, float], prior: flo
 def _day_look(
     days: Sequence[Day], shares: Mapping[str, float], planned_days: int
 ) -> DayLook | None:
-    """Return the first look at whole days that is an alarm, else the last one."""
+    """Return the first look at whole days that is an alarm, else the last one.
+
+    The one arm of an interleaved run has everybody: it has no look.
+    """
     looks = _looks(days, shares, planned_days)
-    if not looks:
+    if not looks or len(shares) == 1:
         return None
     times = tuple(min((day - days[0][0]).days + 1, planned_days) / planned_days for day, _ in looks)
     units = tuple(float(sum(counts.values())) for _, counts in looks)
