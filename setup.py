@@ -3,6 +3,7 @@ repository".
 """
 
 from pathlib import Path
+from shutil import rmtree
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
@@ -26,6 +27,12 @@ ROOT_MODULES = {path.stem for path in Path(__file__).parent.glob("*.py")} - {"se
 
 
 class BuildPy(build_py):
+    def run(self):
+        """Build anew: what an earlier build left would be packed, too."""
+        if not self.editable_mode:
+            rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+
     def find_package_modules(self, package, package_dir):
         modules = super().find_package_modules(package, package_dir)
         if package == "isthmus.tests":  # only conformance/ is for others

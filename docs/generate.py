@@ -23,6 +23,7 @@ _EVENTS = """Of `logging.getLogger("isthmus")`: `record.event`, `record.fields`.
 _OPTIONS = """Every command takes `-q` (the result and errors alone), `-v` and `-vv` (log), `--log-level`, and `--json`
 ([documents](json.md))."""
 
+_SECTION = re.compile(r"(?:Args|Returns|Raises|Yields):")
 _EVERYWHERE = ("quiet", "verbose", "log_level", "as_json")  # options of every command
 
 
@@ -45,7 +46,7 @@ def reference() -> str:
         ),
         "\n## Log events",
         _EVENTS,
-        "| event | level | fields | when |\n|---|---|---|---|",
+        "\n| event | level | fields | when |\n|---|---|---|---|",
         *(
             f"| `{name}` | {' | '.join(about)} |"
             for name, about in import_module("isthmus.core.logs").EVENTS.items()
@@ -101,14 +102,16 @@ def _verbs() -> Iterator[str]:
 
     for name in isthmus.__all__:
         member = getattr(isthmus, name)
-        yield f"\n### {name}{_signature(member)}\n{_prose(member)}"
+        signature = _signature(member)
+        yield f"\n### {name}" + (f"\n```python\n{name}{signature}\n```" if signature else "")
+        yield _markdown(_prose(member))
 
 
 def _ports() -> Iterator[str]:
     for module, names in PORTS.items():
         for name in names:
             port = getattr(import_module(f"isthmus.{module}"), name)
-            yield f"\n### {name}\n`isthmus.{module}`. {_prose(port)}"
+            yield f"\n### {name}\n`isthmus.{module}`. {_markdown(_prose(port))}\n"
             for method, function in vars(port).items():
                 if not method.startswith("_") and callable(function):
                     prose = _prose(function)
@@ -181,6 +184,20 @@ def _prose(member: object) -> str:
         (member.__dict__.get("__doc__") if inspect.isclass(member) else member.__doc__) or ""
     )
     return "" if text.startswith("Initialize self") or text == inspect.getdoc(type) else text
+
+
+def _markdown(prose: str) -> str:
+    """Return a docstring as Markdown: what stands indented below `Args:` or `Raises:` is a list."""
+    lines: list[str] = []
+    for line in prose.splitlines():
+        entry = re.match(r" {4}(\*{0,2}\w+): (.*)", line)
+        if _SECTION.fullmatch(line):
+            lines += [line, ""]
+        elif entry:
+            lines.append(f"- `{entry[1]}`: {entry[2]}")
+        else:
+            lines.append(line.removeprefix("    ") if lines[-1:] == [""] else line)
+    return "\n".join(lines)
 
 
 def parity() -> str:

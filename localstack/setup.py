@@ -3,6 +3,8 @@
 See docs/architecture.md.
 """
 
+from shutil import rmtree
+
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
@@ -10,6 +12,12 @@ BESIDE = ("tests", "testing", "docs", "build")  # what is of the checkout alone
 
 
 class BuildPy(build_py):
+    def run(self):
+        """Build anew: what an earlier build left would be packed, too."""
+        if not self.editable_mode:
+            rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+
     def find_package_modules(self, package, package_dir):
         modules = super().find_package_modules(package, package_dir)
         return [module for module in modules if package != "isthmus_stack" or module[1] != "setup"]

@@ -62,6 +62,13 @@ def axis(label: str, low: float, high: float, *, digits: int | None = None, step
     )
 
 
+def axis_with_zero(label: str, bounds: Sequence[float]) -> Axis:
+    """Return an axis that holds zero and all of these values, with a little room beyond them."""
+    low, high = min(0.0, *bounds), max(0.0, *bounds)
+    room = max(0.05 * (high - low), 0.1)
+    return axis(label, low - room, high + room)
+
+
 def chart(
     title: str, x: Axis, y: Axis, series: Sequence[Series], *, behind: str = "", wide: bool = False
 ) -> str:
@@ -69,7 +76,16 @@ def chart(
 
     `behind` is the HTML of the table whose figures the chart shows; it is folded away below.
     """
-    width = _WIDE if wide else _WIDTH
+    picture = _responsive(title, lambda width: (_HEIGHT, _graphs(x, y, series, width)), wide=wide)
+    named = [graph for graph in series if graph.name]
+    legend = "".join(
+        f'<span class="key {graph.style}">{escape(graph.name)}</span>' for graph in named
+    )
+    return framed(title, picture, behind, legend=f"<div>{legend}</div>")
+
+
+def _graphs(x: Axis, y: Axis, series: Sequence[Series], width: float) -> list[str]:
+    """Return the parts of a chart of this width: gridlines, ticks, labels and series."""
     across = _scale(x, _LEFT, width - _RIGHT)
     up = _scale(y, _HEIGHT - _BOTTOM, _TOP)
     parts = []
@@ -87,9 +103,9 @@ def chart(
     parts.append(
         f'<line class="axis" x1="{_LEFT}" x2="{width - _RIGHT}" y1="{floor}" y2="{floor}"/>'
     )
-    for value, text in x.ticks:
+    for place, text in _apart(x.ticks, across):
         parts.append(
-            f'<text class="tick" x="{across(value):.1f}" y="{floor + 17}" '
+            f'<text class="tick" x="{place:.1f}" y="{floor + 17}" '
             f'text-anchor="middle">{escape(text)}</text>'
         )
     middle = (_LEFT + width - _RIGHT) / 2
@@ -104,24 +120,44 @@ def chart(
     )
     for graph in series:
         parts += _drawn(graph, across, up)
-    named = [graph for graph in series if graph.name]
-    legend = "".join(
-        f'<span class="key {graph.style}">{escape(graph.name)}</span>' for graph in named
-    )
-    return framed(title, svg(title, width, _HEIGHT, parts), behind, legend=f"<div>{legend}</div>")
+    return parts
 
 
-def svg(title: str, width: float, height: float, parts: Sequence[str]) -> str:
-    """Wrap the parts of a picture in an SVG element.
+def _responsive(
+    title: str, draw: Callable[[float], tuple[float, Sequence[str]]], *, wide: bool = True
+) -> str:
+    """Return a picture; a wide one is drawn twice, as a phone shows a narrow one in its place.
 
-    A wide picture is not made too small to read: a phone scrolls it.
+    `draw`: returns the height and the parts of the picture of a width.
     """
-    about = (
-        f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title, quote=True)}"'
+
+    def picture(width: float) -> str:
+        height, parts = draw(width)
+        label = escape(title, quote=True)
+        return (
+            f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{label}">'
+            f"{''.join(parts)}</svg>"
+        )
+
+    if not wide:
+        return picture(_WIDTH)
+    return (
+        f'<div class="on-desk">{picture(_WIDE)}</div><div class="on-phone">{picture(_WIDTH)}</div>'
     )
-    if width <= _WIDTH:
-        return f"<svg {about}>{''.join(parts)}</svg>"
-    return f'<div class="wide" tabindex="0"><svg class="broad" {about}>{"".join(parts)}</svg></div>'
+
+
+def _apart(
+    ticks: Sequence[tuple[float, str]], across: Callable[[float], float]
+) -> list[tuple[float, str]]:
+    """Return the places and texts of those ticks whose texts do not touch."""
+    shown: list[tuple[float, str]] = []
+    end = -math.inf
+    for value, text in ticks:
+        half = _LETTER * len(text) / 2
+        if (place := across(value)) - half >= end:
+            shown.append((place, text))
+            end = place + half + _LETTER
+    return shown
 
 
 def framed(title: str, picture: str, behind: str, *, legend: str = "") -> str:
@@ -131,6 +167,7 @@ def framed(title: str, picture: str, behind: str, *, legend: str = "") -> str:
 
 
 _ROW = 22  # height of a line of `ranges`
+_LONGEST = 40  # letters of its name
 
 
 class Range(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,28 +181,39 @@ class Range(msgspec.Struct, frozen=True, kw_only=True):
 
 def ranges(title: str, x: Axis, lines: Sequence[Range], *, behind: str = "") -> str:
     """Draw values with their intervals, a line for each, and an axis at zero."""
-    left = min(300.0, 24 + 7 * max((len(line.name) for line in lines), default=0))
-    floor = _TOP + _ROW * len(lines)
-    across = _scale(x, left, _WIDE - _RIGHT)
-    parts = []
-    for value, text in x.ticks:
-        line_x = across(value)
-        parts.append(
-            f'<line class="grid" x1="{line_x:.1f}" x2="{line_x:.1f}" y1="{_TOP}" y2="{floor}"/>'
-        )
-        parts.append(
-            f'<text class="tick" x="{line_x:.1f}" y="{floor + 17}" '
-            f'text-anchor="middle">{escape(text)}</text>'
-        )
+    picture = _responsive(title, lambda width: _range_lines(x, lines, width))
+    return framed(title, picture, behind)
+
+
+def _range_lines(x: Axis, lines: Sequence[Range], width: float) -> tuple[float, list[str]]:
+    """Return the height and the parts of `ranges`; on a phone a name stands above its line."""
+    above = width == _WIDTH
+    row = 2 * _ROW if above else _ROW
+    longest = max((len(line.name) for line in lines), default=0)
+    left = float(_RIGHT) if above else min(300.0, 24 + 7 * longest)
+    floor = _TOP + row * len(lines)
+    across = _scale(x, left, width - _RIGHT)
+    parts = [
+        f'<line class="grid" x1="{across(value):.1f}" x2="{across(value):.1f}" '
+        f'y1="{_TOP}" y2="{floor}"/>'
+        for value, _ in x.ticks
+    ]
+    parts += [
+        f'<text class="tick" x="{place:.1f}" y="{floor + 17}" '
+        f'text-anchor="middle">{escape(text)}</text>'
+        for place, text in _apart(x.ticks, across)
+    ]
     zero = across(0.0)
     parts.append(f'<line class="axis" x1="{zero:.1f}" x2="{zero:.1f}" y1="{_TOP}" y2="{floor}"/>')
     for number, line in enumerate(lines):
-        y = _TOP + _ROW * (number + 0.5)
-        short = line.name if len(line.name) <= 40 else f"{line.name[:37]}..."
-        parts.append(
-            f'<text class="label" x="{left - 10}" y="{y + 4:.1f}" '
-            f'text-anchor="end">{escape(short)}</text>'
+        y = _TOP + row * number + (1.5 * _ROW if above else 0.5 * _ROW)
+        short = line.name if len(line.name) <= _LONGEST else f"{line.name[: _LONGEST - 3]}..."
+        place = (
+            f'x="0" y="{y - 11:.1f}"'
+            if above
+            else f'x="{left - 10}" y="{y + 4:.1f}" text-anchor="end"'
         )
+        parts.append(f'<text class="label" {place}>{escape(short)}</text>')
         ends = f'x1="{across(line.low):.1f}" x2="{across(line.high):.1f}"'
         parts.append(f'<line class="whisker a" {ends} y1="{y:.1f}" y2="{y:.1f}"/>')
         tooltip = _titled(f"{line.name}: {line.value:.4g} ({line.low:.4g} .. {line.high:.4g})")
@@ -173,12 +221,12 @@ def ranges(title: str, x: Axis, lines: Sequence[Range], *, behind: str = "") -> 
             f'<circle class="dot a" cx="{across(line.value):.1f}" cy="{y:.1f}" '
             f'r="4">{tooltip}</circle>'
         )
-    middle = (left + _WIDE - _RIGHT) / 2
+    middle = (left + width - _RIGHT) / 2
     parts.append(
         f'<text class="label" x="{middle:.1f}" y="{floor + 38}" '
         f'text-anchor="middle">{escape(x.label)}</text>'
     )
-    return framed(title, svg(title, _WIDE, floor + 44, parts), behind)
+    return floor + 44, parts
 
 
 def bars(shares: Sequence[float], title: str) -> str:
@@ -220,18 +268,24 @@ def strips(
     title: str, x: Axis, lines: Sequence[Strip], *, behind: str = "", wide: bool = False
 ) -> str:
     """Draw a bar for each line that shows who has which part of a whole."""
-    width = _WIDE if wide else _WIDTH
+    picture = _responsive(title, lambda width: _strip_lines(x, lines, width), wide=wide)
+    return framed(title, picture, behind)
+
+
+def _strip_lines(x: Axis, lines: Sequence[Strip], width: float) -> tuple[float, list[str]]:
+    """Return the height and the parts of `strips`."""
     left = min(width / 3, 20 + _LETTER * max((len(line.name) for line in lines), default=0))
     floor = _TOP + (_THICK + 2 * _GAP) * len(lines)
     across = _scale(x, left, width - _RIGHT)
     parts = []
-    for value, text in x.ticks:
+    for value, _ in x.ticks:
         line_x = across(value)
         parts.append(
             f'<line class="grid" x1="{line_x:.1f}" x2="{line_x:.1f}" y1="{_TOP}" y2="{floor}"/>'
         )
+    for place, text in _apart(x.ticks, across):
         parts.append(
-            f'<text class="tick" x="{line_x:.1f}" y="{floor + 16}" '
+            f'<text class="tick" x="{place:.1f}" y="{floor + 16}" '
             f'text-anchor="middle">{escape(text)}</text>'
         )
     for number, line in enumerate(lines):
@@ -246,10 +300,11 @@ def strips(
         f'<text class="label" x="{middle:.1f}" y="{floor + 34}" '
         f'text-anchor="middle">{escape(x.label)}</text>'
     )
-    return framed(title, svg(title, width, floor + 40, parts), behind)
+    return floor + 40, parts
 
 
 def _stretch(stretch: Stretch, y: float, across: Callable[[float], float]) -> str:
+    """Return the SVG of a coloured span of time with its name."""
     start, width = across(stretch.low), across(stretch.high) - across(stretch.low)
     bar = _bar(stretch.style, (start, max(width, 1.0)), (y, _THICK), stretch.title)
     if width < _LETTER * len(stretch.name) + 8:
@@ -272,6 +327,7 @@ def _titled(text: str) -> str:
 
 
 def _scale(ruler: Axis, start: float, end: float) -> Callable[[float], float]:
+    """Return the function that maps a value of the axis to pixels."""
     return lambda value: (
         start
         + (min(max(value, ruler.low), ruler.high) - ruler.low)
@@ -283,6 +339,7 @@ def _scale(ruler: Axis, start: float, end: float) -> Callable[[float], float]:
 def _drawn(
     graph: Series, across: Callable[[float], float], up: Callable[[float], float]
 ) -> list[str]:
+    """Return the SVG of a series: a line, or points with their intervals."""
     points = [(across(x), up(y)) for x, y in zip(graph.x, graph.y, strict=True)]
     if graph.kind == "line":
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
@@ -312,6 +369,7 @@ def _drawn(
 
 
 def _value_text(graph: Series, number: int) -> str:
+    """Return a point's value and interval as text."""
     between = (
         f" ({graph.low[number]:.4g} .. {graph.high[number]:.4g})"
         if graph.low is not None and graph.high is not None

@@ -30,7 +30,9 @@ from ..console.console import Console
 def demo(console: Console, example: str | None, *, keep: bool, requests: int | None) -> None:
     from ...lifecycle.demo import demo as openbandit
     from ...lifecycle.demo import shop
+    from ...lifecycle.demo.stages import check_installed
 
+    check_installed()
     if console.path == "project.yaml" and not Path(console.path).exists():
         example = example or openbandit.EXAMPLE
         console.path = f"{example}/project.yaml"

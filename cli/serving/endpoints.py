@@ -91,6 +91,7 @@ def traffic(
 
 
 def _wait_released(console: Console, project: Project, endpoint: str, *, wait: bool) -> None:
+    """Wait until the rollout has released the endpoint, if that is asked for."""
     from ...rollouts.verbs.rollout import wait_released
 
     if wait and not console.dry_run:
@@ -98,6 +99,7 @@ def _wait_released(console: Console, project: Project, endpoint: str, *, wait: b
 
 
 def _percent(text: str) -> tuple[str, Decimal]:
+    """Parse VARIANT=PERCENT."""
     name, equals, value = text.partition("=")
     try:
         percent = Decimal(value.removesuffix("%"))
@@ -156,6 +158,7 @@ def invoke(console: Console, endpoint: str, request: str, parameters: tuple[str,
 
 
 def _request(request: str) -> dict[str, object]:
+    """Parse a request from the command line or stdin."""
     text = sys.stdin.read() if request == "-" else request
     shape = 'quote it for the shell: \'{"visitor_id": "v1", ...}\''
     try:
@@ -182,6 +185,7 @@ def explain(console: Console, endpoint: str, request: str) -> None:
 
 
 def parameter(text: str) -> tuple[str, object]:
+    """Parse NAME=JSON."""
     name, _, value = text.partition("=")
     try:
         parsed: object = json.loads(value)
@@ -195,6 +199,7 @@ def parameter(text: str) -> tuple[str, object]:
 
 
 def _kind(value: object) -> str:
+    """Return JSON's name for a value's type."""
     names = {
         list: "a list",
         str: "a string",

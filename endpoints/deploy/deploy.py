@@ -67,7 +67,7 @@ class Deployment(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def deploy(project: Project, name: str) -> Deployment:
-    """Resolve the models, apply until the variants run, split at creation only, send a smoke test.
+    """Deploy an endpoint: apply until its variants run, split traffic if it is new, test it.
 
     It may be run again after any crash.
 
@@ -171,6 +171,7 @@ def _apply_until_ready(project: Project, spec: EndpointSpec) -> EndpointState:
 
 
 def _apply(project: Project, spec: EndpointSpec) -> None:
+    """Create or update the endpoint; a conflict names the variants that another deploy changed."""
     try:
         routed_endpoints(project.target).apply(spec)
     except Conflict as error:
@@ -195,6 +196,7 @@ def _apply(project: Project, spec: EndpointSpec) -> None:
 def _intend(
     project: Project, name: str, split: Mapping[str, Decimal], claim: owner.Claim | None
 ) -> owner.Claim:
+    """Record the owner's intention to deploy this split, before anything is changed."""
     return owner.intend(
         project.target.state, name, split, kind="deploy", claim=claim, now=project.wall()
     )
@@ -219,6 +221,7 @@ def _first_split(project: Project, state: EndpointState, claim: owner.Claim) -> 
 
 
 def _url(project: Project, name: str) -> str | None:
+    """Return the address of the endpoint's page in the cloud's console, if there is one."""
     listed = (
         r
         for r in project.target.inventory.list(project.spec.name)

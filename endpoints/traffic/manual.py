@@ -99,7 +99,7 @@ def served_split(project: Project, endpoint: str) -> ServedSplit:
 
 
 def intent(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> Intent:
-    """Return what `challenger=20` would do. Nothing is changed.
+    """Return what a change of traffic such as `challenger=20` would do. Nothing is changed.
 
     Raises:
         NotFound: There is no such endpoint.

@@ -148,6 +148,7 @@ def under(
 
 
 def _version(project: Project, endpoint: Endpoint, variant: Variant) -> VariantSpec:
+    """Return a variant with its reference resolved to a version of the registry."""
     ref: int | str = int(variant.ref) if variant.ref.isdigit() else variant.ref
     try:
         version = project.target.registry.get(variant.model, ref)
@@ -173,10 +174,12 @@ def _version(project: Project, endpoint: Endpoint, variant: Variant) -> VariantS
 
 
 def _model(variant: VariantSpec | VariantState) -> tuple[str, int]:
+    """Return a variant's model and version."""
     return variant.model, variant.version
 
 
 def _has_traffic(variant: VariantState) -> bool:
+    """Return whether a variant has traffic, or is about to have some."""
     return max(variant.percent, variant.target_percent) > 0
 
 
@@ -199,6 +202,7 @@ def _heir(
 
 
 def _stays(endpoint: str, variant: VariantState, heir: str | None) -> str:
+    """Say that a variant keeps its version while it has traffic, and which command moves it."""
     move = f"{heir}=100" if heir else f"{variant.name}=0"
     why = f", which {heir} is to have" if heir else ""
     share = f"{percent_text(max(variant.percent, variant.target_percent))} %"
@@ -209,6 +213,7 @@ def _stays(endpoint: str, variant: VariantState, heir: str | None) -> str:
 
 
 def _changes(spec: EndpointSpec, running: EndpointState) -> str:
+    """Name the variants that a deploy would change."""
     now, new = (
         {v.name: _model(v) for v in running.variants},
         {v.name: _model(v) for v in spec.variants},

@@ -33,7 +33,7 @@ _ONE_LOG = (
 
 
 def report(project: Project, name: str, *, despite_split: bool = False) -> Path:
-    """Write the page of an experiment, of a run that of its newest look.
+    """Write the page of an experiment, or of a run's newest look.
 
     Where nobody has looked at the run, this is a look.
 
@@ -70,7 +70,7 @@ def html(results: Results, below: Sequence[str]) -> str:
 
 
 def about(results: Results) -> str:
-    """Return a line on who assigned the units, and how they are compared."""
+    """Return a line about who assigned the units and how they are compared."""
     if not results.log:
         return (
             f"{results.endpoint}, layer {results.layer}, compared by {results.unit}: "
@@ -97,9 +97,9 @@ def verdict(results: Results) -> str:
 
 
 def sections(results: Results) -> list[str]:
-    """Return the HTML of what the results show, the verdict left out."""
+    """Return the page's sections, without the verdict."""
     parts = [
-        *(_arms_section(metric) for metric in results.deciding),
+        *(_arms_section(results, metric) for metric in results.deciding),
         _effects_section(results),
         _over_time_section(results),
         _trends_section(results.arms, results.trends, results.deciding[0].metric.name),
@@ -111,12 +111,12 @@ def sections(results: Results) -> list[str]:
 
 
 def definition_section(experiment: Experiment | Analysis) -> str:
-    """Return what the experiment is as HTML."""
+    """Return the section about an experiment's definition."""
     return page.section("What it is", page.table(["", ""], definition_rows(experiment), wordy=1))
 
 
 def history_section(changes: Sequence[Change]) -> str:
-    """Return the changes of a run as HTML, in their order."""
+    """Return the section about the changes of a run."""
     rows = [
         [f"{c.at:%Y-%m-%d %H:%M}", c.who, c.what, c.before, c.after, c.because] for c in changes
     ]
@@ -124,17 +124,36 @@ def history_section(changes: Sequence[Change]) -> str:
     return page.section("History", page.table(head, rows, wordy=5))
 
 
-def _arms_section(metric: MetricArms) -> str:
-    """Return a metric in every arm as HTML."""
+def _arms_section(results: Results, metric: MetricArms) -> str:
+    """Return a metric in every arm as HTML, with the lift of each treatment over the control."""
     denominator = metric.metric.denominator
     below = [text.total_text(denominator)] if denominator else []
     numerator = text.total_text(metric.metric.numerator)
+    lifts = {
+        effect.arm: effect.relative
+        for effect in results.effects
+        if effect.metric == metric.metric.name and not results.interleaved
+    }
     rows = [
-        [name, f"{sums.units:,}", *text.total_cells(metric, name), _rate_text(metric, name)]
+        [
+            name,
+            page.with_interval(text.total_cells(metric, name)[-1], _rate_text(metric, name)),
+            *([_lift_cell(lifts[name]) if name in lifts else ""] if lifts else []),
+            f"{sums.units:,}",
+            *text.total_cells(metric, name)[:-1],
+        ]
         for name, sums in metric.arms.items()
     ]
-    head = ["", "units", *below, numerator, metric.metric.name, "95 %"]
+    lift = [f"against {results.arms[0]}"] if lifts else []
+    head = ["", f"{metric.metric.name}, 95 %", *lift, "units", *below, numerator]
     return page.section(f"Arms: {metric.metric.name}", page.table(head, rows, numbers=True))
+
+
+def _lift_cell(relative: Range | None) -> str:
+    """Return the relative difference with its interval."""
+    if relative is None or relative.value is None:
+        return "too few"
+    return page.with_interval(text.percent(relative.value), text.range_text(relative))
 
 
 def _rate_text(metric: MetricArms, arm: str) -> str:
@@ -169,7 +188,7 @@ def _effects_section(results: Results) -> str:
 
 
 def _effect_cells(results: Results, effect: Effect) -> list[str]:
-    """Return the difference, its interval, a further figure, and what is said of it."""
+    """Return the cells of an effect: difference, interval, another figure, a remark."""
     if effect.relative is None:
         return ["too few", "", "", str(effect.judged or "")]
     further = text.range_text(effect.once) if effect.once else ""
@@ -180,7 +199,7 @@ def _effect_cells(results: Results, effect: Effect) -> list[str]:
 
 
 def _remark(results: Results, effect: Effect) -> str:
-    """Return a guardrail's judgement, or the side and what the time before has saved."""
+    """Return a guardrail's judgement, or the effect's side and the covariate's gain."""
     if effect.guardrail:
         bound = "guardrail" if results.log else text.bound_text(effect)
         return f"{bound}, {effect.guardrail}: {effect.judged}"
@@ -202,8 +221,8 @@ def _ranges(title: str, named: Sequence[tuple[str, Range | None]], table: str) -
     marks = [mark for name, interval in named if (mark := _mark(name, interval))]
     if not marks:
         return table
-    reach = max(1.0, *(abs(bound) for mark in marks for bound in (mark.low, mark.high))) * 1.05
-    axis = plots.axis("relative difference, %", -reach, reach)
+    bounds = [bound for mark in marks for bound in (mark.low, mark.high)]
+    axis = plots.axis_with_zero("relative difference, %", bounds)
     return plots.ranges(title, axis, marks, behind=table)
 
 
@@ -276,10 +295,9 @@ def _chart(title: str, unit: str, series: list[plots.Series], table: str) -> str
         return table
     last = max(max(marks.x) for marks in series)
     bounds = [bound for marks in series for bound in (*(marks.low or ()), *(marks.high or ()))]
-    reach = max(1.0, *map(abs, bounds)) * 1.05
     zero = plots.Series(name="", style="quiet", x=[-0.5, last + 1], y=[0.0, 0.0])
     across = _day_axis(unit, -0.5, last + 1)
-    up = plots.axis("relative difference, %", -reach, reach)
+    up = plots.axis_with_zero("relative difference, %", bounds)
     return plots.chart(title, across, up, [zero, *series], behind=table, wide=True)
 
 
@@ -311,7 +329,7 @@ def _segments_section(segments: Sequence[Segments]) -> str:
 
 
 def _monitors_section(arms: Sequence[str], monitors: Sequence[ArmFigure]) -> str:
-    """Return whether an arm shows fewer items, or serves one kind of units better."""
+    """Return the section about each arm's bias figures."""
     if not monitors:
         return ""
     rows = [
@@ -334,7 +352,7 @@ def _figure_text(figure: Range) -> str:
 
 
 def split_section(results: Results) -> str:
-    """Return whether the units came to the arms as planned, by day and by value, as HTML."""
+    """Return the section about whether the units came to the arms as planned."""
     if results.log:
         words = [f"{line}, left out" for line in text.left_out(results, results.log)]
         words = [str(results.split), *words] if results.split.planned else words
@@ -365,7 +383,7 @@ def _split_by_value(results: Results, attribute: str) -> str:
         [
             value,
             *(f"{counts[arm]:,}" for arm in results.arms),
-            str(split_check.check(counts, results.split.planned)),
+            split_check.check(counts, results.split.planned).odds_text,
         ]
         for value, counts in results.split_by_segment[attribute].items()
     ]

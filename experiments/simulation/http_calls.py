@@ -1,9 +1,7 @@
-"""Requests to a gateway from several threads, each with a connection that it keeps."""
+"""Requests to a gateway from several threads, over connections that are kept."""
 
 from __future__ import annotations
 
-import http.client
-import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,6 +9,8 @@ from typing import Any, NamedTuple, Self, cast, final
 from urllib.parse import urlsplit
 
 import msgspec
+import urllib3
+from urllib3.exceptions import HTTPError
 
 THREADS = 4
 _PATIENCE = 60.0  # seconds for an answer
@@ -31,26 +31,30 @@ class Reply(NamedTuple):
 
     @property
     def error(self) -> str:
+        """The reply's error message."""
         return str(self.fields.get("error", self.body))
 
 
 @final
 class HttpCalls:
-    """Calls of a gateway, from several threads at once."""
+    """Calls of a gateway, from several threads at once. None is repeated."""
 
     def __init__(self, url: str) -> None:
-        self._host, self._port = urlsplit(url).hostname or "", urlsplit(url).port
         self._threads = ThreadPoolExecutor(THREADS, "visitor")
-        self._own = threading.local()
-        self._every: list[http.client.HTTPConnection] = []
+        self._connections = urllib3.HTTPConnectionPool(
+            urlsplit(url).hostname or "",
+            urlsplit(url).port,
+            timeout=_PATIENCE,
+            maxsize=THREADS,
+            retries=False,
+        )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._threads.shutdown()
-        for connection in self._every:
-            connection.close()
+        self._connections.close()
 
     def post(self, path: str, bodies: Iterable[object]) -> list[Reply]:
         """Send the bodies; return the replies in their order."""
@@ -58,21 +62,14 @@ class HttpCalls:
 
     def _post(self, path: str, body: object) -> Reply:
         """Send one body."""
-        connection = self._connection()
         try:
-            connection.request("POST", path, _encode(body), {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            return Reply(answer.status, _decode(answer.read()))
-        except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
-            connection.close()  # the next request opens it again
-            return Reply(0, f"{type(error).__name__}: {error}")
-
-    def _connection(self) -> http.client.HTTPConnection:
-        """Return this thread's connection."""
-        connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
-        if connection is None:
-            connection = self._own.connection = http.client.HTTPConnection(
-                self._host, self._port, timeout=_PATIENCE
+            answer = self._connections.urlopen(
+                "POST",
+                path,
+                body=_encode(body),
+                headers={"Content-Type": "application/json"},
+                redirect=False,
             )
-            self._every.append(connection)
-        return connection
+            return Reply(answer.status, _decode(answer.data))
+        except (OSError, HTTPError, msgspec.DecodeError) as error:
+            return Reply(0, f"{type(error).__name__}: {error}")

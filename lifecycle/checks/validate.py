@@ -41,6 +41,7 @@ class Validation(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def errors(self) -> tuple[Problem, ...]:
+        """The problems that make the project invalid."""
         return tuple(p for p in self.problems if p.severity == "error")
 
     def __str__(self) -> str:
@@ -48,6 +49,7 @@ class Validation(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join([*map(self._target, self.targets), *limits, *map(str, self.problems)])
 
     def _target(self, line: TargetLine) -> str:
+        """Return the line about one target."""
         also = (f" (and {', '.join(line.also)})" if line.also else "") + (
             "" if line.runs else "; nothing runs there yet"
         )
@@ -69,10 +71,12 @@ class Validation(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _counted(name: str, count: int) -> str:
+    """Return a count with its noun, in the plural where needed."""
     return f"{count} {name}" if count == 1 or name.endswith(")") else f"{count} {name}s"
 
 
 def _limits(line: TargetLine) -> list[str]:
+    """Return what a target cannot run of the project, as sentences."""
     endpoints = [
         f"endpoints.{name} cannot run there: routing: sticky is not supported yet"
         for name in line.cannot_run
@@ -96,7 +100,7 @@ def _limits(line: TargetLine) -> list[str]:
 
 
 def validate(path: str | Path = "project.yaml", *, target: str | None = None) -> Validation:
-    """Check the files, the SQL and what each target of profiles.yaml can say.
+    """Check a project's files, its SQL, and what each target supports of it.
 
     Never raises for what is wrong with the project.
 
@@ -129,6 +133,7 @@ def validate(path: str | Path = "project.yaml", *, target: str | None = None) ->
 
 
 def _rewritten(description: Description, adapter: str) -> int:
+    """Return how many of the project's windows are rewritten for an adapter's SQL."""
     from ...adapters import targets
 
     sql = targets.sql_of(adapter)
@@ -262,7 +267,7 @@ def _refused(
     chosen: str | None,
     capabilities: Mapping[str, Capability],
 ) -> Iterator[Problem]:
-    """List what the project asks of rollouts that the targets of one adapter cannot do.
+    """Return what the targets of one adapter refuse of the project's rollouts.
 
     Where one of these targets was chosen, the same of endpoints and experiments.
     """
@@ -280,6 +285,7 @@ def _refused(
 
 
 def _counts(description: Description) -> dict[str, int]:
+    """Return how many of each thing the project declares."""
     from ...feature_store.views.schema import view_schemas
 
     spec: ProjectSpec = description.spec

@@ -75,6 +75,7 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def refused(self) -> tuple[PlanItem, ...]:
+        """The items that cannot be applied."""
         return tuple(item for item in self.items if item.action == "!")
 
     def __str__(self) -> str:
@@ -104,11 +105,12 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def headline(target: str, place: str) -> str:
-    """Return the plan's first line, which says where."""
+    """Return the plan's first line, which names the target and place."""
     return f"{target:<7} {place}" if len(target) < 8 else f"{target}   {place}"
 
 
 def _cost(plan: Plan) -> str:
+    """Return the plan's line about cost."""
     estimates = [
         *([("", plan.deployed)] if plan.deployed else []),
         *((f"{name} ", estimate) for name, estimate in plan.elsewhere.items()),
@@ -129,12 +131,14 @@ def _cost(plan: Plan) -> str:
 
 
 def _estimated(name: str, estimate: Estimate, standing: bool) -> str:
+    """Say what an endpoint costs an hour, and by which price table."""
     cost = "unknown" if estimate.hourly_cost is None else f"{estimate.hourly_cost:.2f}"
     machines = f"{estimate.machines}, price table of {estimate.table}"
     return machines if standing else f"{name}{cost} once deployed: {machines}"
 
 
 def _unpriced(resources: list[Resource]) -> tuple[str, ...]:
+    """Count the resources without a known price, by kind."""
     counted = Counter(r.kind for r in resources if r.hourly_cost is None)
     return tuple(
         f"{n} {kind.replace('_', ' ')}{'s' if n != 1 else ''}"
@@ -143,6 +147,7 @@ def _unpriced(resources: list[Resource]) -> tuple[str, ...]:
 
 
 def _described(item: PlanItem) -> str:
+    """Return an item's name and detail."""
     return (
         f"{item.name}{item.detail}"
         if item.detail.startswith(":") or not item.detail
@@ -195,13 +200,14 @@ def plan(project: Project) -> Plan:
 
 
 def _estimate(project: Project) -> Estimate | None:
+    """Estimate what the declared endpoints cost on the target."""
     from ...adapters import targets
 
     return targets.estimate(project.target.profile, _declared(project))
 
 
 def _elsewhere(project: Project) -> dict[str, Estimate]:
-    """Estimate what the endpoints would cost on each other target.
+    """Estimate the endpoints' cost on the other targets.
 
     One target of an adapter; those whose packages are not here say nothing.
     """
@@ -224,6 +230,7 @@ def _elsewhere(project: Project) -> dict[str, Estimate]:
 
 
 def _declared(project: Project) -> list[VariantSpec]:
+    """Return the declared variants, for an estimate."""
     variants = [
         variant for endpoint in project.spec.endpoints.values() for variant in endpoint.variants
     ]
@@ -233,7 +240,7 @@ def _declared(project: Project) -> list[VariantSpec]:
 
 
 def _budget(project: Project, deployed: Estimate | None, now: Decimal) -> Iterator[PlanItem]:
-    """Refuse a plan whose endpoints cost more than the profile's budget, now or afterwards.
+    """Refuse a plan whose endpoints cost more than the budget.
 
     An unknown cost is refused too, unless the profile allows it.
 
@@ -270,6 +277,7 @@ def _budget(project: Project, deployed: Estimate | None, now: Decimal) -> Iterat
 
 
 def _is_judged(profile: Profile) -> bool:
+    """Return whether an unknown price counts against the budget: only on a real account."""
     return not takes_unknown_prices(profile) and "endpoint_url" not in profile.options
 
 
@@ -284,6 +292,7 @@ def where(project: Project) -> str:
 
 
 def _items(project: Project) -> Iterator[PlanItem]:
+    """Yield what applying would change: tables, views, endpoints."""
     from ...feature_store.views.schema import view_schemas
 
     spec = project.spec
@@ -315,6 +324,7 @@ def _items(project: Project) -> Iterator[PlanItem]:
 def _table(
     project: Project, kind: str, name: str, table: str, columns: tuple[Column, ...]
 ) -> PlanItem:
+    """Return what applying would do to a table."""
     state = project.target.warehouse.observe(table)
     if state is None:
         return PlanItem(action="+", kind=kind, name=name)
@@ -345,7 +355,7 @@ def _table(
 
 
 def _whole(item: PlanItem, missing: Iterator[str]) -> PlanItem:
-    """Mark a thing as incomplete if its table is in place but other parts of it are missing.
+    """Mark an item as incomplete if its table exists and other parts do not.
 
     An earlier `apply` was cut short.
     """
@@ -357,6 +367,7 @@ def _whole(item: PlanItem, missing: Iterator[str]) -> PlanItem:
 
 
 def _parts_of_event(project: Project, event: str) -> Iterator[str]:
+    """Yield what is not made yet of an event: stream and views."""
     exposed = {declared.name for declared in exposed_events(project.spec)}
     yield from _parts_of_stream(project, raw_name(event))
     if project.target.warehouse.observe(f"events_{event}") is None:
@@ -366,11 +377,13 @@ def _parts_of_event(project: Project, event: str) -> Iterator[str]:
 
 
 def _parts_of_stream(project: Project, stream: str) -> Iterator[str]:
+    """Yield "stream" if a stream is not made yet."""
     if project.target.events.observe(stream) in (None, "creating", "failed"):
         yield "stream"
 
 
 def _parts_of_view(project: Project, view: str) -> Iterator[str]:
+    """Yield what is not made yet of a feature view: the online view, objectives."""
     state = project.target.online.observe(view)
     if state is None or state.phase in ("creating", "failed"):
         yield "online view"
@@ -380,6 +393,7 @@ def _parts_of_view(project: Project, view: str) -> Iterator[str]:
 
 
 def _recomputed(item: PlanItem, view: FeatureView) -> PlanItem:
+    """Return the refusal of a feature view whose SQL changed."""
     return PlanItem(
         action="!",
         kind=item.kind,
@@ -389,6 +403,7 @@ def _recomputed(item: PlanItem, view: FeatureView) -> PlanItem:
 
 
 def _static(project: Project) -> Iterator[PlanItem]:
+    """Yield which static tables would be loaded."""
     from ...feature_store.tables.static_tables import inspect_static
 
     for name in project.spec.tables:
@@ -406,6 +421,7 @@ def _static(project: Project) -> Iterator[PlanItem]:
 
 
 def _endpoint(project: Project, endpoint: Endpoint) -> PlanItem:
+    """Return what deploying would do to an endpoint."""
     from ...adapters import targets
 
     state = routed_endpoints(project.target).observe(endpoint.name)

@@ -1,165 +1,119 @@
-"""HTTP to a container from an event loop: what connections.py is for threads.
+"""HTTP to containers on this machine from an event loop, over kept connections: aiohttp's.
 
-A thread's hop costs more than a small model does.
+It is what connections.py is for threads: a thread's hop costs more than a small model does.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from typing import Any
+from collections.abc import Callable
+from io import BytesIO
 
-from .connections import Answer, NotReached, Reading, TimedOut, head, whole_answer
-from .reply import Reply
+import aiohttp
+
+from .connections import (
+    CLOSED,
+    Answer,
+    Headers,
+    NotReached,
+    TimedOut,
+    clean,
+    decoded,
+    require_final,
+)
+
+_LONGEST_LINE = 65_536  # bytes of a line of an answer's head: as many as http.client reads
+_LARGE = 1_000_000  # bytes of a body above which it is sent in parts
 
 
 class AsyncConnections:
-    """The pool of one container in one event loop."""
+    """The connections of one event loop to every container.
+
+    No request is repeated once it is sent: aiohttp repeats no POST.
+    """
 
     def __init__(self) -> None:
-        self._idle: deque[_Connection] = deque()
+        self._session: aiohttp.ClientSession | None = None
 
-    async def ask(
+    async def post(
         self,
         port: int,
-        method: str,
         path: str,
         body: bytes = b"",
-        headers: tuple[tuple[str, str], ...] = (),
+        headers: Headers = (),
         *,
-        within: float = 60.0,
+        within: float,
+        on_stop: Callable[[Callable[[], object]], None],
     ) -> Answer:
         """Send a request once, and return its answer.
+
+        Args:
+            port: The container's.
+            path: Of the URL.
+            body: Of the request.
+            headers: Beside Host and Content-Length.
+            within: Seconds for the whole exchange.
+            on_stop: Keeps what ends the connections when the stack stops.
 
         Raises:
             NotReached: There is no whole answer.
             TimedOut: There is none in time.
         """
-        connection = await self._take(port)
-        answer = connection.send(head(port, method, path, len(body), headers) + body, within)
+        session = self._session
+        if session is None:
+            session = self._session = _session()
+            loop = asyncio.get_running_loop()
+            on_stop(lambda: asyncio.run_coroutine_threadsafe(_close(session), loop))
+        if session.closed:
+            raise NotReached("the stack has stopped")
         try:
-            result = await answer
+            async with session.post(
+                f"http://127.0.0.1:{port}{path}",
+                data=body if len(body) <= _LARGE else BytesIO(body),
+                headers={name: _sent(value) for name, value in headers},
+                timeout=aiohttp.ClientTimeout(total=within),
+                allow_redirects=False,
+            ) as response:
+                require_final(response.status)
+                content = await response.read()
+                return Answer(response.status, decoded(response.raw_headers), content)
         except TimeoutError as error:
             raise TimedOut(f"no answer within {within:g} seconds") from error
-        except BaseException:
-            connection.close()
-            raise
-        if result.keep and not connection.closed:
-            self._idle.append(connection)
-        else:
-            connection.close()
-        return result
-
-    async def _take(self, port: int) -> _Connection:
-        """Return an idle connection, or a new one."""
-        while self._idle:
-            idle = self._idle.pop()
-            if not idle.closed and idle.port == port:
-                return idle
-            idle.close()
-        loop = asyncio.get_running_loop()
-        try:
-            _, connection = await loop.create_connection(
-                lambda: _Connection(port, loop), "127.0.0.1", port
-            )
-        except OSError as error:
+        except aiohttp.ClientConnectorError as error:
             raise NotReached(f"nothing listens on 127.0.0.1:{port}") from error
-        return connection
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError) as error:
+            raise NotReached(CLOSED) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise NotReached(f"the connection to the container failed: {error}") from error
 
-    def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
+
+def _session() -> aiohttp.ClientSession:
+    """Return an aiohttp session without headers of its own and without a limit of connections."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=("user-agent", "accept", "accept-encoding", "content-type"),
+        auto_decompress=False,
+        max_line_size=_LONGEST_LINE,
+        max_field_size=_LONGEST_LINE,
+    )
 
 
-class _Connection(asyncio.Protocol):
-    def __init__(self, port: int, loop: asyncio.AbstractEventLoop) -> None:
-        self.port = port
-        self.closed = False
-        self._loop = loop
-        self._transport: Any = None
-        self._answer: Reading | None = None  # of which a part has come
-        self._waiting: Reply | None = None
-        self._until = 0.0  # when the answer is overdue, of the loop's time
-        self._timer: asyncio.TimerHandle | None = (
-            None  # at `_until` or before: a timer an exchange costs as much as its parsing
-        )
+async def _close(session: aiohttp.ClientSession) -> None:
+    await session.close()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
 
-    def send(self, request: bytes, within: float) -> Reply:
-        """Send a request, and return its answer that is to come.
+def _sent(value: str) -> str:
+    """Return a header's value in the encoding that aiohttp sends.
 
-        The answer ends in TimeoutError when none has come within so many seconds, in NotReached
-        when none will.
-        """
-        self._transport.write(request)
-        self._answer = None
-        self._waiting = waiting = Reply(self._loop)
-        self._until = self._loop.time() + within
-        if self._timer is None or self._timer.when() > self._until:
-            self._time()
-        if self.closed:
-            self._fail(NotReached("the container closed the connection before it had answered"))
-        return waiting
-
-    def _time(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_at(self._until, self._look)
-
-    def _look(self) -> None:
-        """Fail the answer if it is overdue; else look again when it is."""
-        self._timer = None
-        if self._waiting is None or self._waiting.done():
-            return
-        if self._loop.time() < self._until:
-            self._time()
-        else:
-            self._fail(TimeoutError())
-            self.close()
-
-    def data_received(self, data: bytes) -> None:
-        if self._answer is None and (answer := whole_answer(data)) is not None:
-            self._end(answer)
-            return
-        answer = self._answer = self._answer or Reading()
-        try:
-            answer.parser.feed_data(data)
-        except Exception as error:  # noqa: BLE001  httptools has a class an error
-            self._fail(NotReached(f"the connection to the container failed: {error}"))
-            self.close()
-            return
-        if answer.complete:
-            self._end(answer)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-        answer = self._answer
-        if exc is None and answer is not None and answer.ends_with_connection:
-            answer.on_message_complete()
-            answer.keep = False
-            self._end(answer)
-        self._fail(NotReached("the container closed the connection before it had answered"))
-
-    def close(self) -> None:
-        self.closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._transport is not None:
-            self._transport.close()
-
-    def _end(self, answer: Answer) -> None:
-        """Give the answer to its waiter.
-
-        A caller does so last: the waiter may have sent the next request when this returns.
-        """
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(answer)
-
-    def _fail(self, error: Exception) -> None:
-        """Give an error to the waiter."""
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_exception(error)
+    A caller's bytes were read as latin-1. They go out as they came where they are UTF-8; a
+    character of genuine latin-1 becomes its UTF-8.
+    """
+    value = clean(value)
+    if value.isascii():
+        return value
+    sent = value.encode("latin-1", "replace")
+    try:
+        return sent.decode()
+    except UnicodeDecodeError:
+        return sent.decode("latin-1")

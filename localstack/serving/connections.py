@@ -1,21 +1,30 @@
-"""HTTP to a container on this machine, over kept connections.
-
-http.client spends longer on headers than a small model does.
-"""
+"""HTTP to a container on this machine from threads, over kept connections: urllib3's."""
 
 from __future__ import annotations
 
-import select
-import socket
-from collections import deque
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+import http.client
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-import httptools
 import msgspec
+import urllib3
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+)
+from urllib3.util import SKIP_HEADER
 
-_LONGEST = 2048  # bytes of an answer's head that is remembered
+Headers = tuple[tuple[str, str], ...]
+CLOSED = "the container closed the connection before it had answered"
+_MOST_KEPT = 256  # connections that are idle
+_PART = 65_536  # bytes of a stream's part at most
+_AUTOMATIC = {"user-agent": SKIP_HEADER, "accept-encoding": SKIP_HEADER}
+_CONTROL = dict.fromkeys((*range(9), *range(10, 32), 127), " ")
 
 
 class NotReached(Exception):
@@ -26,91 +35,103 @@ class TimedOut(Exception):
     """The container did not answer in time."""
 
 
-class Answer:
-    """An answer, with header names in lower case.
+class Answer(msgspec.Struct, frozen=True):
+    """An answer, with header names in lower case."""
 
-    `keep` says whether the connection is kept.
-    """
-
-    __slots__ = ("body", "headers", "keep", "status")
-
-    def __init__(
-        self,
-        status: int = 0,
-        headers: Mapping[str, str] | None = None,
-        body: bytes = b"",
-        *,
-        keep: bool = False,
-    ) -> None:
-        self.status = status
-        self.headers: Mapping[str, str] = headers if headers is not None else {}
-        self.body = body
-        self.keep = keep
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
 
 
-class Reading(Answer):
-    """An answer that is on its way: httptools fills it."""
+class _Lines:
+    """The lines of an answer's head, of which it keeps the last."""
 
-    __slots__ = ("_lines", "begun", "complete", "parser", "parts")
+    def __init__(self, received: Any) -> None:
+        self._received = received
+        self.last = b""
 
-    def __init__(self) -> None:
-        self._lines: dict[str, str] = {}
-        super().__init__(headers=self._lines)
-        self.parser: Any = httptools.HttpResponseParser(self)
-        self.parts: list[bytes] = []
-        self.begun = False  # status and headers are there
-        self.complete = False
+    def readline(self, limit: int) -> bytes:
+        """Return the next line, at most so many bytes of it; none at the connection's end."""
+        self.last = self._received.readline(limit)
+        return self.last
 
-    @property
-    def ends_with_connection(self) -> bool:
-        """Whether the body ends with the connection: HTTP/1.0, of which the headers have come."""
-        return (
-            bool(self.headers) and not {"content-length", "transfer-encoding"} & self.headers.keys()
-        )
+    def close(self) -> None:
+        """Close the connection."""
+        self._received.close()
 
-    def on_headers_complete(self) -> None:
-        self.status = self.parser.get_status_code()
-        self.begun = self.status >= 200  # 100 Continue is not the answer
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._lines[_lower_case(name)] = value.decode("latin-1")
+class _Response(http.client.HTTPResponse):
+    """An answer whose head is whole: http.client takes half of one for an empty answer."""
 
-    def on_body(self, body: bytes) -> None:
-        self.parts.append(body)
+    fp: Any
 
-    def on_message_complete(self) -> None:
-        self.keep = self.parser.should_keep_alive()
-        self.body = b"".join(self.parts)
-        self.complete = self.begun
+    def begin(self) -> None:
+        """Read an answer's head; raise IncompleteRead if it is cut or malformed."""
+        received = self.fp
+        self.fp = lines = _Lines(received)
+        try:
+            super().begin()
+        finally:
+            if self.fp is lines:
+                self.fp = received
+        if lines.last not in (b"\r\n", b"\n") or self.msg.defects:
+            raise http.client.IncompleteRead(lines.last)
+
+
+class _Connection(HTTPConnection):
+    response_class = _Response
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
 
 
 class Connections:
-    """The pool of one container.
+    """The pool of one container. It is safe for many threads.
 
-    It is safe for many threads: an exchange takes a connection out.
+    An idle connection that the container has closed is replaced before it is used; no request is
+    repeated once it is sent, as a prediction must not run twice.
     """
 
     def __init__(self, port: int, *, timeout: float = 60.0) -> None:
-        self.port = port
+        self._port = port
         self._timeout = timeout
-        self._idle: deque[socket.socket] = deque()
+        self._pool = _Pool("127.0.0.1", port, maxsize=_MOST_KEPT, block=False, retries=False)
+
+    @property
+    def port(self) -> int:
+        """The port at which the container listens."""
+        return self._port
 
     def ask(
-        self, method: str, path: str, body: bytes = b"", headers: tuple[tuple[str, str], ...] = ()
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: Headers = (),
+        *,
+        within: float | None = None,
     ) -> Answer:
         """Send a request once, and return its answer.
+
+        Args:
+            method: GET, POST ...
+            path: With the query.
+            body: Of the request.
+            headers: Beside Host and Content-Length.
+            within: Seconds for connecting and for each wait for more; None: the pool's.
 
         Raises:
             NotReached: There is no whole answer.
             TimedOut: There is none in time.
         """
-        answer = Reading()
-        for _ in self._exchange(answer, head(self.port, method, path, len(body), headers) + body):
-            pass
-        return answer
+        seconds = self._timeout if within is None else within
+        with self._errors(seconds):
+            response = self._send(method, path, body, headers, seconds, whole=True)
+            return Answer(response.status, _read(response), response.data)
 
     def stream(
-        self, method: str, path: str, body: bytes, headers: tuple[tuple[str, str], ...]
+        self, method: str, path: str, body: bytes, headers: Headers
     ) -> tuple[Answer, Iterator[bytes]]:
         """Return the answer's status and headers, and the parts of its body as they come.
 
@@ -118,135 +139,79 @@ class Connections:
             NotReached: The connection ends, also in the middle of it.
             TimedOut: Nothing comes in time.
         """
-        answer = Reading()
-        exchange = self._exchange(answer, head(self.port, method, path, len(body), headers) + body)
-        while not answer.begun:
-            next(exchange, None)
-        return answer, self._parts(answer, exchange)
+        with self._errors(self._timeout):
+            response = self._send(method, path, body, headers, self._timeout, whole=False)
+        return Answer(response.status, _read(response)), self._parts(response)
 
-    @staticmethod
-    def _parts(answer: Reading, exchange: Iterator[None]) -> Iterator[bytes]:
+    def _parts(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         """Yield the parts of a body as they come."""
-        while True:
-            parts, answer.parts = answer.parts, []
-            yield from parts
-            if answer.complete:
-                return
-            next(exchange, None)
-
-    def _exchange(self, answer: Reading, request: bytes) -> Iterator[None]:
-        """Send and read until the answer is complete; a step whenever something has come."""
-        connection = self._take()
         try:
-            connection.sendall(request)
-            while not answer.complete:
-                data = connection.recv(262_144)
-                if data:
-                    answer.parser.feed_data(data)
-                elif answer.ends_with_connection:
-                    answer.on_message_complete()
-                    answer.keep = False
-                else:
-                    raise NotReached("the container closed the connection before it had answered")  # noqa: TRY301  closed below, as the others
-                if not answer.complete:
-                    yield
-        except GeneratorExit:  # who reads has gone
-            connection.close()
-            raise
-        except TimeoutError as error:
-            connection.close()
-            raise TimedOut(f"no answer within {self._timeout:g} seconds") from error
-        except (OSError, httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            connection.close()
-            raise NotReached(f"the connection to the container failed: {error}") from error
-        except NotReached:
-            connection.close()
-            raise
-        if answer.keep:
-            self._idle.append(connection)
-        else:
-            connection.close()
+            with self._errors(self._timeout):
+                while part := response.read1(_PART, decode_content=False):
+                    yield part
+        finally:
+            response.close()  # also where its reader has gone
 
-    def _take(self) -> socket.socket:
-        """Return an idle connection, or a new one."""
-        while True:
-            try:
-                idle = self._idle.pop()
-            except IndexError:
-                break
-            if not select.select([idle], [], [], 0)[0]:
-                return idle
-            idle.close()  # readable while nothing was asked: the container has closed it
+    def _send(
+        self, method: str, path: str, body: bytes, headers: Headers, seconds: float, *, whole: bool
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request, and return its answer: `whole`, or the status and headers of one."""
+        response = self._pool.urlopen(
+            method,
+            path,
+            body=body,
+            headers={**_AUTOMATIC, **_sent(headers)},
+            timeout=seconds,
+            redirect=False,
+            preload_content=whole,
+            decode_content=False,
+        )
+        require_final(response.status)
+        return response
+
+    @contextmanager
+    def _errors(self, seconds: float) -> Iterator[None]:
+        """Translate urllib3's errors."""
         try:
-            connection = socket.create_connection(("127.0.0.1", self.port), timeout=self._timeout)
-        except OSError as error:
-            raise NotReached(f"nothing listens on 127.0.0.1:{self.port}") from error
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connection
+            yield
+        except (NewConnectionError, ConnectTimeoutError) as error:
+            raise NotReached(f"nothing listens on 127.0.0.1:{self._port}") from error
+        except ReadTimeoutError as error:
+            raise TimedOut(f"no answer within {seconds:g} seconds") from error
+        except (HTTPError, OSError) as error:
+            cause = error.args[-1] if isinstance(error, ProtocolError) else error
+            if isinstance(cause, TimeoutError):
+                raise TimedOut(f"the request was not read within {seconds:g} seconds") from error
+            if isinstance(cause, http.client.RemoteDisconnected | http.client.IncompleteRead):
+                raise NotReached(CLOSED) from error
+            raise NotReached(f"the connection to the container failed: {cause}") from error
 
     def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
+        """Close the connections that are idle; nothing can be asked from now on."""
+        self._pool.close()
 
 
-def head(
-    port: int, method: str, path: str, size: int, headers: tuple[tuple[str, str], ...]
-) -> bytes:
-    """Return a request's line and headers, for a body of `size` bytes."""
-    return b"%bcontent-length: %d\r\n\r\n" % (_lead(port, method, path, headers), size)
+def clean(value: str) -> str:
+    """Return a header's value without control characters, which would end it or be refused."""
+    return value.translate(_CONTROL)
 
 
-@lru_cache(maxsize=256)  # a model is asked with the same ones again and again
-def _lead(port: int, method: str, path: str, headers: tuple[tuple[str, str], ...]) -> bytes:
-    """Return a request's line and headers without its length."""
-    lines = "".join(f"{name}: {_clean(value)}\r\n" for name, value in headers)
-    return f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n{lines}".encode(
-        "latin-1", "replace"
-    )
+def require_final(status: int) -> None:
+    """Raise NotReached for a status that is not an answer, such as 101 Switching Protocols."""
+    if status < 200:
+        raise NotReached(f"the container answered {status}, after which nothing can be read")
 
 
-@lru_cache(maxsize=512)
-def _lower_case(name: bytes) -> str:
-    return name.decode("latin-1").lower()
+def decoded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return an answer's headers as text, names in lower case; the last of equal names wins."""
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
 
 
-def _clean(value: str) -> str:
-    """Return a header's value without line ends."""
-    return value.replace("\r", " ").replace("\n", " ")
+def _sent(headers: Headers) -> Mapping[str, str]:
+    """Return headers in the encoding that urllib3 sends."""
+    return {name: clean(value).encode("latin-1", "replace") for name, value in headers}  # type: ignore[misc]  # bytes pass as they are
 
 
-def whole_answer(data: bytes) -> Answer | None:
-    """Return the answer that came in one piece. None: it has to be parsed."""
-    end = data.find(b"\r\n\r\n") + 4
-    head = _answer_head(data[:end]) if 4 <= end <= _LONGEST else None
-    if head is None or len(data) - end != head.size:
-        return None
-    return Answer(head.status, head.headers, data[end:], keep=head.keep)
-
-
-class _Head(msgspec.Struct, frozen=True):
-    status: int
-    headers: Mapping[str, str]
-    size: int  # of the body, in bytes
-    keep: bool
-
-
-@lru_cache(
-    maxsize=64
-)  # a model's answers have the same few heads, but for a date that changes each second
-def _answer_head(head: bytes) -> _Head | None:
-    """Return what a head says; None if the body does not end after so many bytes."""
-    answer = Reading()
-    try:
-        answer.parser.feed_data(head)
-    except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-        return None
-    size = answer.headers.get("content-length", "")
-    if (
-        not answer.begun
-        or not size.isdecimal()
-        or "transfer-encoding" in answer.headers
-        or answer.status in (204, 304)
-    ):
-        return None
-    return _Head(answer.status, answer.headers, int(size), answer.parser.should_keep_alive())
+def _read(response: urllib3.BaseHTTPResponse) -> dict[str, str]:
+    """Return an answer's headers, names in lower case; the last of equal names wins."""
+    return {name.lower(): value for name, value in response.headers.items()}

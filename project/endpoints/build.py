@@ -68,6 +68,7 @@ def _check_objective(values: Values, key: str, report: Report) -> None:
 
 
 def _build_shadow(about: Values, variants: Sequence[str], key: str, report: Report) -> Shadow:
+    """Build an endpoint's shadow, and report a variant that is not declared."""
     shadow = Shadow(**about)
     if shadow.variant not in variants:
         remedy = did_you_mean(shadow.variant, variants, has="the endpoint has")
@@ -88,6 +89,7 @@ def _build_shadow(about: Values, variants: Sequence[str], key: str, report: Repo
 
 
 def _build_parameter(name: str, about: Values, key: str, report: Report) -> Parameter:
+    """Build a serving parameter, and report a default that its own rules refuse."""
     fields: Values = (
         about | allowed_values(about) | {"default": typed(about["default"], about["type"])}
     )

@@ -121,7 +121,7 @@ def _verdict(measured: Measurement, needed: float) -> Verdict:
 
 
 def _reason(guardrail: Guardrail, measured: Measurement, needed: float) -> str:
-    """Return the numbers behind the verdict, in one clause."""
+    """Return the verdict's numbers in one clause."""
     if measured.outright or measured.missing:
         return measured.outright or measured.missing
     clauses = [_figures(guardrail, measured)]

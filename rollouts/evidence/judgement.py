@@ -47,7 +47,7 @@ def is_alone(state: State) -> bool:
 def judge(
     state: State, observation: Observation, now: datetime, *, plan: Plan | None = None
 ) -> tuple[State, str]:
-    """Judge the new minutes, at most MOST_MINUTES.
+    """Judge the minutes that have come since the last judgement, at most MOST_MINUTES.
 
     `plan` says which variant is judged beside which, if not the rollout's.
 
@@ -79,7 +79,7 @@ def judge(
 
 
 def is_behind(state: State, observation: Observation) -> bool:
-    """Return whether minutes that were read are still to be judged.
+    """Return whether minutes that were read are not judged yet.
 
     Until they are, at the next looks, nothing is decided.
     """

@@ -32,11 +32,16 @@ class Status(Shown, msgspec.Struct, frozen=True, kw_only=True):
     project_differs: bool = False  # project.yaml says something else by now
 
     def __str__(self) -> str:
+        unwatched = unwatched_text(self)
         lines = [
-            *_nobody_looks(self),
+            *(
+                [f"{unwatched}. It goes on with   isthmus rollout run {self.endpoint}"]
+                if unwatched
+                else []
+            ),
             *_headlines(self),
-            *map(_check_line, _checks(self.state)),
-            *_asks(self),
+            *map(_check_line, shown_checks(self.state)),
+            *next_lines(self),
         ]
         if self.project_differs and self.state.phase != "ended":
             lines.append(
@@ -94,23 +99,18 @@ def duration(span: timedelta) -> str:
     )
 
 
-def _nobody_looks(status: Status) -> list[str]:
-    """Return a warning if nobody has looked for long."""
+def unwatched_text(status: Status) -> str:
+    """Return a warning if nobody has looked for long, or ""."""
     state = status.state
     last_look = looked_at(state)
     if state.phase == "ended" or last_look is None or status.now - last_look <= UNWATCHED:
-        return []
+        return ""
     since = duration(status.now - last_look)
-    return [
-        (
-            f"NOBODY HAS LOOKED FOR {since}: the split stays as it is. It goes on with   isthmus "
-            f"rollout run {status.endpoint}"
-        )
-    ]
+    return f"NOBODY HAS LOOKED FOR {since}: the split stays as it is"
 
 
 def looked_at(state: State) -> datetime | None:
-    """Return when a controller last wrote that it was there, or None."""
+    """Return when a controller last looked, or None."""
     if state.lease.until is not None:
         return state.lease.until - LENGTH
     return state.outbox[-1].at if state.outbox else None
@@ -127,7 +127,7 @@ def _headlines(status: Status) -> list[str]:
     return [
         (
             f"{state.id}  {where}   {plan.to} {percent_text(share)} % [{bar.ljust(_BAR, '-')}]   "
-            f"{_phase(status)}{_last_look(status)}"
+            f"{phase_text(status)}{_last_look(status)}"
         )
     ]
 
@@ -145,7 +145,7 @@ def _end_text(status: Status) -> str:
     return f"{state.id}  {(state.end or 'ended').upper()}{when}{took}{why}   {split}"
 
 
-def _phase(status: Status) -> str:  # noqa: PLR0911  one line a phase
+def phase_text(status: Status) -> str:  # noqa: PLR0911  one line a phase
     """Return a clause on the phase."""
     state, now = status.state, status.now
     match state.phase:
@@ -185,8 +185,8 @@ def _last_look(status: Status) -> str:
     return f"   looked at {duration(status.now - last_look)} ago by {status.state.lease.holder}"
 
 
-def _checks(state: State) -> Iterable[Check]:
-    """Return the checks to show."""
+def shown_checks(state: State) -> Iterable[Check]:
+    """Return the checks that the status shows."""
     return (
         (tally.check for tally in state.checks.values())
         if state.phase not in ("ended", "handing")
@@ -199,7 +199,7 @@ def _check_line(check: Check) -> str:
     return f"  {check_text(check)}"
 
 
-def _asks(status: Status) -> list[str]:
+def next_lines(status: Status) -> list[str]:
     """Return the lines on what a person can do next."""
     state, name = status.state, status.endpoint
     if state.phase == "waiting":
@@ -220,13 +220,10 @@ def _asks(status: Status) -> list[str]:
             if following
             else "promoted then"
         )
-        if state.hold_until:
-            return [
-                (
-                    f"without data the traffic goes back at {state.hold_until:%H:%M} UTC    "
-                    f"isthmus rollout pause | abort {name}"
-                )
-            ]
+        no_data, paused = _without_data(state), state.wish.pause is not None
+        if paused or state.hold_until:
+            first = no_data or "goes on when it is resumed"
+            return [f"{first}    isthmus rollout {'resume' if paused else 'pause'} | abort {name}"]
         # the last minutes of the bake are judged when their metrics have come
         judged_at = state.bake_until and state.bake_until + state.plan.metrics_delay
         when = f" at {judged_at:%H:%M} UTC" if judged_at and status.now < judged_at else ""
@@ -253,6 +250,22 @@ def _asks(status: Status) -> list[str]:
         else []
     )
     return [*watch, after[state.end]] if state.end in after else watch
+
+
+def _without_data(state: State) -> str:
+    """Say what happens, and when, if a bake gets no data; empty if it has some.
+
+    A pause does not stop that: nobody could say that the new variant does no harm.
+    """
+    verdicts = {tally.check.verdict for tally in state.checks.values()}
+    lacks = state.hold_until or not verdicts or "no data" in verdicts
+    if state.bake_until is None or not state.plan.guardrails or not lacks:
+        return ""
+    hold = state.plan.on_no_data
+    length = hold.hold or state.plan.stages[state.stage - 1].bake
+    until = state.hold_until or state.bake_until + length
+    then = "a person is asked" if hold.then == "pause" else "the traffic goes back"
+    return f"without data {then} at {until:%H:%M} UTC"
 
 
 def check_text(check: Check) -> str:

@@ -49,3 +49,12 @@ def test_the_services_run_as_the_owner_of_the_project_on_a_base_of_that_digest()
     for service in yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"].values():
         assert service["user"].startswith("${PROJECT_OWNER:?")
         assert service["build"]["args"]["DIGEST"].startswith("${DIGEST:?")
+
+
+def test_what_work_leaves_behind_is_not_sent_to_the_builder_from_any_folder():
+    root = DEPLOY.parent
+    ignored = (root / ".dockerignore").read_text().split()
+    left = [line.rstrip("/") for line in (root / ".gitignore").read_text().split()]
+    everywhere = {name for name in left if not name.startswith((".venv", ".cache", ".nox", ".cov"))}
+    assert {f"**/{name}" for name in everywhere} - set(ignored) == set()
+    assert {".git", ".venv*", ".cache", ".nox"} - set(ignored) == set()

@@ -21,11 +21,11 @@ HOST = "http://127.0.0.1:8790"
 class Browser:
     """What a person does with a page: look, fill in a form of it, send it."""
 
-    def __init__(self, project, **access):
+    def __init__(self, project, *, same="", **access):
         self.project = project
         at = access.pop("door", None) or door(listen="127.0.0.1", bodies=frozenset({FORM}))
         self.client = TestClient(
-            Application(lambda: project, Access(door=at, **access)),
+            Application(lambda: project, Access(door=at, **access), same=same),
             base_url=HOST,
             follow_redirects=False,
         )

@@ -17,6 +17,9 @@ from isthmus.ui.application import Application
 
 PAPER = {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 25, 29)"}
 OVERFLOW = "document.documentElement.scrollWidth - innerWidth"
+# marks of pictures that a phone would show only to who scrolls sideways
+OUTSIDE = """[...document.querySelectorAll("figure svg:not(.flow) :is(circle, rect)")].filter(
+  mark => mark.getClientRects().length && mark.getBoundingClientRect().right > innerWidth).length"""
 NO_AXE = "there is no axe-core here: make setup"
 TOLD = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
 
@@ -47,6 +50,7 @@ def drawn(chromium, host, paths):
                 chromium.looks(width=width, theme=theme)
                 chromium.go(f"{host}{path}")
                 assert chromium.ask(OVERFLOW) <= 0, (path, width)
+                assert chromium.ask(OUTSIDE) == 0, (path, width)
                 assert chromium.ask("getComputedStyle(document.body).backgroundColor") == paper
     events = chromium.events[since:]
     assert [parameters for name, parameters in events if name in TOLD] == []

@@ -106,6 +106,41 @@ def test_the_page_of_an_experiment_shows_the_newest_look_and_the_history(browser
     assert "<strong>Ship</strong>" in text
 
 
+def test_each_arm_has_its_rate_and_its_lift_with_their_intervals(browser):
+    text = browser.get("/experiments/blend_up").text
+    table = re.search("<h2>Arms: ctr</h2>.*?<table>(.*?)</table>", text, re.DOTALL)[1]
+    control, treatment = re.findall("<tr>(.*?)</tr>", table)[1:]
+    effect = browser.get("/experiments/blend_up.json").json()["results"]["effects"][0]["relative"]
+    lift = '{value:+.1f} %<br><span class="soft">{low:+.1f} .. {high:+.1f} %</span>'.format(
+        **{end: 100 * effect[end] for end in ("value", "low", "high")}
+    )
+    assert "against control" in table
+    assert lift in treatment
+    assert lift not in control
+
+
+def test_a_picture_of_effects_goes_as_far_as_they_do_and_no_further(browser):
+    results = browser.get("/experiments/blend_up.json").json()["results"]
+    bounds = [
+        100 * effect["relative"][end]
+        for effect in results["over_time"]
+        for end in ("low", "high")
+        if effect["relative"]
+    ]
+    picture = browser.get("/experiments/blend_up").text.partition("<h2>Over time</h2>")[2]
+    ticks = [float(tick) for tick in re.findall('text-anchor="end">([-0-9.]+)</text>', picture)]
+    ticks = ticks[: len(ticks) // 2]
+    span = max(0, *bounds) - min(0, *bounds)
+    assert 0 in ticks
+    assert min(0, *bounds) - span / 5 <= min(ticks)
+    assert max(ticks) <= max(0, *bounds) + span / 5
+
+
+def test_a_phone_shows_the_verdict_without_scrolling(browser):
+    head = re.findall("<th(?: [^>]*)?>(.*?)</th>", browser.get("/experiments").text)
+    assert head[:2] == ["run", "verdict"]
+
+
 def test_of_a_broken_split_the_page_shows_what_is_broken_and_no_figure_until_it_is_asked_to(
     browser,
 ):

@@ -6,6 +6,7 @@ from isthmus.tests.pipelines.run_pages.test_report import Balanced
 
 OPERATIONS = (
     "/endpoints",
+    "/rollouts",
     "/runs",
     "/models",
     "/bias",
@@ -39,3 +40,8 @@ def check_pictures(browser, path):
         marks = re.findall(r"<(?:circle|rect|path) [^>]*>(<title>)?", figure)
         assert marks or "<polyline" in figure
         assert all(marks)
+        desk, _, phone = figure.partition('<div class="on-phone">')
+        if phone:  # the same marks, and where a phone shows them
+            titles = [re.findall("<title>.*?</title>", half) for half in (desk, phone)]
+            assert titles[0] == titles[1]
+            assert 'viewBox="0 0 380 ' in phone

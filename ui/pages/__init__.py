@@ -40,6 +40,7 @@ PAGES = (
     Page("/endpoints", "endpoints.endpoints:page", "Endpoints"),
     Page("/endpoints/{endpoint}", "endpoints.endpoint:page"),
     Page("/endpoints/{endpoint}/rollout", "endpoints.rollout:page"),
+    Page("/rollouts", "endpoints.rollouts:page", "Rollouts"),
     Page("/runs", "models.runs:page", "Runs"),
     Page("/runs/compare", "models.run_comparison:page"),
     Page("/runs/{run}", "models.run:page"),

@@ -32,7 +32,8 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
 
     `command`: what does the same at the console; without an `action` it is all that there is.
     `note`: what it means. `more`: fields that most leave empty, folded away. `fills`: the id of the
-    part of the page that is drawn anew while somebody types.
+    part of the page that is drawn anew while somebody types. `above`: markup of reports.page that
+    stands in the form before its fields, such as a table with boxes to tick.
     """
 
     action: str
@@ -44,6 +45,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
     fills: str = ""
     careful: bool = False  # it ends something
     note: str = ""
+    above: str = ""
 
 
 def html(form: Form, *, token: str, write: bool, same: str = "") -> str:
@@ -65,13 +67,15 @@ def html(form: Form, *, token: str, write: bool, same: str = "") -> str:
     method, action = "get" if form.get else "post", _attribute(form.action)
     fields = "".join(map(_field, form.fields)) + _fold(form.more)
     button = f"<button{kind}>{escape(form.button)}</button>"
-    drawn = f'<form method="{method}" action="{action}"{fills}>{hidden}{fields}{button}</form>'
+    inner = f"{hidden}{form.above}{fields}{button}"
+    drawn = f'<form method="{method}" action="{action}"{fills}>{inner}</form>'
     return (
         f'<div class="change">{note}{drawn}{_command(form, "the same in a terminal", same)}</div>'
     )
 
 
 def _fold(fields: Sequence[Field]) -> str:
+    """Return the fields that are hidden behind "More"."""
     if not fields:
         return ""
     opened = " open" * any(field.value for field in fields)
@@ -83,6 +87,7 @@ def _fold(fields: Sequence[Field]) -> str:
 
 
 def _command(form: Form, words: str, same: str) -> str:
+    """Return the command that does the same as the form."""
     return (
         f'<p class="soft command"><code>{escape(form.command + same)}</code> {escape(words)}</p>'
         if form.command
@@ -91,6 +96,7 @@ def _command(form: Form, words: str, same: str) -> str:
 
 
 def _field(field: Field) -> str:
+    """Return a field as HTML."""
     name, value = _attribute(field.name), _attribute(field.value)
     if field.kind == "hidden":
         return f'<input type="hidden" name="{name}" value="{value}">'
@@ -99,6 +105,7 @@ def _field(field: Field) -> str:
 
 
 def _input(field: Field, name: str, value: str) -> str:
+    """Return a field's input as HTML."""
     required = " required" if field.required else ""
     if field.kind == "lines":
         rows = max(3, field.value.count("\n") + 2)
@@ -116,6 +123,7 @@ def _input(field: Field, name: str, value: str) -> str:
 
 
 def _options(chosen: str, choices: Sequence[tuple[str, str]]) -> list[str]:
+    """Return a choice's options as HTML."""
     return [
         "<option "
         f'value="{_attribute(value)}"{" selected" * (value == chosen)}>{escape(text)}</option>'
@@ -124,4 +132,5 @@ def _options(chosen: str, choices: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _attribute(text: str) -> str:
+    """Escape a text for an attribute of HTML."""
     return escape(text, quote=True)

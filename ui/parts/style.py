@@ -25,7 +25,10 @@ label:has(textarea) { flex-basis: 100%; }
 input, select, textarea, button { font: inherit; color: var(--ink); background: var(--panel); \
 border: 1px solid var(--quiet);
   border-radius: 4px; padding: .4rem .55rem; }
-input, select, textarea { width: 100%; } textarea { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, \
+input, select, textarea { width: 100%; } input[type=checkbox] { width: 1.5rem; height: 1.5rem; \
+margin: 0 .4rem 0 0; vertical-align: middle; accent-color: var(--a); }
+form > .wide { flex: 1 0 100%; }
+textarea { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, \
 Consolas, monospace; }
 button { cursor: pointer; padding: .4rem 1.1rem; border-color: var(--a); color: var(--a); \
 font-weight: 600; background: var(--paper); }

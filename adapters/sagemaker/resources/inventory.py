@@ -118,7 +118,7 @@ def _tagged_resources(aws: Aws, project: str) -> tuple[dict[tuple[str, str], str
 
 
 def _tables(aws: Aws) -> dict[tuple[str, str], str]:
-    """Return Glue's tables, and folders of rows whose table is gone.
+    """Return Glue's tables, and folders of rows without a table.
 
     Those are left by a deletion that was cut, or hold Firehose's last objects.
     """
@@ -141,7 +141,7 @@ def _tables(aws: Aws) -> dict[tuple[str, str], str]:
 
 
 def _cost(aws: Aws, kind: str, name: str) -> Decimal | None:
-    """Return what a resource costs an hour, or None if that is unknown."""
+    """Return a resource's cost an hour, or None if it is unknown."""
     if kind in _FREE:
         return Decimal(0)
     return deletion.endpoint_cost(aws, name) if kind == "endpoint" else None

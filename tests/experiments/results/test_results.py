@@ -218,7 +218,7 @@ def test_the_look_of_each_day_is_what_a_question_asked_that_evening_would_have_a
 def test_the_page_shows_metric_guardrail_and_days_and_fetches_nothing(folder):
     written = Path(command(folder, "experiment", "report", "guarded", "--json").json["page"])
     text = written.read_text()
-    assert text.count("<svg") == 2
+    assert text.count("<figure") == 2
     assert all(
         shown in text
         for shown in (

@@ -283,7 +283,7 @@ def test_the_page_shows_what_was_looked_at_last_and_fetches_nothing(own, at):
     text = Path(
         command(own.folder, "experiment", "report", "blend_up", "--json").json["page"]
     ).read_text()
-    assert text.count("<svg") == 4
+    assert text.count("<figure") == 4
     titles = (
         "Arms: ctr",
         "Differences",

@@ -202,7 +202,8 @@ def test_a_chart_of_210_days_has_a_point_a_week_and_every_row_in_its_table():
     assert sum(span.rows for span in spans) == table.num_rows
     drawn = figures.daily_chart([seen], "click")
     Whole(drawn)
-    assert drawn.count("<circle") == 30
+    desk, _, phone = drawn.partition('<div class="on-phone">')
+    assert desk.count("<circle") == phone.count("<circle") == 30
     assert "AUC within days, by week" in drawn
     assert f"{spans[0].auc:.3f}" in drawn.partition("<details>")[2]
 

@@ -17,6 +17,7 @@ from ....endpoints.port import EndpointState
 from ....endpoints.split import percent_text
 from ....endpoints.traffic import owner
 from ....reports import page as kit
+from ...parts.forms import Form
 from ...parts.reads import Reads, Unread
 from ...parts.view import View
 
@@ -29,6 +30,7 @@ class EndpointsData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, _query: Mapping[str, str]) -> View:
+    """Return the page of all endpoints."""
     reads = Reads()
     listed = reads.attempt("endpoints", lambda: listing(project))
     shown = listed if isinstance(listed, Listing) else Listing(endpoints={}, urls={})
@@ -37,13 +39,23 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
         for name in shown.endpoints
     }
     rows = [_row(name, state, owners[name]) for name, state in shown.endpoints.items()]
+    deploys = [
+        Form(action="", button="", command=f"isthmus deploy {name}")
+        for name, state in shown.endpoints.items()
+        if state is None
+    ]
     empty = (
         [kit.words("project.yaml names no endpoint.", "soft")] if not project.spec.endpoints else []
     )
     return View(
         title="Endpoints",
         below=f"On {project.target.name}: what answers, and who has its traffic.",
-        parts=(*reads.box(), *empty, *([kit.table(_HEAD, rows, wordy=3)] if rows else [])),
+        parts=(
+            *reads.box(),
+            *empty,
+            *([kit.table(_HEAD, rows, wordy=(2, 3))] if rows else []),
+            *deploys,
+        ),
         data=EndpointsData(
             endpoints=shown.endpoints, urls=shown.urls, owners=owners, unread=tuple(reads.unread)
         ),
@@ -54,10 +66,12 @@ _HEAD = ("endpoint", "phase", "variants", "traffic of")
 
 
 def path(endpoint: str) -> str:
+    """Return the path of an endpoint's page."""
     return f"/endpoints/{quote(endpoint, safe='')}"
 
 
 def owner_of(project: Project, endpoint: str) -> owner.Owner | None:
+    """Return who owns an endpoint's traffic, or None."""
     claim = owner.read(project.target.state, endpoint)
     return None if claim is None else claim.owner
 
@@ -65,8 +79,9 @@ def owner_of(project: Project, endpoint: str) -> owner.Owner | None:
 def _row(
     name: str, state: EndpointState | None, holder: owner.Owner | Unread | None
 ) -> tuple[str, ...]:
+    """Return an endpoint's row."""
     if state is None:
-        return (kit.link(name, path(name)), "not there", f"isthmus deploy {name}", "")
+        return (kit.link(name, path(name)), "not there", "", "")
     split = ", ".join(
         f"{v.name} {v.model}@{v.version} {percent_text(v.percent)} %" for v in state.variants
     )
@@ -74,14 +89,14 @@ def _row(
 
 
 def owner_text(holder: owner.Owner | Unread | None) -> str:
-    """Describe in a few words who has an endpoint's traffic."""
+    """Say who owns an endpoint's traffic."""
     if isinstance(holder, Unread):
         return "not known"
     if holder is None or holder.owner == "none":
         return "nobody: deploy and traffic may move it"
     since = f"since {holder.changed:%Y-%m-%d %H:%M} UTC"
     return (
-        f"{holder.owner} {holder.name} {since}; {holder.command} ends it"
+        f"{holder.owner} {holder.name} {since}"
         if holder.lasting
         else f"isthmus {holder.owner} {since}"
     )

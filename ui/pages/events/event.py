@@ -17,6 +17,7 @@ from ....feature_store.as_known.cost import scan_of
 from ....feature_store.port import TableState
 from ....reports import page as kit
 from ....reports import plots
+from ...parts.forms import Form
 from ...parts.reads import Reads, Unread, missing, whole
 from ...parts.view import View
 from .events import path
@@ -72,12 +73,19 @@ def page(project: Project, query: Mapping[str, str]) -> View:
             *_about(data.event),
             _volume_section(data, days, _price(project, state)),
             _quarantine(data),
+            Form(
+                action="",
+                button="",
+                command=f"isthmus events quarantine {name}",
+                note="Row by row:",
+            ),
         ),
         data=msgspec.structs.replace(data, unread=tuple(reads.unread)),
     )
 
 
 def _about(event: EventEntry) -> list[str]:
+    """Return what reads an event, who owns it and how late it may come."""
     lines = [
         f"Objectives: {', '.join(event.objectives)}." if event.objectives else "",
         f"Referred to by {', '.join(event.referred_by)}." if event.referred_by else "",
@@ -96,6 +104,7 @@ _HEAD = ("attribute", "type", "values", "refers to", "read by", "")
 
 
 def _attribute(attribute: AttributeEntry) -> tuple[str, ...]:
+    """Return an attribute's row."""
     kind, _, name = attribute.refers_to.partition(" ")
     refers = kit.link(attribute.refers_to, path(name)) if kind == "event" else attribute.refers_to
     type_ = attribute.type if attribute.required else f"{attribute.type}, may be missing"
@@ -110,6 +119,7 @@ def _attribute(attribute: AttributeEntry) -> tuple[str, ...]:
 
 
 def _volume_section(data: EventData, days: int | None, price: str) -> str:
+    """Return the section about an event's stored rows."""
     name = data.event.name
     rows = (
         [kit.words(f"{data.rows:,} rows are stored, copies included.")]
@@ -130,6 +140,7 @@ def _volume_section(data: EventData, days: int | None, price: str) -> str:
 
 
 def _volume(volumes: tuple[DayVolume, ...] | Unread | None, days: int) -> list[str]:
+    """Return the chart of events by day, or why there is none."""
     if isinstance(volumes, Unread):
         return [missing(volumes)]
     if not volumes:
@@ -164,16 +175,17 @@ def dates(first: date, last: date) -> plots.Axis:
 
 
 def _quarantine(data: EventData) -> str:
+    """Return the section about quarantined rows."""
     link = kit.links([("read the quarantine", f"{path(data.event.name)}?quarantine=yes")])
     groups = data.quarantine
     if groups is None:
         return kit.section("Refused and still open", link)
     if isinstance(groups, Unread):
         return kit.section("Refused and still open", missing(groups), link)
-    return kit.section("Refused and still open", *_groups(data.event.name, groups))
+    return kit.section("Refused and still open", *_groups(groups))
 
 
-def _groups(event: str, groups: Sequence[Group]) -> list[str]:
+def _groups(groups: Sequence[Group]) -> list[str]:
     if not groups:
         return [kit.words("Nothing is quarantined.")]
     rows = [
@@ -186,8 +198,7 @@ def _groups(event: str, groups: Sequence[Group]) -> list[str]:
         if rest
         else []
     )
-    words = kit.words(f"Row by row: isthmus events quarantine {event}", "soft")
-    return [kit.table(("attribute", "rows", "why", ""), rows, wordy=2), *more, words]
+    return [kit.table(("attribute", "rows", "why", ""), rows, wordy=2), *more]
 
 
 def _price(project: Project, state: TableState | Unread | None) -> str:

@@ -21,16 +21,19 @@ _MOST = 20
 def page(project: Project, query: Mapping[str, str]) -> View:
     """Draw the comparison of runs.
 
-    The query has `first`, and `others` with blanks between them.
+    The query has `run`, names with blanks between them, each compared with the first; or `first`
+    and `others`.
 
     Raises:
         Invalid: There are no runs or too many, or they do not compare.
         NotFound: There is no such run.
     """
-    names = [query.get("first", ""), *query.get("others", "").replace(",", " ").split()]
-    if not names[0] or len(names) < 2:
+    typed = " ".join(query.get(name, "") for name in ("run", "first", "others"))
+    names = typed.replace(",", " ").split()
+    if len(names) < 2:
         raise Invalid(
-            "which runs are to be compared is not said", remedy="/runs/compare?first=r1&others=r2"
+            f"{'one run is' if names else 'no runs are'} named, and two are compared",
+            remedy="tick two runs at /runs, or ask for /runs/compare?run=r1&run=r2",
         )
     if len(names) > _MOST:
         raise Invalid(

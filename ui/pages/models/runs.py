@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -47,7 +47,6 @@ def page(project: Project, query: Mapping[str, str]) -> View:
         _choice(sort, where, newest),
         *table,
         *_going_on(going_on),
-        *_compare(listed),
     )
     return View(
         title="Runs",
@@ -59,10 +58,12 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 
 def _order(sort: str | None) -> str:
+    """Say how the runs are sorted."""
     return f"best {sort} first" if sort else "oldest first"
 
 
 def _choice(sort: str | None, where: Sequence[str], newest: int) -> Form:
+    """Return the form that sorts and selects runs."""
     sorts = tuple((name, name or "oldest first") for name in dict.fromkeys((*_SORTS, sort or "")))
     hint = "model=logistic gate=pass tag=..."
     fields = (
@@ -79,95 +80,80 @@ def _choice(sort: str | None, where: Sequence[str], newest: int) -> Form:
     return Form(action="/runs", button="Show", fields=fields, get=True)
 
 
-def _table(listed: Sequence[NotedRun], sort: str | None, *, read: bool) -> list[str]:
+def _table(listed: Sequence[NotedRun], sort: str | None, *, read: bool) -> list[str | Form]:
+    """Return the table, with boxes to tick where two runs can be compared."""
     if not listed:
         return [kit.words("No such run.", "soft")] if read else []
     figures = ["auc", *([sort] if sort and sort != "auc" else [])]
-    head = (
-        "run",
-        "started (UTC)",
-        "configuration",
-        "version",
-        "alias",
-        *figures,
-        "gate",
-        "tags",
-        "note",
-    )
-    note = (
-        []
-        if comparable(listed)
-        else [
-            kit.words(
-                "Figures are of each run's own rows, which differ: comparing pairs them.", "soft"
-            )
-        ]
-    )
+    head = ("run", "gate", *figures, "configuration", "parameters", "version", "alias")
+    head = (*head, "started (UTC)", "tags", "note")
+    ticked = _ticked(listed)
     columns = [
         column
-        for column in zip(head, *(_row(run, figures) for run in listed), strict=True)
+        for column in zip(head, *(_row(run, figures, ticked) for run in listed), strict=True)
         if any(column[1:])
     ]
     shown, *rows = zip(*columns, strict=True)
-    return [
-        kit.table(
-            shown, rows, wordy=[number for number, name in enumerate(shown) if name == "note"]
-        ),
-        *note,
-    ]
+    wordy = [number for number, name in enumerate(shown) if name in _WORDY]
+    table = kit.table(shown, rows, wordy=wordy)
+    words = "Figures are of each run's own rows, which differ: comparing pairs them."
+    note = [] if comparable(listed) else [kit.words(words, "soft")]
+    if not ticked:
+        return [table, *note]
+    form = Form(
+        action="/runs/compare",
+        button="Compare the ticked runs, each with the first",
+        above=table,
+        get=True,
+        command=f"isthmus runs compare {' '.join(sorted(ticked))}",
+    )
+    return [form, *note]
+
+
+_WORDY = ("gate", "parameters", "note")
+
+
+def _ticked(listed: Sequence[NotedRun]) -> set[str]:
+    """Return the runs that are ticked at first: the newest, and its champion or one before it.
+
+    None are where fewer than two runs have figures.
+    """
+    able = [run for run in listed if run.evaluation is not None]
+    if len(able) < 2:
+        return set()
+    newest = max(able, key=lambda run: run.started)
+    champion = next((run.name for run in able if run.name == newest.champion.run), None)
+    return {newest.name, champion or next(run.name for run in able if run != newest)}
 
 
 def _going_on(names: tuple[str, ...] | Unread) -> list[str]:
+    """Return links to the runs that have not ended."""
     if isinstance(names, Unread) or not names:
         return []
     return [kit.line("Running", *(run_link(name) for name in names))]
 
 
-def _row(run: NotedRun, figures: Sequence[str]) -> tuple[str, ...]:
+def _row(run: NotedRun, figures: Sequence[str], ticked: Collection[str]) -> tuple[str, ...]:
     shown = (f"{estimate.value:.4g}" if (estimate := figure(run, name)) else "" for name in figures)
-    version = version_link(run.version) if run.version else run.status
-    started = f"{run.started:%Y-%m-%d %H:%M}"
-    notes = (" ".join(run.tags), run.note)
+    compared = ticked and run.evaluation is not None
+    box = kit.box(f"compare {run.name}", "run", run.name, ticked=run.name in ticked)
     return (
-        run_link(run.name),
-        started,
-        run.title(),
-        version,
-        run.alias or "",
+        kit.Drawn((box if compared else "") + run_link(run.name)),
+        _gate(run),
         *shown,
-        run.gate or "",
-        *notes,
+        run.title(),
+        " ".join(f"{name}={value}" for name, value in run.parameters.items()),
+        version_link(run.version) if run.version else run.status,
+        run.alias or "",
+        f"{run.started:%Y-%m-%d %H:%M}",
+        " ".join(run.tags),
+        run.note,
     )
 
 
-def _compare(listed: Sequence[NotedRun]) -> list[str | Form]:
-    """Return the form that compares runs, filled with the newest and its champion."""
-    able = [run for run in listed if run.evaluation is not None]
-    if len(able) < 2:
-        return []
-    newest = max(able, key=lambda run: run.started)
-    others = newest.name
-    first = next(
-        (run.name for run in able if run.name == newest.champion.run),
-        next(run.name for run in able if run != newest),
-    )
-    choices = tuple((run.name, f"{run.name} {run.title()}") for run in able)
-    fields = (
-        Field(name="first", label="Compare with", kind="choice", value=first, choices=choices),
-        Field(
-            name="others",
-            label="these runs",
-            value=others,
-            hint="r3 r4, each against the first",
-            required=True,
-        ),
-    )
-    return [
-        Form(
-            action="/runs/compare",
-            button="Compare",
-            fields=fields,
-            get=True,
-            command=f"isthmus runs compare {first} {others}",
-        )
-    ]
+def _gate(run: NotedRun) -> str:
+    """Return the gate's verdict, and the check that it stands on with its interval."""
+    check = next((check for check in run.checks.checks if check.verdict == run.gate), None)
+    if run.gate is None or check is None:
+        return run.gate or ""
+    return kit.with_interval(run.gate, f"{check.name} {check.reason}")

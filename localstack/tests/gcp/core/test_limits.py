@@ -40,6 +40,9 @@ class Loop:
     def call_soon_threadsafe(self, function):
         self.sweep = function
 
+    def create_task(self, answering):
+        answering.close()
+
     def call_later(self, _seconds, function):
         self.sweep = function
 
@@ -52,7 +55,6 @@ class Loop:
 def client(monkeypatch):
     """A client's connection: `requests` are those that wait for their answer."""
     loop = Loop()
-    monkeypatch.setattr(http, "start_eagerly", lambda answering: answering.close())
     connection = Connection(SimpleNamespace(), loop, Connections(loop))
     transport = Transport()
     connection.connection_made(transport)

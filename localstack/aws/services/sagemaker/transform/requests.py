@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from .....serving.connections import Answer, Connections, NotReached, TimedOut
+from .....serving.connections import Answer, NotReached, TimedOut
 from .....serving.model_server import ModelServer
 from ..jobs.logs import LogStream
 from ..jobs.records import Job
@@ -73,7 +73,7 @@ def settings_of(params: dict[str, Any], server: ModelServer) -> Settings:
 
 
 def _execution_parameters(server: ModelServer) -> Mapping[str, Any]:
-    """Return what a container says on GET /execution-parameters; nothing where it does not."""
+    """Return a container's execution parameters; empty if it has none."""
     try:
         answer = server.connections.ask("GET", "/execution-parameters")
         parameters = json.loads(answer.body) if answer.status == 200 else {}
@@ -90,10 +90,10 @@ class Asker:
 
     def __init__(self, job: Job, server: ModelServer, settings: Settings, log: LogStream) -> None:
         self._job, self._settings, self._log = job, settings, log
-        self._connections = Connections(server.connections.port, timeout=settings.timeout)
+        self._server = server
 
     def object(self, path: Path, inputs: Path, outputs: Path) -> str | None:
-        """Transform an object, and write `<name>.out`. Return why the job fails, or None.
+        """Transform an object into `<name>.out`; return why the job fails, or None.
 
         Of a bad object nothing is written; the others go on.
         """
@@ -132,7 +132,7 @@ class Asker:
         )
 
     def _part(self, batch: Sequence[bytes]) -> bytes:
-        """Return what is stored of a mini-batch."""
+        """Return what is stored for a mini-batch."""
         settings = self._settings
         if self._job.stop.is_set():
             return b""
@@ -156,7 +156,13 @@ class Asker:
         """
         for last in (*[False] * self._settings.retries, True):
             try:
-                answer = self._connections.ask("POST", "/invocations", body, self._settings.headers)
+                answer = self._server.connections.ask(
+                    "POST",
+                    "/invocations",
+                    body,
+                    self._settings.headers,
+                    within=self._settings.timeout,
+                )
             except (NotReached, TimedOut) as error:
                 if last:
                     raise JobFailed(

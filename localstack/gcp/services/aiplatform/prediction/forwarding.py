@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from .....serving.async_connections import AsyncConnections
 from .....serving.connections import Answer, NotReached, TimedOut
 from ....core.call import Call
 from ....core.errors import GcpError, invalid
@@ -102,7 +103,7 @@ def predictions_of(answer: Answer) -> _Predictions:
 
 
 def routing_of(call: Call, endpoint: str) -> Routing:
-    """Return an endpoint's routing; GcpError if there is no such endpoint."""
+    """Return an endpoint's routing; raise NOT_FOUND."""
     return require_endpoint(call, endpoint).routing
 
 
@@ -131,22 +132,26 @@ async def forward(
     """
     began = time.perf_counter()
     routing, target = choose_target(call, endpoint, size if size is not None else len(body))
-    process = target.server.process
     seconds = DEDICATED_SECONDS if routing.dedicated else SHARED_SECONDS
     try:
-        answer = await target.server.connections.ask(
-            process.connections.port, "POST", target.predict_route, body, headers, within=seconds
+        answer = await call.store(AsyncConnections).post(
+            target.server.connections.port,
+            target.predict_route,
+            body,
+            headers,
+            within=seconds,
+            on_stop=call.on_stop,
         )
     except (TimedOut, NotReached) as error:
         raise no_answer(call, routing, target, error, began) from error
     finally:
-        process.leave()
+        target.server.leave()
     record_request(call, routing, target, status=answer.status, began=began, instances=instances)
     return Exchange(routing=routing, target=target, answer=answer)
 
 
 def choose_target(call: Call, endpoint: str, size: int) -> tuple[Routing, Target]:
-    """Choose a target, and count this request as under way at its server.
+    """Choose a target, and count the request at its server.
 
     The server's process must be told when the request leaves.
     """
@@ -159,7 +164,7 @@ def choose_target(call: Call, endpoint: str, size: int) -> tuple[Routing, Target
                 "FAILED_PRECONDITION",
                 f"Endpoint {routing.endpoint} has no deployed model that takes traffic.",
             )
-        if target.server.process.enter():
+        if target.server.enter():
             return routing, target
 
 
@@ -189,7 +194,7 @@ def no_answer(
         return GcpError(
             "DEADLINE_EXCEEDED", f"The model server of DeployedModel {target.id} gave {error}."
         )
-    target.server.process.revive()
+    target.server.revive()
     return GcpError(
         "UNAVAILABLE", f"The model server of DeployedModel {target.id} does not answer: {error}"
     )
