@@ -124,12 +124,12 @@ def command(
 def _target(named: str | None, *, takes_one: bool) -> str | None:
     """Return the target that is named after the command, else before it, else by the variable."""
     context = click.get_current_context()
-    before: str | None = context.find_root().obj
-    if before is None or context.get_parameter_source("target") is ParameterSource.COMMANDLINE:
+    general: str | None = context.find_root().obj
+    if general is None or context.get_parameter_source("target") is ParameterSource.COMMANDLINE:
         return named or None
     if not takes_one:
         raise click.UsageError(f"{context.command_path} takes no --target", context)
-    return before
+    return general
 
 
 def _of_logging(function: Any) -> Any:

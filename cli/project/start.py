@@ -56,6 +56,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     help="Targets in profiles.yaml, the default first: local,sagemaker,vertex. [default: of an "
     "example all, else local; with --from a terminal is asked]",
 )
+@click.option("--yes", is_flag=True, help="Do not ask, also inside another project.")
 def init(
     console: Console,
     *,
@@ -72,7 +73,7 @@ def init(
     if not yes:
         _ask_inside(console, name)
     named = dict(_role(text) for text in roles)
-    if sources and not console.as_json and sys.stdin.isatty():
+    if sources and not (console.as_json or yes) and sys.stdin.isatty():
         named |= _answers(sources, name, named)
         targets = targets or click.prompt(
             "targets, of local, sagemaker, vertex", default=DEFAULT, show_default=True
@@ -110,6 +111,22 @@ def init(
         console.say(f"next   {change_folder}isthmus validate")
 
 
+def _ask_inside(console: Console, name: str) -> None:
+    """Ask before a project is made inside another one; refuse where nobody can answer."""
+    folder = Path(name).resolve()
+    outer = next((above for above in folder.parents if (above / PROJECT).is_file()), None)
+    if outer is None:
+        return
+    inside = f"{outer} is a project, and {name} would be another one inside it"
+    if console.as_json or not sys.stdin.isatty():
+        raise Refused(
+            f"{inside}; nothing was made",
+            remedy=f"go elsewhere: isthmus -C {quote(str(outer.parent))} init "
+            f"{quote(folder.name)}   or, if you mean it, add --yes",
+        )
+    click.confirm(f"{inside}. Make it?", abort=True)
+
+
 def _role(text: str) -> tuple[str, str]:
     """Return the role and the column of `--as ROLE=COLUMN`."""
     role, equals, column = text.partition("=")
@@ -133,22 +150,6 @@ def _answers(sources: tuple[str, ...], name: str, named: dict[str, str]) -> dict
         )
         answers[missing.role] = answer.strip()
     return answers
-
-
-def _ask_inside(console: Console, name: str) -> None:
-    """Ask before a project is made inside another one; refuse where nobody can answer."""
-    folder = Path(name).resolve()
-    outer = next((above for above in folder.parents if (above / PROJECT).is_file()), None)
-    if outer is None:
-        return
-    inside = f"{outer} is a project, and {name} would be another one inside it"
-    if console.as_json or not sys.stdin.isatty():
-        raise Refused(
-            f"{inside}; nothing was made",
-            remedy=f"go elsewhere: isthmus -C {quote(str(outer.parent))} init "
-            f"{quote(folder.name)}   or, if you mean it, add --yes",
-        )
-    click.confirm(f"{inside}. Make it?", abort=True)
 
 
 @command(

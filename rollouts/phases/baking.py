@@ -93,7 +93,7 @@ def drift_text(state: State, observation: Observation) -> str:
 
 
 def _correct_drift(state: State, observation: Observation, now: datetime) -> State:
-    """Correct somebody else's change, in any case, and begin a whole new bake."""
+    """Take back a change of the split that somebody else made, and begin the bake anew."""
     state = note(state, now, "drift", drift_text(state, observation))
     if state.plan.on_drift == "abort" or state.corrected >= MOST_CORRECTIONS:
         return to_aborting(state, now, "drift: somebody else changes the endpoint")

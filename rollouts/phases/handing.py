@@ -125,7 +125,7 @@ def _small(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _correct_drift(state: State, observation: Observation, now: datetime) -> Step:
-    """Begin the bake of the small share anew, as often as any bake of a rollout."""
+    """Begin the small share's bake anew after a foreign change, as often as any bake."""
     state = note(state, now, "drift", drift_text(state, observation))
     if state.corrected >= MOST_CORRECTIONS:
         return _fail(state, now, "somebody else changes the endpoint"), ()
