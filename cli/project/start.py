@@ -49,7 +49,6 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     "request (the list), position, outcome (also 'outcome=stars >= 4'), kind (of event); "
     "zone=Asia/Tokyo for times without one; ROLE= for none. Repeatable.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask, also inside another project.")
 @click.option(
     "--targets",
     metavar="NAMES",
